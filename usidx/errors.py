@@ -1,0 +1,85 @@
+"""Every error that usidx raises on purpose.
+
+::
+
+    UsidError (ValueError)
+      NotMainError      the dataset is not a main dataset; says which rule failed
+      LayoutError       ancillaries and main disagree (shapes, labels, units, references)
+      GridError         rows do not fill a grid, or an index is not a counter
+      RoleError         data has no position or spectroscopic roles, or a named dim is not there
+      UnitsError        units cannot be combined
+      SelectionError    a name matches nothing, or more than one thing (also a KeyError)
+      ExistsError       a write would change what exists (also a FileExistsError)
+      ResultError       a result lacks what the verb needs
+      MissingExtraError an optional dependency is not installed (also an ImportError)
+    UsidWarning (UserWarning)  a file was repaired while it was read: what, and where
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ExistsError",
+    "GridError",
+    "LayoutError",
+    "MissingExtraError",
+    "NotMainError",
+    "ResultError",
+    "RoleError",
+    "SelectionError",
+    "UnitsError",
+    "UsidError",
+    "UsidWarning",
+]
+
+
+class UsidError(ValueError):
+    """Base of every error that usidx raises on purpose."""
+
+
+class NotMainError(UsidError):
+    """The dataset is not a USID main dataset; the message names the rule that failed."""
+
+
+class LayoutError(UsidError):
+    """Ancillary datasets and the main dataset disagree."""
+
+
+class GridError(UsidError):
+    """Rows do not fill a grid, or an index column does not count."""
+
+
+class RoleError(UsidError):
+    """Data has no position or spectroscopic roles, or a named dim is not there."""
+
+
+class UnitsError(UsidError):
+    """Units cannot be combined."""
+
+
+class SelectionError(UsidError, KeyError):
+    """A name matches nothing, or more than one thing."""
+
+    # KeyError prints the repr of its argument; a sentence should read as a sentence.
+    __str__ = ValueError.__str__
+
+
+class ExistsError(UsidError, FileExistsError):
+    """A write would change what exists."""
+
+
+class ResultError(UsidError):
+    """A result lacks what the verb needs."""
+
+
+class MissingExtraError(UsidError, ImportError):
+    """An optional dependency is not installed; the message names the extra to install."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed. "
+            f"Install it with: pip install 'usidx[{extra}]'"
+        )
+
+
+class UsidWarning(UserWarning):
+    """A file was repaired while it was read."""

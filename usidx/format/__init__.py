@@ -1,0 +1,1 @@
+"""What a USID file is: names, layout, grid. Knows NumPy only."""

@@ -1,0 +1,1 @@
+"""Layout to labelled xarray objects, and back."""

@@ -1,0 +1,139 @@
+"""Which dims say where (position) and which say what was swept (spectroscopic).
+
+A role is an attribute of the coordinate that bears the dim's name, so it travels with the array through
+slicing, arithmetic, netCDF and Zarr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import TypeVar
+
+import numpy as np
+import xarray as xr
+
+from usidx.errors import RoleError
+
+__all__ = ["POSITION", "ROLE", "SPECTROSCOPIC", "position_dims", "role_of", "set_roles", "spectroscopic_dims", "split"]
+
+ROLE = "usid_role"
+POSITION = "position"
+SPECTROSCOPIC = "spectroscopic"
+
+Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
+Dims = str | Iterable[str]
+
+
+def role_of(data: xr.DataArray | xr.Dataset, dim: Hashable) -> str | None:
+    """Return the role of a dim or scalar coordinate, None where it has none."""
+    return data.coords[dim].attrs.get(ROLE) if dim in data.coords else None
+
+
+def position_dims(data: xr.DataArray | xr.Dataset) -> tuple[str, ...]:
+    """Return the dims that say where, in the order of the array."""
+    return _dims_with(data, POSITION)
+
+
+def spectroscopic_dims(data: xr.DataArray | xr.Dataset) -> tuple[str, ...]:
+    """Return the dims that say what was swept, in the order of the array."""
+    return _dims_with(data, SPECTROSCOPIC)
+
+
+def _dims_with(data: xr.DataArray | xr.Dataset, role: str) -> tuple[str, ...]:
+    return tuple(str(dim) for dim in data.dims if role_of(data, dim) == role)
+
+
+def split(data: xr.DataArray, dim: Dims | None = None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split the dims of an array into samples and features.
+
+    Parameters
+    ----------
+    data : DataArray
+        Any dims.
+    dim : str or iterable of str, optional
+        The features. By default the dims with the role spectroscopic.
+
+    Returns
+    -------
+    tuple of tuple of str
+        (sample dims, feature dims), each in the order of the array.
+
+    Raises
+    ------
+    RoleError
+        A named dim is not there, or none is named and the array has no spectroscopic dim.
+    """
+    features = spectroscopic_dims(data) if dim is None else as_dims(data, dim)
+    if not features:
+        raise RoleError(
+            f"Array {data.name!r} with dims {data.dims} has no spectroscopic dim of more than one step. "
+            f"Name the dims to work along with dim=..., or mark them with "
+            f"da.usid.set_roles(spectroscopic=[...])."
+        )
+    return tuple(str(d) for d in data.dims if d not in features), features
+
+
+def as_dims(data: xr.DataArray | xr.Dataset, dim: Dims) -> tuple[str, ...]:
+    """Check that the named dims are there; return them in the order of the array."""
+    names = (dim,) if isinstance(dim, str) else tuple(dim)
+    missing = [name for name in names if name not in data.dims]
+    if missing:
+        raise RoleError(f"No dim {missing[0]!r} here; the dims are {tuple(data.dims)}.")
+    return tuple(str(d) for d in data.dims if d in names)
+
+
+def set_roles(data: Labelled, *, position: Dims = (), spectroscopic: Dims = ()) -> Labelled:
+    """Mark dims of any labelled array as position or spectroscopic.
+
+    Nothing is computed. A dim without a coordinate gets the integer coordinate 0, 1, 2, ...
+
+    Parameters
+    ----------
+    data : DataArray or Dataset
+        Any dims.
+    position, spectroscopic : str or iterable of str, optional
+        Dims (or scalar coordinates) to mark.
+
+    Returns
+    -------
+    DataArray or Dataset
+        A new object of the same type; the data is shared.
+
+    Raises
+    ------
+    RoleError
+        A name is neither a dim nor a scalar coordinate, or is given both roles.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, usidx
+    >>> cube = xr.DataArray(np.zeros((2, 3, 4)), dims=("y", "x", "energy"))
+    >>> marked = usidx.set_roles(cube, position=["y", "x"], spectroscopic="energy")
+    >>> marked.energy.attrs
+    {'usid_role': 'spectroscopic'}
+    """
+    names = {
+        POSITION: (position,) if isinstance(position, str) else tuple(position),
+        SPECTROSCOPIC: (spectroscopic,) if isinstance(spectroscopic, str) else tuple(spectroscopic),
+    }
+    twice = set(names[POSITION]) & set(names[SPECTROSCOPIC])
+    if twice:
+        raise RoleError(f"{sorted(twice)[0]!r} is named both as position and as spectroscopic; a dim has one role.")
+    for role, dims in names.items():
+        for dim in dims:
+            data = _with_role(data, dim, role)
+    return data
+
+
+def _with_role(data: Labelled, name: str, role: str) -> Labelled:
+    if name in data.coords:
+        coord = data.coords[name].variable.copy(deep=False)
+    elif name in data.dims:
+        coord = xr.Variable((name,), np.arange(data.sizes[name]))
+    else:
+        raise RoleError(f"No dim or coordinate {name!r} here; the dims are {tuple(data.dims)}.")
+    coord.attrs = {**coord.attrs, ROLE: role}
+    if name in data.coords and name not in data.xindexes:
+        # Assigning would build an index where the file's values cannot carry one (repeats, gaps).
+        return data.assign_coords(xr.Coordinates({name: coord}, indexes={}))
+    return data.assign_coords({name: coord})

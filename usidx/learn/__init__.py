@@ -1,0 +1,1 @@
+"""Decomposition and clustering of samples x features."""

@@ -1,0 +1,1 @@
+"""Pictures, the explorer and the report."""

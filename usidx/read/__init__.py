@@ -1,0 +1,1 @@
+"""File to layout and lazy array."""

@@ -1,0 +1,1 @@
+"""What a result is, and the steps that made it."""

@@ -1,0 +1,1 @@
+"""Labelled arrays and results into a file."""
