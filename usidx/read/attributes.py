@@ -1,0 +1,81 @@
+"""Attributes of HDF5 objects -> plain Python and NumPy values that netCDF and JSON can hold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import h5py
+import numpy as np
+
+__all__ = ["plain_attribute", "plain_attributes", "referenced", "stored_json"]
+
+# JSON that an earlier write left is small; anything larger is not ours.
+_LONGEST_JSON = 1 << 20
+
+
+def plain_attributes(object_: h5py.Group | h5py.Dataset) -> dict[str, Any]:
+    """Return the attributes of an object; unreadable ones are left out."""
+    found: dict[str, Any] = {}
+    for name in object_.attrs:
+        try:
+            raw = object_.attrs[name]
+        except (OSError, TypeError, KeyError, ValueError):
+            continue  # a type that h5py cannot represent, or a damaged value
+        value = plain_attribute(raw, object_.file)
+        if value is not None:
+            found[str(name)] = value
+    return found
+
+
+def plain_attribute(value: Any, file: h5py.File) -> Any:
+    """Turn one attribute into text, a number, or an array or list of these; None where there is nothing to keep."""
+    if isinstance(value, h5py.Empty):
+        return ""
+    if isinstance(value, h5py.RegionReference):
+        return None  # a region is a view of data that is here already
+    if isinstance(value, h5py.Reference):
+        return referenced(value, file)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, np.ndarray):
+        return _plain_array(value, file)
+    if isinstance(value, np.bool_):
+        return int(value)  # netCDF has no bool attribute
+    return value.item() if isinstance(value, np.void) else value
+
+
+def _plain_array(value: np.ndarray[Any, Any], file: h5py.File) -> Any:
+    if value.dtype.kind in "iufc":
+        return value
+    if value.dtype.kind == "b":
+        return value.astype(np.int8)
+    if value.dtype.kind in "SUO":
+        entries = [plain_attribute(entry, file) for entry in value.reshape(-1).tolist()]
+        return [entry if isinstance(entry, str) else str(entry) for entry in entries if entry is not None]
+    return str(value.tolist())
+
+
+def referenced(reference: h5py.Reference, file: h5py.File) -> str | None:
+    """Return the path of the object that a reference points to, None where it points nowhere."""
+    try:
+        return str(file[reference].name) if reference else None
+    except (ValueError, KeyError, OSError, RuntimeError):
+        return None
+
+
+def stored_json(object_: h5py.Group | h5py.Dataset, name: str) -> dict[str, Any]:
+    """Return the JSON object that an earlier write left in an attribute; empty where there is none."""
+    try:
+        text = object_.attrs.get(name)
+    except (OSError, TypeError, KeyError, ValueError):
+        return {}
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", errors="replace")
+    if not isinstance(text, str) or len(text) > _LONGEST_JSON:
+        return {}
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

@@ -1,0 +1,219 @@
+"""An open file -> its groups, main datasets and other datasets; names -> one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+import h5py
+
+from usidx.errors import NotMainError, SelectionError, UsidError
+from usidx.format import names
+from usidx.read.main import is_main, looks_like_main, where
+
+__all__ = ["Inventory", "find_group", "find_main", "inventory", "list_mains", "opened_file"]
+
+FilePath = str | PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Paths of everything in a file that hard links reach, each object once.
+
+    Attributes
+    ----------
+    groups, mains, extras : tuple of str
+        Groups with the root first; main datasets; datasets that are neither mains nor ancillaries of one.
+    broken : tuple of str
+        Datasets that claim to be mains but break a rule; they are among the extras too.
+    """
+
+    groups: tuple[str, ...]
+    mains: tuple[str, ...]
+    extras: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+@contextmanager
+def opened_file(path: FilePath) -> Iterator[h5py.File]:
+    """Open a file for reading for as long as the block lasts.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    UsidError
+        It is not an HDF5 file, or is damaged beyond opening.
+    """
+    name = str(Path(fspath(path)).expanduser())
+    if not Path(name).exists():
+        raise FileNotFoundError(f"There is no file {name!r}.")
+    try:
+        file = h5py.File(name, "r")
+    except BlockingIOError as err:
+        raise BlockingIOError(
+            f"{name!r} is open for writing in another program, which locks it. Close it there and try again. ({err})"
+        ) from err
+    except OSError as err:
+        raise UsidError(
+            f"{name!r} cannot be opened as HDF5: it is no HDF5 file, or it is cut off or damaged. ({err})"
+        ) from err
+    with file:
+        yield file
+
+
+def inventory(file: h5py.File) -> Inventory:
+    """Walk a file once along its hard links; loops are met once, links to other files are not followed."""
+    groups, datasets = ["/"], []
+    seen = {h5py.h5o.get_info(file.id).addr}
+    pending: list[h5py.Group] = [file["/"]]
+    while pending:
+        group = pending.pop(0)
+        for name, child in _children(group):
+            address = h5py.h5o.get_info(child.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            path = f"{str(group.name).rstrip('/')}/{name}"
+            if isinstance(child, h5py.Group):
+                groups.append(path)
+                pending.append(child)
+            elif isinstance(child, h5py.Dataset):
+                datasets.append(path)
+    return _sorted_out(file, groups, datasets)
+
+
+def _children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
+    for name in group:
+        try:
+            link = group.get(name, getlink=True)
+            child = group[name] if isinstance(link, h5py.HardLink) else None
+        except (OSError, KeyError, RuntimeError, ValueError):
+            continue  # a damaged object must not hide the others
+        if isinstance(child, h5py.Group | h5py.Dataset):
+            yield str(name), child
+
+
+def _sorted_out(file: h5py.File, groups: list[str], datasets: list[str]) -> Inventory:
+    claimed = [path for path in datasets if looks_like_main(file[path])]
+    mains = [path for path in claimed if is_main(file[path])]
+    ancillaries = {_target(file[path], name) for path in mains for name in names.ANCILLARIES}
+    extras = [p for p in datasets if p not in set(mains) and h5py.h5o.get_info(file[p].id).addr not in ancillaries]
+    return Inventory(tuple(groups), tuple(mains), tuple(extras), tuple(p for p in claimed if p not in set(mains)))
+
+
+def _target(dataset: h5py.Dataset, name: str) -> int:
+    return int(h5py.h5o.get_info(dataset.file[dataset.attrs[name]].id).addr)
+
+
+def list_mains(path: FilePath) -> list[str]:
+    """List the main datasets of a file.
+
+    Reads no data.
+
+    Parameters
+    ----------
+    path : path
+        A USID file.
+
+    Returns
+    -------
+    list of str
+        Their HDF5 paths, in the order of the file, groups nearer the root first.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    UsidError
+        It is not an HDF5 file.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> path = usidx.simulate.example_file()
+    >>> usidx.list_mains(path)
+    ['/Measurement_000/Channel_000/Raw_Data']
+    """
+    with opened_file(path) as file:
+        return list(inventory(file).mains)
+
+
+def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
+    """Return the main dataset of that path or unique end of a path; with None the only one of the file.
+
+    Raises
+    ------
+    SelectionError
+        Nothing or more than one thing is meant; the message lists the candidates.
+    NotMainError
+        The name is that of something else.
+    """
+    if name is not None:
+        exact = _get(file, name)
+        if isinstance(exact, h5py.Dataset):
+            return exact  # reading its layout says what is wrong, if it is no main dataset
+        if isinstance(exact, h5py.Group) and name.strip("/"):
+            inside = [m for m in inventory(file).mains if m.startswith(str(exact.name).rstrip("/") + "/")]
+            raise NotMainError(
+                f"{where(exact)} is a group, not a main dataset.{_listing('Main datasets in it', inside)}"
+            )
+    mains = inventory(file).mains
+    matches = mains if name is None else _ending_in(mains, name)
+    if len(matches) == 1:
+        return file[matches[0]]
+    wanted = "No name is given" if name is None else f"{name!r} is not the path of a main dataset"
+    if not mains:
+        raise SelectionError(f"{wanted}, and {file.filename!r} has no main dataset.")
+    if matches:
+        wanted = f"{wanted} and" if name is None else f"{name!r} is ambiguous:"
+        raise SelectionError(
+            f"{wanted} {len(matches)} main datasets of {file.filename!r} match.{_listing('They are', matches)}"
+        )
+    raise SelectionError(f"{wanted} of {file.filename!r}.{_listing('Main datasets are', mains)}")
+
+
+def find_group(file: h5py.File, name: str) -> h5py.Group:
+    """Return the group of that path or unique end of a path.
+
+    Raises
+    ------
+    SelectionError
+        Nothing or more than one thing is meant; the message lists the candidates.
+    """
+    exact = _get(file, name)
+    if isinstance(exact, h5py.Group):
+        return exact
+    groups = inventory(file).groups
+    matches = _ending_in(groups, name)
+    if len(matches) == 1:
+        return file[matches[0]]
+    results = [g for g in groups if "-" in g.rsplit("/", 1)[-1]]
+    if matches:
+        raise SelectionError(f"{name!r} is ambiguous in {file.filename!r}.{_listing('Candidates are', matches)}")
+    raise SelectionError(f"There is no group {name!r} in {file.filename!r}.{_listing('Results groups are', results)}")
+
+
+def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
+    try:
+        found = file.get(name)
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError):
+        return None
+    return found if isinstance(found, h5py.Group | h5py.Dataset) else None
+
+
+def _ending_in(paths: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Match whole parts of a path first, then what follows the source in the name of a results group."""
+    end = name.strip("/")
+    whole = tuple(p for p in paths if p.strip("/") == end or p.endswith("/" + end))
+    return whole or tuple(p for p in paths if p.endswith("-" + end))
+
+
+def _listing(title: str, paths: tuple[str, ...] | list[str]) -> str:
+    if not paths:
+        return ""
+    shown = ", ".join(repr(p) for p in paths[:20])
+    return f" {title}: {shown}{f' and {len(paths) - 20} more' if len(paths) > 20 else ''}."
