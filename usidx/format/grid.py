@@ -105,7 +105,7 @@ def grid_of(side: Side) -> Grid:
     if len(side.labels) > _MOST_DIMENSIONS:
         raise GridError(f"The {side.role} side has {len(side.labels)} dimensions; at most {_MOST_DIMENSIONS} are read.")
     columns = [_column(side, number, name) for number, name in enumerate(_unique_names(side))]
-    chosen = _independent(side, columns)
+    chosen = None if side.hints.get("flat") is True else _independent(side, columns)
     if chosen is None:
         return _flat_grid(side, columns)
     return _full_grid(side, columns, _slowest_first(side, chosen))
@@ -204,17 +204,23 @@ def _coordinate(
     if rows is not None:
         values, codes = values[rows], codes[rows]
     values, codes = values.reshape(shape), codes.reshape(shape)
-    hinted = side.hints.get(column.name, {}).get("dims")
+    hinted = _hinted_dims(side, column.name)
     kept = []
     for axis, (dim, size) in enumerate(zip(dims, shape, strict=True)):
-        is_own = dim == column.name
-        is_hinted = isinstance(hinted, list) and dim in hinted
-        if is_own or is_hinted or (size > 1 and (_varies(values, axis) or _varies(codes, axis))):
+        if dim == column.name or dim in hinted or (size > 1 and (_varies(values, axis) or _varies(codes, axis))):
             kept.append(dim)
     picked = tuple(slice(None) if dim in kept else 0 for dim in dims)
     return Coordinate(
         column.name, side.labels[column.number], side.units[column.number], tuple(kept), values[picked].copy()
     )
+
+
+def _hinted_dims(side: Side, name: str) -> Sequence[str]:
+    """Return the dims over which an earlier write held the coordinate, were its values equal along them."""
+    coordinates = side.hints.get("coordinates")
+    hint = coordinates.get(name) if isinstance(coordinates, dict) else None
+    dims = hint.get("dims") if isinstance(hint, dict) else None
+    return dims if isinstance(dims, list) else ()
 
 
 def _varies(values: Array, axis: int) -> bool:

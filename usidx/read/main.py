@@ -122,7 +122,7 @@ def _labels_and_units(found: Ancillaries, role: str, count: int) -> tuple[tuple[
         of_indices, of_values = (_strings(found[f"{role}_{kind}"], attribute, count) for kind in ("Indices", "Values"))
         if of_indices is None and of_values is None:
             raise LayoutError(
-                f"{where(found[f'{role}_Indices'])}: attribute {attribute!r} is missing, and {role}_Values lacks it too."
+                f"{where(found[f'{role}_Indices'])}: attribute {attribute!r} is missing, there and in {role}_Values."
             )
         if of_indices and of_values and [s.strip() for s in of_indices] != [s.strip() for s in of_values]:
             raise LayoutError(

@@ -48,7 +48,7 @@ def opened_file(path: FilePath) -> Iterator[h5py.File]:
     UsidError
         It is not an HDF5 file, or is damaged beyond opening.
     """
-    name = str(Path(fspath(path)).expanduser())
+    name = str(Path(fspath(path)).expanduser().absolute())
     if not Path(name).exists():
         raise FileNotFoundError(f"There is no file {name!r}.")
     try:
@@ -165,15 +165,18 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
     matches = mains if name is None else _ending_in(mains, name)
     if len(matches) == 1:
         return file[matches[0]]
-    wanted = "No name is given" if name is None else f"{name!r} is not the path of a main dataset"
     if not mains:
-        raise SelectionError(f"{wanted}, and {file.filename!r} has no main dataset.")
-    if matches:
-        wanted = f"{wanted} and" if name is None else f"{name!r} is ambiguous:"
+        raise SelectionError(f"{file.filename!r} has no main dataset.")
+    if name is None:
         raise SelectionError(
-            f"{wanted} {len(matches)} main datasets of {file.filename!r} match.{_listing('They are', matches)}"
+            f"{file.filename!r} has {len(mains)} main datasets; name one of them.{_listing('They are', mains)}"
         )
-    raise SelectionError(f"{wanted} of {file.filename!r}.{_listing('Main datasets are', mains)}")
+    if matches:
+        raise SelectionError(
+            f"{name!r} is ambiguous: {len(matches)} main datasets of {file.filename!r} end so."
+            f"{_listing('They are', matches)}"
+        )
+    raise SelectionError(f"{file.filename!r} has no main dataset {name!r}.{_listing('It has', mains)}")
 
 
 def find_group(file: h5py.File, name: str) -> h5py.Group:

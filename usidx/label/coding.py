@@ -1,0 +1,215 @@
+"""Layout -> dims, coordinates and attributes of a labelled array (decode), and back (encode in encoding.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from usidx.format.grid import Coordinate, Grid, grid_of
+from usidx.format.layout import Array, Layout, Side
+from usidx.format.placement import Axes, Placement
+from usidx.label import units
+from usidx.label.roles import ROLE, SPECTROSCOPIC
+
+__all__ = ["LABEL", "Frame", "decode", "decode_array", "parse_field"]
+
+#: Attribute of a coordinate that keeps the label as found, where it could not be the name.
+LABEL = "usid_label"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A labelled array that lacks only its data.
+
+    Attributes
+    ----------
+    name : str
+        Of the array.
+    dims : tuple of str
+        Position dims first, each side slowest first, unless an earlier write recorded another order.
+    coords : Coordinates
+        All of them, with indexes where the values can carry one.
+    attrs, encoding : mapping
+        What the array says of itself, and what its writer said of the writing.
+    placement : Placement
+        Where each cell lies in the main dataset.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    coords: xr.Coordinates
+    attrs: Mapping[str, Any]
+    encoding: Mapping[str, Any]
+    placement: Placement
+
+
+def decode(layout: Layout, *, squeeze: bool = True) -> Frame:
+    """Turn a layout into the frame of a labelled array.
+
+    Parameters
+    ----------
+    layout : Layout
+        What the file says.
+    squeeze : bool, default True
+        Make dims of size 1 scalar coordinates.
+
+    Raises
+    ------
+    GridError
+        A side has no rows.
+    """
+    sides = (layout.position, layout.spectroscopic)
+    grids = (grid_of(layout.position), grid_of(layout.spectroscopic))
+    renamed = _renamed(*grids)
+    variables: dict[str, xr.Variable] = {}
+    indexed: set[str] = set()
+    for side, grid, names in zip(sides, grids, renamed, strict=True):
+        for coordinate in grid.coordinates:
+            if not _is_placeholder(side, coordinate):
+                _add_coordinate(variables, indexed, side, coordinate, names, squeeze=squeeze)
+        _add_counter(variables, indexed, grid, names, side)
+    kept = [_kept(side, g.dims, g.shape, squeeze=squeeze) for g, side in zip(grids, sides, strict=True)]
+    natural = tuple(names[d] for names, dims in zip(renamed, kept, strict=True) for d in dims)
+    order = _recorded_order(layout.hints, natural)
+    placement = Placement(
+        Axes(tuple(kept[0].values()), grids[0].rows), Axes(tuple(kept[1].values()), grids[1].rows), order
+    )
+    dims = tuple(natural[axis] for axis in order)
+    return Frame(layout.name, dims, _coordinates(variables, indexed), _attrs(layout), _encoding(layout), placement)
+
+
+def decode_array(layout: Layout, main: Array, *, squeeze: bool = True) -> xr.DataArray:
+    """Turn a layout and its two-dimensional data in memory into a labelled array."""
+    frame = decode(layout, squeeze=squeeze)
+    return xr.DataArray(
+        frame.placement.unfold(main), dims=frame.dims, coords=frame.coords, name=frame.name, attrs=dict(frame.attrs)
+    )
+
+
+def parse_field(title: str) -> tuple[str, str]:
+    """Split the name of a compound field into variable name and unit: ``"Amplitude [V]"`` -> ``("Amplitude", "V")``."""
+    text = title.strip()
+    if text.endswith("]") and "[" in text[1:]:
+        name, unit = text[:-1].rsplit("[", 1)
+        return name.strip().replace("/", "_"), units.clean(unit)
+    return text.replace("/", "_"), units.DIMENSIONLESS
+
+
+def _renamed(position: Grid, spectroscopic: Grid) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the spectroscopic side's names a suffix where the position side bears them too."""
+    taken = {c.name for c in position.coordinates} | set(position.dims)
+    own = {c.name for c in spectroscopic.coordinates} | set(spectroscopic.dims)
+    suffixed = {n: n if n not in taken else f"{n}_{SPECTROSCOPIC}" for n in own}
+    return {n: n for n in taken}, suffixed
+
+
+def _is_placeholder(side: Side, coordinate: Coordinate) -> bool:
+    """Say whether the dimension was only written because a side must have one."""
+    return (
+        side.hints.get("placeholder") is True and len(side.labels) == 1 and side.size == 1 and not coordinate.dims[1:]
+    )
+
+
+def _kept(side: Side, dims: tuple[str, ...], shape: tuple[int, ...], *, squeeze: bool) -> dict[str, int]:
+    """Return those of some dims that the array keeps, with their sizes."""
+    if side.hints.get("placeholder") is True and side.size == 1:
+        return {}
+    hinted = side.hints.get("kept")
+    unsqueezed = set(hinted) if isinstance(hinted, list) and all(isinstance(h, str) for h in hinted) else set()
+    return {d: n for d, n in zip(dims, shape, strict=True) if n > 1 or not squeeze or d in unsqueezed}
+
+
+def _add_coordinate(
+    variables: dict[str, xr.Variable],
+    indexed: set[str],
+    side: Side,
+    coordinate: Coordinate,
+    names: Mapping[str, str],
+    *,
+    squeeze: bool,
+) -> None:
+    name = names[coordinate.name]
+    found = coordinate.values
+    values = found.astype(np.float32) if found.dtype == np.float16 else found  # pandas has no index of half floats
+    kept = _kept(side, coordinate.dims, values.shape, squeeze=squeeze)
+    dims = tuple(d for d in coordinate.dims if d in kept)
+    values = values.reshape([kept[d] for d in dims])
+    attrs: dict[str, Any] = {ROLE: side.role, "units": units.clean(coordinate.units)}
+    if name != coordinate.label:
+        attrs[LABEL] = coordinate.label
+    hint = _hint(side, coordinate.name)
+    variables[name] = xr.Variable(
+        tuple(names[d] for d in dims), _hinted_dtype(values, hint), _hinted_attrs(attrs, hint)
+    )
+    if variables[name].dims == (name,) and _can_index(values):
+        indexed.add(name)
+
+
+def _add_counter(
+    variables: dict[str, xr.Variable], indexed: set[str], grid: Grid, names: Mapping[str, str], side: Side
+) -> None:
+    """Give the dim that counts flat rows a coordinate, which carries the role."""
+    name = names.get(grid.dims[0], grid.dims[0])
+    if grid.is_flat and name not in variables and grid.shape[0] > 1:
+        variables[name] = xr.Variable((name,), np.arange(grid.shape[0]), {ROLE: side.role})
+        indexed.add(name)
+
+
+def _hint(side: Side, name: str) -> Mapping[str, Any]:
+    coordinates = side.hints.get("coordinates")
+    hint = coordinates.get(name) if isinstance(coordinates, dict) else None
+    return hint if isinstance(hint, dict) else {}
+
+
+def _hinted_dtype(values: Array, hint: Mapping[str, Any]) -> Array:
+    """Restore the dtype that a coordinate had before it shared a matrix with others, where no value changes."""
+    try:
+        dtype = np.dtype(hint["dtype"])
+    except (KeyError, TypeError, ValueError):
+        return values
+    if dtype.kind not in "iufb" or dtype == values.dtype or not np.isfinite(values).all():
+        return values
+    with np.errstate(invalid="ignore"):
+        restored = values.astype(dtype)
+    return restored if bool((restored == values).all()) else values
+
+
+def _hinted_attrs(attrs: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, Any]:
+    recorded = hint.get("attrs")
+    if not isinstance(recorded, dict):
+        return attrs
+    return {**{k: v for k, v in attrs.items() if k != "units"}, **recorded}
+
+
+def _can_index(values: Array) -> bool:
+    """Say whether values can label a dim: repeats and gaps make look-ups fail, so they stay plain coordinates."""
+    return bool(np.isfinite(values).all()) and np.unique(values).size == values.size
+
+
+def _recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple[int, ...]:
+    recorded = hints.get("dims")
+    if isinstance(recorded, list) and sorted(map(str, recorded)) == sorted(natural):
+        return tuple(natural.index(str(d)) for d in recorded)
+    return tuple(range(len(natural)))
+
+
+def _coordinates(variables: Mapping[str, xr.Variable], indexed: set[str]) -> xr.Coordinates:
+    plain = {n: v for n, v in variables.items() if n not in indexed}
+    with_index = {n: v for n, v in variables.items() if n in indexed}
+    return xr.Coordinates(plain, indexes={}).assign(xr.Coordinates(with_index))
+
+
+def _attrs(layout: Layout) -> dict[str, Any]:
+    attrs: dict[str, Any] = {"long_name": layout.quantity.strip(), "units": units.clean(layout.units)}
+    absent = layout.hints.get("absent")
+    if isinstance(absent, list):
+        attrs = {k: v for k, v in attrs.items() if k not in absent}
+    return attrs | dict(layout.attributes)
+
+
+def _encoding(layout: Layout) -> dict[str, Any]:
+    return dict(layout.book_keeping)

@@ -1,0 +1,159 @@
+"""Objects of an open file -> xarray Datasets whose variables are read when they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+from xarray.core import indexing
+
+from usidx.errors import SelectionError, UsidError
+from usidx.format.layout import Array, Layout
+from usidx.label.coding import Frame, decode, parse_field
+from usidx.read.attributes import plain_attributes
+from usidx.read.chunks import main_blocks, plain_blocks
+from usidx.read.lazy import MainArray, PlainArray
+from usidx.read.main import Cache, read_layout, where
+from usidx.read.storage import stored_array
+from usidx.results.provenance import opened, with_steps
+
+__all__ = ["FIELD", "group_dataset", "main_dataset"]
+
+#: Attribute of a variable that keeps the title of the compound field it came from.
+FIELD = "usid_field"
+# Texts are decoded when the file is opened; a dataset with more of them stays unread.
+_MOST_TEXTS = 100_000
+_SAMPLES, _SAMPLE_CELLS = 16, 1024
+
+
+def main_dataset(dataset: h5py.Dataset, *, squeeze: bool = True, cache: Cache | None = None) -> xr.Dataset:
+    """Return a main dataset as a Dataset: one variable, or one per field of a compound type."""
+    layout = read_layout(dataset, cache)
+    frame = decode(layout, squeeze=squeeze)
+    variables = {
+        name: _main_variable(dataset, frame, name, field, unit) for name, field, unit in _fields(dataset, layout, frame)
+    }
+    attrs = {} if layout.dtype.names is None else dict(frame.attrs)
+    result = xr.Dataset(variables, coords=frame.coords, attrs=attrs)
+    recorded = opened(str(dataset.file.filename), str(dataset.name), fingerprint(dataset))
+    return with_steps(result, recorded)
+
+
+def _fields(dataset: h5py.Dataset, layout: Layout, frame: Frame) -> list[tuple[str, str | None, str | None]]:
+    """List (name, field of the compound type, unit) of each variable."""
+    if layout.dtype.names is None:
+        _check_type(dataset, layout.dtype)
+        return [(frame.name, None, None)]
+    listed: list[tuple[str, str | None, str | None]] = []
+    taken = {str(c) for c in frame.coords} | set(frame.dims)
+    for field in layout.dtype.names:
+        _check_type(dataset, layout.dtype[field], field)
+        name, unit = parse_field(field)
+        while not name or name in taken:
+            name += "_"
+        taken.add(name)
+        listed.append((name, field, unit))
+    return listed
+
+
+def _check_type(dataset: h5py.Dataset, dtype: np.dtype[Any], field: str | None = None) -> None:
+    if dtype.kind not in "biufc" or dtype.shape:
+        part = "" if field is None else f"field {field!r} has "
+        raise UsidError(
+            f"{where(dataset)}: {part}the type {dtype}, which is not a number; it cannot be opened as data."
+        )
+
+
+def _main_variable(dataset: h5py.Dataset, frame: Frame, name: str, field: str | None, unit: str | None) -> xr.Variable:
+    stored = stored_array(dataset, field)
+    attrs = dict(frame.attrs)
+    if field is not None:
+        attrs = {"long_name": name, "units": unit, FIELD: field}
+    lazy = indexing.LazilyIndexedArray(MainArray(stored, frame.placement))
+    blocks = main_blocks(frame.placement, stored.dtype.itemsize, stored.chunks)
+    encoding = {**frame.encoding, "preferred_chunks": dict(zip(frame.dims, blocks, strict=True))}
+    return xr.Variable(frame.dims, lazy, attrs, encoding)
+
+
+def group_dataset(group: h5py.Group, extras: Iterable[str]) -> xr.Dataset:
+    """Return a group as a Dataset: its attributes, and its datasets that are neither mains nor ancillaries.
+
+    Dims are named after their size, so that a tree of groups never holds one name with two sizes.
+    """
+    variables = {}
+    for path in extras:
+        variable = _extra_variable(group.file[path])
+        if variable is not None:
+            variables[path.rsplit("/", 1)[-1]] = variable
+    return xr.Dataset(variables, attrs=plain_attributes(group))
+
+
+def _extra_variable(dataset: h5py.Dataset) -> xr.Variable | None:
+    if dataset.shape is None or h5py.check_ref_dtype(dataset.dtype) is not None:
+        return None  # nothing stored, or references: links between objects, not data
+    attrs = plain_attributes(dataset)
+    dims = _size_dims(dataset.shape)
+    if dataset.dtype.kind in "OSU":
+        texts = _texts(dataset)
+        return None if texts is None else xr.Variable(dims, texts, attrs)
+    stored = stored_array(dataset)
+    if stored.dtype.kind not in "biufcV":
+        return None
+    encoding = {}
+    if dims:
+        blocks = plain_blocks(dataset.shape, stored.dtype.itemsize, dataset.chunks)
+        encoding["preferred_chunks"] = dict(zip(dims, blocks, strict=True))
+    return xr.Variable(dims, indexing.LazilyIndexedArray(PlainArray(stored)), attrs, encoding)
+
+
+def _size_dims(shape: tuple[int, ...]) -> tuple[str, ...]:
+    names: list[str] = []
+    for size in shape:
+        name = f"size_{size}"
+        while name in names:
+            name += "_again"
+        names.append(name)
+    return tuple(names)
+
+
+def _texts(dataset: h5py.Dataset) -> Array | None:
+    if h5py.check_string_dtype(dataset.dtype) is None or dataset.size > _MOST_TEXTS:
+        return None
+    texts = np.asarray(dataset.asstr("utf-8", errors="replace")[()], dtype=object)
+    return texts.astype(str) if texts.size else texts.astype("U1")
+
+
+def fingerprint(dataset: h5py.Dataset) -> str:
+    """Return a short digest of shape, type and a sample of cells, to tell later whether a source is the same."""
+    digest = blake2b(f"{dataset.shape} {dataset.dtype.str}".encode(), digest_size=12)
+    rows, columns = dataset.shape
+    for row in sorted(set(np.linspace(0, rows - 1, min(rows, _SAMPLES)).astype(int).tolist())):
+        digest.update(np.ascontiguousarray(dataset[row, : min(columns, _SAMPLE_CELLS)]).tobytes())
+    return digest.hexdigest()
+
+
+def chosen_field(data: xr.Dataset, name: str, field: str | None) -> xr.DataArray:
+    """Return the one variable of a main dataset, or of its fields the one that is named.
+
+    Raises
+    ------
+    SelectionError
+        The type is compound and no field is named, or the name is that of none.
+    """
+    titles = {str(n): str(v.attrs.get(FIELD, n)) for n, v in data.data_vars.items()}
+    if field is None and len(titles) == 1:
+        return data[next(iter(titles))]
+    for variable, title in titles.items():
+        if field is not None and field in {variable, title}:
+            return data[variable]
+    listed = ", ".join(repr(t) for t in titles)
+    if field is None:
+        raise SelectionError(
+            f"{name!r} holds {len(titles)} fields: {listed}. Name one with field=..., "
+            f"or open all of them with usidx.open_dataset(path, {name!r})."
+        )
+    raise SelectionError(f"{name!r} has no field {field!r}; the fields are {listed}.")

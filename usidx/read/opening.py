@@ -1,0 +1,192 @@
+"""A path -> a labelled array, a Dataset or a tree; everything lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import xarray as xr
+from dask.base import tokenize
+
+from usidx.read.backend import UsidBackend
+from usidx.read.datasets import chosen_field
+from usidx.read.tree import FilePath, find_main, opened_file
+
+__all__ = ["Chunks", "open_dataset", "open_main", "open_tree"]
+
+#: As xarray takes them: {} for usidx's own block sizes, a mapping per dim, "auto", an int, None for no dask.
+Chunks = Mapping[str, Any] | int | str | None
+
+
+def open_main(
+    path: FilePath,
+    main: str | None = None,
+    *,
+    field: str | None = None,
+    chunks: Chunks = {},  # noqa: B006 - xarray's own spelling of "the file's block sizes"; never modified
+    squeeze: bool = True,
+) -> xr.DataArray:
+    """Open a main dataset as one labelled array.
+
+    Only the four ancillary matrices are read; the data stays in the file until it is asked for. Rows are placed by
+    their indices: complete grids in any order of acquisition become N-D; rows that fill no grid (sparse, spiral,
+    aborted) keep one dim ``position`` (see :func:`usidx.to_grid`).
+
+    Parameters
+    ----------
+    path : path
+        A USID file.
+    main : str, optional
+        HDF5 path of the main dataset, or an end of it that no other shares. Not needed where the file has one.
+    field : str, optional
+        Field of a compound dataset, with or without its unit.
+    chunks : mapping, int, "auto" or None, default {}
+        Dask blocks. ``{}`` takes blocks of tens of MB that fit how the file is stored; None gives an array that is
+        read whole when it is used.
+    squeeze : bool, default True
+        Make dims of size 1 scalar coordinates.
+
+    Returns
+    -------
+    DataArray, dims (*position, *spectroscopic)
+        Each side slowest first. Coordinates carry ``usid_role`` and ``units``; ``long_name`` is the quantity.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    SelectionError
+        The name matches nothing or more than one main dataset, or a compound dataset needs `field`.
+    NotMainError, LayoutError, GridError
+        The dataset breaks a rule of the format; the message says which.
+
+    References
+    ----------
+    USID, https://pycroscopy.github.io/USID/usid_model.html
+
+    Examples
+    --------
+    >>> import usidx
+    >>> raw = usidx.open_main(usidx.simulate.example_file(), "Raw_Data")
+    >>> raw.dims
+    ('Y', 'X', 'Frequency')
+    """
+    with opened_file(path) as file:
+        name = str(find_main(file, main).name)
+    data = open_dataset(path, name, chunks=chunks, squeeze=squeeze)
+    return chosen_field(data, name, field)
+
+
+def open_dataset(
+    path: FilePath,
+    main: str | None = None,
+    *,
+    chunks: Chunks = {},  # noqa: B006
+    squeeze: bool = True,
+) -> xr.Dataset:
+    """Open a main dataset as a Dataset: one variable, or one per field of a compound type.
+
+    Lazy as :func:`open_main`. Where the path is that of a group, its attributes and its extra datasets are opened.
+
+    Parameters
+    ----------
+    path : path
+        A USID file.
+    main : str, optional
+        HDF5 path, or an end of it that no other main dataset shares. Not needed where the file has one.
+    chunks : mapping, int, "auto" or None, default {}
+        Dask blocks, as in :func:`open_main`.
+    squeeze : bool, default True
+        Make dims of size 1 scalar coordinates.
+
+    Returns
+    -------
+    Dataset
+        Variables over (*position, *spectroscopic); each field ``Name [unit]`` is a variable with that unit.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    SelectionError
+        The name matches nothing or more than one main dataset.
+    NotMainError, LayoutError, GridError
+        The dataset breaks a rule of the format; the message says which.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> data = usidx.open_dataset(usidx.simulate.example_file())
+    >>> list(data.data_vars)
+    ['Raw_Data']
+    """
+    data = xr.open_dataset(path, engine=UsidBackend, group=main, squeeze=squeeze, cache=chunks is None)
+    return _chunked(data, chunks)
+
+
+def open_tree(
+    path: FilePath,
+    *,
+    group: str | None = None,
+    chunks: Chunks = {},  # noqa: B006
+    squeeze: bool = True,
+) -> xr.DataTree:
+    """Open a file as a tree: a leaf per main dataset at its HDF5 path, a node per group.
+
+    Lazy as :func:`open_main`. Groups carry their attributes and extra datasets. A main dataset that breaks a rule is
+    left out with a warning.
+
+    Parameters
+    ----------
+    path : path
+        A USID file.
+    group : str, optional
+        Open only what lies below this group.
+    chunks : mapping, int, "auto" or None, default {}
+        Dask blocks, as in :func:`open_main`.
+    squeeze : bool, default True
+        Make dims of size 1 scalar coordinates.
+
+    Returns
+    -------
+    DataTree
+        With the paths of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    UsidError
+        It is not an HDF5 file.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> tree = usidx.open_tree(usidx.simulate.example_file())
+    >>> tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data.dims
+    ('Y', 'X', 'Frequency')
+    """
+    tree = xr.open_datatree(path, engine=UsidBackend, group=group, squeeze=squeeze, cache=chunks is None)
+    return xr.DataTree.from_dict({node.path: _chunked(node.to_dataset(inherit=False), chunks) for node in tree.subtree})
+
+
+def _chunked(data: xr.Dataset, chunks: Chunks) -> xr.Dataset:
+    """Cut variables into dask blocks; coordinates are small and stay in memory."""
+    for coordinate in data.coords.values():
+        coordinate.load()
+    if chunks is None:
+        return data
+    return data.assign({name: _chunked_variable(str(name), v.variable, chunks) for name, v in data.data_vars.items()})
+
+
+def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks) -> xr.Variable:
+    preferred = variable.encoding.get("preferred_chunks")
+    if preferred is None:
+        return variable
+    if isinstance(chunks, Mapping):
+        wanted: Any = {d: chunks.get(str(d), preferred[d]) for d in variable.dims}
+    else:
+        wanted = dict.fromkeys(variable.dims, chunks)
+    # The name tells a graph of plain selections from one that computes; see usidx.results.provenance.
+    return variable.chunk(wanted, name=f"usid-{name}-{tokenize(variable.encoding.get('source'), name, uuid4().hex)}")
