@@ -1,0 +1,240 @@
+"""A labelled array -> Layout and two-dimensional data; the inverse of decode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from usidx.errors import LayoutError, RoleError
+from usidx.format.layout import Array, Layout, Role, Side
+from usidx.format.names import DEFAULT_DIMENSION, DEPENDENT_DIMENSION, INCOMPLETE_DIMENSION
+from usidx.label.coding import LABEL
+from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, position_dims, role_of
+
+__all__ = ["Encoded", "encode", "sides_of"]
+
+_PLACEHOLDER = "arb"
+# What the four ancillaries and the quantity hold already.
+_OWN_ATTRIBUTES = frozenset({"units", "long_name"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """A labelled array as USID lays it out.
+
+    Attributes
+    ----------
+    layout : Layout
+        Everything but the data.
+    data : ndarray or dask array, shape (positions, steps)
+        As lazy as the array was.
+    left_out : tuple of str
+        Coordinates that USID cannot hold.
+    """
+
+    layout: Layout
+    data: Any
+    left_out: tuple[str, ...]
+
+
+def encode(array: xr.DataArray, name: str | None = None) -> Encoded:
+    """Lay a labelled array out as a main dataset.
+
+    Nothing is computed but coordinates.
+
+    Parameters
+    ----------
+    array : DataArray
+        Dims with roles. Where some dims have roles, those without count as spectroscopic if there are position dims,
+        else as position (``component`` of scores and of components).
+    name : str, optional
+        Of the main dataset; the array's own by default.
+
+    Raises
+    ------
+    RoleError
+        No dim or scalar coordinate has a role.
+    LayoutError
+        A dim is empty, or its coordinate holds no real numbers.
+    """
+    position, spectroscopic = sides_of(array)
+    empty = [d for d in array.dims if array.sizes[d] == 0]
+    if empty:
+        raise LayoutError(f"Dim {empty[0]!r} of {array.name!r} has size 0; a main dataset has at least one cell.")
+    sides = [_encode_side(array, "position", position), _encode_side(array, "spectroscopic", spectroscopic)]
+    natural = array.transpose(*position, *spectroscopic)
+    shape = (prod(array.sizes[d] for d in position), prod(array.sizes[d] for d in spectroscopic))
+    layout = Layout(
+        name=str(name or array.name or "Raw_Data"),
+        quantity=str(array.attrs.get("long_name", array.name or "unknown")),
+        units=str(array.attrs.get("units", "")),
+        shape=shape,
+        dtype=array.dtype,
+        position=sides[0],
+        spectroscopic=sides[1],
+        attributes={str(k): v for k, v in array.attrs.items() if k not in _OWN_ATTRIBUTES},
+        hints=_main_hints(array, position + spectroscopic),
+    )
+    held = {*_side_coordinates(array, POSITION, position), *_side_coordinates(array, SPECTROSCOPIC, spectroscopic)}
+    return Encoded(layout, natural.data.reshape(shape), tuple(str(c) for c in array.coords if str(c) not in held))
+
+
+def sides_of(array: xr.DataArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Divide all dims of an array between rows and columns of a main dataset.
+
+    Raises
+    ------
+    RoleError
+        No dim or scalar coordinate has a role.
+    """
+    roles = {str(d): role_of(array, d) for d in array.dims}
+    if not any(roles.values()) and not any(ROLE in c.attrs for c in array.coords.values()):
+        raise RoleError(
+            f"Array {array.name!r} with dims {array.dims} has no position or spectroscopic dims. "
+            f"Mark them with da.usid.set_roles(position=[...], spectroscopic=[...])."
+        )
+    default = SPECTROSCOPIC if position_dims(array) else POSITION
+    filled = {d: role or default for d, role in roles.items()}
+    return tuple(d for d, r in filled.items() if r == POSITION), tuple(d for d, r in filled.items() if r != POSITION)
+
+
+def _encode_side(array: xr.DataArray, role: Role, dims: tuple[str, ...]) -> Side:
+    """Build index and value matrices: one column per coordinate of the side, the fastest dim first."""
+    found = _side_coordinates(array, role, dims)
+    if not found:
+        return _placeholder_side(role)
+    sizes = tuple(array.sizes[d] for d in dims)
+    is_flat = _is_flat(found, dims, role)
+    counters = {n for n in found if is_flat and (n == role or n.removesuffix("_index") in set(found) - {n})}
+    kept = {n: c for n, c in found.items() if n not in counters}
+    titles = {n: _title(c) for n, c in found.items()}
+    columns = [
+        _flat_column(c, found.get(f"{n}_index"), sizes) if is_flat else _column(n, c, dims, sizes)
+        for n, c in kept.items()
+    ]
+    return Side(
+        role=role,
+        labels=tuple(titles[n] for n in kept),
+        units=tuple(str(c.attrs.get("units", "")) for c in kept.values()),
+        indices=np.stack([index for index, _ in columns], axis=1),
+        values=np.stack([values for _, values in columns], axis=1),
+        types=tuple(_type(n, c, dims, is_flat=is_flat) for n, c in kept.items()),
+        hints=_side_hints(found, titles, sizes, dims, is_flat=is_flat),
+    )
+
+
+def _title(coordinate: xr.DataArray) -> str:
+    """Return the label as it was found in a file, as long as the name still comes from it."""
+    name, label = str(coordinate.name), coordinate.attrs.get(LABEL)
+    is_current = isinstance(label, str) and name.startswith(" ".join(label.split()).replace("/", "_"))
+    return str(label) if is_current else name
+
+
+def _side_hints(
+    found: Mapping[str, xr.DataArray],
+    titles: Mapping[str, str],
+    sizes: tuple[int, ...],
+    dims: tuple[str, ...],
+    *,
+    is_flat: bool,
+) -> dict[str, Any]:
+    """Record what the matrices cannot hold; coordinates by the name that the grid will give them."""
+    names = {n: " ".join(t.split()).replace("/", "_") for n, t in titles.items()}
+    hints: dict[str, Any] = {"coordinates": {names[n]: _hint(c, names) for n, c in found.items()}}
+    if is_flat:
+        hints["flat"] = True
+    if 1 in sizes:
+        hints["kept"] = [names[d] for d, n in zip(dims, sizes, strict=True) if n == 1]
+    return hints
+
+
+def _side_coordinates(array: xr.DataArray, role: str, dims: tuple[str, ...]) -> dict[str, xr.DataArray]:
+    """Return what becomes a dimension of one side: its dims, fastest first, then what hangs on them, then scalars."""
+    found = {d: _dim_coordinate(array, d, dims) for d in reversed(dims)}
+    for name, coordinate in array.coords.items():
+        is_own = coordinate.attrs.get(ROLE) == role or (ROLE not in coordinate.attrs and bool(coordinate.dims))
+        if str(name) not in found and is_own and set(coordinate.dims) <= set(dims) and coordinate.dtype.kind in "iufb":
+            found[str(name)] = coordinate
+    return found
+
+
+def _dim_coordinate(array: xr.DataArray, dim: str, dims: tuple[str, ...]) -> xr.DataArray:
+    coordinate = (
+        array.coords[dim] if dim in array.coords else xr.DataArray(np.arange(array.sizes[dim]), dims=dim, name=dim)
+    )
+    if coordinate.dtype.kind not in "iufb":
+        raise LayoutError(
+            f"Coordinate {dim!r} of {array.name!r} holds {coordinate.dtype}; USID keeps real numbers. "
+            f"Give the dim numbers before writing, for example da.assign_coords({dim}=range({array.sizes[dim]}))."
+        )
+    if not set(coordinate.dims) <= set(dims):
+        raise LayoutError(
+            f"Coordinate {dim!r} of {array.name!r} varies over {coordinate.dims}, both position and spectroscopic dims; "
+            f"a main dataset keeps the two apart."
+        )
+    return coordinate
+
+
+def _is_flat(coordinates: Mapping[str, xr.DataArray], dims: tuple[str, ...], role: Role) -> bool:
+    """Say whether the side is one dim that only counts places, with their coordinates along it."""
+    if dims != (role,) or len(coordinates) < 2:
+        return False
+    counter = coordinates[role]
+    others = [c for n, c in coordinates.items() if n != role and c.dims]
+    return bool(others) and bool((counter.values == np.arange(counter.size)).all()) and "units" not in counter.attrs
+
+
+def _flat_column(coordinate: xr.DataArray, index: xr.DataArray | None, sizes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return index and value for each place; without counters of its own a coordinate numbers the places."""
+    if not coordinate.dims:
+        return np.zeros(sizes, dtype=np.int64), np.broadcast_to(coordinate.values, sizes)
+    return np.arange(sizes[0]) if index is None else index.values.astype(np.int64), coordinate.values
+
+
+def _column(name: str, coordinate: xr.DataArray, dims: tuple[str, ...], sizes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return index and value of one coordinate for each row in C order."""
+    over = coordinate.transpose(*(d for d in dims if d in coordinate.dims))
+    values = np.broadcast_to(
+        over.values.reshape([sizes[i] if d in over.dims else 1 for i, d in enumerate(dims)]), sizes
+    )
+    counted = [d for d in dims if (d == name if name in dims else d in over.dims)]
+    shape = [sizes[i] if d in counted else 1 for i, d in enumerate(dims)]
+    index = np.broadcast_to(np.arange(prod(shape)).reshape(shape), sizes)
+    return index.reshape(-1), values.reshape(-1)
+
+
+def _type(name: str, coordinate: xr.DataArray, dims: tuple[str, ...], *, is_flat: bool) -> int:
+    if is_flat:
+        return INCOMPLETE_DIMENSION if coordinate.dims else DEFAULT_DIMENSION
+    return DEPENDENT_DIMENSION if coordinate.dims and name not in dims else DEFAULT_DIMENSION
+
+
+def _hint(coordinate: xr.DataArray, names: Mapping[str, str]) -> dict[str, Any]:
+    plain = {str(k): v for k, v in coordinate.attrs.items() if isinstance(v, str | int | float)}
+    attrs = {k: v for k, v in plain.items() if k not in (ROLE, LABEL)}
+    return {"dims": [names[str(d)] for d in coordinate.dims], "dtype": coordinate.dtype.str, "attrs": attrs}
+
+
+def _placeholder_side(role: Role) -> Side:
+    return Side(
+        role=role,
+        labels=(_PLACEHOLDER,),
+        units=("a.u.",),
+        indices=np.zeros((1, 1), dtype=np.int64),
+        values=np.zeros((1, 1)),
+        types=(DEFAULT_DIMENSION,),
+        hints={"placeholder": True, "coordinates": {}},
+    )
+
+
+def _main_hints(array: xr.DataArray, natural: Sequence[str]) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    if tuple(array.dims) != tuple(natural):
+        hints["dims"] = [str(d) for d in array.dims]
+    absent = sorted(_OWN_ATTRIBUTES - set(array.attrs))
+    return hints | ({"absent": absent} if absent else {})
