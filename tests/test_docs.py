@@ -1,0 +1,118 @@
+"""Every Python block of the README and of docs/ runs, or states why not.
+
+The blocks of a page run in order and share their names, in a folder of their own that holds ``scan.h5``: a small band
+excitation scan with the fit that an old program left beside it. A block is left out by a comment on the line above it::
+
+    <!-- not run: needs an instrument -->
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from usidx.testing.files import build_main
+from usidx.testing.legacy import add_sho_fit
+
+REPOSITORY = Path(__file__).parent.parent
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+
+FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w+-]*)[^`]*$")
+NOT_RUN = re.compile(r"<!--\s*not run:(?P<reason>[^>]*)-->")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Code between two fences, and where it starts."""
+
+    language: str
+    code: str
+    line: int
+    above: str
+
+    @property
+    def reason_not_to_run(self) -> str | None:
+        found = NOT_RUN.search(self.above)
+        return None if found is None else found["reason"].strip()
+
+
+def blocks_of(text: str) -> Iterator[Block]:
+    lines = text.splitlines()
+    start: re.Match[str] | None = None
+    first = 0
+    for number, line in enumerate(lines):
+        fence = FENCE.match(line)
+        if fence is None:
+            continue
+        if start is None:
+            start, first = fence, number
+            continue
+        indent = len(start["indent"])
+        code = "\n".join(inner[indent:] for inner in lines[first + 1 : number])
+        above = next((a for a in reversed(lines[:first]) if a.strip()), "")
+        yield Block(start["language"], code, first + 1, above)
+        start = None
+
+
+def python_blocks(page: Path) -> list[Block]:
+    return [b for b in blocks_of(page.read_text(encoding="utf-8")) if b.language in {"python", "py"}]
+
+
+def build_scan(path: Path) -> None:
+    """Write resonances whose frequency differs from place to place, by the closed form of the driven oscillator."""
+    y, x, cycle, frequency = np.meshgrid(
+        np.arange(8), np.arange(10), [0, 1], np.linspace(3e5, 3.6e5, 48), indexing="ij"
+    )
+    resonance = 3.2e5 + 1e3 * y + 5e2 * x
+    response = (1e-5 + 1e-6 * cycle) * np.exp(0.5j) * resonance**2
+    response /= frequency**2 - 1j * frequency * resonance / 80 - resonance**2
+    position = [("Y", "m", 1e-7 * np.arange(8)), ("X", "m", 1e-7 * np.arange(10))]
+    swept = [("Cycle", "", [0.0, 1.0]), ("Frequency", "Hz", frequency[0, 0, 0])]
+    built = build_main(
+        path, response.astype("c8"), position, swept, quantity="Piezoresponse", units="V", value_dtype="f8"
+    )
+    add_sho_fit(built)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder that holds nothing but ``scan.h5``, and draw to no screen."""
+    build_scan(tmp_path / "scan.h5")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_each_python_block_runs(page: Path) -> None:
+    names: dict[str, object] = {"__name__": "__docs__"}
+    for block in python_blocks(page):
+        if block.reason_not_to_run is None:
+            # Blank lines above make tracebacks tell the line of the page.
+            source = "\n" * block.line + block.code
+            exec(compile(source, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_a_block_that_does_not_run_states_a_reason(page: Path) -> None:
+    without = [block.line for block in python_blocks(page) if block.reason_not_to_run == ""]
+    assert not without, f"{page.name}: give a reason at lines {without}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+def test_blocks_are_found_as_written() -> None:
+    text = "a\n\n<!-- not run: slow -->\n```python\nx = 1\n```\n- b\n  ```py\n  y = 2\n  ```\n```bash\nls\n```\n"
+    first, second, third = blocks_of(text)
+    assert (first.code, first.line, first.reason_not_to_run) == ("x = 1", 4, "slow")
+    assert (second.code, second.reason_not_to_run) == ("y = 2", None)
+    assert third.language == "bash"

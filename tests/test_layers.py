@@ -1,0 +1,171 @@
+"""The walls and the order of the folders, read from the imports; and the sizes of files and functions."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "usidx"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+#: What each folder or top-level module may be imported by: those that stand as high or higher.
+LADDER = (
+    {"errors"},
+    {"format"},
+    {"label", "results"},
+    {"learn", "fit", "signal", "image", "modes", "simulate"},
+    {"read"},
+    {"write", "translate"},
+    {"testing"},
+    {"look"},
+    {"accessor", "cli", "__init__", "__main__"},
+)
+RANK = {name: height for height, names in enumerate(LADDER) for name in names}
+OPERATIONS = {"learn", "fit", "signal", "image", "modes"}
+FILE_LIBRARIES = {"h5py", "h5netcdf", "netCDF4", "zarr", "tables"}
+
+#: The walls: who must never import what.
+WALLS = {
+    "format": {"xarray", "dask"} | FILE_LIBRARIES,
+    "label": FILE_LIBRARIES,
+    "results": FILE_LIBRARIES,
+    "read": {f"usidx.{name}" for name in OPERATIONS | {"write"}},
+    **{name: {"usidx.read", "usidx.write", *FILE_LIBRARIES} for name in OPERATIONS},
+}
+
+MOST_LINES_IN_FILE = 400
+MOST_LINES_IN_BODY = 40
+SHORT_BODY = 15
+SHARE_OF_SHORT_BODIES = 0.8
+VAGUE_NAMES = {"utils.py", "common.py", "helpers.py", "base.py", "misc.py"}
+
+
+def module_of(file: Path) -> str:
+    """Name the folder or top-level module of usidx that a file belongs to."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line, dotted name) of each import, those inside functions too."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "usidx":
+            yield from ((node.lineno, f"usidx.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, node.module or "."
+
+
+def starts_with(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+def bodies_of(file: Path) -> Iterator[tuple[str, int]]:
+    """Yield (where, lines) of each function's body, its docstring left out."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            statements = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lines = (node.end_lineno or 0) - statements[0].lineno + 1 if statements else 0
+            yield f"{file.relative_to(PACKAGE.parent)}:{node.lineno} {node.name}", lines
+
+
+def report(offenders: list[str]) -> str:
+    return "\n  ".join(["", *offenders])
+
+
+def test_each_folder_has_its_place_on_the_ladder() -> None:
+    unknown = sorted({module_of(file) for file in FILES} - set(RANK))
+    assert not unknown, f"give these a place in LADDER: {unknown}"
+
+
+@pytest.mark.parametrize("name", WALLS)
+def test_walls(name: str) -> None:
+    offenders = [
+        f"{file.relative_to(PACKAGE.parent)}:{line} imports {imported}"
+        for file in FILES
+        if module_of(file) == name
+        for line, imported in imports_of(file)
+        if any(starts_with(imported, forbidden) for forbidden in WALLS[name])
+    ]
+    assert not offenders, f"{name} must not import {sorted(WALLS[name])}:{report(offenders)}"
+
+
+def test_imports_point_down_the_ladder() -> None:
+    offenders = []
+    for file in FILES:
+        for line, imported in imports_of(file):
+            parts = imported.split(".")
+            if parts[0] != "usidx":
+                continue
+            target = parts[1] if len(parts) > 1 and parts[1] in RANK else "__init__"
+            if RANK[target] > RANK.get(module_of(file), len(LADDER)):
+                offenders.append(f"{file.relative_to(PACKAGE.parent)}:{line} imports {imported}")
+    assert not offenders, f"these import what stands above them:{report(offenders)}"
+
+
+def test_no_circle_is_hidden_behind_type_checking() -> None:
+    """Types of optional packages may be imported for checking alone; usidx's own may not."""
+    offenders = [
+        f"{file.relative_to(PACKAGE.parent)}:{inner.lineno}"
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.ImportFrom) and starts_with(inner.module or "usidx", "usidx")
+    ]
+    assert not offenders, report(offenders)
+
+
+def passes_on(handler: ast.ExceptHandler) -> bool:
+    """Say whether a handler raises, or keeps the error (where C code calls, an error must wait to be raised)."""
+    nodes = [inner for statement in handler.body for inner in ast.walk(statement)]
+    return any(isinstance(n, ast.Raise) or (isinstance(n, ast.Name) and n.id == handler.name) for n in nodes)
+
+
+def test_errors_are_not_swallowed() -> None:
+    broad = {"Exception", "BaseException"}
+    offenders = [
+        f"{file.relative_to(PACKAGE.parent)}:{node.lineno}"
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in broad))
+        and not passes_on(node)
+    ]
+    assert not offenders, f"name the errors that are caught:{report(offenders)}"
+
+
+def test_each_module_opens_with_its_arrow() -> None:
+    offenders = [
+        str(file.relative_to(PACKAGE.parent))
+        for file in FILES
+        if not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    assert not offenders, report(offenders)
+
+
+def test_files_are_named_after_their_subject() -> None:
+    offenders = [str(file.relative_to(PACKAGE.parent)) for file in FILES if file.name in VAGUE_NAMES]
+    assert not offenders, report(offenders)
+
+
+def test_files_are_short() -> None:
+    lines = {str(f.relative_to(PACKAGE.parent)): len(f.read_text(encoding="utf-8").splitlines()) for f in FILES}
+    offenders = [f"{name}: {count} lines" for name, count in lines.items() if count > MOST_LINES_IN_FILE]
+    assert not offenders, f"more than {MOST_LINES_IN_FILE} lines:{report(offenders)}"
+    assert median(lines.values()) <= MOST_LINES_IN_FILE / 2
+
+
+def test_bodies_are_short() -> None:
+    bodies = [body for file in FILES for body in bodies_of(file)]
+    offenders = [f"{where}: {lines} lines" for where, lines in bodies if lines > MOST_LINES_IN_BODY]
+    assert not offenders, f"more than {MOST_LINES_IN_BODY} lines in a body:{report(offenders)}"
+
+
+def test_most_bodies_are_very_short() -> None:
+    bodies = sorted((lines, where) for file in FILES for where, lines in bodies_of(file))
+    short = sum(lines <= SHORT_BODY for lines, _ in bodies) / len(bodies)
+    longest = [f"{where}: {lines} lines" for lines, where in reversed(bodies[-20:])]
+    assert short >= SHARE_OF_SHORT_BODIES, f"{short:.0%} of bodies have {SHORT_BODY} lines or fewer:{report(longest)}"

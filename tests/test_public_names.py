@@ -1,0 +1,97 @@
+"""What usidx shows: sorted, complete, documented; and an accessor that only opens doors."""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import usidx
+
+PACKAGE = Path(usidx.__file__).parent
+
+
+def accessor_methods() -> list[ast.FunctionDef]:
+    """Return the public methods of the accessor's classes, as written."""
+    file = PACKAGE / "accessor.py"
+    if not file.exists():
+        return []
+    classes = [n for n in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(n, ast.ClassDef)]
+    methods = [n for c in classes for n in c.body if isinstance(n, ast.FunctionDef)]
+    return [m for m in methods if not m.name.startswith("_")]
+
+
+def statements(function: ast.FunctionDef) -> list[ast.stmt]:
+    """Return what a function does, its docstring and imports of heavy modules aside."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return [s for s in body if not isinstance(s, ast.Import | ast.ImportFrom)]
+
+
+def names_used(function: ast.FunctionDef) -> set[str]:
+    """Return each name and attribute that a function mentions or imports."""
+    nodes = list(ast.walk(function))
+    imported = {alias.asname or alias.name for n in nodes if isinstance(n, ast.ImportFrom) for alias in n.names}
+    named = {n.id for n in nodes if isinstance(n, ast.Name)} | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+    return imported | named
+
+
+def in_order(name: str) -> tuple[bool, bool, str]:
+    """Sort constants first, then classes, then functions, as ruff sorts ``__all__``."""
+    return not name.isupper(), not name[:1].isupper(), name
+
+
+def test_all_is_sorted_and_without_repeats() -> None:
+    assert list(usidx.__all__) == sorted(set(usidx.__all__), key=in_order)
+
+
+def test_all_equals_the_public_names() -> None:
+    # Submodules become attributes of a package when they are imported; only those in __all__ are meant.
+    shown = {n for n, v in vars(usidx).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
+    modules = {n for n in usidx.__all__ if isinstance(getattr(usidx, n), ModuleType)}
+    assert shown | modules == {n for n in usidx.__all__ if not n.startswith("__")}
+
+
+@pytest.mark.parametrize("name", usidx.__all__)
+def test_each_public_name_is_there_and_documented(name: str) -> None:
+    shown = getattr(usidx, name)
+    if not isinstance(shown, str):
+        assert inspect.getdoc(shown), f"usidx.{name} has no docstring"
+
+
+def test_each_function_states_its_types() -> None:
+    functions = [f for n in usidx.__all__ if inspect.isfunction(f := getattr(usidx, n))]
+    untyped = [f.__name__ for f in functions if "return" not in f.__annotations__]
+    assert not untyped
+
+
+@pytest.mark.parametrize("name", [f.relative_to(PACKAGE.parent) for f in sorted(PACKAGE.rglob("*.py"))], ids=str)
+def test_each_module_lists_names_that_it_has(name: Path) -> None:
+    dotted = ".".join(name.with_suffix("").parts).removesuffix(".__init__").removesuffix(".__main__")
+    module = importlib.import_module(dotted)
+    listed = list(getattr(module, "__all__", []))
+    missing = [n for n in listed if not hasattr(module, n) and importlib.util.find_spec(f"{dotted}.{n}") is None]
+    assert not missing
+
+
+@pytest.mark.parametrize("method", accessor_methods(), ids=lambda method: str(method.name))
+def test_each_accessor_method_is_a_door(method: ast.FunctionDef) -> None:
+    done = statements(method)
+    assert ast.get_docstring(method), f"{method.name} has no docstring"
+    assert len(done) == 1, f"{method.name} does {len(done)} things; a door does one"
+    assert isinstance(done[0], ast.Return), f"{method.name} must return what the function returns"
+
+
+@pytest.mark.parametrize("method", accessor_methods(), ids=lambda method: str(method.name))
+def test_each_accessor_method_leads_to_a_function(method: ast.FunctionDef) -> None:
+    functions = {
+        n.name
+        for file in PACKAGE.rglob("*.py")
+        if file.name != "accessor.py"
+        for n in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")
+    }
+    called = names_used(method)
+    assert called & functions, f"{method.name} calls no public function of usidx"

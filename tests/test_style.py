@@ -1,0 +1,29 @@
+"""The commands of scripts/check, run as tests."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+COMMANDS = {
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_house_style(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *COMMANDS[name]], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{name} says:\n{done.stdout}{done.stderr}"
+
+
+def test_scripts_run_the_same_commands() -> None:
+    written = (REPOSITORY / "scripts" / "check").read_text(encoding="utf-8")
+    missing = [command for command in COMMANDS.values() if f"python -m {' '.join(command)}\n" not in written]
+    assert not missing
