@@ -1,0 +1,201 @@
+"""Program and parameters -> value and derivatives of a model over a tile of samples, in machine code.
+
+Importing this module imports numba; do so only inside a function.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.fit.compiled import bits_to_float, compiled, float_to_bits, inlined
+from usidx.fit.program import OPERATIONS
+
+__all__ = ["TILE", "exponential", "run_numbers", "run_rows"]
+
+Row = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.float64]
+Code = npt.NDArray[np.int64]
+
+#: Samples worked on at a time: thirty rows of them stay in the nearest cache.
+TILE = 256
+
+_MAGIC = 6755399441055744.0  # 1.5 * 2^52: added and taken away again, it rounds to a whole number
+_ADD, _SUB, _MUL, _DIV = (OPERATIONS[n] for n in ("add", "sub", "mul", "div"))
+_POW, _SELECT = OPERATIONS["pow"], OPERATIONS["select"]
+_WOFZ_REAL, _WOFZ_IMAG = OPERATIONS["wofz_real"], OPERATIONS["wofz_imag"]
+_EXP, _LOG, _SQRT, _SIN, _COS = (OPERATIONS[n] for n in ("exp", "log", "sqrt", "sin", "cos"))
+_TANH, _ARCTAN, _ERF, _ABS = (OPERATIONS[n] for n in ("tanh", "arctan", "erf", "abs"))
+_NUMBER_ADD, _NUMBER_MUL = OPERATIONS["number_add"], OPERATIONS["number_mul"]
+_NUMBER_DIV, _FILL = OPERATIONS["number_div"], OPERATIONS["fill"]
+
+
+@inlined
+def exponential(x: float) -> float:
+    """Return exp(x) to 2e-16, in a form that vectorises: 2^k times a polynomial in the remainder."""
+    x = max(min(x, 709.0), -708.0)
+    shifted = x * 1.4426950408889634 + _MAGIC
+    k = shifted - _MAGIC
+    r = x - k * 0.693147180369123816490
+    r = r - k * 1.90821492927058770002e-10
+    p = 1.0 / 6227020800.0
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    return p * bits_to_float((float_to_bits(shifted) + 1023) << 52)
+
+
+@compiled
+def run_numbers(code: Code, numbers: Row) -> None:
+    """Run the instructions on numbers, once per set of parameters."""
+    for k in range(code.shape[0]):
+        a, b, c = numbers[code[k, 2]], numbers[code[k, 3]], numbers[code[k, 4]]
+        operation = code[k, 0]
+        if operation == _ADD:
+            result = a + b
+        elif operation == _SUB:
+            result = a - b
+        elif operation == _MUL:
+            result = a * b
+        elif operation == _DIV:
+            result = a / b
+        elif operation == _POW:
+            result = a**b
+        elif operation == _SELECT:
+            result = b if a >= 0.0 else c
+        else:
+            result = _function(operation, a)
+        numbers[code[k, 1]] = result
+
+
+@compiled
+def _function(operation: int, a: float) -> float:
+    if operation == _EXP:
+        return exponential(a)
+    if operation == _LOG:
+        return math.log(a) if a > 0.0 else np.nan
+    if operation == _SQRT:
+        return math.sqrt(a) if a >= 0.0 else np.nan
+    if operation == _SIN:
+        return math.sin(a)
+    if operation == _COS:
+        return math.cos(a)
+    if operation == _TANH:
+        return math.tanh(a)
+    if operation == _ARCTAN:
+        return math.atan(a)
+    if operation == _ERF:
+        return math.erf(a)
+    return abs(a)
+
+
+@compiled
+def run_rows(code: Code, numbers: Row, rows: Rows, size: int) -> None:
+    """Run the instructions on rows over the first `size` samples of the registers."""
+    for k in range(code.shape[0]):
+        operation, a = code[k, 0], code[k, 2]
+        out = rows[code[k, 1]]
+        if operation >= _NUMBER_ADD:
+            _number_with_row(operation, numbers[a], rows[code[k, 3]], out, size)
+        elif operation >= _EXP:
+            _one_row(operation, rows[a], out, size)
+        elif operation >= _POW:
+            _rare(operation, rows[a], rows[code[k, 3]], rows[code[k, 4]], out, size)
+        else:
+            _two_rows(operation, rows[a], rows[code[k, 3]], out, size)
+
+
+@compiled
+def _number_with_row(operation: int, number: float, row: Row, out: Row, size: int) -> None:
+    if operation == _NUMBER_MUL:
+        for i in range(size):
+            out[i] = number * row[i]
+    elif operation == _NUMBER_ADD:
+        for i in range(size):
+            out[i] = number + row[i]
+    elif operation == _NUMBER_DIV:
+        for i in range(size):
+            out[i] = number / row[i]
+    else:
+        for i in range(size):
+            out[i] = number
+
+
+@compiled
+def _two_rows(operation: int, a: Row, b: Row, out: Row, size: int) -> None:
+    if operation == _MUL:
+        for i in range(size):
+            out[i] = a[i] * b[i]
+    elif operation == _ADD:
+        for i in range(size):
+            out[i] = a[i] + b[i]
+    elif operation == _SUB:
+        for i in range(size):
+            out[i] = a[i] - b[i]
+    else:
+        for i in range(size):
+            out[i] = a[i] / b[i]
+
+
+@compiled
+def _one_row(operation: int, a: Row, out: Row, size: int) -> None:
+    if operation == _EXP:
+        for i in range(size):
+            out[i] = exponential(a[i])
+    elif operation == _SQRT:
+        for i in range(size):
+            out[i] = np.sqrt(a[i])
+    else:
+        for i in range(size):
+            out[i] = _function(operation, a[i])
+
+
+@compiled
+def _rare(operation: int, a: Row, b: Row, c: Row, out: Row, size: int) -> None:
+    if operation == _SELECT:
+        for i in range(size):
+            out[i] = b[i] if a[i] >= 0.0 else c[i]
+    elif operation == _POW:
+        for i in range(size):
+            out[i] = a[i] ** b[i]
+    else:
+        for i in range(size):
+            w = _faddeeva(a[i], b[i])
+            out[i] = w.real if operation == _WOFZ_REAL else w.imag
+
+
+@compiled
+def _faddeeva(x: float, y: float) -> complex:
+    """Return w(x + iy) for y > 0: Weideman, SIAM J. Numer. Anal. 31, 1497 (1994), with 40 terms."""
+    z = complex(x, y)
+    shift = _WIDTH - 1j * z
+    ratio = (_WIDTH + 1j * z) / shift
+    total = complex(0.0, 0.0)
+    for k in range(_TERMS.size):
+        total = total * ratio + _TERMS[k]
+    return 2.0 * total / (shift * shift) + 0.5641895835477563 / shift
+
+
+def _weideman(n: int) -> tuple[float, Row]:
+    """Return the width and the coefficients, highest power first, of Weideman's series."""
+    width = math.sqrt(n / math.sqrt(2.0))
+    theta = np.arange(-2 * n + 1, 2 * n) * math.pi / (2 * n)
+    t = width * np.tan(theta / 2)
+    samples = np.concatenate([[0.0], np.exp(-(t**2)) * (width**2 + t**2)])
+    coefficients = np.real(np.fft.fft(np.fft.fftshift(samples))) / (4 * n)
+    return width, np.ascontiguousarray(coefficients[n:0:-1])
+
+
+_WIDTH, _TERMS = _weideman(40)

@@ -1,0 +1,303 @@
+"""What a model is: a formula, its parameters with their units, and where to look for start values.
+
+Models are immutable descriptions; they hold no data and no fitted values. A sum or product of models is a model.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache, reduce
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.errors import ResultError, SelectionError, UsidError
+from usidx.fit.interpret import interpret
+from usidx.fit.pairs import Pair, as_pair
+from usidx.fit.symbols import Node, derivative, parameter, variable
+from usidx.label import units as unit_strings
+
+__all__ = ["Model", "Parameter", "Product", "Sum", "from_description"]
+
+Array = npt.NDArray[np.float64]
+UNBOUNDED: Final = (-np.inf, np.inf)
+POSITIVE: Final = (0.0, np.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a model.
+
+    Attributes
+    ----------
+    name : str
+        Snake case; the name of the result's variable.
+    title : str
+        Name in words, which files on disk use too.
+    units : str or tuple of int
+        A unit, or the powers of (data, coordinate) that make it.
+    bounds : tuple of float
+        Lowest and highest value.
+    role : str
+        How a start value is found: "" from candidates, "center" or "width" from the peak in the data.
+    width_per_fwhm : float
+        For the role "width": the parameter per full width at half maximum.
+    period : float
+        For an angle, what can be added without effect; 0 for none. Results lie within half a period of zero.
+    """
+
+    name: str
+    title: str
+    units: str | tuple[int, int]
+    bounds: tuple[float, float] = UNBOUNDED
+    role: str = ""
+    width_per_fwhm: float = 0.0
+    period: float = 0.0
+
+    def unit(self, data: str | None, coordinate: str | None) -> str | None:
+        """Return the unit, None where it rests on a unit that is not known."""
+        if isinstance(self.units, str):
+            return self.units
+        known = {"data": (data, self.units[0]), "coordinate": (coordinate, self.units[1])}
+        if any(unit is None and power for unit, power in known.values()):
+            return None
+        powers = [(unit or "", power) for unit, power in known.values()]
+        top = unit_strings.product(*(unit_strings.power(u, p) for u, p in powers if p > 0))
+        bottom = unit_strings.product(*(unit_strings.power(u, -p) for u, p in powers if p < 0))
+        return unit_strings.quotient(top, bottom) if bottom else top
+
+
+class Model(ABC):
+    """Base of all models; see the subclasses for formulas.
+
+    Models add and multiply: ``Gaussian() + Constant()``. Where names of parameters repeat, the terms get prefixes
+    (``gaussian_1_center``), or those given as ``Gaussian(prefix="d_")``.
+    """
+
+    #: "candidates", "peak" or "resonance": how start values are found.
+    search: ClassVar[str] = "candidates"
+    is_complex: ClassVar[bool] = False
+    variables: ClassVar[int] = 1
+
+    @property
+    @abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the parameters in order."""
+
+    @abstractmethod
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        """Return the graph of the value."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what is needed to make the model again, as plain JSON values."""
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return start values to try for the parameters that are neither linear nor read from a peak.
+
+        `x` (..., sample) is the coordinate; values are numbers or arrays of the leading dims. For a width the
+        candidate is a multiple of the width that was found.
+        """
+        return [{}]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the parameters in order."""
+        return tuple(p.name for p in self.parameters)
+
+    @property
+    def terms(self) -> tuple[Model, ...]:
+        """Return the models whose sum this is."""
+        return (self,)
+
+    def __add__(self, other: Model) -> Sum:
+        return Sum((*self.terms, *other.terms))
+
+    def __mul__(self, other: Model) -> Product:
+        return Product((*_factors(self), *_factors(other)))
+
+    def __call__(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the value for coordinates and parameters that broadcast against each other."""
+        known = self._values(x, parameters)
+        parts = [interpret(part[0], known) for part in graphs(self)]
+        return parts[0] + 1j * parts[1] if self.is_complex else parts[0]
+
+    def jacobian(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> dict[str, npt.NDArray[Any]]:
+        """Return the exact derivative of the value by each parameter."""
+        known = self._values(x, parameters)
+        found = {}
+        for k, name in enumerate(self.names):
+            parts = [interpret(part[k + 1], known) for part in graphs(self)]
+            found[name] = parts[0] + 1j * parts[1] if self.is_complex else parts[0]
+        return found
+
+    def _values(
+        self, x: tuple[npt.ArrayLike, ...], parameters: Mapping[str, npt.ArrayLike]
+    ) -> dict[Node, npt.ArrayLike]:
+        wrong = sorted(set(self.names) ^ set(parameters))
+        if wrong or len(x) != self.variables:
+            raise SelectionError(
+                f"{self!r} takes {self.variables} coordinate(s) and the parameters {self.names}; "
+                f"{len(x)} coordinate(s) came, and {wrong} are missing or unknown."
+            )
+        known: dict[Node, npt.ArrayLike] = {parameter(k): v for k, v in parameters.items()}
+        return known | {variable(k): v for k, v in enumerate(x)}
+
+
+@cache
+def graphs(model: Model) -> tuple[tuple[Node, ...], ...]:
+    """Return per part (real, imaginary) the graph of the value and of its derivatives."""
+    nodes = {name: parameter(name) for name in model.names}
+    value = model.formula(tuple(map(variable, range(model.variables))), nodes)
+    parts = (as_pair(value).real, as_pair(value).imag) if model.is_complex else (value,)
+    rows = []
+    for part in parts:
+        if isinstance(part, Pair):
+            raise UsidError(f"{model!r} is declared real, but its formula gives a complex value.")
+        rows.append((part, *(derivative(part, node) for node in nodes.values())))
+    return tuple(rows)
+
+
+class Shape(Model):
+    """Base of the models with one formula; subclasses are frozen dataclasses whose fields are options."""
+
+    prefix: str
+
+    @property
+    @abstractmethod
+    def own_parameters(self) -> tuple[Parameter, ...]:
+        """Return the parameters without the prefix."""
+
+    @abstractmethod
+    def value(self, *nodes: Any) -> Any:
+        """Return the formula of (*variables, *parameters)."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return tuple(replace(p, name=self.prefix + p.name) for p in self.own_parameters)
+
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        found: Node | Pair = self.value(*variables, *(parameters[name] for name in self.names))
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        options = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return {"model": type(self).__name__, **options}
+
+    def with_prefix(self, prefix: str) -> Self:
+        """Return the same model with other names."""
+        return replace(self, prefix=prefix)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True, init=False)
+class Composite(Model):
+    """Base of sums and products; the members' names are made unique."""
+
+    members: tuple[Model, ...]
+
+    def __init__(self, members: tuple[Model, ...]) -> None:
+        if not members:
+            raise UsidError(f"{type(self).__name__} needs at least one model; none was given.")
+        dims = {m.variables for m in members}
+        if len(dims) > 1:
+            raise UsidError(f"Models of {sorted(dims)} variables do not combine; use models of the same number.")
+        object.__setattr__(self, "members", _with_unique_names(members))
+
+    @property
+    def is_complex(self) -> bool:  # type: ignore[override]
+        return any(m.is_complex for m in self.members)
+
+    @property
+    def variables(self) -> int:  # type: ignore[override]
+        return self.members[0].variables
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return tuple(p for m in self.members for p in m.parameters)
+
+    def _values_of_members(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> list[Any]:
+        values = [m.formula(variables, parameters) for m in self.members]
+        return [as_pair(v) for v in values] if self.is_complex else values
+
+    def describe(self) -> dict[str, Any]:
+        return {"model": type(self).__name__, "members": [m.describe() for m in self.members]}
+
+
+class Sum(Composite):
+    """Sum of models, as ``Gaussian() + Linear()`` makes it."""
+
+    @property
+    def terms(self) -> tuple[Model, ...]:
+        return self.members
+
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        return reduce(operator.add, self._values_of_members(variables, parameters))
+
+
+class Product(Composite):
+    """Product of models, as ``Exponential() * Sine()`` makes it.
+
+    Amplitudes of all factors but the first stay parameters; hold them at 1 (``fixed={...}``), for only the product
+    of amplitudes is determined by data.
+    """
+
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        return reduce(operator.mul, self._values_of_members(variables, parameters))
+
+
+def _factors(model: Model) -> tuple[Model, ...]:
+    return model.members if isinstance(model, Product) else (model,)
+
+
+def _with_unique_names(members: tuple[Model, ...]) -> tuple[Model, ...]:
+    """Prefix the members whose names another member has too."""
+    counts = Counter(name for m in members for name in m.names)
+    kinds = Counter(type(m).__name__ for m in members)
+    seen: Counter[str] = Counter()
+    renamed = []
+    for member in members:
+        kind = type(member).__name__
+        seen[kind] += 1
+        if isinstance(member, Shape) and not member.prefix and any(counts[name] > 1 for name in member.names):
+            number = f"_{seen[kind]}" if kinds[kind] > 1 else ""
+            member = member.with_prefix(f"{kind.lower()}{number}_")
+        renamed.append(member)
+    repeated = [n for n, count in Counter(name for m in renamed for name in m.names).items() if count > 1]
+    if repeated:
+        raise UsidError(f"The parameter {repeated[0]!r} appears twice; give the models different prefixes.")
+    return tuple(renamed)
+
+
+_registry: dict[str, type[Model]] = {"Sum": Sum, "Product": Product}
+
+
+def registered(model: type[Model]) -> type[Model]:
+    """Make a model known by its name, so that results can be read back."""
+    _registry[model.__name__] = model
+    return model
+
+
+def from_description(description: Mapping[str, Any]) -> Model:
+    """Make a model again from what `describe` returned; only models known by name are made, nothing is run.
+
+    Raises
+    ------
+    ResultError
+        The description names no known model, or options that it does not have.
+    """
+    name = description.get("model")
+    kind = _registry.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise ResultError(f"No model named {name!r} is known; known are {sorted(_registry)}.")
+    if issubclass(kind, Composite):
+        return kind(tuple(from_description(m) for m in description.get("members", ())))
+    options = {k: v for k, v in description.items() if k != "model"}
+    allowed = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    if not set(options) <= allowed:
+        raise ResultError(f"Model {name!r} has the options {sorted(allowed)}; found {sorted(options)}.")
+    return kind(**options)

@@ -1,0 +1,73 @@
+"""The damped simple harmonic oscillator, as band excitation measures it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.fit.model import POSITIVE, UNBOUNDED, Parameter, Shape, registered
+from usidx.fit.pairs import Pair, as_pair
+from usidx.fit.symbols import Node, function
+
+__all__ = ["SHO"]
+
+Array = npt.NDArray[np.float64]
+
+
+@registered
+@dataclass(frozen=True)
+class SHO(Shape):
+    """Describe the response of a damped oscillator, A e^(i phi) w0^2 / (w^2 - i w w0/Q - w0^2).
+
+    Parameters
+    ----------
+    prefix : str
+        Put before the names of the parameters.
+
+    Notes
+    -----
+    For complex data. Parameters: ``amplitude`` A (> 0), the static amplitude, with the units of the data (at
+    resonance the response is A Q); ``frequency`` w0 (> 0), with the units of the coordinate; ``quality_factor`` Q
+    (> 0); ``phase`` phi in radians, within -pi and pi. Since (A, phi) and (-A, phi + pi) are one response, A is
+    kept positive. Start values come from the exact linear form of the formula.
+
+    References
+    ----------
+    S. Jesse, S. V. Kalinin, R. Proksch, A. P. Baddorf and B. J. Rodriguez, Nanotechnology 18, 435503 (2007).
+
+    Examples
+    --------
+    >>> from usidx.fit.models import SHO
+    >>> complex(SHO()(0.0, amplitude=2.0, frequency=3e5, quality_factor=100.0, phase=0.0))
+    (-2+0j)
+    """
+
+    search: ClassVar[str] = "resonance"
+    is_complex: ClassVar[bool] = True
+
+    prefix: str = ""
+
+    @property
+    def own_parameters(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter("amplitude", "Amplitude", (1, 0), POSITIVE),
+            Parameter("frequency", "Frequency", (0, 1), POSITIVE),
+            Parameter("quality_factor", "Quality Factor", "", POSITIVE),
+            Parameter("phase", "Phase", "rad", UNBOUNDED, period=2.0 * math.pi),
+        )
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        # The first is replaced by the linear form, the others are tried at the highest sample.
+        return [
+            {self.prefix + "frequency": 1.0, self.prefix + "quality_factor": q, self.prefix + "phase": 0.0}
+            for q in (100.0, 30.0, 300.0)
+        ]
+
+    def value(self, w: Node, amplitude: Node, frequency: Node, quality_factor: Node, phase: Node) -> Pair:
+        square = frequency * frequency
+        turned = Pair(amplitude * square * function("cos", phase), amplitude * square * function("sin", phase))
+        return as_pair(turned) / Pair(w * w - square, -(w * frequency / quality_factor))

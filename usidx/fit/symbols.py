@@ -1,0 +1,326 @@
+"""Formula with symbols -> graph of elementary operations, and its exact derivatives.
+
+A model is written once, as arithmetic on `Node`; value, Jacobian and compiled program all come from that graph.
+Equal subexpressions are one node, so that what value and derivatives share is worked out once.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from typing import Final, Union
+
+__all__ = ["Node", "Operand", "constant", "derivative", "function", "parameter", "select", "substitute", "variable"]
+
+Operand = Union["Node", float]
+
+_known: weakref.WeakValueDictionary[tuple[object, ...], Node] = weakref.WeakValueDictionary()
+
+
+class Node:
+    """One operation on other nodes: a constant, a parameter, a variable, or a function of nodes.
+
+    `varies` says whether the value differs from sample to sample (it depends on a variable).
+    """
+
+    __slots__ = ("__weakref__", "args", "op", "value", "varies")
+
+    op: str
+    args: tuple[Node, ...]
+    value: float | str | int | None
+    varies: bool
+
+    def __repr__(self) -> str:
+        if not self.args:
+            return str(self.value) if self.op != "variable" else f"x{self.value}"
+        return f"{self.op}({', '.join(map(repr, self.args))})"
+
+    def __add__(self, other: Operand) -> Node:
+        return add(self, _node(other))
+
+    def __radd__(self, other: Operand) -> Node:
+        return add(_node(other), self)
+
+    def __sub__(self, other: Operand) -> Node:
+        return subtract(self, _node(other))
+
+    def __rsub__(self, other: Operand) -> Node:
+        return subtract(_node(other), self)
+
+    def __mul__(self, other: Operand) -> Node:
+        return multiply(self, _node(other))
+
+    def __rmul__(self, other: Operand) -> Node:
+        return multiply(_node(other), self)
+
+    def __truediv__(self, other: Operand) -> Node:
+        return divide(self, _node(other))
+
+    def __rtruediv__(self, other: Operand) -> Node:
+        return divide(_node(other), self)
+
+    def __pow__(self, other: Operand) -> Node:
+        return power(self, _node(other))
+
+    def __rpow__(self, other: Operand) -> Node:
+        return power(_node(other), self)
+
+    def __neg__(self) -> Node:
+        return multiply(constant(-1.0), self)
+
+
+def _make(op: str, args: tuple[Node, ...] = (), value: float | str | int | None = None) -> Node:
+    # The sign of zero is part of a constant, hence the repr.
+    key = (op, *(id(a) for a in args), repr(value))
+    node = _known.get(key)
+    if node is None:
+        node = Node()
+        node.op, node.args, node.value = op, args, value
+        node.varies = op == "variable" or any(a.varies for a in args)
+        _known[key] = node
+    return node
+
+
+def constant(value: float) -> Node:
+    """Return the node of a number."""
+    return _make("constant", (), float(value))
+
+
+def parameter(name: str) -> Node:
+    """Return the node of a named parameter."""
+    return _make("parameter", (), name)
+
+
+def variable(index: int = 0) -> Node:
+    """Return the node of an independent variable (the coordinate along a fitted dim)."""
+    return _make("variable", (), index)
+
+
+def _node(value: Operand) -> Node:
+    return value if isinstance(value, Node) else constant(value)
+
+
+ZERO: Final = constant(0.0)
+ONE: Final = constant(1.0)
+MINUS_ONE: Final = constant(-1.0)
+
+
+def _number(node: Node) -> float | None:
+    return float(node.value) if node.op == "constant" and node.value is not None else None
+
+
+def _split_factor(node: Node) -> tuple[Node, Node]:
+    """Return (factor that is the same for all samples, the rest)."""
+    if not node.varies:
+        return node, ONE
+    if node.op == "mul" and not node.args[0].varies:
+        return node.args
+    return ONE, node
+
+
+def add(a: Node, b: Node) -> Node:
+    """Return a + b."""
+    left, right = _number(a), _number(b)
+    if left is not None and right is not None:
+        return constant(left + right)
+    if left == 0.0:
+        return b
+    if right == 0.0:
+        return a
+    (factor_a, rest_a), (factor_b, rest_b) = _split_factor(a), _split_factor(b)
+    if rest_a is rest_b and rest_a is not ONE:
+        return multiply(add(factor_a, factor_b), rest_a)
+    if a.varies and not b.varies:
+        a, b = b, a
+    return _make("add", (a, b))
+
+
+def subtract(a: Node, b: Node) -> Node:
+    """Return a - b."""
+    if a is b:
+        return ZERO
+    if a.varies and b.varies:
+        return _make("sub", (a, b))
+    return add(a, multiply(MINUS_ONE, b))
+
+
+def multiply(a: Node, b: Node) -> Node:
+    """Return a * b, with what is the same for all samples gathered in one factor in front."""
+    left, right = _number(a), _number(b)
+    if left is not None and right is not None:
+        return constant(left * right)
+    if left == 0.0 or right == 0.0:
+        return ZERO
+    if left == 1.0:
+        return b
+    if right == 1.0:
+        return a
+    if not a.varies and not b.varies:
+        return _multiply_numbers(a, b)
+    (factor_a, rest_a), (factor_b, rest_b) = _split_factor(a), _split_factor(b)
+    factor, rest = multiply(factor_a, factor_b), _product(rest_a, rest_b)
+    return rest if factor is ONE else _make("mul", (factor, rest))
+
+
+def _multiply_numbers(a: Node, b: Node) -> Node:
+    """Multiply two factors without a variable; constants are kept in front and combined."""
+    if _number(b) is not None:
+        a, b = b, a
+    inner = _number(b.args[0]) if b.op == "mul" else None
+    outer = _number(a)
+    if outer is not None and inner is not None:
+        return multiply(constant(outer * inner), b.args[1])
+    return _make("mul", (a, b))
+
+
+def _product(a: Node, b: Node) -> Node:
+    if a is ONE:
+        return b
+    if b is ONE:
+        return a
+    return _make("mul", (a, b) if id(a) <= id(b) else (b, a))
+
+
+def divide(a: Node, b: Node) -> Node:
+    """Return a / b; a divisor that is the same for all samples becomes a factor."""
+    if b is ONE:
+        return a
+    factor, rest = _split_factor(b)
+    if rest is not ONE:
+        reciprocal = _make("div", (ONE, rest))
+        return multiply(divide(a, factor), reciprocal)
+    number = _number(b)
+    if number is not None and number != 0.0:
+        return multiply(constant(1.0 / number), a)
+    return multiply(_make("div", (ONE, b)), a)
+
+
+def power(a: Node, b: Node) -> Node:
+    """Return a ** b; small whole exponents become products."""
+    exponent = _number(b)
+    base = _number(a)
+    if exponent is not None and base is not None:
+        return constant(base**exponent)
+    if exponent is not None and exponent.is_integer() and abs(exponent) <= 16:
+        return _whole_power(a, int(exponent))
+    if exponent == 0.5:
+        return function("sqrt", a)
+    return _make("pow", (a, b))
+
+
+def _whole_power(a: Node, exponent: int) -> Node:
+    if exponent < 0:
+        return divide(ONE, _whole_power(a, -exponent))
+    if exponent == 0:
+        return ONE
+    half = _whole_power(a, exponent // 2)
+    square = multiply(half, half)
+    return multiply(square, a) if exponent % 2 else square
+
+
+_ON_NUMBERS: Final = {
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tanh": math.tanh,
+    "arctan": math.atan,
+    "erf": math.erf,
+    "abs": abs,
+}
+
+#: Names of the elementary functions of one argument.
+FUNCTIONS: Final = frozenset(_ON_NUMBERS)
+
+
+def function(name: str, a: Operand) -> Node:
+    """Return an elementary function (a name in `FUNCTIONS`) of a node."""
+    a = _node(a)
+    number = _number(a)
+    if number is not None and (number > 0.0 or name not in {"log", "sqrt"}):
+        return constant(_ON_NUMBERS[name](number))
+    return _make(name, (a,))
+
+
+def select(condition: Operand, positive: Operand, otherwise: Operand) -> Node:
+    """Return `positive` where the condition is >= 0, else `otherwise`."""
+    return _make("select", (_node(condition), _node(positive), _node(otherwise)))
+
+
+def faddeeva(x: Operand, y: Operand) -> tuple[Node, Node]:
+    """Return real and imaginary part of the Faddeeva function w(x + iy), y > 0."""
+    args = (_node(x), _node(y))
+    return _make("wofz_real", args), _make("wofz_imag", args)
+
+
+def substitute(node: Node, replacements: dict[Node, Node], memo: dict[Node, Node] | None = None) -> Node:
+    """Return the graph with some nodes (parameters, mostly) replaced."""
+    memo = {} if memo is None else memo
+    if node in replacements:
+        return replacements[node]
+    if not node.args:
+        return node
+    if node not in memo:
+        args = [substitute(a, replacements, memo) for a in node.args]
+        memo[node] = _BUILD[node.op](*args) if node.op in _BUILD else _make(node.op, tuple(args))
+    return memo[node]
+
+
+_BUILD: Final = {"add": add, "sub": subtract, "mul": multiply, "div": divide, "pow": power}
+
+
+def derivative(node: Node, by: Node, memo: dict[Node, Node] | None = None) -> Node:
+    """Return the exact derivative of a graph by one of its parameters (or variables)."""
+    memo = {} if memo is None else memo
+    if node is by:
+        return ONE
+    if not node.args:
+        return ZERO
+    if node not in memo:
+        total = ZERO
+        for position, arg in enumerate(node.args):
+            inner = derivative(arg, by, memo)
+            if inner is not ZERO:
+                total = total + _partial(node, position) * inner
+        memo[node] = total
+    return memo[node]
+
+
+def _partial(node: Node, position: int) -> Node:
+    """Return the derivative of an operation by one of its arguments."""
+    rule = _PARTIALS[node.op]
+    return rule(node, *node.args)[position] if node.op != "select" else _partial_select(node, position)
+
+
+def _partial_select(node: Node, position: int) -> Node:
+    # The jump at the condition's zero carries no derivative.
+    return (ZERO, select(node.args[0], 1.0, 0.0), select(node.args[0], 0.0, 1.0))[position]
+
+
+def _partial_faddeeva(node: Node, x: Node, y: Node) -> tuple[Node, Node]:
+    # w'(z) = -2 z w + 2i/sqrt(pi): Abramowitz and Stegun 7.1.20.
+    real, imag = faddeeva(x, y)
+    slope_real = -2.0 * (x * real - y * imag)
+    slope_imag = 2.0 / math.sqrt(math.pi) - 2.0 * (x * imag + y * real)
+    return (slope_real, -slope_imag) if node.op == "wofz_real" else (slope_imag, slope_real)
+
+
+_PARTIALS: Final = {
+    "add": lambda n, a, b: (ONE, ONE),
+    "sub": lambda n, a, b: (ONE, MINUS_ONE),
+    "mul": lambda n, a, b: (b, a),
+    "div": lambda n, a, b: (ONE / b, -(n / b)),
+    "pow": lambda n, a, b: (b * power(a, b - 1.0), n * function("log", a)),
+    "exp": lambda n, a: (n,),
+    "log": lambda n, a: (ONE / a,),
+    "sqrt": lambda n, a: (0.5 / n,),
+    "sin": lambda n, a: (function("cos", a),),
+    "cos": lambda n, a: (-function("sin", a),),
+    "tanh": lambda n, a: (1.0 - n * n,),
+    "arctan": lambda n, a: (1.0 / (1.0 + a * a),),
+    "erf": lambda n, a: (2.0 / math.sqrt(math.pi) * function("exp", -(a * a)),),
+    "abs": lambda n, a: (select(a, 1.0, -1.0),),
+    "wofz_real": _partial_faddeeva,
+    "wofz_imag": _partial_faddeeva,
+}
