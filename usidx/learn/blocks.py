@@ -1,0 +1,129 @@
+"""2-D array in row blocks, folded by a function now: in memory, or streamed from a graph that a node carries.
+
+A fold calls ``step(block, *shared)`` on every block and joins the answers two by two with ``merge``. A step that keeps
+something per block (scores, labels) is given and returns it as its state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from dask import threaded
+from dask._task_spec import DataNode, Task, TaskRef
+
+from usidx.learn.graph import Detached
+from usidx.learn.threads import executor, single_blas, worker_count
+
+__all__ = ["Blocks", "Held", "Streamed", "pieces"]
+
+Array = npt.NDArray[Any]
+Step = Callable[..., Any]
+
+#: A piece is what a kernel works on at once: small enough to stay in the cache between two products.
+_PIECE_BYTES = 2**22
+_SMALL = 2**18
+
+
+class Blocks(Protocol):
+    """Rows in blocks, all columns in each."""
+
+    sizes: Sequence[int]
+
+    def fold(self, step: Step, merge: Step, *shared: Any) -> Any:
+        """Return the joined answers of ``step(block, *shared)``."""
+
+    def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, list[Any]]:
+        """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
+
+
+def pieces(rows: int, row_bytes: int) -> list[slice]:
+    """Cut rows into slices that fit the cache, at least 256 rows each."""
+    size = max(256, _PIECE_BYTES // max(1, row_bytes))
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+class Held:
+    """An array in memory; its blocks are views."""
+
+    def __init__(self, values: Array, sizes: Sequence[int] | None = None) -> None:
+        self.sizes = _even_sizes(values) if sizes is None else list(sizes)
+        stops = np.cumsum(self.sizes)
+        self._blocks = [values[stop - size : stop] for size, stop in zip(self.sizes, stops, strict=True)]
+
+    def fold(self, step: Step, merge: Step, *shared: Any) -> Any:
+        """Return the joined answers of ``step(block, *shared)``."""
+        return self._run(lambda i: step(self._blocks[i], *shared), merge)
+
+    def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, list[Any]]:
+        """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
+        kept = list(states)
+
+        def answer(i: int) -> Any:
+            found, kept[i] = step(self._blocks[i], kept[i], *shared)
+            return found
+
+        return self._run(answer, merge), kept
+
+    def map(self, func: Step) -> list[Any]:
+        """Return the answer of every block, in order."""
+        return self._run(lambda i: [func(self._blocks[i])], list.__add__)  # type: ignore[no-any-return]
+
+    def _run(self, answer: Callable[[int], Any], merge: Step) -> Any:
+        if len(self._blocks) == 1:
+            return answer(0)
+        with executor() as pool, single_blas():
+            return reduce(merge, pool.map(answer, range(len(self._blocks))))
+
+
+class Streamed:
+    """An array that is read anew in every fold, a few blocks at a time."""
+
+    def __init__(self, source: Detached, barriers: Sequence[Any], sizes: Sequence[int]) -> None:
+        known = zip(source.barriers, barriers, strict=True)
+        self.sizes = list(sizes)
+        self._graph = {**source.graph, **{key: DataNode(key, value) for key, value in known}}
+        self._keys = source.blocks
+
+    def fold(self, step: Step, merge: Step, *shared: Any) -> Any:
+        """Return the joined answers of ``step(block, *shared)``."""
+        return self._run([(key, step, TaskRef(key), *shared) for key in self._keys], merge)
+
+    def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, list[Any]]:
+        """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
+        kept = list(states)
+
+        def answer(block: Array, i: int) -> Any:
+            found, kept[i] = step(block, kept[i], *shared)
+            return found
+
+        return self._run([(key, answer, TaskRef(key), i) for i, key in enumerate(self._keys)], merge), kept
+
+    def _run(self, calls: list[tuple[Any, ...]], merge: Step) -> Any:
+        graph, last = dict(self._graph), [f"answer-{i}" for i in range(len(calls))]
+        for name, (_, func, *args) in zip(last, calls, strict=True):
+            graph[name] = Task(name, func, *args)
+        level = 0
+        while len(last) > 1:
+            level += 1
+            pairs = [last[i : i + 2] for i in range(0, len(last), 2)]
+            last = [f"joined-{level}-{i}" for i in range(len(pairs))]
+            for name, pair in zip(last, pairs, strict=True):
+                graph[name] = Task(name, _join, merge, *(TaskRef(p) for p in pair))
+        with executor() as pool, single_blas():
+            return threaded.get(graph, last[0], pool=pool)
+
+
+def _join(merge: Step, first: Any, *second: Any) -> Any:
+    return merge(first, *second) if second else first
+
+
+def _even_sizes(values: Array) -> list[int]:
+    """Cut an array for the workers there are; a small one is not worth a thread."""
+    rows = len(values)
+    count = min(2 * worker_count(), max(1, values.nbytes // _SMALL), max(1, rows))
+    edges = np.linspace(0, rows, count + 1).astype(int)
+    return [int(size) for size in np.diff(edges)]

@@ -1,0 +1,48 @@
+"""Rows that may hold cells which are not finite, to the rows and columns that a decomposition can use.
+
+A column without one finite cell is a hole of all rows, as a masked energy is. A row that lacks a cell elsewhere is
+left out. Both are settled only when all blocks have been seen: a block brings its own holes, and counts only if they
+turn out to be the holes of all. So the answer does not depend on how the rows were cut into blocks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["all_finite", "complete", "sift", "without_holes"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+
+
+def all_finite(block: Array) -> bool:
+    """Say whether every cell is a number; integers always are."""
+    return block.dtype.kind in "biu" or bool(np.isfinite(block).all())
+
+
+def sift(block: Array) -> tuple[Array, Bools]:
+    """Return the rows that have the holes of the block and no other, zero in the holes; and the holes."""
+    if all_finite(block):
+        return block, np.zeros(block.shape[1], bool)
+    finite = np.isfinite(block)
+    holes = ~finite[finite.any(axis=1)].any(axis=0)
+    used = (finite | holes).all(axis=1) & finite.any(axis=1)
+    return np.where(holes, 0, block[used]), holes
+
+
+def complete(block: Array, holes: Bools) -> Bools | None:
+    """Return which rows are finite wherever there is no hole; None where all are."""
+    if all_finite(block):
+        return None
+    used = (np.isfinite(block) | holes).all(axis=1) & ~holes.all()
+    return None if used.all() and not holes.any() else used
+
+
+def without_holes(block: Array, holes: Bools) -> tuple[Array, Bools | None]:
+    """Return the complete rows, zero in the holes, and which rows these are (None: all)."""
+    used = complete(block, holes)
+    rows = block if used is None else block[used]
+    return (np.where(holes, 0, rows).astype(block.dtype, copy=False) if holes.any() else rows), used

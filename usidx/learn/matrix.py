@@ -1,0 +1,181 @@
+"""Labelled array of any dims to a matrix of rows and columns, and back to labels.
+
+The rows of a dask array stand in the order of its blocks, not of its dims: so no block is cut or joined, whatever the
+chunks are. The way back undoes it, and nothing between needs the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from usidx.errors import ResultError, RoleError
+from usidx.label.roles import Dims, split
+
+__all__ = ["Matrix", "masked", "refuse_dim", "row_numbers", "to_matrix", "working_dtype"]
+
+#: Blocks that have to be cut anew, because columns were cut, are made this large.
+_BLOCK_BYTES = 2**25
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A labelled array as rows x columns.
+
+    Attributes
+    ----------
+    values : ndarray or dask array, shape (rows, columns)
+        Columns in the order of their dims, and whole in each block.
+    labelled : DataArray, dims (*rows, *columns)
+        Where the coordinates come from.
+    """
+
+    values: Any
+    labelled: xr.DataArray
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def lazy(self) -> bool:
+        """Say whether the values are still to be computed."""
+        return isinstance(self.values, da.Array)
+
+    def along_rows(self, found: Any, dim: str | None = None) -> xr.DataArray:
+        """Label an array (rows, width) with the dims of the rows and a new last dim; without one, width is 1."""
+        width = found.shape[1]
+        shape = (*(self.labelled.sizes[d] for d in self.rows), width)
+        if isinstance(found, da.Array):
+            row_chunks = tuple(self.labelled.chunksizes[d] for d in self.rows)
+            found = da.reshape_blockwise(found, shape, chunks=(*row_chunks, (width,))) if self.rows else found[0]
+        else:
+            found = found.reshape(shape)
+        coords = _coords_over(self.labelled, self.rows)
+        if dim is None:
+            return xr.DataArray(found[..., 0], coords=coords, dims=self.rows)
+        return _numbered(xr.DataArray(found, coords=coords, dims=(*self.rows, dim)), dim)
+
+    def in_order(self, found: Any, dims: tuple[str, ...], dim: str | None = None) -> xr.DataArray:
+        """Label an array (width, cells), cells in the order of `dims`, with a new first dim; without one, width is 1."""
+        found = found.reshape((found.shape[0], *(self.labelled.sizes[d] for d in dims)))
+        coords = _coords_over(self.labelled, dims)
+        if dim is None:
+            return xr.DataArray(found[0], coords=coords, dims=dims)
+        return _numbered(xr.DataArray(found, coords=coords, dims=(dim, *dims)), dim)
+
+
+def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = False) -> Matrix:
+    """Lay an array out as samples x features.
+
+    Parameters
+    ----------
+    data : DataArray
+        Any dims; stays lazy where it is.
+    dim : str or iterable of str, optional
+        The features; by default the dims with the role spectroscopic.
+    turned : bool, optional
+        Lay it out as features x samples instead.
+
+    Returns
+    -------
+    Matrix
+        Its columns are whole in each block; a block is a block of `data` wherever that holds already.
+
+    Raises
+    ------
+    RoleError
+        A dim is not there, the array has no spectroscopic dim, or it is empty.
+    """
+    samples, features = split(data, dim)
+    rows, columns = (features, samples) if turned else (samples, features)
+    labelled = data.transpose(*rows, *columns)
+    if not data.size:
+        raise RoleError(f"Array {data.name!r} with sizes {dict(data.sizes)} is empty: there is nothing to learn from.")
+    if labelled.chunks is None:
+        return Matrix(_flat(labelled, rows, columns), labelled, rows, columns)
+    labelled = _whole_columns(labelled, columns)
+    values = labelled.data[np.newaxis] if not rows else labelled.data
+    flat = da.reshape_blockwise(values, _flat_shape(labelled, rows, columns))
+    return Matrix(flat, labelled, rows, columns)
+
+
+def masked(data: xr.DataArray, mask: xr.DataArray | None) -> xr.DataArray:
+    """Return the array with NaN where the mask is true; integers become floats."""
+    if mask is None:
+        return data
+    strange = [d for d in mask.dims if d not in data.dims]
+    if strange or mask.dtype != bool:
+        raise RoleError(
+            f"A mask is boolean, true where cells are left out, over dims among {data.dims}; "
+            f"this one is {mask.dtype} over {mask.dims}."
+        )
+    return data.where(~mask)
+
+
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of results: single and double stay, integers become double, all in native byte order."""
+    if dtype.kind == "c":
+        return np.dtype(np.complex64 if dtype.itemsize <= 8 else np.complex128)
+    return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
+
+
+def row_numbers(matrix: Matrix) -> npt.NDArray[np.int64]:
+    """Return the place of each row in the order of the dims: the same for any chunks."""
+    sizes = [matrix.labelled.sizes[d] for d in matrix.rows]
+    numbers = np.arange(int(np.prod(sizes, dtype=np.int64)), dtype=np.int64)
+    if not matrix.lazy or not matrix.rows:
+        return numbers
+    chunks = [matrix.labelled.chunksizes[d] for d in matrix.rows]
+    edges = [np.cumsum((0, *c)) for c in chunks]
+    cube = numbers.reshape(sizes)
+    blocks = [
+        cube[tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, place, strict=True))].ravel()
+        for place in np.ndindex(*(len(c) for c in chunks))
+    ]
+    return np.concatenate(blocks)
+
+
+def refuse_dim(data: xr.DataArray, dim: str) -> None:
+    """Refuse an array that already has the dim which the result will add."""
+    if dim in data.dims or dim in data.coords:
+        raise ResultError(
+            f"Array {data.name!r} already has a dim or coordinate {dim!r}, which the result adds. "
+            f"Rename it first: data.rename({{{dim!r}: ...}})."
+        )
+
+
+def _flat_shape(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...]) -> tuple[int, int]:
+    height = int(np.prod([labelled.sizes[d] for d in rows], dtype=np.int64))
+    return height, int(np.prod([labelled.sizes[d] for d in columns], dtype=np.int64))
+
+
+def _flat(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...]) -> npt.NDArray[Any]:
+    height, width = _flat_shape(labelled, rows, columns)
+    values = labelled.transpose(*columns, *rows).values
+    if values.flags.c_contiguous:
+        # Images stacked along a spectrum: the turned view spares a copy of everything.
+        return values.reshape(width, height).T
+    return labelled.values.reshape(height, width)
+
+
+def _whole_columns(labelled: xr.DataArray, columns: tuple[str, ...]) -> xr.DataArray:
+    if all(len(labelled.chunksizes[d]) == 1 for d in columns):
+        return labelled
+    wanted = {i: -1 if d in columns else "auto" for i, d in enumerate(labelled.dims)}
+    return labelled.copy(data=labelled.data.rechunk(wanted, block_size_limit=_BLOCK_BYTES))
+
+
+def _coords_over(labelled: xr.DataArray, dims: tuple[str, ...]) -> xr.Coordinates:
+    """Return the coordinates that lie over the dims alone, with their indexes as they are."""
+    gone: list[Hashable] = [name for name, c in labelled.coords.items() if not set(c.dims) <= set(dims)]
+    kept = labelled.coords.to_dataset().drop_vars(gone)
+    return kept.coords
+
+
+def _numbered(labelled: xr.DataArray, dim: str) -> xr.DataArray:
+    return labelled.assign_coords({dim: np.arange(labelled.sizes[dim])})

@@ -1,0 +1,52 @@
+"""Arrays that a verb found to the Dataset it returns: coordinates, quantities and units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["assemble"]
+
+#: long_name, and whether the variable has the units of the data; None: it is the quantity of the data itself.
+_QUANTITIES: dict[str, tuple[str | None, bool]] = {
+    "scores": ("Scores", True),
+    "components": ("Components", False),
+    "singular_values": ("Singular values", True),
+    "explained_variance_ratio": ("Explained variance ratio", False),
+    "reconstruction_error": ("Frobenius norm of the residual", True),
+    "mean": (None, True),
+    "mean_response": (None, True),
+    "labels": ("Cluster labels", False),
+    "distance": ("Distance to the centre of the cluster", True),
+    "inertia": ("Sum of squared distances", False),
+}
+
+
+def assemble(data: xr.DataArray, variables: Mapping[str, Any]) -> xr.Dataset:
+    """Return the Dataset of a verb on `data`, whose coordinates it keeps, those over both kinds of dims too.
+
+    A bare 1-D array lies along the dim ``component``, a bare 0-D array along none.
+    """
+    labelled = {name: _labelled(found).assign_attrs(_attrs(data, name)) for name, found in variables.items()}
+    result = xr.Dataset(labelled)
+    missing = [name for name in data.coords if name not in result.coords and set(data[name].dims) <= set(result.dims)]
+    held = data.coords.to_dataset()
+    return result.assign_coords(held.drop_vars([name for name in held.coords if name not in missing]).coords)
+
+
+def _labelled(found: Any) -> xr.DataArray:
+    if isinstance(found, xr.DataArray):
+        return found.drop_attrs(deep=False)
+    dims = ("component",)[: found.ndim]
+    coords = {dim: np.arange(len(found)) for dim in dims}
+    return xr.DataArray(found, coords=coords, dims=dims)
+
+
+def _attrs(data: xr.DataArray, name: str) -> dict[str, Any]:
+    long_name, has_units = _QUANTITIES[name]
+    quantity = data.attrs.get("long_name") if long_name is None else long_name
+    units = data.attrs.get("units") if has_units else ""
+    return {key: value for key, value in (("long_name", quantity), ("units", units)) if value is not None}

@@ -1,0 +1,97 @@
+"""Gram matrix to singular values and components, with a fixed order and sign."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.learn.holes import without_holes
+from usidx.learn.moments import Moments
+
+__all__ = ["Decomposed", "decompose_rows", "fix_sign", "leading", "project_rows", "shares"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposed:
+    """Leading part of a singular value decomposition of rows about their mean.
+
+    ``components`` (n, columns) and ``mean`` (columns,) are zero in the ``holes``; ``scores`` is None where it takes
+    another pass.
+    """
+
+    components: Array
+    values: Array
+    ratio: Array
+    mean: Array
+    holes: npt.NDArray[np.bool_]
+    scores: Array | None = None
+
+
+def decompose_rows(moments: Moments, n: int) -> Decomposed:
+    """Take the components from the eigenvectors of the Gram matrix of the columns."""
+    kept = ~moments.holes
+    squares, vectors = leading(moments.gram[np.ix_(kept, kept)], n)
+    components = np.zeros((n, len(kept)), moments.gram.dtype)
+    components[: len(squares), kept] = vectors.conj().T
+    components *= fix_sign(components)[:, np.newaxis]
+    squares = np.pad(squares, (0, n - len(squares)))
+    total = float(np.trace(moments.gram).real)
+    return Decomposed(components, np.sqrt(squares), shares(squares, total), moments.mean, moments.holes)
+
+
+def project_rows(block: Array, found: Decomposed) -> Array:
+    """Return the scores of a block; rows with cells that are not finite get NaN."""
+    rows, used = without_holes(block, found.holes)
+    dtype = np.result_type(rows.dtype, np.float32) if rows.dtype.kind in "fc" else np.dtype(np.float64)
+    dtype = np.result_type(dtype, _kind(found.components))
+    basis = found.components.conj().T.astype(dtype, copy=False)
+    if found.mean.any():
+        rows = rows - found.mean.astype(dtype, copy=False)
+    scores = rows.astype(dtype, copy=False) @ basis
+    if used is None:
+        return scores
+    full = np.full((len(block), scores.shape[1]), np.nan, scores.dtype)
+    full[used] = scores
+    return full
+
+
+def fix_sign(components: Array) -> Array:
+    """Return the factor of modulus one that makes the largest cell of each component real and positive.
+
+    Among cells within a thousandth of the largest the first one decides: rounding cannot turn a symmetric shape.
+    """
+    size = np.abs(components)
+    first = (size >= 0.999 * size.max(axis=1, keepdims=True)).argmax(axis=1)
+    cells = components[np.arange(len(components)), first]
+    factors = np.ones(len(cells), components.dtype)
+    np.divide(np.abs(cells), cells, out=factors, where=cells != 0)
+    return factors
+
+
+def leading(gram: Array, n: int) -> tuple[Array, Array]:
+    """Return the n largest (or as many as there are) eigenvalues and their vectors; rounding below zero and below the noise is zero."""
+    from scipy.linalg import eigh
+
+    size = len(gram)
+    if size == 0:
+        return np.zeros(0), np.zeros((0, 0), gram.dtype)
+    few = [max(0, size - n), size - 1]
+    squares, vectors = eigh(gram, subset_by_index=few, check_finite=False)
+    squares, vectors = squares[::-1], vectors[:, ::-1]
+    noise = max(float(squares[0]), 0.0) * size * np.finfo(np.float64).eps
+    return np.where(squares > noise, squares, 0.0), vectors
+
+
+def shares(squares: Array, total: float) -> Array:
+    """Return the part of the total that each square is; zero of nothing."""
+    return squares / total if total > 0 else np.zeros_like(squares)
+
+
+def _kind(array: Array) -> Any:
+    """Return the smallest dtype of the same kind, which leaves the precision to the other operand."""
+    return np.complex64 if array.dtype.kind == "c" else np.float32
