@@ -116,3 +116,10 @@ def test_blocks_are_found_as_written() -> None:
     assert (first.code, first.line, first.reason_not_to_run) == ("x = 1", 4, "slow")
     assert (second.code, second.reason_not_to_run) == ("y = 2", None)
     assert third.language == "bash"
+
+
+def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
+    shell = "\n".join(b.code for b in blocks_of((REPOSITORY / "README.md").read_text(encoding="utf-8")))
+    commands = [line.strip() for line in shell.splitlines() if "pip install" in line and "pytest" in line]
+    script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+    assert all(command in script for command in commands)

@@ -101,7 +101,16 @@ def _refer_to_group(main: h5py.Dataset) -> None:
     main.attrs["Position_Indices"] = main.parent.ref
 
 
+def _refer_to_nothing(main: h5py.Dataset) -> None:
+    """Let a reference hold an address behind the end of the file."""
+    del main.attrs["Position_Indices"]
+    space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.STD_REF_OBJ
+    attribute = h5py.h5a.create(main.id, b"Position_Indices", kind, space)
+    attribute.write(np.array(2**40, "u8"), mtype=kind)
+
+
 def _refer_to_deleted(main: h5py.Dataset) -> None:
+    """Unlink a table; HDF5 may still find it there until its place is used for something else."""
     del main.file[main.file[main.attrs["Position_Indices"]].name]
 
 
@@ -132,7 +141,8 @@ FAULTS: dict[str, Damage] = {
     **{f"{name} missing": _without_attribute(name) for name in REFERENCES},
     "reference is a string": _with_attribute("Position_Indices", "/Measurement_000/Position_Indices"),
     "reference is null": _with_attribute("Position_Indices", h5py.Reference()),
-    "reference to nothing": _refer_to_deleted,
+    "reference to nothing": _refer_to_nothing,
+    "reference to a deleted table": _refer_to_deleted,
     "reference to a group": _refer_to_group,
     "reference to itself": _refer_to_itself,
     "main has 1 dimension": _with_main(lambda data: data[:, 0]),

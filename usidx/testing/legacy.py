@@ -143,12 +143,12 @@ def add_decomposition(built: Expected, *, components: int = 2, seed: int = 0) ->
     dict of str to ndarray
         `Components` (component, *spectroscopic) and `Projection` (*position, component).
     """
-    random = np.random.default_rng(seed)
+    random, count = np.random.default_rng(seed), len(built.position.cells)
     endmembers = random.random((components, *built.spectroscopic.shape)).astype("f4")
     projection = random.random((*built.position.shape, components)).astype("f4")
     with h5py.File(built.path, "r+") as file:
         group = results_group(file, built.main, "Decomposition")
-        group.attrs.update({"decomposition_algorithm": "NMF", "n_components": components, "n_samples": len(projection)})
+        group.attrs.update({"decomposition_algorithm": "NMF", "n_components": components, "n_samples": count})
         numbers = _numbered("position", "Endmember", components)
         described = _described(built, one_character=True)
         build_main(group, endmembers, numbers, built.spectroscopic, name="Components", **described)
