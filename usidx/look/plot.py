@@ -1,0 +1,217 @@
+"""Labelled arrays and results to matplotlib figures, one function per kind of picture.
+
+The figures belong to the caller alone: nothing is registered with pyplot and no window opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from usidx.errors import RoleError
+from usidx.label.roles import position_dims
+from usidx.look.canvas import finished, grid_shape, new_figure
+from usidx.look.colours import category_colours
+from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
+from usidx.look.maps import draw_map, map_aspect, parts, read_map
+from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
+from usidx.look.reading import cells, describe_cell, pick, spectral_dim
+from usidx.look.scale import name_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_clusters", "plot_fit", "plot_map", "plot_maps", "plot_scree", "plot_spectra"]
+
+
+def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:
+    """Draw an array of one or two dims over its physical axes.
+
+    Computes what is shown: at most 1200 cells a side, every n-th of a larger array, and the figure says so. Cells
+    without a value are grey. Limits are cut where a few stray cells would hide the rest; the colour bar then ends in
+    an arrow.
+
+    Parameters
+    ----------
+    data : DataArray, dims (Y, X), (position) or any other one or two
+        Real, complex (drawn as magnitude and phase), integer or boolean. Dims of one index do not count.
+    title : str, optional
+        Heading of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lengths are drawn equally long both ways where the units agree. The vertical axis grows upwards, but pixel
+        indices without a unit run from the top, as in any image. A single dim whose points have two coordinates is
+        drawn as points, any other single dim as a line.
+
+    Raises
+    ------
+    RoleError
+        More than two dims are longer than one.
+    MissingExtraError
+        matplotlib is not installed.
+
+    Notes
+    -----
+    Labels and booleans get colours that differ, phases colours that come round, values of both signs colours that
+    part at zero, all else an even scale.
+
+    Examples
+    --------
+    >>> from usidx.look.plot import plot_map
+    >>> from usidx.simulate import band_excitation
+    >>> scan, truth = band_excitation((16, 16), 8)
+    >>> [axes.get_ylabel() for axes in plot_map(truth.frequency).axes]
+    ['Y (µm)', 'Resonance frequency (kHz)']
+    """
+    return _draw_maps([("", data)], title)
+
+
+def plot_maps(
+    data: xr.DataArray | xr.Dataset,
+    dim: str | None = None,
+    *,
+    variables: Iterable[str] | None = None,
+    limit: int = 16,
+    title: str | None = None,
+) -> Figure:
+    """Draw a grid of maps: one per variable of a Dataset, or one per index of a dim.
+
+    Computes what is shown, at most `limit` maps of at most 1200 cells a side; the figure says what it leaves out.
+
+    Parameters
+    ----------
+    data : DataArray, dims (*position, dim), or Dataset
+        Of a Dataset the variables over the most common dims are drawn, scalars and lines are not.
+    dim : str, optional
+        The dim to go through, ``"component"`` for example. By default the one that is not a position.
+    variables : iterable of str, optional
+        The variables of a Dataset to draw.
+    limit : int
+        The most maps to draw.
+    title : str, optional
+        Heading of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel per map, each with its own colour bar.
+
+    Raises
+    ------
+    RoleError
+        There is no such dim, the maps would have more than two dims, or nothing is left to draw.
+    MissingExtraError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from usidx.look.plot import plot_maps
+    >>> from usidx.simulate import band_excitation
+    >>> scan, truth = band_excitation((16, 16), 8)
+    >>> figure = plot_maps(truth, variables=["amplitude", "phase"])
+    """
+    named = _variables(data, variables) if isinstance(data, xr.Dataset) else _slices(data, dim)
+    if not named:
+        raise RoleError("Nothing to draw: the Dataset has no variable over one or two dims.")
+    said = f"first {limit} of {len(named)} maps" if len(named) > limit else ""
+    return _draw_maps(named[:limit], title, said)
+
+
+def _variables(data: xr.Dataset, wanted: Iterable[str] | None) -> list[tuple[str, xr.DataArray]]:
+    if wanted is not None:
+        missing = [name for name in wanted if name not in data]
+        if missing:
+            raise RoleError(f"No variable {missing[0]!r} here; there are {', '.join(map(repr, data.data_vars))}.")
+        return [(name_of(data[name]), data[name]) for name in wanted]
+    drawable = [v for v in data.data_vars.values() if v.dtype.kind in "biufc" and 1 <= v.squeeze().ndim <= 2]
+    if not drawable:
+        return []
+    counts: dict[Any, int] = {}
+    for variable in drawable:
+        counts[variable.dims] = counts.get(variable.dims, 0) + variable.ndim
+    commonest = max(counts, key=lambda dims: counts[dims])
+    return [(name_of(v), v) for v in drawable if v.dims == commonest]
+
+
+def _slices(data: xr.DataArray, dim: str | None) -> list[tuple[str, xr.DataArray]]:
+    if dim is None:
+        others = [str(d) for d in data.dims if d not in position_dims(data)] or [str(d) for d in data.dims]
+        dim = others[-1]
+    if dim not in data.dims:
+        raise RoleError(f"No dim {dim!r} here; the dims are {tuple(data.dims)}.")
+    return [(describe_cell(data, {dim: n}), data.isel({dim: n})) for n in range(data.sizes[dim])]
+
+
+def _draw_maps(named: Sequence[tuple[str, xr.DataArray]], title: str | None, *said: str) -> Figure:
+    notes = list(said)
+    drawn: list[tuple[str, xr.DataArray]] = []
+    for name, array in named:
+        shown, left_out = read_map(array)
+        notes.append(left_out)
+        drawn += [(", ".join(filter(None, (name, part))), real) for part, real in parts(shown)]
+    aspect = max(map_aspect(array) for _, array in drawn)
+    rows, columns = grid_shape(len(drawn), aspect)
+    width = {1: 4.6, 2: 3.9, 3: 3.2}.get(columns, 2.7)
+    figure = new_figure(columns * width, rows * (aspect * (width - 1.3) + 0.8) + (0.3 if title else 0.0))
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (name, array) in zip(grid, drawn, strict=False):
+        draw_map(figure, axes, array, title=name if len(drawn) > 1 else "")
+    for axes in grid[len(drawn) :]:
+        axes.set_visible(False)
+    return finished(figure, title, *notes)
+
+
+def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, title: str | None = None) -> Figure:
+    """Draw an array as lines along one dim; complex ones as magnitude and phase.
+
+    Computes the lines that are shown, no others. Of more than `limit` lines a spread over all cells is drawn; of a
+    line of very many points the envelope. The figure says so.
+
+    Parameters
+    ----------
+    data : DataArray
+        Any dims.
+    dim : str, optional
+        The dim that runs to the right. By default the fastest spectroscopic dim, or the last.
+    limit : int
+        The most lines to draw.
+    title : str, optional
+        Heading of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel, or two where the array is complex.
+
+    Raises
+    ------
+    RoleError
+        There is no such dim.
+    MissingExtraError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from usidx.look.plot import plot_spectra
+    >>> from usidx.simulate import band_excitation
+    >>> scan, truth = band_excitation((16, 16), 32)
+    >>> figure = plot_spectra(scan, "Frequency", limit=3)
+    """
+    dim = spectral_dim(data, dim)
+    sizes = {str(d): n for d, n in data.sizes.items() if d != dim}
+    at = cells(sizes, limit)
+    lines = pick(data, at).compute()
+    total = int(np.prod(list(sizes.values()), dtype=np.int64))
+    names = [describe_cell(data, cell) for cell in at] if total > 1 else []
+    stroke = Stroke(category_colours(len(at)), names)
+    figure = new_figure(6.4 if names else 5.2, 2.9 if panels(lines) == 1 else 4.0)
+    stacked = stacked_panels(figure, panels(lines))
+    left_out = draw_lines(stacked, lines, dim, stroke, {})
+    if names:
+        add_legend(figure, stacked[0])
+    return finished(figure, title, f"{len(at)} of {total} lines" if total > len(at) else "", left_out)

@@ -1,0 +1,235 @@
+"""Results to matplotlib figures: how many components matter, which cluster is where, how good a fit is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from usidx.errors import ResultError, RoleError
+from usidx.label.roles import position_dims
+from usidx.look.canvas import INK, SMALL, finished, grid_shape, label_axes, new_figure, style, text
+from usidx.look.colours import category_colours, colours_for
+from usidx.look.extras import require
+from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
+from usidx.look.maps import draw_map, map_aspect, read_map
+from usidx.look.reading import as_floats, cells, describe_cell, pick, spectral_dim
+from usidx.look.scale import finite_range, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_clusters", "plot_fit", "plot_scree"]
+
+
+def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None) -> Figure:
+    """Draw how much each component explains, on a logarithmic scale, and how much all up to it explain together.
+
+    Parameters
+    ----------
+    result : Dataset
+        With ``explained_variance_ratio`` or ``singular_values`` over (component), as ``svd`` and ``pca`` return.
+    limit : int
+        The most components to draw.
+    title : str, optional
+        Heading of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel for each component alone; with ``explained_variance_ratio`` a second for the sum.
+
+    Raises
+    ------
+    ResultError
+        Neither variable is there.
+    MissingExtraError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from usidx.look.plot import plot_scree
+    >>> ratio = xr.DataArray([0.9, 0.09, 0.001], dims="component")
+    >>> figure = plot_scree(xr.Dataset({"explained_variance_ratio": ratio}))
+    """
+    known = [name for name in ("explained_variance_ratio", "singular_values") if name in result]
+    if not known:
+        raise ResultError(
+            f"A scree plot needs 'explained_variance_ratio' or 'singular_values'; this result has "
+            f"{', '.join(repr(plain(name)) for name in result.data_vars)}. Draw the result of svd or pca."
+        )
+    values = np.asarray(result[known[0]].values, np.float64).ravel()
+    has_sum = known[0] == "explained_variance_ratio"
+    figure = new_figure(6.8 if has_sum else 4.2, 2.8)
+    axes = figure.subplots(1, 2 if has_sum else 1, squeeze=False).ravel()
+    shown = min(values.size, limit)
+    index = np.arange(shown)
+    positive = np.where(values > 0, values, np.nan)[:shown]
+    _draw_steps(axes[0], index, positive, "Explained variance ratio" if has_sum else "Singular value")
+    if np.isfinite(positive).any():
+        axes[0].set_yscale("log")
+    if has_sum:
+        _draw_steps(axes[1], index, np.nancumsum(values)[:shown], "Cumulative ratio")
+        axes[1].set_ylim(top=1.02)
+    return finished(figure, title, f"first {limit} of {values.size} components" if values.size > limit else "")
+
+
+def _draw_steps(axes: Axes, index: Any, values: Any, quantity: str) -> None:
+    axes.plot(index, values, "o-", color="#0072b2", ms=3.5, lw=1)
+    style(axes)
+    label_axes(axes, "Component", quantity)
+    axes.xaxis.set_major_locator(require("matplotlib.ticker", "Drawing").MaxNLocator(integer=True))
+    axes.grid(visible=True, which="major", color="#e6e6e6", lw=0.6)
+
+
+def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | None = None) -> Figure:
+    """Draw the map of cluster labels beside the mean response of each cluster, in the same colours.
+
+    Computes labels and mean responses. Of labels over more than two dims the first map is drawn, and the figure says
+    so; of mean responses over several dims the first line along `dim`.
+
+    Parameters
+    ----------
+    result : Dataset
+        With ``labels`` (*position) and ``mean_response`` (cluster, *spectroscopic), as ``cluster`` returns.
+    dim : str, optional
+        The dim along which the mean responses are drawn. By default the fastest.
+    title : str, optional
+        Heading of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The map on the left, lines on the right: two panels where they are complex.
+
+    Raises
+    ------
+    ResultError
+        A variable is missing.
+    MissingExtraError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from usidx.look.plot import plot_clusters
+    >>> labels = xr.DataArray([[0, 1], [1, 1]], dims=("Y", "X"))
+    >>> means = xr.DataArray([[1.0, 2.0, 1.0], [0.0, 1.0, 3.0]], dims=("cluster", "Energy"))
+    >>> figure = plot_clusters(xr.Dataset({"labels": labels, "mean_response": means}))
+    """
+    missing = [name for name in ("labels", "mean_response") if name not in result]
+    if missing:
+        raise ResultError(
+            f"A cluster plot needs 'labels' and 'mean_response'; {missing[0]!r} is missing. Draw the result of cluster."
+        )
+    labels, said = _first(result["labels"], 2)
+    shown, left_out = read_map(labels)
+    whole = result["mean_response"]
+    dim = spectral_dim(whole.isel(cluster=0), dim)
+    means, said_means = _first(whole, 1, keep=("cluster", dim))
+    means = means.rename(cluster="cell").transpose("cell", dim).compute()
+    groups = (
+        [int(n) for n in whole["cluster"].values] if "cluster" in whole.coords else list(range(means.sizes["cell"]))
+    )
+    aspect = map_aspect(shown)
+    figure = new_figure(8.2, max(2.9, 3.2 * aspect + 0.6))
+    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.15)))
+    palette = colours_for(shown, as_floats(shown.values))
+    colors = dict(zip(palette.categories, palette.colormap.colors, strict=True)) if palette.categories else {}
+    spare = category_colours(len(groups))
+    stroke = Stroke([colors.get(g, spare[n]) for n, g in enumerate(groups)], [str(g) for g in groups])
+    draw_map(left, left.subplots(), shown.rename("labels"))
+    stacked = stacked_panels(right, panels(means))
+    note_lines = draw_lines(stacked, means, dim, stroke, {})
+    if len(groups) <= 20:
+        add_legend(right, stacked[0], title="cluster")
+    return finished(figure, title, said, left_out, said_means, note_lines)
+
+
+def _first(array: xr.DataArray, count: int, *, keep: tuple[str, ...] = ()) -> tuple[xr.DataArray, str]:
+    """Take the first index of all but `count` dims (or all but those to keep); say which."""
+    kept = keep or (position_dims(array) or tuple(str(d) for d in array.dims))[:count]
+    rest = {str(d): 0 for d in array.dims if d not in kept}
+    told = {d: n for d, n in rest.items() if array.sizes[d] > 1}
+    return array.isel(rest), f"at {describe_cell(array, told)}" if told else ""
+
+
+def plot_fit(
+    data: xr.DataArray,
+    curve: xr.DataArray,
+    dim: str | None = None,
+    *,
+    truth: xr.DataArray | None = None,
+    count: int = 6,
+    title: str | None = None,
+) -> Figure:
+    """Draw a handful of spectra with the curve that was fitted to them, and the truth where it is known.
+
+    Computes the spectra and curves that are shown, no others, so all three may be lazy.
+
+    Parameters
+    ----------
+    data : DataArray
+        What was fitted, any dims.
+    curve : DataArray
+        The fitted model evaluated at `data`, of the same dims.
+    dim : str, optional
+        The dim along which was fitted. By default the fastest spectroscopic dim, or the last.
+    truth : DataArray, optional
+        What `data` would be without noise, of the same dims.
+    count : int
+        The most spectra to draw, spread over all cells.
+    title : str, optional
+        Heading of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel per spectrum, or two where the data are complex: points measured, line fitted, dashes true.
+
+    Raises
+    ------
+    RoleError
+        There is no such dim, or the dims of the arrays differ.
+    MissingExtraError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from usidx.look.plot import plot_fit
+    >>> from usidx.simulate import gaussian_map
+    >>> (measured, _), (true, _) = gaussian_map((8, 8)), gaussian_map((8, 8), noise=0)
+    >>> figure = plot_fit(measured, true, "Energy", count=2)
+    """
+    dim = spectral_dim(data, dim)
+    at = cells({str(d): n for d, n in data.sizes.items() if d != dim}, count)
+    given = [(data, Stroke(["#8c8c8c"], ["measured"], points=True))]
+    if truth is not None:
+        given.append((truth, Stroke(["#e69f00"], ["true"], width=2.4)))
+    given.append((curve, Stroke(["#0072b2"], ["fitted"], width=1.2)))
+    picked = [(pick(_same_dims(array, data), at).compute(), stroke) for array, stroke in given]
+    split = panels(picked[0][0])
+    rows, columns = grid_shape(len(at), 0.8)
+    figure = new_figure(2.9 * columns + 0.5, rows * (2.2 if split == 1 else 3.0) + 0.4)
+    holders = np.asarray(figure.subfigures(rows, columns, squeeze=False)).ravel()
+    found = finite_range(np.abs(picked[0][0].values))
+    scales = {"largest": found[1]} if found else {}
+    for number, (holder, cell) in enumerate(zip(holders, at, strict=False)):
+        stacked = stacked_panels(holder, split)
+        for array, stroke in picked:
+            draw_lines(stacked, array.isel(cell=[number]), dim, stroke, scales)
+        stacked[0].set_title(text(describe_cell(data, cell)), fontsize=SMALL, color=INK)
+        for axes in stacked if number % columns else ():
+            axes.set_ylabel("")
+    handles, names = stacked[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=len(names), fontsize=SMALL, frameon=False)
+    return finished(figure, title)
+
+
+def _same_dims(array: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
+    if dict(array.sizes) != dict(data.sizes):
+        raise RoleError(f"The curve has dims {dict(array.sizes)}, the data {dict(data.sizes)}; they must be the same.")
+    return array
