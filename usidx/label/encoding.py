@@ -174,8 +174,8 @@ def _dim_coordinate(array: xr.DataArray, dim: str, dims: tuple[str, ...]) -> xr.
         )
     if not set(coordinate.dims) <= set(dims):
         raise LayoutError(
-            f"Coordinate {dim!r} of {array.name!r} varies over {coordinate.dims}, both position and spectroscopic dims; "
-            f"a main dataset keeps the two apart."
+            f"Coordinate {dim!r} of {array.name!r} varies over {coordinate.dims}, both position and spectroscopic "
+            f"dims; a main dataset keeps the two apart."
         )
     return coordinate
 

@@ -12,14 +12,14 @@ import xarray as xr
 from xarray.core import indexing
 
 from usidx.errors import SelectionError, UsidError
-from usidx.format.layout import Array, Layout
+from usidx.format.layout import Array, Layout, text_of
 from usidx.label.coding import Frame, decode, parse_field
 from usidx.read.attributes import plain_attributes
 from usidx.read.chunks import main_blocks, plain_blocks
 from usidx.read.lazy import MainArray, PlainArray
 from usidx.read.main import Cache, read_layout, where
 from usidx.read.storage import stored_array
-from usidx.results.provenance import opened, with_steps
+from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps, with_steps
 
 __all__ = ["FIELD", "group_dataset", "main_dataset"]
 
@@ -39,8 +39,17 @@ def main_dataset(dataset: h5py.Dataset, *, squeeze: bool = True, cache: Cache | 
     }
     attrs = {} if layout.dtype.names is None else dict(frame.attrs)
     result = xr.Dataset(variables, coords=frame.coords, attrs=attrs)
-    recorded = opened(str(dataset.file.filename), str(dataset.name), fingerprint(dataset))
+    recorded = [*_earlier_steps(dataset), *opened(str(dataset.file.filename), str(dataset.name), fingerprint(dataset))]
     return with_steps(result, recorded)
+
+
+def _earlier_steps(dataset: h5py.Dataset) -> list[Step]:
+    """Return the steps that were recorded when the dataset, or the results group that holds it, was written."""
+    for holder in (dataset, dataset.parent):
+        text = text_of(holder.attrs[PROVENANCE]) if PROVENANCE in holder.attrs else None
+        if text is not None:
+            return parse_steps(text)
+    return []
 
 
 def _fields(dataset: h5py.Dataset, layout: Layout, frame: Frame) -> list[tuple[str, str | None, str | None]]:

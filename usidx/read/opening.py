@@ -7,7 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 import xarray as xr
-from dask.base import tokenize
 
 from usidx.read.backend import UsidBackend
 from usidx.read.datasets import chosen_field
@@ -68,7 +67,7 @@ def open_main(
     Examples
     --------
     >>> import usidx
-    >>> raw = usidx.open_main(usidx.simulate.example_file(), "Raw_Data")
+    >>> raw = usidx.open_main(usidx.example_file(), "Raw_Data")
     >>> raw.dims
     ('Y', 'X', 'Frequency')
     """
@@ -117,7 +116,7 @@ def open_dataset(
     Examples
     --------
     >>> import usidx
-    >>> data = usidx.open_dataset(usidx.simulate.example_file())
+    >>> data = usidx.open_dataset(usidx.example_file())
     >>> list(data.data_vars)
     ['Raw_Data']
     """
@@ -163,7 +162,7 @@ def open_tree(
     Examples
     --------
     >>> import usidx
-    >>> tree = usidx.open_tree(usidx.simulate.example_file())
+    >>> tree = usidx.open_tree(usidx.example_file())
     >>> tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data.dims
     ('Y', 'X', 'Frequency')
     """
@@ -189,4 +188,4 @@ def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks) -> xr.Va
     else:
         wanted = dict.fromkeys(variable.dims, chunks)
     # The name tells a graph of plain selections from one that computes; see usidx.results.provenance.
-    return variable.chunk(wanted, name=f"usid-{name}-{tokenize(variable.encoding.get('source'), name, uuid4().hex)}")
+    return variable.chunk(wanted, name=f"usid-{name}-{uuid4().hex}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,6 +13,7 @@ import h5py
 from usidx.errors import NotMainError, SelectionError, UsidError
 from usidx.format import names
 from usidx.read.main import is_main, looks_like_main, where
+from usidx.write.recovery import shared
 
 __all__ = ["Inventory", "find_group", "find_main", "inventory", "list_mains", "opened_file"]
 
@@ -51,17 +52,15 @@ def opened_file(path: FilePath) -> Iterator[h5py.File]:
     name = str(Path(fspath(path)).expanduser().absolute())
     if not Path(name).exists():
         raise FileNotFoundError(f"There is no file {name!r}.")
-    try:
-        file = h5py.File(name, "r")
-    except BlockingIOError as err:
-        raise BlockingIOError(
-            f"{name!r} is open for writing in another program, which locks it. Close it there and try again. ({err})"
-        ) from err
-    except OSError as err:
-        raise UsidError(
-            f"{name!r} cannot be opened as HDF5: it is no HDF5 file, or it is cut off or damaged. ({err})"
-        ) from err
-    with file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(shared(name))
+        except UsidError:
+            raise
+        except OSError as err:
+            raise UsidError(
+                f"{name!r} cannot be opened as HDF5: it is no HDF5 file, or it is cut off or damaged. ({err})"
+            ) from err
         yield file
 
 
@@ -134,7 +133,7 @@ def list_mains(path: FilePath) -> list[str]:
     Examples
     --------
     >>> import usidx
-    >>> path = usidx.simulate.example_file()
+    >>> path = usidx.example_file()
     >>> usidx.list_mains(path)
     ['/Measurement_000/Channel_000/Raw_Data']
     """

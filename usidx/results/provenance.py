@@ -9,12 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["PROVENANCE", "Step", "last_step", "opened", "record", "source_of", "steps", "usidx_version", "with_steps"]
+__all__ = [
+    "PROVENANCE",
+    "Step",
+    "last_step",
+    "opened",
+    "parse_steps",
+    "record",
+    "source_of",
+    "steps",
+    "usidx_version",
+    "with_steps",
+]
 
 PROVENANCE = "usid_provenance"
 Step = dict[str, Any]
@@ -41,11 +53,14 @@ def steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
     if text is None and isinstance(data, xr.Dataset):
         found = {v.attrs[PROVENANCE] for v in data.data_vars.values() if PROVENANCE in v.attrs}
         text = found.pop() if len(found) == 1 else None
-    if not isinstance(text, str):
-        return []
+    return parse_steps(text) if isinstance(text, str) else []
+
+
+def parse_steps(text: str) -> list[Step]:
+    """Return the steps that JSON holds; an empty list where it holds anything else."""
     try:
         parsed = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     well_formed = isinstance(parsed, list) and all(
         isinstance(s, dict) and isinstance(s.get("tool"), str) for s in parsed
@@ -143,6 +158,8 @@ def _extent(source: xr.DataArray, dim: str) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Turn a parameter into what JSON holds; what cannot be held is named, not pickled."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # JSON has no NaN
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):

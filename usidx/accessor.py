@@ -1,0 +1,95 @@
+"""The doors ``.usid`` on DataArray, Dataset and DataTree; each method is a public function of usidx."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import xarray as xr
+
+import usidx
+from usidx.results.history import History
+
+__all__ = ["UsidDataArrayAccessor", "UsidDataTreeAccessor", "UsidDatasetAccessor"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _door(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[_Accessor, P], R]:
+    """Make a method of a function: it takes the accessor's object first, and keeps signature and docstring."""
+
+    @wraps(function)
+    def method(self: _Accessor, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(self._data, *args, **kwargs)
+
+    signature = inspect.signature(function)
+    _, *rest = signature.parameters.values()
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    method.__signature__ = signature.replace(parameters=[own, *rest])  # type: ignore[attr-defined]
+    return method
+
+
+class _Accessor:
+    """Keep the object, and nothing else."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __repr__(self) -> str:
+        return usidx.summary(self._data)
+
+    def _repr_html_(self) -> str:
+        return usidx.summary_html(self._data)
+
+
+class _Labelled(_Accessor):
+    """What arrays and results share."""
+
+    set_roles = _door(usidx.set_roles)
+    cluster = _door(usidx.cluster)
+    write = _door(usidx.write)
+
+    @property
+    def history(self) -> History:
+        """Steps that made this object; see :func:`usidx.history`."""
+        return usidx.history(self._data)
+
+    @property
+    def position_dims(self) -> tuple[str, ...]:
+        """Dims that say where; see :func:`usidx.position_dims`."""
+        return usidx.position_dims(self._data)
+
+    @property
+    def spectroscopic_dims(self) -> tuple[str, ...]:
+        """Dims that say what was swept; see :func:`usidx.spectroscopic_dims`."""
+        return usidx.spectroscopic_dims(self._data)
+
+
+@xr.register_dataarray_accessor("usid")
+class UsidDataArrayAccessor(_Labelled):
+    """Verbs on a labelled array."""
+
+    svd = _door(usidx.svd)
+    pca = _door(usidx.pca)
+    nmf = _door(usidx.nmf)
+    fit = _door(usidx.fit)
+    to_grid = _door(usidx.to_grid)
+    explore = _door(usidx.explore)
+
+
+@xr.register_dataset_accessor("usid")
+class UsidDatasetAccessor(_Labelled):
+    """Verbs on a result."""
+
+    reconstruct = _door(usidx.reconstruct)
+    project = _door(usidx.project)
+    evaluate = _door(usidx.evaluate)
+    residual = _door(usidx.residual)
+
+
+@xr.register_datatree_accessor("usid")
+class UsidDataTreeAccessor(_Accessor):
+    """What a file holds at a glance."""

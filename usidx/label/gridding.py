@@ -1,0 +1,171 @@
+"""Places along one dim -> the rectangle that they lie on, with holes."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from usidx.errors import GridError, RoleError
+from usidx.format.layout import Array
+from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC
+
+__all__ = ["to_grid"]
+
+# A rectangle of more cells than this for each place is not what anyone means by a grid.
+_SPARSEST = 100
+# Steps of a regular grid may be uneven by this part of a step (values are often single precision).
+_UNEVEN = 1e-3
+
+
+def to_grid(data: xr.DataArray, fill_value: Any = None) -> xr.DataArray:
+    """Place flat positions (sparse, aborted) on the rectangle they were taken from.
+
+    Lazy data stays lazy. Cells that were not measured hold `fill_value`; the coordinate ``measured`` is False there.
+
+    Parameters
+    ----------
+    data : DataArray, dims (position, *others)
+        With a coordinate along ``position`` for each dim of the rectangle, such as X and Y. A flat ``spectroscopic``
+        dim is placed alike.
+    fill_value : number, optional
+        For holes. By default NaN; integers and booleans with holes need one.
+
+    Returns
+    -------
+    DataArray, dims (*rectangle, *others)
+        The slowest dim first. Evenly spaced values with gaps are filled up to a regular axis.
+
+    Raises
+    ------
+    RoleError
+        There is no flat dim with coordinates.
+    GridError
+        Two rows lie in one cell, the places lie on no grid (spiral), or integers have holes and no fill value.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, usidx
+    >>> where = {"Y": ("position", [0.0, 0.0, 1.0]), "X": ("position", [0.0, 1.0, 0.0])}
+    >>> aborted = xr.DataArray([1.0, 2.0, 3.0], dims="position", coords=where)
+    >>> usidx.to_grid(usidx.set_roles(aborted, position=["position", "Y", "X"])).values
+    array([[ 1.,  2.],
+           [ 3., nan]])
+    """
+    dim = _flat_dim(data)
+    names = _axes_of(data, dim)
+    codes, axes = zip(*(_codes(data, name) for name in names), strict=True)
+    shape = tuple(axis.size for axis in axes)
+    _check_density(data, names, shape, dim)
+    cells = np.ravel_multi_index(codes, shape)
+    _check_single(data, names, cells, dim)
+    row_of = np.full(prod(shape), -1, dtype=np.int64)
+    row_of[cells] = np.arange(cells.size)
+    measured = (row_of >= 0).reshape(shape)
+    filled = _filled(data, dim, row_of, shape, names, _fill(data, fill_value, holes=not measured.all()))
+    return _labelled(filled, data, dim, names, axes, measured)
+
+
+def _flat_dim(data: xr.DataArray) -> str:
+    for dim in (POSITION, SPECTROSCOPIC):
+        if dim in data.dims and _axes_of(data, dim):
+            return dim
+    raise RoleError(
+        f"Array {data.name!r} with dims {data.dims} has no flat dim 'position' with coordinates along it; "
+        f"it is on a grid already, or its places are not known."
+    )
+
+
+def _axes_of(data: xr.DataArray, dim: str) -> list[str]:
+    """Return the coordinates that span the rectangle, slowest first: those that change least often."""
+    names = [
+        str(n)
+        for n, c in data.coords.items()
+        if c.dims == (dim,) and n != dim and ROLE in c.attrs and not str(n).endswith("_index")
+    ]
+    return sorted(names, key=lambda n: int(np.count_nonzero(np.diff(data.coords[n].values))))
+
+
+def _codes(data: xr.DataArray, name: str) -> tuple[Array, Array]:
+    """Return the cell of each place along one axis, and the values of that axis."""
+    values = data.coords[name].values
+    if f"{name}_index" in data.coords:
+        return _counted_codes(values, data.coords[f"{name}_index"].values)
+    axis, codes = np.unique(values, return_inverse=True)
+    regular = _regular(axis)
+    if regular is None:
+        return codes.reshape(-1), axis
+    return np.rint((values - regular[0]) / (regular[1] - regular[0])).astype(np.int64), regular
+
+
+def _counted_codes(values: Array, counters: Array) -> tuple[Array, Array]:
+    """Use the counters of the file; the axis is the mean value at each, interpolated where nothing was measured."""
+    codes = counters - counters.min()
+    size = int(codes.max()) + 1
+    count = np.bincount(codes, minlength=size)
+    known = np.flatnonzero(count)
+    means = np.bincount(codes, weights=values, minlength=size)[known] / count[known]
+    return codes, np.interp(np.arange(size), known, means)
+
+
+def _regular(axis: Array) -> Array | None:
+    """Fill the gaps of an evenly spaced axis; None where it is uneven."""
+    if axis.size < 2:
+        return None
+    steps = np.diff(axis)
+    step = steps.min()
+    counts = np.rint(steps / step)
+    if not np.allclose(steps, counts * step, rtol=0, atol=_UNEVEN * step) or counts.sum() + 1 == axis.size:
+        return None
+    return np.asarray(axis[0] + (axis[-1] - axis[0]) * np.linspace(0, 1, int(counts.sum()) + 1))
+
+
+def _check_density(data: xr.DataArray, names: list[str], shape: tuple[int, ...], dim: str) -> None:
+    places = data.sizes[dim]
+    if prod(shape) > _SPARSEST * places:
+        size = " x ".join(f"{n} {name}" for n, name in zip(shape, names, strict=True))
+        raise GridError(
+            f"The {places} places of {data.name!r} lie on no grid: their values would span {size} cells. "
+            f"Keep them as they are, or interpolate onto a grid of your own."
+        )
+
+
+def _check_single(data: xr.DataArray, names: list[str], cells: Array, dim: str) -> None:
+    unique, first, counts = np.unique(cells, return_index=True, return_counts=True)
+    if unique.size < cells.size:
+        row = int(first[counts > 1][0])
+        where = ", ".join(f"{n}={data.coords[n].values[row]}" for n in names)
+        raise GridError(
+            f"{int((counts > 1).sum())} cells of the grid were measured more than once, the first at {where}. "
+            f"Choose among them first, for example da.groupby(...) or da.isel({dim}=...)."
+        )
+
+
+def _fill(data: xr.DataArray, fill_value: Any, *, holes: bool) -> Any:
+    if fill_value is None and holes and data.dtype.kind not in "fc":
+        raise GridError(
+            f"The grid has holes and {data.dtype} has no NaN. Give a fill_value, or convert to float first."
+        )
+    return np.nan if fill_value is None and data.dtype.kind in "fc" else (0 if fill_value is None else fill_value)
+
+
+def _filled(
+    data: xr.DataArray, dim: str, row_of: Array, shape: tuple[int, ...], names: list[str], fill: Any
+) -> xr.DataArray:
+    rest = [d for d in data.dims if d != dim]
+    flat = data.drop_vars([c for c in data.coords if dim in data.coords[c].dims]).transpose(dim, *rest)
+    taken = flat.isel({dim: np.maximum(row_of, 0)})
+    is_hole = xr.DataArray(row_of < 0, dims=dim)
+    placed = taken.where(~is_hole, np.asarray(fill).astype(data.dtype)) if is_hole.any() else taken
+    reshaped = placed.data.reshape(shape + tuple(data.sizes[d] for d in rest))
+    return xr.DataArray(reshaped, dims=(*names, *rest), coords=placed.coords, attrs=data.attrs, name=data.name)
+
+
+def _labelled(
+    filled: xr.DataArray, data: xr.DataArray, dim: str, names: list[str], axes: tuple[Array, ...], measured: Array
+) -> xr.DataArray:
+    for name, axis in zip(names, axes, strict=True):
+        filled = filled.assign_coords({name: ((name,), axis, data.coords[name].attrs)})
+    return filled.assign_coords(measured=(tuple(names), measured))

@@ -1,0 +1,230 @@
+"""A results group -> the Dataset that was written, or what an old tool's group means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from usidx.errors import ResultError, SelectionError
+from usidx.format import names
+from usidx.format.layout import text_of
+from usidx.read.attributes import stored_json
+from usidx.read.datasets import FIELD
+from usidx.read.main import is_main, where
+from usidx.read.opening import Chunks, open_dataset
+from usidx.read.tree import FilePath, find_group, inventory, opened_file
+from usidx.results.legacy import Names, names_for
+from usidx.results.provenance import PROVENANCE, parse_steps, with_steps
+
+__all__ = ["list_results", "open_result"]
+
+
+def list_results(path: FilePath) -> list[str]:
+    """List the results groups of a file.
+
+    Reads no data.
+
+    Parameters
+    ----------
+    path : path
+        A USID file.
+
+    Returns
+    -------
+    list of str
+        HDF5 paths of the groups named ``<source>-<tool>_NNN``.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    UsidError
+        It is not an HDF5 file.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> usidx.list_results(usidx.example_file())
+    []
+    """
+    with opened_file(path) as file:
+        return [g for g in inventory(file).groups if "-" in g.rsplit("/", 1)[-1]]
+
+
+def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Dataset:  # noqa: B006
+    """Open a results group as the Dataset that the verb returned.
+
+    Lazy. Groups of pycroscopy 0.60 and BGlib (``SVD``, ``Cluster``, ``Decomposition``, ``SHO_Fit``) open under the
+    same names: ``scores``, ``components``, ``labels``, ``amplitude``. Groups of other tools open with a variable per
+    dataset.
+
+    Parameters
+    ----------
+    path : path
+        A USID file.
+    group : str
+        HDF5 path of the group, or an end of it that no other group shares: ``"SVD_000"``.
+    chunks : mapping, int, "auto" or None, default {}
+        Dask blocks, as in :func:`usidx.open_main`.
+
+    Returns
+    -------
+    Dataset
+        With the steps that made it; see :func:`usidx.history`.
+
+    Raises
+    ------
+    SelectionError
+        The name matches nothing or more than one group.
+    ResultError
+        The group holds no main dataset.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> path = usidx.example_file()
+    >>> group = usidx.write(usidx.open_main(path).usid.svd(4))
+    >>> usidx.open_result(path, group).scores.dims
+    ('Y', 'X', 'component')
+    """
+    with opened_file(path) as file:
+        found = find_group(file, group)
+        mains = [str(d.name) for d in found.values() if isinstance(d, h5py.Dataset) and is_main(d)]
+        if not mains:
+            raise ResultError(
+                f"{where(found)} holds no main dataset, so it is no result (or one that was not finished)."
+            )
+        hints = stored_json(found, names.RESULT_HINTS)
+        extras = _small_arrays(found, hints, mains)
+        text = text_of(found.attrs[PROVENANCE]) if PROVENANCE in found.attrs else None
+    opened = {m.rsplit("/", 1)[-1]: open_dataset(path, m, chunks=chunks) for m in mains}
+    if isinstance(hints.get("variables"), dict):
+        result = _restored(opened, extras, hints)
+    else:
+        result = _translated(opened, extras, names_for(frozenset(opened) | frozenset(extras)))
+    if text is not None:
+        return with_steps(result, parse_steps(text))
+    recorded = next(iter(opened.values())).attrs.get(PROVENANCE, "[]")
+    return with_steps(result, parse_steps(recorded))
+
+
+def _small_arrays(group: h5py.Group, hints: Mapping[str, Any], mains: list[str]) -> dict[str, xr.Variable]:
+    """Read the datasets of a result that are no mains: singular values and the like, a number per component."""
+    listed = hints.get("variables")
+    records = listed if isinstance(listed, dict) else {}
+    dims = {str(r.get("dataset")): r.get("dims") for r in records.values() if isinstance(r, dict)}
+    found = {}
+    for name, dataset in group.items():
+        is_ancillary = name.endswith(("_Indices", "_Values"))
+        if not isinstance(dataset, h5py.Dataset) or str(dataset.name) in mains or is_ancillary or dataset.shape is None:
+            continue
+        recorded = dims.get(name)
+        if name not in dims and (name == names.COMPLETED_POSITIONS or dataset.dtype.kind not in "biufc"):
+            continue
+        is_usable = isinstance(recorded, list) and len(recorded) == dataset.ndim
+        own = (
+            tuple(map(str, recorded))
+            if is_usable and recorded is not None
+            else tuple(f"size_{n}" for n in dataset.shape)
+        )
+        found[name] = xr.Variable(own, np.asarray(dataset[()]))
+    return found
+
+
+def _restored(
+    opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variable], hints: Mapping[str, Any]
+) -> xr.Dataset:
+    """Rebuild what was written, names, dims and attributes included."""
+    variables: dict[str, xr.DataArray | xr.Variable] = {}
+    for name, record in hints["variables"].items():
+        if isinstance(record, dict):
+            variables[name] = _restored_variable(name, record, opened, extras)
+    attrs = hints.get("attrs")
+    result = _scaled(xr.Dataset(variables), {n: r["times"] for n, r in hints["variables"].items() if "times" in r})
+    for name, record in hints["variables"].items():
+        recorded = record.get("attrs")
+        result[name].attrs = dict(recorded) if isinstance(recorded, dict) else {}
+    return result.assign_attrs(attrs if isinstance(attrs, dict) else {})
+
+
+def _restored_variable(
+    name: str, record: Mapping[str, Any], opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variable]
+) -> xr.DataArray | xr.Variable:
+    dataset, wanted = str(record.get("dataset")), record.get("dims")
+    if dataset in extras:
+        return extras[dataset]
+    if dataset not in opened or not isinstance(wanted, list):
+        raise ResultError(f"The result names a dataset {dataset!r} for {name!r} that its group does not hold.")
+    data = _one_field(opened[dataset], record.get("field"))
+    renamed = _renamed_to(data, [str(d) for d in wanted])
+    dtype = np.dtype(str(record["dtype"])) if record.get("dtype") else renamed.dtype
+    return renamed if dtype.kind not in "iufb" or dtype == renamed.dtype else renamed.astype(dtype)
+
+
+def _one_field(data: xr.Dataset, field: Any) -> xr.DataArray:
+    for variable in data.data_vars.values():
+        if field is None or variable.attrs.get(FIELD) == field:
+            return variable
+    raise SelectionError(f"There is no field {field!r} among {list(data.data_vars)!r}.")
+
+
+def _renamed_to(data: xr.DataArray, wanted: list[str]) -> xr.DataArray:
+    """Give the one dim that the old tools name otherwise (Principal Component, Endmember) its name back."""
+    # A single component or cluster was squeezed to a scalar coordinate.
+    others = [str(d) for d in data.dims if d not in wanted]
+    missing = [d for d in wanted if d not in data.dims]
+    if len(others) == len(missing) == 1:
+        data = data.rename({others[0]: missing[0]})
+    elif len(missing) == 1 and not others:
+        data = data.drop_vars([c for c in _TITLES if c in data.coords]).expand_dims({missing[0]: [0]})
+    return _counted(data).transpose(*wanted)
+
+
+_TITLES = ("Principal Component", "Endmember", "Cluster")
+
+
+def _counted(data: xr.DataArray) -> xr.DataArray:
+    """Count components and clusters from 0, as verbs do."""
+    for dim in ("component", "cluster"):
+        if dim in data.dims:
+            data = data.drop_vars(dim, errors="ignore").assign_coords({dim: np.arange(data.sizes[dim])})
+    return data
+
+
+def _scaled(result: xr.Dataset, times: Mapping[str, str]) -> xr.Dataset:
+    for name, factor in times.items():
+        if name in result and factor in result:
+            scaled = (result[name] * result[factor]).astype(result[name].dtype)
+            result = result.assign({name: scaled.transpose(*result[name].dims)})
+    return result
+
+
+def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variable], known: Names) -> xr.Dataset:
+    """Give an old tool's datasets the names that results have in memory."""
+    variables: dict[str, xr.DataArray | xr.Variable] = {}
+    for dataset, data in opened.items():
+        for field, variable in data.data_vars.items():
+            titled = known.fields.get(str(field), str(field))
+            ending = "_guess" if dataset == "Guess" and known.fields else ""
+            name = titled + ending if FIELD in variable.attrs else known.variables.get(dataset, dataset)
+            while name in variables:
+                name = f"{dataset}_{name}"
+            variables[name] = _legacy_dims(variable, known)
+    for dataset, small in extras.items():
+        is_counted = bool(known.dim) and small.ndim == 1 and dataset in known.variables
+        own = xr.Variable((known.dim,), small.data) if is_counted else small
+        variables[known.variables.get(dataset, dataset)] = own
+    return _scaled(xr.Dataset(variables), known.times)
+
+
+def _legacy_dims(variable: xr.DataArray, known: Names) -> xr.DataArray:
+    for label in known.labels:
+        if label in variable.dims:
+            variable = variable.rename({label: known.dim})
+        elif label in variable.coords:
+            variable = variable.drop_vars(label)
+    return _counted(variable)

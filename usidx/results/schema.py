@@ -1,0 +1,238 @@
+"""A result in memory -> the datasets that the old tools expect of it, and back.
+
+In memory the names are the field's (scores, components, labels); on disk they are the old tools' (``U``, ``V``, ``S``;
+``Projection``, ``Components``; ``Labels``, ``Mean_Response``; ``Fit``). What those names cannot hold travels beside
+them as JSON, so that a result written here opens as the same Dataset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from usidx.results.provenance import PROVENANCE, last_step
+
+__all__ = ["Entry", "StoredResult", "Tool", "to_stored", "tool_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """How one kind of result is named on disk."""
+
+    title: str
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    dims: Mapping[str, str] = field(default_factory=dict)
+    algorithm_attribute: str = ""
+
+
+_DECOMPOSITION = Tool(
+    "Decomposition",
+    {"scores": "Projection", "components": "Components", "mean": "Mean"},
+    {"component": "Endmember"},
+    "decomposition_algorithm",
+)
+TOOLS: Mapping[str, Tool] = {
+    "svd": Tool(
+        "SVD",
+        {"scores": "U", "components": "V", "singular_values": "S"},
+        {"component": "Principal Component"},
+        "svd_method",
+    ),
+    "pca": _DECOMPOSITION,
+    "nmf": _DECOMPOSITION,
+    "ica": _DECOMPOSITION,
+    "cluster": Tool(
+        "Cluster",
+        {"labels": "Labels", "mean_response": "Mean_Response", "distance": "Distance"},
+        {"cluster": "Cluster"},
+        "cluster_algorithm",
+    ),
+    "reconstruct": Tool("Rebuilt"),
+}
+
+_FIT = "fit"
+_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged")
+_R2 = "R2 Criterion"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One dataset of a results group.
+
+    Attributes
+    ----------
+    name : str
+        Of the dataset.
+    data : DataArray
+        As lazy as the result; a structured dtype becomes a compound dataset.
+    is_main : bool
+        Whether it gets ancillaries; small arrays over ``component`` or ``cluster`` alone do not.
+    """
+
+    name: str
+    data: xr.DataArray
+    is_main: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredResult:
+    """A result as it goes to disk.
+
+    Attributes
+    ----------
+    tool, algorithm : str
+        Part of the group's name, and what computed it.
+    entries : tuple of Entry
+        Datasets of the group.
+    parameters : mapping
+        Arguments of the verb as flat attributes, as the old tools keep them.
+    hints : mapping
+        JSON that restores names, dims and attributes.
+    """
+
+    tool: str
+    algorithm: str
+    entries: tuple[Entry, ...]
+    parameters: Mapping[str, Any]
+    hints: Mapping[str, Any]
+
+
+def tool_of(result: xr.DataArray | xr.Dataset) -> Tool:
+    """Return how a result is named on disk, from the last verb that made it."""
+    step = last_step(result)
+    verb = "" if step is None or step["tool"] == "open" else str(step["tool"])
+    if verb == _FIT and step is not None:
+        return Tool(f"{_model_title(step)}_Fit")
+    return TOOLS.get(verb, Tool(verb.title() or "Derived"))
+
+
+def _model_title(step: Mapping[str, Any]) -> str:
+    model = step.get("parameters", {}).get("model", {})
+    name = model.get("name", model.get("model", "Model")) if isinstance(model, dict) else str(model)
+    return "".join(c if c.isalnum() else "_" for c in str(name)).strip("_") or "Model"
+
+
+def to_stored(result: xr.Dataset) -> StoredResult:
+    """Lay a result out for disk; nothing is computed.
+
+    Parameters
+    ----------
+    result : Dataset
+        What a verb returned, or any Dataset whose variables have dims with roles.
+
+    Returns
+    -------
+    StoredResult
+        Its entries cover every variable.
+    """
+    tool = tool_of(result)
+    step = last_step(result) or {"tool": "derived", "parameters": {}}
+    entries, hints = _fit_entries(result) if step["tool"] == _FIT else _plain_entries(result, tool)
+    algorithm = f"usidx.{step['tool']}"
+    return StoredResult(
+        tool.title,
+        algorithm,
+        tuple(entries),
+        _flat_parameters(step, tool),
+        {"variables": hints, "attrs": _json_attrs(result.attrs), "verb": step["tool"]},
+    )
+
+
+def _plain_entries(result: xr.Dataset, tool: Tool) -> tuple[list[Entry], dict[str, Any]]:
+    entries, hints = [], {}
+    for name, variable in result.data_vars.items():
+        dataset = tool.datasets.get(str(name), str(name))
+        data, times = _scaled(result, str(name), dataset)
+        renamed = data.rename({d: t for d, t in tool.dims.items() if d in data.dims})
+        is_main = any("usid_role" in c.attrs for c in variable.coords.values() if set(c.dims) <= set(variable.dims))
+        is_main = is_main and bool(set(variable.dims) - set(tool.dims))
+        entries.append(Entry(dataset, renamed.rename(dataset), is_main))
+        hints[str(name)] = {
+            "dataset": dataset,
+            "dims": [str(d) for d in variable.dims],
+            "attrs": _json_attrs(variable.attrs),
+            **({"times": times} if times else {}),
+        }
+    return entries, hints
+
+
+def _scaled(result: xr.Dataset, name: str, dataset: str) -> tuple[xr.DataArray, str]:
+    """Return scores as the old tool keeps them: left singular vectors, without the singular values."""
+    data = result[name]
+    if dataset != "U" or "singular_values" not in result:
+        return data, ""
+    values = result["singular_values"]
+    positive = values > 0  # a rank below the number of components leaves zeros
+    inverse = (1 / values.where(positive, 1)).where(positive, 0)
+    scaled = (data * inverse).astype(data.dtype)
+    return scaled.transpose(*data.dims).assign_attrs({"long_name": "Abundance", "units": "a.u."}), "singular_values"
+
+
+def _fit_entries(result: xr.Dataset) -> tuple[list[Entry], dict[str, Any]]:
+    """Gather parameters, their standard errors and the figures of merit into compound datasets."""
+    names = [str(n) for n in result.data_vars]
+    parameters = [n for n in names if f"{n}_stderr" in names]
+    quality = [n for n in ("r2",) if n in names]
+    groups = {
+        "Fit": {**{n: _title(result[n]) for n in parameters}, **dict.fromkeys(quality, _R2)},
+        "Fit_stderr": {f"{n}_stderr": _title(result[n]) for n in parameters},
+        "Fit_Statistics": {n: n for n in _STATISTICS if n in names},
+    }
+    entries, hints = [], {}
+    for dataset, fields in groups.items():
+        if fields:
+            entries.append(Entry(dataset, _compound(result, dataset, fields), is_main=True))
+        for name, title in fields.items():
+            hints[name] = _field_hint(result[name], dataset, title)
+    rest = result[[n for n in names if n not in hints]]
+    plain, plain_hints = _plain_entries(rest, Tool(""))
+    return entries + plain, hints | plain_hints
+
+
+def _title(variable: xr.DataArray) -> str:
+    name, unit = str(variable.attrs.get("long_name", variable.name)), str(variable.attrs.get("units", ""))
+    return f"{name} [{unit}]" if unit else name
+
+
+def _field_hint(variable: xr.DataArray, dataset: str, title: str) -> dict[str, Any]:
+    return {
+        "dataset": dataset,
+        "field": title,
+        "dims": [str(d) for d in variable.dims],
+        "dtype": variable.dtype.str,
+        "attrs": _json_attrs(variable.attrs),
+    }
+
+
+def _compound(result: xr.Dataset, dataset: str, fields: Mapping[str, str]) -> xr.DataArray:
+    parts = [result[name] for name in fields]
+    dtype = np.dtype([(title, np.float64) for title in fields.values()])
+    joined: xr.DataArray = xr.apply_ufunc(
+        _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype]
+    )
+    quantity = "SHO" if "Quality Factor" in (dtype.names or ()) else dataset
+    return joined.rename(dataset).assign_attrs({"long_name": quantity, "units": "compound"})
+
+
+def _join(*parts: Any, dtype: np.dtype[Any]) -> Any:
+    joined = np.empty(np.shape(parts[0]), dtype)
+    for title, part in zip(dtype.names or (), parts, strict=True):
+        joined[title] = part
+    return joined
+
+
+def _flat_parameters(step: Mapping[str, Any], tool: Tool) -> dict[str, Any]:
+    flat = {k: v for k, v in step.get("parameters", {}).items() if isinstance(v, str | int | float)}
+    if tool.algorithm_attribute:
+        flat[tool.algorithm_attribute] = str(flat.get("method", step["tool"]))
+    if "n" in flat:
+        flat["num_components" if tool.title == "SVD" else "n_components"] = flat.pop("n")
+    return flat
+
+
+def _json_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(k): v for k, v in attrs.items() if isinstance(v, str | int | float) and k != PROVENANCE}

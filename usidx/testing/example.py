@@ -1,0 +1,46 @@
+"""A small file to try things on, made on the spot."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+from usidx.simulate.band_excitation import band_excitation
+from usidx.write.results import write
+
+__all__ = ["example_file"]
+
+
+def example_file(path: str | None = None) -> str:
+    """Write a small simulated band-excitation scan to a file.
+
+    Parameters
+    ----------
+    path : str, optional
+        Where to. By default a temporary folder that is removed when Python ends.
+
+    Returns
+    -------
+    str
+        The path; the main dataset is ``/Measurement_000/Channel_000/Raw_Data``.
+
+    Raises
+    ------
+    ExistsError
+        A file of that name exists.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> usidx.list_mains(usidx.example_file())
+    ['/Measurement_000/Channel_000/Raw_Data']
+    """
+    if path is None:
+        folder = tempfile.mkdtemp(prefix="usidx-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        path = str(Path(folder) / "scan.h5")
+    scan, _ = band_excitation(shape=(12, 10), frequencies=32)
+    write(scan, path)
+    return path
