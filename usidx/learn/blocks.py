@@ -31,7 +31,7 @@ _SMALL = 2**18
 class Blocks(Protocol):
     """Rows in blocks, all columns in each."""
 
-    sizes: Sequence[int]
+    sizes: list[int]
 
     def fold(self, step: Step, merge: Step, *shared: Any) -> Any:
         """Return the joined answers of ``step(block, *shared)``."""

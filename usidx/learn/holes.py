@@ -28,7 +28,7 @@ def sift(block: Array) -> tuple[Array, Bools]:
     if all_finite(block):
         return block, np.zeros(block.shape[1], bool)
     finite = np.isfinite(block)
-    holes = ~finite[finite.any(axis=1)].any(axis=0)
+    holes: Bools = np.logical_not(finite[finite.any(axis=1)].any(axis=0))
     used = (finite | holes).all(axis=1) & finite.any(axis=1)
     return np.where(holes, 0, block[used]), holes
 
@@ -37,7 +37,7 @@ def complete(block: Array, holes: Bools) -> Bools | None:
     """Return which rows are finite wherever there is no hole; None where all are."""
     if all_finite(block):
         return None
-    used = (np.isfinite(block) | holes).all(axis=1) & ~holes.all()
+    used: Bools = np.asarray((np.isfinite(block) | holes).all(axis=1) & (not holes.all()))
     return None if used.all() and not holes.any() else used
 
 

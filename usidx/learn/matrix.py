@@ -61,7 +61,7 @@ class Matrix:
         return _numbered(xr.DataArray(found, coords=coords, dims=(*self.rows, dim)), dim)
 
     def in_order(self, found: Any, dims: tuple[str, ...], dim: str | None = None) -> xr.DataArray:
-        """Label an array (width, cells), cells in the order of `dims`, with a new first dim; without one, width is 1."""
+        """Label an array (width, cells), cells in order of `dims`, with a new first dim; without one, width is 1."""
         found = found.reshape((found.shape[0], *(self.labelled.sizes[d] for d in dims)))
         coords = _coords_over(self.labelled, dims)
         if dim is None:

@@ -48,8 +48,8 @@ class Passes(Protocol):
     def rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
         """Return ``func(block, value)`` for all blocks as a (rows, width) array: one more pass."""
 
-    def iterate(self, func: Func, *args: Any) -> Any:
-        """Call ``func(blocks, *args)``, which may pass over the blocks as often as it needs."""
+    def iterate(self, func: Func, *args: Any, hold: bool = False) -> Any:
+        """Call ``func(blocks, *args)``, which may pass over the blocks as often as it needs; or hold them all."""
 
     def split(self, value: Any, pick: Func, width: int, dtype: Any) -> Any:
         """Return ``pick(value)``, (rows, width) in the order of the blocks, as an array in the blocks of the rows."""
@@ -83,7 +83,7 @@ class _Now:
         found = self._held.map(lambda block: func(block, value))
         return np.concatenate(found).astype(dtype, copy=False).reshape(-1, width)
 
-    def iterate(self, func: Func, *args: Any) -> Any:
+    def iterate(self, func: Func, *args: Any, hold: bool = False) -> Any:
         return func(self._held, *args)
 
     def split(self, value: Any, pick: Func, width: int, dtype: Any) -> Array:
@@ -137,10 +137,10 @@ class _Lazy:
             graph[(name, i, 0)] = Task((name, i, 0), _row_block, func, TaskRef(key), TaskRef(value.key), width, dtype)
         return _array(name, graph, [again, value], (again.chunks[0], (width,)), dtype)
 
-    def iterate(self, func: Func, *args: Any) -> Delayed:
+    def iterate(self, func: Func, *args: Any, hold: bool = False) -> Delayed:
         token = tokenize(self._values.name, func, [_name(a) for a in args])
         sizes = list(self._values.chunks[0])
-        if self._values.nbytes <= _HELD_BYTES:
+        if hold or self._values.nbytes <= _HELD_BYTES:
             return self.gather(_over_held, self._values, func, *args)
         source = detached(self._values)
         known = [TaskRef(key) for key in source.barriers]

@@ -21,26 +21,27 @@ _QUANTITIES: dict[str, tuple[str | None, bool]] = {
     "mean_response": (None, True),
     "labels": ("Cluster labels", False),
     "distance": ("Distance to the centre of the cluster", True),
-    "inertia": ("Sum of squared distances", False),
+    "size": ("Positions in the cluster", False),
 }
 
 
 def assemble(data: xr.DataArray, variables: Mapping[str, Any]) -> xr.Dataset:
     """Return the Dataset of a verb on `data`, whose coordinates it keeps, those over both kinds of dims too.
 
-    A bare 1-D array lies along the dim ``component``, a bare 0-D array along none.
+    A bare 1-D array lies along the dim ``component``, or ``cluster``, a bare 0-D array along none.
     """
-    labelled = {name: _labelled(found).assign_attrs(_attrs(data, name)) for name, found in variables.items()}
+    along = "cluster" if "labels" in variables else "component"
+    labelled = {name: _labelled(found, along).assign_attrs(_attrs(data, name)) for name, found in variables.items()}
     result = xr.Dataset(labelled)
     missing = [name for name in data.coords if name not in result.coords and set(data[name].dims) <= set(result.dims)]
     held = data.coords.to_dataset()
     return result.assign_coords(held.drop_vars([name for name in held.coords if name not in missing]).coords)
 
 
-def _labelled(found: Any) -> xr.DataArray:
+def _labelled(found: Any, along: str) -> xr.DataArray:
     if isinstance(found, xr.DataArray):
         return found.drop_attrs(deep=False)
-    dims = ("component",)[: found.ndim]
+    dims = (along,)[: found.ndim]
     coords = {dim: np.arange(len(found)) for dim in dims}
     return xr.DataArray(found, coords=coords, dims=dims)
 

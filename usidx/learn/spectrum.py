@@ -52,7 +52,7 @@ def project_rows(block: Array, found: Decomposed) -> Array:
     basis = found.components.conj().T.astype(dtype, copy=False)
     if found.mean.any():
         rows = rows - found.mean.astype(dtype, copy=False)
-    scores = rows.astype(dtype, copy=False) @ basis
+    scores: Array = rows.astype(dtype, copy=False) @ basis
     if used is None:
         return scores
     full = np.full((len(block), scores.shape[1]), np.nan, scores.dtype)
@@ -74,7 +74,7 @@ def fix_sign(components: Array) -> Array:
 
 
 def leading(gram: Array, n: int) -> tuple[Array, Array]:
-    """Return the n largest (or as many as there are) eigenvalues and their vectors; rounding below zero and below the noise is zero."""
+    """Return the n largest (or as many as there are) eigenvalues and their vectors; what is rounding is zero."""
     from scipy.linalg import eigh
 
     size = len(gram)

@@ -163,10 +163,10 @@ def _decomposed(
     return assemble(data, variables)
 
 
-def check_n(n: int, most: int, of_what: str) -> None:
-    """Refuse a number of components that cannot be."""
+def check_n(n: int, most: int, of_what: str, things: str = "components") -> None:
+    """Refuse a number of components, or of other things, that cannot be."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
-        raise ResultError(f"n={n!r} components of an array with {of_what}: n is a whole number from 1 to {most}.")
+        raise ResultError(f"n={n!r} {things} of an array with {of_what}: n is a whole number from 1 to {most}.")
 
 
 Found = tuple[xr.DataArray, xr.DataArray, tuple[Passes, Any]]

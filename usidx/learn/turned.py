@@ -36,9 +36,7 @@ def turned_moments(block: Array, centred: bool) -> Moments:
 
 def join_turned(first: Moments, second: Moments) -> Moments:
     """Join the Gram matrices of two sets of features."""
-    return Moments(
-        first.holes | second.holes, first.count + second.count, first.mean, first.gram + second.gram
-    )
+    return Moments(first.holes | second.holes, first.count + second.count, first.mean, first.gram + second.gram)
 
 
 def solve_turned(moments: Moments, n: int, centred: bool) -> Basis:
@@ -90,4 +88,4 @@ def _filled(rows: Array, centred: bool) -> tuple[Array, npt.NDArray[np.bool_]]:
     if centred:
         known = np.maximum(finite.sum(axis=1, keepdims=True), 1)
         rows = np.where(finite, rows - rows.sum(axis=1, keepdims=True) / known, 0)
-    return rows, ~finite[finite.any(axis=1)].all(axis=0)
+    return rows, np.logical_not(finite[finite.any(axis=1)].all(axis=0))

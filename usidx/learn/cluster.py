@@ -1,0 +1,210 @@
+"""Labelled array, or the scores of a decomposition, to clusters of positions with their mean response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from usidx.errors import ResultError
+from usidx.label.roles import Dims
+from usidx.learn.blocks import Blocks
+from usidx.learn.kmeans import Clusters, kmeans
+from usidx.learn.matrix import Matrix, masked, refuse_dim, row_numbers, to_matrix, working_dtype
+from usidx.learn.passes import Passes, passes_over
+from usidx.learn.reconstruct import decomposition_step
+from usidx.learn.result import assemble
+from usidx.learn.svd import check_n
+from usidx.results.provenance import record
+
+__all__ = ["METHODS", "cluster"]
+
+Array = npt.NDArray[Any]
+Method = Callable[[Blocks, Array, int, int, int, int, float], Clusters]
+
+METHODS: dict[str, Method] = {"kmeans": kmeans}
+
+
+def cluster(
+    data: xr.DataArray | xr.Dataset,
+    method: str = "kmeans",
+    n: int = 8,
+    *,
+    dim: Dims | None = None,
+    mask: xr.DataArray | None = None,
+    random_state: int = 0,
+    max_iter: int = 300,
+    tol: float = 1e-4,
+) -> xr.Dataset:
+    """Sort positions into clusters of alike responses.
+
+    A lazy array stays lazy; when the result is computed, one node reads the blocks once per iteration, a few at a
+    time. Arrays up to 64 MiB, and the scores of a decomposition, are read once and held. Positions with a cell that
+    is not finite are left out: label -1, distance NaN.
+
+    Parameters
+    ----------
+    data : DataArray, dims (*position, *spectroscopic), or Dataset
+        Responses, real or complex; or what :func:`svd`, :func:`pca` or :func:`nmf` returned, whose scores are sorted.
+        Select components first, with ``result.isel(component=slice(4))``.
+    method : str, optional
+        Only "kmeans": the sum of squared distances to the means is made small.
+    n : int, optional
+        Number of clusters.
+    dim : str or iterable of str, optional
+        The dims of a response; by default those with the role spectroscopic. Not for a decomposition.
+    mask : DataArray of bool, dims among those of `data`, optional
+        True where cells are left out. Not for a decomposition.
+    random_state : int, optional
+        Decides the start.
+    max_iter : int, optional
+        Most iterations; each is a pass over the data.
+    tol : float, optional
+        Stop when the squared movement of all centres is below this part of the mean variance of a column.
+
+    Returns
+    -------
+    Dataset
+        ``labels`` (*position), int32; ``mean_response`` (cluster, *spectroscopic), in the units of the data also for a
+        decomposition; ``distance`` (*position), to the mean of the cluster; ``size`` (cluster). Clusters stand in the
+        order of the leaves of a tree over their means, so that neighbours are alike [1]_; the smaller end is first.
+
+    Raises
+    ------
+    RoleError
+        A dim is not there, or none is named and the array has no spectroscopic dim.
+    ResultError
+        The method is not known, `n` is not a number of clusters that the array can have, or a Dataset is no
+        decomposition.
+
+    Notes
+    -----
+    Centres start from greedy k-means++ and converge on a sample of the rows, the best of four times; then all rows are
+    iterated over. The same rows are drawn for any chunks.
+
+    References
+    ----------
+    .. [1] Z. Bar-Joseph, D. Gifford, T. Jaakkola, Fast optimal leaf ordering for hierarchical clustering,
+       Bioinformatics 17 (2001) S22-S29.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from usidx.learn.cluster import cluster
+    >>> cube = xr.DataArray([[0.0, 0.0], [5.0, 5.0], [0.0, 0.2]], dims=("x", "energy"))
+    >>> found = cluster(cube, "kmeans", 2, dim="energy")
+    >>> found.labels.values, found.mean_response.values
+    (array([0, 1, 0], dtype=int32), array([[0. , 0.1], [5. , 5. ]]))
+    """
+    if method not in METHODS:
+        raise ResultError(f"No clustering method {method!r}; there are {sorted(METHODS)}.")
+    parameters: dict[str, Any] = {
+        "method": method,
+        "n": n,
+        "random_state": random_state,
+        "max_iter": max_iter,
+        "tol": tol,
+    }
+    options = (METHODS[method], n, random_state, max_iter, tol)
+    if isinstance(data, xr.Dataset):
+        if dim is not None or mask is not None:
+            raise ResultError("Clusters of a decomposition use its scores: leave out dim= and mask=.")
+        return record(_of_scores(data, options), data, "cluster", parameters)
+    refuse_dim(data, "cluster")
+    matrix = to_matrix(masked(data, mask), dim)
+    found, passes = _found(matrix, options, hold=False)
+    means = passes.array(found, _means, (n, matrix.values.shape[1]), working_dtype(matrix.values.dtype))
+    response = matrix.in_order(means, matrix.columns, "cluster")
+    result = assemble(data, _variables(matrix, passes, found, response, n))
+    return record(result, data, "cluster", {**parameters, "dim": matrix.columns})
+
+
+def _of_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:
+    step = decomposition_step(result)
+    refuse_dim(result["scores"], "cluster")
+    matrix, components = to_matrix(result["scores"], "component"), result["components"]
+    found, passes = _found(matrix, options, hold=True)
+    n, width = options[1], matrix.values.shape[1]
+    means = passes.array(found, _means, (n, width), working_dtype(matrix.values.dtype))
+    features = tuple(str(d) for d in components.dims if d != "component")
+    basis = components.transpose("component", *features).data
+    either = da if isinstance(means, da.Array) or isinstance(basis, da.Array) else np
+    coords = {"cluster": np.arange(n), **components.drop_vars("component").coords}
+    response = xr.DataArray(either.tensordot(means, basis, axes=(1, 0)), coords, ("cluster", *features))
+    if "mean" in result:
+        response = response + result["mean"].variable
+    source = result["scores"].drop_vars("component")
+    source.attrs = {k: v for k, v in source.attrs.items() if k == "units"}
+    if quantity := step.get("input", {}).get("long_name"):
+        source.attrs["long_name"] = quantity
+    return assemble(source, _variables(matrix, passes, found, response, n))
+
+
+def _found(matrix: Matrix, options: tuple[Any, ...], hold: bool) -> tuple[Any, Passes]:
+    method, n, *others = options
+    height, width = matrix.values.shape
+    check_n(n, height, f"{height} positions", "clusters")
+    passes = passes_over(matrix.values)
+    real = width * 2 if matrix.values.dtype.kind == "c" else width
+    complex_too = matrix.values.dtype.kind == "c"
+    return passes.iterate(_clusters, method, row_numbers(matrix), real, n, *others, complex_too, hold=hold), passes
+
+
+def _variables(matrix: Matrix, passes: Passes, found: Any, response: xr.DataArray, n: int) -> dict[str, Any]:
+    return {
+        "labels": matrix.along_rows(passes.split(found, _labels, 1, np.int32)),
+        "mean_response": response,
+        "distance": matrix.along_rows(passes.split(found, _distance, 1, np.float64)),
+        "size": passes.array(found, _sizes, (n,), np.int64),
+    }
+
+
+def _clusters(
+    blocks: Blocks, method: Method, numbers: Array, columns: int, n: int, seed: int, most: int, tol: float, pairs: bool
+) -> Clusters:
+    found = _ordered(method(blocks, numbers, columns, n, seed, most, tol))
+    if not pairs:
+        return found
+    means = np.ascontiguousarray(found.means, np.float64).view(np.complex128)
+    return replace(found, means=means, holes=found.holes[::2] | found.holes[1::2])
+
+
+def _ordered(found: Clusters) -> Clusters:
+    """Put clusters next to those like them, empty ones last."""
+    order = _leaves(np.where(found.holes, 0, found.means))
+    rank = np.empty(len(order) + 1, np.int32)
+    rank[order], rank[-1] = np.arange(len(order)), -1
+    return replace(found, labels=rank[found.labels], means=found.means[order], sizes=found.sizes[order])
+
+
+def _leaves(means: Array) -> npt.NDArray[np.intp]:
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    filled = np.flatnonzero(np.isfinite(means).all(axis=1))
+    if len(filled) > 2:
+        filled = filled[leaves_list(linkage(means[filled], "average", optimal_ordering=True))]
+    # A tree read from either end is the same tree: the end of smaller norm is the first.
+    if len(filled) > 1 and np.linalg.norm(means[filled[0]]) > np.linalg.norm(means[filled[-1]]):
+        filled = filled[::-1]
+    return np.concatenate([filled, np.setdiff1d(np.arange(len(means)), filled)])
+
+
+def _labels(found: Clusters) -> Array:
+    return found.labels
+
+
+def _distance(found: Clusters) -> Array:
+    return found.distance
+
+
+def _sizes(found: Clusters) -> Array:
+    return found.sizes
+
+
+def _means(found: Clusters) -> Array:
+    return np.where(found.holes, np.nan, found.means)

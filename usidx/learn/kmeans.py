@@ -1,0 +1,192 @@
+"""Blocks of rows to clusters about their means: k-means whose every iteration reads each block once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.learn.blocks import Blocks, Held, pieces
+from usidx.learn.holes import without_holes
+from usidx.learn.survey import survey
+
+__all__ = ["Clusters", "as_real", "assign", "kmeans"]
+
+Array = npt.NDArray[Any]
+
+_RUNS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Labels and distances in the order of the blocks; -1 and NaN where left out; means and sizes of the clusters."""
+
+    labels: npt.NDArray[np.int32]
+    distance: Array
+    means: Array
+    sizes: npt.NDArray[np.int64]
+    holes: npt.NDArray[np.bool_]
+    inertia: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    totals: Array
+    sizes: Array
+    inertia: float
+    farthest: float
+    lonely: Array
+
+
+def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float) -> Clusters:
+    """Start from the best of several runs on a fair sample, then iterate over all rows.
+
+    `tol` is the total squared movement of the centres at which to stop, in units of the mean variance of a column.
+    """
+    seen = survey(_Real(blocks), numbers, columns, seed)
+    sample = Held(seen.sample.astype(np.float64))
+    scale = float(seen.sample.var(axis=0, dtype=np.float64).mean()) if seen.count else 0.0
+    rng = np.random.default_rng(seed)
+    runs = [_lloyd(sample, _spread(seen.sample, n, rng), seen.holes, max_iter, tol * scale) for _ in range(_RUNS)]
+    centres = min(runs, key=lambda run: run[1])[0]
+    if seen.count > len(seen.sample):
+        centres, _ = _lloyd(blocks, centres, seen.holes, max_iter, tol * scale)
+    return assign(blocks, centres, seen.holes)
+
+
+def _lloyd(blocks: Blocks, centres: Array, holes: Array, max_iter: int, still: float) -> tuple[Array, float]:
+    """Move each centre to the mean of its rows until they stand still; return them and the last inertia."""
+    inertia = np.inf
+    for _ in range(max_iter):
+        found = blocks.fold(_sum_block, _join, centres, holes)
+        moved, inertia = _moved(centres, found), found.inertia
+        shift = float(((moved - centres) ** 2).sum())
+        centres = moved
+        if shift <= still:
+            break
+    return centres, inertia
+
+
+def _spread(sample: Array, n: int, rng: np.random.Generator) -> Array:
+    """Draw centres far from each other: greedy k-means++ (Arthur and Vassilvitskii, 2007)."""
+    rows = sample.astype(np.float64)
+    centres = np.zeros((n, rows.shape[1]))
+    if not len(rows):
+        return centres
+    centres[0] = rows[rng.integers(len(rows))]
+    nearest = ((rows - centres[0]) ** 2).sum(axis=1)
+    for k in range(1, n):
+        total = nearest.sum()
+        tries = rng.choice(len(rows), 2 + int(np.log(n)), p=nearest / total if total > 0 else None)
+        left = [np.minimum(nearest, ((rows - rows[t]) ** 2).sum(axis=1)) for t in tries]
+        best = int(np.argmin([d.sum() for d in left]))
+        centres[k], nearest = rows[tries[best]], left[best]
+    return centres
+
+
+def assign(blocks: Blocks, centres: Array, holes: npt.NDArray[np.bool_]) -> Clusters:
+    """Give every row the label of its nearest centre; the means are those of the rows so labelled."""
+    found, states = blocks.fold_states(_label_block, _join, [None] * len(blocks.sizes), centres, holes)
+    with np.errstate(invalid="ignore"):
+        means = found.totals / found.sizes[:, np.newaxis]
+    labels, distance = (np.concatenate([s[i] for s in states]) for i in (0, 1))
+    return Clusters(labels, distance, means, found.sizes.astype(np.int64), holes, float(np.nansum(distance**2)))
+
+
+def as_real(rows: Array) -> Array:
+    """Return complex rows as pairs of real columns: distances stay what they are."""
+    if rows.dtype.kind != "c":
+        return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
+    return np.ascontiguousarray(rows).view(rows.real.dtype)
+
+
+class _Real:
+    """Blocks with complex rows as pairs of real columns."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self.sizes = blocks.sizes
+        self._blocks = blocks
+
+    def fold(self, step: Any, merge: Any, *shared: Any) -> Any:
+        return self._blocks.fold(_OnReal(step), merge, *shared)
+
+    def fold_states(self, step: Any, merge: Any, states: Any, *shared: Any) -> Any:
+        return self._blocks.fold_states(_OnReal(step), merge, states, *shared)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnReal:
+    step: Any
+
+    def __call__(self, block: Array, *args: Any) -> Any:
+        return self.step(as_real(block), *args)
+
+
+def _sum_block(block: Array, centres: Array, holes: Array) -> _Sums:
+    """Return what moves the centres."""
+    rows, _ = without_holes(as_real(block), holes)
+    totals, sizes, inertia = np.zeros(centres.shape), np.zeros(len(centres)), 0.0
+    farthest, lonely = -1.0, np.zeros(centres.shape[1])
+    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+        labels, squares = _nearest(rows[part], centres)
+        member = (labels == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)
+        totals += member @ rows[part]
+        sizes += member.sum(axis=1)
+        inertia += float(squares.sum())
+        if squares.max() > farthest:
+            farthest, lonely = float(squares.max()), rows[part][int(squares.argmax())].astype(np.float64)
+    return _Sums(totals, sizes, inertia, farthest, lonely)
+
+
+def _label_block(block: Array, _state: Any, centres: Array, holes: Array) -> tuple[_Sums, Any]:
+    """Return the sums, and labels and distances of the block."""
+    rows, used = without_holes(as_real(block), holes)
+    labels, distance = np.zeros(len(rows), np.int32), np.zeros(len(rows))
+    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+        labels[part] = _nearest(rows[part], centres)[0]
+        distance[part] = np.linalg.norm(rows[part].astype(np.float64) - centres[labels[part]], axis=1)
+    return _sum_block(block, centres, holes), _filled(labels, distance, used, len(block))
+
+
+def _nearest(rows: Array, centres: Array) -> tuple[Array, Array]:
+    """Return the nearest centre of each row and the square of the distance, about the mean of the centres.
+
+    About the mean, because the difference of large squares would lose a small distance far from zero.
+    """
+    middle = centres.mean(axis=0)
+    near, basis = rows - middle.astype(rows.dtype), (centres - middle).astype(rows.dtype)
+    partial = (basis * basis).sum(axis=1) - 2 * (near @ basis.T)
+    labels = partial.argmin(axis=1)
+    squares = np.einsum("ij,ij->i", near, near) + partial[np.arange(len(rows)), labels]
+    return labels, np.maximum(squares, 0).astype(np.float64)
+
+
+def _join(first: _Sums, second: _Sums) -> _Sums:
+    far = first if first.farthest >= second.farthest else second
+    return _Sums(
+        first.totals + second.totals,
+        first.sizes + second.sizes,
+        first.inertia + second.inertia,
+        far.farthest,
+        far.lonely,
+    )
+
+
+def _moved(centres: Array, found: _Sums) -> Array:
+    """Return the means; an empty cluster moves to the row that is farthest from its centre."""
+    empty = found.sizes == 0
+    moved = found.totals / np.maximum(found.sizes, 1)[:, np.newaxis]
+    moved[empty] = centres[empty]
+    if empty.any() and found.farthest > 0:
+        moved[int(empty.argmax())] = found.lonely
+    return moved
+
+
+def _filled(labels: Array, distance: Array, used: Array | None, size: int) -> tuple[Array, Array]:
+    if used is None:
+        return labels, distance
+    all_labels, all_distance = np.full(size, -1, np.int32), np.full(size, np.nan)
+    all_labels[used], all_distance[used] = labels, distance
+    return all_labels, all_distance

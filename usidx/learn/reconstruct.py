@@ -1,0 +1,216 @@
+"""Result of a decomposition to the array that its components make, and other data to scores on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from usidx.errors import ResultError, RoleError
+from usidx.learn.hals import nonnegative_scores
+from usidx.learn.holes import without_holes
+from usidx.learn.matrix import to_matrix, working_dtype
+from usidx.learn.passes import passes_over
+from usidx.learn.spectrum import Decomposed, project_rows
+from usidx.results.provenance import Step, record, steps
+
+__all__ = ["decomposition_step", "project", "reconstruct", "select_modes"]
+
+Array = npt.NDArray[Any]
+Modes = int | slice | Sequence[int]
+
+_LINEAR = ("svd", "pca")
+_NONNEGATIVE = ("nmf",)
+
+
+def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> xr.DataArray:
+    """Put an array together again from all or some components of a decomposition.
+
+    Lazy where the scores are; blocks stay blocks, and nothing but one block of the output is made at a time.
+    Positions and steps that were left out are NaN.
+
+    Parameters
+    ----------
+    result : Dataset
+        What :func:`svd`, :func:`pca` or :func:`nmf` returned, also after a reload from a file.
+    modes : int, slice or sequence of int, optional
+        The first `modes` components; a slice of their order; or the values of ``component`` to use. By default all.
+
+    Returns
+    -------
+    DataArray, dims of the array that was decomposed
+        With its name, quantity, units and coordinates; the mean is added where one was removed.
+
+    Raises
+    ------
+    ResultError
+        `result` is no decomposition, or has no such component.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from usidx.learn.svd import svd
+    >>> from usidx.learn.reconstruct import reconstruct
+    >>> cube = xr.DataArray(np.outer([1.0, 2.0], [3.0, 4.0]), dims=("x", "energy"), attrs={"units": "A"})
+    >>> again = reconstruct(svd(cube, 1, dim="energy"))
+    >>> again.values, again.units
+    (array([[3., 4.],
+           [6., 8.]]), 'A')
+    """
+    step = decomposition_step(result)
+    chosen = select_modes(result, modes)
+    scores, components = chosen["scores"], chosen["components"]
+    samples = tuple(str(d) for d in scores.dims if d != "component")
+    features = tuple(str(d) for d in components.dims if d != "component")
+    left, right = scores.transpose(*samples, "component").data, components.transpose("component", *features).data
+    either = da if isinstance(left, da.Array) or isinstance(right, da.Array) else np
+    made = xr.DataArray(either.tensordot(left, right, axes=(len(samples), 0)), dims=(*samples, *features))
+    if "mean" in result:
+        made = made + result["mean"].variable
+    made = _as_input(made, result, step)
+    return record(made, result, "reconstruct", {"modes": _plain_modes(modes)})
+
+
+def project(result: xr.Dataset, other: xr.DataArray) -> xr.DataArray:
+    """Find the scores of other data on the components of a decomposition.
+
+    Lazy where `other` or the result is. Positions with a cell that is not finite, where the components are, get NaN.
+
+    Parameters
+    ----------
+    result : Dataset
+        What :func:`svd`, :func:`pca` or :func:`nmf` returned, also after a reload from a file.
+    other : DataArray, dims (*any, *spectroscopic)
+        Data with the spectroscopic dims and coordinates of the data that was decomposed.
+
+    Returns
+    -------
+    DataArray, dims (*any, component)
+        In the units of `other`. For :func:`pca` the mean is removed first; for :func:`nmf` the scores are the
+        non-negative ones of the least squares.
+
+    Raises
+    ------
+    ResultError
+        `result` is no decomposition.
+    RoleError
+        `other` lacks a dim of the components, or its size or coordinate differs.
+    """
+    step = decomposition_step(result)
+    components = result["components"]
+    features = tuple(str(d) for d in components.dims if d != "component")
+    _same_features(components, other, features)
+    lazy = components.chunks is not None
+    matrix = to_matrix(other.chunk(dict.fromkeys(other.dims, -1)) if lazy and other.chunks is None else other, features)
+    dtype = np.result_type(working_dtype(other.dtype), components.dtype if components.dtype.kind == "c" else np.float32)
+    passes = passes_over(matrix.values)
+    basis = _one_array(result, components, matrix.columns, matrix.lazy)
+    func = project_block if step["tool"] in _LINEAR else fit_block
+    found = passes.rows(func, passes.gather(_split_basis, basis), components.sizes["component"], dtype)
+    scores = matrix.along_rows(found, "component").assign_coords(component=result["component"])
+    units = {"units": other.attrs["units"]} if "units" in other.attrs else {}
+    scores.attrs = {"long_name": "Scores", **units}
+    return record(scores.rename("scores"), other, "project", {"decomposition": step})
+
+
+def decomposition_step(result: xr.Dataset) -> Step:
+    """Return the recorded step of the decomposition that made a Dataset."""
+    known = (*_LINEAR, *_NONNEGATIVE)
+    found = [step for step in steps(result) if step["tool"] in known]
+    if found and {"scores", "components"} <= set(result.data_vars):
+        return found[-1]
+    raise ResultError(
+        f"A Dataset with variables {sorted(map(str, result.data_vars))} is not a decomposition: it needs 'scores', "
+        f"'components' and the record of {' or '.join(known)} in its attributes. Pass on what the verb returned."
+    )
+
+
+def select_modes(result: xr.Dataset, modes: Modes | None) -> xr.Dataset:
+    """Return the result with the chosen components only."""
+    count = result.sizes["component"]
+    if modes is None:
+        return result
+    if isinstance(modes, slice):
+        return result.isel(component=modes)
+    if isinstance(modes, int | np.integer) and not isinstance(modes, bool):
+        if not 0 <= modes <= count:
+            raise ResultError(f"The first {modes} components are asked for; there are {count}.")
+        return result.isel(component=slice(0, int(modes)))
+    missing = [m for m in _listed(modes) if m not in result["component"].values]
+    if missing:
+        raise ResultError(f"No component {missing[0]!r}; there are {result['component'].values.tolist()}.")
+    return result.sel(component=_listed(modes))
+
+
+def _listed(modes: Any) -> list[Any]:
+    if not isinstance(modes, Iterable):
+        raise ResultError(f"modes={modes!r}: expected a number, a slice or a list of components.")
+    return [m.item() if isinstance(m, np.generic) else m for m in modes]
+
+
+def _plain_modes(modes: Modes | None) -> Any:
+    return [modes.start, modes.stop, modes.step] if isinstance(modes, slice) else modes
+
+
+def _as_input(made: xr.DataArray, result: xr.Dataset, step: Step) -> xr.DataArray:
+    """Put name, quantity, units, coordinates and order of dims as they were before the decomposition."""
+    held = result.coords.to_dataset()
+    made = made.assign_coords(
+        held.drop_vars([n for n, c in held.coords.items() if not set(c.dims) <= set(made.dims)]).coords
+    )
+    given = step.get("input", {})
+    order = [d for d in given.get("dims", ()) if d in made.dims]
+    made = made.transpose(*order, ...).rename(given.get("name"))
+    units = result["scores"].attrs.get("units")
+    quantity = given.get("long_name") or None
+    made.attrs = {k: v for k, v in (("long_name", quantity), ("units", units)) if v is not None}
+    return made
+
+
+def _same_features(components: xr.DataArray, other: xr.DataArray, features: tuple[str, ...]) -> None:
+    for dim in features:
+        if dim not in other.dims or other.sizes[dim] != components.sizes[dim]:
+            raise RoleError(
+                f"The components extend over {dim!r} with {components.sizes[dim]} steps; the other data has "
+                f"{dict(other.sizes)}. Select or interpolate it to the same steps."
+            )
+        if dim in components.coords and dim in other.coords and not components[dim].equals(other[dim]):
+            raise RoleError(
+                f"Coordinate {dim!r} of the other data differs from that of the components: interpolate it."
+            )
+
+
+def _one_array(result: xr.Dataset, components: xr.DataArray, columns: tuple[str, ...], lazy: bool) -> Any:
+    """Return mean (zero where there is none) and components as rows of one array."""
+    rows = components.transpose("component", *columns).data
+    mean = result["mean"].transpose(*columns).data if "mean" in result else np.zeros(rows.shape[1:], rows.dtype)
+    if not lazy:
+        return np.concatenate([mean[np.newaxis], rows])
+    return da.concatenate([da.asarray(mean)[np.newaxis], da.asarray(rows)])
+
+
+def _split_basis(both: Array) -> Decomposed:
+    flat = both.reshape(len(both), -1)
+    holes = np.logical_not(np.isfinite(flat).all(axis=0))
+    flat = np.where(holes, 0, flat)
+    return Decomposed(flat[1:], np.zeros(0), np.zeros(0), flat[0], holes)
+
+
+def project_block(block: Array, basis: Decomposed) -> Array:
+    """Return the scores of a block on orthonormal components."""
+    return project_rows(block, basis)
+
+
+def fit_block(block: Array, basis: Decomposed) -> Array:
+    """Return the non-negative scores of a block; rows that are not complete get NaN."""
+    rows, used = without_holes(block, basis.holes)
+    scores = nonnegative_scores(rows, basis.components)
+    if used is None:
+        return scores
+    full = np.full((len(block), len(basis.components)), np.nan, scores.dtype)
+    full[used] = scores
+    return full
