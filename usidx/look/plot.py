@@ -65,8 +65,8 @@ def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:
     >>> from usidx.look.plot import plot_map
     >>> from usidx.simulate import band_excitation
     >>> scan, truth = band_excitation((16, 16), 8)
-    >>> [axes.get_ylabel() for axes in plot_map(truth.frequency).axes]
-    ['Y (µm)', 'Resonance frequency (kHz)']
+    >>> [axes.get_xlabel() for axes in plot_map(truth.frequency).axes]
+    ['X (µm)']
     """
     return _draw_maps([("", data)], title)
 

@@ -74,7 +74,8 @@ def scale_for(largest: float, unit: str) -> Scale:
     power, base = parsed
     # The nudge keeps a value of exactly 1000 from falling to either side by rounding.
     target = power + 3 * math.floor(math.log10(largest) / 3 + 1e-9)
-    target = min(max(target, -15), 12)
+    if target not in _SHOWN:
+        return Scale(1.0, pretty(unit))
     return Scale(10.0 ** (power - target), _SHOWN[target] + pretty(base))
 
 

@@ -1,0 +1,88 @@
+"""A fit and the truth it should have found to a table of how far apart they are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from usidx.errors import ResultError
+from usidx.look.report import Table
+from usidx.look.scale import number, quantity_of, scale_for, unit_of
+
+__all__ = ["truth_table"]
+
+_FULL_TURN = {"rad": 2 * math.pi, "deg": 360.0}
+
+
+def truth_table(truth: xr.Dataset, fit: xr.Dataset, *, caption: str = "") -> Table:
+    """Compare every parameter that a fit and the truth have in common.
+
+    Computes both. Differences of a phase are taken the short way round. Cells that are not finite in the fit are
+    counted as missing and compared no further.
+
+    Parameters
+    ----------
+    truth, fit : Dataset
+        Variables of the same name are compared; their dims must broadcast.
+    caption : str, optional
+        Caption of the table.
+
+    Returns
+    -------
+    Table
+        A row per parameter: its median truth, the median of the signed and of the absolute error, the absolute error
+        that 95 of 100 cells stay below, the cells compared and the cells missing.
+
+    Raises
+    ------
+    ResultError
+        No variable is in both.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> truth = xr.Dataset({"center": ("x", [1.0, 2.0, 3.0])})
+    >>> truth_table(truth, truth + 0.5).rows
+    (('center', '2', '0.5', '0.5 (25 %)', '0.5', '3', '0'),)
+    """
+    common = [str(name) for name in truth.data_vars if name in fit.data_vars]
+    if not common:
+        raise ResultError(
+            f"Fit and truth have no variable in common: {list(map(str, fit.data_vars))} and "
+            f"{list(map(str, truth.data_vars))}. Rename the variables of the truth."
+        )
+    columns = ("Parameter", "True (median)", "Bias (median)", "Error (median)", "Error (95 %)", "Cells", "Missing")
+    return Table(tuple(_row(truth[name], fit[name]) for name in common), columns, caption)
+
+
+def _row(truth: xr.DataArray, fit: xr.DataArray) -> tuple[str, ...]:
+    expected, found = (np.asarray(a.values, np.float64) for a in xr.broadcast(truth, fit))
+    known = np.isfinite(expected)
+    compared = known & np.isfinite(found)
+    missing = int(known.sum() - compared.sum())
+    quantity = quantity_of(truth)
+    if not compared.any():
+        return (quantity, "-", "-", "-", "-", "0", str(missing))
+    error = _short_way(found[compared] - expected[compared], unit_of(truth))
+    typical, level = float(np.median(np.abs(error))), float(np.median(expected[compared]))
+    spread = float(np.percentile(np.abs(error), 95))
+    relative = f" ({number(100 * typical / abs(level), 2)} %)" if level and not _turn(unit_of(truth)) else ""
+    shown = [_shown(v, unit_of(truth)) for v in (level, float(np.median(error)), typical, spread)]
+    return (quantity, shown[0], shown[1], shown[2] + relative, shown[3], str(int(compared.sum())), str(missing))
+
+
+def _turn(unit: str) -> float | None:
+    return _FULL_TURN.get(unit)
+
+
+def _short_way(error: NDArray[np.float64], unit: str) -> NDArray[np.float64]:
+    turn = _turn(unit)
+    return error if turn is None else (error + turn / 2) % turn - turn / 2
+
+
+def _shown(value: float, unit: str) -> str:
+    scale = scale_for(abs(value), unit)
+    return f"{number(value * scale.factor, 3)} {scale.unit}".strip()
