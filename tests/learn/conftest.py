@@ -15,7 +15,7 @@ CHUNKS: dict[str, Any] = {
     "one chunk": -1,
     "ragged": {"Y": (1, 3), "X": (2, 3)},
     "cut spectra": {"Y": 2, "X": 2, "Bias": 3},
-    "single cells": 1,
+    "single positions": {"Y": 1, "X": 1, "Bias": 4},
 }
 
 
@@ -23,7 +23,9 @@ CHUNKS: dict[str, Any] = {
 def backing(request: pytest.FixtureRequest) -> Backing:
     """The same array in memory, and lazily in chunks of every kind."""
     chunks = CHUNKS[request.param]
-    return lambda data: data if chunks is None else data.chunk(chunks if not isinstance(chunks, dict) else _known(data, chunks))
+    return lambda data: (
+        data if chunks is None else data.chunk(chunks if not isinstance(chunks, dict) else _known(data, chunks))
+    )
 
 
 def _known(data: xr.DataArray, chunks: dict[str, Any]) -> dict[str, Any]:

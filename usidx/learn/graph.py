@@ -50,14 +50,16 @@ def once_more(array: Any, after: Delayed) -> Any:
     graph = _reaching(array)
     token = tokenize(array.name, after.key)
     name = f"{array.name}-again-{token}"
-    own = {key for key, found in graph.items() if not isinstance(found, DataNode) and not _is_barrier(key)}
+    blocks = set(block_keys(array))
+    shared = {key for key, found in graph.items() if isinstance(found, DataNode) and key not in blocks}
+    own = {key for key in graph if key not in shared and not _is_barrier(key)}
     renamed = {key: _renamed(key, array.name, name, token) for key in own}
     copies: dict[Any, Any] = {}
     for key in own:
         copy = graph[key].substitute(renamed, key=renamed[key])
-        rests_on_own = not own.isdisjoint(graph[key].dependencies)
-        copies[renamed[key]] = copy if rests_on_own else Task(renamed[key], _first, copy, TaskRef(after.key))
-    fixed = {key: found for key, found in graph.items() if isinstance(found, DataNode)}
+        waits = isinstance(copy, DataNode) or not own.isdisjoint(graph[key].dependencies)
+        copies[renamed[key]] = copy if waits else Task(renamed[key], _first, copy, TaskRef(after.key))
+    fixed = {key: graph[key] for key in shared}
     layers = HighLevelGraph.from_collections(name, {**fixed, **copies}, dependencies=[array, after])
     return da.Array(layers, name, array.chunks, meta=array._meta)
 

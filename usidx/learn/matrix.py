@@ -51,7 +51,7 @@ class Matrix:
         width = found.shape[1]
         shape = (*(self.labelled.sizes[d] for d in self.rows), width)
         if isinstance(found, da.Array):
-            row_chunks = tuple(self.labelled.chunksizes[d] for d in self.rows)
+            row_chunks = _chunks(self.labelled, self.rows)
             found = da.reshape_blockwise(found, shape, chunks=(*row_chunks, (width,))) if self.rows else found[0]
         else:
             found = found.reshape(shape)
@@ -99,7 +99,8 @@ def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = Fal
     if labelled.chunks is None:
         return Matrix(_flat(labelled, rows, columns), labelled, rows, columns)
     labelled = _whole_columns(labelled, columns)
-    values = labelled.data[np.newaxis] if not rows else labelled.data
+    values = labelled.data if rows else labelled.data[np.newaxis]
+    values = values if columns else values[..., np.newaxis]
     flat = da.reshape_blockwise(values, _flat_shape(labelled, rows, columns))
     return Matrix(flat, labelled, rows, columns)
 
@@ -130,7 +131,7 @@ def row_numbers(matrix: Matrix) -> npt.NDArray[np.int64]:
     numbers = np.arange(int(np.prod(sizes, dtype=np.int64)), dtype=np.int64)
     if not matrix.lazy or not matrix.rows:
         return numbers
-    chunks = [matrix.labelled.chunksizes[d] for d in matrix.rows]
+    chunks = _chunks(matrix.labelled, matrix.rows)
     edges = [np.cumsum((0, *c)) for c in chunks]
     cube = numbers.reshape(sizes)
     blocks = [
@@ -164,10 +165,15 @@ def _flat(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...
 
 
 def _whole_columns(labelled: xr.DataArray, columns: tuple[str, ...]) -> xr.DataArray:
-    if all(len(labelled.chunksizes[d]) == 1 for d in columns):
+    if all(len(c) == 1 for c in _chunks(labelled, columns)):
         return labelled
     wanted = {i: -1 if d in columns else "auto" for i, d in enumerate(labelled.dims)}
     return labelled.copy(data=labelled.data.rechunk(wanted, block_size_limit=_BLOCK_BYTES))
+
+
+def _chunks(labelled: xr.DataArray, dims: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return the chunks of the values alone: coordinates over several dims may be cut in another way."""
+    return tuple(labelled.variable.chunksizes[d] for d in dims)
 
 
 def _coords_over(labelled: xr.DataArray, dims: tuple[str, ...]) -> xr.Coordinates:

@@ -25,13 +25,13 @@ Basis = tuple[Array, npt.NDArray[np.bool_], float, bool]
 def turned_moments(block: Array, centred: bool) -> Moments:
     """Return the Gram matrix of the columns of a block; its holes are the samples that lack a cell."""
     wide = np.result_type(block.dtype, np.float64)
-    bad = np.zeros(block.shape[1], bool)
+    bad, used = np.zeros(block.shape[1], bool), 0
     gram = np.zeros((block.shape[1],) * 2, wide)
     for part in pieces(len(block), block.shape[1] * wide.itemsize):
-        rows, lacking = _filled(block[part].astype(wide), centred)
-        bad |= lacking
+        rows, lacking, known = _filled(block[part].astype(wide), centred)
+        bad, used = bad | lacking, used + known
         gram += gram_of(rows)
-    return Moments(bad, len(block), np.zeros(0, wide), gram)
+    return Moments(bad, used, np.zeros(0, wide), gram)
 
 
 def join_turned(first: Moments, second: Moments) -> Moments:
@@ -41,12 +41,13 @@ def join_turned(first: Moments, second: Moments) -> Moments:
 
 def solve_turned(moments: Moments, n: int, centred: bool) -> Basis:
     """Return the leading eigenvectors over the good samples, which samples are good, and the sum of squares."""
-    good = ~moments.holes
+    good = ~moments.holes & (moments.count > 0)
     gram = moments.gram[np.ix_(good, good)]
     if centred and gram.size:
         # The rows were shifted by some mean; that of the good samples is removed here, at no loss of digits.
         gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
     _, vectors = leading(gram, n)
+    vectors = np.pad(vectors, ((0, 0), (0, n - vectors.shape[1])))
     return vectors, good, float(np.trace(gram).real), centred
 
 
@@ -79,13 +80,14 @@ def decompose_turned(projected: Array, basis: Basis, n: int) -> Decomposed:
     return Decomposed(components, values, shares(values**2, total), mean, ~kept, scores)
 
 
-def _filled(rows: Array, centred: bool) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Return the rows about some mean of theirs, zero where nothing is known, and the samples that lack a cell."""
+def _filled(rows: Array, centred: bool) -> tuple[Array, npt.NDArray[np.bool_], int]:
+    """Return the rows about some mean, zero where nothing is known; samples that lack a cell; rows not all unknown."""
     finite = None if all_finite(rows) else np.isfinite(rows)
     if finite is None:
-        return (rows - rows.mean(axis=1, keepdims=True) if centred else rows), np.zeros(rows.shape[1], bool)
+        return (rows - rows.mean(axis=1, keepdims=True) if centred else rows), np.zeros(rows.shape[1], bool), len(rows)
     rows = np.where(finite, rows, 0)
     if centred:
         known = np.maximum(finite.sum(axis=1, keepdims=True), 1)
         rows = np.where(finite, rows - rows.sum(axis=1, keepdims=True) / known, 0)
-    return rows, np.logical_not(finite[finite.any(axis=1)].all(axis=0))
+    some = finite.any(axis=1)
+    return rows, np.logical_not(finite[some].all(axis=0)), int(some.sum())
