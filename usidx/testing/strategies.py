@@ -162,7 +162,10 @@ def _dependent_coordinates(draw: st.DrawFn, role: str, dims: dict[str, int], spa
     if others and varies:
         other = draw(st.sampled_from(others))
         values = np.add.outer(100.0 * np.arange(1, dims[other] + 1), draw(_uneven(dims[own])))
-        found[own] = xr.Variable((other, own), values, draw(_attributes(role)))
+        # The dims of a coordinate are in the order of the array; a file knows no other.
+        slowest_first = tuple(d for d in dims if d in {own, other})
+        varying = xr.Variable((other, own), values, draw(_attributes(role)))
+        found[own] = varying.transpose(*slowest_first)
     # Fewer values than the dim has steps, or the file could not tell which of the two is the dim.
     long = [d for d, size in dims.items() if size > 2]
     if long and has_spare:
