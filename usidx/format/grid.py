@@ -233,7 +233,7 @@ def _varies(values: Array, axis: int) -> bool:
 
 def _flat_grid(side: Side, columns: Sequence[_Column]) -> Grid:
     dim = side.role
-    names = [c.name if c.name != dim else f"{dim}_{c.number}" for c in columns]
+    names = _names_beside(dim, columns)
     coordinates = []
     for column, name in zip(columns, names, strict=True):
         values = side.values[:, column.number]
@@ -244,6 +244,18 @@ def _flat_grid(side: Side, columns: Sequence[_Column]) -> Grid:
     return Grid((dim,), (side.size,), None, tuple(coordinates), is_flat=True)
 
 
+def _names_beside(dim: str, columns: Sequence[_Column]) -> list[str]:
+    """Name the coordinates along a flat dim; a label that is the dim's own name gets a number."""
+    taken = {dim} | {c.name for c in columns}
+    names = []
+    for column in columns:
+        name = column.name if column.name != dim else f"{dim}_{column.number}"
+        while name != column.name and name in taken:
+            name += "_"
+        names.append(name)
+    return names
+
+
 def _index_coordinates(side: Side, columns: Sequence[_Column], names: Sequence[str], dim: str) -> list[Coordinate]:
     """Keep the counters of rows that lie on a grid with holes, where the values do not tell them."""
     active = [(c, name) for c, name in zip(columns, names, strict=True) if c.size > 1]
@@ -252,4 +264,8 @@ def _index_coordinates(side: Side, columns: Sequence[_Column], names: Sequence[s
     ranks = {c.number: np.unique(side.values[:, c.number], return_inverse=True)[1].reshape(-1) for c, _ in active}
     if all((ranks[c.number] == c.codes).all() for c, _ in active):
         return []
-    return [Coordinate(f"{name}_index", f"{name}_index", "", (dim,), side.indices[:, c.number]) for c, name in active]
+    return [
+        Coordinate(f"{name}_index", f"{name}_index", "", (dim,), side.indices[:, c.number])
+        for c, name in active
+        if f"{name}_index" not in names
+    ]

@@ -136,6 +136,7 @@ def parse_counters(indices: Array, where: str) -> Array:
     if indices.dtype.kind not in "iufb":
         raise LayoutError(f"{where}: indices must be whole numbers, found the type {indices.dtype}.")
     if indices.dtype.kind == "f":
+        indices = indices.astype(np.float64)  # half floats cannot even be compared with the limit
         wrong = ~(np.isfinite(indices) & (indices == np.trunc(indices)) & (np.abs(indices) < 2.0**53))
         if wrong.any():
             row, column = (int(i) for i in np.argwhere(wrong)[0])

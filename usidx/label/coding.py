@@ -101,10 +101,16 @@ def parse_field(title: str) -> tuple[str, str]:
 
 def _renamed(position: Grid, spectroscopic: Grid) -> tuple[dict[str, str], dict[str, str]]:
     """Give the spectroscopic side's names a suffix where the position side bears them too."""
-    taken = {c.name for c in position.coordinates} | set(position.dims)
-    own = {c.name for c in spectroscopic.coordinates} | set(spectroscopic.dims)
-    suffixed = {n: n if n not in taken else f"{n}_{SPECTROSCOPIC}" for n in own}
-    return {n: n for n in taken}, suffixed
+    here = dict.fromkeys([*(c.name for c in position.coordinates), *position.dims])
+    swept = dict.fromkeys([*(c.name for c in spectroscopic.coordinates), *spectroscopic.dims])
+    taken = {*here, *swept}
+    suffixed = {}
+    for name in swept:
+        suffixed[name] = name if name not in here else f"{name}_{SPECTROSCOPIC}"
+        while name in here and suffixed[name] in taken:
+            suffixed[name] += "_"
+        taken.add(suffixed[name])
+    return {n: n for n in here}, suffixed
 
 
 def _is_placeholder(side: Side, coordinate: Coordinate) -> bool:
@@ -208,7 +214,7 @@ def _attrs(layout: Layout) -> dict[str, Any]:
     absent = layout.hints.get("absent")
     if isinstance(absent, list):
         attrs = {k: v for k, v in attrs.items() if k not in absent}
-    return attrs | dict(layout.attributes)
+    return {**layout.attributes, **attrs}  # a stray attribute of the file must not hide the quantity
 
 
 def _encoding(layout: Layout) -> dict[str, Any]:

@@ -31,7 +31,8 @@ def to_grid(data: xr.DataArray, fill_value: Any = None) -> xr.DataArray:
         With a coordinate along ``position`` for each dim of the rectangle, such as X and Y. A flat ``spectroscopic``
         dim is placed alike.
     fill_value : number, optional
-        For holes. By default NaN; integers and booleans with holes need one.
+        For holes. By default NaN; integers and booleans with holes need one, and become a
+        wider type where theirs cannot hold it.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def to_grid(data: xr.DataArray, fill_value: Any = None) -> xr.DataArray:
     """
     dim = _flat_dim(data)
     names = _axes_of(data, dim)
-    codes, axes = zip(*(_codes(data, name) for name in names), strict=True)
+    codes, axes = zip(*(_codes(data, name, dim) for name in names), strict=True)
     shape = tuple(axis.size for axis in axes)
     _check_density(data, names, shape, dim)
     cells = np.ravel_multi_index(codes, shape)
@@ -64,7 +65,8 @@ def to_grid(data: xr.DataArray, fill_value: Any = None) -> xr.DataArray:
     row_of = np.full(prod(shape), -1, dtype=np.int64)
     row_of[cells] = np.arange(cells.size)
     measured = (row_of >= 0).reshape(shape)
-    filled = _filled(data, dim, row_of, shape, names, _fill(data, fill_value, holes=not measured.all()))
+    wide, fill = _fill(data, fill_value, holes=not measured.all())
+    filled = _filled(wide, dim, row_of, shape, names, fill)
     return _labelled(filled, data, dim, names, axes, measured)
 
 
@@ -80,21 +82,25 @@ def _flat_dim(data: xr.DataArray) -> str:
 
 def _axes_of(data: xr.DataArray, dim: str) -> list[str]:
     """Return the coordinates that span the rectangle, slowest first: those that change least often."""
-    names = [
-        str(n)
-        for n, c in data.coords.items()
-        if c.dims == (dim,) and n != dim and ROLE in c.attrs and not str(n).endswith("_index")
-    ]
+    along = [str(n) for n, c in data.coords.items() if c.dims == (dim,) and n != dim and ROLE in c.attrs]
+    names = [n for n in along if not (n.endswith("_index") and n.removesuffix("_index") in along)]
     return sorted(names, key=lambda n: int(np.count_nonzero(np.diff(data.coords[n].values))))
 
 
-def _codes(data: xr.DataArray, name: str) -> tuple[Array, Array]:
+def _codes(data: xr.DataArray, name: str, dim: str) -> tuple[Array, Array]:
     """Return the cell of each place along one axis, and the values of that axis."""
     values = data.coords[name].values
+    if not np.isfinite(values).all():
+        raise GridError(
+            f"Coordinate {name!r} of {data.name!r} is not finite at {int((~np.isfinite(values)).sum())} of "
+            f"{values.size} places. Leave them out first, for example da.isel({dim}=np.isfinite(da[{name!r}]))."
+        )
     if f"{name}_index" in data.coords:
-        return _counted_codes(values, data.coords[f"{name}_index"].values)
+        counters = data.coords[f"{name}_index"].values
+        _check_density(data, [name], (int(counters.max()) - int(counters.min()) + 1,), dim)
+        return _counted_codes(values, counters)
     axis, codes = np.unique(values, return_inverse=True)
-    regular = _regular(axis)
+    regular = _regular(axis, _SPARSEST * values.size)
     if regular is None:
         return codes.reshape(-1), axis
     return np.rint((values - regular[0]) / (regular[1] - regular[0])).astype(np.int64), regular
@@ -110,13 +116,16 @@ def _counted_codes(values: Array, counters: Array) -> tuple[Array, Array]:
     return codes, np.interp(np.arange(size), known, means)
 
 
-def _regular(axis: Array) -> Array | None:
-    """Fill the gaps of an evenly spaced axis; None where it is uneven."""
+def _regular(axis: Array, most: int) -> Array | None:
+    """Fill the gaps of an evenly spaced axis; None where it is uneven, or would have more than `most` entries."""
     if axis.size < 2:
         return None
-    steps = np.diff(axis)
+    steps = np.diff(axis.astype(np.float64))
     step = steps.min()
-    counts = np.rint(steps / step)
+    with np.errstate(over="ignore"):
+        counts = np.rint(steps / step)
+    if counts.sum() >= most:
+        return None
     if not np.allclose(steps, counts * step, rtol=0, atol=_UNEVEN * step) or counts.sum() + 1 == axis.size:
         return None
     return np.asarray(axis[0] + (axis[-1] - axis[0]) * np.linspace(0, 1, int(counts.sum()) + 1))
@@ -143,12 +152,26 @@ def _check_single(data: xr.DataArray, names: list[str], cells: Array, dim: str) 
         )
 
 
-def _fill(data: xr.DataArray, fill_value: Any, *, holes: bool) -> Any:
+def _fill(data: xr.DataArray, fill_value: Any, *, holes: bool) -> tuple[xr.DataArray, Any]:
+    """Return the data in a type that holds the fill value, and the value in that type."""
     if fill_value is None and holes and data.dtype.kind not in "fc":
         raise GridError(
             f"The grid has holes and {data.dtype} has no NaN. Give a fill_value, or convert to float first."
         )
-    return np.nan if fill_value is None and data.dtype.kind in "fc" else (0 if fill_value is None else fill_value)
+    fill = np.asarray(fill_value if fill_value is not None else np.nan if data.dtype.kind in "fc" else 0)
+    dtype = _holding(data.dtype, fill) if holes else data.dtype
+    with np.errstate(all="ignore"):
+        return data.astype(dtype, copy=False), fill.astype(dtype)
+
+
+def _holding(dtype: np.dtype[Any], fill: Array) -> np.dtype[Any]:
+    """Return the type itself where it can hold the value, else the next larger one that can."""
+    kinds = {"f": "biuf", "c": "biufc"}
+    if fill.dtype.kind in kinds.get(dtype.kind, ""):
+        return dtype
+    if dtype.kind in "biu" and fill.dtype.kind in "biu":
+        return dtype if fill.astype(dtype) == fill else np.result_type(dtype, np.min_scalar_type(fill))
+    return np.result_type(dtype, np.min_scalar_type(fill), np.float32)
 
 
 def _filled(
@@ -158,7 +181,7 @@ def _filled(
     flat = data.drop_vars([c for c in data.coords if dim in data.coords[c].dims]).transpose(dim, *rest)
     taken = flat.isel({dim: np.maximum(row_of, 0)})
     is_hole = xr.DataArray(row_of < 0, dims=dim)
-    placed = taken.where(~is_hole, np.asarray(fill).astype(data.dtype)) if is_hole.any() else taken
+    placed = taken.where(~is_hole, fill) if is_hole.any() else taken
     reshaped = placed.data.reshape(shape + tuple(data.sizes[d] for d in rest))
     return xr.DataArray(reshaped, dims=(*names, *rest), coords=placed.coords, attrs=data.attrs, name=data.name)
 

@@ -8,6 +8,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from usidx.format.layout import text_of
+
 __all__ = ["plain_attribute", "plain_attributes", "referenced", "stored_json"]
 
 # JSON that an earlier write left is small; anything larger is not ours.
@@ -37,12 +39,12 @@ def plain_attribute(value: Any, file: h5py.File) -> Any:
     if isinstance(value, h5py.Reference):
         return referenced(value, file)
     if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
+        return text_of(value)
     if isinstance(value, np.ndarray):
         return _plain_array(value, file)
     if isinstance(value, np.bool_):
         return int(value)  # netCDF has no bool attribute
-    return value.item() if isinstance(value, np.void) else value
+    return str(value.item()) if isinstance(value, np.void) else value
 
 
 def _plain_array(value: np.ndarray[Any, Any], file: h5py.File) -> Any:

@@ -72,7 +72,8 @@ class UsidBackend(BackendEntrypoint):
                     if leaf is not None:
                         nodes[_relative(path, root)] = _without(leaf, drop_variables)
             for path in found.broken:
-                _warn_of_broken(path, file)
+                if _is_below(path, root):
+                    _warn_of_broken(path, file)
             return nodes
 
     def open_datatree(  # type: ignore[override]

@@ -34,7 +34,7 @@ def main_blocks(
     """
     position, spectroscopic = placement.position.shape, placement.spectroscopic.shape
     rows, columns = prod(position), prod(spectroscopic)
-    chunk_rows, chunk_columns = (1, columns) if chunks is None else chunks
+    chunk_rows, chunk_columns = (1, 1) if chunks is None else chunks
     # Whole spectra unless one row of HDF5 chunks already fills a block (stacks of images stored image by image).
     fits = min(rows, chunk_rows) * columns * itemsize <= 2 * target
     width = columns if fits else max(chunk_columns, target // (min(rows, chunk_rows) * itemsize))
@@ -47,8 +47,12 @@ def main_blocks(
 
 def plain_blocks(shape: tuple[int, ...], itemsize: int, chunks: tuple[int, ...] | None) -> tuple[int, ...]:
     """Return the block of a dataset that is no main dataset."""
-    along = 1 if chunks is None else chunks[0] if chunks else 1
-    return _slab(shape, max(1, BLOCK_BYTES // itemsize), along * prod(shape[1:]))
+    block = [max(1, min(n, c)) for n, c in zip(shape, chunks or (1,) * len(shape), strict=True)]
+    for axis in reversed(range(len(shape))):
+        unit = block[axis]
+        count = BLOCK_BYTES // (itemsize * prod(block) // unit)
+        block[axis] = max(1, shape[axis]) if count >= shape[axis] else max(unit, count // unit * unit)
+    return tuple(block)
 
 
 def _slab(shape: tuple[int, ...], cells: int, aligned: int) -> tuple[int, ...]:

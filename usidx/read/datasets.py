@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from hashlib import blake2b
 from typing import Any
 
@@ -21,7 +21,7 @@ from usidx.read.main import Cache, read_layout, where
 from usidx.read.storage import stored_array
 from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps, with_steps
 
-__all__ = ["FIELD", "group_dataset", "main_dataset"]
+__all__ = ["FIELD", "chosen_field", "extra_variable", "fingerprint", "group_dataset", "main_dataset"]
 
 #: Attribute of a variable that keeps the title of the compound field it came from.
 FIELD = "usid_field"
@@ -54,19 +54,24 @@ def _earlier_steps(dataset: h5py.Dataset) -> list[Step]:
 
 def _fields(dataset: h5py.Dataset, layout: Layout, frame: Frame) -> list[tuple[str, str | None, str | None]]:
     """List (name, field of the compound type, unit) of each variable."""
+    taken = {str(c) for c in frame.coords} | set(frame.dims)
     if layout.dtype.names is None:
         _check_type(dataset, layout.dtype)
-        return [(frame.name, None, None)]
+        return [(_beside(taken, frame.name), None, None)]
     listed: list[tuple[str, str | None, str | None]] = []
-    taken = {str(c) for c in frame.coords} | set(frame.dims)
     for field in layout.dtype.names:
         _check_type(dataset, layout.dtype[field], field)
         name, unit = parse_field(field)
-        while not name or name in taken:
-            name += "_"
-        taken.add(name)
-        listed.append((name, field, unit))
+        listed.append((_beside(taken, name), field, unit))
     return listed
+
+
+def _beside(taken: set[str], name: str) -> str:
+    """Return a name that no coordinate, dim or other field bears, and take it."""
+    while not name or name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 def _check_type(dataset: h5py.Dataset, dtype: np.dtype[Any], field: str | None = None) -> None:
@@ -93,19 +98,24 @@ def group_dataset(group: h5py.Group, extras: Iterable[str]) -> xr.Dataset:
 
     Dims are named after their size, so that a tree of groups never holds one name with two sizes.
     """
+    named = {path.rsplit("/", 1)[-1]: path for path in extras}
     variables = {}
-    for path in extras:
-        variable = _extra_variable(group.file[path])
+    for name, path in named.items():
+        variable = extra_variable(group.file[path], named)
         if variable is not None:
-            variables[path.rsplit("/", 1)[-1]] = variable
+            variables[name] = variable
     return xr.Dataset(variables, attrs=plain_attributes(group))
 
 
-def _extra_variable(dataset: h5py.Dataset) -> xr.Variable | None:
+def extra_variable(dataset: h5py.Dataset, taken: Container[str] = ()) -> xr.Variable | None:
+    """Return a dataset that is no main as a lazy variable, None where it holds nothing that can be shown.
+
+    Its dims are named after their sizes, but never as one of the names that are taken.
+    """
     if dataset.shape is None or h5py.check_ref_dtype(dataset.dtype) is not None:
         return None  # nothing stored, or references: links between objects, not data
     attrs = plain_attributes(dataset)
-    dims = _size_dims(dataset.shape)
+    dims = _size_dims(dataset.shape, taken)
     if dataset.dtype.kind in "OSU":
         texts = _texts(dataset)
         return None if texts is None else xr.Variable(dims, texts, attrs)
@@ -119,11 +129,11 @@ def _extra_variable(dataset: h5py.Dataset) -> xr.Variable | None:
     return xr.Variable(dims, indexing.LazilyIndexedArray(PlainArray(stored)), attrs, encoding)
 
 
-def _size_dims(shape: tuple[int, ...]) -> tuple[str, ...]:
+def _size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]:
     names: list[str] = []
     for size in shape:
         name = f"size_{size}"
-        while name in names:
+        while name in names or name in taken:
             name += "_again"
         names.append(name)
     return tuple(names)
@@ -137,11 +147,18 @@ def _texts(dataset: h5py.Dataset) -> Array | None:
 
 
 def fingerprint(dataset: h5py.Dataset) -> str:
-    """Return a short digest of shape, type and a sample of cells, to tell later whether a source is the same."""
+    """Return a short digest of shape, type and a sample of cells, to tell later whether a source is the same.
+
+    Empty where the sample cannot be read.
+    """
     digest = blake2b(f"{dataset.shape} {dataset.dtype.str}".encode(), digest_size=12)
     rows, columns = dataset.shape
     for row in sorted(set(np.linspace(0, rows - 1, min(rows, _SAMPLES)).astype(int).tolist())):
-        digest.update(np.ascontiguousarray(dataset[row, : min(columns, _SAMPLE_CELLS)]).tobytes())
+        try:
+            sample = dataset[row, : min(columns, _SAMPLE_CELLS)]
+        except OSError:
+            return ""  # damaged, or a filter is not installed: reading will say so
+        digest.update(np.ascontiguousarray(sample).tobytes())
     return digest.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -20,6 +21,11 @@ Cache = MutableMapping[tuple[int, str], Array]
 
 # pyUSID from this version on writes the slowest dimension first, older programs the fastest.
 _SLOWEST_FIRST_SINCE = (0, 0, 7)
+# Matrices above this size must be stored, compressed no more than any filter compresses counters.
+_FREELY_READ = 256 * 1024 * 1024
+_MOST_COMPRESSED = 5000
+# Results of results whose quantity was cut off each time are followed so far.
+_LONGEST_CHAIN = 8
 
 
 def where(object_: h5py.Group | h5py.Dataset) -> str:
@@ -76,7 +82,7 @@ def ancillaries_of(dataset: h5py.Dataset) -> Ancillaries:
 
 
 def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
-    reference = dataset.attrs[name]
+    reference = _attribute(dataset, name)
     if not isinstance(reference, h5py.Reference) or isinstance(reference, h5py.RegionReference):
         raise LayoutError(
             f"{where(dataset)}: attribute {name!r} must be a reference to a dataset, "
@@ -92,10 +98,18 @@ def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
     return target
 
 
+def _attribute(object_: h5py.Dataset, name: str) -> Any:
+    try:
+        return object_.attrs[name]
+    except (OSError, TypeError, KeyError, ValueError, RuntimeError) as err:
+        raise LayoutError(f"{where(object_)}: attribute {name!r} cannot be read ({err}).") from err
+
+
 def _required_text(dataset: h5py.Dataset, name: str) -> str:
-    text = text_of(dataset.attrs[name]) if name in dataset.attrs else None
+    raw = _attribute(dataset, name) if name in dataset.attrs else None
+    text = text_of(raw)
     if text is None:
-        found = f"found {dataset.attrs[name]!r}" if name in dataset.attrs else "it is missing"
+        found = f"found {raw!r}" if name in dataset.attrs else "it is missing"
         raise NotMainError(f"{where(dataset)} is not a main dataset: attribute {name!r} must be a string, {found}.")
     return text
 
@@ -136,7 +150,7 @@ def _labels_and_units(found: Ancillaries, role: str, count: int) -> tuple[tuple[
 def _strings(dataset: h5py.Dataset, attribute: str, count: int) -> tuple[str, ...] | None:
     if attribute not in dataset.attrs:
         return None
-    return parse_labels(dataset.attrs[attribute], count, where(dataset), attribute)
+    return parse_labels(_attribute(dataset, attribute), count, where(dataset), attribute)
 
 
 def read_layout(dataset: h5py.Dataset, cache: Cache | None = None) -> Layout:
@@ -199,31 +213,47 @@ def _side(found: Ancillaries, role: Role, version: tuple[int, ...], cache: Cache
 def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
     key = (h5py.h5o.get_info(dataset.id).addr, dataset.file.filename)
     if key not in cache:
-        matrix = np.asarray(dataset[()])
+        _check_stored(dataset)
+        try:
+            matrix = np.asarray(dataset[()])
+        except OSError as err:
+            raise LayoutError(
+                f"{where(dataset)} cannot be read: it is damaged, or its filter is missing ({err})."
+            ) from err
         cache[key] = matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
     return cache[key]
 
 
+def _check_stored(dataset: h5py.Dataset) -> None:
+    """Refuse a matrix that claims to be far larger than what is stored can hold, before memory is taken for it."""
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > _FREELY_READ and dataset.nbytes > _MOST_COMPRESSED * stored:
+        raise LayoutError(
+            f"{where(dataset)} has the shape {dataset.shape}, {dataset.nbytes} bytes, but only {stored} bytes of it "
+            f"are stored; an ancillary dataset holds a number for every position or step."
+        )
+
+
 def _types(indices: h5py.Dataset, count: int) -> tuple[int, ...]:
-    raw = np.asarray(indices.attrs.get(names.DIMENSION_TYPE, ()))
+    raw = np.asarray(_attribute(indices, names.DIMENSION_TYPE) if names.DIMENSION_TYPE in indices.attrs else ())
     return tuple(int(t) for t in raw.reshape(-1)) if raw.dtype.kind in "iu" and raw.size == count else ()
 
 
 def _version(dataset: h5py.Dataset) -> tuple[int, ...]:
-    text = text_of(dataset.attrs.get("pyUSID_version", "")) or ""
-    parts = text.split(".")
-    return tuple(int(p) for p in parts if p.isdigit()) if parts and all(p.isdigit() for p in parts) else ()
+    text = text_of(_attribute(dataset, "pyUSID_version")) if "pyUSID_version" in dataset.attrs else None
+    found = re.match(r"[0-9]{1,6}(\.[0-9]{1,6})*", text or "")
+    return () if found is None else tuple(int(part) for part in found[0].split("."))
 
 
-def _quantity_and_units(dataset: h5py.Dataset) -> tuple[str, str]:
+def _quantity_and_units(dataset: h5py.Dataset, chain: int = _LONGEST_CHAIN) -> tuple[str, str]:
     """Return quantity and units; where an old program kept only their first letters, those of the source."""
     quantity, units = (_required_text(dataset, name).strip() for name in (names.QUANTITY, names.UNITS))
-    if len(quantity) != 1:
+    if len(quantity) != 1 or chain == 0:
         return quantity, units
     source = source_main(dataset)
     if source is None or not is_main(source):
         return quantity, units
-    source_quantity, source_units = (_required_text(source, name).strip() for name in (names.QUANTITY, names.UNITS))
+    source_quantity, source_units = _quantity_and_units(source, chain - 1)
     if source_quantity.startswith(quantity):
         quantity = source_quantity
         units = source_units if len(units) == 1 and source_units.startswith(units) else units

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -69,7 +70,8 @@ class StoredArray:
         Raises
         ------
         FileNotFoundError, UsidError
-            The file or the dataset is no longer there, or the dataset has another shape now.
+            The file or the dataset is no longer there, the dataset has another shape or type now, or what is stored
+            cannot be decoded.
         """
         plans = self._plans(selectors)
         out = np.empty([plan.size for plan in plans], dtype=self.dtype)
@@ -78,20 +80,37 @@ class StoredArray:
         with opened_file(self.path) as file:
             source = self._source(file)
             for parts in product(*(plan.pieces for plan in plans)):
-                block = np.asarray(source[tuple(part.read for part in parts)])
+                block = self._fetch(source, tuple(part.read for part in parts))
                 out[tuple(part.place for part in parts)] = block[_outer(parts, block.shape)]
         wanted = [plan.order for plan in plans]
         return out if all(order is None for order in wanted) else out[_ix(wanted, out.shape)]
 
     def _source(self, file: h5py.File) -> Any:
         dataset = file.get(self.dataset)
-        if not isinstance(dataset, h5py.Dataset) or dataset.shape != self.shape:
-            found = dataset.shape if isinstance(dataset, h5py.Dataset) else "nothing"
+        found = f"{dataset.shape} of {dataset.dtype}" if isinstance(dataset, h5py.Dataset) else "nothing"
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape != self.shape or not self._has_type(dataset.dtype):
+            wanted = f"{self.shape} of {self.dtype}" + ("" if self.field is None else f" in a field {self.field!r}")
             raise UsidError(
-                f"{self.dataset!r} in {self.path!r} has changed since it was opened: it had the shape {self.shape}, "
+                f"{self.dataset!r} in {self.path!r} has changed since it was opened: it had the shape {wanted}, "
                 f"now there is {found}. Open it again."
             )
         return dataset if self.field is None else dataset.fields(self.field)
+
+    def _has_type(self, dtype: np.dtype[Any]) -> bool:
+        if self.field is not None:
+            if self.field not in (dtype.names or ()):
+                return False
+            dtype = dtype[self.field]
+        return bool(dtype.newbyteorder("=") == self.dtype)
+
+    def _fetch(self, source: Any, part: tuple[slice, ...]) -> Array:
+        try:
+            return np.asarray(source[part])
+        except OSError as err:
+            raise UsidError(
+                f"{self.dataset!r} in {self.path!r} cannot be read at {part}: it is damaged, or compressed by a "
+                f"filter that is not installed (import hdf5plugin brings most). ({err})"
+            ) from err
 
     def _plans(self, selectors: Sequence[Selector]) -> list[_Plan]:
         counts = [_count(one, size) for one, size in zip(selectors, self.shape, strict=True)]
@@ -168,7 +187,7 @@ def stored_array(dataset: h5py.Dataset, field: str | None = None) -> StoredArray
     """Describe a dataset of an open file, so that it can be read after the file is closed."""
     dtype = dataset.dtype if field is None else dataset.dtype[field]
     return StoredArray(
-        path=str(dataset.file.filename),
+        path=str(Path(dataset.file.filename).absolute()),  # of an external link it may be relative
         dataset=str(dataset.name),
         shape=dataset.shape,
         dtype=dtype.newbyteorder("="),
