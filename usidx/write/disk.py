@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,6 @@ class RawFile:
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._descriptor
-
-    @property
-    def closed(self) -> bool:
-        """Whether the descriptor is closed."""
-        return self._descriptor < 0
 
     def size(self) -> int:
         """Return the length in bytes."""
@@ -116,13 +112,13 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def remove_open(file: RawFile) -> None:
-    """Take away the name of an open file; Windows does that only once it is closed."""
+def remove_open(path: Path, close: Callable[[], None]) -> None:
+    """Take away the name of an open file; Windows does that only after `close`, which is called there."""
     try:
-        remove(file.path)
+        remove(path)
     except PermissionError:
-        file.close()
-        remove(file.path)
+        close()
+        remove(path)
 
 
 def link(path: Path, name: Path) -> bool:

@@ -128,7 +128,7 @@ def opened(
                 raise LockedError(f"{str(path)!r} was replaced by another file while it was being locked; try again.")
             yield disk
         finally:
-            if held is not None and not disk.closed:
+            if held is not None:
                 held.release()
     finally:
         disk.close()

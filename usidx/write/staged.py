@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 from usidx.write.disk import RawFile
 from usidx.write.interrupt import again, uninterrupted
@@ -84,28 +85,30 @@ class StagedFile:
     def read(self, size: int) -> bytes:
         """Return `size` bytes; h5py knows a file object by this method, and calls the next one."""
         data = bytearray(size)
-        self.readinto(memoryview(data))
+        self.readinto(data)
         return bytes(data)
 
     @uninterrupted
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Fill `buffer`, with zeros behind the end."""
+        view = memoryview(buffer)
         try:
-            self._read(self._position, buffer)
+            self._read(self._position, view)
         except BaseException as err:
             self._fail(err)
-            buffer[:] = bytes(len(buffer))
-        return len(buffer)
+            view[:] = bytes(len(view))
+        return len(view)
 
     @uninterrupted
-    def write(self, data: memoryview) -> int:
+    def write(self, data: Any) -> int:
         """Stage or append `data`."""
+        view = memoryview(data)
         try:
-            self._write(self._position, data)
+            self._write(self._position, view)
         except BaseException as err:
             self._fail(err)
-            self._forget(self._position, data)
-        return len(data)
+            self._forget(self._position, view)
+        return len(view)
 
     @uninterrupted
     def truncate(self, size: int) -> int:

@@ -82,7 +82,7 @@ class Transaction:
         self.path = path
         self._wait = wait
         self._lock = lock
-        self._draft: disk.RawFile | None = None
+        self._draft: Path | None = None
         self._resources = ExitStack()
         self._file: h5py.File | None = None
         self._staged: StagedFile
@@ -136,10 +136,11 @@ class Transaction:
         draft = self.path.with_name(f".{self.path.name}.usidx-draft")
         if draft.exists():
             # Who holds its lock is still writing it; else it is what a kill left.
-            with opened(draft, lock=self._lock) as left:
-                disk.remove_open(left)
+            with ExitStack() as left:
+                left.enter_context(opened(draft, lock=self._lock))
+                disk.remove_open(draft, left.close)
         target = self._resources.enter_context(opened(draft, create=True, lock=self._lock))
-        self._draft = target
+        self._draft = draft
         self._claim = self._resources.enter_context(claimed(draft))
         self._staged = StagedFile(target, journaled=False)
 
@@ -170,16 +171,16 @@ class Transaction:
             raise
 
     @uninterrupted
-    def _publish(self, draft: disk.RawFile) -> None:
+    def _publish(self, draft: Path) -> None:
         """Give the finished draft its name, unless another file took it meanwhile."""
         try:
-            if disk.link(draft.path, self.path):
-                disk.remove_open(draft)
+            if disk.link(draft, self.path):
+                disk.remove_open(draft, self._resources.close)
             else:
                 self._resources.close()
-                disk.rename(draft.path, self.path)
+                disk.rename(draft, self.path)
         except FileExistsError as err:
-            disk.remove_open(draft)
+            disk.remove_open(draft, self._resources.close)
             raise ExistsError(f"{str(self.path)!r} was made by another program meanwhile, and is kept.") from err
         finally:
             self._draft = None
@@ -304,7 +305,7 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
             yield from _run(changes)
         finally:
             if changes._draft is not None:
-                disk.remove_open(changes._draft)
+                disk.remove_open(changes._draft, changes._resources.close)
 
 
 def _run(changes: Transaction) -> Iterator[Transaction]:
