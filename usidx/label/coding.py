@@ -15,7 +15,7 @@ from usidx.format.placement import Axes, Placement
 from usidx.label import units
 from usidx.label.roles import ROLE, SPECTROSCOPIC
 
-__all__ = ["LABEL", "Frame", "decode", "decode_array", "parse_field"]
+__all__ = ["LABEL", "Frame", "coordinates_of", "decode", "decode_array", "parse_field"]
 
 #: Attribute of a coordinate that keeps the label as found, where it could not be the name.
 LABEL = "usid_label"
@@ -79,7 +79,8 @@ def decode(layout: Layout, *, squeeze: bool = True) -> Frame:
         Axes(tuple(kept[0].values()), grids[0].rows), Axes(tuple(kept[1].values()), grids[1].rows), order
     )
     dims = tuple(natural[axis] for axis in order)
-    return Frame(layout.name, dims, _coordinates(variables, indexed), _attrs(layout), _encoding(layout), placement)
+    coordinates = coordinates_of(variables, indexed)
+    return Frame(layout.name, dims, coordinates, _attrs(layout), _encoding(layout), placement)
 
 
 def decode_array(layout: Layout, main: Array, *, squeeze: bool = True) -> xr.DataArray:
@@ -203,7 +204,8 @@ def _recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple
     return tuple(range(len(natural)))
 
 
-def _coordinates(variables: Mapping[str, xr.Variable], indexed: set[str]) -> xr.Coordinates:
+def coordinates_of(variables: Mapping[str, xr.Variable], indexed: set[str]) -> xr.Coordinates:
+    """Return coordinates of which only the named ones carry an index."""
     plain = {n: v for n, v in variables.items() if n not in indexed}
     with_index = {n: v for n, v in variables.items() if n in indexed}
     return xr.Coordinates(plain, indexes={}).assign(xr.Coordinates(with_index))

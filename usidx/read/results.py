@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ import xarray as xr
 from usidx.errors import ResultError, SelectionError
 from usidx.format import names
 from usidx.format.layout import text_of
+from usidx.label.coding import coordinates_of
 from usidx.read.attributes import stored_json
 from usidx.read.datasets import FIELD
 from usidx.read.main import is_main, where
@@ -81,7 +83,7 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
     SelectionError
         The name matches nothing or more than one group.
     ResultError
-        The group holds no main dataset.
+        The group holds no main dataset, or what was recorded about the result does not fit what is there.
 
     Examples
     --------
@@ -98,12 +100,13 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
             raise ResultError(
                 f"{where(found)} holds no main dataset, so it is no result (or one that was not finished)."
             )
-        hints = stored_json(found, names.RESULT_HINTS)
-        extras = _small_arrays(found, hints, mains)
+        name, hints = str(found.name), stored_json(found, names.RESULT_HINTS)
         text = text_of(found.attrs[PROVENANCE]) if PROVENANCE in found.attrs else None
     opened = {m.rsplit("/", 1)[-1]: open_dataset(path, m, chunks=chunks) for m in mains}
-    if isinstance(hints.get("variables"), dict):
-        result = _restored(opened, extras, hints)
+    records = _records(hints)
+    extras = _small_arrays(open_dataset(path, name, chunks=chunks), records)
+    if records:
+        result = _restored(name, opened, extras, hints)
     else:
         result = _translated(opened, extras, names_for(frozenset(opened) | frozenset(extras)))
     if text is not None:
@@ -112,43 +115,76 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
     return with_steps(result, parse_steps(recorded))
 
 
-def _small_arrays(group: h5py.Group, hints: Mapping[str, Any], mains: list[str]) -> dict[str, xr.Variable]:
-    """Read the datasets of a result that are no mains: singular values and the like, a number per component."""
+def _records(hints: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what was recorded about each variable; nothing for groups of other programs."""
     listed = hints.get("variables")
-    records = listed if isinstance(listed, dict) else {}
-    dims = {str(r.get("dataset")): r.get("dims") for r in records.values() if isinstance(r, dict)}
+    return {n: r for n, r in listed.items() if isinstance(r, dict)} if isinstance(listed, dict) else {}
+
+
+def _small_arrays(group: xr.Dataset, records: Mapping[str, Mapping[str, Any]]) -> dict[str, xr.Variable]:
+    """Return the datasets of a result that are no mains: singular values and the like, a number per component."""
+    recorded = {str(r.get("dataset")): r.get("dims") for r in records.values()}
     found = {}
-    for name, dataset in group.items():
-        is_ancillary = name.endswith(("_Indices", "_Values"))
-        if not isinstance(dataset, h5py.Dataset) or str(dataset.name) in mains or is_ancillary or dataset.shape is None:
-            continue
-        recorded = dims.get(name)
-        if name not in dims and (name == names.COMPLETED_POSITIONS or dataset.dtype.kind not in "biufc"):
-            continue
-        is_usable = isinstance(recorded, list) and len(recorded) == dataset.ndim
-        own = (
-            tuple(map(str, recorded))
-            if is_usable and recorded is not None
-            else tuple(f"size_{n}" for n in dataset.shape)
-        )
-        found[name] = xr.Variable(own, np.asarray(dataset[()]))
+    for name, small in group.data_vars.items():
+        dims = recorded.get(str(name))
+        if isinstance(dims, list) and len(dims) == small.ndim:
+            found[str(name)] = xr.Variable([str(d) for d in dims], small.values)
+        elif small.dtype.kind in "biufc" and not re.fullmatch(r"completed_(\w+_)?positions", str(name)):
+            found[str(name)] = small.variable
     return found
 
 
 def _restored(
-    opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variable], hints: Mapping[str, Any]
+    group: str, opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variable], hints: Mapping[str, Any]
 ) -> xr.Dataset:
     """Rebuild what was written, names, dims and attributes included."""
-    variables: dict[str, xr.DataArray | xr.Variable] = {}
-    for name, record in hints["variables"].items():
-        if isinstance(record, dict):
-            variables[name] = _restored_variable(name, record, opened, extras)
+    records = _records(hints)
+    times = {n: str(r["times"]) for n, r in records.items() if "times" in r}
+    try:
+        variables = {n: _restored_variable(n, r, opened, extras) for n, r in records.items()}
+        result = _scaled(_joined(variables), times)
+        for name, record in records.items():
+            recorded = record.get("attrs")
+            result[name].attrs = dict(recorded) if isinstance(recorded, dict) else {}
+    except (ValueError, KeyError, TypeError) as err:
+        raise ResultError(
+            f"{group!r}: what was recorded about the result in the attribute {names.RESULT_HINTS!r} does not fit what "
+            f"the group holds ({err}). Open its main datasets one by one with usidx.open_dataset."
+        ) from err
     attrs = hints.get("attrs")
-    result = _scaled(xr.Dataset(variables), {n: r["times"] for n, r in hints["variables"].items() if "times" in r})
-    for name, record in hints["variables"].items():
-        recorded = record.get("attrs")
-        result[name].attrs = dict(recorded) if isinstance(recorded, dict) else {}
     return result.assign_attrs(attrs if isinstance(attrs, dict) else {})
+
+
+def _joined(parts: Mapping[str, xr.DataArray | xr.Variable]) -> xr.Dataset:
+    """Put variables of several datasets together; a dim that one sees otherwise than those before gets a suffix."""
+    sizes: dict[str, int] = {}
+    coords: dict[str, xr.DataArray] = {}
+    unclear: set[str] = set()
+    joined: dict[str, xr.Variable] = {}
+    for name, part in parts.items():
+        held = part if isinstance(part, xr.DataArray) else xr.DataArray(part)
+        differing = [d for d in map(str, held.dims) if not _is_same_dim(held, d, sizes, coords)]
+        held = held.rename({d: f"{d}_{name}" for d in differing}) if differing else held
+        own = {str(c): v for c, v in held.coords.items()}
+        unclear |= {c for c, v in own.items() if c in coords and not _agree(v, coords[c])}
+        coords = own | coords
+        sizes |= {str(d): n for d, n in held.sizes.items()}
+        joined[name] = held.variable
+    kept = {c: v for c, v in coords.items() if c not in unclear}
+    indexed = {c for c, v in kept.items() if c in v.xindexes}
+    clear = {f"{n}_" if n in kept or n in sizes else n: v for n, v in joined.items()}
+    return xr.Dataset(clear, coords=coordinates_of({c: v.variable for c, v in kept.items()}, indexed))
+
+
+def _is_same_dim(part: xr.DataArray, dim: str, sizes: Mapping[str, int], coords: Mapping[str, xr.DataArray]) -> bool:
+    if sizes.get(dim, part.sizes[dim]) != part.sizes[dim]:
+        return False
+    return dim not in coords or dim not in part.coords or _agree(part.coords[dim], coords[dim])
+
+
+def _agree(one: xr.DataArray, other: xr.DataArray) -> bool:
+    """Compare values; old programs stored the same ones in single and in double precision."""
+    return one.dims == other.dims and np.allclose(one, other, rtol=1e-6, atol=0, equal_nan=True)
 
 
 def _restored_variable(
@@ -218,7 +254,7 @@ def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variab
         is_counted = bool(known.dim) and small.ndim == 1 and dataset in known.variables
         own = xr.Variable((known.dim,), small.data) if is_counted else small
         variables[known.variables.get(dataset, dataset)] = own
-    return _scaled(xr.Dataset(variables), known.times)
+    return _scaled(_joined(variables), known.times)
 
 
 def _legacy_dims(variable: xr.DataArray, known: Names) -> xr.DataArray:
