@@ -14,13 +14,23 @@ from usidx.label.roles import SPECTROSCOPIC, role_of
 from usidx.look.canvas import INK, SMALL, TEXT, label_axes, plain_numbers, style, text, wrapped
 from usidx.look.colours import Colours, colours_for
 from usidx.look.reading import Ruler, as_floats, common_unit, counted, ruler, scattered, thin
-from usidx.look.scale import base_of, label, quantity_of, scale_for
+from usidx.look.scale import base_of, label, quantity_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_map", "map_aspect", "parts", "read_map"]
+__all__ = [
+    "Grid",
+    "draw_map",
+    "grid_of",
+    "map_aspect",
+    "parts",
+    "placed_at",
+    "read_map",
+    "shown_apart",
+    "shown_together",
+]
 
 _LONGEST = 1200
 _MOST_POINTS = 200_000
@@ -93,7 +103,7 @@ def map_aspect(array: xr.DataArray) -> float:
     """Return the height of a map over its width, within what a page bears."""
     if array.ndim != 2:
         return 0.8 if array.ndim == 1 and scattered(array, str(array.dims[0])) else 0.6
-    grid = _grid(array)
+    grid = grid_of(array)
     return min(max(grid.aspect, 0.2), 2.0) if grid.keeps_aspect else 0.75
 
 
@@ -113,33 +123,37 @@ def draw_map(figure: Figure, axes: Axes, array: xr.DataArray, *, title: str = ""
         _draw_bar(figure, axes, drawn, colours, quantity_of(array))
 
 
-def _grid(array: xr.DataArray) -> Grid:
+def grid_of(array: xr.DataArray) -> Grid:
+    """Lay out the two dims of an image; a coordinate that turns back gives way to its index."""
     rulers = [ruler(array, str(d)) for d in array.dims]
     rulers = [r if r.is_monotonic else counted(array, str(d)) for r, d in zip(rulers, array.dims, strict=True)]
     vertical, horizontal = rulers
     swept = [role_of(array, d) == SPECTROSCOPIC for d in array.dims]
     same = common_unit(vertical, horizontal) is not None and not any(swept)
-    y, x, y_label, x_label = _shown_together(vertical, horizontal) if same else _shown_apart(vertical, horizontal)
+    y, x, y_label, x_label = shown_together(vertical, horizontal) if same else shown_apart(vertical, horizontal)
     from_top = same and not base_of(vertical.unit)[1]
     return Grid(y, x, y_label, x_label, vertical.is_uniform and horizontal.is_uniform, same, from_top)
 
 
-def _shown_apart(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
+def shown_apart(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
+    """Bring each to the unit that suits it."""
     (y, y_label), (x, x_label) = vertical.shown(), horizontal.shown()
     return y, x, y_label, x_label
 
 
-def _shown_together(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
+def shown_together(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
     """Bring both to one unit, so that a length is as long on either side."""
-    scaled = [r.values * base_of(r.unit)[0] for r in (vertical, horizontal)]
-    base = base_of(vertical.unit)[1]
-    scale = scale_for(max(float(np.abs(v).max()) for v in scaled), base)
-    y, x = (v * scale.factor for v in scaled)
-    return y, x, label(vertical.quantity, scale.unit), label(horizontal.quantity, scale.unit)
+    if vertical.unit != horizontal.unit:
+        vertical, horizontal = (
+            Ruler(r.values * base_of(r.unit)[0], r.quantity, base_of(r.unit)[1]) for r in (vertical, horizontal)
+        )
+    largest = max((float(np.abs(r.values).max()) for r in (vertical, horizontal) if r.values.size), default=0.0)
+    (y, y_label), (x, x_label) = vertical.shown(largest), horizontal.shown(largest)
+    return y, x, y_label, x_label
 
 
 def _draw_image(axes: Axes, array: xr.DataArray, title: str) -> tuple[Any, Colours]:
-    grid, values = _grid(array), as_floats(array.values)
+    grid, values = grid_of(array), as_floats(array.values)
     colours = colours_for(array, values)
     limits = {"cmap": colours.colormap, "vmin": colours.low, "vmax": colours.high}
     masked = np.ma.masked_invalid(values * colours.factor)
@@ -156,6 +170,8 @@ def _draw_image(axes: Axes, array: xr.DataArray, title: str) -> tuple[Any, Colou
     axes.set_aspect("equal" if grid.keeps_aspect else "auto")
     if grid.from_top:
         axes.invert_yaxis()
+    for axis in (axes.xaxis, axes.yaxis):
+        plain_numbers(axis)
     label_axes(axes, grid.x_label, grid.y_label, title)
     return drawn, colours
 
@@ -166,9 +182,9 @@ def _edges(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _draw_points(axes: Axes, array: xr.DataArray, placed: tuple[str, str], title: str) -> tuple[Any, Colours]:
-    vertical, horizontal = (_placed(array, name) for name in placed)
+    vertical, horizontal = (placed_at(array, name) for name in placed)
     same = common_unit(vertical, horizontal) is not None
-    y, x, y_label, x_label = _shown_together(vertical, horizontal) if same else _shown_apart(vertical, horizontal)
+    y, x, y_label, x_label = shown_together(vertical, horizontal) if same else shown_apart(vertical, horizontal)
     values = as_floats(array.values)
     colours = colours_for(array, values)
     area = float(np.clip(20_000 / max(values.size, 1), 1.5, 60))
@@ -192,7 +208,8 @@ def _draw_points(axes: Axes, array: xr.DataArray, placed: tuple[str, str], title
     return drawn, colours
 
 
-def _placed(array: xr.DataArray, name: str) -> Ruler:
+def placed_at(array: xr.DataArray, name: str) -> Ruler:
+    """Return where points lie along one side; unknown places are NaN."""
     coord = array.coords[name]
     return Ruler(as_floats(coord.values), quantity_of(coord), str(coord.attrs.get("units", "")))
 

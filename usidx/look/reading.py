@@ -153,12 +153,17 @@ def pick(array: xr.DataArray, at: list[dict[str, int]]) -> xr.DataArray:
 
 def describe_cell(array: xr.DataArray, cell: dict[str, int]) -> str:
     """Write where a cell is: ``Y 1.2 µm, X 0.3 µm``."""
-    return ", ".join(_at(array, dim, index) for dim, index in cell.items())
+    told: list[str] = []
+    for dim, index in cell.items():
+        # Points without a grid are told by where they lie; their number says nothing.
+        names = scattered(array, dim) or (dim,)
+        told += [_at(array, dim, name, index) for name in names]
+    return ", ".join(told)
 
 
-def _at(array: xr.DataArray, dim: str, index: int) -> str:
-    coord = array.coords.get(dim)
-    name = plain(dim, 24).replace("_", " ")
+def _at(array: xr.DataArray, dim: str, called: str, index: int) -> str:
+    coord = array.coords.get(called)
+    name = plain(called, 24).replace("_", " ")
     if coord is None or coord.dims != (dim,):
         return f"{name} {index}"
     value = coord.values[index]

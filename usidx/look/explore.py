@@ -1,0 +1,310 @@
+"""Labelled array to a linked map and spectrum to point at, in a notebook or a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import xarray as xr
+
+from usidx.errors import UsidError
+from usidx.look import elements
+from usidx.look.extras import require
+from usidx.look.facts import array_facts, words
+from usidx.look.reading import describe_cell
+from usidx.look.scale import plain
+from usidx.look.scene import PARTS, Scene, nearest, part_of, read_map, read_mean, read_spectrum, scene_of, start_at
+
+__all__ = ["Explorer", "build", "explore", "save_explorer"]
+
+_REDUCTIONS = {"index": "one step", "mean": "mean of a few steps"}
+_PURPOSE = "Exploring"
+
+
+def explore(
+    data: xr.DataArray, *, at: Mapping[str, Any] | None = None, reduce: Literal["index", "mean"] = "index"
+) -> Any:
+    """Open a map that is linked with the spectrum under the pointer.
+
+    Of a lazy array only what is looked at is read: one map at the steps that the sliders choose, and the spectrum of
+    one position. A click chooses a position, and so does the pointer where "follow the pointer" is on. A click into
+    the spectrum chooses the step that the map shows. Sliders over a lazy array act when they are let go.
+
+    Parameters
+    ----------
+    data : DataArray
+        Any dims. The two fastest position dims make the map; points without a grid are shown where they lie, a single
+        position dim is a line, and without one there is only the spectrum. Complex values are shown by part.
+    at : mapping of dim to coordinate value, optional
+        Where to begin; the nearest index is taken. By default in the middle of every dim.
+    reduce : {"index", "mean"}
+        Whether the map begins with one step of the swept dims, or with the mean over four spread steps of each.
+
+    Returns
+    -------
+    panel.viewable.Viewable
+        Shows itself in a notebook; ``.show()`` opens a browser, ``.servable()`` serves it.
+
+    Raises
+    ------
+    RoleError
+        The array is a single value or holds no numbers, or `at` names no dim.
+    UsidError
+        `reduce` is none of those named.
+    MissingExtraError
+        panel or holoviews is not installed.
+
+    Notes
+    -----
+    A map is at most 512 x 512 cells: of a larger one every n-th row and column is read.
+
+    Examples
+    --------
+    >>> from usidx.look.explore import explore
+    >>> from usidx.simulate import band_excitation
+    >>> scan, truth = band_excitation((16, 16), 32)
+    >>> view = explore(scan, at={"Frequency": 320e3})
+    """
+    if reduce not in _REDUCTIONS:
+        raise UsidError(f"Unknown reduce {reduce!r}: give one of {', '.join(map(repr, _REDUCTIONS))}.")
+    scene = scene_of(data)
+    return build(scene, start_at(scene, at), reduce).view
+
+
+def save_explorer(path: str | os.PathLike[str], view: Any) -> Path:
+    """Save what an explorer shows now as one HTML file that needs no network.
+
+    The picture can be zoomed and hovered over; it is no longer linked to the data.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to write.
+    view : panel.viewable.Viewable
+        As :func:`explore` returns it.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from usidx.look.explore import explore, save_explorer
+    >>> from usidx.simulate import band_excitation
+    >>> scan, truth = band_excitation((8, 8), 8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_explorer(f"{folder}/scan.html", explore(scan)).name
+    'scan.html'
+    """
+    inline = require("bokeh.resources", _PURPOSE).INLINE
+    page = Path(path)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    view.save(str(page), resources=inline, embed=False, title="usidx")
+    return page
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """The view, and the handles that move it: for tests and for apps that embed it."""
+
+    view: Any
+    place: Any
+    widgets: dict[str, Any]
+    map: Any
+    spectrum: Any
+
+
+def build(scene: Scene, begun: dict[str, int], reduce: str) -> Explorer:
+    """Put an explorer together."""
+    pn = require("panel", _PURPOSE)
+    require("holoviews.plotting.bokeh", _PURPOSE)
+    if not getattr(pn.extension, "_loaded", False):
+        pn.extension()
+    widgets = _widgets(pn, scene, begun, reduce)
+    place = _place_stream(scene, begun)
+    looking = _Looking(scene, widgets, place)
+    map_, spectrum = looking.draw_map(), looking.draw_spectrum()
+    frames = (elements.frame(scene), elements.spectrum_frame())
+    panes = [
+        pn.pane.HoloViews(
+            drawn, backend="bokeh", **elements.outer(frame, has_bar=drawn is map_ and scene.kind != "line")
+        )
+        for drawn, frame in zip((map_, spectrum), frames, strict=True)
+        if drawn is not None
+    ]
+    title = pn.pane.HTML(f"<b>{escape(words(array_facts(scene.array)))}</b>", margin=(5, 10))
+    shown = [w for w in widgets.values() if w.visible]
+    controls = [pn.FlexBox(*shown)] if shown else []
+    view = pn.Column(title, *controls, pn.FlexBox(*panes), sizing_mode="stretch_width")
+    return Explorer(view, place, widgets, map_, spectrum)
+
+
+def _place_stream(scene: Scene, begun: dict[str, int]) -> Any:
+    """Hold the place that is looked at: one index per dim of the map."""
+    streams = require("holoviews.streams", _PURPOSE)
+    names = {f"place{n}": begun[dim] for n, dim in enumerate(scene.places)}
+    return streams.Stream.define("Place", **names)()
+
+
+def _widgets(pn: Any, scene: Scene, begun: dict[str, int], reduce: str) -> dict[str, Any]:
+    """Make the controls; those with nothing to choose are there but hidden."""
+    made: dict[str, Any] = {}
+    has_map, has_steps = scene.kind != "none", bool(scene.swept)
+    for number, dim in enumerate(scene.swept):
+        length = scene.array.sizes[dim]
+        limits = {"start": 0, "end": max(length - 1, 1), "value": begun[dim]}
+        made[f"step{number}"] = _titled(pn.widgets.IntSlider, _shown(dim), width=260, visible=length > 1, **limits)
+    along = {_shown(d): d for d in reversed(scene.swept)}
+    first = next(iter(along.values()), None)
+    select, box = pn.widgets.Select, pn.widgets.Checkbox
+    made["along"] = _titled(select, "spectrum along", options=along, value=first, width=150, visible=len(along) > 1)
+    made["part"] = _titled(select, "part", options=list(PARTS), width=120, visible=scene.is_complex)
+    chosen = {text: key for key, text in _REDUCTIONS.items()}
+    both = has_map and has_steps
+    made["reduce"] = _titled(select, "map of", options=chosen, value=reduce, width=160, visible=both)
+    made["follow"] = _titled(box, "follow the pointer", value=True, visible=both, margin=(25, 10))
+    return made
+
+
+def _titled(widget: Any, title: str, **options: Any) -> Any:
+    """Make a widget with a title, which newer versions of panel call its label."""
+    return widget(**{"label" if "label" in widget.param else "name": title}, **options)
+
+
+def _shown(name: str, limit: int = 40) -> str:
+    """Keep a name from a file from being read as mark-up."""
+    return plain(name, limit).replace("<", "‹").replace(">", "›").replace("$$", "$")
+
+
+class _Looking:
+    """What is looked at now, and the pictures of it."""
+
+    def __init__(self, scene: Scene, widgets: dict[str, Any], place: Any) -> None:
+        self.scene = scene
+        self.widgets = widgets
+        self.place = place
+        self.hv = require("holoviews", _PURPOSE)
+        self._read: dict[str, tuple[Any, xr.DataArray]] = {}
+
+    def _once(self, what: str, key: Any, read: Callable[[], xr.DataArray]) -> xr.DataArray:
+        """Read, unless this very map or spectrum was the last one read: another part of it costs nothing."""
+        if what not in self._read or self._read[what][0] != key:
+            self._read[what] = (key, read())
+        return self._read[what][1]
+
+    def index(self) -> dict[str, int]:
+        """Return the index along every dim."""
+        contents = self.place.contents
+        chosen = {dim: int(contents[f"place{n}"]) for n, dim in enumerate(self.scene.places)}
+        return chosen | {dim: int(self.widgets[f"step{n}"].value) for n, dim in enumerate(self.scene.swept)}
+
+    def _watched(self, *names: str, place: bool = False) -> list[Any]:
+        """Make streams of widgets; sliders of lazy arrays act when let go."""
+        params = require("holoviews.streams", _PURPOSE).Params
+        event = "value_throttled" if self.scene.is_lazy else "value"
+        streams = [
+            params(self.widgets[n], [event if n.startswith("step") else "value"], rename={})
+            for n in names
+            if n in self.widgets
+        ]
+        return [*streams, self.place] if place else streams
+
+    def _dynamic(self, draw: Any, streams: list[Any]) -> Any:
+        # All state is read from the widgets, so what a stream brings is of no interest, only that it came.
+        return self.hv.DynamicMap(lambda **_: draw(), streams=_renamed(streams))
+
+    def draw_map(self) -> Any:
+        """Make the map, its marker, and the pointing; nothing where there is no position."""
+        if self.scene.kind == "none":
+            return None
+        steps = [f"step{n}" for n in range(len(self.scene.swept))]
+        base = self._dynamic(self._map, self._watched(*steps, "part", "reduce"))
+        marker = self._dynamic(lambda: elements.marker(self.scene, self.index()), self._watched(place=True))
+        self._point_with(base)
+        return (base * marker).opts(**elements.frame(self.scene), backend="bokeh")
+
+    def _map(self) -> Any:
+        by_mean = self.widgets["reduce"].value == "mean" and bool(self.scene.swept)
+        part, index = self.widgets["part"].value, self.index()
+        steps = {d: index[d] for d in self.scene.swept}
+        read = self._once(
+            "map",
+            "mean" if by_mean else steps,
+            lambda: read_mean(self.scene) if by_mean else read_map(self.scene, steps),
+        )
+        values = read if by_mean else part_of(read, part)
+        there = {d: index[d] for d in self.scene.swept if self.scene.array.sizes[d] > 1}
+        title = "mean" if by_mean else describe_cell(self.scene.array, there)
+        return elements.map_element(self.scene, values, _shown(title, 80))
+
+    def _point_with(self, base: Any) -> None:
+        if not self.scene.swept:
+            return
+        streams = require("holoviews.streams", _PURPOSE)
+        self._kept = [streams.Tap(source=base), streams.PointerXY(source=base)]
+        self._kept[0].add_subscriber(self.tapped)
+        self._kept[1].add_subscriber(self.pointed)
+
+    def tapped(self, x: float | None = None, y: float | None = None) -> None:
+        """Look at the place under a click; the pointer lets go of it no more until asked to follow again."""
+        self.widgets["follow"].value = False
+        self._move(x, y)
+
+    def pointed(self, x: float | None = None, y: float | None = None) -> None:
+        """Look at the place under the pointer."""
+        if self.widgets["follow"].value:
+            self._move(x, y)
+
+    def _move(self, x: float | None, y: float | None) -> None:
+        found = nearest(self.scene, x, y)
+        now = self.index()
+        if found is not None and any(now[dim] != n for dim, n in found.items()):
+            self.place.event(**{f"place{n}": found[dim] for n, dim in enumerate(self.scene.places)})
+
+    def draw_spectrum(self) -> Any:
+        """Make the spectrum of the place, with a line at the step that the map shows; nothing for a mere image."""
+        if not self.scene.swept:
+            return None
+        steps = [f"step{n}" for n in range(len(self.scene.swept))]
+        curve = self._dynamic(self._curve, self._watched(*steps, "along", "part", place=True))
+        line = self._dynamic(self._step_line, self._watched(*steps, "along"))
+        streams = require("holoviews.streams", _PURPOSE)
+        self._kept_spectrum = streams.Tap(source=curve)
+        self._kept_spectrum.add_subscriber(self.stepped)
+        return (curve * line).opts(**elements.spectrum_frame(), backend="bokeh")
+
+    def _curve(self) -> Any:
+        along, index = self.widgets["along"].value, self.index()
+        others = {d: n for d, n in index.items() if d != along}
+        read = self._once("spectrum", (along, others), lambda: read_spectrum(self.scene, others, along))
+        values = part_of(read, self.widgets["part"].value)
+        there = {d: index[d] for d in map(str, self.scene.array.dims) if d != along and self.scene.array.sizes[d] > 1}
+        return elements.curve(values, along, _shown(describe_cell(self.scene.array, there), 80))
+
+    def _step_line(self) -> Any:
+        return elements.step_line(self.scene, self.index(), self.widgets["along"].value)
+
+    def stepped(self, x: float | None = None, y: float | None = None) -> None:
+        """Show the map of the step under a click into the spectrum."""
+        along = self.widgets["along"].value
+        number = None if x is None else elements.step_at(self.scene, along, x)
+        if number is not None:
+            slider = self.widgets[f"step{self.scene.swept.index(along)}"]
+            slider.value = number
+            if self.scene.is_lazy:
+                with require("param", _PURPOSE).edit_constant(slider):
+                    slider.value_throttled = number
+
+
+def _renamed(streams: list[Any]) -> list[Any]:
+    """Give every stream names of its own: all widgets call theirs ``value``."""
+    for number, stream in enumerate(streams):
+        names = {p: f"{p}{number}" for p in stream.contents} if hasattr(stream, "parameters") else {}
+        stream._rename = names or stream._rename
+    return streams
