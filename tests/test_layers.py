@@ -20,7 +20,7 @@ LADDER = (
     {"write", "translate"},
     {"testing"},
     {"look"},
-    {"accessor", "cli", "__init__", "__main__"},
+    {"accessor", "cli", "demo", "__init__", "__main__"},
 )
 RANK = {name: height for height, names in enumerate(LADDER) for name in names}
 OPERATIONS = {"learn", "fit", "signal", "image", "modes"}
