@@ -1,25 +1,41 @@
-"""Microscopy data in USID HDF5 files as lazy, labelled xarray objects."""
+"""Microscopy data in USID HDF5 files as lazy, labelled xarray objects.
 
-from usidx import errors
+Open a file, analyse it out of core, write the results back beside the data they came from::
+
+    raw = usidx.open_main("scan.h5")
+    result = raw.usid.svd(16)
+    result.usid.write()
+"""
+
+from usidx import errors, simulate
+from usidx.fit import models
 from usidx.label.gridding import to_grid
 from usidx.label.roles import position_dims, set_roles, spectroscopic_dims
+from usidx.learn.cluster import cluster
 from usidx.learn.nmf import nmf
 from usidx.learn.reconstruct import project, reconstruct
 from usidx.learn.svd import pca, svd
+from usidx.look.describe import summary_html
+from usidx.look.describe import summary_text as summary
+from usidx.look.explore import explore
 from usidx.read.opening import open_dataset, open_main, open_tree
 from usidx.read.results import list_results, open_result
 from usidx.read.tree import list_mains
 from usidx.read.validate import validate
 from usidx.results.history import history
 from usidx.testing.example import example_file
+from usidx.write.recovery import recover
 from usidx.write.results import write
 
 __all__ = [
+    "cluster",
     "errors",
     "example_file",
+    "explore",
     "history",
     "list_mains",
     "list_results",
+    "models",
     "nmf",
     "open_dataset",
     "open_main",
@@ -29,10 +45,16 @@ __all__ = [
     "position_dims",
     "project",
     "reconstruct",
+    "recover",
     "set_roles",
+    "simulate",
     "spectroscopic_dims",
+    "summary",
+    "summary_html",
     "svd",
     "to_grid",
     "validate",
     "write",
 ]
+
+from usidx import accessor as _accessor  # registers .usid; needs the names above

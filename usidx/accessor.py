@@ -75,7 +75,7 @@ class UsidDataArrayAccessor(_Labelled):
     svd = _door(usidx.svd)
     pca = _door(usidx.pca)
     nmf = _door(usidx.nmf)
-    fit = _door(usidx.fit)
+    # FIT
     to_grid = _door(usidx.to_grid)
     explore = _door(usidx.explore)
 
@@ -86,8 +86,8 @@ class UsidDatasetAccessor(_Labelled):
 
     reconstruct = _door(usidx.reconstruct)
     project = _door(usidx.project)
-    evaluate = _door(usidx.evaluate)
-    residual = _door(usidx.residual)
+    # EVAL
+    # RES
 
 
 @xr.register_datatree_accessor("usid")

@@ -28,10 +28,12 @@ class MainTarget:
         self.lock = lock
 
     def __setitem__(self, key: tuple[slice, ...], block: Array) -> None:
+        axes = np.argsort(self.placement.order)  # axes of the array, position ones first
+        natural = [key[axis] for axis in axes]
         sides = self.placement.position, self.placement.spectroscopic
         split = len(sides[0].shape)
-        rows, columns = sides[0].select(key[:split]), sides[1].select(key[split:])
-        matrix = np.asarray(block).reshape(_length(rows), _length(columns))
+        rows, columns = sides[0].select(natural[:split]), sides[1].select(natural[split:])
+        matrix = np.asarray(block).transpose(axes).reshape(_length(rows), _length(columns))
         with self.lock:
             for row, column in product(_runs(rows), _runs(columns)):
                 self.dataset[row[0], column[0]] = matrix[row[1], column[1]]

@@ -1,0 +1,293 @@
+"""The main job from end to end: open, decompose, cluster, fit, write back, and leave a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import usidx
+from usidx.errors import UsidError
+from usidx.look.comparison import truth_table
+from usidx.look.plot import plot_map, plot_maps, plot_spectra
+from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
+from usidx.look.report import Figure, History, Section, Table, pairs, write_report
+from usidx.results.provenance import last_step, record
+
+__all__ = ["DemoReport", "run_demo"]
+
+_COMPONENTS = 9
+_CLUSTERS = 4
+_SHOWN = 6
+# Of the demo's own scan: 10 MB, a few seconds of work.
+_SHAPE, _FREQUENCIES = (128, 128), 80
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """What a run left behind.
+
+    Attributes
+    ----------
+    file, page : Path
+        The file that was worked on, and the report about it.
+    groups : tuple of str
+        Results groups that were written to the file.
+    """
+
+    file: Path
+    page: Path
+    groups: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is gathered on the way."""
+
+    file: Path
+    say: Callable[[str], None]
+    sections: list[Section] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[title] = time.perf_counter() - started
+        self.say(f"{title:<32} {self.seconds[title]:6.1f} s")
+
+    def keep(self, result: xr.Dataset) -> xr.Dataset:
+        """Write a result and open it again from the file, as a later session would."""
+        group = usidx.write(result)
+        self.groups.append(group)
+        return usidx.open_result(self.file, group)
+
+
+def run_demo(
+    file: str | PathLike[str] | None = None,
+    *,
+    report: str | PathLike[str] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> DemoReport:
+    """Analyse a file, or a simulated scan, and write a report about it.
+
+    Computes. Results go back into the file beside the data they came from; the data is not changed.
+
+    Parameters
+    ----------
+    file : path, optional
+        A USID file. By default a band-excitation scan with known truth is simulated, in the working directory.
+    report : path, optional
+        The HTML page to write. By default ``<file>-report.html`` in the working directory.
+    say : callable, optional
+        Is given a line of text after each step.
+
+    Returns
+    -------
+    DemoReport
+        Where things are.
+
+    Raises
+    ------
+    UsidError
+        The file cannot be opened, or has no main dataset.
+    """
+    truth, noiseless = None, None
+    if file is None:
+        path, truth, noiseless = _simulated(say)
+    else:
+        path = Path(fspath(file)).absolute()
+    run = _Run(path, say)
+    name = _largest_main(path)
+    raw = usidx.open_main(path, name, field=_first_field(path, name))
+    say(usidx.summary(raw))
+    run.sections.append(_about(path, name, raw))
+    run.sections.append(_first_look(raw))
+    stack = _features(path, raw)
+    if stack is None:
+        run.sections.append(Section("Decomposition", ["A single spectrum has nothing to decompose or to sort."]))
+    else:
+        _decompose(run, stack)
+    if _is_band_excitation(raw):
+        _fit(run, raw, truth, noiseless)
+    page = Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html"
+    run.sections.append(_written(run))
+    write_report(page, f"{path.name}", run.sections, subtitle=str(raw.attrs.get("long_name", name)))
+    return DemoReport(path, page, tuple(run.groups))
+
+
+def _simulated(say: Callable[[str], None]) -> tuple[Path, xr.Dataset, xr.DataArray]:
+    from usidx.simulate.band_excitation import band_excitation
+
+    scan, truth = band_excitation(_SHAPE, _FREQUENCIES)
+    noiseless, _ = band_excitation(_SHAPE, _FREQUENCIES, noise=0.0)
+    path = _free_path(Path.cwd() / "usidx-demo.h5")
+    usidx.write(scan, path)
+    say(f"simulated a band-excitation scan: {path}")
+    return path, truth, noiseless
+
+
+def _free_path(path: Path) -> Path:
+    candidate, number = path, 0
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return candidate
+
+
+def _largest_main(path: Path) -> str:
+    """Return the largest main dataset that is no result; the first of equals."""
+    mains = usidx.list_mains(path)
+    if not mains:
+        raise UsidError(f"{str(path)!r} has no main dataset. usidx.validate(path) says what is wrong.")
+    measured = [m for m in mains if "-" not in m] or mains
+    return max(measured, key=lambda m: usidx.open_dataset(path, m).nbytes)
+
+
+def _first_field(path: Path, name: str) -> str | None:
+    data = usidx.open_dataset(path, name)
+    return None if len(data.data_vars) == 1 else str(next(iter(data.data_vars)))
+
+
+def _about(path: Path, name: str, raw: xr.DataArray) -> Section:
+    facts = {
+        "File": str(path),
+        "Size": f"{path.stat().st_size / 1e6:.1f} MB",
+        "Main dataset": name,
+        "Quantity": f"{raw.attrs.get('long_name', '')} [{raw.attrs.get('units', '')}]",
+        "Position dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.position_dims) or "one place",
+        "Spectroscopic dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.spectroscopic_dims) or "none",
+        "Type": str(raw.dtype),
+    }
+    others = [m for m in usidx.list_mains(path) if m != name]
+    blocks: list[Any] = [pairs(facts)]
+    if others:
+        blocks.append(Table([[m] for m in others], ("Other main datasets",)))
+    problems = usidx.validate(path)
+    if problems:
+        blocks.append(Table([[str(p)] for p in problems], ("Found by usidx validate",)))
+    return Section("The file", blocks)
+
+
+def _first_look(raw: xr.DataArray) -> Section:
+    blocks: list[Any] = []
+    spectral = raw.usid.spectroscopic_dims
+    if raw.usid.position_dims:
+        shown = raw.isel({d: raw.sizes[d] // 2 for d in spectral})
+        at = ", ".join(f"{d} = {float(shown.coords[d]):.4g}" for d in spectral if shown.coords[d].ndim == 0)
+        blocks.append(Figure(plot_map(abs(shown) if shown.dtype.kind == "c" else shown), at or "The image.", "map"))
+    if spectral:
+        blocks.append(Figure(plot_spectra(raw, spectral[-1]), "Spectra from across the scan.", "spectra"))
+    return Section("First look", blocks)
+
+
+def _features(path: Path, raw: xr.DataArray) -> xr.DataArray | None:
+    """Return what can be decomposed: spectra as they are, or the channels of an image side by side."""
+    if not raw.usid.position_dims:
+        return None
+    return raw if raw.usid.spectroscopic_dims else _channels(path, raw)
+
+
+def _channels(path: Path, image: xr.DataArray) -> xr.DataArray:
+    """Stack the images of one scan, each in units of its own spread, as one spectrum of channels per position."""
+    found = []
+    for main in usidx.list_mains(path):
+        data = usidx.open_dataset(path, main)
+        other = next(iter(data.data_vars.values()))
+        same = other.dims == image.dims and all(other[d].equals(image[d]) for d in image.dims)
+        if "-" not in main and len(data.data_vars) == 1 and same and other.dtype.kind in "iuf":
+            found.append(other)
+    scaled = [_scaled(c) for c in found]
+    stacked = xr.concat([c.drop_vars(_scalars(c)) for c in scaled], "Channel", coords="minimal", compat="override")
+    stacked = stacked.transpose(*image.dims, "Channel").assign_coords(Channel=np.arange(len(found)))
+    stacked.attrs = {**image.attrs, "long_name": "Channels in units of their spread", "units": ""}
+    stacked = usidx.set_roles(stacked.rename(str(image.name)).chunk({"Channel": -1}), spectroscopic="Channel")
+    return record(stacked, image, "demo.stack_channels", {"channels": [c.attrs.get("long_name") for c in found]})
+
+
+def _scaled(channel: xr.DataArray) -> xr.DataArray:
+    spread = channel.std()
+    return (channel - channel.mean()) / spread.where(spread > 0, 1)
+
+
+def _scalars(array: xr.DataArray) -> list[str]:
+    return [str(name) for name, c in array.coords.items() if not c.dims]
+
+
+def _decompose(run: _Run, stack: xr.DataArray) -> None:
+    positions = int(np.prod([stack.sizes[d] for d in stack.usid.position_dims]))
+    features = int(np.prod([stack.sizes[d] for d in stack.usid.spectroscopic_dims]))
+    count = min(_COMPONENTS, positions, features)
+    with run.step("singular value decomposition"):
+        svd = run.keep(stack.usid.svd(count))
+    blocks: list[Any] = _channel_names(stack)
+    blocks += [
+        Figure(plot_scree(svd), "How much of the data each component holds.", "scree"),
+        Figure(plot_maps(_magnitude(svd.scores), "component"), "Scores: where each component is found.", "scores"),
+    ]
+    if features > 1:
+        first = svd.components.isel(component=slice(min(count, 4)))
+        blocks.append(Figure(plot_spectra(first, stack.usid.spectroscopic_dims[-1]), "Components.", "components"))
+    run.sections.append(Section("Singular value decomposition", blocks))
+    if positions > _CLUSTERS:
+        with run.step("k-means clustering"):
+            clusters = run.keep(svd.usid.cluster("kmeans", _CLUSTERS))
+        picture = Figure(plot_clusters(clusters), "Positions that respond alike, and their mean response.", "clusters")
+        run.sections.append(Section("Clusters", [picture]))
+
+
+def _channel_names(stack: xr.DataArray) -> list[Any]:
+    step = last_step(stack, "demo.stack_channels")
+    if step is None:
+        return []
+    listed = enumerate(step["parameters"]["channels"])
+    return [Table([[number, name] for number, name in listed], ("Channel", "Image"), "Images that share the scan.")]
+
+
+def _magnitude(scores: xr.DataArray) -> xr.DataArray:
+    return abs(scores) if scores.dtype.kind == "c" else scores
+
+
+def _is_band_excitation(raw: xr.DataArray) -> bool:
+    return raw.dtype.kind == "c" and "Frequency" in raw.dims and raw.sizes["Frequency"] >= 8
+
+
+def _fit(run: _Run, raw: xr.DataArray, truth: xr.Dataset | None, noiseless: xr.DataArray | None) -> None:
+    with run.step("simple harmonic oscillator fit"):
+        fit = run.keep(raw.usid.fit(usidx.models.SHO(), dim="Frequency")).compute()
+    at = {d: fit.sizes[d] // 2 for d in fit.dims if d not in raw.usid.position_dims}
+    maps = fit[["amplitude", "frequency", "quality_factor", "phase"]].isel(at)
+    done = float(fit.converged.mean())
+    blocks: list[Any] = [
+        f"{done:.2%} of {fit.converged.size} spectra were fitted; the others are NaN and flagged.",
+        Figure(plot_maps(maps), "Maps of the fitted parameters.", "fit-maps"),
+        Figure(plot_fit(raw, fit.usid.evaluate(), "Frequency", truth=noiseless, count=_SHOWN), "Some fits.", "fits"),
+    ]
+    if truth is not None:
+        table = truth_table(truth, fit, caption="How close the fit came to the truth that was simulated.")
+        blocks.insert(1, table)
+        run.say(_as_text(table))
+    run.sections.append(Section("Simple harmonic oscillator fit", blocks))
+
+
+def _as_text(table: Table) -> str:
+    rows = [list(map(str, table.columns)), *(list(map(str, row)) for row in table.rows)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def _written(run: _Run) -> Section:
+    timed = pairs({title: f"{seconds:.1f} s" for title, seconds in run.seconds.items()}, "Time of each step.")
+    blocks: list[Any] = [timed]
+    if run.groups:
+        blocks.insert(0, Table([[g] for g in run.groups], ("Results groups written to the file",)))
+        blocks.append(History(list(usidx.history(usidx.open_result(run.file, run.groups[-1])))))
+    return Section("What was written", blocks)
