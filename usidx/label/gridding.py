@@ -84,7 +84,8 @@ def _axes_of(data: xr.DataArray, dim: str) -> list[str]:
     """Return the coordinates that span the rectangle, slowest first: those that change least often."""
     along = [str(n) for n, c in data.coords.items() if c.dims == (dim,) and n != dim and ROLE in c.attrs]
     names = [n for n in along if not (n.endswith("_index") and n.removesuffix("_index") in along)]
-    return sorted(names, key=lambda n: int(np.count_nonzero(np.diff(data.coords[n].values))))
+    counted = {n: data.coords[f"{n}_index" if f"{n}_index" in along else n].values for n in names}
+    return sorted(names, key=lambda n: int(np.count_nonzero(np.diff(counted[n]))))
 
 
 def _codes(data: xr.DataArray, name: str, dim: str) -> tuple[Array, Array]:

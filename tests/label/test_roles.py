@@ -1,0 +1,73 @@
+"""Roles of dims: found, given, kept, and what is said when they are not there."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import usidx
+from usidx.errors import RoleError
+from usidx.label.roles import ROLE, as_dims, role_of, split
+
+
+def cube(*, lazy: bool = False) -> xr.DataArray:
+    array = xr.DataArray(np.zeros((2, 3, 4)), dims=("y", "x", "energy"), name="scan")
+    return array.chunk(2) if lazy else array
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_roles_are_given_and_found(lazy: bool) -> None:
+    marked = usidx.set_roles(cube(lazy=lazy), position=["y", "x"], spectroscopic="energy")
+    assert usidx.position_dims(marked) == ("y", "x")
+    assert usidx.spectroscopic_dims(marked) == ("energy",)
+    assert split(marked) == (("y", "x"), ("energy",))
+    assert (marked.chunks is None) is not lazy
+    assert "x" not in cube(lazy=lazy).coords
+    np.testing.assert_array_equal(marked.x, [0, 1, 2])
+
+
+def test_dims_keep_the_order_of_the_array() -> None:
+    marked = usidx.set_roles(cube(), position=["y", "x"]).transpose("x", "energy", "y")
+    assert usidx.position_dims(marked) == ("x", "y")
+    assert split(marked, dim=["y", "x"]) == (("energy",), ("x", "y"))
+
+
+def test_roles_survive_selection_and_arithmetic() -> None:
+    marked = usidx.set_roles(cube(), position=["y", "x"], spectroscopic="energy")
+    assert usidx.position_dims((2 * marked).isel(x=slice(1))) == ("y", "x")
+    assert role_of(marked.isel(energy=0), "energy") == "spectroscopic"
+    assert usidx.spectroscopic_dims(marked.isel(energy=0)) == ()
+
+
+def test_a_coordinate_without_index_gets_none() -> None:
+    plain = xr.Coordinates({"x": xr.Variable("x", [1.0, 1.0, 2.0])}, indexes={})
+    marked = usidx.set_roles(cube().assign_coords(plain), position="x")
+    assert "x" not in marked.xindexes
+    assert marked.x.attrs == {ROLE: "position"}
+
+
+def test_roles_of_a_dataset() -> None:
+    marked = usidx.set_roles(cube().to_dataset(), position=["y", "x"])
+    assert usidx.position_dims(marked) == ("y", "x")
+
+
+def test_given_coordinates_are_not_changed_in_place() -> None:
+    array = cube().assign_coords(x=("x", [1.0, 2.0, 3.0], {"units": "m"}))
+    assert usidx.set_roles(array, position="x").x.attrs == {"units": "m", ROLE: "position"}
+    assert array.x.attrs == {"units": "m"}
+
+
+def test_a_dim_has_one_role() -> None:
+    with pytest.raises(RoleError, match="'x' is named both as position and as spectroscopic"):
+        usidx.set_roles(cube(), position=["y", "x"], spectroscopic="x")
+
+
+def test_no_such_dim() -> None:
+    with pytest.raises(RoleError, match=r"No dim or coordinate 'z' here; the dims are \('y', 'x', 'energy'\)"):
+        usidx.set_roles(cube(), position="z")
+    with pytest.raises(RoleError, match="No dim 'z' here"):
+        as_dims(cube(), ["x", "z"])
+
+
+def test_no_roles_at_all() -> None:
+    with pytest.raises(RoleError, match=r"Array 'scan' with dims .* has no spectroscopic dim of more than one step"):
+        split(cube())
