@@ -57,4 +57,4 @@ __all__ = [
     "write",
 ]
 
-from usidx import accessor as _accessor  # registers .usid; needs the names above
+from usidx import accessor as _accessor  # noqa: F401 - registers .usid; needs the names above

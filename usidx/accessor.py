@@ -68,7 +68,7 @@ class _Labelled(_Accessor):
         return usidx.spectroscopic_dims(self._data)
 
 
-@xr.register_dataarray_accessor("usid")
+@xr.register_dataarray_accessor("usid")  # type: ignore[no-untyped-call]
 class UsidDataArrayAccessor(_Labelled):
     """Verbs on a labelled array."""
 
@@ -80,7 +80,7 @@ class UsidDataArrayAccessor(_Labelled):
     explore = _door(usidx.explore)
 
 
-@xr.register_dataset_accessor("usid")
+@xr.register_dataset_accessor("usid")  # type: ignore[no-untyped-call]
 class UsidDatasetAccessor(_Labelled):
     """Verbs on a result."""
 
@@ -90,6 +90,6 @@ class UsidDatasetAccessor(_Labelled):
     # RES
 
 
-@xr.register_datatree_accessor("usid")
+@xr.register_datatree_accessor("usid")  # type: ignore[no-untyped-call]
 class UsidDataTreeAccessor(_Accessor):
     """What a file holds at a glance."""

@@ -33,7 +33,7 @@ Step = dict[str, Any]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
 # Layers that xarray and dask add when cells are only selected, reordered or cut into other blocks.
-_SELECTING = ("usid", "getitem", "rechunk", "transpose", "xarray-")
+_SELECTING = ("original-usid", "usid", "getitem", "rechunk", "transpose")
 
 
 def usidx_version() -> str:
@@ -119,10 +119,12 @@ def record(result: Labelled, source: xr.DataArray | xr.Dataset, tool: str, param
 def with_steps(result: Labelled, recorded: list[Step]) -> Labelled:
     """Put the steps on an array, or on a Dataset and each of its variables."""
     text = json.dumps(recorded)
-    if isinstance(result, xr.Dataset):
-        marked = {name: v.assign_attrs({PROVENANCE: text}) for name, v in result.data_vars.items()}
-        return result.assign(marked).assign_attrs({PROVENANCE: text})
-    return result.assign_attrs({PROVENANCE: text})
+    marked = result.copy(deep=False)
+    marked.attrs[PROVENANCE] = text
+    if isinstance(marked, xr.Dataset):
+        for name in marked.data_vars:  # in place: assigning would index coordinates that cannot carry an index
+            marked[name].attrs[PROVENANCE] = text
+    return marked
 
 
 def _describe(source: xr.DataArray | xr.Dataset) -> dict[str, Any]:

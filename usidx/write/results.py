@@ -74,6 +74,9 @@ def write(data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | None = No
     """
     source = source_of(data)
     target = _target_path(path, source)
+    if not _runs_here():
+        # Workers cannot read the file while this process holds it for writing, so they compute first.
+        data = dask.persist(data)[0]
     is_own = source is not None and target == Path(source[0])
     with _changes(target) as changes:
         if isinstance(data, xr.DataArray) and path is not None and not (is_own and _is_result(data)):
@@ -199,9 +202,9 @@ def _store(pairs: Sequence[Store], check: Callable[[], None]) -> None:
     if lazy:
         arrays, targets = [a for a, _ in lazy], [t for _, t in lazy]
         if _runs_here():
-            da.store(arrays, targets, lock=True, return_stored=False)
+            da.store(arrays, targets, lock=False, return_stored=False)  # targets and h5py lock for themselves
         else:
-            _store_from_elsewhere(arrays, targets)
+            _fetch(arrays, targets)
     check()
 
 
@@ -211,9 +214,9 @@ def _runs_here() -> bool:
     return scheduler is None or scheduler in {dask.threaded.get, dask.local.get_sync}
 
 
-def _store_from_elsewhere(arrays: Sequence[Any], targets: Sequence[Any]) -> None:
-    """Compute on a cluster, where only this process may write: blocks are fetched one by one."""
-    for array, target in zip(dask.persist(*arrays), targets, strict=True):
+def _fetch(arrays: Sequence[Any], targets: Sequence[Any]) -> None:
+    """Fetch blocks one by one from where they were computed; only this process may write."""
+    for array, target in zip(arrays, targets, strict=True):
         for index in np.ndindex(*array.numblocks):
             bounds = [np.cumsum([0, *sizes]) for sizes in array.chunks]
             key = tuple(slice(int(b[i]), int(b[i + 1])) for b, i in zip(bounds, index, strict=True))

@@ -36,7 +36,7 @@ class MainTarget:
         matrix = np.asarray(block).transpose(axes).reshape(_length(rows), _length(columns))
         with self.lock:
             for row, column in product(_runs(rows), _runs(columns)):
-                self.dataset[row[0], column[0]] = matrix[row[1], column[1]]
+                self.dataset[row[0], column[0]] = matrix[row[1]][:, column[1]]
 
 
 def _length(selector: Selector) -> int:
