@@ -9,10 +9,31 @@ from __future__ import annotations
 import numpy as np
 
 from usidx.fit.compiled import compiled
-from usidx.fit.levenberg import invert, minimise
-from usidx.fit.machine import TILE, Row, Rows, run_numbers, run_rows
-from usidx.fit.recipe import Recipe, Scratch
-from usidx.fit.starts import find_start
+from usidx.fit.levenberg import minimise
+from usidx.fit.linear import invert
+from usidx.fit.machine import Equations, Integers, Row, Rows, copy_into
+from usidx.fit.recipe import (
+    FOR_RESIDUAL,
+    FREE,
+    GIVEN,
+    HAS_WEIGHT,
+    LINEAR,
+    LOSS,
+    LOWER,
+    N_FREE,
+    N_PARAMETERS,
+    N_PARTS,
+    N_VARIABLES,
+    PARAMETERS,
+    RESIDUAL,
+    SAMPLES,
+    TRIAL_MATRIX,
+    UPPER,
+    USE,
+    WEIGHT,
+    Y,
+)
+from usidx.fit.starts import find_start, keep_within
 
 __all__ = ["evaluate_rows", "solve_rows"]
 
@@ -22,180 +43,202 @@ _FLAT = 1e-12  # of the size of the data: a spread below it is no spread
 
 @compiled
 def solve_rows(
-    recipe: Recipe,
-    work: Scratch,
+    equations: Equations,
+    head: Integers,
+    info: Integers,
+    code: Integers,
+    bench: Rows,
+    data: Rows,
     x: Rows,
     y: Rows,
     weight: Rows,
     given: Rows,
     candidates: Rows,
-    use: Row,
     out: Rows,
 ) -> None:
-    """Fit each spectrum of `y` (spectrum, sample, part) by itself and fill `out` (spectrum, figure)."""
+    """Fit each spectrum of `y` (spectrum, sample, part) by itself and fill `out` (spectrum, figure).
+
+    `equations` is `usidx.fit.normal.normal_equations`, handed in as a pointer. The other inputs have one row for each spectrum or one for all: `x` (spectrum, variable, sample), `weight`
+    (spectrum, sample), `given` (spectrum, parameter), `candidates` (spectrum, term, candidate, parameter).
+    """
     for i in range(y.shape[0]):
         own = min(i, weight.shape[0] - 1)
-        size = _load(work, x[:, min(i, x.shape[1] - 1)], y[i], weight[own : own + 1])
-        own = min(i, given.shape[0] - 1)
-        _solve_one(recipe, work, candidates[min(i, candidates.shape[0] - 1)], given[own], size, use, out[i])
+        _load(head, data, x[min(i, x.shape[0] - 1)], y[i], weight[own])
+        copy_into(bench[GIVEN], given[min(i, given.shape[0] - 1)], head[N_PARAMETERS])
+        _solve_one(equations, head, info, code, bench, data, candidates[min(i, candidates.shape[0] - 1)], out[i])
 
 
 @compiled
-def _load(work: Scratch, x: Rows, y: Rows, weight: Rows) -> int:
-    """Copy the samples that are finite, in ascending order of a single coordinate; return how many there are."""
+def _load(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> None:
+    """Copy the samples that are finite in all they have."""
     size = 0
-    ascending = True
     for i in range(y.shape[0]):
         fine = True
-        for k in range(x.shape[0]):
+        for k in range(head[N_VARIABLES]):
+            data[k, size] = x[k, i]
             fine = fine and np.isfinite(x[k, i])
-        for part in range(y.shape[1]):
+        for part in range(head[N_PARTS]):
+            data[head[Y] + part, size] = y[i, part]
             fine = fine and np.isfinite(y[i, part])
-        if weight.shape[0]:
-            fine = fine and np.isfinite(weight[0, i]) and weight[0, i] > 0.0
-        if fine:
-            for k in range(x.shape[0]):
-                work.x[k, size] = x[k, i]
-            for part in range(y.shape[1]):
-                work.y[part, size] = y[i, part]
-            if weight.shape[0]:
-                work.weight[size] = weight[0, i]
-            ascending = ascending and (size == 0 or work.x[0, size] >= work.x[0, size - 1])
-            size += 1
-    if not ascending and x.shape[0] == 1:
-        _sort(work, size)
-    return size
+        if head[HAS_WEIGHT] > 0:
+            data[head[WEIGHT], size] = weight[i]
+            fine = fine and np.isfinite(weight[i]) and weight[i] > 0.0
+        size += 1 if fine else 0
+    head[SAMPLES] = size
 
 
 @compiled
-def _sort(work: Scratch, size: int) -> None:
-    # Stable, so that equal coordinates keep their order and the result is always the same.
-    order = np.argsort(work.x[0, :size], kind="mergesort")
-    work.x[0, :size] = work.x[0, :size][order]
-    for part in range(work.y.shape[0]):
-        work.y[part, :size] = work.y[part, :size][order]
-    if work.weight.size:
-        work.weight[:size] = work.weight[:size][order]
-
-
-@compiled
-def _solve_one(recipe: Recipe, work: Scratch, candidates: Rows, given: Row, size: int, use: Row, out: Row) -> None:
+def _solve_one(
+    equations: Equations,
+    head: Integers,
+    info: Integers,
+    code: Integers,
+    bench: Rows,
+    data: Rows,
+    candidates: Rows,
+    out: Row,
+) -> None:
     """Fit the spectrum that is loaded."""
-    n = given.size
-    out[:] = np.nan
+    n, free, size = head[N_PARAMETERS], head[N_FREE], head[SAMPLES]
+    for k in range(out.size):
+        out[k] = np.nan
     out[2 * n + 3] = 0.0
-    parts, free = work.y.shape[0], recipe.free.size
-    if size * parts < max(free, 1):
+    if size * head[N_PARTS] < max(free, 1):
         out[2 * n + 4] = -2.0
         return
-    energy, spread = _spread(work.y, size)
-    if spread <= _FLAT**2 * energy and not recipe.linear.all():
+    energy, spread = _spread(head, data)
+    if spread <= _FLAT * _FLAT * energy and not _is_linear(head, info):
         out[2 * n + 4] = -3.0
         return
-    weighted = work.weight.size > 0 or recipe.loss != 0
-    used = 0
-    if np.isnan(given).any():
-        used = find_start(recipe, candidates, given, work, size, weighted, use)
-    else:
-        work.parameters[:] = given
-    for j in range(free):
-        k = recipe.free[j]
-        work.parameters[k] = min(max(work.parameters[k], recipe.lower[j]), recipe.upper[j])
-    floor = -1.0 if weighted else _EXACT**2 * energy
-    status, evaluations, cost = minimise(recipe, work, size, weighted, floor, use)
-    out[2 * n + 3] = used + evaluations
+    evaluations, missing = 0, False
+    for k in range(n):
+        bench[PARAMETERS, k] = bench[GIVEN, k]
+        missing = missing or np.isnan(bench[GIVEN, k])
+    if missing:
+        evaluations = find_start(equations, head, info, code, bench, data, candidates)
+    keep_within(head, info, bench)
+    plain = head[HAS_WEIGHT] == 0 and head[LOSS] == 0
+    floor = _EXACT * _EXACT * energy if plain else -1.0
+    status, more, cost = minimise(equations, head, info, code, bench, data, floor)
+    out[2 * n + 3] = evaluations + more
     out[2 * n + 4] = status
-    if status > 0:
-        _report(recipe, work, size, weighted, spread, cost, use, out)
+    if status > 0 and not _report(equations, head, info, code, bench, data, spread, cost, out):
+        out[2 * n + 4] = -3.0
 
 
 @compiled
-def _spread(y: Rows, size: int) -> tuple[float, float]:
+def _is_linear(head: Integers, info: Integers) -> bool:
+    for j in range(head[N_FREE]):
+        if info[LINEAR, j] == 0:
+            return False
+    return True
+
+
+@compiled
+def _spread(head: Integers, data: Rows) -> tuple[float, float]:
     """Return the sum of squares, as it is and about the (complex) mean."""
-    energy, spread = 0.0, 0.0
-    for part in range(y.shape[0]):
-        mean = y[part, :size].mean()
+    energy, spread, size = 0.0, 0.0, head[SAMPLES]
+    for part in range(head[N_PARTS]):
+        y, mean = data[head[Y] + part], 0.0
         for i in range(size):
-            energy += y[part, i] ** 2
-            spread += (y[part, i] - mean) ** 2
+            mean += y[i]
+        mean /= size
+        for i in range(size):
+            energy += y[i] * y[i]
+            spread += (y[i] - mean) * (y[i] - mean)
     return energy, spread
 
 
 @compiled
 def _report(
-    recipe: Recipe, work: Scratch, size: int, weighted: bool, spread: float, cost: float, use: Row, out: Row
-) -> None:
-    """Fill in the figures of a fit that converged, or say that the data does not determine it."""
-    n, free = work.parameters.size, recipe.free.size
-    chi2, squares = cost, cost
-    if weighted:
-        chi2, squares = _plain_chi2(recipe, work, size)
-    freedom = size * work.y.shape[0] - free
-    redchi = chi2 / freedom if freedom > 0 else np.nan
-    inverse = work.trial_matrix
-    determined = invert(work.matrix, use, work.factor, work.step, inverse)
+    equations: Equations,
+    head: Integers,
+    info: Integers,
+    code: Integers,
+    bench: Rows,
+    data: Rows,
+    spread: float,
+    cost: float,
+    out: Row,
+) -> bool:
+    """Fill in the figures of a fit that converged; False where the data does not determine it."""
+    n, free, inverse = head[N_PARAMETERS], head[N_FREE], head[TRIAL_MATRIX]
+    determined = invert(head, info, bench)
     for j in range(free):
-        p = work.parameters[recipe.free[j]]
-        on_bound = p <= recipe.lower[j] or p >= recipe.upper[j]
-        determined = determined and (use[j] > 0 or on_bound) and np.isfinite(p)
+        p = bench[PARAMETERS, info[FREE, j]]
+        on_bound = p <= bench[LOWER, j] or p >= bench[UPPER, j]
+        determined = determined and np.isfinite(p) and (info[USE, j] > 0 or on_bound)
     if not determined:
-        out[2 * n + 4] = -3.0
-        return
-    out[:n] = work.parameters
-    out[n : 2 * n] = 0.0
+        return False
+    chi2, squares = cost, cost
+    if head[HAS_WEIGHT] > 0 or head[LOSS] > 0:
+        chi2, squares = _chi2(equations, head, info, code, bench, data)
+    freedom = head[SAMPLES] * head[N_PARTS] - free
+    redchi = chi2 / freedom if freedom > 0 else np.nan
+    for k in range(n):
+        out[k], out[n + k] = bench[PARAMETERS, k], 0.0
     for j in range(free):
-        out[n + recipe.free[j]] = np.sqrt(inverse[j, j] * redchi) if use[j] > 0 else np.nan
-    out[2 * n] = chi2
-    out[2 * n + 1] = redchi
+        known = info[USE, j] > 0
+        out[n + info[FREE, j]] = np.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
+    out[2 * n], out[2 * n + 1] = chi2, redchi
     out[2 * n + 2] = 1.0 - squares / spread if spread > 0.0 else np.nan
     if out.size > 2 * n + 5:
-        _write_covariance(recipe, inverse, redchi, use, out[2 * n + 5 :])
+        _write_covariance(head, info, bench, redchi, out[2 * n + 5 :])
+    return True
 
 
 @compiled
-def _write_covariance(recipe: Recipe, inverse: Rows, redchi: float, use: Row, out: Row) -> None:
-    n = int(np.sqrt(out.size))
-    out[:] = 0.0
-    for j in range(recipe.free.size):
-        for k in range(recipe.free.size):
-            known = use[j] > 0 and use[k] > 0
-            out[recipe.free[j] * n + recipe.free[k]] = inverse[j, k] * redchi if known else np.nan
+def _write_covariance(head: Integers, info: Integers, bench: Rows, redchi: float, out: Row) -> None:
+    n = head[N_PARAMETERS]
+    for k in range(n * n):
+        out[k] = 0.0
+    for j in range(head[N_FREE]):
+        for k in range(head[N_FREE]):
+            known = info[USE, j] > 0 and info[USE, k] > 0
+            value = bench[head[TRIAL_MATRIX] + j, k] * redchi if known else np.nan
+            out[info[FREE, j] * n + info[FREE, k]] = value
 
 
 @compiled
-def _plain_chi2(recipe: Recipe, work: Scratch, size: int) -> tuple[float, float]:
+def _chi2(
+    equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows
+) -> tuple[float, float]:
     """Return the sum of squared residuals with and without weights; the loss has no part in it."""
-    work.numbers[: work.parameters.size] = work.parameters
-    run_numbers(recipe.number_code, work.numbers)
-    chi2, squares = 0.0, 0.0
-    for start in range(0, size, TILE):
-        n = min(TILE, size - start)
-        for k in range(work.x.shape[0]):
-            work.rows[k, :n] = work.x[k, start : start + n]
-        run_rows(recipe.row_code, work.numbers, work.rows, n)
-        for part in range(work.y.shape[0]):
-            value = work.rows[recipe.outputs[part, 0]]
-            for i in range(n):
-                residual = work.y[part, start + i] - value[i]
-                weight = work.weight[start + i] if work.weight.size else 1.0
-                squares += residual * residual
-                chi2 += (residual * weight) ** 2
+    squares = equations(head, info, code, bench, data, FOR_RESIDUAL)
+    if head[HAS_WEIGHT] == 0:
+        return squares, squares
+    chi2, weight = 0.0, data[head[WEIGHT]]
+    for part in range(head[N_PARTS]):
+        residual = data[head[RESIDUAL] + part]
+        for i in range(head[SAMPLES]):
+            chi2 += (residual[i] * weight[i]) ** 2
     return chi2, squares
 
 
 @compiled
-def evaluate_rows(recipe: Recipe, work: Scratch, x: Rows, parameters: Rows, out: Rows) -> None:
-    """Fill `out` (spectrum, sample, part) with the model at each row of parameters."""
+def evaluate_rows(
+    equations: Equations,
+    head: Integers,
+    info: Integers,
+    code: Integers,
+    bench: Rows,
+    data: Rows,
+    x: Rows,
+    parameters: Rows,
+    out: Rows,
+) -> None:
+    """Fill `out` (spectrum, sample, part) with the model at each row of parameters.
+
+    The model is what its residual from no data is, turned round.
+    """
+    head[SAMPLES] = out.shape[1]
     for i in range(out.shape[0]):
-        own = x[:, min(i, x.shape[1] - 1)]
-        work.numbers[: parameters.shape[1]] = parameters[i]
-        run_numbers(recipe.number_code, work.numbers)
-        for start in range(0, out.shape[1], TILE):
-            n = min(TILE, out.shape[1] - start)
-            for k in range(x.shape[0]):
-                work.rows[k, :n] = own[k, start : start + n]
-            run_rows(recipe.row_code, work.numbers, work.rows, n)
-            for part in range(out.shape[2]):
-                value = work.rows[recipe.outputs[part, 0]]
-                for j in range(n):
-                    out[i, start + j, part] = value[j]
+        copy_into(bench[PARAMETERS], parameters[i], head[N_PARAMETERS])
+        own = min(i, x.shape[0] - 1)
+        for k in range(head[N_VARIABLES]):
+            copy_into(data[k], x[own, k], head[SAMPLES])
+        equations(head, info, code, bench, data, FOR_RESIDUAL)
+        for part in range(head[N_PARTS]):
+            residual = data[head[RESIDUAL] + part]
+            for j in range(head[SAMPLES]):
+                out[i, j, part] = -residual[j]

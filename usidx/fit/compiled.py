@@ -12,23 +12,43 @@ import numba
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["bits_to_float", "compiled", "float_to_bits", "inlined"]
+__all__ = ["bits_to_float", "called", "compiled", "float_to_bits", "inlined", "ordered"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(function: Function) -> Function:
-    """Compile without the interpreter lock, kept on disk; sums may be reordered so that they vectorise."""
+def _compile(function: Function, fastmath: set[str]) -> Function:
     # error_model: the check for division by zero would block vectorisation; inf and nan are wanted anyhow.
-    options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
+    # _nrt: kernels allocate nothing, and without reference counts they are smaller and faster.
+    options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": fastmath, "_nrt": False}
     kernel: Function = numba.njit(**options)(function)
     return kernel
 
 
+def compiled(function: Function) -> Function:
+    """Compile without the interpreter lock, kept on disk; sums may be reordered so that they vectorise."""
+    return _compile(function, {"reassoc", "contract"})
+
+
+def ordered(function: Function) -> Function:
+    """Compile for finite numbers only, so that the search for an extreme vectorises."""
+    return _compile(function, {"nnan", "nsz", "contract"})
+
+
 def inlined(function: Function) -> Function:
-    """Compile for use in another kernel, each operation in the order written."""
-    options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
-    kernel: Function = numba.njit(**options)(function)
+    """Compile with each operation in the order written."""
+    return _compile(function, {"contract"})
+
+
+def called(function: Function) -> Function:
+    """Compile for calls through a pointer: a kernel that gets it as an argument compiles without it, much faster.
+
+    The arguments are head, info, code, bench, data (see `usidx.fit.recipe`) and a whole number.
+    """
+    line, table, rows = types.int64[::1], types.int64[:, ::1], types.float64[:, ::1]
+    signature = types.float64(line, table, table, rows, rows, types.int64)
+    options = {"cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}, "_nrt": False}
+    kernel: Function = numba.cfunc(signature, **options)(function)
     return kernel
 
 

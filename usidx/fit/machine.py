@@ -6,18 +6,23 @@ Importing this module imports numba; do so only inside a function.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from usidx.fit.compiled import bits_to_float, compiled, float_to_bits, inlined
 from usidx.fit.program import OPERATIONS
+from usidx.fit.recipe import N_NUMBER_CODE, N_PARAMETERS, N_VARIABLES, NUMBERS, REGISTERS
 
-__all__ = ["TILE", "exponential", "run_numbers", "run_rows"]
+__all__ = ["TILE", "Equations", "Integers", "Row", "Rows", "copy_into", "load_parameters", "run_tile"]
 
 Row = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float64]
-Code = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.int64]
+
+#: Type of `usidx.fit.normal.normal_equations` where a kernel gets it as a pointer.
+Equations = Callable[[Integers, Integers, Integers, Rows, Rows, int], float]
 
 #: Samples worked on at a time: thirty rows of them stay in the nearest cache.
 TILE = 256
@@ -34,8 +39,13 @@ _NUMBER_DIV, _FILL = OPERATIONS["number_div"], OPERATIONS["fill"]
 
 @inlined
 def exponential(x: float) -> float:
-    """Return exp(x) to 2e-16, in a form that vectorises: 2^k times a polynomial in the remainder."""
-    x = max(min(x, 709.0), -708.0)
+    """Return exp(x) to 2e-16, in a form that vectorises: 2^k times a polynomial in the remainder.
+
+    Below exp(-300) it is zero: squares of such tails are subnormal numbers, on which processors are slow.
+    """
+    x = min(x, 709.0)
+    kept = 1.0 if x > -300.0 else 0.0
+    x = max(x, -300.0)
     shifted = x * 1.4426950408889634 + _MAGIC
     k = shifted - _MAGIC
     r = x - k * 0.693147180369123816490
@@ -54,13 +64,22 @@ def exponential(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return p * bits_to_float((float_to_bits(shifted) + 1023) << 52)
+    return kept * p * bits_to_float((float_to_bits(shifted) + 1023) << 52)
 
 
 @compiled
-def run_numbers(code: Code, numbers: Row) -> None:
-    """Run the instructions on numbers, once per set of parameters."""
-    for k in range(code.shape[0]):
+def copy_into(target: Row, source: Row, size: int) -> None:
+    """Copy the first `size` values (an assignment of slices would allocate)."""
+    for i in range(size):
+        target[i] = source[i]
+
+
+@compiled
+def load_parameters(head: Integers, code: Integers, bench: Rows, row: int) -> None:
+    """Put a row of parameters into the registers of numbers and work out what follows from them alone."""
+    numbers = bench[NUMBERS]
+    copy_into(numbers, bench[row], head[N_PARAMETERS])
+    for k in range(head[N_NUMBER_CODE]):
         a, b, c = numbers[code[k, 2]], numbers[code[k, 3]], numbers[code[k, 4]]
         operation = code[k, 0]
         if operation == _ADD:
@@ -102,19 +121,24 @@ def _function(operation: int, a: float) -> float:
 
 
 @compiled
-def run_rows(code: Code, numbers: Row, rows: Rows, size: int) -> None:
-    """Run the instructions on rows over the first `size` samples of the registers."""
-    for k in range(code.shape[0]):
+def run_tile(head: Integers, code: Integers, bench: Rows, data: Rows, start: int, size: int, count: int) -> None:
+    """Run the first `count` instructions on rows for the samples from `start` on."""
+    first, numbers = head[REGISTERS], bench[NUMBERS]
+    for k in range(head[N_VARIABLES]):
+        row, x = bench[first + k], data[k]
+        for i in range(size):
+            row[i] = x[start + i]
+    for k in range(head[N_NUMBER_CODE], head[N_NUMBER_CODE] + count):
         operation, a = code[k, 0], code[k, 2]
-        out = rows[code[k, 1]]
+        out = bench[first + code[k, 1]]
         if operation >= _NUMBER_ADD:
-            _number_with_row(operation, numbers[a], rows[code[k, 3]], out, size)
+            _number_with_row(operation, numbers[a], bench[first + code[k, 3]], out, size)
         elif operation >= _EXP:
-            _one_row(operation, rows[a], out, size)
+            _one_row(operation, bench[first + a], out, size)
         elif operation >= _POW:
-            _rare(operation, rows[a], rows[code[k, 3]], rows[code[k, 4]], out, size)
+            _rare(operation, bench[first + a], bench[first + code[k, 3]], bench[first + code[k, 4]], out, size)
         else:
-            _two_rows(operation, rows[a], rows[code[k, 3]], out, size)
+            _two_rows(operation, bench[first + a], bench[first + code[k, 3]], out, size)
 
 
 @compiled

@@ -41,6 +41,8 @@ class Program:
         Start content of the number registers; the first `n_parameters` are filled with the parameters.
     number_code, row_code : ndarray of int64, shape (instruction, 5)
         Operation, destination, sources.
+    n_value_code : int
+        How many of the instructions on rows give the value; the others give derivatives.
     outputs : ndarray of int64, shape (part, 1 + free parameter)
         Row registers of value and derivatives; part is real and imaginary, or the value alone. -1: always zero.
     n_rows : int
@@ -52,6 +54,7 @@ class Program:
     numbers: npt.NDArray[np.float64]
     number_code: npt.NDArray[np.int64]
     row_code: npt.NDArray[np.int64]
+    n_value_code: int
     outputs: npt.NDArray[np.int64]
     n_rows: int
     n_parameters: int
@@ -75,20 +78,26 @@ def assemble(outputs: Sequence[Sequence[Node]], parameters: Sequence[str], n_var
     Program
         Ready for the machine.
     """
-    order = _in_order([node for part in outputs for node in part])
+    # Values first, so that they can be had without the derivatives.
+    order = _in_order([*(part[0] for part in outputs), *(node for part in outputs for node in part[1:])])
+    n_values = len(_in_order([part[0] for part in outputs]))
     numbers = _Numbers(parameters)
     for node in order:
         if not node.varies:
             numbers.place(node)
     rows = _Rows(numbers, n_variables, _last_uses(order, outputs))
-    for position, node in enumerate(order):
-        if node.varies:
-            rows.place(node, position)
-    places = [[rows.output(part[0]), *map(rows.derivative, part[1:])] for part in outputs]
+    for position, node in enumerate(order[:n_values]):
+        rows.place(node, position)
+    values = [rows.output(part[0]) for part in outputs]
+    n_value_code = len(rows.code)
+    for position, node in enumerate(order[n_values:], n_values):
+        rows.place(node, position)
+    places = [[value, *map(rows.derivative, part[1:])] for value, part in zip(values, outputs, strict=True)]
     return Program(
         numbers=np.array(numbers.values, dtype=np.float64),
         number_code=_table(numbers.code),
         row_code=_table(rows.code),
+        n_value_code=n_value_code,
         outputs=np.array(places, dtype=np.int64),
         n_rows=rows.size,
         n_parameters=len(parameters),
@@ -154,6 +163,8 @@ class _Rows:
         self._free: list[int] = []
 
     def place(self, node: Node, position: int) -> None:
+        if not node.varies:
+            return
         if node.op == "variable" and isinstance(node.value, int):
             self.where[node] = node.value
             return

@@ -1,6 +1,9 @@
-"""What the compiled solver is told: the program of a model, its bounds, how to find start values, when to stop.
+"""The tables that the compiled solver works on, and the places in them.
 
-Named tuples of arrays, because those pass into machine code as they are.
+All kernels take the same five arrays, because machine code that is handed many arrays compiles slowly:
+
+``head`` (whole numbers), ``info`` (whole numbers, by row), ``code`` (instructions), ``bench`` (parameters, normal
+equations and registers, by row) and ``data`` (the samples of the spectrum at hand, by row).
 """
 
 from __future__ import annotations
@@ -10,10 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LOSSES", "STATUS", "Recipe", "Scratch"]
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+__all__ = ["LOSSES", "STATUS", "Tables"]
 
 #: Why a fit ended. Above zero: converged.
 STATUS: Final = {
@@ -30,51 +30,36 @@ STATUS: Final = {
 #: Robust losses and their numbers in the solver; the formulas are those of scipy.optimize.least_squares.
 LOSSES: Final = {"linear": 0, "soft_l1": 1, "huber": 2, "cauchy": 3}
 
+# Places in `head`: counts, options, and first rows in `bench` and `data`.
+N_PARAMETERS, N_FREE, N_PARTS, N_VARIABLES, N_TERMS, N_NUMBER_CODE, N_VALUE_CODE = range(7)
+SAMPLES, HAS_WEIGHT, LOSS, MAX_EVALUATIONS = range(7, 11)
+MATRIX, TRIAL_MATRIX, FACTOR, SCALED, REGISTERS = range(11, 16)
+Y, WEIGHT, RESIDUAL, TOTAL = range(16, 20)
+HEAD_SIZE = 20
 
-class Recipe(NamedTuple):
-    """One model and the options of one fit. P parameters, F of them free, T terms, C start candidates.
+# Rows of `info`. By free parameter: its number, whether it enters linearly, whether it may move now. By parameter:
+# its term, and how it is started (the ROLE_ numbers). By term: how it is searched for, and the sign of a peak.
+# Then one row per part with the registers of value and derivatives.
+FREE, LINEAR, USE, TERM, ROLE, SEARCH, SIGN, OUTPUTS = range(8)
+ROLE_CANDIDATE, ROLE_CENTER, ROLE_WIDTH, ROLE_LINEAR = range(4)
+SEARCH_LINEAR, SEARCH_CANDIDATES, SEARCH_PEAK, SEARCH_RESONANCE = range(4)
 
-    `free` (F) holds the numbers of the free parameters; `linear` (F) marks those that enter linearly, all at once.
-    `term` (P) is the term of each parameter; `role` (P): 0 as the candidates say, 1 a peak's centre, 2 a peak's
-    width, with `factor` (P) = width per full width at half maximum, 3 solved linearly. `kind` (T): 0 candidates only,
-    1 peak, 2 resonance; `sign` (T): of a peak's height, 0 for any.
-    """
+# Rows of `bench`; the square tables and the registers follow, from the rows that `head` names.
+PARAMETERS, TRIAL, BEST, GIVEN, STEP, GRADIENT, TRIAL_GRADIENT, UNIT = range(8)
+LOWER, UPPER, WIDTH_PER_FWHM, SETTINGS, NUMBERS, ZERO, BENCH_ROWS = range(8, 15)
 
-    number_code: Integers
-    row_code: Integers
-    outputs: Integers
-    numbers: Floats
-    free: Integers
-    linear: Integers
-    lower: Floats
-    upper: Floats
-    term: Integers
-    role: Integers
-    factor: Floats
-    kind: Integers
-    sign: Integers
-    loss: int
-    loss_scale: float
-    tolerance: float
-    max_evaluations: int
+# Places in the row SETTINGS of `bench`.
+TOLERANCE, LOSS_SCALE = range(2)
+
+# What `normal_equations` works on: the parameters, the trial ones, or the parameters for their residual alone.
+AT_PARAMETERS, AT_TRIAL, FOR_RESIDUAL = range(3)
 
 
-class Scratch(NamedTuple):
-    """The buffers of one thread."""
+class Tables(NamedTuple):
+    """The five arrays, as one thread holds them."""
 
-    numbers: Floats
-    rows: Floats
-    weighted: Floats
-    x: Floats
-    y: Floats
-    weight: Floats
-    matrix: Floats
-    gradient: Floats
-    trial_matrix: Floats
-    trial_gradient: Floats
-    factor: Floats
-    step: Floats
-    parameters: Floats
-    trial: Floats
-    best: Floats
-    residual: Floats
+    head: npt.NDArray[np.int64]
+    info: npt.NDArray[np.int64]
+    code: npt.NDArray[np.int64]
+    bench: npt.NDArray[np.float64]
+    data: npt.NDArray[np.float64]

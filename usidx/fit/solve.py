@@ -7,25 +7,26 @@ threads share the work; inside a dask task one thread does, for dask runs the ta
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from usidx.fit.model import Model, graphs
 from usidx.fit.program import Program, assemble
-from usidx.fit.recipe import LOSSES, Recipe, Scratch
+from usidx.fit import recipe as at
+from usidx.fit.recipe import LOSSES, Tables
 from usidx.fit.symbols import ZERO, derivative, parameter
 
 __all__ = ["Options", "evaluate_block", "figures", "solve_block"]
 
 Array = npt.NDArray[np.float64]
-_KINDS: Final = {"candidates": 0, "peak": 1, "resonance": 2}
-_ROLES: Final = {"": 0, "center": 1, "width": 2}
+_SEARCHES: Final = {"candidates": at.SEARCH_CANDIDATES, "peak": at.SEARCH_PEAK, "resonance": at.SEARCH_RESONANCE}
+_ROLES: Final = {"": at.ROLE_CANDIDATE, "center": at.ROLE_CENTER, "width": at.ROLE_WIDTH}
 _SLICE: Final = 2048  # spectra that one thread takes at a time: their copies stay small
 
 
@@ -83,32 +84,62 @@ def _linear(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _recipe(model: Model, options: Options) -> Recipe:
-    program, linear = _program(model, options.free), _linear(model, options.free)
-    known = {p.name: p for p in model.parameters}
-    terms = [name for t in model.terms for name in t.names]
-    owner = {name: k for k, t in enumerate(model.terms) for name in t.names}
-    kinds = [-1 if set(t.names) & set(options.free) <= set(linear) else _KINDS[t.search] for t in model.terms]
-    bounds = [options.bounds[name] for name in options.free]
-    return Recipe(
-        number_code=program.number_code,
-        row_code=program.row_code,
-        outputs=program.outputs,
-        numbers=program.numbers,
-        free=np.array([model.names.index(name) for name in options.free], dtype=np.int64),
-        linear=np.array([name in linear for name in options.free], dtype=np.int64),
-        lower=np.array([low for low, _ in bounds], dtype=np.float64),
-        upper=np.array([high for _, high in bounds], dtype=np.float64),
-        term=np.array([owner[name] for name in terms], dtype=np.int64),
-        role=np.array([3 if name in linear else _ROLES[known[name].role] for name in terms], dtype=np.int64),
-        factor=np.array([known[name].width_per_fwhm for name in terms], dtype=np.float64),
-        kind=np.array(kinds, dtype=np.int64),
-        sign=np.array([_sign(t, options, linear) for t in model.terms], dtype=np.int64),
-        loss=LOSSES[options.loss],
-        loss_scale=float(options.loss_scale),
-        tolerance=float(options.tolerance),
-        max_evaluations=int(options.max_evaluations),
+def _tables(model: Model, options: Options, samples: int, *, weighted: bool) -> Tables:
+    """Return fresh tables for one thread."""
+    program = _program(model, options.free)
+    free, parts, n = len(options.free), len(program.outputs), len(model.names)
+    head = np.zeros(at.HEAD_SIZE, dtype=np.int64)
+    head[at.N_PARAMETERS], head[at.N_FREE], head[at.N_PARTS] = n, free, parts
+    head[at.N_VARIABLES], head[at.N_TERMS] = program.n_variables, len(model.terms)
+    head[at.N_NUMBER_CODE], head[at.N_VALUE_CODE] = len(program.number_code), program.n_value_code
+    head[at.HAS_WEIGHT], head[at.LOSS] = weighted, LOSSES[options.loss]
+    head[at.MAX_EVALUATIONS] = options.max_evaluations
+    rows = {at.MATRIX: free, at.TRIAL_MATRIX: free, at.FACTOR: free + 1, at.SCALED: free + 2}
+    first = at.BENCH_ROWS
+    for place, length in rows.items():
+        head[place] = first
+        first += length
+    head[at.REGISTERS] = first
+    head[at.Y] = program.n_variables
+    head[at.WEIGHT] = head[at.Y] + parts
+    head[at.RESIDUAL] = head[at.WEIGHT] + 1
+    head[at.TOTAL] = head[at.RESIDUAL] + parts
+    return Tables(
+        head=head,
+        info=_info(model, options, program),
+        code=np.concatenate([program.number_code, program.row_code]),
+        bench=_bench(model, options, program, first + program.n_rows),
+        data=np.zeros((head[at.TOTAL] + 1, samples + 1)),
     )
+
+
+def _info(model: Model, options: Options, program: Program) -> npt.NDArray[np.int64]:
+    free, linear = options.free, _linear(model, options.free)
+    info = np.zeros((at.OUTPUTS + len(program.outputs), len(model.names) + len(model.terms) + 1), dtype=np.int64)
+    info[at.FREE, : len(free)] = [model.names.index(name) for name in free]
+    info[at.LINEAR, : len(free)] = [name in linear for name in free]
+    for k, term in enumerate(model.terms):
+        plain = set(term.names) & set(free) <= set(linear)
+        info[at.SEARCH, k] = at.SEARCH_LINEAR if plain else _SEARCHES[term.search]
+        info[at.SIGN, k] = _sign(term, options, linear)
+        for p in term.parameters:
+            place = model.names.index(p.name)
+            info[at.TERM, place] = k
+            info[at.ROLE, place] = at.ROLE_LINEAR if p.name in linear else _ROLES[p.role]
+    info[at.OUTPUTS :, : len(free) + 1] = program.outputs
+    return info
+
+
+def _bench(model: Model, options: Options, program: Program, rows: int) -> Array:
+    from usidx.fit.machine import TILE
+
+    bench = np.zeros((rows, max(TILE, len(program.numbers), len(model.names) + 1)))
+    for j, name in enumerate(options.free):
+        bench[at.LOWER, j], bench[at.UPPER, j] = options.bounds[name]
+    bench[at.WIDTH_PER_FWHM, : len(model.names)] = [p.width_per_fwhm for p in model.parameters]
+    bench[at.SETTINGS, at.TOLERANCE], bench[at.SETTINGS, at.LOSS_SCALE] = options.tolerance, options.loss_scale
+    bench[at.NUMBERS, : len(program.numbers)] = program.numbers
+    return bench
 
 
 def _sign(term: Model, options: Options, linear: tuple[str, ...]) -> int:
@@ -119,42 +150,15 @@ def _sign(term: Model, options: Options, linear: tuple[str, ...]) -> int:
     return -1 if any(high <= 0.0 for _, high in bounds) else 0
 
 
-def _scratch(recipe: Recipe, program: Program, samples: int, weighted: bool) -> Scratch:
-    from usidx.fit.machine import TILE
-
-    free, parts = recipe.free.size, recipe.outputs.shape[0]
-    square, line = np.zeros((free, free)), np.zeros(free)
-    return Scratch(
-        numbers=program.numbers.copy(),
-        rows=np.zeros((program.n_rows, TILE)),
-        weighted=np.zeros((free + 2, TILE)),
-        x=np.zeros((program.n_variables, samples)),
-        y=np.zeros((parts, samples)),
-        weight=np.zeros(samples if weighted else 0),
-        matrix=square,
-        gradient=line,
-        trial_matrix=square.copy(),
-        trial_gradient=line.copy(),
-        factor=square.copy(),
-        step=line.copy(),
-        parameters=np.zeros(program.n_parameters),
-        trial=np.zeros(program.n_parameters),
-        best=np.zeros(program.n_parameters),
-        residual=np.zeros((parts + 1, samples + 1)),
-    )
-
-
 def _candidates(model: Model, x: Array) -> Array:
-    """Return start candidates, (coordinate rows, term, candidate, parameter), NaN where a term has fewer."""
-    found = [[c | {} for c in t.candidates(x[0])] for t in model.terms]
-    shape = (x.shape[1], len(model.terms), max(map(len, found)), len(model.names))
-    table = np.full(shape, np.nan)
+    """Return start candidates, (spectrum or 1, term, candidate, parameter), NaN where a term has fewer."""
+    found = [t.candidates(x[:, 0]) for t in model.terms]
+    table = np.full((x.shape[0], len(model.terms), max(map(len, found)), len(model.names)), np.nan)
     for k, (term, choices) in enumerate(zip(model.terms, found, strict=True)):
+        defaults = {p.name: 1.0 if p.role == "width" else 0.0 for p in term.parameters}
         for c, choice in enumerate(choices):
-            for name in term.names:
-                place = model.names.index(name)
-                default = 1.0 if next(p for p in term.parameters if p.name == name).role == "width" else 0.0
-                table[:, k, c, place] = choice.get(name, default)
+            for name, value in (defaults | choice).items():
+                table[:, k, c, model.names.index(name)] = value
     return table
 
 
@@ -177,64 +181,74 @@ def solve_block(
         How.
     y : ndarray, shape (spectrum, sample)
         Any real or complex dtype; complex exactly where the model is.
-    x : ndarray, shape (variable, spectrum or 1, sample)
+    x : ndarray, shape (spectrum or 1, variable, sample)
         The coordinates.
     weight : ndarray, shape (spectrum or 1, sample), optional
         One by the standard deviation of each sample.
     start : ndarray, shape (spectrum or 1, parameter)
         Start values, NaN where they are to be found.
     threads : int, optional
-        By default 1 inside a dask task, else one per processor.
+        By default one per processor.
 
     Returns
     -------
     ndarray of float64, shape (spectrum, figure)
         See `usidx.fit.batch`.
     """
-    recipe, program = _recipe(model, options), _program(model, options.free)
-    candidates = _candidates(model, x)
     out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
     dtype = np.complex128 if model.is_complex else np.float64
 
-    def run(begin: int) -> None:
+    def run(part: slice) -> None:
         from usidx.fit.batch import solve_rows
+        from usidx.fit.normal import normal_equations
 
-        part = slice(begin, begin + _SLICE)
-        values = np.ascontiguousarray(y[part], dtype=dtype).view(np.float64).reshape(*y[part].shape, -1)
-        weights = np.empty((0, 0)) if weight is None else np.ascontiguousarray(_rows(weight, part))
-        work = _scratch(recipe, program, y.shape[1], weight is not None)
-        use = np.zeros(recipe.free.size, dtype=np.int64)
-        own_x = np.ascontiguousarray(x if x.shape[1] == 1 else x[:, part])
-        solve_rows(
-            recipe, work, own_x, values, weights, np.ascontiguousarray(_rows(start, part)),
-            np.ascontiguousarray(_rows(candidates, part)), use, out[part],
-        )  # fmt: skip
+        values = np.ascontiguousarray(y[part], dtype=dtype)
+        own_x, own_weight = _rows(x, part), None if weight is None else _rows(weight, part)
+        own_x, values, own_weight = _ascending(own_x, values, own_weight)
+        tables = _tables(model, options, y.shape[1], weighted=weight is not None)
+        parts = values.view(np.float64).reshape(*values.shape, -1)
+        weights = np.ones((1, 1)) if own_weight is None else own_weight
+        given = _rows(start, part)
+        solve_rows(normal_equations, *tables, own_x, parts, weights, given, _candidates(model, own_x), out[part])
 
-    _share(run, range(0, y.shape[0], _SLICE), threads)
+    _share(run, y.shape[0], threads)
     return _canonical(model, out)
 
 
+def _ascending(x: Array, y: npt.NDArray[Any], weight: Array | None) -> tuple[Array, npt.NDArray[Any], Array | None]:
+    """Sort the samples of each spectrum by a single coordinate, which finding start values relies on."""
+    if x.shape[1] > 1 or bool(np.all(x[:, 0, 1:] >= x[:, 0, :-1])):
+        return x, y, weight
+    order = np.argsort(x[:, 0], axis=-1, kind="stable")
+    x = np.take_along_axis(x, order[:, None], axis=-1)
+    y = np.take_along_axis(y, np.broadcast_to(order, y.shape), axis=-1)
+    if weight is not None:
+        both = np.broadcast_shapes(order.shape, weight.shape)
+        weight = np.take_along_axis(np.broadcast_to(weight, both), np.broadcast_to(order, both), axis=-1)
+    return x, np.ascontiguousarray(y), weight
+
+
 def _rows(table: Array, part: slice) -> Array:
-    return table if table.shape[0] == 1 else table[part]
+    """Return the rows of some spectra, or the one row that is for all."""
+    return np.ascontiguousarray(table if table.shape[0] == 1 else table[part], dtype=np.float64)
 
 
-def _share(run: object, begins: range, threads: int | None) -> None:
-    """Run over the slices on some threads."""
-    assert callable(run)
-    threads = _threads() if threads is None else threads
-    if threads == 1 or len(begins) < 2:
-        for begin in begins:
-            run(begin)
+def _share(run: Callable[[slice], None], size: int, threads: int | None) -> None:
+    """Run over slices of the spectra on some threads."""
+    parts = [slice(begin, begin + _SLICE) for begin in range(0, size, _SLICE)]
+    threads = min(_processors() if threads is None else threads, len(parts))
+    if threads < 2:
+        for part in parts:
+            run(part)
         return
-    with ThreadPoolExecutor(min(threads, len(begins))) as pool:
-        for _ in pool.map(run, begins):
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(run, parts):
             pass
 
 
-def _threads() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _processors() -> int:
+    # Not on every system: the processors that this process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _canonical(model: Model, table: Array) -> Array:
@@ -246,20 +260,34 @@ def _canonical(model: Model, table: Array) -> Array:
     return table
 
 
-def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | None = None) -> npt.NDArray[np.generic]:
-    """Return the model, shape (spectrum, sample), at rows of parameters, shape (spectrum, parameter)."""
-    options = Options(free=(), bounds={})
-    recipe, program = _recipe(model, options), _program(model, ())
-    parts = 2 if model.is_complex else 1
-    out = np.empty((parameters.shape[0], x.shape[2], parts))
+def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | None = None) -> npt.NDArray[Any]:
+    """Return the model, shape (spectrum, sample).
 
-    def run(begin: int) -> None:
+    Parameters
+    ----------
+    model : Model
+        What is evaluated.
+    x : ndarray, shape (spectrum or 1, variable, sample)
+        The coordinates.
+    parameters : ndarray, shape (spectrum, parameter)
+        NaN gives NaN.
+    threads : int, optional
+        By default one per processor.
+
+    Returns
+    -------
+    ndarray of float64 or complex128, shape (spectrum, sample)
+        The values.
+    """
+    out = np.empty((parameters.shape[0], x.shape[2], 2 if model.is_complex else 1))
+
+    def run(part: slice) -> None:
         from usidx.fit.batch import evaluate_rows
+        from usidx.fit.normal import normal_equations
 
-        part = slice(begin, begin + _SLICE)
-        work = _scratch(recipe, program, 1, False)
-        own_x = np.ascontiguousarray(x if x.shape[1] == 1 else x[:, part])
-        evaluate_rows(recipe, work, own_x, np.ascontiguousarray(parameters[part]), out[part])
+        tables = _tables(model, Options(free=(), bounds={}), x.shape[2], weighted=False)
+        own = np.ascontiguousarray(parameters[part], dtype=np.float64)
+        evaluate_rows(normal_equations, *tables, _rows(x, part), own, out[part])
 
-    _share(run, range(0, parameters.shape[0], _SLICE), threads)
+    _share(run, parameters.shape[0], threads)
     return out.view(np.complex128)[..., 0] if model.is_complex else out[..., 0]
