@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import fspath
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import xarray as xr
+from xarray.core import indexing
 
 from usidx.read.backend import UsidBackend
 from usidx.read.datasets import chosen_field
@@ -72,8 +75,10 @@ def open_main(
     ('Y', 'X', 'Frequency')
     """
     with opened_file(path) as file:
-        name = str(find_main(file, main).name)
-    data = open_dataset(path, name, chunks=chunks, squeeze=squeeze)
+        found = find_main(file, main)
+        # An external link leads to another file.
+        name, holder = str(found.name), str(Path(found.file.filename).absolute())
+    data = open_dataset(holder, name, chunks=chunks, squeeze=squeeze)
     return chosen_field(data, name, field)
 
 
@@ -120,8 +125,8 @@ def open_dataset(
     >>> list(data.data_vars)
     ['Raw_Data']
     """
-    data = xr.open_dataset(path, engine=UsidBackend, group=main, squeeze=squeeze, cache=chunks is None)
-    return _chunked(data, chunks)
+    # Not through xr.open_dataset, which indexes coordinates that cannot carry an index (repeats, gaps).
+    return _chunked(UsidBackend().open_dataset(path, group=main, squeeze=squeeze), chunks)
 
 
 def open_tree(
@@ -166,23 +171,21 @@ def open_tree(
     >>> tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data.dims
     ('Y', 'X', 'Frequency')
     """
-    tree = xr.open_datatree(path, engine=UsidBackend, group=group, squeeze=squeeze, cache=chunks is None)
-    return xr.DataTree.from_dict({node.path: _chunked(node.to_dataset(inherit=False), chunks) for node in tree.subtree})
+    nodes = UsidBackend().open_groups_as_dict(path, group=group, squeeze=squeeze)
+    chunked = {name: _chunked(node, chunks) for name, node in nodes.items()}
+    return xr.DataTree.from_dict(chunked, name=Path(fspath(path)).name)
 
 
 def _chunked(data: xr.Dataset, chunks: Chunks) -> xr.Dataset:
     """Cut variables into dask blocks; coordinates are small and stay in memory."""
-    for coordinate in data.coords.values():
-        coordinate.load()
-    if chunks is None:
-        return data
     return data.assign({name: _chunked_variable(str(name), v.variable, chunks) for name, v in data.data_vars.items()})
 
 
 def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks) -> xr.Variable:
-    preferred = variable.encoding.get("preferred_chunks")
-    if preferred is None:
-        return variable
+    if chunks is None or "preferred_chunks" not in variable.encoding:
+        cached: Any = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(variable._data))  # type: ignore[no-untyped-call]
+        return xr.Variable(variable.dims, cached, variable.attrs, variable.encoding, fastpath=True)
+    preferred = variable.encoding["preferred_chunks"]
     if isinstance(chunks, Mapping):
         wanted: Any = {d: chunks.get(str(d), preferred[d]) for d in variable.dims}
     else:
