@@ -35,7 +35,7 @@ def _known(data: xr.DataArray, chunks: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def cube() -> Cube:
-    """A labelled array with traps: coordinates over both kinds of dims, without an index, scalar; dims of equal size."""
+    """A labelled array with traps: coordinates over both kinds of dims, without an index, scalar."""
 
     def make(values: Any, name: str = "Raw_Data", units: str = "V") -> xr.DataArray:
         sizes = dict(zip(("Y", "X", "Cycle", "Bias"), values.shape, strict=True))
@@ -49,3 +49,11 @@ def cube() -> Cube:
         return usidx.set_roles(data, position=["Y", "X"], spectroscopic=["Cycle", "Bias"])
 
     return make
+
+
+@pytest.fixture(params=["held", "streamed"])
+def iteration(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Lazy arrays held during an iteration, and read anew in each pass."""
+    if request.param == "streamed":
+        monkeypatch.setattr("usidx.learn.passes._HELD_BYTES", 0)
+    return str(request.param)

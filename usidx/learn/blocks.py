@@ -82,8 +82,8 @@ class Held:
 class Streamed:
     """An array that is read anew in every fold, a few blocks at a time."""
 
-    def __init__(self, source: Detached, barriers: Sequence[Any], sizes: Sequence[int]) -> None:
-        known = zip(source.barriers, barriers, strict=True)
+    def __init__(self, source: Detached, given: Sequence[Any], sizes: Sequence[int]) -> None:
+        known = zip(source.given, given, strict=True)
         self.sizes = list(sizes)
         self._graph = {**source.graph, **{key: DataNode(key, value) for key, value in known}}
         self._keys = source.blocks

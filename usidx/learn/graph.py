@@ -17,7 +17,7 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
-__all__ = ["Graph", "barrier", "barrier_key", "block_keys", "detached", "node", "once_more"]
+__all__ = ["Detached", "Graph", "barrier", "barrier_key", "block_keys", "detached", "node", "once_more"]
 
 Graph = dict[Any, GraphNode]
 _BARRIER = "usidx-barrier"
@@ -47,7 +47,7 @@ def barrier(key: str, graph: Mapping[Any, Any], parents: list[Any]) -> Delayed:
 
 def once_more(array: Any, after: Delayed) -> Any:
     """Return the same array under other keys, none of whose sources runs before `after` is there."""
-    graph = _reaching(array)
+    graph, held = _reaching(array)
     token = tokenize(array.name, after.key)
     name = f"{array.name}-again-{token}"
     blocks = set(block_keys(array))
@@ -60,41 +60,54 @@ def once_more(array: Any, after: Delayed) -> Any:
         waits = isinstance(copy, DataNode) or not own.isdisjoint(graph[key].dependencies)
         copies[renamed[key]] = copy if waits else Task(renamed[key], _first, copy, TaskRef(after.key))
     fixed = {key: graph[key] for key in shared}
+    for key in blocks & held.keys():
+        alias = _renamed(key, array.name, name, token)
+        copies[alias] = Task(alias, _first, held[key], TaskRef(after.key))
     layers = HighLevelGraph.from_collections(name, {**fixed, **copies}, dependencies=[array, after])
     return da.Array(layers, name, array.chunks, meta=array._meta)
 
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """The graph of an array, as a plain value that dask does not look into, and the barriers it rests on."""
+    """The graph of an array as a plain value that dask does not look into, and what it rests on.
+
+    That is handed to the node: barriers, which are small, and blocks that a cluster holds in memory already.
+    """
 
     graph: Graph
     blocks: list[Any]
-    barriers: list[Any]
+    given: list[Any]
 
 
 def detached(array: Any) -> Detached:
     """Take the graph of an array off its barriers, for a node that reads the blocks by itself."""
-    graph = _reaching(array)
+    graph, held = _reaching(array)
     barriers = [key for key in graph if _is_barrier(key)]
     own = {key: found for key, found in graph.items() if not _is_barrier(key)}
-    return Detached(own, block_keys(array), barriers)
+    return Detached(own, block_keys(array), [*barriers, *held])
 
 
-def _reaching(array: Any) -> Graph:
-    """Return the tasks that the blocks need, slices pushed into the reads, and nothing above a barrier."""
+def _reaching(array: Any) -> tuple[Graph, dict[Any, Any]]:
+    """Return the tasks that the blocks need, slices pushed into the reads, and nothing above a barrier.
+
+    Also the futures that they need: values which a cluster holds already.
+    """
     graph = array.__dask_graph__()
+    futures = {key: value for key, value in graph.items() if isinstance(value, TaskRef)}
     found = [key for key in graph.keys() if _is_barrier(key)]  # noqa: SIM118 - a graph is no dict
     optimised = array.__dask_optimize__(graph, [*block_keys(array), *found])
-    tasks: Graph = convert_legacy_graph(dict(optimised))
+    tasks: Graph = convert_legacy_graph({key: v for key, v in dict(optimised).items() if key not in futures})
     kept: Graph = {}
+    held: dict[Any, Any] = {}
     waiting = block_keys(array)
     while waiting:
         key = waiting.pop()
-        if key not in kept:
+        if key in futures:
+            held[key] = futures[key]
+        elif key not in kept:
             kept[key] = tasks[key]
             waiting.extend(() if _is_barrier(key) else tasks[key].dependencies)
-    return kept
+    return kept, held
 
 
 def _renamed(key: Any, array_name: str, name: str, token: str) -> Any:

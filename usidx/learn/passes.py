@@ -143,7 +143,7 @@ class _Lazy:
         if hold or self._values.nbytes <= _HELD_BYTES:
             return self.gather(_over_held, self._values, func, *args)
         source = detached(self._values)
-        known = [TaskRef(key) for key in source.barriers]
+        known = [TaskRef(key) for key in source.given]
         arguments = [func, source, len(known), sizes, *known, *args]
         return node(_over_stream, [self._values] if known else [], *arguments, token=token)
 

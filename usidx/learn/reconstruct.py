@@ -178,10 +178,14 @@ def _same_features(components: xr.DataArray, other: xr.DataArray, features: tupl
                 f"The components extend over {dim!r} with {components.sizes[dim]} steps; the other data has "
                 f"{dict(other.sizes)}. Select or interpolate it to the same steps."
             )
-        if dim in components.coords and dim in other.coords and not components[dim].equals(other[dim]):
+        if dim in components.coords and dim in other.coords and not _equal(components[dim], other[dim]):
             raise RoleError(
                 f"Coordinate {dim!r} of the other data differs from that of the components: interpolate it."
             )
+
+
+def _equal(first: xr.DataArray, second: xr.DataArray) -> bool:
+    return first.dims == second.dims and bool(np.array_equal(first.values, second.values))
 
 
 def _one_array(result: xr.Dataset, components: xr.DataArray, columns: tuple[str, ...], lazy: bool) -> Any:

@@ -1,0 +1,152 @@
+"""Clusters against blobs that are known, and against scikit-learn."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from tests.learn.conftest import Backing, Cube
+from usidx.errors import ResultError
+from usidx.learn.cluster import cluster
+from usidx.learn.nmf import nmf
+from usidx.learn.svd import pca, svd
+from usidx.results.provenance import last_step
+
+
+def blobs(shape: tuple[int, ...] = (6, 7, 2, 5), n: int = 3, spread: float = 0.1, seed: int = 0) -> tuple[Any, Any]:
+    """Cells about n centres along a line, and which centre each has."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permuted(np.arange(shape[0] * shape[1]) % n).reshape(shape[:2])
+    centres = 3.0 * (np.arange(n)[:, None, None] + 1) * np.ones((n, *shape[2:]))
+    return centres[labels] + spread * rng.normal(size=shape), labels
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", "complex64"])
+def test_finds_blobs_in_order(dtype: str, backing: Backing, iteration: str, cube: Cube) -> None:
+    cells, labels = blobs()
+    cells = cells * (1 + 1j if dtype == "complex64" else 1)
+    data = cube((cells * 10).astype(dtype))
+    found = cluster(backing(data), "kmeans", 3).compute()
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found.labels.dtype == np.int32
+    means = np.stack([data.values[labels == k].mean(axis=0, dtype=complex) for k in range(3)])
+    np.testing.assert_allclose(found.mean_response, means, rtol=1e-5)
+    distance = np.linalg.norm((data.values - means[labels]).reshape(*labels.shape, -1), axis=-1)
+    np.testing.assert_allclose(found.distance, distance, rtol=1e-4)
+    np.testing.assert_array_equal(found["size"], np.bincount(labels.ravel()))
+
+
+def test_inertia_is_that_of_scikit_learn(iteration: str, cube: Cube) -> None:
+    from sklearn.cluster import KMeans
+
+    rng = np.random.default_rng(2)
+    cells = rng.normal(size=(30, 40, 1, 6)) + 4 * rng.normal(size=(5, 6))[rng.integers(0, 5, (30, 40))][:, :, None]
+    reference = KMeans(5, n_init=10, random_state=0).fit(cells.reshape(-1, 6)).inertia_
+    found = cluster(cube(cells).chunk({"Y": 7}), "kmeans", 5)
+    np.testing.assert_allclose((found.distance**2).sum().compute(), reference, rtol=1e-3)
+
+
+def test_sample_of_the_rows_serves_all(monkeypatch: pytest.MonkeyPatch, backing: Backing, cube: Cube) -> None:
+    monkeypatch.setattr("usidx.learn.survey._SAMPLE_ROWS", (12, 12))
+    cells, labels = blobs()
+    np.testing.assert_array_equal(cluster(backing(cube(cells)), n=3).compute().labels, labels)
+
+
+def test_masked_positions_have_label_minus_one(backing: Backing, iteration: str, cube: Cube) -> None:
+    cells, labels = blobs()
+    cells[0, 1] = np.nan
+    mask = xr.DataArray(np.arange(7) == 2, dims="X")
+    found = cluster(backing(cube(cells)), n=3, mask=mask).compute()
+    left_out = np.broadcast_to(np.arange(7) == 2, (6, 7)).copy()
+    left_out[0, 1] = True
+    np.testing.assert_array_equal(found.labels, np.where(left_out, -1, labels))
+    np.testing.assert_array_equal(np.isnan(found.distance), left_out)
+    assert np.isfinite(found.mean_response).all()
+
+
+def test_masked_step_is_filled_back(backing: Backing, cube: Cube) -> None:
+    cells, labels = blobs()
+    cells[..., 1, 3] = np.nan
+    found = cluster(backing(cube(cells)), n=3).compute()
+    np.testing.assert_array_equal(found.labels, labels)
+    assert np.isnan(found.mean_response[:, 1, 3]).all()
+    assert np.isnan(found.mean_response).sum() == 3
+
+
+@pytest.mark.parametrize("verb", [svd, pca, nmf])
+def test_clusters_of_a_decomposition_answer_in_full_spectra(verb: Any, backing: Backing, cube: Cube) -> None:
+    cells, labels = blobs(spread=0.01)
+    data = cube(cells)
+    result = verb(backing(data), 2)
+    found = cluster(result, "kmeans", 3)
+    assert (found.labels.chunks is None) == (result.scores.chunks is None)
+    found = found.compute()
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found.mean_response.dims == ("cluster", "Cycle", "Bias")
+    means = np.stack([cells[labels == k].mean(axis=0) for k in range(3)])
+    np.testing.assert_allclose(found.mean_response, means, atol=0.03)
+    assert found.mean_response.attrs["units"] == "V"
+    assert found.mean_response.attrs["long_name"] == "Current"
+    step = last_step(found, "cluster")
+    assert step is not None
+    assert step["parameters"]["method"] == "kmeans"
+
+
+def test_neighbours_are_alike(cube: Cube) -> None:
+    cells, labels = blobs((8, 8, 1, 4), n=6)
+    found = cluster(cube(cells), n=6)
+    np.testing.assert_allclose(found.mean_response.mean(("Cycle", "Bias")), 3.0 * np.arange(1, 7), atol=0.2)
+    np.testing.assert_array_equal(found.labels, labels)
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+def test_fewer_distinct_responses_than_clusters(fill: float, backing: Backing, iteration: str, cube: Cube) -> None:
+    found = cluster(backing(cube(np.full((2, 3, 1, 4), fill))), n=3).compute()
+    assert set(found.labels.values.ravel().tolist()) == ({-1} if np.isnan(fill) else {0})
+    assert int(found["size"].sum()) == (0 if np.isnan(fill) else 6)
+
+
+def test_labels_and_coordinates(backing: Backing, cube: Cube) -> None:
+    data = cube(blobs()[0])
+    found = cluster(backing(data), n=2)
+    assert found.labels.dims == found.distance.dims == ("Y", "X")
+    for name in ("Y", "X", "Cycle", "Bias", "field", "time"):
+        xr.testing.assert_identical(found.coords[name].variable, data.coords[name].variable)
+    assert found.cluster.values.tolist() == [0, 1]
+
+
+def test_stays_lazy(cube: Cube) -> None:
+    reads: list[int] = []
+    data = cube(blobs()[0]).chunk({"Y": 2, "X": -1, "Cycle": -1, "Bias": -1})
+
+    def read(block: Any) -> Any:
+        reads.append(1)
+        return block
+
+    lazy = data.copy(data=data.data.map_blocks(read, dtype=float, meta=data.data._meta))
+    found = cluster(svd(lazy, 2), n=3)
+    assert not reads
+    found.compute()
+    assert len(reads) == 6
+
+
+@pytest.mark.parametrize("n", [0, 43])
+def test_refuses_a_number_of_clusters_that_cannot_be(n: int, cube: Cube) -> None:
+    with pytest.raises(ResultError, match=f"n={n} clusters of an array with 42 positions: .* from 1 to 42"):
+        cluster(cube(blobs()[0]), n=n)
+
+
+def test_refuses_an_unknown_method(cube: Cube) -> None:
+    with pytest.raises(ResultError, match=r"No clustering method 'magic'; there are .*'kmeans'"):
+        cluster(cube(blobs()[0]), "magic")
+
+
+def test_refuses_options_that_a_decomposition_has_settled(cube: Cube) -> None:
+    with pytest.raises(ResultError, match="leave out dim= and mask="):
+        cluster(svd(cube(blobs()[0]), 2), n=2, dim="Bias")
+
+
+def test_refuses_a_dataset_that_is_no_decomposition() -> None:
+    with pytest.raises(ResultError, match=r"variables \['a'\] is not a decomposition"):
+        cluster(xr.Dataset({"a": 1}))
