@@ -99,7 +99,7 @@ def test_equal_sizes_are_not_confused() -> None:
 
 def test_dims_of_one_step_come_first() -> None:
     grid = grid_of(side([(0, x, 0, y) for y in range(2) for x in range(3)], ("A", "X", "B", "Y")))
-    assert (grid.dims, grid.shape) == (("A", "B", "Y", "X"), (1, 1, 2, 3))
+    assert (grid.dims, grid.shape) == (("B", "A", "Y", "X"), (1, 1, 2, 3))
 
 
 def test_one_row() -> None:

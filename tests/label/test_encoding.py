@@ -1,5 +1,6 @@
 """Labelled arrays are laid out as the format wants, or it is said why not."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,16 @@ def test_the_other_order_of_dims_is_recorded() -> None:
     turned = scan().transpose("Bias", "X", "Y")
     encoded = encode(turned)
     assert_same(decode_array(encoded.layout, np.asarray(encoded.data)), turned)
+
+
+@pytest.mark.parametrize("sizes", list(product((1, 2, 3), repeat=4)), ids=str)
+def test_dims_of_one_step_keep_their_place(sizes: tuple[int, ...]) -> None:
+    names = ("A", "B", "C", "D")
+    coords = {d: (d, np.arange(n) + 1.5, {"units": "m"}) for d, n in zip(names, sizes, strict=True)}
+    array = xr.DataArray(np.random.default_rng(0).random(sizes), coords, names, attrs={"long_name": "q", "units": "V"})
+    array = usidx.set_roles(array.rename("Raw_Data"), position=["A", "B"], spectroscopic=["C", "D"])
+    encoded = encode(array)
+    assert_same(decode_array(encoded.layout, np.asarray(encoded.data)), array)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def _spanning_sets(active: Sequence[_Column], size: int) -> Iterator[list[list[_
 def _slowest_first(side: Side, columns: Sequence[_Column]) -> list[_Column]:
     """Order dims by how often their index changes; where rows follow no nested loop, by the order of the file."""
     changes = {c.name: int(np.count_nonzero(np.diff(c.codes))) for c in columns}
-    in_file = list(columns) if side.slowest_first else list(reversed(columns))
+    in_file = _slowest_first_in_file(side, columns)
     ordered = sorted(in_file, key=lambda c: changes[c.name])  # stable: ties keep the order of the file
     cells = 1
     for column in ordered:
@@ -186,8 +186,12 @@ def _slowest_first(side: Side, columns: Sequence[_Column]) -> list[_Column]:
     return ordered
 
 
+def _slowest_first_in_file(side: Side, columns: Sequence[_Column]) -> list[_Column]:
+    return list(columns) if side.slowest_first else list(reversed(columns))
+
+
 def _full_grid(side: Side, columns: Sequence[_Column], chosen: Sequence[_Column]) -> Grid:
-    single = [c for c in columns if c.size == 1]
+    single = [c for c in _slowest_first_in_file(side, columns) if c.size == 1]
     ordered = [*single, *chosen]
     dims, shape = tuple(c.name for c in ordered), tuple(c.size for c in ordered)
     cells = _cells(ordered)

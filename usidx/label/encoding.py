@@ -234,7 +234,7 @@ def _placeholder_side(role: Role) -> Side:
 
 def _main_hints(array: xr.DataArray, natural: Sequence[str]) -> dict[str, Any]:
     hints: dict[str, Any] = {}
-    if tuple(array.dims) != tuple(natural):
+    if tuple(array.dims) != tuple(natural) or 1 in array.shape:  # dims of one step have no place among the others
         hints["dims"] = [str(d) for d in array.dims]
     absent = sorted(_OWN_ATTRIBUTES - set(array.attrs))
     return hints | ({"absent": absent} if absent else {})

@@ -176,7 +176,7 @@ def chosen_field(data: xr.Dataset, name: str, field: str | None) -> xr.DataArray
     for variable, title in titles.items():
         if field is not None and field in {variable, title}:
             return data[variable]
-    listed = ", ".join(repr(t) for t in titles)
+    listed = ", ".join(repr(title) for title in titles.values())
     if field is None:
         raise SelectionError(
             f"{name!r} holds {len(titles)} fields: {listed}. Name one with field=..., "
