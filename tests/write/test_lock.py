@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from usidx.errors import UsidWarning
-from usidx.write import disk, lock
+from usidx.write import disk, lock, staged
 from usidx.write.disk import RawFile
 from usidx.write.journal import Journal, RecoveryError, journal_path
 from usidx.write.lock import LockedError
@@ -85,7 +85,7 @@ def test_a_file_that_another_program_holds(path: Path, other: subprocess.Popen[s
         with shared(path) as file:
             assert list(file) == ["Raw_Data"]
     else:
-        with pytest.raises(LockedError, match=rf"process {other.pid}"), shared(path):
+        with pytest.raises(LockedError, match=rf"cannot be read: .*process {other.pid}"), shared(path):
             pass
     assert path.read_bytes() == before
 
@@ -201,6 +201,24 @@ def test_a_commit_waits_for_the_readers_of_the_program(path: Path) -> None:
         changes.commit()
         assert seen == [["Raw_Data"]]
     thread.join()
+
+
+def test_pages_stay_in_memory_while_the_program_reads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staged, "SPILL", 4096)
+    before = path.read_bytes()
+    with transaction(path) as changes:
+        with shared(path) as file:
+            changes.file["Raw_Data"][:] = -1.0
+            changes.file.flush()
+            assert path.read_bytes()[: len(before)] == before
+            assert file["Raw_Data"][5] == 5.0
+        changes.file["Raw_Data"][:] = -2.0
+        changes.file.flush()
+        assert path.read_bytes()[: len(before)] != before
+        message = r"'.*scan.h5' is being overwritten by a transaction of this program; read it after the commit"
+        with pytest.raises(LockedError, match=message), shared(path):
+            pass
+    assert _names(path) == ["Raw_Data"]
 
 
 def test_a_commit_inside_a_reader_of_the_same_thread_is_refused(path: Path) -> None:

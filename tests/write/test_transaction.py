@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -121,6 +123,50 @@ def test_no_hdf5_file(tmp_path: Path) -> None:
     assert path.read_bytes() == b"no HDF5 " * 1000
     with pytest.raises(FileNotFoundError), transaction(tmp_path / "none.h5"):
         pass
+
+
+def test_a_folder_without_room_for_the_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda folder, mode: folder != path.parent)
+    with pytest.raises(WriteError, match=r"the undo journal that protects 'scan.h5' must lie there"), transaction(path):
+        pass
+
+
+def test_a_forked_child_that_leaves_the_block_changes_nothing(path: Path) -> None:
+    script = [sys.executable, "-c", _FORK, str(path)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.stdout == "refused\nrefused\nlocked ['Raw_Data', 'grows', 'new']\n", done.stderr
+
+
+_FORK = """
+import fcntl, os, sys
+import h5py
+from usidx.write.transaction import WriteError, transaction
+
+path = sys.argv[1]
+child = 0
+try:
+    with transaction(path) as changes:
+        changes.file["new"] = 1
+        changes.file.flush()
+        for way in ("raise", "commit"):
+            child = os.fork()
+            if child == 0:
+                if way == "raise":
+                    raise KeyError(way)
+                changes.commit()
+            os.waitpid(child, 0)
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            state = "locked"
+        os.close(descriptor)
+except (KeyError, WriteError):
+    os.write(1, b"refused\\n")
+    os._exit(0)
+with h5py.File(path) as file:
+    print(state, list(file))
+"""
 
 
 def test_links_lead_to_the_journal_of_the_file(path: Path) -> None:

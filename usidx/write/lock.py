@@ -56,9 +56,12 @@ class FileLock:
     descriptor: int
     slot: int = 0
     slots: int = 0
+    process: int = field(default_factory=os.getpid)
 
     def release(self) -> None:
-        """Give the lock back; said at once, because a forked child may keep the descriptor open."""
+        """Give the lock back; said at once, because a forked child may keep the descriptor, and so the lock, open."""
+        if os.getpid() != self.process:
+            return
         if _fcntl is not None:
             _fcntl.flock(self.descriptor, _fcntl.LOCK_UN)
         elif self.slots:

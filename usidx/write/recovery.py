@@ -70,8 +70,12 @@ def undo(target: RawFile, lock: bool) -> None:
     """Undo an interrupted write in a file whose lock is held, and say so."""
     if not (lock and is_on()):
         raise _uncertain(target.path)
-    done = restore(target, journal_path(target.path))
-    warnings.warn(f"{str(target.path)!r}: {done}", UsidWarning, stacklevel=5)
+    _warn(target.path, restore(target, journal_path(target.path)))
+
+
+def _warn(path: Path, done: Recovery) -> None:
+    if done.needed:
+        warnings.warn(f"{str(path)!r}: {done}", UsidWarning, stacklevel=5)
 
 
 def _uncertain(path: Path) -> LockedError:
@@ -114,13 +118,12 @@ def shared(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True
             yield stack.enter_context(h5py.File(target, "r", locking=False))
             return
         while True:
-            if needs_recovery(target):
-                with opened(target, wait=wait, lock=lock) as file:
-                    if needs_recovery(target):
-                        undo(file, lock)
             held = stack.enter_context(ExitStack())
             held.enter_context(opened(target, write=False, wait=wait, lock=lock))
             if not needs_recovery(target):
                 break
             held.close()
+            if not (lock and is_on()):
+                raise _uncertain(target)
+            _warn(target, recover(target, wait=wait))
         yield stack.enter_context(h5py.File(target, "r", locking=None if lock else False))

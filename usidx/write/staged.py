@@ -129,6 +129,8 @@ class StagedFile:
     @uninterrupted
     def commit(self) -> None:
         """Make what was written the content of the file, durably; the file is then ready for the next change."""
+        if os.getpid() != self._process:
+            raise InterruptedError("the process was forked while it wrote; only the parent may commit")
         self.settle()
         if self._size < self._base:
             self._begin()

@@ -18,10 +18,11 @@ Every change to an existing file goes this way, in this order:
 5. any exception, a full disk or Ctrl-C among them, puts the file back to the last commit and is raised again.
 
 A reader (`shared`) looks, in this order: is this program itself writing the file? Then it reads the last commit beside
-it, without a lock. Is there a journal? Then an interrupted write is undone if the exclusive lock is free, else the file
-is being written: wait, or `LockedError`. Then the shared lock is taken, and the journal looked for once more. So usidx
-and every program that honours HDF5's locks see one commit or the next. What reads without locks sees the last commit
-but for the moment of step 4; after a kill in that very moment it must wait for `recover`.
+it, without a lock. Else it takes the shared lock, or the file is being written: wait, or `LockedError`. Is there a
+journal although nobody is writing? Then the interrupted write is undone under the exclusive lock, with a `UsidWarning`,
+and the reader begins again. So usidx and every program that honours HDF5's locks see one commit or the next. What reads
+without locks sees the last commit but for the moment of step 4; after a kill in that very moment it must wait for
+`recover`.
 
 Without locks (``lock=False``) nobody can tell an interrupted write from one that is going on, so a journal is then
 never undone by itself: call `recover` with ``lock=False`` when no other program has the file open.
@@ -126,6 +127,11 @@ class Transaction:
     def _attach(self) -> None:
         """Claim, lock and if need be recover the existing file."""
         self._claim = self._resources.enter_context(claimed(self.path, wait=self._wait))
+        if not os.access(self.path.parent, os.W_OK):
+            raise WriteError(
+                f"{str(self.path.parent)!r} cannot be written, but the undo journal that protects {self.path.name!r} "
+                "must lie there while the file is changed. Ask for the right to write the folder, or work on a copy."
+            )
         target = self._resources.enter_context(opened(self.path, wait=self._wait, lock=self._lock))
         if needs_recovery(self.path):
             undo(target, self._lock)
@@ -245,14 +251,26 @@ def transaction(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool =
     LockedError
         Another program holds the file, the block is nested in one on the same file, or locks are refused.
     WriteError
-        The file is no HDF5 file, or its disk is full or failed.
+        The file is no HDF5 file, its folder cannot be written, or its disk is full or failed.
     RecoveryError
         An earlier write was interrupted, and another program changed the file since.
 
+    Notes
+    -----
+    Inside the block HDF5 cannot follow external links, and finds only fill values in virtual datasets, because it looks
+    for the other files in this one. Read such data before the block, or with `shared`.
+
     Examples
     --------
-    >>> with transaction(getfixture("tmp_path") / "scan.h5") as changes:  # doctest: +SKIP
-    ...     changes.file.attrs["sample_name"] = "BiFeO3"
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with create(folder + "/scan.h5") as changes:
+    ...         changes.file["Raw_Data"] = [1.0, 2.0]
+    ...     with transaction(folder + "/scan.h5") as changes:
+    ...         changes.file["Raw_Data"].attrs["units"] = "V"
+    ...     with shared(folder + "/scan.h5") as file:
+    ...         print(file["Raw_Data"].attrs["units"])
+    V
     """
     changes = Transaction(Path(os.path.realpath(path)), wait=wait, lock=lock)
     with deferred(), changes._resources:
