@@ -97,7 +97,7 @@ def finished(figure: Figure, title: str | None, *said: str) -> Figure:
     engine: Any = figure.get_layout_engine()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        for _ in range(3):
+        for _ in range(2):
             engine.execute(figure)
     return figure
 

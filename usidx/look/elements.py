@@ -61,13 +61,23 @@ def _image(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, s
         y, numbers = y[::-1], numbers[::-1]
     if x.size > 1 and x[0] > x[-1]:
         x, numbers = x[::-1], numbers[:, ::-1]
-    dims = {"kdims": ["x", "y"], "vdims": ["value"]}
+    dims = {"kdims": ["x", "y"], "vdims": [_ranged("value", colours.low, colours.high)]}
     if scene.grid is not None and scene.grid.is_uniform:
         element = hv.Image(numbers[::-1], bounds=_bounds(x, y), **dims)
     else:
         element = hv.QuadMesh((x, y, numbers), **dims)
     looks = _coloured(colours, said) | {"invert_yaxis": scene.grid is not None and scene.grid.from_top}
     return element.opts(xlabel=_plain(scene.x_label), ylabel=_plain(scene.y_label), **looks, backend="bokeh")
+
+
+def _ranged(name: str, low: float, high: float) -> Any:
+    """Name a dimension whose range is known, so that it is not sought among values that may all be missing."""
+    return require("holoviews", _PURPOSE).Dimension(name, range=(low, high))
+
+
+def _drawable(name: str, numbers: Any) -> Any:
+    """Name a dimension, with a range of its own where there is no finite value to take one from."""
+    return name if np.isfinite(numbers).any() else _ranged(name, 0.0, 1.0)
 
 
 def _step(whole: int, kept: int) -> int:
@@ -83,7 +93,11 @@ def _bounds(x: Any, y: Any) -> tuple[float, float, float, float]:
 def _points(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, said: str) -> Any:
     hv = require("holoviews", _PURPOSE)
     step = _step(scene.x.size, numbers.size)
-    element = hv.Points((scene.x[::step], scene.y[::step], numbers), kdims=["x", "y"], vdims=["value"])
+    element = hv.Points(
+        (scene.x[::step], scene.y[::step], numbers),
+        kdims=["x", "y"],
+        vdims=[_ranged("value", colours.low, colours.high)],
+    )
     size = float(np.clip(400 / np.sqrt(max(numbers.size, 1)), 3, 14))
     looks = _coloured(colours, said) | {"color": "value", "size": size}
     return element.opts(xlabel=_plain(scene.x_label), ylabel=_plain(scene.y_label), **looks, backend="bokeh")
@@ -92,7 +106,7 @@ def _points(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, 
 def _line(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, said: str) -> Any:
     hv = require("holoviews", _PURPOSE)
     x = scene.x[:: _step(scene.x.size, numbers.size)]
-    element = hv.Curve((x, numbers), kdims=["x"], vdims=["value"])
+    element = hv.Curve((x, numbers), kdims=["x"], vdims=[_drawable("value", numbers)])
     looks = {"xlabel": _plain(scene.x_label), "ylabel": said, "color": _BLUE, "framewise": True}
     return element.opts(**looks, tools=["hover"], backend="bokeh")
 
@@ -139,7 +153,7 @@ def curve(values: xr.DataArray, along: str, title: str) -> Any:
     scale = scale_for(max(map(abs, found)) if found else 0.0, unit_of(values))
     where, x_label = ruler(values, along).shown()
     x, y = envelope(where, numbers * scale.factor, _MOST // 2)
-    element = hv.Curve((x, y), kdims=["along"], vdims=["response"])
+    element = hv.Curve((x, y), kdims=["along"], vdims=[_drawable("response", y)])
     said = label(quantity_of(values), scale.unit)
     looks = {"xlabel": _plain(x_label), "ylabel": _plain(said), "title": title, "color": _BLUE}
     return element.opts(**looks, framewise=True, tools=["hover"], fontsize=_FONTS, backend="bokeh")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -105,7 +107,10 @@ def save_explorer(path: str | os.PathLike[str], view: Any) -> Path:
     inline = require("bokeh.resources", _PURPOSE).INLINE
     page = Path(path)
     page.parent.mkdir(parents=True, exist_ok=True)
-    view.save(str(page), resources=inline, embed=False, title="usidx")
+    buffer = io.StringIO()
+    view.save(buffer, resources=inline, embed=False, title="usidx")
+    # The frame of the page links to icons elsewhere; nothing else in it is fetched.
+    page.write_text(re.sub(r'<link\b[^>]*\bhref="https?:[^>]*>', "", buffer.getvalue()), encoding="utf-8")
     return page
 
 
@@ -116,6 +121,7 @@ class Explorer:
     view: Any
     place: Any
     widgets: dict[str, Any]
+    pointers: dict[str, Any]
     map: Any
     spectrum: Any
 
@@ -142,7 +148,7 @@ def build(scene: Scene, begun: dict[str, int], reduce: str) -> Explorer:
     shown = [w for w in widgets.values() if w.visible]
     controls = [pn.FlexBox(*shown)] if shown else []
     view = pn.Column(title, *controls, pn.FlexBox(*panes), sizing_mode="stretch_width")
-    return Explorer(view, place, widgets, map_, spectrum)
+    return Explorer(view, place, widgets, looking.pointers, map_, spectrum)
 
 
 def _place_stream(scene: Scene, begun: dict[str, int]) -> Any:
@@ -190,6 +196,7 @@ class _Looking:
         self.widgets = widgets
         self.place = place
         self.hv = require("holoviews", _PURPOSE)
+        self.pointers: dict[str, Any] = {}
         self._read: dict[str, tuple[Any, xr.DataArray]] = {}
 
     def _once(self, what: str, key: Any, read: Callable[[], xr.DataArray]) -> xr.DataArray:
@@ -208,16 +215,14 @@ class _Looking:
         """Make streams of widgets; sliders of lazy arrays act when let go."""
         params = require("holoviews.streams", _PURPOSE).Params
         event = "value_throttled" if self.scene.is_lazy else "value"
-        streams = [
-            params(self.widgets[n], [event if n.startswith("step") else "value"], rename={})
-            for n in names
-            if n in self.widgets
-        ]
+        watched = {n: event if n.startswith("step") else "value" for n in names}
+        # All widgets call theirs "value"; each needs a name of its own to be told apart.
+        streams = [params(self.widgets[n], [p], rename={p: f"{p}_{n}"}) for n, p in watched.items()]
         return [*streams, self.place] if place else streams
 
     def _dynamic(self, draw: Any, streams: list[Any]) -> Any:
         # All state is read from the widgets, so what a stream brings is of no interest, only that it came.
-        return self.hv.DynamicMap(lambda **_: draw(), streams=_renamed(streams))
+        return self.hv.DynamicMap(lambda **_: draw(), streams=streams)
 
     def draw_map(self) -> Any:
         """Make the map, its marker, and the pointing; nothing where there is no position."""
@@ -247,12 +252,12 @@ class _Looking:
         if not self.scene.swept:
             return
         streams = require("holoviews.streams", _PURPOSE)
-        self._kept = [streams.Tap(source=base), streams.PointerXY(source=base)]
-        self._kept[0].add_subscriber(self.tapped)
-        self._kept[1].add_subscriber(self.pointed)
+        self.pointers |= {"click": streams.Tap(source=base), "pointer": streams.PointerXY(source=base)}
+        self.pointers["click"].add_subscriber(self.clicked)
+        self.pointers["pointer"].add_subscriber(self.pointed)
 
-    def tapped(self, x: float | None = None, y: float | None = None) -> None:
-        """Look at the place under a click; the pointer lets go of it no more until asked to follow again."""
+    def clicked(self, x: float | None = None, y: float | None = None) -> None:
+        """Look at the place under a click and stay there; the pointer is followed again when that is asked for."""
         self.widgets["follow"].value = False
         self._move(x, y)
 
@@ -275,8 +280,8 @@ class _Looking:
         curve = self._dynamic(self._curve, self._watched(*steps, "along", "part", place=True))
         line = self._dynamic(self._step_line, self._watched(*steps, "along"))
         streams = require("holoviews.streams", _PURPOSE)
-        self._kept_spectrum = streams.Tap(source=curve)
-        self._kept_spectrum.add_subscriber(self.stepped)
+        self.pointers["step"] = streams.Tap(source=curve)
+        self.pointers["step"].add_subscriber(self.stepped)
         return (curve * line).opts(**elements.spectrum_frame(), backend="bokeh")
 
     def _curve(self) -> Any:
@@ -300,11 +305,3 @@ class _Looking:
             if self.scene.is_lazy:
                 with require("param", _PURPOSE).edit_constant(slider):
                     slider.value_throttled = number
-
-
-def _renamed(streams: list[Any]) -> list[Any]:
-    """Give every stream names of its own: all widgets call theirs ``value``."""
-    for number, stream in enumerate(streams):
-        names = {p: f"{p}{number}" for p in stream.contents} if hasattr(stream, "parameters") else {}
-        stream._rename = names or stream._rename
-    return streams
