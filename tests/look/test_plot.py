@@ -162,6 +162,17 @@ def test_maps_of_a_dataset_and_of_a_dim() -> None:
     assert "first 3 of 20 maps" in words(figure)
 
 
+def test_maps_of_a_dataset_over_more_dims_show_the_first() -> None:
+    _, truth = band_excitation((3, 4), 4, dc_steps=8, cycles=2)
+    figure = drawn(plot_maps(truth))
+    assert [a.get_title() for a in figure.axes] == ["amplitude", "frequency", "quality factor", "phase"]
+    assert "at Cycle 0, DC Offset 0 V" in words(figure)
+
+
+def test_a_figure_shows_itself_in_a_notebook() -> None:
+    assert plot_map(TRUTH.frequency)._repr_png_()[:4] == b"\x89PNG"  # type: ignore[attr-defined]
+
+
 def test_maps_refuse() -> None:
     with pytest.raises(RoleError, match="No dim 'z' here"):
         plot_maps(SCAN, dim="z")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from usidx.look.extras import require
@@ -22,6 +24,7 @@ __all__ = [
     "label_axes",
     "new_figure",
     "plain_numbers",
+    "png_of",
     "style",
     "text",
     "wrapped",
@@ -37,7 +40,19 @@ def new_figure(width: float, height: float) -> Figure:
         figsize=(width, height), layout="constrained", facecolor="white", dpi=120
     )
     require("matplotlib.backends.backend_agg", "Drawing").FigureCanvasAgg(figure)
+    # Notebooks know figures only after pyplot was imported; this one shows itself.
+    figure._repr_png_ = partial(png_of, figure)  # type: ignore[attr-defined]
     return figure
+
+
+def png_of(figure: Any, dpi: float | None = None) -> bytes:
+    """Draw a figure into the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks shows boxes; captions and reprs show the name.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="png", dpi=figure.dpi if dpi is None else dpi)
+    return buffer.getvalue()
 
 
 def text(words: str) -> str:

@@ -18,7 +18,7 @@ from usidx.look.colours import category_colours
 from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
 from usidx.look.maps import draw_map, map_aspect, parts, read_map
 from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
-from usidx.look.reading import cells, describe_cell, pick, spectral_dim
+from usidx.look.reading import cells, describe_cell, first_of, pick, spectral_dim
 from usidx.look.scale import name_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def plot_maps(
     Parameters
     ----------
     data : DataArray, dims (*position, dim), or Dataset
-        Of a Dataset the variables over the most common dims are drawn, scalars and lines are not.
+        Of a Dataset the variables over the most common dims are drawn, at the first index of what they have beyond
+        two position dims; the figure says which.
     dim : str, optional
         The dim to go through, ``"component"`` for example. By default the one that is not a position.
     variables : iterable of str, optional
@@ -117,9 +118,14 @@ def plot_maps(
     """
     named = _variables(data, variables) if isinstance(data, xr.Dataset) else _slices(data, dim)
     if not named:
-        raise RoleError("Nothing to draw: the Dataset has no variable over one or two dims.")
-    said = f"first {limit} of {len(named)} maps" if len(named) > limit else ""
-    return _draw_maps(named[:limit], title, said)
+        raise RoleError("Nothing to draw: the Dataset has no variable of numbers over a dim.")
+    said = [f"first {limit} of {len(named)} maps" if len(named) > limit else ""]
+    shown: list[tuple[str, xr.DataArray]] = []
+    for name, array in named[:limit]:
+        cut, where = first_of(array, 2) if isinstance(data, xr.Dataset) else (array, "")
+        shown.append((name, cut))
+        said.append(where)
+    return _draw_maps(shown, title, *said)
 
 
 def _variables(data: xr.Dataset, wanted: Iterable[str] | None) -> list[tuple[str, xr.DataArray]]:
@@ -128,7 +134,7 @@ def _variables(data: xr.Dataset, wanted: Iterable[str] | None) -> list[tuple[str
         if missing:
             raise RoleError(f"No variable {missing[0]!r} here; there are {', '.join(map(repr, data.data_vars))}.")
         return [(name_of(data[name]), data[name]) for name in wanted]
-    drawable = [v for v in data.data_vars.values() if v.dtype.kind in "biufc" and 1 <= v.squeeze().ndim <= 2]
+    drawable = [v for v in data.data_vars.values() if v.dtype.kind in "biufc" and v.ndim]
     if not drawable:
         return []
     counts: dict[Any, int] = {}

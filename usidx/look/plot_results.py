@@ -8,13 +8,12 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError, RoleError
-from usidx.label.roles import position_dims
 from usidx.look.canvas import INK, SMALL, finished, grid_shape, label_axes, new_figure, style, text
 from usidx.look.colours import category_colours, colours_for
 from usidx.look.extras import require
 from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
 from usidx.look.maps import draw_map, map_aspect, read_map
-from usidx.look.reading import as_floats, cells, describe_cell, pick, spectral_dim
+from usidx.look.reading import as_floats, cells, describe_cell, first_of, pick, spectral_dim
 from usidx.look.scale import finite_range, plain
 
 if TYPE_CHECKING:
@@ -125,11 +124,11 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
         raise ResultError(
             f"A cluster plot needs 'labels' and 'mean_response'; {missing[0]!r} is missing. Draw the result of cluster."
         )
-    labels, said = _first(result["labels"], 2)
+    labels, said = first_of(result["labels"], 2)
     shown, left_out = read_map(labels)
     whole = result["mean_response"]
     dim = spectral_dim(whole.isel(cluster=0), dim)
-    means, said_means = _first(whole, 1, keep=("cluster", dim))
+    means, said_means = first_of(whole, 1, keep=("cluster", dim))
     means = means.rename(cluster="cell").transpose("cell", dim).compute()
     groups = (
         [int(n) for n in whole["cluster"].values] if "cluster" in whole.coords else list(range(means.sizes["cell"]))
@@ -147,14 +146,6 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
     if len(groups) <= 20:
         add_legend(right, stacked[0], title="cluster")
     return finished(figure, title, said, left_out, said_means, note_lines)
-
-
-def _first(array: xr.DataArray, count: int, *, keep: tuple[str, ...] = ()) -> tuple[xr.DataArray, str]:
-    """Take the first index of all but `count` dims (or all but those to keep); say which."""
-    kept = keep or (position_dims(array) or tuple(str(d) for d in array.dims))[:count]
-    rest = {str(d): 0 for d in array.dims if d not in kept}
-    told = {d: n for d, n in rest.items() if array.sizes[d] > 1}
-    return array.isel(rest), f"at {describe_cell(array, told)}" if told else ""
 
 
 def plot_fit(

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.errors import RoleError
-from usidx.label.roles import POSITION, role_of, spectroscopic_dims
+from usidx.label.roles import POSITION, position_dims, role_of, spectroscopic_dims
 from usidx.look.scale import base_of, finite_range, label, number, plain, quantity_of, scale_for, unit_of
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "counted",
     "describe_cell",
     "envelope",
+    "first_of",
     "pick",
     "ruler",
     "scattered",
@@ -174,6 +175,14 @@ def _at(array: xr.DataArray, dim: str, called: str, index: int) -> str:
     found = finite_range(coord.values)
     scale = scale_for(max(map(abs, found)) if found else 0.0, unit_of(coord))
     return f"{name} {number(float(value) * scale.factor, 3)} {scale.unit}".strip()
+
+
+def first_of(array: xr.DataArray, count: int, *, keep: tuple[str, ...] = ()) -> tuple[xr.DataArray, str]:
+    """Take the first index of all but `count` dims (or all but those to keep); say which."""
+    kept = keep or (position_dims(array) or tuple(str(d) for d in array.dims))[:count]
+    rest = {str(d): 0 for d in array.dims if d not in kept}
+    told = {d: n for d, n in rest.items() if array.sizes[d] > 1}
+    return array.isel(rest), f"at {describe_cell(array, told)}" if told else ""
 
 
 def envelope(

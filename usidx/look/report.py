@@ -6,10 +6,8 @@ Titles, names and values come from files, so every one of them is escaped; the p
 from __future__ import annotations
 
 import base64
-import io
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from usidx.look.canvas import png_of
 from usidx.look.history import tell
 from usidx.look.scale import plain
 from usidx.results.provenance import Step, usidx_version
@@ -121,20 +120,11 @@ class _Album:
         self.count = 0
 
     def add(self, figure: Figure) -> tuple[int, bytes]:
-        png = figure.picture if isinstance(figure.picture, bytes) else _png(figure.picture)
+        png = figure.picture if isinstance(figure.picture, bytes) else png_of(figure.picture, _DPI)
         self.count += 1
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"{self.count:02d}-{_slug(figure.name or figure.caption)}.png").write_bytes(png)
         return self.count, png
-
-
-def _png(picture: Any) -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A name in a script that the font lacks shows boxes; the caption beside it shows the name.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        picture.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
 
 
 def _slug(name: str) -> str:
