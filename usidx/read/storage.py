@@ -76,7 +76,7 @@ class StoredArray:
         plans = self._plans(selectors)
         out = np.empty([plan.size for plan in plans], dtype=self.dtype)
         if out.size == 0:
-            return out
+            return np.empty([_count(one, n) for one, n in zip(selectors, self.shape, strict=True)], dtype=self.dtype)
         with opened_file(self.path) as file:
             source = self._source(file)
             for parts in product(*(plan.pieces for plan in plans)):
