@@ -15,6 +15,7 @@ _QUANTITIES: dict[str, tuple[str | None, bool]] = {
     "scores": ("Scores", True),
     "components": ("Components", False),
     "singular_values": ("Singular values", True),
+    "singular_values_error": ("Estimated relative error of the singular values", False),
     "explained_variance_ratio": ("Explained variance ratio", False),
     "reconstruction_error": ("Frobenius norm of the residual", True),
     "mean": (None, True),

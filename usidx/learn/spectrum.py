@@ -21,7 +21,7 @@ class Decomposed:
     """Leading part of a singular value decomposition of rows about their mean.
 
     ``components`` (n, columns) and ``mean`` (columns,) are zero in the ``holes``; ``scores`` is None where it takes
-    another pass.
+    another pass; ``errors`` are estimates for the values where these are not exact.
     """
 
     components: Array
@@ -30,6 +30,7 @@ class Decomposed:
     mean: Array
     holes: npt.NDArray[np.bool_]
     scores: Array | None = None
+    errors: Array | None = None
 
 
 def decompose_rows(moments: Moments, n: int) -> Decomposed:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims, split
+from usidx.learn.krylov import lanczos
 from usidx.learn.matrix import Matrix, masked, refuse_dim, to_matrix, working_dtype
 from usidx.learn.moments import block_moments, join_moments
 from usidx.learn.passes import Passes, passes_over
@@ -17,7 +18,10 @@ from usidx.learn.spectrum import Decomposed, decompose_rows, project_rows
 from usidx.learn.turned import decompose_turned, join_turned, project_turned, solve_turned, turned_moments
 from usidx.results.provenance import record
 
-__all__ = ["pca", "svd"]
+__all__ = ["check_n", "pca", "svd"]
+
+#: Up to this many rows and columns a Gram matrix is 32 MiB, and its eigenvectors take seconds at most.
+_GRAM_SIDE = 2048
 
 
 def svd(
@@ -26,6 +30,8 @@ def svd(
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
+    solver: str | None = None,
+    tol: float = 1e-6,
     random_state: int = 0,
 ) -> xr.Dataset:
     """Decompose an array into its leading singular vectors, without removing a mean.
@@ -44,8 +50,12 @@ def svd(
         The dims that the components extend over; by default those with the role spectroscopic.
     mask : DataArray of bool, dims among those of `data`, optional
         True where cells are left out.
+    solver : {"gram", "krylov"}, optional
+        How the components are found; by default from the shape, see the notes of :func:`svd`. Recorded.
+    tol : float, optional
+        Relative error of a singular value at which the Krylov solver may stop.
     random_state : int, optional
-        Recorded; the result does not depend on it.
+        Seed of the Krylov solver; the Gram solver does not depend on it.
 
     Returns
     -------
@@ -68,10 +78,22 @@ def svd(
 
     Notes
     -----
-    The eigenvectors of the Gram matrix of the smaller side, summed in double precision over the blocks, are the
-    singular vectors. A singular value is right to the rounding of the data where it is above about 1e-7 of the
-    largest, and zero where it cannot be told from zero. Among the cells of a component within a thousandth of the
-    largest in modulus, the first is real and positive; the scores turn with it.
+    Gram solver: the eigenvectors of the Gram matrix of the smaller side, summed in double precision over the blocks,
+    are the singular vectors; two passes. A singular value is right to the rounding of the data where it is above about
+    1e-7 of the largest, and zero where it cannot be told from zero. It is chosen up to 2048 on the smaller side.
+
+    Krylov solver: block Lanczos [1]_ [2]_ without that matrix, one pass per step (at most 24) until the estimated error
+    of every singular value is below `tol`, and one for the scores. The estimates are in ``singular_values_error``.
+
+    Among the cells of a component within a thousandth of the largest in modulus, the first is real and positive; the
+    scores turn with it.
+
+    References
+    ----------
+    .. [1] G. Golub, R. Underwood, The block Lanczos method for computing eigenvalues, Mathematical Software III (1977)
+       361-377.
+    .. [2] C. Musco, C. Musco, Randomized block Krylov methods for stronger and faster approximate singular value
+       decomposition, NIPS 28 (2015).
 
     Examples
     --------
@@ -82,8 +104,7 @@ def svd(
     >>> found.components.values.round(3), found.scores.values.round(3).ravel(), found.scores.units
     (array([[0.6, 0.8]]), array([ 5., 10.]), 'V')
     """
-    found = _decomposed(data, n, dim, mask, centred=False)
-    return record(found, data, "svd", {"n": n, "dim": _plain_dim(dim), "random_state": random_state})
+    return _recorded(data, "svd", n, dim, mask, solver, tol, random_state)
 
 
 def pca(
@@ -92,6 +113,8 @@ def pca(
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
+    solver: str | None = None,
+    tol: float = 1e-6,
     random_state: int = 0,
 ) -> xr.Dataset:
     """Decompose an array into its principal components, about the mean over positions.
@@ -108,8 +131,12 @@ def pca(
         The dims that the components extend over; by default those with the role spectroscopic.
     mask : DataArray of bool, dims among those of `data`, optional
         True where cells are left out.
+    solver : {"gram", "krylov"}, optional
+        How the components are found; by default from the shape, see the notes of :func:`svd`. Recorded.
+    tol : float, optional
+        Relative error of a singular value at which the Krylov solver may stop.
     random_state : int, optional
-        Recorded; the result does not depend on it.
+        Seed of the Krylov solver; the Gram solver does not depend on it.
 
     Returns
     -------
@@ -136,31 +163,47 @@ def pca(
     >>> found["mean"].values, found.scores.values.ravel()
     (array([2., 5.]), array([-1.,  1.]))
     """
-    found = _decomposed(data, n, dim, mask, centred=True)
-    return record(found, data, "pca", {"n": n, "dim": _plain_dim(dim), "random_state": random_state})
+    return _recorded(data, "pca", n, dim, mask, solver, tol, random_state)
 
 
-def _decomposed(
-    data: xr.DataArray, n: int, dim: Dims | None, mask: xr.DataArray | None, *, centred: bool
+def _recorded(
+    data: xr.DataArray,
+    verb: str,
+    n: int,
+    dim: Dims | None,
+    mask: xr.DataArray | None,
+    solver: str | None,
+    tol: float,
+    random_state: int,
 ) -> xr.Dataset:
     refuse_dim(data, "component")
     samples, features = split(data, dim)
     height, width = (int(np.prod([data.sizes[d] for d in dims], dtype=np.int64)) for dims in (samples, features))
     check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps")
-    matrix = to_matrix(masked(data, mask), dim, turned=height < width)
-    decompose = _by_samples if height < width else _by_features
-    scores, components, found = decompose(matrix, passes_over(matrix.values), n, centred)
-    passes = found[0]
-    variables = {
-        "scores": scores,
-        "components": components,
-        "singular_values": passes.array(found[1], _values, (n,), np.float64),
-        "explained_variance_ratio": passes.array(found[1], _ratio, (n,), np.float64),
-    }
-    if centred:
-        dtype = working_dtype(data.dtype)
-        variables["mean"] = matrix.in_order(passes.array(found[1], _mean, (1, width), dtype), features)
-    return assemble(data, variables)
+    chosen = _solver(solver, height, width, n)
+    turned = chosen == "gram" and height < width
+    matrix = to_matrix(masked(data, mask), dim, turned=turned)
+    passes, centred = passes_over(matrix.values), verb == "pca"
+    if turned:
+        variables, found = _by_samples(matrix, passes, n, centred)
+    else:
+        pairs = matrix.values.dtype.kind == "c"
+        if chosen == "gram":
+            found = passes.call(decompose_rows, passes.fold(block_moments, join_moments, centred), n)
+        else:
+            found = passes.iterate(lanczos, width, pairs, n, centred, random_state, tol)
+        variables = _by_features(matrix, passes, n, found)
+    variables |= _figures(matrix, passes, n, found, features, centred, chosen)
+    parameters = {"n": n, "dim": features, "solver": chosen, "tol": tol, "random_state": random_state}
+    return record(assemble(data, variables), data, verb, parameters)
+
+
+def _solver(wanted: str | None, height: int, width: int, n: int) -> str:
+    """Choose the solver: the Gram matrix while it is small, or smaller than the basis of the other."""
+    if wanted not in (None, "gram", "krylov"):
+        raise ResultError(f"No solver {wanted!r}: it is 'gram' or 'krylov', or None to have it chosen from the shape.")
+    small = min(height, width)
+    return wanted or ("gram" if small <= _GRAM_SIDE or small**2 < 10 * n * width else "krylov")
 
 
 def check_n(n: int, most: int, of_what: str, things: str = "components") -> None:
@@ -169,28 +212,48 @@ def check_n(n: int, most: int, of_what: str, things: str = "components") -> None
         raise ResultError(f"n={n!r} {things} of an array with {of_what}: n is a whole number from 1 to {most}.")
 
 
-Found = tuple[xr.DataArray, xr.DataArray, tuple[Passes, Any]]
+Variables = dict[str, Any]
 
 
-def _by_features(matrix: Matrix, passes: Passes, n: int, centred: bool) -> Found:
+def _by_features(matrix: Matrix, passes: Passes, n: int, found: Any) -> Variables:
     dtype = working_dtype(matrix.values.dtype)
-    moments = passes.fold(block_moments, join_moments, centred)
-    found = passes.call(decompose_rows, moments, n)
-    scores = matrix.along_rows(passes.rows(project_rows, found, n, dtype), "component")
+    scores = passes.rows(project_rows, found, n, dtype)
     components = passes.array(found, _components, (n, matrix.values.shape[1]), dtype)
-    return scores, matrix.in_order(components, matrix.columns, "component"), (passes, found)
+    return {
+        "scores": matrix.along_rows(scores, "component"),
+        "components": matrix.in_order(components, matrix.columns, "component"),
+    }
 
 
-def _by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool) -> Found:
+def _by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool) -> tuple[Variables, Any]:
     dtype = working_dtype(matrix.values.dtype)
-    moments = passes.fold(turned_moments, join_turned, centred)
-    basis = passes.call(solve_turned, moments, n, centred)
+    basis = passes.call(solve_turned, passes.fold(turned_moments, join_turned, centred), n, centred)
     projected = passes.rows(project_turned, basis, n + 1, np.result_type(dtype, np.float64))
     found = passes.gather(decompose_turned, matrix.along_rows(projected, "component").data, basis, n)
     height, width = matrix.values.shape
     scores = matrix.in_order(passes.array(found, _turned_scores, (n, width), dtype), matrix.columns, "component")
-    components = matrix.in_order(passes.array(found, _components, (n, height), dtype), matrix.rows, "component")
-    return scores.transpose(..., "component"), components, (passes, found)
+    components = passes.array(found, _components, (n, height), dtype)
+    variables = {
+        "scores": scores.transpose(..., "component"),
+        "components": matrix.in_order(components, matrix.rows, "component"),
+    }
+    return variables, found
+
+
+def _figures(
+    matrix: Matrix, passes: Passes, n: int, found: Any, features: tuple[str, ...], centred: bool, solver: str
+) -> Variables:
+    figures: Variables = {
+        "singular_values": passes.array(found, _values, (n,), np.float64),
+        "explained_variance_ratio": passes.array(found, _ratio, (n,), np.float64),
+    }
+    if solver == "krylov":
+        figures["singular_values_error"] = passes.array(found, _errors, (n,), np.float64)
+    if centred:
+        width = int(np.prod([matrix.labelled.sizes[d] for d in features], dtype=np.int64))
+        mean = passes.array(found, _mean, (1, width), working_dtype(matrix.values.dtype))
+        figures["mean"] = matrix.in_order(mean, features)
+    return figures
 
 
 def _components(found: Decomposed) -> Any:
@@ -209,9 +272,9 @@ def _ratio(found: Decomposed) -> Any:
     return found.ratio
 
 
+def _errors(found: Decomposed) -> Any:
+    return found.errors
+
+
 def _turned_scores(found: Decomposed) -> Any:
     return None if found.scores is None else found.scores.T
-
-
-def _plain_dim(dim: Dims | None) -> Any:
-    return dim if dim is None or isinstance(dim, str) else list(dim)

@@ -1,0 +1,87 @@
+"""The Krylov solver against dense algebra, on spectra with a gap, without one, and of noise."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.learn.conftest import Backing, Cube
+from usidx.errors import ResultError
+from usidx.learn.reconstruct import reconstruct
+from usidx.learn.svd import pca, svd
+from usidx.results.provenance import last_step
+
+
+def with_values(size: Any, shape: tuple[int, ...] = (12, 15, 2, 40), dtype: str = "float64") -> Any:
+    """Cells whose singular values are known."""
+    rng = np.random.default_rng(3)
+    height, width = shape[0] * shape[1], shape[2] * shape[3]
+    i = 1j if dtype.startswith("c") else 0
+    left = np.linalg.qr(rng.normal(size=(height, len(size))) + i * rng.normal(size=(height, len(size))))[0]
+    right = np.linalg.qr(rng.normal(size=(width, len(size))) + i * rng.normal(size=(width, len(size))))[0]
+    return ((left * size) @ right.conj().T).reshape(shape).astype(dtype)
+
+
+SPECTRA = {
+    "gap": np.r_[np.linspace(50, 20, 5), np.full(60, 0.1)],
+    "flat": np.linspace(3, 2, 60),
+    "decay": 1.0 / np.arange(1, 61),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("name", SPECTRA)
+def test_singular_values_are_as_near_as_asked(name: str, dtype: str, iteration: str, cube: Cube) -> None:
+    data = cube(with_values(SPECTRA[name], dtype=dtype)).chunk({"Y": 5})
+    found = svd(data, 5, solver="krylov", tol=1e-8).compute()
+    np.testing.assert_allclose(found.singular_values, SPECTRA[name][:5], rtol=1e-8)
+    assert (found.singular_values_error <= 1e-8).all()
+    components = found.components.values.reshape(5, -1)
+    np.testing.assert_allclose(components @ components.conj().T, np.eye(5), atol=1e-10)
+
+
+def test_error_estimate_is_no_less_than_the_error(cube: Cube) -> None:
+    data = cube(np.random.default_rng(0).normal(size=(20, 20, 1, 90)))
+    exact = np.linalg.svd(data.values.reshape(400, 90), compute_uv=False)[:4]
+    found = svd(data, 4, solver="krylov", tol=0.01)
+    assert (np.abs(found.singular_values / exact - 1) <= found.singular_values_error + 1e-12).all()
+
+
+@pytest.mark.parametrize("verb", [svd, pca])
+def test_agrees_with_the_gram_solver_also_with_holes(verb: Any, backing: Backing, cube: Cube) -> None:
+    data = cube(np.random.default_rng(1).normal(size=(4, 6, 2, 8)) * np.linspace(1, 9, 8) + 3)
+    data[0, 1], data[1, 2, 0, 3], data[:, :, 0, 2] = np.nan, np.inf, np.nan
+    gram, krylov = verb(data, 3), verb(backing(data), 3, solver="krylov", tol=1e-10).compute()
+    for name in ("singular_values", "explained_variance_ratio", "scores", "components"):
+        np.testing.assert_allclose(krylov[name], gram[name], atol=1e-4, rtol=1e-6)
+
+
+def test_rank_below_n(backing: Backing, cube: Cube) -> None:
+    data = cube(with_values(np.array([5.0, 2.0]), (3, 4, 1, 9)))
+    found = svd(backing(data), 4, solver="krylov").compute()
+    np.testing.assert_allclose(found.singular_values, [5, 2, 0, 0], atol=1e-6)
+    components = found.components.values.reshape(4, -1)
+    np.testing.assert_allclose(components @ components.T, np.eye(4), atol=1e-10)
+    np.testing.assert_allclose(reconstruct(found), data, atol=1e-9)
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+def test_nothing_in_it(fill: float, backing: Backing, cube: Cube) -> None:
+    found = pca(backing(cube(np.full((2, 3, 1, 12), fill))), 2, solver="krylov").compute()
+    np.testing.assert_array_equal(found.singular_values, 0)
+    np.testing.assert_array_equal(found.explained_variance_ratio, 0)
+
+
+def test_chosen_from_the_shape(cube: Cube) -> None:
+    import dask.array as da
+
+    wide = cube(da.zeros((60, 50, 1, 2500), chunks=(10, -1, -1, -1)))
+    for shape, solver in (((60, 50, 1, 2500), "krylov"), ((20, 50, 1, 2500), "gram")):
+        step = last_step(svd(wide.isel(Y=slice(shape[0])), 2), "svd")
+        assert step is not None
+        assert step["parameters"]["solver"] == solver
+
+
+def test_refuses_an_unknown_solver(cube: Cube) -> None:
+    with pytest.raises(ResultError, match="No solver 'magic': it is 'gram' or 'krylov'"):
+        svd(cube(np.zeros((2, 2, 1, 2))), 1, solver="magic")
