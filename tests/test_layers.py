@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: What each folder or top-level module may be imported by: those that stand as high or higher.
 LADDER = (
     {"errors"},
-    {"format"},
+    {"format", "disk"},
     {"label", "results"},
     {"learn", "fit", "signal", "image", "modes", "simulate"},
     {"read"},

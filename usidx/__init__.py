@@ -24,7 +24,7 @@ from usidx.read.tree import list_mains
 from usidx.read.validate import validate
 from usidx.results.history import history
 from usidx.testing.example import example_file
-from usidx.write.recovery import recover
+from usidx.disk.recovery import recover
 from usidx.write.results import write
 
 __all__ = [

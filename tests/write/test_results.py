@@ -118,7 +118,7 @@ def test_groups_get_the_next_free_number(scan: Path) -> None:
         file.create_group(f"{raw_path}-SVD_final")
         file.create_group(f"{raw_path}-SVD_007")
     assert raw.usid.svd(1).usid.write().endswith("-SVD_008")
-    assert raw.usid.svd(1).usid.write().endswith("-SVD_009")
+    assert raw.usid.svd(2).usid.write().endswith("-SVD_009")
 
 
 def test_an_array_makes_a_new_file_or_a_new_measurement(tmp_path: Path, scan: Path) -> None:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from usidx.errors import UsidWarning
 from usidx.write import staged
-from usidx.write.disk import RawFile
-from usidx.write.journal import journal_path
+from usidx.disk.raw import RawFile
+from usidx.disk.journal import journal_path
 from usidx.write.transaction import Transaction, WriteError, recover, shared, transaction
 
 
@@ -148,7 +148,7 @@ def test_a_commit_that_fails_ends_the_transaction(path: Path) -> None:
 _KILLS = """
 import hashlib, os, random, signal, sys, time
 import h5py, numpy as np
-from usidx.write.disk import RawFile
+from usidx.disk.raw import RawFile
 from usidx.write.transaction import recover, transaction
 
 path, kills = sys.argv[1], int(sys.argv[2])

@@ -12,7 +12,7 @@ import pytest
 
 from usidx.errors import ExistsError
 from usidx.write import staged
-from usidx.write.journal import journal_path
+from usidx.disk.journal import journal_path
 from usidx.write.transaction import Transaction, WriteError, create, needs_recovery, shared, transaction
 
 

@@ -9,11 +9,13 @@ from typing import Any
 from uuid import uuid4
 
 import xarray as xr
+from dask.base import tokenize
 from xarray.core import indexing
 
 from usidx.read.backend import UsidBackend
 from usidx.read.datasets import chosen_field
 from usidx.read.tree import FilePath, find_main, opened_file
+from usidx.results.provenance import PROVENANCE
 
 __all__ = ["Chunks", "open_dataset", "open_main", "open_tree"]
 
@@ -190,5 +192,8 @@ def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks) -> xr.Va
         wanted: Any = {d: chunks.get(str(d), preferred[d]) for d in variable.dims}
     else:
         wanted = dict.fromkeys(variable.dims, chunks)
-    # The name tells a graph of plain selections from one that computes; see usidx.results.provenance.
-    return variable.chunk(wanted, name=f"usid-{name}-{uuid4().hex}")
+    # The name tells a graph of plain selections from one that computes (see usidx.results.provenance). It stands for
+    # file, dataset, fingerprint, dims and blocks, so that the same work on the same data is known again.
+    origin = variable.attrs.get(PROVENANCE, uuid4().hex)
+    token = tokenize(origin, name, variable.dims, variable.shape, wanted)
+    return variable.chunk(wanted, name=f"usid-{name}-{token}")

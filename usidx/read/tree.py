@@ -10,10 +10,10 @@ from pathlib import Path
 
 import h5py
 
+from usidx.disk.recovery import shared
 from usidx.errors import NotMainError, SelectionError, UsidError
 from usidx.format import names
 from usidx.read.main import is_main, looks_like_main, where
-from usidx.write.recovery import shared
 
 __all__ = ["Inventory", "find_group", "find_main", "inventory", "list_mains", "opened_file"]
 

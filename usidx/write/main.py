@@ -17,12 +17,12 @@ from usidx.format import names
 from usidx.format.grid import Grid, grid_of
 from usidx.format.layout import Array, Role, Side
 from usidx.format.placement import Axes, Placement
-from usidx.label.encoding import Encoded, encode, sides_of
+from usidx.label.encoding import encode, sides_of
 from usidx.read.main import ancillaries_of, read_layout
 from usidx.write.attributes import book_keeping, set_attributes, set_json
 from usidx.write.target import MainTarget
 
-__all__ = ["Shelf", "create_main", "free_name", "safe_name"]
+__all__ = ["Shelf", "create_main", "free_name", "safe_name", "target_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,10 +113,17 @@ def create_main(group: h5py.Group, array: xr.DataArray, name: str, shelf: Shelf)
     set_json(dataset, names.MAIN_HINTS, layout.hints)
     rows = _link_side(group, dataset, layout.position, shelf)
     columns = _link_side(group, dataset, layout.spectroscopic, shelf)
-    return dataset, MainTarget(dataset, _placement(array, encoded, rows, columns), shelf.lock)
+    return dataset, MainTarget(dataset, _placement(array, rows, columns), shelf.lock)
 
 
-def _placement(array: xr.DataArray, encoded: Encoded, rows: Array | None, columns: Array | None) -> Placement:
+def target_of(dataset: h5py.Dataset, array: xr.DataArray) -> MainTarget:
+    """Return the target for an array whose main dataset was created before."""
+    layout = read_layout(dataset)
+    rows, columns = grid_of(layout.position).rows, grid_of(layout.spectroscopic).rows
+    return MainTarget(dataset, _placement(array, rows, columns), Lock())
+
+
+def _placement(array: xr.DataArray, rows: Array | None, columns: Array | None) -> Placement:
     position, spectroscopic = sides_of(array)
     natural = position + spectroscopic
     return Placement(

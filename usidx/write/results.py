@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import dask
-import dask.array as da
 import h5py
-import numpy as np
 import xarray as xr
 
-from usidx.errors import ResultError
+from usidx.errors import ResultError, UsidWarning
 from usidx.format import names
 from usidx.read.main import is_main
 from usidx.results.provenance import PROVENANCE, source_of, steps
-from usidx.results.schema import Entry, StoredResult, to_stored, tool_of
+from usidx.results.schema import Entry, StoredResult, to_stored
 from usidx.write.attributes import book_keeping, set_attributes, set_json
-from usidx.write.main import Shelf, create_main, free_name, safe_name
+from usidx.write.checkpoint import Earlier, find_earlier, mark_unfinished, runs_per_position, store_in_batches
+from usidx.write.main import Shelf, create_main, free_name, safe_name, target_of
+from usidx.write.store import Store, runs_here, shown, store
 from usidx.write.transaction import create, transaction
 
 __all__ = ["write"]
 
-Store = tuple[Any, Any]  # (what, where to)
 
-
-def write(data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | None = None, *, name: str | None = None) -> str:
+def write(
+    data: xr.DataArray | xr.Dataset,
+    path: str | PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+    reuse: bool = True,
+    progress: bool = True,
+) -> str:
     """Write a labelled array as a main dataset, or a result as a results group.
 
     Computes: lazy data is computed block by block, all variables in one pass, and each block goes straight to the
     file. What exists is never changed: new groups get the next free number. An interrupted write leaves the file as
-    it was.
+    it was, but for lazy results that are computed position by position (fits, :func:`usidx.map_positions`): they are
+    committed in batches, and the same call goes on where it stopped.
 
     Parameters
     ----------
@@ -46,6 +53,11 @@ def write(data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | None = No
     name : str, optional
         For a DataArray the name of the dataset, for a Dataset that of the tool. By default the array's own name, or
         that of the verb that made the result.
+    reuse : bool, default True
+        Return the group that the same call on the same source made before, if there is one, without computing again;
+        go on with it where it is not finished.
+    progress : bool, default True
+        Show a progress bar for work that takes more than a moment.
 
     Returns
     -------
@@ -72,17 +84,51 @@ def write(data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | None = No
     >>> usidx.write(raw.usid.svd(4))
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
-    source = source_of(data)
-    target = _target_path(path, source)
-    if not _runs_here():
-        # Workers cannot read the file while this process holds it for writing, so they compute first.
-        data = dask.persist(data)[0]
-    is_own = source is not None and target == Path(source[0])
-    with _changes(target) as changes:
-        if isinstance(data, xr.DataArray) and path is not None and not (is_own and _is_result(data)):
-            return _write_array(changes, data, safe_name(name or str(data.name or "Raw_Data")))
-        dataset = source[1] if source is not None else None
-        return _write_result(changes, _as_result(data, name), name, dataset, source, is_own=is_own)
+    place = _Place.of(data, path, name)
+    with shown(progress):
+        if place.is_plain:
+            assert isinstance(data, xr.DataArray)
+            return _write_array(place, data)
+        return _write_result(place, _as_result(data, name), name, reuse=reuse)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where something is to be written.
+
+    Attributes
+    ----------
+    file : Path
+        The HDF5 file, there or not.
+    source : tuple of str or None
+        (file, dataset) that the data came from.
+    is_own : bool
+        Whether that is the same file.
+    is_plain : bool
+        Whether it becomes a main dataset of its own instead of a results group.
+    name : str
+        Of that main dataset.
+    """
+
+    file: Path
+    source: tuple[str, str] | None
+    is_own: bool
+    is_plain: bool
+    name: str
+
+    @classmethod
+    def of(cls, data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | None, name: str | None) -> _Place:
+        source = source_of(data)
+        file = _target_path(path, source)
+        is_own = source is not None and file == Path(source[0])
+        recorded = steps(data)
+        is_result = bool(recorded) and recorded[-1]["tool"] != "open"
+        is_plain = isinstance(data, xr.DataArray) and path is not None and not (is_own and is_result)
+        return cls(file, source, is_own, is_plain, safe_name(name or str(getattr(data, "name", None) or "Raw_Data")))
+
+    def changes(self) -> Any:
+        """Open the file for changes, or make it."""
+        return transaction(self.file) if self.file.exists() else create(self.file)
 
 
 def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | None) -> Path:
@@ -95,15 +141,9 @@ def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | Non
     return Path(source[0])
 
 
-@contextmanager
-def _changes(path: Path) -> Iterator[Any]:
-    with transaction(path) if path.exists() else create(path) as changes:
-        yield changes
-
-
-def _is_result(data: xr.DataArray) -> bool:
-    recorded = steps(data)
-    return bool(recorded) and recorded[-1]["tool"] != "open"
+def _computed_first(data: Any) -> Any:
+    """Compute on a cluster before the file is held: its workers could not read it then."""
+    return data if runs_here() else dask.persist(data)[0]
 
 
 def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
@@ -114,15 +154,17 @@ def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
     return result.assign_attrs({PROVENANCE: data.attrs[PROVENANCE]} if PROVENANCE in data.attrs else {})
 
 
-def _write_array(changes: Any, array: xr.DataArray, name: str) -> str:
-    measurement = changes.file.create_group(_next_group(changes.file, "Measurement"))
-    channel = measurement.create_group("Channel_000")
-    for group in (measurement, channel):
-        set_attributes(group, book_keeping())
-    dataset, target = create_main(channel, array, name, Shelf())
-    path = str(dataset.name)
-    _store([(array.data, target)], changes.check)
-    return path
+def _write_array(place: _Place, array: xr.DataArray) -> str:
+    array = _computed_first(array)
+    with place.changes() as changes:
+        measurement = changes.file.create_group(_next_group(changes.file, "Measurement"))
+        channel = measurement.create_group("Channel_000")
+        for group in (measurement, channel):
+            set_attributes(group, book_keeping())
+        dataset, target = create_main(channel, array, place.name, Shelf())
+        path = str(dataset.name)
+        store([(array.data, target)], changes.check)
+        return path
 
 
 def _next_group(parent: h5py.Group, stem: str) -> str:
@@ -131,55 +173,92 @@ def _next_group(parent: h5py.Group, stem: str) -> str:
     return f"{stem}_{max((int(e) for e in ends if e.isdecimal()), default=-1) + 1:03d}"
 
 
-def _write_result(
-    changes: Any,
-    result: xr.Dataset,
-    name: str | None,
-    dataset: str | None,
-    source: tuple[str, str] | None,
-    *,
-    is_own: bool,
-) -> str:
+def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse: bool) -> str:
     stored = to_stored(result)
-    file = changes.file
-    origin = file.get(dataset) if is_own and dataset is not None else None
-    shelf = Shelf()
-    if isinstance(origin, h5py.Dataset) and is_main(origin):
-        shelf.add_main(origin)
-        parent = origin.parent
-    else:
-        origin = None
-        parent = file.require_group("Measurement_000/Channel_000")
-    stem = safe_name((dataset or "Data").rsplit("/", 1)[-1])
-    tool = safe_name(name or stored.tool or tool_of(result).title)
-    group = parent.create_group(_next_group(parent, f"{stem}-{tool}"))
-    _describe(group, stored, result, tool, origin, source)
-    pairs = [_create(group, entry, shelf) for entry in stored.entries]
-    path = str(group.name)
-    _store(pairs, changes.check)
+    tool = safe_name(name or stored.tool)
+    in_batches = place.is_own and runs_per_position(stored.entries)
+    if not in_batches and not runs_here():
+        stored = to_stored(_computed_first(result))
+    with place.changes() as changes:
+        earlier = _earlier(changes.file, place, tool, result) if reuse else None
+        if earlier is not None and earlier.done == earlier.size:
+            return earlier.path
+        if earlier is not None:
+            path = earlier.path
+        else:
+            group, pairs = _create_group(changes.file, place, stored, tool, result)
+            path = str(group.name)
+            if in_batches:
+                mark_unfinished(group, pairs[0][1].dataset.shape[0])
+            else:
+                store(pairs, changes.check)
+    if earlier is not None:
+        _say_resumed(earlier)
+    if in_batches:
+        arrays = [e.data for e in stored.entries]
+        store_in_batches(
+            place.file,
+            path,
+            stored.entries,
+            lambda group: [target_of(group[e.name], a) for e, a in zip(stored.entries, arrays, strict=True)],
+        )
     return path
 
 
-def _describe(
-    group: h5py.Group,
-    stored: StoredResult,
-    result: xr.Dataset,
-    tool: str,
-    origin: h5py.Dataset | None,
-    source: tuple[str, str] | None,
-) -> None:
-    """Set the attributes that tell old programs and people what the group is."""
+def _earlier(file: h5py.File, place: _Place, tool: str, result: xr.Dataset) -> Earlier | None:
+    origin = _origin(file, place)
+    recipe = _recipe(result)
+    if origin is None or recipe is None:
+        return None
+    stem = safe_name(str(origin.name).rsplit("/", 1)[-1])
+    return find_earlier(origin.parent, stem, tool, origin, recipe)
+
+
+def _say_resumed(earlier: Earlier) -> None:
+    warnings.warn(
+        f"{earlier.path!r} holds {earlier.done} of {earlier.size} positions from an earlier run of the same call; "
+        f"going on from there. Pass reuse=False to start anew.",
+        UsidWarning,
+        stacklevel=4,
+    )
+
+
+def _origin(file: h5py.File, place: _Place) -> h5py.Dataset | None:
+    """Return the source, where it is a main dataset of the same file."""
+    found = file.get(place.source[1]) if place.is_own and place.source is not None else None
+    return found if isinstance(found, h5py.Dataset) and is_main(found) else None
+
+
+def _recipe(result: xr.Dataset) -> str | None:
+    """Return the steps as text; a Dataset put together by hand has them on its variables."""
+    if PROVENANCE in result.attrs:
+        return str(result.attrs[PROVENANCE])
+    return str(next(iter(result.data_vars.values())).attrs[PROVENANCE]) if steps(result) else None
+
+
+def _create_group(
+    file: h5py.File, place: _Place, stored: StoredResult, tool: str, result: xr.Dataset
+) -> tuple[h5py.Group, Sequence[Store]]:
+    """Make the results group beside its source, with all its datasets but no data."""
+    origin = _origin(file, place)
+    shelf = Shelf()
+    if origin is not None:
+        shelf.add_main(origin)
+        parent = origin.parent
+    else:
+        parent = file.require_group("Measurement_000/Channel_000")
+    stem = safe_name((place.source[1] if place.source else "Data").rsplit("/", 1)[-1])
+    group = parent.create_group(_next_group(parent, f"{stem}-{tool}"))
     set_attributes(group, {**stored.parameters, **book_keeping()})
     set_attributes(group, {"tool": tool, "algorithm": stored.algorithm, "num_source_dsets": 1})
     if origin is not None:
         group.attrs["source_000"] = origin.ref
-    elif source is not None:
-        set_attributes(group, {"source_file_path": source[0], "source_dataset_path": source[1]})
-    if PROVENANCE in result.attrs:
-        set_attributes(group, {PROVENANCE: result.attrs[PROVENANCE]})
-    elif steps(result):
-        set_attributes(group, {PROVENANCE: next(iter(result.data_vars.values())).attrs[PROVENANCE]})
+    elif place.source is not None:
+        set_attributes(group, {"source_file_path": place.source[0], "source_dataset_path": place.source[1]})
+    recipe = _recipe(result)
+    set_attributes(group, {} if recipe is None else {PROVENANCE: recipe})
     set_json(group, names.RESULT_HINTS, stored.hints)
+    return group, [_create(group, entry, shelf) for entry in stored.entries]
 
 
 def _create(group: h5py.Group, entry: Entry, shelf: Shelf) -> Store:
@@ -191,40 +270,3 @@ def _create(group: h5py.Group, entry: Entry, shelf: Shelf) -> Store:
     made = group.create_dataset(free_name(group, entry.name), shape=data.shape, dtype=data.dtype)
     set_attributes(made, {k: v for k, v in data.attrs.items() if k != PROVENANCE})
     return data.data, made
-
-
-def _store(pairs: Sequence[Store], check: Callable[[], None]) -> None:
-    """Compute what is lazy, once, and put every block where it belongs."""
-    for data, target in pairs:
-        if not dask.is_dask_collection(data):
-            _put(target, (slice(None),) * np.ndim(data), data)
-    lazy = [(data, target) for data, target in pairs if dask.is_dask_collection(data)]
-    if lazy:
-        arrays, targets = [a for a, _ in lazy], [t for _, t in lazy]
-        if _runs_here():
-            da.store(arrays, targets, lock=False, return_stored=False)  # targets and h5py lock for themselves
-        else:
-            _fetch(arrays, targets)
-    check()
-
-
-def _runs_here() -> bool:
-    """Say whether tasks run in this process, where the open file is."""
-    scheduler = dask.base.get_scheduler()
-    return scheduler is None or scheduler in {dask.threaded.get, dask.local.get_sync}
-
-
-def _fetch(arrays: Sequence[Any], targets: Sequence[Any]) -> None:
-    """Fetch blocks one by one from where they were computed; only this process may write."""
-    for array, target in zip(arrays, targets, strict=True):
-        for index in np.ndindex(*array.numblocks):
-            bounds = [np.cumsum([0, *sizes]) for sizes in array.chunks]
-            key = tuple(slice(int(b[i]), int(b[i + 1])) for b, i in zip(bounds, index, strict=True))
-            _put(target, key, array.blocks[index].compute())
-
-
-def _put(target: Any, key: tuple[slice, ...], block: Any) -> None:
-    if isinstance(target, h5py.Dataset) and target.shape == ():
-        target[()] = block
-    else:
-        target[key] = block

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from usidx.write.disk import RawFile
-from usidx.write.interrupt import again, uninterrupted
-from usidx.write.journal import PAGE, Journal, Recovery, journal_path, restore
+from usidx.disk.interrupt import again, uninterrupted
+from usidx.disk.journal import PAGE, Journal, Recovery, journal_path, restore
+from usidx.disk.raw import RawFile
 
 __all__ = ["SPILL", "StagedFile"]
 

@@ -10,7 +10,7 @@ Every change to an existing file goes this way, in this order:
 
 1. nobody else of this program writes the file (nested use is refused), and its exclusive lock is taken;
 2. a journal beside it means that an earlier write was interrupted, since with the lock nobody is writing now: it is
-   undone first (`usidx.write.journal`), with a `UsidWarning`;
+   undone first (`usidx.disk.journal`), with a `UsidWarning`;
 3. h5py works on `usidx.write.staged.StagedFile`: appended bytes go to the disk, overwritten ones to memory; what the
    file held at the last commit stays on the disk;
 4. at the commit HDF5 flushes and closes, readers of this program are waited for, the old bytes are journaled and
@@ -38,12 +38,12 @@ from pathlib import Path
 
 import h5py
 
+from usidx.disk import raw as disk
+from usidx.disk.interrupt import deferred, uninterrupted
+from usidx.disk.journal import RecoveryError, journal_path
+from usidx.disk.lock import Claim, LockedError, claimed, opened
+from usidx.disk.recovery import needs_recovery, recover, shared, undo
 from usidx.errors import ExistsError, UsidError
-from usidx.write import disk
-from usidx.write.interrupt import deferred, uninterrupted
-from usidx.write.journal import RecoveryError, journal_path
-from usidx.write.lock import Claim, LockedError, claimed, opened
-from usidx.write.recovery import needs_recovery, recover, shared, undo
 from usidx.write.staged import StagedFile
 
 __all__ = [

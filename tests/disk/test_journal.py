@@ -11,10 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from usidx.write import disk, journal, staged
-from usidx.write.disk import RawFile
-from usidx.write.journal import Journal, RecoveryError, journal_path
-from usidx.write.recovery import needs_recovery, recover
+from usidx.disk import journal
+from usidx.disk import raw as disk
+from usidx.disk.journal import Journal, RecoveryError, journal_path
+from usidx.disk.raw import RawFile
+from usidx.disk.recovery import needs_recovery, recover
+from usidx.write import staged
 from usidx.write.transaction import Transaction, transaction
 
 Event = tuple[Any, ...]

@@ -13,11 +13,13 @@ import h5py
 import numpy as np
 import pytest
 
+from usidx.disk import lock
+from usidx.disk import raw as disk
+from usidx.disk.journal import Journal, RecoveryError, journal_path
+from usidx.disk.lock import LockedError
+from usidx.disk.raw import RawFile
 from usidx.errors import UsidWarning
-from usidx.write import disk, lock, staged
-from usidx.write.disk import RawFile
-from usidx.write.journal import Journal, RecoveryError, journal_path
-from usidx.write.lock import LockedError
+from usidx.write import staged
 from usidx.write.transaction import create, needs_recovery, recover, shared, transaction
 
 

@@ -25,8 +25,8 @@ from typing import Any
 
 import h5py
 
+from usidx.disk.raw import RawFile, optional_module
 from usidx.errors import UsidError
-from usidx.write.disk import RawFile, optional_module
 
 __all__ = ["Claim", "FileLock", "LockedError", "acquire", "claimed", "file_key", "is_on", "opened", "reading"]
 

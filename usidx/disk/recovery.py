@@ -13,10 +13,10 @@ from pathlib import Path
 
 import h5py
 
+from usidx.disk.journal import Recovery, RecoveryError, journal_path, restore
+from usidx.disk.lock import LockedError, is_on, opened, reading
+from usidx.disk.raw import RawFile
 from usidx.errors import UsidWarning
-from usidx.write.disk import RawFile
-from usidx.write.journal import Recovery, RecoveryError, journal_path, restore
-from usidx.write.lock import LockedError, is_on, opened, reading
 
 __all__ = ["needs_recovery", "recover", "shared", "undo"]
 

@@ -34,9 +34,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from usidx.disk import raw as disk
+from usidx.disk.raw import RawFile
 from usidx.errors import UsidError
-from usidx.write import disk
-from usidx.write.disk import RawFile
 
 __all__ = ["PAGE", "Journal", "Recovery", "RecoveryError", "journal_path", "restore"]
 

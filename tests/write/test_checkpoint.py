@@ -1,0 +1,140 @@
+"""Long work per position: committed on the way, taken up again, and not done twice."""
+
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pytest
+import xarray as xr
+
+import usidx
+from usidx.errors import UsidWarning
+from usidx.results.provenance import record
+from usidx.testing.files import build_main
+from usidx.write import checkpoint
+
+Array = npt.NDArray[Any]
+CALLS: list[int] = []
+BREAK_AFTER: list[int] = []
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    data = np.arange(8 * 3 * 5, dtype="f4").reshape(8, 3, 5)
+    position = [("Y", "m", np.arange(8) * 1e-6), ("X", "m", np.arange(3) * 2e-6)]
+    build_main(tmp_path / "scan.h5", data, position, [("Bias", "V", np.linspace(-1, 1, 5))])
+    CALLS.clear()
+    BREAK_AFTER[:] = [10**9]
+    return tmp_path / "scan.h5"
+
+
+def slow_double(block: Array) -> Array:
+    if block.size:
+        CALLS.append(1)
+        if len(CALLS) > BREAK_AFTER[0]:
+            raise KeyboardInterrupt
+    return block * 2
+
+
+def doubled(path: Path) -> xr.DataArray:
+    """Make a lazy result that is computed position by position."""
+    raw = usidx.open_main(path, usidx.list_mains(path)[0], chunks={"Y": 1})
+    result = raw.copy(data=raw.data.map_blocks(slow_double, dtype=raw.dtype, meta=np.empty((0, 0, 0), raw.dtype)))
+    return record(result, raw, "double", {})
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "_COMMIT_EVERY", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_interrupted_work_goes_on_where_it_stopped(scan: Path) -> None:
+    BREAK_AFTER[:] = [5]
+    with dask.config.set(scheduler="sync", num_workers=1), pytest.raises(KeyboardInterrupt):
+        doubled(scan).usid.write()
+    group = usidx.list_results(scan)[0]
+    with h5py.File(scan) as file:
+        done = file[f"{group}/completed_positions"][()]
+    assert 0 < done.sum() < done.size
+    assert done.dtype == np.uint8
+
+    BREAK_AFTER[:] = [10**9]
+    CALLS.clear()
+    remaining = int((done.reshape(8, 3).sum(axis=1) == 0).sum())
+    with dask.config.set(scheduler="sync", num_workers=1), pytest.warns(UsidWarning, match="going on from there"):
+        assert doubled(scan).usid.write() == group
+    assert len(CALLS) == remaining
+    np.testing.assert_array_equal(usidx.open_result(scan, group).Raw_Data, doubled(scan))
+    with h5py.File(scan) as file:
+        assert file[f"{group}/completed_positions"][()].all()
+
+
+def test_a_finished_result_is_not_computed_again(scan: Path) -> None:
+    first = doubled(scan).usid.write()
+    CALLS.clear()
+    assert doubled(scan).usid.write() == first
+    assert CALLS == []
+    assert doubled(scan).usid.write(reuse=False) != first
+
+
+def test_a_decomposition_is_found_again(scan: Path) -> None:
+    raw = usidx.open_main(scan)
+    first = raw.usid.svd(2).usid.write()
+    main = usidx.list_mains(scan)[0]
+    again = usidx.open_main(scan, main)
+    assert again.usid.svd(2).usid.write() == first
+    assert again.usid.svd(3).usid.write() != first
+    assert again.isel(Y=slice(4)).usid.svd(2).usid.write() != first
+
+
+def test_what_is_not_known_is_not_reused(scan: Path) -> None:
+    raw = usidx.open_main(scan).compute()
+    first = (raw * 2).usid.svd(2).usid.write()
+    assert (raw * 3).usid.svd(2).usid.write() != first
+
+
+def test_other_graphs_are_other_recipes(scan: Path) -> None:
+    raw = usidx.open_main(scan)
+    first = (raw * 2).usid.svd(2).usid.write()
+    again = usidx.open_main(scan, usidx.list_mains(scan)[0])
+    assert (again * 2).usid.svd(2).usid.write() == first
+    assert (again * 3).usid.svd(2).usid.write() != first
+
+
+def test_alike_names_are_not_the_same(scan: Path) -> None:
+    """A group of another tool, or of a source whose name only contains this one's, is not taken for it."""
+    result = doubled(scan)
+    first = result.usid.write()
+    with h5py.File(scan, "r+") as file:
+        file[first].attrs["tool"] = "Double_More"
+    assert doubled(scan).usid.write() != first
+
+
+def test_validate_says_what_is_not_finished(scan: Path) -> None:
+    BREAK_AFTER[:] = [5]
+    with dask.config.set(scheduler="sync", num_workers=1), pytest.raises(KeyboardInterrupt):
+        doubled(scan).usid.write()
+    assert any("is not finished: 0 of 24" in str(p) for p in usidx.validate(scan))
+
+
+def test_shared_work_is_not_cut_into_batches(scan: Path) -> None:
+    raw = usidx.open_main(scan, chunks={"Y": 1})
+    from usidx.results.schema import to_stored
+
+    assert not checkpoint.runs_per_position(to_stored(raw.usid.svd(2)).entries)
+    assert checkpoint.runs_per_position(to_stored(doubled(scan).to_dataset()).entries)
+
+
+def test_a_scan_in_snake_order_resumes_by_rows(tmp_path: Path) -> None:
+    data = np.arange(6 * 4, dtype="f8").reshape(6, 4)
+    position = [("Y", "m", np.arange(6.0)), ("X", "m", np.arange(4.0))]
+    build_main(tmp_path / "scan.h5", data, position, row_order="snake")
+    raw = usidx.open_main(tmp_path / "scan.h5", chunks={"Y": 2})
+    result = record(raw.copy(data=raw.data + da.ones_like(raw.data)), raw, "add", {})
+    group = result.usid.write()
+    np.testing.assert_array_equal(usidx.open_result(tmp_path / "scan.h5", group).Raw_Data, data + 1)

@@ -1,0 +1,233 @@
+"""Long work per position -> committed batches; the same work again -> where it stopped, or the finished result.
+
+The status dataset is pyUSID's: ``completed_positions``, one 0 or 1 per row of the source. What pyUSID sees as partial
+is partial, and the other way round.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import dask
+import h5py
+import numpy as np
+import xarray as xr
+from dask.system import CPU_COUNT
+
+from usidx.format import names
+from usidx.format.layout import Array, text_of
+from usidx.label.roles import position_dims
+from usidx.results.provenance import PROVENANCE, parse_steps
+from usidx.results.schema import Entry
+from usidx.write.store import Store, runs_here, store
+from usidx.write.transaction import Transaction, transaction
+
+__all__ = ["Earlier", "find_earlier", "mark_unfinished", "runs_per_position", "store_in_batches"]
+
+Slab = dict[str, slice]
+Targets = Callable[[h5py.Group], Sequence[Any]]
+
+# What a kill may cost: batches are committed at least this far apart, in seconds.
+_COMMIT_EVERY = 10.0
+# A block of one variable must not need more of the others' source than this share, to count as computed alone.
+_SHARED_WORK = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A results group of the same tool, source and recipe.
+
+    Attributes
+    ----------
+    path : str
+        HDF5 path of the group.
+    done, size : int
+        Finished positions, and all of them; equal where the result is finished.
+    """
+
+    path: str
+    done: int
+    size: int
+
+
+def find_earlier(parent: h5py.Group, stem: str, tool: str, origin: h5py.Dataset, recipe: str) -> Earlier | None:
+    """Find the newest group beside the source that the same call made, finished ones first.
+
+    Tool, source and recipe must be equal, not alike. A recipe that leaves open what the input was matches nothing.
+    """
+    if not _is_definite(recipe):
+        return None
+    found = [
+        _progress(group)
+        for key, group in parent.items()
+        if key.startswith(f"{stem}-{tool}_") and isinstance(group, h5py.Group) and _is_same(group, tool, origin, recipe)
+    ]
+    return max(found, key=lambda e: (e.done == e.size, e.path), default=None)
+
+
+def _is_definite(recipe: str) -> bool:
+    """Say whether the steps tell what every verb was given: unchanged, a selection, or a graph with a name."""
+    recorded = parse_steps(recipe)
+    verbs = [step for step in recorded if "input" in step]
+    return bool(verbs) and all(
+        step["input"].get("since_last_step") != "unknown" or step["input"].get("token") for step in verbs
+    )
+
+
+def _is_same(group: h5py.Group, tool: str, origin: h5py.Dataset, recipe: str) -> bool:
+    reference = group.attrs.get("source_000")
+    return (
+        text_of(group.attrs.get("tool", "")) == tool
+        and isinstance(reference, h5py.Reference)
+        and bool(reference)
+        and group.file[reference] == origin
+        and text_of(group.attrs.get(PROVENANCE, "")) == recipe
+    )
+
+
+def _progress(group: h5py.Group) -> Earlier:
+    status = group.get(names.COMPLETED_POSITIONS)
+    if not isinstance(status, h5py.Dataset):
+        return Earlier(str(group.name), 1, 1)  # written in one transaction, so it is whole
+    return Earlier(str(group.name), int(np.count_nonzero(status[()])), int(status.size))
+
+
+def runs_per_position(entries: Sequence[Entry]) -> bool:
+    """Say whether every dataset is computed block by block along the positions, so that a part can be done alone."""
+    arrays = [e.data for e in entries]
+    if not all(e.is_main and dask.is_dask_collection(e.data.data) for e in entries) or not arrays:
+        return False
+    dims = {position_dims(a)[:1] for a in arrays}
+    if len(dims) != 1 or not next(iter(dims)) or any(len(a.chunksizes[position_dims(a)[0]]) < 2 for a in arrays):
+        return False
+    return all(_is_computed_alone(a) for a in arrays)
+
+
+def _is_computed_alone(array: xr.DataArray) -> bool:
+    """Say whether the first slab along the positions needs only its share of the work."""
+    dim = position_dims(array)[0]
+    sizes = array.chunksizes[dim]
+    part = array.isel({dim: slice(0, sizes[0])}).data
+    (whole,), (alone,) = dask.optimize(array.data), dask.optimize(part)
+    return len(dict(alone.dask)) <= max(_SHARED_WORK, 2 / len(sizes)) * len(dict(whole.dask))
+
+
+def mark_unfinished(group: h5py.Group, size: int) -> None:
+    """Say that no position is done yet."""
+    group.create_dataset(names.COMPLETED_POSITIONS, data=np.zeros(size, dtype=np.uint8))
+
+
+def store_in_batches(file: Path, path: str, entries: Sequence[Entry], targets: Targets) -> None:
+    """Compute slab by slab along the slowest position dim, and commit on the way.
+
+    Where workers are in other processes the file is only held while a finished slab is put into it, so that they can
+    read it.
+
+    Parameters
+    ----------
+    file : Path
+        The HDF5 file.
+    path : str
+        The group in it, whose status says what is done.
+    entries : sequence of Entry
+        Its datasets.
+    targets : callable
+        Given the group in the file that is open now, returns where each entry's blocks go.
+    """
+    slabs = list(_slabs(entries[0].data))
+    if runs_here():
+        with transaction(file) as changes:
+            _store_slabs(changes, path, entries, targets, slabs)
+        return
+    for slab in slabs:
+        with transaction(file) as changes:
+            group = changes.file[path]
+            is_done = bool(_status(group)[_rows(targets(group)[0], entries[0].data, slab)].all())
+        if not is_done:
+            parts = dask.compute(*(e.data.isel(slab).data for e in entries))
+            computed = [
+                Entry(e.name, e.data.isel(slab).copy(data=p), e.is_main) for e, p in zip(entries, parts, strict=True)
+            ]
+            with transaction(file) as changes:
+                _store_slab(changes, changes.file[path], entries, computed, targets(changes.file[path]), slab)
+
+
+def _store_slabs(
+    changes: Transaction, path: str, entries: Sequence[Entry], targets: Targets, slabs: Sequence[Slab]
+) -> None:
+    committed = time.monotonic()
+    group = changes.file[path]
+    places = targets(group)
+    for slab in slabs:
+        if _status(group)[_rows(places[0], entries[0].data, slab)].all():
+            continue
+        parts = [Entry(e.name, e.data.isel(slab), e.is_main) for e in entries]
+        _store_slab(changes, group, entries, parts, places, slab)
+        if time.monotonic() - committed > _COMMIT_EVERY:
+            changes.commit()  # closes what was open
+            group = changes.file[path]
+            places = targets(group)
+            committed = time.monotonic()
+
+
+def _store_slab(
+    changes: Transaction,
+    group: h5py.Group,
+    entries: Sequence[Entry],
+    parts: Sequence[Entry],
+    places: Sequence[Any],
+    slab: Slab,
+) -> None:
+    dim, cut = next(iter(slab.items()))
+    pairs: list[Store] = [
+        (part.data.data, _Shifted(place, whole.data.dims.index(dim), cut.start))
+        for whole, part, place in zip(entries, parts, places, strict=True)
+    ]
+    store(pairs, changes.check)
+    done = _status(group)
+    done[_rows(places[0], entries[0].data, slab)] = 1
+    group[names.COMPLETED_POSITIONS][...] = done
+
+
+def _status(group: h5py.Group) -> Array:
+    return np.asarray(group[names.COMPLETED_POSITIONS][()])
+
+
+def _slabs(array: xr.DataArray) -> Iterator[Slab]:
+    """Cut along the slowest position dim, as many of its blocks at once as keep all workers busy."""
+    dim = position_dims(array)[0]
+    bounds = np.cumsum([0, *array.chunksizes[dim]]).tolist()
+    beside = int(np.prod([len(c) for d, c in array.chunksizes.items() if d != dim]))
+    step = max(1, ceil(2 * _workers() / beside))
+    for first in range(0, len(bounds) - 1, step):
+        yield {dim: slice(bounds[first], bounds[min(first + step, len(bounds) - 1)])}
+
+
+def _workers() -> int:
+    return int(dask.config.get("num_workers", None) or CPU_COUNT)
+
+
+def _rows(target: Any, array: xr.DataArray, slab: Slab) -> slice | Array:
+    """Return the rows of the file that a slab fills."""
+    position = [str(d) for d in array.dims if d in position_dims(array)]
+    selected: slice | Array = target.placement.position.select([slab.get(d, slice(None)) for d in position])
+    return selected
+
+
+class _Shifted:
+    """A target seen from the start of a slab."""
+
+    def __init__(self, target: Any, axis: int, start: int) -> None:
+        self.target = target
+        self.axis = axis
+        self.start = start
+
+    def __setitem__(self, key: tuple[slice, ...], block: Array) -> None:
+        own = key[self.axis]
+        shifted = slice(self.start + (own.start or 0), self.start + own.stop)
+        self.target[(*key[: self.axis], shifted, *key[self.axis + 1 :])] = block

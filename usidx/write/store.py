@@ -1,0 +1,79 @@
+"""Lazy arrays -> their places in an open file: everything computed once, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import dask
+import dask.array as da
+import h5py
+import numpy as np
+
+__all__ = ["Store", "put", "runs_here", "shown", "store"]
+
+#: What, and where to.
+Store = tuple[Any, Any]
+
+# A bar that comes and goes within this many seconds only flickers.
+_SHOWN_AFTER = 1.0
+
+
+def runs_here() -> bool:
+    """Say whether tasks run in this process, where the open file is."""
+    scheduler = dask.base.get_scheduler()
+    return scheduler is None or scheduler in {dask.threaded.get, dask.local.get_sync}
+
+
+def store(pairs: Sequence[Store], check: Callable[[], None]) -> None:
+    """Compute what is lazy, once, and put every block where it belongs.
+
+    Parameters
+    ----------
+    pairs : sequence of (array, target)
+        A target takes blocks by their slices.
+    check : callable
+        Raises what went wrong with the file so far.
+    """
+    for data, target in pairs:
+        if not dask.is_dask_collection(data):
+            put(target, (slice(None),) * np.ndim(data), data)
+    lazy = [(data, target) for data, target in pairs if dask.is_dask_collection(data)]
+    if lazy:
+        arrays, targets = [a for a, _ in lazy], [t for _, t in lazy]
+        if runs_here():
+            da.store(arrays, targets, lock=False, return_stored=False)  # targets and h5py lock for themselves
+        else:
+            _fetch(arrays, targets)
+    check()
+
+
+def _fetch(arrays: Sequence[Any], targets: Sequence[Any]) -> None:
+    """Fetch blocks one by one from where they were computed; only this process may write."""
+    for array, target in zip(arrays, targets, strict=True):
+        for index in np.ndindex(*array.numblocks):
+            bounds = [np.cumsum([0, *sizes]) for sizes in array.chunks]
+            key = tuple(slice(int(b[i]), int(b[i + 1])) for b, i in zip(bounds, index, strict=True))
+            put(target, key, array.blocks[index].compute())
+
+
+def put(target: Any, key: tuple[slice, ...], block: Any) -> None:
+    """Put one block; a scalar dataset takes no slices."""
+    if isinstance(target, h5py.Dataset) and target.shape == ():
+        target[()] = block
+    else:
+        target[key] = block
+
+
+@contextmanager
+def shown(progress: bool) -> Iterator[None]:
+    """Show dask's progress bar, in a terminal or a notebook, for work that takes more than a moment."""
+    if progress and runs_here():
+        from dask.diagnostics import ProgressBar
+
+        bar: Any = ProgressBar(minimum=_SHOWN_AFTER)
+    else:
+        bar = nullcontext()
+    with bar:
+        yield
