@@ -54,6 +54,15 @@ def test_phases_come_round(values: list[float], units: str, low: float, high: fl
     assert colours.unit == units
 
 
+def test_the_error_of_a_phase_does_not_come_round() -> None:
+    assert chosen([0.1, 0.2], "phase_stderr", units="rad").colormap.name == "viridis"
+
+
+def test_codes_below_zero_are_codes() -> None:
+    assert chosen([-1, 0, 1], "status").tick_labels == ("-1", "0", "1")
+    assert chosen([-1, 0, 1], "labels").tick_labels == ("none", "0", "1")
+
+
 def test_an_unwrapped_phase_does_not() -> None:
     assert chosen([0.0, 40.0], "phase", units="rad").colormap.name == "viridis"
 

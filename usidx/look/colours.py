@@ -15,7 +15,8 @@ from usidx.look.scale import base_of, finite_range, scale_for, unit_of
 
 __all__ = ["Colours", "category_colours", "colours_for", "is_categorical"]
 
-_LABEL_NAMES = ("labels", "label", "cluster", "domain", "status", "converged", "measured")
+_LABEL_NAMES = ("labels", "label", "cluster")
+_CODE_NAMES = (*_LABEL_NAMES, "domain", "status", "converged", "measured")
 _FULL_TURN = {"rad": 2 * math.pi, "deg": 360.0, "°": 360.0}
 # Blue, orange, green, pink, sky, red, grey, yellow: told apart with any colour vision (Okabe and Ito).
 _FEW = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f", "#f0e442")
@@ -53,7 +54,7 @@ def is_categorical(array: xr.DataArray) -> bool:
     """Say whether the values are names of groups rather than amounts."""
     if array.dtype.kind == "b":
         return True
-    return array.dtype.kind in "iu" and str(array.name).lower() in _LABEL_NAMES
+    return array.dtype.kind in "iu" and str(array.name).lower() in _CODE_NAMES
 
 
 def colours_for(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
@@ -88,10 +89,11 @@ def _categorical(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
     if high - low > 255:
         return _sequential("viridis", float(low), float(high), 1.0, "")
     groups = range(low, high + 1)
-    named = category_colours(sum(g >= 0 for g in groups))
-    # A label below zero means "in no cluster".
-    colors = [_HOLE if g < 0 else named[g - max(low, 0)] for g in groups]
-    texts = tuple("none" if g < 0 else str(g) for g in groups)
+    # A label below zero means "in no cluster"; any other code means what it says.
+    in_none = [g < 0 and str(array.name).lower() in _LABEL_NAMES for g in groups]
+    named = iter(category_colours(in_none.count(False)))
+    colors = [_HOLE if none else next(named) for none in in_none]
+    texts = tuple("none" if none else str(g) for g, none in zip(groups, in_none, strict=True))
     if array.dtype.kind == "b":
         colors, texts = [_HOLE, _FEW[0]], ("no", "yes")
     every = -(-len(groups) // 12)
@@ -109,7 +111,8 @@ def _categorical(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
 
 def _full_turn(array: xr.DataArray, low: float, high: float) -> float | None:
     """Return the period of a phase in its own unit, None where the values do not come round."""
-    says_phase = any(w in f"{array.name} {array.attrs.get('long_name', '')}".lower() for w in ("phase", "angle"))
+    said = f"{array.name} {array.attrs.get('long_name', '')}".lower()
+    says_phase = any(w in said for w in ("phase", "angle")) and not any(w in said for w in ("stderr", "error"))
     turn = _FULL_TURN.get(unit_of(array))
     if turn is None:
         # Instruments write phases in degrees under any unit; a span of most of a turn tells. Only the colours follow.

@@ -121,7 +121,7 @@ def dataset_head(data: xr.Dataset) -> str:
     told = tell(recorded[-1])
     source = recorded[-1].get("input")
     name = plain(source.get("name") or "") if isinstance(source, dict) else ""
-    return f"Result of {told.tool}({told.arguments})" + (f" on {name}" if name else "") + f"  {count}"
+    return f"Result of {told.tool}({plain(told.arguments, 100)})" + (f" on {name}" if name else "") + f"  {count}"
 
 
 def dataset_rows(data: xr.Dataset) -> list[tuple[str, str]]:

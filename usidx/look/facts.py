@@ -71,7 +71,7 @@ def array_facts(array: xr.DataArray) -> ArrayFacts:
         tuple(_along(array, d) for d in swept),
         tuple(_along(array, d) for d in others),
         tuple(_fixed(array)),
-        _shape(array, positions, swept, others),
+        _shape(array, positions),
         _size(array),
     )
 
@@ -115,9 +115,9 @@ def _fixed(array: xr.DataArray) -> Iterator[str]:
             yield f"{plain(name)} {with_unit(float(value), unit_of(coord)) if known else plain(value, 24)}"
 
 
-def _shape(array: xr.DataArray, positions: tuple[str, ...], swept: tuple[str, ...], others: tuple[str, ...]) -> str:
+def _shape(array: xr.DataArray, positions: tuple[str, ...]) -> str:
     """Write the dims in one go: ``128 × 128 positions (Y 0–5 µm, X 0–5 µm) × 64 Frequency (300–340 kHz)``."""
-    words = [_counted(array, dim) for dim in (*swept, *others)]
+    words = [_counted(array, str(dim)) for dim in array.dims if dim not in positions]
     if positions:
         counts = " × ".join(str(array.sizes[d]) for d in positions)
         spans = ", ".join(s for d in positions if (s := _position_span(array, d)))

@@ -162,6 +162,9 @@ def _draw_maps(named: Sequence[tuple[str, xr.DataArray]], title: str | None, *sa
         drawn += [(", ".join(filter(None, (name, part))), real) for part, real in parts(shown)]
     aspect = max(map_aspect(array) for _, array in drawn)
     rows, columns = grid_shape(len(drawn), aspect)
+    if len(drawn) > max(len(named), 2):
+        # Magnitude and phase side by side, never parted by the end of a row.
+        rows, columns = -(-len(drawn) // 4), 4
     width = {1: 4.6, 2: 3.9, 3: 3.2}.get(columns, 2.7)
     figure = new_figure(columns * width, rows * (aspect * (width - 1.3) + 0.8) + (0.3 if title else 0.0))
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
