@@ -14,8 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LADDER = (
     {"errors"},
     {"format", "disk"},
-    {"label", "results"},
-    {"learn", "fit", "signal", "image", "modes", "simulate"},
+    {"label", "results", "computing"},
+    {"learn", "fit", "signal", "image", "modes", "simulate", "mapping"},
     {"read"},
     {"write", "translate"},
     {"testing"},
@@ -23,7 +23,7 @@ LADDER = (
     {"accessor", "cli", "demo", "__init__", "__main__"},
 )
 RANK = {name: height for height, names in enumerate(LADDER) for name in names}
-OPERATIONS = {"learn", "fit", "signal", "image", "modes"}
+OPERATIONS = {"learn", "fit", "signal", "image", "modes", "mapping"}
 FILE_LIBRARIES = {"h5py", "h5netcdf", "netCDF4", "zarr", "tables"}
 
 #: The walls: who must never import what.

@@ -8,6 +8,8 @@ Open a file, analyse it out of core, write the results back beside the data they
 """
 
 from usidx import errors, simulate
+from usidx.computing import compute
+from usidx.disk.recovery import recover
 from usidx.fit import models
 from usidx.label.gridding import to_grid
 from usidx.label.roles import position_dims, set_roles, spectroscopic_dims
@@ -18,23 +20,25 @@ from usidx.learn.svd import pca, svd
 from usidx.look.describe import summary_html
 from usidx.look.describe import summary_text as summary
 from usidx.look.explore import explore
+from usidx.mapping import map_positions
 from usidx.read.opening import open_dataset, open_main, open_tree
 from usidx.read.results import list_results, open_result
 from usidx.read.tree import list_mains
 from usidx.read.validate import validate
 from usidx.results.history import history
 from usidx.testing.example import example_file
-from usidx.disk.recovery import recover
 from usidx.write.results import write
 
 __all__ = [
     "cluster",
+    "compute",
     "errors",
     "example_file",
     "explore",
     "history",
     "list_mains",
     "list_results",
+    "map_positions",
     "models",
     "nmf",
     "open_dataset",

@@ -19,12 +19,13 @@ import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
+from usidx.computing import runs_here
 from usidx.format import names
 from usidx.format.layout import Array, text_of
 from usidx.label.roles import position_dims
 from usidx.results.provenance import PROVENANCE, parse_steps
 from usidx.results.schema import Entry
-from usidx.write.store import Store, runs_here, store
+from usidx.write.store import Store, store
 from usidx.write.transaction import Transaction, transaction
 
 __all__ = ["Earlier", "find_earlier", "mark_unfinished", "runs_per_position", "store_in_batches"]

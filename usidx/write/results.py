@@ -13,6 +13,7 @@ import dask
 import h5py
 import xarray as xr
 
+from usidx.computing import runs_here, shown
 from usidx.errors import ResultError, UsidWarning
 from usidx.format import names
 from usidx.read.main import is_main
@@ -21,7 +22,7 @@ from usidx.results.schema import Entry, StoredResult, to_stored
 from usidx.write.attributes import book_keeping, set_attributes, set_json
 from usidx.write.checkpoint import Earlier, find_earlier, mark_unfinished, runs_per_position, store_in_batches
 from usidx.write.main import Shelf, create_main, free_name, safe_name, target_of
-from usidx.write.store import Store, runs_here, shown, store
+from usidx.write.store import Store, store
 from usidx.write.transaction import create, transaction
 
 __all__ = ["write"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask
@@ -11,19 +10,12 @@ import dask.array as da
 import h5py
 import numpy as np
 
-__all__ = ["Store", "put", "runs_here", "shown", "store"]
+from usidx.computing import runs_here
+
+__all__ = ["Store", "put", "store"]
 
 #: What, and where to.
 Store = tuple[Any, Any]
-
-# A bar that comes and goes within this many seconds only flickers.
-_SHOWN_AFTER = 1.0
-
-
-def runs_here() -> bool:
-    """Say whether tasks run in this process, where the open file is."""
-    scheduler = dask.base.get_scheduler()
-    return scheduler is None or scheduler in {dask.threaded.get, dask.local.get_sync}
 
 
 def store(pairs: Sequence[Store], check: Callable[[], None]) -> None:
@@ -64,16 +56,3 @@ def put(target: Any, key: tuple[slice, ...], block: Any) -> None:
         target[()] = block
     else:
         target[key] = block
-
-
-@contextmanager
-def shown(progress: bool) -> Iterator[None]:
-    """Show dask's progress bar, in a terminal or a notebook, for work that takes more than a moment."""
-    if progress and runs_here():
-        from dask.diagnostics import ProgressBar
-
-        bar: Any = ProgressBar(minimum=_SHOWN_AFTER)
-    else:
-        bar = nullcontext()
-    with bar:
-        yield

@@ -1,0 +1,120 @@
+"""A function of one spectrum, at every position."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import xarray as xr
+
+import usidx
+from usidx.errors import ResultError, RoleError
+
+Array = npt.NDArray[Any]
+Prepare = Callable[[xr.DataArray], xr.DataArray]
+KINDS = [lambda a: a, lambda a: a.chunk({"Y": 1, "E": 2})]
+
+
+def cube() -> xr.DataArray:
+    values = np.random.default_rng(0).normal(size=(4, 3, 6))
+    array = xr.DataArray(values, dims=("Y", "X", "E"), coords={"Y": np.arange(4.0)}, name="cube", attrs={"units": "V"})
+    return usidx.set_roles(array, position=["Y", "X"], spectroscopic="E")
+
+
+def peak(spectrum: Array, power: int = 1) -> Any:
+    return spectrum.max() ** power
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=["numpy", "dask"])
+def test_a_number_per_spectrum(kind: Prepare) -> None:
+    found = usidx.map_positions(peak, kind(cube()), units="V^2", parameters={"power": 2})
+    np.testing.assert_allclose(found, cube().max("E") ** 2)
+    assert found.dims == ("Y", "X")
+    assert found.attrs["units"] == "V^2"
+    assert usidx.position_dims(found) == ("Y", "X")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=["numpy", "dask"])
+def test_a_spectrum_per_spectrum_keeps_its_dims(kind: Prepare) -> None:
+    found = usidx.map_positions(np.cumsum, kind(cube()))
+    np.testing.assert_allclose(found, np.cumsum(cube().values, axis=2))
+    assert found.dims == ("Y", "X", "E")
+    assert found.E.attrs["usid_role"] == "spectroscopic"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=["numpy", "dask"])
+def test_a_dict_becomes_a_dataset(kind: Prepare) -> None:
+    def two(spectrum: Array) -> dict[str, Any]:
+        return {"mean": spectrum.mean(), "ends": spectrum[[0, -1]]}
+
+    found = usidx.map_positions(two, kind(cube()), units={"mean": "V"})
+    np.testing.assert_allclose(found["mean"], cube().mean("E"))
+    np.testing.assert_allclose(found.ends, cube().values[..., [0, -1]])
+    assert found.ends.dims == ("Y", "X", "ends_0")
+    assert found["mean"].attrs["units"] == "V"
+
+
+def test_nothing_is_computed_but_the_first_spectrum() -> None:
+    calls: list[int] = []
+
+    def counted(spectrum: Array) -> float:
+        calls.append(1)
+        return float(spectrum[0])
+
+    found = usidx.map_positions(counted, cube().chunk({"Y": 1}))
+    assert len(calls) == 1
+    usidx.map_positions(counted, cube().chunk({"Y": 1}), like=0.0)
+    assert len(calls) == 1
+    found.compute()
+    assert len(calls) == 13
+
+
+def test_other_shapes_are_refused() -> None:
+    def uneven(spectrum: Array) -> Array:
+        return spectrum[spectrum > 0]
+
+    with pytest.raises(ResultError, match=r"returned the shapes .* but"):
+        usidx.map_positions(uneven, cube())
+
+
+def test_without_roles_a_dim_is_named() -> None:
+    bare = xr.DataArray(np.ones((2, 3)), dims=("a", "b"))
+    with pytest.raises(RoleError, match="no spectroscopic dim"):
+        usidx.map_positions(peak, bare)
+    np.testing.assert_array_equal(usidx.map_positions(peak, bare, dim="b"), [1, 1])
+
+
+def test_different_functions_of_one_name_are_different_recipes(tmp_path: Path) -> None:
+    usidx.write(cube(), tmp_path / "scan.h5")
+    raw = usidx.open_main(tmp_path / "scan.h5", chunks={"Y": 1})
+    first = usidx.map_positions(lambda s: s.max(), raw).usid.write()
+    assert usidx.map_positions(lambda s: s.min(), raw).usid.write() != first
+    named = usidx.map_positions(peak, raw).usid.write()
+    assert (
+        usidx.map_positions(peak, usidx.open_main(tmp_path / "scan.h5", "cube", chunks={"Y": 1})).usid.write() == named
+    )
+    np.testing.assert_allclose(usidx.open_result(tmp_path / "scan.h5", named).cube, cube().max("E"))
+
+
+def test_the_graph_pickles() -> None:
+    pickle.dumps(usidx.map_positions(peak, cube().chunk({"Y": 1})))
+
+
+def test_compute_reads_each_block_once_for_many_results() -> None:
+    import dask.array as da
+
+    reads: list[int] = []
+
+    def read(block_info: Any) -> Array:
+        reads.append(1)
+        return np.ones((1, 3, 6))
+
+    blocks = da.map_blocks(read, chunks=((1,) * 4, (3,), (6,)), dtype=float, meta=np.empty((0, 0, 0)))
+    lazy = cube().copy(data=blocks)
+    mean, largest = usidx.compute(lazy.mean(), lazy.max(), progress=False)
+    assert len(reads) == 4
+    assert float(mean) == float(largest) == 1
+    assert float(usidx.compute(lazy.sum())) == 72

@@ -1,0 +1,78 @@
+"""Many lazy results -> memory, in one pass over their source, with a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import dask
+
+__all__ = ["compute", "runs_here", "shown"]
+
+# A bar that comes and goes within this many seconds only flickers.
+_SHOWN_AFTER = 1.0
+
+
+def compute(*objects: Any, progress: bool = True) -> Any:
+    """Compute several lazy objects together, each block of their source being read once for all of them.
+
+    Parameters
+    ----------
+    *objects : DataArray, Dataset or any dask collection
+        What to compute; what is not lazy is returned as it is.
+    progress : bool, default True
+        Show a progress bar for work that takes more than a moment; on a cluster that of dask.distributed.
+
+    Returns
+    -------
+    object or tuple
+        The same in memory: one object for one, a tuple for several.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> raw = usidx.open_main(usidx.example_file())
+    >>> svd, mean = usidx.compute(raw.usid.svd(4), raw.mean(["Y", "X"]))
+    >>> svd.scores.dims, mean.dims
+    (('Y', 'X', 'component'), ('Frequency',))
+    """
+    if progress and not runs_here():
+        objects = _persisted(objects)
+    with shown(progress):
+        computed = dask.compute(*objects)
+    return computed[0] if len(computed) == 1 else computed
+
+
+def runs_here() -> bool:
+    """Say whether tasks run in this process."""
+    scheduler = dask.base.get_scheduler()
+    return scheduler is None or scheduler in {dask.threaded.get, dask.local.get_sync}
+
+
+@contextmanager
+def shown(progress: bool) -> Iterator[None]:
+    """Show dask's progress bar, in a terminal or a notebook, for work that takes more than a moment."""
+    if progress and runs_here():
+        from dask.diagnostics import ProgressBar
+
+        bar: Any = ProgressBar(minimum=_SHOWN_AFTER)
+    else:
+        bar = nullcontext()
+    with bar:
+        yield
+
+
+def _persisted(objects: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Start on a cluster and show its own bar; other schedulers have none."""
+    try:
+        from distributed import get_client, progress
+    except ImportError:
+        return objects
+    try:
+        get_client()
+    except ValueError:
+        return objects
+    started: tuple[Any, ...] = dask.persist(*objects)
+    progress(*started)
+    return started

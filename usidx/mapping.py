@@ -1,0 +1,164 @@
+"""A user's function of one spectrum -> its result at every position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from dask.base import tokenize
+
+from usidx.errors import ResultError
+from usidx.label.roles import Dims, split
+from usidx.results.provenance import record
+
+__all__ = ["map_positions"]
+
+Array = npt.NDArray[Any]
+
+
+def map_positions(
+    function: Callable[..., Any],
+    data: xr.DataArray,
+    *,
+    dim: Dims | None = None,
+    like: Any = None,
+    units: str | Mapping[str, str] = "",
+    parameters: Mapping[str, Any] | None = None,
+) -> Any:
+    """Apply a function to the spectrum at each position.
+
+    Lazy data stays lazy, block by block; what is returned is computed when it is asked for, and is committed in
+    batches and resumed when it is written. Only one spectrum is read at once, to see what the function returns, unless
+    `like` says it.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one spectrum, an array over the spectroscopic dims in the order of `data`, and returns a number, an
+        array, or a dict of these. On a cluster it must pickle.
+    data : DataArray, dims (*position, *spectroscopic)
+        Any labelled array.
+    dim : str or iterable of str, optional
+        The dims of a spectrum; by default those with the role spectroscopic.
+    like : number, array or dict of these, optional
+        Something of the shape and type that the function returns.
+    units : str or mapping of str, optional
+        Unit of what is returned, or of each entry of a dict.
+    parameters : mapping, optional
+        Keyword arguments of the function; they are recorded.
+
+    Returns
+    -------
+    DataArray or Dataset
+        A Dataset where the function returns a dict. Arrays get dims ``<name>_0``, ``<name>_1``; an array of the shape
+        of a spectrum keeps its dims.
+
+    Raises
+    ------
+    RoleError
+        A dim is not there, or none is named and the array has no spectroscopic dim.
+    ResultError
+        At some position the function returned another shape than at the first.
+
+    Examples
+    --------
+    >>> import numpy as np, usidx
+    >>> raw = usidx.open_main(usidx.example_file())
+    >>> peak = usidx.map_positions(lambda spectrum: np.abs(spectrum).max(), raw, units="V")
+    >>> peak.dims, peak.attrs["units"]
+    (('Y', 'X'), 'V')
+    """
+    position, features = split(data, dim)
+    keywords = dict(parameters or {})
+    if like is None:
+        first = data.isel(dict.fromkeys(position, 0)).transpose(*features)
+        like = function(np.asarray(first.values), **keywords)
+    outputs = {str(k): np.asarray(v) for k, v in like.items()} if isinstance(like, Mapping) else {"": np.asarray(like)}
+    found = _apply(function, data, features, outputs, keywords)
+    labelled = {n: _labelled(f, n, data, units) for n, f in zip(outputs, found, strict=True)}
+    named = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+    # Functions of one name may differ, lambdas above all: the token tells them apart.
+    recipe = {"function": named, "token": tokenize(function), "parameters": keywords}
+    if "" in labelled:
+        return record(labelled[""], data, "map_positions", recipe)
+    return record(xr.Dataset(labelled), data, "map_positions", recipe)
+
+
+def _apply(
+    function: Callable[..., Any],
+    data: xr.DataArray,
+    features: tuple[str, ...],
+    outputs: Mapping[str, Array],
+    keywords: Mapping[str, Any],
+) -> tuple[xr.DataArray, ...]:
+    # Each block holds whole spectra.
+    whole = data.chunk(dict.fromkeys(features, -1)) if data.chunks is not None else data
+    dims = {name: _dims(name, value, data, features) for name, value in outputs.items()}
+    sizes = {d: n for name, v in outputs.items() for d, n in zip(dims[name], v.shape, strict=True)}
+    mapped = xr.apply_ufunc(
+        _Each(function, keywords, {n: (v.shape, v.dtype) for n, v in outputs.items()}, len(features)),
+        whole,
+        input_core_dims=[list(features)],
+        output_core_dims=[list(dims[n]) for n in outputs],
+        dask="parallelized",
+        output_dtypes=[v.dtype for v in outputs.values()],
+        dask_gufunc_kwargs={"output_sizes": sizes},
+        keep_attrs=False,
+    )
+    return mapped if isinstance(mapped, tuple) else (mapped,)
+
+
+def _dims(name: str, value: Array, data: xr.DataArray, features: tuple[str, ...]) -> tuple[str, ...]:
+    if value.shape == tuple(data.sizes[d] for d in features):
+        return features
+    return tuple(f"{name or 'output'}_{axis}" for axis in range(value.ndim))
+
+
+def _labelled(found: xr.DataArray, name: str, data: xr.DataArray, units: str | Mapping[str, str]) -> xr.DataArray:
+    unit = units if isinstance(units, str) else units.get(name, "")
+    kept = data.coords.to_dataset().drop_vars(
+        [c for c in data.coords if not set(data.coords[c].dims) <= set(found.dims)]
+    )
+    found = found.drop_vars(list(found.coords)).assign_coords(
+        kept.coords
+    )  # with their attributes, which bear the roles
+    return found.rename(name or data.name).assign_attrs({"long_name": name or str(data.name or ""), "units": unit})
+
+
+class _Each:
+    """Call a function for each spectrum of a block; a class, so that it pickles with its function."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        keywords: Mapping[str, Any],
+        outputs: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
+        rank: int,
+    ) -> None:
+        self.function = function
+        self.keywords = keywords
+        self.outputs = outputs
+        self.rank = rank
+
+    def __call__(self, block: Array) -> Any:
+        outer = block.shape[: block.ndim - self.rank]
+        made = {name: np.empty(outer + shape, dtype) for name, (shape, dtype) in self.outputs.items()}
+        for index in np.ndindex(*outer):
+            returned = self.function(block[index], **self.keywords)
+            entries = returned if isinstance(returned, Mapping) else {"": returned}
+            for name, (shape, _) in self.outputs.items():
+                if name not in entries or np.shape(entries[name]) != shape:
+                    self._refuse(entries, index)
+                made[name][index] = entries[name]
+        return tuple(made.values()) if len(made) > 1 else next(iter(made.values()))
+
+    def _refuse(self, entries: Mapping[str, Any], index: tuple[int, ...]) -> None:
+        found = {name: np.shape(value) for name, value in entries.items()}
+        wanted = {name: shape for name, (shape, _) in self.outputs.items()}
+        raise ResultError(
+            f"The function returned the shapes {found} at entry {index} of a block, but {wanted} at the first "
+            f"position (or in like=). It must return the same everywhere; NaN can stand for what is missing."
+        )
