@@ -101,6 +101,14 @@ def project(result: xr.Dataset, other: xr.DataArray) -> xr.DataArray:
         `other` lacks a dim of the components, or its size or coordinate differs.
     """
     step = decomposition_step(result)
+    scores = scores_of(result, other, linear=step["tool"] in _LINEAR)
+    units = {"units": other.attrs["units"]} if "units" in other.attrs else {}
+    scores.attrs = {"long_name": "Scores", **units}
+    return record(scores.rename("scores"), other, "project", {"decomposition": step})
+
+
+def scores_of(result: xr.Dataset, other: xr.DataArray, *, linear: bool) -> xr.DataArray:
+    """Return the scores of other data on the components, bare of name and record."""
     components = result["components"]
     features = tuple(str(d) for d in components.dims if d != "component")
     _same_features(components, other, features)
@@ -109,12 +117,13 @@ def project(result: xr.Dataset, other: xr.DataArray) -> xr.DataArray:
     dtype = np.result_type(working_dtype(other.dtype), components.dtype if components.dtype.kind == "c" else np.float32)
     passes = passes_over(matrix.values)
     basis = _one_array(result, components, matrix.columns, matrix.lazy)
-    func = project_block if step["tool"] in _LINEAR else fit_block
-    found = passes.rows(func, passes.gather(_split_basis, basis), components.sizes["component"], dtype)
-    scores = matrix.along_rows(found, "component").assign_coords(component=result["component"])
-    units = {"units": other.attrs["units"]} if "units" in other.attrs else {}
-    scores.attrs = {"long_name": "Scores", **units}
-    return record(scores.rename("scores"), other, "project", {"decomposition": step})
+    found = passes.rows(
+        project_block if linear else fit_block,
+        passes.gather(_split_basis, basis),
+        components.sizes["component"],
+        dtype,
+    )
+    return matrix.along_rows(found, "component").assign_coords(component=result["component"])
 
 
 def decomposition_step(result: xr.Dataset) -> Step:
@@ -189,19 +198,22 @@ def _equal(first: xr.DataArray, second: xr.DataArray) -> bool:
 
 
 def _one_array(result: xr.Dataset, components: xr.DataArray, columns: tuple[str, ...], lazy: bool) -> Any:
-    """Return mean (zero where there is none) and components as rows of one array."""
+    """Return mean and scale (zero and one where there is none) and components as rows of one array."""
     rows = components.transpose("component", *columns).data
     mean = result["mean"].transpose(*columns).data if "mean" in result else np.zeros(rows.shape[1:], rows.dtype)
+    scale = result["scale"].transpose(*columns).data if "scale" in result else np.ones(rows.shape[1:], rows.dtype)
     if not lazy:
-        return np.concatenate([mean[np.newaxis], rows])
-    return da.concatenate([da.asarray(mean)[np.newaxis], da.asarray(rows)])
+        return np.concatenate([mean[np.newaxis], scale[np.newaxis], rows])
+    return da.concatenate([da.asarray(mean)[np.newaxis], da.asarray(scale)[np.newaxis], da.asarray(rows)])
 
 
-def _split_basis(both: Array) -> Decomposed:
-    flat = both.reshape(len(both), -1)
+def _split_basis(together: Array) -> Decomposed:
+    flat = together.reshape(len(together), -1)
     holes = np.logical_not(np.isfinite(flat).all(axis=0))
-    flat = np.where(holes, 0, flat)
-    return Decomposed(flat[1:], np.zeros(0), np.zeros(0), flat[0], holes)
+    mean, scale, *rows = np.where(holes, 0, flat)
+    # The components are orthonormal once divided by the scale, as the data is: so both divisions are done on them.
+    weight = np.divide(1, scale.real**2, out=np.zeros(scale.shape), where=~holes)
+    return Decomposed(np.stack(rows) * weight, np.zeros(0), np.zeros(0), mean, holes)
 
 
 def project_block(block: Array, basis: Decomposed) -> Array:

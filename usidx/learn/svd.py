@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from usidx.learn.matrix import Matrix, masked, refuse_dim, to_matrix, working_dt
 from usidx.learn.moments import block_moments, join_moments
 from usidx.learn.passes import Passes, passes_over
 from usidx.learn.result import assemble
+from usidx.learn.scale import decompose_scaled
 from usidx.learn.spectrum import Decomposed, decompose_rows, project_rows
 from usidx.learn.turned import decompose_turned, join_turned, project_turned, solve_turned, turned_moments
 from usidx.results.provenance import record
@@ -30,6 +32,7 @@ def svd(
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
+    scale: str | None = None,
     solver: str | None = None,
     tol: float = 1e-6,
     random_state: int = 0,
@@ -50,6 +53,10 @@ def svd(
         The dims that the components extend over; by default those with the role spectroscopic.
     mask : DataArray of bool, dims among those of `data`, optional
         True where cells are left out.
+    scale : {"poisson", "std"}, optional
+        Divide the data first, which takes one more pass: by the roots of its means over positions and over steps, so
+        that the noise of counts is even [3]_; or each step by its standard deviation. The components are given their
+        scale back, and are then orthonormal only if divided by ``scale`` (*spectroscopic), which is in the result.
     solver : {"gram", "krylov"}, optional
         How the components are found; by default from the shape, see the notes of :func:`svd`. Recorded.
     tol : float, optional
@@ -94,6 +101,8 @@ def svd(
        361-377.
     .. [2] C. Musco, C. Musco, Randomized block Krylov methods for stronger and faster approximate singular value
        decomposition, NIPS 28 (2015).
+    .. [3] M. Keenan, P. Kotula, Accounting for Poisson noise in the multivariate analysis of ToF-SIMS spectrum images,
+       Surface and Interface Analysis 36 (2004) 203-212.
 
     Examples
     --------
@@ -104,7 +113,7 @@ def svd(
     >>> found.components.values.round(3), found.scores.values.round(3).ravel(), found.scores.units
     (array([[0.6, 0.8]]), array([ 5., 10.]), 'V')
     """
-    return _recorded(data, "svd", n, dim, mask, solver, tol, random_state)
+    return _recorded(data, "svd", n, dim, mask, scale, _Recipe(solver, tol, random_state))
 
 
 def pca(
@@ -113,6 +122,7 @@ def pca(
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
+    scale: str | None = None,
     solver: str | None = None,
     tol: float = 1e-6,
     random_state: int = 0,
@@ -131,6 +141,8 @@ def pca(
         The dims that the components extend over; by default those with the role spectroscopic.
     mask : DataArray of bool, dims among those of `data`, optional
         True where cells are left out.
+    scale : {"poisson", "std"}, optional
+        Divide the data first, as in :func:`svd`.
     solver : {"gram", "krylov"}, optional
         How the components are found; by default from the shape, see the notes of :func:`svd`. Recorded.
     tol : float, optional
@@ -163,7 +175,14 @@ def pca(
     >>> found["mean"].values, found.scores.values.ravel()
     (array([2., 5.]), array([-1.,  1.]))
     """
-    return _recorded(data, "pca", n, dim, mask, solver, tol, random_state)
+    return _recorded(data, "pca", n, dim, mask, scale, _Recipe(solver, tol, random_state))
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    solver: str | None
+    tol: float
+    random_state: int
 
 
 def _recorded(
@@ -172,30 +191,43 @@ def _recorded(
     n: int,
     dim: Dims | None,
     mask: xr.DataArray | None,
-    solver: str | None,
-    tol: float,
-    random_state: int,
+    scale: str | None,
+    recipe: _Recipe,
 ) -> xr.Dataset:
     refuse_dim(data, "component")
     samples, features = split(data, dim)
-    height, width = (int(np.prod([data.sizes[d] for d in dims], dtype=np.int64)) for dims in (samples, features))
+    height, width = _count(data, samples), _count(data, features)
     check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps")
-    chosen = _solver(solver, height, width, n)
-    turned = chosen == "gram" and height < width
-    matrix = to_matrix(masked(data, mask), dim, turned=turned)
-    passes, centred = passes_over(matrix.values), verb == "pca"
+    recipe = replace(recipe, solver=_solver(recipe.solver, height, width, n))
+    used = masked(data, mask)
+    if scale is None:
+        found = _decomposed(used, n, features, verb == "pca", recipe)
+    else:
+        found = decompose_scaled(
+            used, features, scale, lambda even: _decomposed(even, n, features, verb == "pca", recipe)
+        )
+    return record(found, data, verb, {"n": n, "dim": features, "scale": scale, **asdict(recipe)})
+
+
+def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: bool, recipe: _Recipe) -> xr.Dataset:
+    height, width = data.size // _count(data, features), _count(data, features)
+    turned = recipe.solver == "gram" and height < width
+    matrix = to_matrix(data, features, turned=turned)
+    passes = passes_over(matrix.values)
     if turned:
         variables, found = _by_samples(matrix, passes, n, centred)
     else:
-        pairs = matrix.values.dtype.kind == "c"
-        if chosen == "gram":
+        if recipe.solver == "gram":
             found = passes.call(decompose_rows, passes.fold(block_moments, join_moments, centred), n)
         else:
-            found = passes.iterate(lanczos, width, pairs, n, centred, random_state, tol)
+            pairs = matrix.values.dtype.kind == "c"
+            found = passes.iterate(lanczos, width, pairs, n, centred, recipe.random_state, recipe.tol)
         variables = _by_features(matrix, passes, n, found)
-    variables |= _figures(matrix, passes, n, found, features, centred, chosen)
-    parameters = {"n": n, "dim": features, "solver": chosen, "tol": tol, "random_state": random_state}
-    return record(assemble(data, variables), data, verb, parameters)
+    return assemble(data, variables | _figures(matrix, passes, n, found, features, centred, recipe.solver))
+
+
+def _count(data: xr.DataArray, dims: tuple[str, ...]) -> int:
+    return int(np.prod([data.sizes[d] for d in dims], dtype=np.int64))
 
 
 def _solver(wanted: str | None, height: int, width: int, n: int) -> str:
@@ -241,7 +273,7 @@ def _by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool) -> tuple[
 
 
 def _figures(
-    matrix: Matrix, passes: Passes, n: int, found: Any, features: tuple[str, ...], centred: bool, solver: str
+    matrix: Matrix, passes: Passes, n: int, found: Any, features: tuple[str, ...], centred: bool, solver: str | None
 ) -> Variables:
     figures: Variables = {
         "singular_values": passes.array(found, _values, (n,), np.float64),
@@ -250,7 +282,7 @@ def _figures(
     if solver == "krylov":
         figures["singular_values_error"] = passes.array(found, _errors, (n,), np.float64)
     if centred:
-        width = int(np.prod([matrix.labelled.sizes[d] for d in features], dtype=np.int64))
+        width = _count(matrix.labelled, features)
         mean = passes.array(found, _mean, (1, width), working_dtype(matrix.values.dtype))
         figures["mean"] = matrix.in_order(mean, features)
     return figures

@@ -1,0 +1,120 @@
+"""Array to the factors that even out its noise before it is decomposed, and the decomposition back to its units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from usidx.errors import ResultError
+from usidx.learn.holes import sift
+from usidx.learn.matrix import Matrix, to_matrix, working_dtype
+from usidx.learn.passes import passes_over
+from usidx.learn.reconstruct import scores_of
+from usidx.learn.result import assemble
+from usidx.learn.survey import refuse_negative
+
+__all__ = ["SCALES", "decompose_scaled"]
+
+Array = npt.NDArray[Any]
+
+SCALES = ("poisson", "std")
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Count, sum and sum of squares about the mean, of each column over the rows that count."""
+
+    holes: npt.NDArray[np.bool_]
+    count: int
+    mean: Array
+    square: Array
+
+
+def decompose_scaled(
+    data: xr.DataArray, features: tuple[str, ...], scale: str, decompose: Callable[[xr.DataArray], xr.Dataset]
+) -> xr.Dataset:
+    """Decompose the array divided by its scale, and give the components their scale back.
+
+    The scores are those of the unscaled data in the least squares weighted by 1 / scale².
+    """
+    matrix = to_matrix(data, features)
+    _refuse(data, scale)
+    steps = _step_scale(matrix, scale)
+    found = decompose(_evened(data, features, steps, scale))
+    found["components"] = found["components"] * steps.variable
+    if "mean" in found:
+        found["mean"] = found["mean"] * steps.variable
+    found["scale"] = steps
+    found["scores"] = scores_of(found, data, linear=True)
+    return assemble(data, {str(name): found[name] for name in found.data_vars})
+
+
+def _refuse(data: xr.DataArray, scale: str) -> None:
+    if scale not in SCALES:
+        raise ResultError(f"No scale {scale!r}: it is one of {SCALES}, or None.")
+    if scale == "poisson" and data.dtype.kind == "c":
+        raise ResultError(
+            f"Array {data.name!r} is {data.dtype}: Poisson noise is that of counts, which are not complex."
+        )
+
+
+def _step_scale(matrix: Matrix, scale: str) -> xr.DataArray:
+    """Return the scale of each spectroscopic step: one pass."""
+    passes = passes_over(matrix.values)
+    moments = passes.fold(_column_sums, _join, scale == "poisson")
+    factors = passes.call(_mean_root if scale == "poisson" else _deviation, moments)
+    # A scale of double precision would make all that single precision data is divided by it double.
+    dtype = working_dtype(matrix.values.dtype).type(0).real.dtype
+    steps = passes.array(factors, _itself, (1, matrix.values.shape[1]), dtype)
+    return matrix.in_order(steps, matrix.columns)
+
+
+def _evened(data: xr.DataArray, features: tuple[str, ...], steps: xr.DataArray, scale: str) -> xr.DataArray:
+    even = data / steps.variable
+    if scale == "poisson":
+        level = data.mean(list(features), skipna=True)
+        even = even / np.sqrt(level.where(level > 0, 1.0))
+    return even.transpose(*data.dims)
+
+
+def _column_sums(block: Array, counts: bool) -> _Columns:
+    if counts:
+        refuse_negative(block)
+    rows, holes = sift(block)
+    wide = rows.astype(np.result_type(rows.dtype, np.float64))
+    mean = wide.mean(axis=0) if len(wide) else np.zeros(wide.shape[1], wide.dtype)
+    return _Columns(holes, len(rows), mean, (np.abs(wide - mean) ** 2).sum(axis=0))
+
+
+def _join(first: _Columns, second: _Columns) -> _Columns:
+    holes = first.holes & second.holes
+    used = [c for c in (first, second) if c.count and (c.holes == holes).all()]
+    if not used:
+        return _Columns(holes, 0, np.zeros_like(first.mean), np.zeros_like(first.square))
+    if len(used) == 1:
+        return used[0]
+    count = first.count + second.count
+    apart = second.mean - first.mean
+    square = first.square + second.square + np.abs(apart) ** 2 * (first.count * second.count / count)
+    return _Columns(holes, count, first.mean + apart * (second.count / count), square)
+
+
+def _mean_root(found: _Columns) -> Array:
+    """Return the root of the mean count, about one; an empty step keeps its scale."""
+    level = found.mean.real / (found.mean.real[found.mean.real > 0].mean() if (found.mean.real > 0).any() else 1.0)
+    return np.sqrt(np.where(level > 0, level, 1.0))
+
+
+def _deviation(found: _Columns) -> Array:
+    """Return the standard deviation; a constant step keeps its scale."""
+    deviation = np.sqrt(found.square / max(found.count, 1))
+    return np.where(deviation > 0, deviation, 1.0)
+
+
+def _itself(factors: Array) -> Array:
+    return factors
