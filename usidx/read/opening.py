@@ -42,7 +42,8 @@ def open_main(
     path : path
         A USID file.
     main : str, optional
-        HDF5 path of the main dataset, or an end of it that no other shares. Not needed where the file has one.
+        HDF5 path of the main dataset, or an end of it that no other measurement shares. Not needed where the file
+        has one measurement; results beside it do not count.
     field : str, optional
         Field of a compound dataset, with or without its unit.
     chunks : mapping, int, "auto" or None, default {}
@@ -100,7 +101,7 @@ def open_dataset(
     path : path
         A USID file.
     main : str, optional
-        HDF5 path, or an end of it that no other main dataset shares. Not needed where the file has one.
+        HDF5 path, or an end of it that no other measurement shares. Not needed where the file has one.
     chunks : mapping, int, "auto" or None, default {}
         Dask blocks, as in :func:`open_main`.
     squeeze : bool, default True

@@ -144,6 +144,8 @@ def list_mains(path: FilePath) -> list[str]:
 def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
     """Return the main dataset of that path or unique end of a path; with None the only one of the file.
 
+    Where several match, the only one that lies in no results group is meant.
+
     Raises
     ------
     SelectionError
@@ -162,8 +164,10 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
             )
     mains = inventory(file).mains
     matches = mains if name is None else _ending_in(mains, name)
-    if len(matches) == 1:
-        return file[matches[0]]
+    # What is computed from a measurement must not make its name ambiguous.
+    measured = [m for m in matches if "-" not in m]
+    if len(matches) == 1 or len(measured) == 1:
+        return file[(measured or matches)[0]]
     if not mains:
         raise SelectionError(f"{file.filename!r} has no main dataset.")
     if name is None:
