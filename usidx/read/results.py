@@ -14,6 +14,7 @@ from usidx.errors import ResultError, SelectionError
 from usidx.format import names
 from usidx.format.layout import text_of
 from usidx.label.coding import coordinates_of
+from usidx.label.roles import SPECTROSCOPIC, role_of
 from usidx.read.attributes import stored_json
 from usidx.read.datasets import FIELD
 from usidx.read.main import is_main, where
@@ -145,7 +146,7 @@ def _restored(
         result = _scaled(_joined(variables), times)
         for name, record in records.items():
             recorded = record.get("attrs")
-            result[name].attrs = dict(recorded) if isinstance(recorded, dict) else {}
+            result.data_vars[name].attrs = dict(recorded) if isinstance(recorded, dict) else {}
     except (ValueError, KeyError, TypeError) as err:
         raise ResultError(
             f"{group!r}: what was recorded about the result in the attribute {names.RESULT_HINTS!r} does not fit what "
@@ -249,7 +250,7 @@ def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variab
             name = titled + ending if FIELD in variable.attrs else known.variables.get(dataset, dataset)
             while name in variables:
                 name = f"{dataset}_{name}"
-            variables[name] = _legacy_dims(variable, known)
+            variables[name] = _legacy_dims(name, variable, known)
     for dataset, small in extras.items():
         is_counted = bool(known.dim) and small.ndim == 1 and dataset in known.variables
         own = xr.Variable((known.dim,), small.data) if is_counted else small
@@ -257,10 +258,13 @@ def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variab
     return _scaled(_joined(variables), known.times)
 
 
-def _legacy_dims(variable: xr.DataArray, known: Names) -> xr.DataArray:
+def _legacy_dims(name: str, variable: xr.DataArray, known: Names) -> xr.DataArray:
     for label in known.labels:
         if label in variable.dims:
             variable = variable.rename({label: known.dim})
         elif label in variable.coords:
+            is_last = role_of(variable, label) == SPECTROSCOPIC
             variable = variable.drop_vars(label)
+            if name not in known.uncounted:  # a single component or cluster was squeezed
+                variable = variable.expand_dims({known.dim: [0]}, axis=variable.ndim if is_last else 0)
     return _counted(variable)

@@ -28,6 +28,8 @@ class Names:
         Variable to the one that it must be multiplied with.
     fields : mapping
         Title of a compound field, without its unit, to variable.
+    uncounted : tuple of str
+        Variables which have that label on disk, but not the dim.
     """
 
     variables: Mapping[str, str]
@@ -35,6 +37,7 @@ class Names:
     labels: tuple[str, ...] = ()
     times: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
+    uncounted: tuple[str, ...] = ()
 
 
 _SVD = Names(
@@ -44,7 +47,12 @@ _SVD = Names(
     {"scores": "singular_values"},
 )
 _DECOMPOSITION = Names({"Projection": "scores", "Components": "components"}, "component", ("Endmember",))
-_CLUSTER = Names({"Labels": "labels", "Mean_Response": "mean_response"}, "cluster", ("Cluster", "Clusters"))
+_CLUSTER = Names(
+    {"Labels": "labels", "Mean_Response": "mean_response"},
+    "cluster",
+    ("Cluster", "Clusters"),
+    uncounted=("labels",),
+)
 _SHO = Names(
     {},
     fields={
