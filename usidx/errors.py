@@ -11,6 +11,9 @@
       SelectionError    a name matches nothing, or more than one thing (also a KeyError)
       ExistsError       a write would change what exists (also a FileExistsError)
       ResultError       a result lacks what the verb needs
+      LockedError       another program, or another part of this one, holds the file (also an OSError)
+      WriteError        a file could not be written; it is as it was at the last commit (also an OSError)
+      RecoveryError     a file cannot be put back to its last commit (also an OSError)
       MissingExtraError an optional dependency is not installed (also an ImportError)
     UsidWarning (UserWarning)  a file was repaired while it was read: what, and where
 """
@@ -21,14 +24,17 @@ __all__ = [
     "ExistsError",
     "GridError",
     "LayoutError",
+    "LockedError",
     "MissingExtraError",
     "NotMainError",
+    "RecoveryError",
     "ResultError",
     "RoleError",
     "SelectionError",
     "UnitsError",
     "UsidError",
     "UsidWarning",
+    "WriteError",
 ]
 
 
@@ -69,6 +75,18 @@ class ExistsError(UsidError, FileExistsError):
 
 class ResultError(UsidError):
     """A result lacks what the verb needs."""
+
+
+class LockedError(UsidError, OSError):
+    """Another program, or another part of this one, holds the file; or its file system has no locks."""
+
+
+class WriteError(UsidError, OSError):
+    """A file could not be written; it is as it was at the last commit."""
+
+
+class RecoveryError(UsidError, OSError):
+    """A file cannot be put back to its last commit without destroying what another program wrote."""
 
 
 class MissingExtraError(UsidError, ImportError):

@@ -13,9 +13,10 @@ import pytest
 
 from usidx.disk import journal
 from usidx.disk import raw as disk
-from usidx.disk.journal import Journal, RecoveryError, journal_path
+from usidx.disk.journal import Journal, journal_path
 from usidx.disk.raw import RawFile
 from usidx.disk.recovery import needs_recovery, recover
+from usidx.errors import RecoveryError
 from usidx.write import staged
 from usidx.write.transaction import Transaction, transaction
 

@@ -15,10 +15,9 @@ import pytest
 
 from usidx.disk import lock
 from usidx.disk import raw as disk
-from usidx.disk.journal import Journal, RecoveryError, journal_path
-from usidx.disk.lock import LockedError
+from usidx.disk.journal import Journal, journal_path
 from usidx.disk.raw import RawFile
-from usidx.errors import UsidWarning
+from usidx.errors import LockedError, RecoveryError, UsidWarning
 from usidx.write import staged
 from usidx.write.transaction import create, needs_recovery, recover, shared, transaction
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from usidx.errors import UsidWarning
-from usidx.write import staged
-from usidx.disk.raw import RawFile
 from usidx.disk.journal import journal_path
-from usidx.write.transaction import Transaction, WriteError, recover, shared, transaction
+from usidx.disk.raw import RawFile
+from usidx.errors import UsidWarning, WriteError
+from usidx.write import staged
+from usidx.write.transaction import Transaction, recover, shared, transaction
 
 
 @pytest.fixture(params=["earliest", "latest"])

@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
-from usidx.errors import ExistsError
-from usidx.write import staged
 from usidx.disk.journal import journal_path
-from usidx.write.transaction import Transaction, WriteError, create, needs_recovery, shared, transaction
+from usidx.errors import ExistsError, WriteError
+from usidx.write import staged
+from usidx.write.transaction import Transaction, create, needs_recovery, shared, transaction
 
 
 @pytest.fixture(params=["earliest", "latest"])
@@ -140,7 +140,7 @@ def test_a_forked_child_that_leaves_the_block_changes_nothing(path: Path) -> Non
 _FORK = """
 import fcntl, os, sys
 import h5py
-from usidx.write.transaction import WriteError, transaction
+from usidx.write.transaction import transaction
 
 path = sys.argv[1]
 child = 0

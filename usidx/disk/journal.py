@@ -36,7 +36,7 @@ from pathlib import Path
 
 from usidx.disk import raw as disk
 from usidx.disk.raw import RawFile
-from usidx.errors import UsidError
+from usidx.errors import RecoveryError
 
 __all__ = ["PAGE", "Journal", "Recovery", "RecoveryError", "journal_path", "restore"]
 
@@ -51,10 +51,6 @@ _DIGEST = 16
 _OLD, _NEXT = 1, 2
 _PIECE = 1 << 20
 _SAMPLES = 8
-
-
-class RecoveryError(UsidError, OSError):
-    """A file cannot be put back to its last commit without destroying what another program wrote."""
 
 
 def journal_path(path: Path) -> Path:

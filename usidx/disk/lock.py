@@ -26,13 +26,9 @@ from typing import Any
 import h5py
 
 from usidx.disk.raw import RawFile, optional_module
-from usidx.errors import UsidError
+from usidx.errors import LockedError
 
 __all__ = ["Claim", "FileLock", "LockedError", "acquire", "claimed", "file_key", "is_on", "opened", "reading"]
-
-
-class LockedError(UsidError, OSError):
-    """Another program, or another part of this one, holds the file; or its file system has no locks."""
 
 
 _fcntl: Any = optional_module("fcntl")

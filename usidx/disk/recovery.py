@@ -13,10 +13,10 @@ from pathlib import Path
 
 import h5py
 
-from usidx.disk.journal import Recovery, RecoveryError, journal_path, restore
-from usidx.disk.lock import LockedError, is_on, opened, reading
+from usidx.disk.journal import Recovery, journal_path, restore
+from usidx.disk.lock import is_on, opened, reading
 from usidx.disk.raw import RawFile
-from usidx.errors import UsidWarning
+from usidx.errors import LockedError, RecoveryError, UsidWarning
 
 __all__ = ["needs_recovery", "recover", "shared", "undo"]
 

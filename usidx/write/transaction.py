@@ -40,10 +40,10 @@ import h5py
 
 from usidx.disk import raw as disk
 from usidx.disk.interrupt import deferred, uninterrupted
-from usidx.disk.journal import RecoveryError, journal_path
-from usidx.disk.lock import Claim, LockedError, claimed, opened
+from usidx.disk.journal import journal_path
+from usidx.disk.lock import Claim, claimed, opened
 from usidx.disk.recovery import needs_recovery, recover, shared, undo
-from usidx.errors import ExistsError, UsidError
+from usidx.errors import ExistsError, LockedError, RecoveryError, UsidError, WriteError
 from usidx.write.staged import StagedFile
 
 __all__ = [
@@ -60,10 +60,6 @@ __all__ = [
 
 #: What h5py raises when a file whose bytes were withheld is closed.
 _CLOSING = (OSError, RuntimeError, ValueError, KeyError)
-
-
-class WriteError(UsidError, OSError):
-    """A file could not be written; it is as it was at the last commit."""
 
 
 class Transaction:
