@@ -27,6 +27,7 @@ __all__ = [
     "png_of",
     "style",
     "text",
+    "whole_numbers",
     "wrapped",
 ]
 
@@ -62,7 +63,8 @@ def text(words: str) -> str:
 
 def style(axes: Axes, *, box: bool = False) -> None:
     """Give axes the look of the house: small ink labels, no box around lines."""
-    axes.tick_params(labelsize=SMALL, colors=INK, width=0.6, length=3)
+    axes.tick_params(which="both", labelsize=SMALL, colors=INK, width=0.6)
+    axes.tick_params(which="major", length=3)
     for side, spine in axes.spines.items():
         spine.set_linewidth(0.6)
         spine.set_color(INK)
@@ -90,6 +92,11 @@ def plain_numbers(axis: Any) -> None:
     formatter.set_useOffset(False)
     formatter.set_powerlimits((-3, 5))
     axis.set_major_formatter(formatter)
+
+
+def whole_numbers(axis: Any) -> None:
+    """Put ticks at whole numbers only, for what is counted."""
+    axis.set_major_locator(require("matplotlib.ticker", "Drawing").MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
 def _note(figure: Figure, *said: str) -> None:

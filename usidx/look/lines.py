@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from usidx.look.canvas import INK, SMALL, label_axes, plain_numbers, style, text
+from usidx.look.canvas import INK, SMALL, label_axes, plain_numbers, style, text, whole_numbers
 from usidx.look.maps import parts
 from usidx.look.reading import as_floats, envelope, ruler
 from usidx.look.scale import finite_range, label, quantity_of, scale_for, unit_of
@@ -73,6 +73,8 @@ def _draw_reals(
     label_axes(axes, x_label, label(quantity, scale.unit), room=24)
     for axis in (axes.xaxis, axes.yaxis):
         plain_numbers(axis)
+    if ruler(lines.isel(cell=0), dim).is_count:
+        whole_numbers(axes.xaxis)
     return said
 
 

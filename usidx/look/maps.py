@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from usidx.errors import RoleError
 from usidx.label.roles import SPECTROSCOPIC, role_of
-from usidx.look.canvas import INK, SMALL, TEXT, label_axes, plain_numbers, style, text, wrapped
+from usidx.look.canvas import INK, SMALL, TEXT, label_axes, plain_numbers, style, text, whole_numbers, wrapped
 from usidx.look.colours import Colours, colours_for
 from usidx.look.reading import Ruler, as_floats, common_unit, counted, ruler, scattered, thin
 from usidx.look.scale import base_of, label, quantity_of
@@ -47,6 +47,7 @@ class Grid:
     y_label: str
     x_label: str
     is_uniform: bool
+    counts: tuple[bool, bool]
     same_unit: bool
     from_top: bool
 
@@ -132,7 +133,8 @@ def grid_of(array: xr.DataArray) -> Grid:
     same = common_unit(vertical, horizontal) is not None and not any(swept)
     y, x, y_label, x_label = shown_together(vertical, horizontal) if same else shown_apart(vertical, horizontal)
     from_top = same and not base_of(vertical.unit)[1]
-    return Grid(y, x, y_label, x_label, vertical.is_uniform and horizontal.is_uniform, same, from_top)
+    is_uniform = vertical.is_uniform and horizontal.is_uniform
+    return Grid(y, x, y_label, x_label, is_uniform, (vertical.is_count, horizontal.is_count), same, from_top)
 
 
 def shown_apart(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
@@ -170,8 +172,10 @@ def _draw_image(axes: Axes, array: xr.DataArray, title: str) -> tuple[Any, Colou
     axes.set_aspect("equal" if grid.keeps_aspect else "auto")
     if grid.from_top:
         axes.invert_yaxis()
-    for axis in (axes.xaxis, axes.yaxis):
+    for axis, counts in zip((axes.yaxis, axes.xaxis), grid.counts, strict=True):
         plain_numbers(axis)
+        if counts:
+            whole_numbers(axis)
     label_axes(axes, grid.x_label, grid.y_label, title)
     return drawn, colours
 

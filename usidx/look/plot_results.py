@@ -8,9 +8,8 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError, RoleError
-from usidx.look.canvas import INK, SMALL, finished, grid_shape, label_axes, new_figure, style, text
+from usidx.look.canvas import INK, SMALL, finished, grid_shape, label_axes, new_figure, style, text, whole_numbers
 from usidx.look.colours import category_colours, colours_for
-from usidx.look.extras import require
 from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
 from usidx.look.maps import draw_map, map_aspect, read_map
 from usidx.look.reading import as_floats, cells, describe_cell, first_of, pick, spectral_dim
@@ -80,7 +79,7 @@ def _draw_steps(axes: Axes, index: Any, values: Any, quantity: str) -> None:
     axes.plot(index, values, "o-", color="#0072b2", ms=3.5, lw=1)
     style(axes)
     label_axes(axes, "Component", quantity)
-    axes.xaxis.set_major_locator(require("matplotlib.ticker", "Drawing").MaxNLocator(integer=True))
+    whole_numbers(axes.xaxis)
     axes.grid(visible=True, which="major", color="#e6e6e6", lw=0.6)
 
 

@@ -54,6 +54,11 @@ class Ruler:
         steps = np.diff(self.values)
         return self.is_monotonic and bool(np.abs(steps - steps.mean()).max() < 0.02 * abs(steps.mean()))
 
+    @property
+    def is_count(self) -> bool:
+        """Whether the values count something, so that nothing lies between them."""
+        return not self.unit and bool((self.values == np.round(self.values)).all())
+
     def shown(self, largest: float | None = None) -> tuple[NDArray[np.float64], str]:
         """Return the values in the prefix that suits them, and the label."""
         most = float(np.abs(self.values).max()) if self.values.size else 0.0
