@@ -140,6 +140,7 @@ def test_a_forked_child_that_leaves_the_block_changes_nothing(path: Path) -> Non
 _FORK = """
 import fcntl, os, sys
 import h5py
+from usidx.errors import WriteError
 from usidx.write.transaction import transaction
 
 path = sys.argv[1]
