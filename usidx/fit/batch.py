@@ -58,8 +58,9 @@ def solve_rows(
 ) -> None:
     """Fit each spectrum of `y` (spectrum, sample, part) by itself and fill `out` (spectrum, figure).
 
-    `equations` is `usidx.fit.normal.normal_equations`, handed in as a pointer. The other inputs have one row for each spectrum or one for all: `x` (spectrum, variable, sample), `weight`
-    (spectrum, sample), `given` (spectrum, parameter), `candidates` (spectrum, term, candidate, parameter).
+    `equations` is `usidx.fit.normal.normal_equations`, handed in as a pointer. The other inputs have
+    one row for each spectrum or one for all: `x` (spectrum, variable, sample), `weight` (spectrum, sample), `given`
+    (spectrum, parameter), `candidates` (spectrum, term, candidate, parameter).
     """
     for i in range(y.shape[0]):
         own = min(i, weight.shape[0] - 1)
@@ -107,6 +108,9 @@ def _solve_one(
         out[2 * n + 4] = -2.0
         return
     energy, spread = _spread(head, data)
+    if not np.isfinite(energy):
+        out[2 * n + 4] = -4.0
+        return
     if spread <= _FLAT * _FLAT * energy and not _is_linear(head, info):
         out[2 * n + 4] = -3.0
         return
@@ -128,10 +132,10 @@ def _solve_one(
 
 @compiled
 def _is_linear(head: Integers, info: Integers) -> bool:
+    linear = 0
     for j in range(head[N_FREE]):
-        if info[LINEAR, j] == 0:
-            return False
-    return True
+        linear += info[LINEAR, j]
+    return bool(linear == head[N_FREE])
 
 
 @compiled

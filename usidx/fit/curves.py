@@ -48,10 +48,10 @@ class Constant(Shape):
     prefix: str = ""
 
     @property
-    def own_parameters(self) -> tuple[Parameter, ...]:
+    def _own_parameters(self) -> tuple[Parameter, ...]:
         return (Parameter("offset", "Offset", (1, 0)),)
 
-    def value(self, x: Node, offset: Node) -> Node:
+    def _value(self, x: Node, offset: Node) -> Node:
         return offset
 
 
@@ -80,10 +80,10 @@ class Linear(Shape):
     prefix: str = ""
 
     @property
-    def own_parameters(self) -> tuple[Parameter, ...]:
+    def _own_parameters(self) -> tuple[Parameter, ...]:
         return Parameter("slope", "Slope", (1, -1)), Parameter("intercept", "Intercept", (1, 0))
 
-    def value(self, x: Node, slope: Node, intercept: Node) -> Node:
+    def _value(self, x: Node, slope: Node, intercept: Node) -> Node:
         return slope * x + intercept
 
 
@@ -112,12 +112,13 @@ class Exponential(Shape):
     prefix: str = ""
 
     @property
-    def own_parameters(self) -> tuple[Parameter, ...]:
+    def _own_parameters(self) -> tuple[Parameter, ...]:
         return Parameter("amplitude", "Amplitude", (1, 0)), Parameter("tau", "Time Constant", (0, 1), POSITIVE)
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return time constants from a fiftieth of the range to three times the range."""
         span = extent(x)[1]
         return [{self.prefix + "tau": span * part} for part in (0.02, 0.06, 0.15, 0.4, 1.0, 3.0)]
 
-    def value(self, x: Node, amplitude: Node, tau: Node) -> Node:
+    def _value(self, x: Node, amplitude: Node, tau: Node) -> Node:
         return amplitude * function("exp", -x / tau)

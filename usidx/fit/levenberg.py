@@ -48,7 +48,8 @@ def minimise(
 ) -> tuple[int, int, float]:
     """Improve the parameters until the next step promises nothing.
 
-    `equations` is `usidx.fit.normal.normal_equations`, handed in as a pointer. Returns (status, evaluations, cost); the normal equations of the last point stay in `bench`.
+    `equations` is `usidx.fit.normal.normal_equations`, handed in as a pointer. Returns (status,
+    evaluations, cost); the normal equations of the last point stay in `bench`.
     """
     cost = equations(head, info, code, bench, data, AT_PARAMETERS)
     evaluations, damping, growth = 1, 1e-3, 2.0

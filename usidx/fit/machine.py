@@ -64,7 +64,8 @@ def exponential(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return kept * p * bits_to_float((float_to_bits(shifted) + 1023) << 52)
+    power: float = bits_to_float((float_to_bits(shifted) + 1023) << 52)
+    return kept * p * power
 
 
 @compiled

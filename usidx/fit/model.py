@@ -170,19 +170,20 @@ class Shape(Model):
 
     @property
     @abstractmethod
-    def own_parameters(self) -> tuple[Parameter, ...]:
+    def _own_parameters(self) -> tuple[Parameter, ...]:
         """Return the parameters without the prefix."""
 
     @abstractmethod
-    def value(self, *nodes: Any) -> Any:
+    def _value(self, *nodes: Any) -> Any:
         """Return the formula of (*variables, *parameters)."""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        return tuple(replace(p, name=self.prefix + p.name) for p in self.own_parameters)
+        words = self.prefix.replace("_", " ").title()
+        return tuple(replace(p, name=self.prefix + p.name, title=words + p.title) for p in self._own_parameters)
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
-        found: Node | Pair = self.value(*variables, *(parameters[name] for name in self.names))
+        found: Node | Pair = self._value(*variables, *(parameters[name] for name in self.names))
         return found
 
     def describe(self) -> dict[str, Any]:
@@ -233,10 +234,13 @@ class Sum(Composite):
 
     @property
     def terms(self) -> tuple[Model, ...]:
+        """Return the members."""
         return self.members
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
-        return reduce(operator.add, self._values_of_members(variables, parameters))
+        """Return the graph of the sum."""
+        total: Node | Pair = reduce(operator.add, self._values_of_members(variables, parameters))
+        return total
 
 
 class Product(Composite):
@@ -247,7 +251,9 @@ class Product(Composite):
     """
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
-        return reduce(operator.mul, self._values_of_members(variables, parameters))
+        """Return the graph of the product."""
+        total: Node | Pair = reduce(operator.mul, self._values_of_members(variables, parameters))
+        return total
 
 
 def _factors(model: Model) -> tuple[Model, ...]:
@@ -296,7 +302,7 @@ def from_description(description: Mapping[str, Any]) -> Model:
         raise ResultError(f"No model named {name!r} is known; known are {sorted(_registry)}.")
     if issubclass(kind, Composite):
         return kind(tuple(from_description(m) for m in description.get("members", ())))
-    options = {k: v for k, v in description.items() if k != "model"}
+    options = {k: v for k, v in description.items() if k not in {"model", "name"}}
     allowed = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     if not set(options) <= allowed:
         raise ResultError(f"Model {name!r} has the options {sorted(allowed)}; found {sorted(options)}.")

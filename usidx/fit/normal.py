@@ -10,7 +10,6 @@ import numpy as np
 from usidx.fit.compiled import called, compiled
 from usidx.fit.machine import TILE, Integers, Row, Rows, load_parameters, run_tile
 from usidx.fit.recipe import (
-    AT_PARAMETERS,
     AT_TRIAL,
     FOR_RESIDUAL,
     GRADIENT,
@@ -33,8 +32,8 @@ from usidx.fit.recipe import (
     TRIAL_GRADIENT,
     TRIAL_MATRIX,
     WEIGHT,
-    Y,
     ZERO,
+    Y,
 )
 
 __all__ = ["normal_equations"]
@@ -93,7 +92,8 @@ def _column(head: Integers, info: Integers, part: int, j: int, weighted: bool) -
     register = info[OUTPUTS + part, 1 + j]
     if register < 0:
         return ZERO
-    return head[SCALED] + 1 + j if weighted else head[REGISTERS] + register
+    row: int = head[SCALED] + 1 + j if weighted else head[REGISTERS] + register
+    return row
 
 
 @compiled

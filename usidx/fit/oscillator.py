@@ -52,7 +52,7 @@ class SHO(Shape):
     prefix: str = ""
 
     @property
-    def own_parameters(self) -> tuple[Parameter, ...]:
+    def _own_parameters(self) -> tuple[Parameter, ...]:
         return (
             Parameter("amplitude", "Amplitude", (1, 0), POSITIVE),
             Parameter("frequency", "Frequency", (0, 1), POSITIVE),
@@ -61,13 +61,14 @@ class SHO(Shape):
         )
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return quality factors to try where the linear form fails."""
         # The first is replaced by the linear form, the others are tried at the highest sample.
         return [
             {self.prefix + "frequency": 1.0, self.prefix + "quality_factor": q, self.prefix + "phase": 0.0}
             for q in (100.0, 30.0, 300.0)
         ]
 
-    def value(self, w: Node, amplitude: Node, frequency: Node, quality_factor: Node, phase: Node) -> Pair:
+    def _value(self, w: Node, amplitude: Node, frequency: Node, quality_factor: Node, phase: Node) -> Pair:
         square = frequency * frequency
         turned = Pair(amplitude * square * function("cos", phase), amplitude * square * function("sin", phase))
         return as_pair(turned) / Pair(w * w - square, -(w * frequency / quality_factor))

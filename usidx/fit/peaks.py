@@ -71,11 +71,11 @@ class Gaussian(Peak):
     prefix: str = ""
 
     @property
-    def own_parameters(self) -> tuple[Parameter, ...]:
+    def _own_parameters(self) -> tuple[Parameter, ...]:
         sigma = Parameter("sigma", "Sigma", (0, 1), POSITIVE, "width", 1.0 / FWHM_OF_SIGMA)
         return self.amplitude, CENTER, sigma
 
-    def value(self, x: Node, amplitude: Node, center: Node, sigma: Node) -> Node:
+    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node) -> Node:
         shape = function("exp", -0.5 * ((x - center) / sigma) ** 2)
         return self.scaled(amplitude, math.sqrt(2.0 * math.pi) * sigma, shape)
 
@@ -112,9 +112,9 @@ class Lorentzian(Peak):
     prefix: str = ""
 
     @property
-    def own_parameters(self) -> tuple[Parameter, ...]:
+    def _own_parameters(self) -> tuple[Parameter, ...]:
         return self.amplitude, CENTER, Parameter("sigma", "Sigma", (0, 1), POSITIVE, "width", 0.5)
 
-    def value(self, x: Node, amplitude: Node, center: Node, sigma: Node) -> Node:
+    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node) -> Node:
         shape = 1.0 / (1.0 + ((x - center) / sigma) ** 2)
         return self.scaled(amplitude, math.pi * sigma, shape)

@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from usidx.fit import recipe as at
 from usidx.fit.model import Model, graphs
 from usidx.fit.program import Program, assemble
-from usidx.fit import recipe as at
 from usidx.fit.recipe import LOSSES, Tables
 from usidx.fit.symbols import ZERO, derivative, parameter
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Callable
 from typing import Final, Union
 
 __all__ = ["Node", "Operand", "constant", "derivative", "function", "parameter", "select", "substitute", "variable"]
@@ -114,7 +115,7 @@ def _split_factor(node: Node) -> tuple[Node, Node]:
     if not node.varies:
         return node, ONE
     if node.op == "mul" and not node.args[0].varies:
-        return node.args
+        return node.args[0], node.args[1]
     return ONE, node
 
 
@@ -218,7 +219,7 @@ def _whole_power(a: Node, exponent: int) -> Node:
     return multiply(square, a) if exponent % 2 else square
 
 
-_ON_NUMBERS: Final = {
+_ON_NUMBERS: Final[dict[str, Callable[[float], float]]] = {
     "exp": math.exp,
     "log": math.log,
     "sqrt": math.sqrt,
@@ -289,13 +290,12 @@ def derivative(node: Node, by: Node, memo: dict[Node, Node] | None = None) -> No
 
 def _partial(node: Node, position: int) -> Node:
     """Return the derivative of an operation by one of its arguments."""
-    rule = _PARTIALS[node.op]
-    return rule(node, *node.args)[position] if node.op != "select" else _partial_select(node, position)
+    return _PARTIALS[node.op](node, *node.args)[position]
 
 
-def _partial_select(node: Node, position: int) -> Node:
+def _partial_select(node: Node, condition: Node, positive: Node, otherwise: Node) -> tuple[Node, ...]:
     # The jump at the condition's zero carries no derivative.
-    return (ZERO, select(node.args[0], 1.0, 0.0), select(node.args[0], 0.0, 1.0))[position]
+    return ZERO, select(condition, 1.0, 0.0), select(condition, 0.0, 1.0)
 
 
 def _partial_faddeeva(node: Node, x: Node, y: Node) -> tuple[Node, Node]:
@@ -306,7 +306,7 @@ def _partial_faddeeva(node: Node, x: Node, y: Node) -> tuple[Node, Node]:
     return (slope_real, -slope_imag) if node.op == "wofz_real" else (slope_imag, slope_real)
 
 
-_PARTIALS: Final = {
+_PARTIALS: Final[dict[str, Callable[..., tuple[Node, ...]]]] = {
     "add": lambda n, a, b: (ONE, ONE),
     "sub": lambda n, a, b: (ONE, MINUS_ONE),
     "mul": lambda n, a, b: (b, a),
@@ -321,6 +321,7 @@ _PARTIALS: Final = {
     "arctan": lambda n, a: (1.0 / (1.0 + a * a),),
     "erf": lambda n, a: (2.0 / math.sqrt(math.pi) * function("exp", -(a * a)),),
     "abs": lambda n, a: (select(a, 1.0, -1.0),),
+    "select": _partial_select,
     "wofz_real": _partial_faddeeva,
     "wofz_imag": _partial_faddeeva,
 }

@@ -1,0 +1,117 @@
+"""Labelled inputs of a fit -> blocks, and each block -> a table of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from usidx.errors import RoleError
+from usidx.fit.model import Model
+from usidx.fit.solve import Options, evaluate_block, solve_block
+
+__all__ = ["FIGURE", "PARAMETER", "block_table", "block_values", "start_values", "weights", "whole_along"]
+
+FIGURE: Final = "_figure"
+PARAMETER: Final = "_parameter"
+_LARGEST_BLOCK: Final = 64 * 2**20
+
+Array = npt.NDArray[Any]
+
+
+def whole_along(data: xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
+    """Return the array with each spectrum in one block; blocks that grow too large by it are cut along other dims."""
+    if data.chunks is None or all(len(data.chunksizes[d]) == 1 for d in dims):
+        return data
+    whole = dict.fromkeys((data.get_axis_num(d) for d in dims), -1)
+    joined = data.data.rechunk(whole)
+    size = int(np.prod([max(c) for c in joined.chunks])) * data.dtype.itemsize
+    if size > _LARGEST_BLOCK:
+        sizes = dict.fromkeys(range(data.ndim), "auto") | whole
+        joined = data.data.rechunk(sizes, block_size_limit=_LARGEST_BLOCK)
+    return data.copy(data=joined)
+
+
+def weights(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
+    """Return one by the standard deviation, as a DataArray that has all the fitted dims.
+
+    Raises
+    ------
+    RoleError
+        `sigma` has a dim that the data does not have.
+    """
+    spread = _aligned("sigma", xr.DataArray(sigma), data)
+    ones = xr.DataArray(np.ones([data.sizes[d] for d in dims]), dims=dims)
+    weight = ones / spread
+    return whole_along(weight.transpose(..., *dims), dims)
+
+
+def start_values(
+    data: xr.DataArray, model: Model, start: Mapping[str, float | xr.DataArray], dims: tuple[str, ...]
+) -> xr.DataArray:
+    """Return start values with the dim of parameters last, NaN where they are to be found.
+
+    Raises
+    ------
+    RoleError
+        A start value has a dim that the result does not have.
+    """
+    other = data.isel(dict.fromkeys(dims, 0), drop=True)
+    parts = [_aligned("start", xr.DataArray(start.get(name, np.nan)), other) for name in model.names]
+    parts = [p.reset_coords(drop=True).drop_vars(list(p.coords)).astype(np.float64) for p in xr.broadcast(*parts)]
+    joined = xr.concat(parts, dim=PARAMETER).transpose(..., PARAMETER)
+    return joined.chunk({PARAMETER: -1}) if joined.chunks is not None else joined
+
+
+def _aligned(option: str, value: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
+    extra = [d for d in value.dims if d not in data.dims]
+    if extra:
+        raise RoleError(f"{option}: dim {extra[0]!r} is not among the dims {data.dims} that it may have.")
+    known = [d for d in value.dims if d in value.coords and d in data.coords]
+    wrong = [d for d in value.dims if value.sizes[d] != data.sizes[d]]
+    wrong += [d for d in known if d not in wrong and not np.array_equal(value.coords[d], data.coords[d])]
+    if wrong:
+        raise RoleError(f"{option}: its coordinate along {wrong[0]!r} is not that of the data. Align the two first.")
+    return value
+
+
+def block_table(y: Array, *inputs: Array, model: Model, options: Options, weighted: bool, threads: int | None) -> Array:
+    """Fit a block: y (*other, *samples), a coordinate per variable, weights if any, start (*other, parameter)."""
+    count = model.variables
+    lead, samples = y.shape[: y.ndim - count], y.shape[y.ndim - count :]
+    x = _coordinate_rows(inputs[:count], lead, samples)
+    weight = _rows(inputs[count], lead, samples) if weighted else None
+    start = _rows(inputs[-1], lead, (len(model.names),))
+    flat = y.reshape(-1, int(np.prod(samples)))
+    return solve_block(model, options, flat, x, weight, start, threads).reshape(*lead, -1)
+
+
+def block_values(parameters: Array, *x: Array, model: Model, threads: int | None) -> Array:
+    """Evaluate a block: parameters (*other, parameter) and a coordinate per variable."""
+    lead, samples = parameters.shape[:-1], tuple(c.shape[-1] for c in x)
+    rows = _coordinate_rows(x, lead, samples)
+    flat = parameters.reshape(-1, parameters.shape[-1])
+    return evaluate_block(model, rows, flat, threads).reshape(*lead, *samples)
+
+
+def _coordinate_rows(x: tuple[Array, ...], lead: tuple[int, ...], samples: tuple[int, ...]) -> Array:
+    """Return coordinates as (spectrum or 1, variable, sample), for spectra whose samples are flattened."""
+    rows = []
+    for k, c in enumerate(x):
+        shape = [1] * len(samples)
+        shape[k] = samples[k]
+        rows.append(_rows(c.reshape(*c.shape[:-1], *shape), lead, samples))
+    height = max(r.shape[0] for r in rows)
+    return np.stack([np.broadcast_to(r, (height, r.shape[1])) for r in rows], axis=1)
+
+
+def _rows(array: Array, lead: tuple[int, ...], core: tuple[int, ...]) -> Array:
+    """Return an array that broadcasts against (*lead, *core) as one row per spectrum, or as a single row for all."""
+    size = int(np.prod(core))
+    outer = array.shape[: array.ndim - len(core)]
+    if int(np.prod(outer)) == 1:
+        return np.broadcast_to(array.reshape(array.shape[array.ndim - len(core) :]), core).reshape(1, size)
+    return np.broadcast_to(array, (*lead, *core)).reshape(-1, size)
