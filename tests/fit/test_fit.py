@@ -86,13 +86,9 @@ def test_oscillator_agrees_with_scipy(oscillators: Maker) -> None:
         start = np.array([float(truth[name][here]) for name in SHO().names])
         measured = data[here].values
 
-        def left(
-            p: npt.NDArray[Any], measured: npt.NDArray[Any] = measured, start: npt.NDArray[Any] = start
-        ) -> npt.NDArray[Any]:
+        def left(p: Any, measured: Any = measured, start: Any = start) -> Any:
             away = measured - oscillator(data.Energy.values, *(p * start))
-            both: npt.NDArray[Any] = np.concatenate([away.real, away.imag]) / abs(measured).max()
-
-        return both
+            return np.concatenate([away.real, away.imag]) / abs(measured).max()
 
         best = least_squares(left, np.ones(4), xtol=1e-15, ftol=1e-15, gtol=1e-15)
         assert_allclose([float(found[name][here]) for name in SHO().names], best.x * start, rtol=1e-4)

@@ -1,0 +1,137 @@
+"""Fitting every spectrum of a map: usidx beside scipy's curve_fit and xarray's curvefit, in turns in one run.
+
+    python tests/benchmarks/fit_speed.py [--spectra 20000] [--few 200] [--rounds 5]
+
+The same noisy spectra of 128 samples, four parameters each. scipy and xarray fit the first `few` of them and get start
+values near the truth; usidx fits all and finds its start values itself. Medians of spectra per second of wall time, and
+per second of processor time (which other work on the machine disturbs less), are written as a table, with the share
+of fits that lie within six standard errors of the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy.optimize import curve_fit
+
+from usidx.fit.fit import fit
+from usidx.fit.models import SHO, Constant, Gaussian, Model
+
+Array = npt.NDArray[Any]
+Case = tuple[str, Model, xr.DataArray, dict[str, Array], Callable[..., Array]]
+
+
+def _gaussian(x: Array, amplitude: float, center: float, sigma: float, offset: float) -> Array:
+    return amplitude / (sigma * 2.5066282746310002) * np.exp(-0.5 * ((x - center) / sigma) ** 2) + offset
+
+
+def _oscillator(w: Array, amplitude: float, frequency: float, quality_factor: float, phase: float) -> Array:
+    below = w**2 - 1j * w * frequency / quality_factor - frequency**2
+    response = amplitude * np.exp(1j * phase) * frequency**2 / below
+    return np.concatenate([response.real, response.imag], axis=-1)
+
+
+def _peaks(count: int) -> Case:
+    rng = np.random.default_rng(1)
+    x = np.linspace(-5.0, 5.0, 128)
+    ranges = {"amplitude": (1, 5), "center": (-3, 3), "sigma": (0.3, 1.5), "offset": (-1, 1)}
+    truth = {name: rng.uniform(*limits, count) for name, limits in ranges.items()}
+    clean = _gaussian(x, *(v[:, None] for v in truth.values()))  # type: ignore[arg-type]
+    return (
+        "Gaussian + offset",
+        Gaussian() + Constant(),
+        _labelled(clean + 0.05 * rng.normal(size=clean.shape), x),
+        truth,
+        _gaussian,
+    )
+
+
+def _oscillators(count: int) -> Case:
+    rng = np.random.default_rng(2)
+    x = np.linspace(300e3, 350e3, 128)
+    ranges = {
+        "amplitude": (1e-5, 5e-5), "frequency": (315e3, 335e3), "quality_factor": (50, 250), "phase": (-2.5, 2.5)
+    }  # fmt: skip
+    truth = {name: rng.uniform(*limits, count) for name, limits in ranges.items()}
+    clean = _oscillator(x, *(v[:, None] for v in truth.values()))  # type: ignore[arg-type]
+    noisy = clean + 2e-5 * rng.normal(size=clean.shape)
+    return "complex SHO", SHO(), _labelled(noisy[:, :128] + 1j * noisy[:, 128:], x), truth, _oscillator
+
+
+def _labelled(values: Array, x: Array) -> xr.DataArray:
+    return xr.DataArray(values, dims=("spectrum", "x"), coords={"x": x})
+
+
+def _with_scipy(case: Case, few: int) -> None:
+    _, _, data, truth, formula = case
+    x = data.x.values
+    for k in range(few):
+        y = data.values[k]
+        start = [float(v[k]) * 1.05 for v in truth.values()]
+        curve_fit(formula, x, np.concatenate([y.real, y.imag]) if np.iscomplexobj(y) else y, start)
+
+
+def _with_xarray(case: Case, few: int) -> None:
+    _, _, data, truth, formula = case
+    start = {k: xr.DataArray(v[:few] * 1.05, dims="spectrum") for k, v in truth.items()}
+    data[:few].curvefit("x", formula, p0=start)
+
+
+def _with_usidx(case: Case, chunk: int | None) -> xr.Dataset:
+    _, model, data, _, _ = case
+    return fit(data if chunk is None else data.chunk({"spectrum": chunk}), model, "x").compute()
+
+
+def _right(case: Case) -> float:
+    found = _with_usidx(case, None)
+    fine = found.converged.values.copy()
+    for name, value in case[3].items():
+        fine &= abs(found[name].values - value) < 6.0 * found[f"{name}_stderr"].values
+    return float(fine.mean())
+
+
+def _measure(case: Case, spectra: int, few: int, rounds: int) -> None:
+    ways: dict[str, tuple[Callable[[], object], int]] = {
+        "usidx": (lambda: _with_usidx(case, None), spectra),
+        "usidx on dask": (lambda: _with_usidx(case, -(-spectra // 8)), spectra),
+        "scipy curve_fit": (lambda: _with_scipy(case, few), few),
+    }
+    if not np.iscomplexobj(case[2]):
+        ways["xarray curvefit"] = (lambda: _with_xarray(case, few), few)
+    ways["usidx"][0]()  # compiles, or reads what was compiled
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, (run, count) in ways.items():
+            wall, used = time.perf_counter(), time.process_time()
+            run()
+            rates[name].append((count / (time.perf_counter() - wall), count / (time.process_time() - used)))
+    middle = {name: [statistics.median(column) for column in zip(*r, strict=True)] for name, r in rates.items()}
+    reference = middle["scipy curve_fit"]
+    sys.stdout.write(f"\n{case[0]}: {100 * _right(case):.2f} % right\n")
+    sys.stdout.write(f"{'':18}{'per s':>10}{'ratio':>8}{'per cpu s':>12}{'ratio':>8}\n")
+    for name, (wall, used) in middle.items():
+        ratios = wall / reference[0], used / reference[1]
+        sys.stdout.write(f"{name:18}{wall:10.0f}{ratios[0]:8.1f}{used:12.0f}{ratios[1]:8.1f}\n")
+
+
+def main() -> None:
+    """Run both cases and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spectra", type=int, default=20000)
+    parser.add_argument("--few", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    for make in (_peaks, _oscillators):
+        _measure(make(options.spectra), options.spectra, options.few, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
