@@ -20,6 +20,7 @@ from usidx.format.placement import Axes, Placement
 from usidx.label.encoding import encode, sides_of
 from usidx.read.main import ancillaries_of, read_layout
 from usidx.write.attributes import book_keeping, set_attributes, set_json
+from usidx.write.layout import CONTIGUOUS, Storage, extent
 from usidx.write.target import MainTarget
 
 __all__ = ["Shelf", "create_main", "free_name", "safe_name", "target_of"]
@@ -74,7 +75,9 @@ def _sizes(grid: Grid) -> list[tuple[str, int]]:
     return list(zip(grid.dims, grid.shape, strict=True))
 
 
-def create_main(group: h5py.Group, array: xr.DataArray, name: str, shelf: Shelf) -> tuple[h5py.Dataset, MainTarget]:
+def create_main(
+    group: h5py.Group, array: xr.DataArray, name: str, shelf: Shelf, *, storage: Storage = CONTIGUOUS
+) -> tuple[h5py.Dataset, MainTarget]:
     """Create a main dataset without data, linked to ancillaries of its own or to equal ones on the shelf.
 
     Parameters
@@ -87,6 +90,8 @@ def create_main(group: h5py.Group, array: xr.DataArray, name: str, shelf: Shelf)
         Of the dataset.
     shelf : Shelf
         Sides that may be shared; new ones are added.
+    storage : Storage
+        Compression and chunks.
 
     Returns
     -------
@@ -107,7 +112,9 @@ def create_main(group: h5py.Group, array: xr.DataArray, name: str, shelf: Shelf)
             f"{group.name.rstrip('/')}/{name} exists in {group.file.filename!r}; it is never overwritten."
         )
     layout = encoded.layout
-    dataset = group.create_dataset(name, shape=layout.shape, dtype=layout.dtype)
+    sides = (extent([array.sizes[d] for d in side], _blocks(array, side)) for side in sides_of(array))
+    options = storage.options(layout.shape, layout.dtype, *sides)
+    dataset = group.create_dataset(name, shape=layout.shape, dtype=layout.dtype, **options)
     set_attributes(dataset, {names.QUANTITY: layout.quantity, names.UNITS: layout.units, **layout.attributes})
     set_attributes(dataset, book_keeping())
     set_json(dataset, names.MAIN_HINTS, layout.hints)
@@ -131,6 +138,10 @@ def _placement(array: xr.DataArray, rows: Array | None, columns: Array | None) -
         Axes(tuple(array.sizes[d] for d in spectroscopic), columns),
         tuple(natural.index(str(d)) for d in array.dims),
     )
+
+
+def _blocks(array: xr.DataArray, dims: Iterable[str]) -> list[tuple[int, ...]] | None:
+    return [array.chunksizes[d] for d in dims] if array.chunks is not None else None
 
 
 def _warn_left_out(left_out: Iterable[str], array: xr.DataArray) -> None:

@@ -21,6 +21,7 @@ from usidx.results.provenance import PROVENANCE, source_of, steps
 from usidx.results.schema import Entry, StoredResult, to_stored
 from usidx.write.attributes import book_keeping, set_attributes, set_json
 from usidx.write.checkpoint import Earlier, find_earlier, mark_unfinished, runs_per_position, store_in_batches
+from usidx.write.layout import Storage
 from usidx.write.main import Shelf, create_main, free_name, safe_name, target_of
 from usidx.write.store import Store, store
 from usidx.write.transaction import create, transaction
@@ -33,6 +34,8 @@ def write(
     path: str | PathLike[str] | None = None,
     *,
     name: str | None = None,
+    compression: str | int | None = None,
+    chunks: tuple[int, int] | None = None,
     reuse: bool = True,
     progress: bool = True,
 ) -> str:
@@ -54,6 +57,12 @@ def write(
     name : str, optional
         For a DataArray the name of the dataset, for a Dataset that of the tool. By default the array's own name, or
         that of the verb that made the result.
+    compression : "gzip" or int, optional
+        Shuffle and deflate main datasets, with the filters of HDF5 that every program reads, in several threads:
+        "gzip" at the fastest level, an int from 0 to 9 at that level. By default they are contiguous and as they are.
+    chunks : tuple of int, optional
+        (rows, columns) of the HDF5 chunks of main datasets: how many positions by how many spectroscopic steps. By
+        default, where there is compression, about 256 x 256, which serves both one spectrum and one image.
     reuse : bool, default True
         Return the group that the same call on the same source made before, if there is one, without computing again;
         go on with it where it is not finished.
@@ -69,6 +78,8 @@ def write(
     ------
     ResultError
         No path is given and the data does not come from a file.
+    UsidError
+        Compression or chunks are not as above.
     RoleError, LayoutError
         A variable cannot be laid out as a main dataset.
     LockedError
@@ -85,7 +96,7 @@ def write(
     >>> usidx.write(raw.usid.svd(4))
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
-    place = _Place.of(data, path, name)
+    place = _Place.of(data, path, name, Storage.parse(compression, chunks))
     with shown(progress):
         if place.is_plain:
             assert isinstance(data, xr.DataArray)
@@ -109,6 +120,8 @@ class _Place:
         Whether it becomes a main dataset of its own instead of a results group.
     name : str
         Of that main dataset.
+    storage : Storage
+        Compression and chunks.
     """
 
     file: Path
@@ -116,16 +129,24 @@ class _Place:
     is_own: bool
     is_plain: bool
     name: str
+    storage: Storage
 
     @classmethod
-    def of(cls, data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | None, name: str | None) -> _Place:
+    def of(
+        cls,
+        data: xr.DataArray | xr.Dataset,
+        path: str | PathLike[str] | None,
+        name: str | None,
+        storage: Storage,
+    ) -> _Place:
         source = source_of(data)
         file = _target_path(path, source)
         is_own = source is not None and file == Path(source[0])
         recorded = steps(data)
         is_result = bool(recorded) and recorded[-1]["tool"] != "open"
         is_plain = isinstance(data, xr.DataArray) and path is not None and not (is_own and is_result)
-        return cls(file, source, is_own, is_plain, safe_name(name or str(getattr(data, "name", None) or "Raw_Data")))
+        main = safe_name(name or str(getattr(data, "name", None) or "Raw_Data"))
+        return cls(file, source, is_own, is_plain, main, storage)
 
     def changes(self) -> Any:
         """Open the file for changes, or make it."""
@@ -162,7 +183,7 @@ def _write_array(place: _Place, array: xr.DataArray) -> str:
         channel = measurement.create_group("Channel_000")
         for group in (measurement, channel):
             set_attributes(group, book_keeping())
-        dataset, target = create_main(channel, array, place.name, Shelf())
+        dataset, target = create_main(channel, array, place.name, Shelf(), storage=place.storage)
         path = str(dataset.name)
         store([(array.data, target)], changes.check)
         return path
@@ -259,14 +280,14 @@ def _create_group(
     recipe = _recipe(result)
     set_attributes(group, {} if recipe is None else {PROVENANCE: recipe})
     set_json(group, names.RESULT_HINTS, stored.hints)
-    return group, [_create(group, entry, shelf) for entry in stored.entries]
+    return group, [_create(group, entry, shelf, place.storage) for entry in stored.entries]
 
 
-def _create(group: h5py.Group, entry: Entry, shelf: Shelf) -> Store:
+def _create(group: h5py.Group, entry: Entry, shelf: Shelf, storage: Storage) -> Store:
     if entry.is_main:
         bare = entry.data.copy(deep=False)
         bare.attrs.pop(PROVENANCE, None)  # kept once, on the group
-        return bare.data, create_main(group, bare, entry.name, shelf)[1]
+        return bare.data, create_main(group, bare, entry.name, shelf, storage=storage)[1]
     data = entry.data
     made = group.create_dataset(free_name(group, entry.name), shape=data.shape, dtype=data.dtype)
     set_attributes(made, {k: v for k, v in data.attrs.items() if k != PROVENANCE})

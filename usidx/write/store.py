@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from usidx.computing import runs_here
+from usidx.write.target import writing
 
 __all__ = ["Store", "put", "store"]
 
@@ -28,16 +29,17 @@ def store(pairs: Sequence[Store], check: Callable[[], None]) -> None:
     check : callable
         Raises what went wrong with the file so far.
     """
-    for data, target in pairs:
-        if not dask.is_dask_collection(data):
-            put(target, (slice(None),) * np.ndim(data), data)
-    lazy = [(data, target) for data, target in pairs if dask.is_dask_collection(data)]
-    if lazy:
-        arrays, targets = [a for a, _ in lazy], [t for _, t in lazy]
-        if runs_here():
-            da.store(arrays, targets, lock=False, return_stored=False)  # targets and h5py lock for themselves
-        else:
-            _fetch(arrays, targets)
+    with writing([target for _, target in pairs], check):
+        for data, target in pairs:
+            if not dask.is_dask_collection(data):
+                put(target, (slice(None),) * np.ndim(data), data)
+        lazy = [(data, target) for data, target in pairs if dask.is_dask_collection(data)]
+        if lazy:
+            arrays, targets = [a for a, _ in lazy], [t for _, t in lazy]
+            if runs_here():
+                da.store(arrays, targets, lock=False, return_stored=False)  # targets and h5py lock for themselves
+            else:
+                _fetch(arrays, targets)
     check()
 
 

@@ -1,0 +1,189 @@
+"""Blocks of rows and columns, in any order -> the chunks of a dataset, compressed in threads and put by one at a time.
+
+What a block covers of a chunk wholly is compressed at once. The rest waits in memory until other blocks bring its other
+cells (`usidx.write.gather`), so each chunk is compressed and written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import pairwise, product
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import h5py
+import numpy as np
+
+from usidx.format.layout import Array
+from usidx.format.placement import Selector, as_selector
+from usidx.write.compress import Packed, packer
+from usidx.write.gather import Gathering, Number
+
+__all__ = ["ChunkedSink", "takes_whole_chunks"]
+
+
+def takes_whole_chunks(dataset: h5py.Dataset) -> bool:
+    """Say whether chunks of the dataset can be made here: two dims, cells as in memory, filters that we know."""
+    if dataset.chunks is None or dataset.ndim != 2 or dataset.id.get_type().get_size() != dataset.dtype.itemsize:
+        return False
+    if dataset.dtype.hasobject:
+        return False
+    pipeline = dataset.id.get_create_plist()
+    filters = [pipeline.get_filter(place)[0] for place in range(pipeline.get_nfilters())]
+    return filters == _filters(dataset)
+
+
+def _filters(dataset: h5py.Dataset) -> list[int]:
+    """Return the filters that `packer` applies to this dataset."""
+    if dataset.compression != "gzip":
+        return []
+    return (
+        [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE] if dataset.dtype.itemsize > 1 else [h5py.h5z.FILTER_DEFLATE]
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    """What a block has of one row, or column, of chunks."""
+
+    number: int
+    inside: Selector  # of the chunk
+    outside: Selector  # of the block
+    count: int
+    cells: int  # that this chunk has along here; the last one may reach beyond the dataset
+
+    @property
+    def is_whole(self) -> bool:
+        return self.count == self.cells
+
+
+class ChunkedSink:
+    """Makes chunks of what comes.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        For which `takes_whole_chunks`.
+    lock : Lock
+        Held while HDF5 is called.
+    """
+
+    def __init__(self, dataset: h5py.Dataset, lock: Lock) -> None:
+        self._dataset = dataset
+        self._lock = lock
+        self._shape = int(dataset.chunks[0]), int(dataset.chunks[1])
+        self._dtype = dataset.dtype
+        self._pack = packer(self._dtype.itemsize, dataset.compression_opts if dataset.compression else None)
+        self._gathering = Gathering(self._shape, self._dtype, Path(dataset.file.filename).parent)
+        # Of a dataset that has nothing yet, no chunk need be read before it is added to.
+        self._is_fresh = dataset.id.get_num_chunks() == 0
+        self._is_stopped = False
+        self._pool: Executor | None = None
+
+    def start(self, pool: Executor | None) -> None:
+        """Take blocks from now on, and compress in the threads of a pool."""
+        self._pool = pool
+        self._is_stopped = False
+
+    def put(self, rows: Selector, columns: Selector, matrix: Array) -> None:
+        """Take a block, dims (row, column); returns when its whole chunks are written."""
+        values = matrix.astype(self._dtype, copy=False)
+        cuts = list(
+            product(
+                _cuts(rows, self._shape[0], self._dataset.shape[0]),
+                _cuts(columns, self._shape[1], self._dataset.shape[1]),
+            )
+        )
+        if self._pool is None or len(cuts) == 1:
+            for cut in cuts:
+                self._take(cut, values)
+            return
+        for _ in self._pool.map(lambda cut: self._take(cut, values), cuts):
+            pass
+
+    def finish(self) -> None:
+        """Write the chunks of which only a part came."""
+        for number, chunk in self._gathering.rest():
+            self._write(number, self._pack(chunk))
+        self._is_fresh = False
+
+    def stop(self) -> None:
+        """Refuse what still comes, and forget what waits."""
+        with self._lock:
+            self._is_stopped = True
+        self._pool = None
+        self._gathering.clear()
+
+    def _take(self, cut: tuple[_Cut, _Cut], matrix: Array) -> None:
+        row, column = cut
+        number = row.number, column.number
+        chunk: Array | None = matrix[:, column.outside][row.outside]
+        assert chunk is not None
+        if not (row.is_whole and column.is_whole):
+            place = _both(row.inside, column.inside)
+            chunk = self._gathering.add(number, place, chunk, row.cells * column.cells, self._begin)
+        elif chunk.shape != self._shape or not _is_slice(row.inside, column.inside):
+            whole = np.zeros(self._shape, self._dtype)
+            whole[_both(row.inside, column.inside)] = chunk
+            chunk = whole
+        if chunk is not None:
+            self._write(number, self._pack(chunk))
+
+    def _begin(self, number: Number) -> Array:
+        """Return a chunk as the file has it."""
+        chunk = np.zeros(self._shape, self._dtype)
+        if not self._is_fresh:
+            start = number[0] * self._shape[0], number[1] * self._shape[1]
+            with self._lock:
+                self._refuse_late()
+                found = self._dataset[start[0] : start[0] + self._shape[0], start[1] : start[1] + self._shape[1]]
+            chunk[: found.shape[0], : found.shape[1]] = found
+        return chunk
+
+    def _write(self, number: Number, packed: Packed) -> None:
+        with self._lock:
+            self._refuse_late()
+            start = number[0] * self._shape[0], number[1] * self._shape[1]
+            self._dataset.id.write_direct_chunk(start, packed[0], filter_mask=packed[1])
+
+    def _refuse_late(self) -> None:
+        if self._is_stopped:
+            raise InterruptedError("a block came after writing had ended")
+
+
+def _cuts(selector: Selector, chunk: int, size: int) -> Sequence[_Cut]:
+    """Cut rows, or columns, where chunks end."""
+    if isinstance(selector, slice) and selector.step == 1:
+        edges = [selector.start, *range((selector.start // chunk + 1) * chunk, selector.stop, chunk), selector.stop]
+        return [
+            _cut(a // chunk, slice(a % chunk, a % chunk + b - a), slice(a - edges[0], b - edges[0]), b - a, chunk, size)
+            for a, b in pairwise(edges)
+            if b > a
+        ]
+    wanted = np.arange(selector.start, selector.stop, selector.step) if isinstance(selector, slice) else selector
+    order = np.argsort(wanted, kind="stable")
+    rising = wanted[order]
+    edges = [0, *(np.flatnonzero(np.diff(rising // chunk)) + 1).tolist(), rising.size]
+    return [
+        _cut(int(rising[a]) // chunk, as_selector(rising[a:b] % chunk), as_selector(order[a:b]), b - a, chunk, size)
+        for a, b in pairwise(edges)
+        if b > a
+    ]
+
+
+def _cut(number: int, inside: Selector, outside: Selector, count: int, chunk: int, size: int) -> _Cut:
+    return _Cut(number, inside, outside, count, min(chunk, size - number * chunk))
+
+
+def _is_slice(*selectors: Selector) -> bool:
+    return all(isinstance(s, slice) for s in selectors)
+
+
+def _both(rows: Selector, columns: Selector) -> Any:
+    """Return an index of rows by columns."""
+    if isinstance(rows, slice) or isinstance(columns, slice):
+        return rows, columns
+    return np.ix_(rows, columns)
