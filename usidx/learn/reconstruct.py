@@ -119,7 +119,7 @@ def scores_of(result: xr.Dataset, other: xr.DataArray, *, linear: bool) -> xr.Da
     basis = _one_array(result, components, matrix.columns, matrix.lazy)
     found = passes.rows(
         project_block if linear else fit_block,
-        passes.gather(_split_basis, basis),
+        passes.gather(_split_basis if linear else _split_nonnegative, basis),
         components.sizes["component"],
         dtype,
     )
@@ -207,13 +207,21 @@ def _one_array(result: xr.Dataset, components: xr.DataArray, columns: tuple[str,
     return da.concatenate([da.asarray(mean)[np.newaxis], da.asarray(scale)[np.newaxis], da.asarray(rows)])
 
 
+def _split_nonnegative(together: Array) -> Decomposed:
+    flat = together.reshape(len(together), -1)
+    holes = np.logical_not(np.isfinite(flat).all(axis=0))
+    return Decomposed(np.where(holes, 0, flat[2:]), np.zeros(0), np.zeros(0), np.zeros(flat.shape[1]), holes)
+
+
 def _split_basis(together: Array) -> Decomposed:
     flat = together.reshape(len(together), -1)
     holes = np.logical_not(np.isfinite(flat).all(axis=0))
     mean, scale, *rows = np.where(holes, 0, flat)
-    # The components are orthonormal once divided by the scale, as the data is: so both divisions are done on them.
+    # Least squares of data and components both divided by the scale; the inverse is one for orthonormal components.
     weight = np.divide(1, scale.real**2, out=np.zeros(scale.shape), where=~holes)
-    return Decomposed(np.stack(rows) * weight, np.zeros(0), np.zeros(0), mean, holes)
+    components = np.stack(rows).astype(np.result_type(flat.dtype, np.float64))
+    dual = np.linalg.pinv((components * weight) @ components.conj().T, hermitian=True) @ (components * weight)
+    return Decomposed(dual, np.zeros(0), np.zeros(0), mean, holes)
 
 
 def project_block(block: Array, basis: Decomposed) -> Array:

@@ -14,6 +14,7 @@ from usidx.learn.krylov import lanczos
 from usidx.learn.matrix import Matrix, masked, refuse_dim, to_matrix, working_dtype
 from usidx.learn.moments import block_moments, join_moments
 from usidx.learn.passes import Passes, passes_over
+from usidx.learn.rank import suggest_n
 from usidx.learn.result import assemble
 from usidx.learn.scale import decompose_scaled
 from usidx.learn.spectrum import Decomposed, decompose_rows, project_rows
@@ -22,13 +23,15 @@ from usidx.results.provenance import record
 
 __all__ = ["check_n", "pca", "svd"]
 
+#: Components that are looked through for a number of them that is not given.
+_MOST_TRIED = 128
 #: Up to this many rows and columns a Gram matrix is 32 MiB, and its eigenvectors take seconds at most.
 _GRAM_SIDE = 2048
 
 
 def svd(
     data: xr.DataArray,
-    n: int = 16,
+    n: int | float | str = 16,
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
@@ -47,8 +50,9 @@ def svd(
     ----------
     data : DataArray, dims (*position, *spectroscopic)
         Real, complex or integer.
-    n : int, optional
-        Number of components.
+    n : int, float or "auto", optional
+        Number of components. Computes the singular values, also of a lazy array, to find it where it is a part of the
+        variance, between 0 and 1, or "auto": those that stand out of the noise, see :func:`suggest_n`.
     dim : str or iterable of str, optional
         The dims that the components extend over; by default those with the role spectroscopic.
     mask : DataArray of bool, dims among those of `data`, optional
@@ -118,7 +122,7 @@ def svd(
 
 def pca(
     data: xr.DataArray,
-    n: int = 16,
+    n: int | float | str = 16,
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
@@ -135,8 +139,8 @@ def pca(
     ----------
     data : DataArray, dims (*position, *spectroscopic)
         Real, complex or integer.
-    n : int, optional
-        Number of components.
+    n : int, float or "auto", optional
+        Number of components, as in :func:`svd`.
     dim : str or iterable of str, optional
         The dims that the components extend over; by default those with the role spectroscopic.
     mask : DataArray of bool, dims among those of `data`, optional
@@ -188,7 +192,7 @@ class _Recipe:
 def _recorded(
     data: xr.DataArray,
     verb: str,
-    n: int,
+    n: int | float | str,
     dim: Dims | None,
     mask: xr.DataArray | None,
     scale: str | None,
@@ -197,15 +201,20 @@ def _recorded(
     refuse_dim(data, "component")
     samples, features = split(data, dim)
     height, width = _count(data, samples), _count(data, features)
-    check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps")
-    recipe = replace(recipe, solver=_solver(recipe.solver, height, width, n))
+    open_ended = n == "auto" or (isinstance(n, float) and 0 < n < 1)
+    most = min(height, width, _MOST_TRIED) if open_ended else n
+    check_n(most, min(height, width), f"{height} positions and {width} spectroscopic steps")
+    count = int(most)
+    recipe = replace(recipe, solver=_solver(recipe.solver, height, width, count))
     used = masked(data, mask)
-    if scale is None:
-        found = _decomposed(used, n, features, verb == "pca", recipe)
-    else:
-        found = decompose_scaled(
-            used, features, scale, lambda even: _decomposed(even, n, features, verb == "pca", recipe)
-        )
+
+    def decompose(some: xr.DataArray) -> xr.Dataset:
+        return _decomposed(some, count, features, verb == "pca", recipe)
+
+    found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose)
+    if open_ended:
+        known = record(found, data, verb, {})
+        found = found.isel(component=slice(max(1, suggest_n(known, "significant" if n == "auto" else n))))
     return record(found, data, verb, {"n": n, "dim": features, "scale": scale, **asdict(recipe)})
 
 
@@ -238,7 +247,7 @@ def _solver(wanted: str | None, height: int, width: int, n: int) -> str:
     return wanted or ("gram" if small <= _GRAM_SIDE or small**2 < 10 * n * width else "krylov")
 
 
-def check_n(n: int, most: int, of_what: str, things: str = "components") -> None:
+def check_n(n: Any, most: int, of_what: str, things: str = "components") -> None:
     """Refuse a number of components, or of other things, that cannot be."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
         raise ResultError(f"n={n!r} {things} of an array with {of_what}: n is a whole number from 1 to {most}.")
