@@ -11,6 +11,8 @@ from usidx import errors, simulate
 from usidx.computing import compute
 from usidx.disk.recovery import recover
 from usidx.fit import models
+from usidx.fit.evaluate import evaluate, residual
+from usidx.fit.fit import fit
 from usidx.label.gridding import to_grid
 from usidx.label.roles import position_dims, set_roles, spectroscopic_dims
 from usidx.learn.cluster import cluster
@@ -33,8 +35,10 @@ __all__ = [
     "cluster",
     "compute",
     "errors",
+    "evaluate",
     "example_file",
     "explore",
+    "fit",
     "history",
     "list_mains",
     "list_results",
@@ -50,6 +54,7 @@ __all__ = [
     "project",
     "reconstruct",
     "recover",
+    "residual",
     "set_roles",
     "simulate",
     "spectroscopic_dims",

@@ -75,7 +75,8 @@ class UsidDataArrayAccessor(_Labelled):
     svd = _door(usidx.svd)
     pca = _door(usidx.pca)
     nmf = _door(usidx.nmf)
-    # FIT
+    fit = _door(usidx.fit)
+    map_positions = _door(usidx.map_positions)
     to_grid = _door(usidx.to_grid)
     explore = _door(usidx.explore)
 
@@ -86,8 +87,8 @@ class UsidDatasetAccessor(_Labelled):
 
     reconstruct = _door(usidx.reconstruct)
     project = _door(usidx.project)
-    # EVAL
-    # RES
+    evaluate = _door(usidx.evaluate)
+    residual = _door(usidx.residual)
 
 
 @xr.register_datatree_accessor("usid")  # type: ignore[no-untyped-call]

@@ -22,6 +22,7 @@ from usidx.read.opening import Chunks, open_dataset
 from usidx.read.tree import FilePath, find_group, inventory, opened_file
 from usidx.results.legacy import Names, names_for
 from usidx.results.provenance import PROVENANCE, parse_steps, with_steps
+from usidx.results.schema import restored_attrs
 
 __all__ = ["list_results", "open_result"]
 
@@ -105,7 +106,7 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
         text = text_of(found.attrs[PROVENANCE]) if PROVENANCE in found.attrs else None
     opened = {m.rsplit("/", 1)[-1]: open_dataset(path, m, chunks=chunks) for m in mains}
     records = _records(hints)
-    extras = _small_arrays(open_dataset(path, name, chunks=chunks), records)
+    extras = _small_arrays(open_dataset(path, name, chunks=chunks), records | _records(hints, "coords"))
     if records:
         result = _restored(name, opened, extras, hints)
     else:
@@ -116,9 +117,9 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
     return with_steps(result, parse_steps(recorded))
 
 
-def _records(hints: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _records(hints: Mapping[str, Any], kind: str = "variables") -> dict[str, dict[str, Any]]:
     """Return what was recorded about each variable; nothing for groups of other programs."""
-    listed = hints.get("variables")
+    listed = hints.get(kind)
     return {n: r for n, r in listed.items() if isinstance(r, dict)} if isinstance(listed, dict) else {}
 
 
@@ -145,15 +146,24 @@ def _restored(
         variables = {n: _restored_variable(n, r, opened, extras) for n, r in records.items()}
         result = _scaled(_joined(variables), times)
         for name, record in records.items():
-            recorded = record.get("attrs")
-            result.data_vars[name].attrs = dict(recorded) if isinstance(recorded, dict) else {}
+            result.data_vars[name].attrs = restored_attrs(record.get("attrs"))
+        result = result.assign_coords(_swept_coordinates(extras, _records(hints, "coords")))
     except (ValueError, KeyError, TypeError) as err:
         raise ResultError(
             f"{group!r}: what was recorded about the result in the attribute {names.RESULT_HINTS!r} does not fit what "
             f"the group holds ({err}). Open its main datasets one by one with usidx.open_dataset."
         ) from err
-    attrs = hints.get("attrs")
-    return result.assign_attrs(attrs if isinstance(attrs, dict) else {})
+    return result.assign_attrs(restored_attrs(hints.get("attrs")))
+
+
+def _swept_coordinates(extras: Mapping[str, xr.Variable], records: Mapping[str, Mapping[str, Any]]) -> xr.Coordinates:
+    """Return the coordinates that no variable bears, such as the axis along which was fitted."""
+    found = {}
+    for name, record in records.items():
+        values = extras[str(record["dataset"])]
+        found[name] = xr.Variable(values.dims, values.values, restored_attrs(record.get("attrs")))
+    indexed = {n for n, v in found.items() if v.dims == (n,) and np.unique(v.values).size == v.size}
+    return coordinates_of(found, indexed)
 
 
 def _joined(parts: Mapping[str, xr.DataArray | xr.Variable]) -> xr.Dataset:

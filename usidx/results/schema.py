@@ -16,7 +16,7 @@ import xarray as xr
 
 from usidx.results.provenance import PROVENANCE, last_step
 
-__all__ = ["Entry", "StoredResult", "Tool", "to_stored", "tool_of"]
+__all__ = ["Entry", "StoredResult", "Tool", "restored_attrs", "to_stored", "tool_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ TOOLS: Mapping[str, Tool] = {
 _FIT = "fit"
 _STATISTICS = ("chi2", "redchi", "nfev", "status", "converged")
 _R2 = "R2 Criterion"
+# Attributes are small; a longer array is data in the wrong place.
+_LONGEST_ATTRIBUTE = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,14 +134,29 @@ def to_stored(result: xr.Dataset) -> StoredResult:
     tool = tool_of(result)
     step = last_step(result) or {"tool": "derived", "parameters": {}}
     entries, hints = _fit_entries(result) if step["tool"] == _FIT else _plain_entries(result, tool)
-    algorithm = f"usidx.{step['tool']}"
+    swept, coords = _unused_coordinates(result)
+    in_order = {str(n): hints[str(n)] for n in result.data_vars}
     return StoredResult(
         tool.title,
-        algorithm,
-        tuple(entries),
+        f"usidx.{step['tool']}",
+        (*entries, *swept),
         _flat_parameters(step, tool),
-        {"variables": hints, "attrs": _json_attrs(result.attrs), "verb": step["tool"]},
+        {"variables": in_order, "coords": coords, "attrs": _json_attrs(result.attrs), "verb": step["tool"]},
     )
+
+
+def _unused_coordinates(result: xr.Dataset) -> tuple[list[Entry], dict[str, Any]]:
+    """Keep what no variable bears: the axis along which was fitted, which evaluating the fit needs."""
+    used = {d for v in result.data_vars.values() for d in v.dims}
+    entries, hints = [], {}
+    for name, coordinate in result.coords.items():
+        if coordinate.dims and not set(coordinate.dims) <= used and coordinate.dtype.kind in "iufb":
+            dataset = str(name).replace("/", "_").replace("-", "_")
+            bare = xr.DataArray(coordinate.variable, name=dataset)
+            entries.append(Entry(dataset, bare, is_main=False))
+            dims = [str(d) for d in coordinate.dims]
+            hints[str(name)] = {"dataset": dataset, "dims": dims, "attrs": _json_attrs(coordinate.attrs)}
+    return entries, hints
 
 
 def _plain_entries(result: xr.Dataset, tool: Tool) -> tuple[list[Entry], dict[str, Any]]:
@@ -235,4 +252,31 @@ def _flat_parameters(step: Mapping[str, Any], tool: Tool) -> dict[str, Any]:
 
 
 def _json_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(k): v for k, v in attrs.items() if isinstance(v, str | int | float) and k != PROVENANCE}
+    found = {str(k): _json_attr(v) for k, v in attrs.items() if k != PROVENANCE}
+    return {k: v for k, v in found.items() if v is not None}
+
+
+def _json_attr(value: Any) -> Any:
+    """Return text and numbers as they are, short arrays with their type, and None for what JSON cannot hold."""
+    if isinstance(value, np.generic) and value.dtype.kind in "iufb":
+        value = np.asarray(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iufb" and value.size <= _LONGEST_ATTRIBUTE:
+        return {"dtype": value.dtype.str, "values": value.tolist()}
+    if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return value
+    return value if isinstance(value, str | int | float) else None
+
+
+def restored_attrs(recorded: Any) -> dict[str, Any]:
+    """Return attributes as they were before they became JSON; an empty dict for anything else."""
+    if not isinstance(recorded, dict):
+        return {}
+    return {str(k): _restored_attr(v) for k, v in recorded.items()}
+
+
+def _restored_attr(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    dtype = np.dtype(str(value.get("dtype")))
+    array = np.array(value.get("values"), dtype=dtype if dtype.kind in "iufb" else np.float64)
+    return array if array.ndim else array[()]
