@@ -9,14 +9,13 @@ from typing import Any
 import h5py
 import numpy as np
 import xarray as xr
-from xarray.core import indexing
 
 from usidx.errors import SelectionError, UsidError
 from usidx.format.layout import Array, Layout, text_of
 from usidx.label.coding import Frame, decode, parse_field
 from usidx.read.attributes import plain_attributes
 from usidx.read.chunks import main_blocks, plain_blocks
-from usidx.read.lazy import MainArray, PlainArray
+from usidx.read.lazy import Lazy, MainArray, PlainArray
 from usidx.read.main import Cache, read_layout, where
 from usidx.read.storage import stored_array
 from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps, with_steps
@@ -87,7 +86,7 @@ def _main_variable(dataset: h5py.Dataset, frame: Frame, name: str, field: str | 
     attrs = dict(frame.attrs)
     if field is not None:
         attrs = {"long_name": name, "units": unit, FIELD: field}
-    lazy = indexing.LazilyIndexedArray(MainArray(stored, frame.placement))
+    lazy = Lazy(MainArray(stored, frame.placement))
     blocks = main_blocks(frame.placement, stored.dtype.itemsize, stored.chunks)
     encoding = {**frame.encoding, "preferred_chunks": dict(zip(frame.dims, blocks, strict=True))}
     return xr.Variable(frame.dims, lazy, attrs, encoding)
@@ -126,7 +125,7 @@ def extra_variable(dataset: h5py.Dataset, taken: Container[str] = ()) -> xr.Vari
     if dims:
         blocks = plain_blocks(dataset.shape, stored.dtype.itemsize, dataset.chunks)
         encoding["preferred_chunks"] = dict(zip(dims, blocks, strict=True))
-    return xr.Variable(dims, indexing.LazilyIndexedArray(PlainArray(stored)), attrs, encoding)
+    return xr.Variable(dims, Lazy(PlainArray(stored)), attrs, encoding)
 
 
 def _size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]:
