@@ -263,7 +263,7 @@ def _is_band_excitation(raw: xr.DataArray) -> bool:
 def _fit(run: _Run, raw: xr.DataArray, truth: xr.Dataset | None, noiseless: xr.DataArray | None) -> None:
     with run.step("simple harmonic oscillator fit"):
         fit = run.keep(raw.usid.fit(usidx.models.SHO(), dim="Frequency")).compute()
-    at = {d: fit.sizes[d] // 2 for d in fit.dims if d not in raw.usid.position_dims}
+    at = {d: fit.sizes[d] // 2 for d in fit.amplitude.dims if d not in raw.usid.position_dims}
     maps = fit[["amplitude", "frequency", "quality_factor", "phase"]].isel(at)
     done = float(fit.converged.mean())
     blocks: list[Any] = [
