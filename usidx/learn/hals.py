@@ -16,7 +16,7 @@ from usidx.learn.blocks import Blocks, Held, pieces
 from usidx.learn.holes import without_holes
 from usidx.learn.survey import Survey
 
-__all__ = ["Factors", "factorise", "nonnegative_scores", "start"]
+__all__ = ["Factors", "factorise", "start"]
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +36,7 @@ class Factors:
 
 @dataclass(frozen=True, slots=True)
 class _Products:
-    """Sums over rows x with scores w: w wᵀ, w xᵀ, and the largest relative change of the scores."""
+    """Sums over rows x with scores w: w wᵀ and w xᵀ."""
 
     inner: Array
     outer: Array
@@ -80,18 +80,6 @@ def factorise(blocks: Blocks, seen: Survey, components: Array, max_iter: int, to
     return Factors(np.concatenate(scores), components, seen.holes, error, iteration)
 
 
-def nonnegative_scores(rows: Array, components: Array, tol: float = 1e-9, sweeps: int = 5000) -> Array:
-    """Return the non-negative scores of least squares, by cyclic coordinate descent."""
-    rows, components = rows.astype(np.float64), components.astype(np.float64)
-    gram, cross = components @ components.T, components @ rows.T
-    scores = np.zeros_like(cross)
-    for _ in range(sweeps):
-        change = _sweep(scores, gram, cross)
-        if change <= tol * max(float(scores.max(initial=0.0)), np.finfo(float).tiny):
-            break
-    return scores.T
-
-
 def _sweep_block(block: Array, state: Any, components: Array, holes: Array) -> tuple[_Products, Any]:
     rows, used = without_holes(block, holes)
     rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
@@ -115,15 +103,11 @@ def _solve(scores: Array, gram: Array, cross: Array) -> None:
         _sweep(scores, gram, cross)
 
 
-def _sweep(scores: Array, gram: Array, cross: Array) -> float:
-    """Update each row of scores (n, rows) in turn, in place; return the largest change."""
-    change = 0.0
+def _sweep(scores: Array, gram: Array, cross: Array) -> None:
+    """Update each row of scores (n, rows) in turn, in place."""
     for k in range(len(scores)):
         if gram[k, k] > 0:
-            new = np.maximum(scores[k] + (cross[k] - gram[k] @ scores) / gram[k, k], 0)
-            change = max(change, float(np.abs(new - scores[k]).max(initial=0.0)))
-            scores[k] = new
-    return change
+            scores[k] = np.maximum(scores[k] + (cross[k] - gram[k] @ scores) / gram[k, k], 0)
 
 
 def _join(first: _Products, second: _Products) -> _Products:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError, RoleError
-from usidx.learn.hals import nonnegative_scores
+from usidx.learn.constrained import constrained_scores
 from usidx.learn.holes import without_holes
 from usidx.learn.matrix import to_matrix, working_dtype
 from usidx.learn.passes import passes_over
@@ -23,8 +23,15 @@ __all__ = ["decomposition_step", "project", "reconstruct", "select_modes"]
 Array = npt.NDArray[Any]
 Modes = int | slice | Sequence[int]
 
-_LINEAR = ("svd", "pca")
-_NONNEGATIVE = ("nmf",)
+#: Tools that decompose, and how scores are found on their components.
+_KINDS = {
+    "svd": "linear",
+    "pca": "linear",
+    "nmf": "nonnegative",
+    "fcls": "closed",
+    "nfindr": "closed",
+    "vca": "closed",
+}
 
 
 def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> xr.DataArray:
@@ -101,13 +108,13 @@ def project(result: xr.Dataset, other: xr.DataArray) -> xr.DataArray:
         `other` lacks a dim of the components, or its size or coordinate differs.
     """
     step = decomposition_step(result)
-    scores = scores_of(result, other, linear=step["tool"] in _LINEAR)
+    scores = scores_of(result, other, _kind(step))
     units = {"units": other.attrs["units"]} if "units" in other.attrs else {}
     scores.attrs = {"long_name": "Scores", **units}
     return record(scores.rename("scores"), other, "project", {"decomposition": step})
 
 
-def scores_of(result: xr.Dataset, other: xr.DataArray, *, linear: bool) -> xr.DataArray:
+def scores_of(result: xr.Dataset, other: xr.DataArray, kind: str) -> xr.DataArray:
     """Return the scores of other data on the components, bare of name and record."""
     components = result["components"]
     features = tuple(str(d) for d in components.dims if d != "component")
@@ -118,8 +125,8 @@ def scores_of(result: xr.Dataset, other: xr.DataArray, *, linear: bool) -> xr.Da
     passes = passes_over(matrix.values)
     basis = _one_array(result, components, matrix.columns, matrix.lazy)
     found = passes.rows(
-        project_block if linear else fit_block,
-        passes.gather(_split_basis if linear else _split_nonnegative, basis),
+        _BLOCKS[kind],
+        passes.gather(_split_basis if kind == "linear" else _split_constrained, basis),
         components.sizes["component"],
         dtype,
     )
@@ -128,13 +135,12 @@ def scores_of(result: xr.Dataset, other: xr.DataArray, *, linear: bool) -> xr.Da
 
 def decomposition_step(result: xr.Dataset) -> Step:
     """Return the recorded step of the decomposition that made a Dataset."""
-    known = (*_LINEAR, *_NONNEGATIVE)
-    found = [step for step in steps(result) if step["tool"] in known]
+    found = [step for step in steps(result) if step["tool"] in _KINDS]
     if found and {"scores", "components"} <= set(result.data_vars):
         return found[-1]
     raise ResultError(
         f"A Dataset with variables {sorted(map(str, result.data_vars))} is not a decomposition: it needs 'scores', "
-        f"'components' and the record of {' or '.join(known)} in its attributes. Pass on what the verb returned."
+        f"'components' and the record of {' or '.join(_KINDS)} in its attributes. Pass on what the verb returned."
     )
 
 
@@ -174,7 +180,7 @@ def _as_input(made: xr.DataArray, result: xr.Dataset, step: Step) -> xr.DataArra
     given = step.get("input", {})
     order = [d for d in given.get("dims", ()) if d in made.dims]
     made = made.transpose(*order, ...).rename(given.get("name"))
-    units = result["scores"].attrs.get("units")
+    units = given.get("units") if given.get("units") or "units" in result["scores"].attrs else None
     quantity = given.get("long_name") or None
     made.attrs = {k: v for k, v in (("long_name", quantity), ("units", units)) if v is not None}
     return made
@@ -207,7 +213,7 @@ def _one_array(result: xr.Dataset, components: xr.DataArray, columns: tuple[str,
     return da.concatenate([da.asarray(mean)[np.newaxis], da.asarray(scale)[np.newaxis], da.asarray(rows)])
 
 
-def _split_nonnegative(together: Array) -> Decomposed:
+def _split_constrained(together: Array) -> Decomposed:
     flat = together.reshape(len(together), -1)
     holes = np.logical_not(np.isfinite(flat).all(axis=0))
     return Decomposed(np.where(holes, 0, flat[2:]), np.zeros(0), np.zeros(0), np.zeros(flat.shape[1]), holes)
@@ -231,10 +237,26 @@ def project_block(block: Array, basis: Decomposed) -> Array:
 
 def fit_block(block: Array, basis: Decomposed) -> Array:
     """Return the non-negative scores of a block; rows that are not complete get NaN."""
+    return _constrained_block(block, basis, closed=False)
+
+
+def unmix_block(block: Array, basis: Decomposed) -> Array:
+    """Return the non-negative scores of a block that sum to one; rows that are not complete get NaN."""
+    return _constrained_block(block, basis, closed=True)
+
+
+def _constrained_block(block: Array, basis: Decomposed, *, closed: bool) -> Array:
     rows, used = without_holes(block, basis.holes)
-    scores = nonnegative_scores(rows, basis.components)
+    scores = constrained_scores(rows, basis.components, closed=closed)
     if used is None:
         return scores
     full = np.full((len(block), len(basis.components)), np.nan, scores.dtype)
     full[used] = scores
     return full
+
+
+_BLOCKS = {"linear": project_block, "nonnegative": fit_block, "closed": unmix_block}
+
+
+def _kind(step: Step) -> str:
+    return _KINDS[step["tool"]]

@@ -27,13 +27,16 @@ _QUANTITIES: dict[str, tuple[str | None, bool]] = {
 }
 
 
-def assemble(data: xr.DataArray, variables: Mapping[str, Any]) -> xr.Dataset:
+def assemble(data: xr.DataArray, variables: Mapping[str, Any], *, units_in: str = "scores") -> xr.Dataset:
     """Return the Dataset of a verb on `data`, whose coordinates it keeps, those over both kinds of dims too.
 
+    `units_in` says which factor of a decomposition has the units of the data, scores or components.
     A bare 1-D array lies along the dim ``component``, or ``cluster``, a bare 0-D array along none.
     """
     along = "cluster" if "labels" in variables else "component"
-    labelled = {name: _labelled(found, along).assign_attrs(_attrs(data, name)) for name, found in variables.items()}
+    labelled = {
+        name: _labelled(found, along).assign_attrs(_attrs(data, name, units_in)) for name, found in variables.items()
+    }
     result = xr.Dataset(labelled)
     missing = [name for name in data.coords if name not in result.coords and set(data[name].dims) <= set(result.dims)]
     held = data.coords.to_dataset()
@@ -48,8 +51,9 @@ def _labelled(found: Any, along: str) -> xr.DataArray:
     return xr.DataArray(found, coords=coords, dims=dims)
 
 
-def _attrs(data: xr.DataArray, name: str) -> dict[str, Any]:
+def _attrs(data: xr.DataArray, name: str, units_in: str) -> dict[str, Any]:
     long_name, has_units = _QUANTITIES[name]
+    has_units = name == units_in if name in ("scores", "components") else has_units
     quantity = data.attrs.get("long_name") if long_name is None else long_name
     units = data.attrs.get("units") if has_units else ""
     return {key: value for key, value in (("long_name", quantity), ("units", units)) if value is not None}

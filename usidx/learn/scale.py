@@ -50,7 +50,7 @@ def decompose_scaled(
     if "mean" in found:
         found["mean"] = found["mean"] * steps.variable
     found["scale"] = steps
-    found["scores"] = scores_of(found, data, linear=True)
+    found["scores"] = scores_of(found, data, "linear")
     return assemble(data, {str(name): found[name] for name in found.data_vars})
 
 

@@ -1,0 +1,103 @@
+"""Unmixing of mixtures whose endmembers and abundances are known."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+import xarray as xr
+
+from tests.learn.conftest import Backing, Cube
+from usidx.errors import ResultError
+from usidx.learn.reconstruct import project, reconstruct
+from usidx.learn.unmix import fcls, nfindr, vca
+
+
+def mixture(n: int = 3, noise: float = 0.0, shape: tuple[int, ...] = (6, 7, 2, 12)) -> tuple[Any, Any, Any]:
+    """Cells of known abundances, with one pure position per endmember."""
+    rng = np.random.default_rng(0)
+    pure = rng.random((n, shape[2] * shape[3])) + 0.2
+    parts = rng.dirichlet(np.ones(n), shape[0] * shape[1])
+    parts[rng.permutation(len(parts))[:n]] = np.eye(n)
+    cells = parts @ pure + noise * rng.normal(size=(len(parts), pure.shape[1]))
+    return cells.reshape(shape), pure, parts.reshape(*shape[:2], n)
+
+
+def matched(found: xr.Dataset, pure: Any) -> list[int]:
+    components = found.components.values.reshape(len(pure), -1)
+    return [int(np.linalg.norm(components - row, axis=1).argmin()) for row in pure]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("verb", [nfindr, vca])
+def test_finds_pure_positions_exactly(verb: Any, n: int, backing: Backing, cube: Cube) -> None:
+    cells, pure, parts = mixture(n)
+    found = verb(backing(cube(cells)), n)
+    assert (found.scores.chunks is None) == (backing(cube(cells)).chunks is None)
+    found = found.compute()
+    order = matched(found, pure)
+    assert sorted(order) == list(range(n))
+    np.testing.assert_allclose(found.components.values.reshape(n, -1)[order], pure, atol=1e-8)
+    np.testing.assert_allclose(found.scores.values[..., order], parts, atol=1e-7)
+
+
+@pytest.mark.parametrize("verb", [nfindr, vca])
+def test_noise_and_holes(verb: Any, backing: Backing, cube: Cube) -> None:
+    cells, pure, parts = mixture(3, 0.005)
+    cells[2, 3, 0, 1], cells[..., 1, 4] = np.nan, np.nan
+    found = verb(backing(cube(cells)), 3).compute()
+    assert np.isnan(found.scores[2, 3]).all()
+    assert np.isnan(found.scores).sum() == 3
+    assert np.isnan(found.components[:, 1, 4]).all()
+    assert np.isnan(found.components).sum() == 3
+    components = np.nan_to_num(found.components.values.reshape(3, -1))
+    pure[:, 16] = 0
+    order = [int(np.linalg.norm(components - row, axis=1).argmin()) for row in pure]
+    np.testing.assert_allclose(components[order], pure, atol=0.05)
+    error = np.abs(found.scores.values[..., order] - parts)
+    assert np.nanmax(error) < 0.05
+
+
+def test_fcls_is_constrained_least_squares(backing: Backing, cube: Cube) -> None:
+    cells, pure, _ = mixture(3, 0.3)
+    data = cube(cells)
+    endmembers = xr.DataArray(pure.reshape(3, 2, 12), dims=("component", "Cycle", "Bias"))
+    found = fcls(backing(data), endmembers).compute()
+    np.testing.assert_allclose(found.scores.sum("component"), 1)
+    assert (found.scores >= 0).all()
+    heavy = np.hstack([pure, np.full((3, 1), 1e5)])
+    for y, x in np.ndindex(6, 7):
+        expected, _norm = scipy.optimize.nnls(heavy.T, np.r_[cells[y, x].ravel(), 1e5])
+        np.testing.assert_allclose(found.scores[y, x], expected, atol=1e-6)
+
+
+def test_units_and_the_way_back(backing: Backing, cube: Cube) -> None:
+    cells, _, _ = mixture()
+    data = backing(cube(cells))
+    found = nfindr(data, 3)
+    assert found.scores.attrs["units"] == ""
+    assert found.components.attrs["units"] == "V"
+    again = reconstruct(found).compute()
+    np.testing.assert_allclose(again, cells, atol=1e-7)
+    assert again.attrs["units"] == "V"
+    assert again.name == "Raw_Data"
+    np.testing.assert_allclose(project(found, data).compute(), found.scores.compute(), atol=1e-9)
+
+
+@pytest.mark.parametrize("verb", [nfindr, vca])
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+def test_nothing_in_it(verb: Any, fill: float, backing: Backing, cube: Cube) -> None:
+    found = verb(backing(cube(np.full((3, 4, 1, 5), fill))), 3).compute()
+    assert np.isnan(found.scores).all() == np.isnan(fill)
+
+
+def test_refuses_what_cannot_be_unmixed(cube: Cube) -> None:
+    data = cube(mixture()[0])
+    with pytest.raises(ResultError, match="'Raw_Data' is complex128: abundances need real data"):
+        vca(data * 1j, 3)
+    with pytest.raises(ResultError, match="ask for at least two"):
+        nfindr(data, 1)
+    with pytest.raises(ResultError, match="n=25 endmembers of an array with 42 positions and 24"):
+        nfindr(data, 25)
+    with pytest.raises(ResultError, match=r"these have \('Bias',\)"):
+        fcls(data, data[0, 0, 0].drop_vars(["Y", "X"]))

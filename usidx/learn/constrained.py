@@ -1,0 +1,90 @@
+"""Rows to their least squares on components, exactly, with scores that are not negative and may have to sum to one.
+
+The active set method of Lawson and Hanson (Solving least squares problems, 1974, chapter 23) for all rows at once: rows
+with the same set of free scores share one small solve (Van Benthem and Keenan, Journal of Chemometrics 18, 2004,
+441-450). With the sum fixed, the start is the nearest component and each solve carries the sum as a multiplier (Heinz
+and Chang, IEEE Transactions on Geoscience and Remote Sensing 39, 2001, 529-545).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["constrained_scores", "least_squares"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+
+
+def constrained_scores(rows: Array, components: Array, *, closed: bool) -> Array:
+    """Return the scores (rows, n) of least squares, none negative; `closed`: summing to one."""
+    rows, components = rows.astype(np.float64), components.astype(np.float64)
+    return least_squares(components @ components.T, rows @ components.T, closed=closed)
+
+
+def least_squares(gram: Array, cross: Array, *, closed: bool) -> Array:
+    """Minimise ``x gram x / 2 - cross x`` for each row of `cross`, over x of no negative cell (and of sum one)."""
+    found, free = _begin(gram, cross, closed)
+    slack = 1e-12 * (np.abs(cross).max(axis=1) + np.abs(gram).max(initial=0.0))
+    for _ in range(10 * len(gram)):
+        slope = cross - found @ gram
+        if closed:
+            slope -= (slope * free).sum(axis=1, keepdims=True) / free.sum(axis=1, keepdims=True)
+        slope[free] = -np.inf
+        steepest = slope.argmax(axis=1)
+        going = np.flatnonzero(slope[np.arange(len(slope)), steepest] > slack)
+        if not going.size:
+            break
+        free[going, steepest[going]] = True
+        _settle(gram, cross, closed, found, free, going)
+    return found
+
+
+def _begin(gram: Array, cross: Array, closed: bool) -> tuple[Array, Bools]:
+    found = np.zeros(cross.shape)
+    if closed:
+        found[np.arange(len(cross)), (np.diag(gram) / 2 - cross).argmin(axis=1)] = 1
+    return found, found > 0
+
+
+def _settle(gram: Array, cross: Array, closed: bool, found: Array, free: Bools, going: Array) -> None:
+    """Move the rows to the solution on their free scores, freezing one that would turn negative at a time."""
+    for _ in range(len(gram) + 1):
+        target = _solved(gram, cross[going], free[going], closed)
+        before = found[going]
+        falling = free[going] & (target <= 0)
+        room = np.divide(before, before - target, out=np.ones_like(before), where=falling & (before > target))
+        step = np.where(falling, room, 1).min(axis=1, keepdims=True)
+        moved = np.maximum(before + step * (target - before), 0)
+        stopped = falling & (room <= step)
+        moved[stopped] = 0
+        found[going] = moved
+        free[going] &= ~stopped
+        going = going[falling.any(axis=1)]
+        if not going.size:
+            return
+
+
+def _solved(gram: Array, cross: Array, free: Bools, closed: bool) -> Array:
+    """Return the unbounded solution on the free scores of each row, zero elsewhere."""
+    target = np.zeros(cross.shape)
+    sets, which = np.unique(free, axis=0, return_inverse=True)
+    for i, chosen in enumerate(sets):
+        rows = np.flatnonzero(which.ravel() == i)
+        target[np.ix_(rows, chosen)] = _shared(gram[np.ix_(chosen, chosen)], cross[np.ix_(rows, chosen)], closed)
+    return target
+
+
+def _shared(gram: Array, cross: Array, closed: bool) -> Array:
+    if not len(gram):
+        return cross
+    inverse = np.linalg.pinv(gram, hermitian=True)
+    target = cross @ inverse
+    if closed:
+        lean = inverse.sum(axis=0)
+        total = lean.sum()
+        target = target + np.outer((1 - target.sum(axis=1)) / total, lean) if total > 0 else target
+    return np.asarray(target)

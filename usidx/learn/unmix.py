@@ -1,0 +1,239 @@
+"""Labelled array to endmembers and their abundances: what is in it, and how much of each is where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from usidx.errors import ResultError
+from usidx.label.roles import Dims, split
+from usidx.learn.endmembers import largest_simplex, vertex_components
+from usidx.learn.matrix import masked, refuse_dim, to_matrix
+from usidx.learn.passes import passes_over
+from usidx.learn.reconstruct import scores_of
+from usidx.learn.result import assemble
+from usidx.learn.svd import check_n, pca, svd
+from usidx.results.provenance import record
+
+__all__ = ["fcls", "nfindr", "vca"]
+
+Array = npt.NDArray[Any]
+
+
+def fcls(data: xr.DataArray, endmembers: xr.DataArray) -> xr.Dataset:
+    """Find how much of each endmember every position holds: abundances, none negative, that sum to one.
+
+    Lazy where the data or the endmembers are. Positions with a cell that is not finite get NaN.
+
+    Parameters
+    ----------
+    data : DataArray, dims (*position, *spectroscopic)
+        Real.
+    endmembers : DataArray, dims (component, *spectroscopic)
+        Pure responses, in the units of `data`.
+
+    Returns
+    -------
+    Dataset
+        ``scores`` (*position, component), the abundances, dimensionless; ``components``, the endmembers.
+
+    Raises
+    ------
+    ResultError
+        The data is complex, or the endmembers have no dim ``component``.
+    RoleError
+        `data` lacks a dim of the endmembers, or its size or coordinate differs.
+
+    References
+    ----------
+    .. [1] D. Heinz, C.-I Chang, Fully constrained least squares linear spectral mixture analysis method for material
+       quantification in hyperspectral imagery, IEEE Transactions on Geoscience and Remote Sensing 39 (2001) 529-545.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from usidx.learn.unmix import fcls
+    >>> pure = xr.DataArray(np.eye(2), dims=("component", "energy"))
+    >>> fcls(xr.DataArray([[0.25, 0.75], [2.0, 0.0]], dims=("x", "energy")), pure).scores.values
+    array([[0.25, 0.75],
+           [1.  , 0.  ]])
+    """
+    _refuse_complex(data)
+    refuse_dim(data, "component")
+    if "component" not in endmembers.dims:
+        raise ResultError(f"Endmembers have the dims ('component', *spectroscopic); these have {endmembers.dims}.")
+    pure = endmembers if "component" in endmembers.coords else endmembers.assign_coords(component=_numbers(endmembers))
+    return record(_abundances(data, pure), data, "fcls", {"dim": [d for d in pure.dims if d != "component"]})
+
+
+def nfindr(
+    data: xr.DataArray, n: int, *, dim: Dims | None = None, mask: xr.DataArray | None = None, random_state: int = 0
+) -> xr.Dataset:
+    """Find the positions that span the simplex of largest volume, and the abundances of their responses everywhere.
+
+    A lazy array stays lazy: three passes over the blocks; the n - 1 principal scores of all positions are held.
+    Positions with a cell that is not finite are left out and get NaN.
+
+    Parameters
+    ----------
+    data : DataArray, dims (*position, *spectroscopic)
+        Real.
+    n : int
+        Number of endmembers, at least two.
+    dim : str or iterable of str, optional
+        The dims of a response; by default those with the role spectroscopic.
+    mask : DataArray of bool, dims among those of `data`, optional
+        True where cells are left out.
+    random_state : int, optional
+        Recorded; the result does not depend on it, but for the Krylov solver of very large arrays.
+
+    Returns
+    -------
+    Dataset
+        ``components`` (component, *spectroscopic), the endmembers within the space of the principal components, in the
+        units of `data`; ``scores`` (*position, component), their abundances as by :func:`fcls`.
+
+    Raises
+    ------
+    RoleError
+        A dim is not there, or none is named and the array has no spectroscopic dim.
+    ResultError
+        The data is complex, or `n` is not a number of endmembers that the array can have.
+
+    References
+    ----------
+    .. [1] M. Winter, N-FINDR: an algorithm for fast autonomous spectral end-member determination in hyperspectral data,
+       Proceedings of SPIE 3753 (1999) 266-275.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from usidx.learn.unmix import nfindr
+    >>> cube = xr.DataArray([[1.0, 0, 2], [0, 1, 2], [0.5, 0.5, 2]], dims=("x", "energy"))
+    >>> nfindr(cube, 2, dim="energy").scores.round(6).values[2]
+    array([0.5, 0.5])
+    """
+    features = _checked(data, n, dim)
+    used = masked(data, mask)
+    found = pca(used, n - 1, dim=features, random_state=random_state)
+    matrix = to_matrix(found["scores"], "component")
+    passes = passes_over(matrix.values)
+    corners = passes.array(passes.gather(largest_simplex, matrix.values), _itself, (n, n - 1), np.float64)
+    result = _abundances(used, _responses(found, corners) + found["mean"].variable)
+    return record(result, data, "nfindr", {"n": n, "dim": features, "random_state": random_state})
+
+
+def vca(
+    data: xr.DataArray, n: int, *, dim: Dims | None = None, mask: xr.DataArray | None = None, random_state: int = 0
+) -> xr.Dataset:
+    """Find endmembers as the extremes along directions at right angles to those found before, and their abundances.
+
+    A lazy array stays lazy: three passes over the blocks; the n scores of all positions are held. Positions with a cell
+    that is not finite are left out and get NaN.
+
+    Parameters
+    ----------
+    data : DataArray, dims (*position, *spectroscopic)
+        Real.
+    n : int
+        Number of endmembers, at least two.
+    dim : str or iterable of str, optional
+        The dims of a response; by default those with the role spectroscopic.
+    mask : DataArray of bool, dims among those of `data`, optional
+        True where cells are left out.
+    random_state : int, optional
+        Decides the directions.
+
+    Returns
+    -------
+    Dataset
+        ``components`` (component, *spectroscopic), the endmembers within the space of the singular vectors, in the
+        units of `data`; ``scores`` (*position, component), their abundances as by :func:`fcls`.
+
+    Raises
+    ------
+    RoleError
+        A dim is not there, or none is named and the array has no spectroscopic dim.
+    ResultError
+        The data is complex, or `n` is not a number of endmembers that the array can have.
+
+    References
+    ----------
+    .. [1] J. Nascimento, J. Bioucas-Dias, Vertex component analysis: a fast algorithm to unmix hyperspectral data, IEEE
+       Transactions on Geoscience and Remote Sensing 43 (2005) 898-910.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from usidx.learn.unmix import vca
+    >>> cube = xr.DataArray([[1.0, 0, 2], [0, 1, 2], [0.5, 0.5, 2]], dims=("x", "energy"))
+    >>> vca(cube, 2, dim="energy").scores.round(6).values[2]
+    array([0.5, 0.5])
+    """
+    features = _checked(data, n, dim)
+    used = masked(data, mask)
+    found = svd(used, n, dim=features, random_state=random_state)
+    matrix = to_matrix(found["scores"], "component")
+    passes = passes_over(matrix.values)
+    width = found["components"].size // n
+    ratio = passes.gather(_number, found["explained_variance_ratio"].sum().data)
+    chosen = passes.gather(_vertices, matrix.values, ratio, width, random_state)
+    result = _abundances(used, _responses(found, passes.array(chosen, _itself, (n, n), np.float64)))
+    return record(result, data, "vca", {"n": n, "dim": features, "random_state": random_state})
+
+
+def _checked(data: xr.DataArray, n: int, dim: Dims | None) -> tuple[str, ...]:
+    _refuse_complex(data)
+    refuse_dim(data, "component")
+    samples, features = split(data, dim)
+    height, width = (int(np.prod([data.sizes[d] for d in dims], dtype=np.int64)) for dims in (samples, features))
+    most = min(height, width)
+    check_n(n, most, f"{height} positions and {width} spectroscopic steps", "endmembers")
+    if n < 2:
+        raise ResultError("n=1 endmembers: one would be everywhere; ask for at least two.")
+    return features
+
+
+def _refuse_complex(data: xr.DataArray) -> None:
+    if data.dtype.kind == "c":
+        raise ResultError(
+            f"Array {data.name!r} is {data.dtype}: abundances need real data. Pass abs(data), or one of data.real and "
+            f"data.imag."
+        )
+
+
+def _responses(found: xr.Dataset, corners: Any) -> xr.DataArray:
+    """Return the full responses of corners that are given by their scores."""
+    components = found["components"].transpose("component", ...)
+    basis = components.data
+    either = da if isinstance(corners, da.Array) or isinstance(basis, da.Array) else np
+    dims = ("component", *components.dims[1:])
+    pure = xr.DataArray(either.tensordot(corners.astype(basis.dtype), basis, axes=(1, 0)), dims=dims)
+    pure = pure.assign_coords(components.drop_vars("component").coords)
+    return pure.assign_coords(component=_numbers(pure))
+
+
+def _abundances(data: xr.DataArray, pure: xr.DataArray) -> xr.Dataset:
+    found = xr.Dataset({"components": pure})
+    scores = scores_of(found, data, "closed")
+    return assemble(data, {"scores": scores, "components": pure}, units_in="components")
+
+
+def _vertices(scores: Array, ratio: float, features: int, seed: int) -> Array:
+    return vertex_components(scores, ratio, features, seed)
+
+
+def _numbers(labelled: xr.DataArray) -> Array:
+    return np.arange(labelled.sizes["component"])
+
+
+def _itself(found: Array) -> Array:
+    return found
+
+
+def _number(found: Array) -> float:
+    return float(found)
