@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import usidx
 from usidx.errors import UsidError
@@ -77,5 +78,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
+    if not Path(options.file).exists():
+        raise FileNotFoundError(f"There is no file {options.file!r}.")
     print(usidx.recover(options.file))
     return 0

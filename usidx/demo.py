@@ -18,6 +18,7 @@ from usidx.errors import UsidError
 from usidx.look.comparison import truth_table
 from usidx.look.plot import plot_map, plot_maps, plot_spectra
 from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
+from usidx.look.reading import describe_cell
 from usidx.look.report import Figure, History, Section, Table, pairs, write_report
 from usidx.results.provenance import last_step, record
 
@@ -182,8 +183,9 @@ def _first_look(raw: xr.DataArray) -> Section:
     spectral = raw.usid.spectroscopic_dims
     if raw.usid.position_dims:
         shown = raw.isel({d: raw.sizes[d] // 2 for d in spectral})
-        at = ", ".join(f"{d} = {float(shown.coords[d]):.4g}" for d in spectral if shown.coords[d].ndim == 0)
-        blocks.append(Figure(plot_map(abs(shown) if shown.dtype.kind == "c" else shown), at or "The image.", "map"))
+        at = describe_cell(raw, {d: raw.sizes[d] // 2 for d in spectral}) if spectral else "the image"
+        picture = plot_map(abs(shown) if shown.dtype.kind == "c" else shown)
+        blocks.append(Figure(picture, f"{at[0].upper()}{at[1:]}.", "map"))
     if spectral:
         blocks.append(Figure(plot_spectra(raw, spectral[-1]), "Spectra from across the scan.", "spectra"))
     return Section("First look", blocks)

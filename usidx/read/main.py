@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import MutableMapping
 from typing import Any
 
 import h5py
 import numpy as np
 
-from usidx.errors import LayoutError, NotMainError, UsidError
+from usidx.errors import LayoutError, NotMainError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels, text_of
 from usidx.read.attributes import plain_attributes, stored_json
@@ -147,6 +148,20 @@ def _labels_and_units(found: Ancillaries, role: str, count: int) -> tuple[tuple[
     return parsed[names.LABELS], parsed[names.UNITS]
 
 
+def _warn_of_repairs(found: Ancillaries, role: str) -> None:
+    """Say which attribute only one of the two ancillaries of a side has."""
+    for attribute in (names.LABELS, names.UNITS):
+        missing = [k for k in ("Indices", "Values") if attribute not in found[f"{role}_{k}"].attrs]
+        for kind in missing:
+            other = "Values" if kind == "Indices" else "Indices"
+            broken = where(found[f"{role}_{kind}"])
+            warnings.warn(
+                f"{broken}: attribute {attribute!r} is missing; that of {role}_{other} is taken.",
+                UsidWarning,
+                stacklevel=4,
+            )
+
+
 def _strings(dataset: h5py.Dataset, attribute: str, count: int) -> tuple[str, ...] | None:
     if attribute not in dataset.attrs:
         return None
@@ -198,6 +213,7 @@ def _side(found: Ancillaries, role: Role, version: tuple[int, ...], cache: Cache
     if numbers.dtype.kind not in "iufb":
         raise LayoutError(f"{where(values)}: values must be real numbers, found the type {numbers.dtype}.")
     labels, units = _labels_and_units(found, title, counters.shape[1])
+    _warn_of_repairs(found, title)
     return Side(
         role=role,
         labels=labels,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import h5py
 import numpy as np
 
-from usidx.errors import UsidError
+from usidx.errors import UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.grid import grid_of
 from usidx.format.layout import Layout
@@ -85,15 +86,20 @@ def _problems(file: h5py.File) -> list[Problem]:
     if not found.mains and not found.broken:
         problems.append(Problem("/", "main", f"{file.filename!r} has no main dataset."))
     for path in (*found.mains, *found.broken):
-        try:
-            layout = read_layout(file[path])
-        except UsidError as err:
-            problems.append(Problem(path, _RULES.get(type(err).__name__, "format"), str(err)))
-        else:
-            problems += _doubts(path, layout)
+        problems += _main_problems(file, path)
     for path in found.groups:
         problems += _result_doubts(file[path])
     return problems
+
+
+def _main_problems(file: h5py.File, path: str) -> list[Problem]:
+    with warnings.catch_warnings(record=True) as repaired:
+        warnings.simplefilter("always", UsidWarning)
+        try:
+            layout = read_layout(file[path])
+        except UsidError as err:
+            return [Problem(path, _RULES.get(type(err).__name__, "format"), str(err))]
+    return [Problem(path, "ancillary", str(w.message), is_error=False) for w in repaired] + _doubts(path, layout)
 
 
 _RULES = {"NotMainError": "main", "LayoutError": "ancillary", "GridError": "index"}

@@ -1,0 +1,149 @@
+"""The command line, as a person would use it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import usidx
+from usidx import demo
+from usidx.cli import main
+from usidx.testing.broken import FAULTS, broken_file
+from usidx.testing.files import build_main
+from usidx.testing.measurements import aborted_file, relaxation_file, sparse_file
+
+Out = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_info_shows_what_a_file_holds(capsys: Out) -> None:
+    path = usidx.example_file()
+    assert main(["info", path]) == 0
+    shown = capsys.readouterr().out
+    assert "Raw_Data" in shown
+    assert "12 × 10 positions" in shown
+    assert "32 Frequency (300–340 kHz)" in shown
+
+
+def test_validate_is_content_with_a_good_file(capsys: Out) -> None:
+    assert main(["validate", usidx.example_file()]) == 0
+    assert "0 errors, 0 warnings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_validate_finds_each_fault(capsys: Out, tmp_path: Path, fault: str) -> None:
+    broken_file(tmp_path / "broken.h5", fault)
+    code = main(["validate", str(tmp_path / "broken.h5")])
+    shown = capsys.readouterr().out
+    if fault == "reference to a deleted table":  # HDF5 may still find the table
+        return
+    assert re.search(r"^(error|warning) \[\w+\] ", shown, re.MULTILINE), shown
+    assert code == (1 if "error [" in shown else 0)
+
+
+def test_validate_finds_every_problem_at_once(capsys: Out, tmp_path: Path) -> None:
+    built = build_main(tmp_path / "two.h5", np.eye(2), [("X", "m", [0, 1])], [("E", "V", [0, 1])])
+    with h5py.File(built.path, "r+") as file:
+        main_set = file[built.main]
+        second = file.create_dataset(f"{built.main}_2", data=main_set[()])
+        second.attrs.update(dict(main_set.attrs))
+        del main_set.attrs["units"]
+        del second.attrs["quantity"]
+    assert main(["validate", "two.h5"]) == 1
+    shown = capsys.readouterr().out
+    assert "'units' must be a string" in shown
+    assert "'quantity' must be a string" in shown
+
+
+@pytest.mark.parametrize("command", ["info", "validate", "demo", "recover"])
+def test_a_missing_file_is_named(capsys: Out, command: str) -> None:
+    assert main([command, "nowhere.h5"]) in {1, 2}
+    captured = capsys.readouterr()
+    assert "nowhere.h5" in captured.err + captured.out
+
+
+def test_what_is_no_hdf5_file_is_named(capsys: Out) -> None:
+    Path("text.h5").write_text("not HDF5", encoding="utf-8")
+    assert main(["info", "text.h5"]) == 2
+    assert "cannot be opened as HDF5" in capsys.readouterr().err
+    assert main(["validate", "text.h5"]) == 1
+
+
+def test_recover_has_nothing_to_do(capsys: Out) -> None:
+    assert main(["recover", usidx.example_file()]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+def test_demo_simulates_fits_and_reports(capsys: Out, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "_SHAPE", (14, 12))
+    monkeypatch.setattr(demo, "_FREQUENCIES", 48)
+    assert main(["demo"]) == 0
+    shown = capsys.readouterr().out
+    assert "Resonance frequency  320 kHz" in shown
+    page = Path("usidx-demo-report.html").read_text(encoding="utf-8")
+    assert all(title in page for title in ("Singular value decomposition", "Clusters", "oscillator fit"))
+    assert len(list(Path("usidx-demo-report_files").glob("*.png"))) == 8
+    tools = [g.rsplit("-", 1)[-1] for g in usidx.list_results("usidx-demo.h5")]
+    assert tools == ["Cluster_000", "SHO_Fit_000", "SVD_000"]
+    # A second run makes a scan of its own.
+    assert main(["demo"]) == 0
+    assert Path("usidx-demo-1.h5").exists()
+
+
+def test_demo_comes_close_to_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "_SHAPE", (16, 16))
+    left = demo.run_demo()
+    fit = usidx.open_result(left.file, "SHO_Fit_000").compute()
+    _, truth = usidx.simulate.band_excitation((16, 16), demo._FREQUENCIES)
+    assert float(fit.converged.mean()) > 0.99
+    assert float((abs(fit.frequency - truth.frequency) / truth.frequency).median()) < 1e-4
+    assert float((abs(fit.amplitude - truth.amplitude) / truth.amplitude).median()) < 0.02
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "usid/pyUSID_SingFreqPFM_0003.h5",
+        "usid/pyUSID_AFM_Force_Curve_a.h5",
+        "usid/pyUSID_simulated_STEM_Image_a.h5",
+        "usid/pyUSID_sparse_sampling_a.h5",
+        "usid/pycroscopy_test_hdf_utils.h5",
+        "usid/pycroscopy_chip.h5",
+    ],
+)
+def test_demo_takes_real_files(real_files: Callable[[str], Path], name: str) -> None:
+    path = real_files(name)
+    path.chmod(0o644)
+    left = demo.run_demo(path)
+    page = left.page.read_text(encoding="utf-8")
+    assert "First look" in page
+    assert all(usidx.open_result(path, group) is not None for group in left.groups)
+    if name == "usid/pyUSID_SingFreqPFM_0003.h5":
+        assert [g.rsplit("-", 1)[-1] for g in left.groups] == ["SVD_000", "Cluster_000"]
+        assert "PhaseRetrace" in page
+
+
+@pytest.mark.parametrize("make", [sparse_file, aborted_file, relaxation_file])
+def test_demo_takes_odd_scans(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "odd.h5")
+    assert demo.run_demo(tmp_path / "odd.h5").page.exists()
+
+
+def test_demo_takes_a_stored_fit(tmp_path: Path) -> None:
+    from usidx.testing.legacy import add_sho_fit
+
+    built = build_main(
+        tmp_path / "fit.h5",
+        np.ones((3, 2, 4)),
+        [("Y", "m", range(3)), ("X", "m", range(2))],
+        [("Frequency", "Hz", range(4))],
+    )
+    add_sho_fit(built)
+    assert demo.run_demo(tmp_path / "fit.h5").page.exists()
