@@ -86,7 +86,8 @@ def _decibels(ratio: float, n: int, features: int) -> float:
 
 def _projective(rows: Array) -> Array:
     along = rows @ rows.mean(axis=0)
-    return np.divide(rows, along[:, np.newaxis], out=np.zeros_like(rows), where=np.abs(along)[:, np.newaxis] > 0)
+    known = np.abs(along)[:, np.newaxis] > 0
+    return np.asarray(np.divide(rows, along[:, np.newaxis], out=np.zeros_like(rows), where=known))
 
 
 def _affine(rows: Array) -> Array:

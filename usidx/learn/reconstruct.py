@@ -31,6 +31,7 @@ _KINDS = {
     "fcls": "closed",
     "nfindr": "closed",
     "vca": "closed",
+    "mcr_als": "nonnegative",
 }
 
 
@@ -259,4 +260,4 @@ _BLOCKS = {"linear": project_block, "nonnegative": fit_block, "closed": unmix_bl
 
 
 def _kind(step: Step) -> str:
-    return _KINDS[step["tool"]]
+    return "closed" if step.get("parameters", {}).get("closure") is True else _KINDS[step["tool"]]
