@@ -39,6 +39,7 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
         return block
 
     monkeypatch.setattr(StoredArray, "_fetch", counted)
+    monkeypatch.setattr("usidx.read.storage.read_direct", lambda *_: None)  # what goes past h5py is not counted
     return found
 
 
@@ -74,6 +75,7 @@ def test_blocks_are_outer_indexing(tmp_path: Path, storage: dict[str, Any], rows
 @pytest.mark.parametrize("span", [1, 8, 64])
 def test_reads_are_staged_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, span: int) -> None:
     """However little memory is allowed for what is not wanted, the block is the same."""
+    monkeypatch.setattr("usidx.read.storage.read_direct", lambda *_: None)
     monkeypatch.setattr("usidx.read.storage._STAGING", span)
     monkeypatch.setattr("usidx.read.storage._CHEAP_GAP", 400)
     source, cells = stored(tmp_path / "a.h5", chunks=(7, 8))
@@ -145,6 +147,7 @@ def test_a_missing_filter_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def refuse(*_: Any) -> None:
         raise OSError("can't open filter")
 
+    monkeypatch.setattr("usidx.read.storage.read_direct", lambda *_: None)
     monkeypatch.setattr(h5py.Dataset, "__getitem__", refuse)
     with pytest.raises(
         UsidError, match=r"'/x' in .*a\.h5' cannot be read at .*filter that is not installed.*can't open"

@@ -19,6 +19,8 @@ import numpy as np
 from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.format.placement import Selector
+from usidx.read.chunk_map import address_of
+from usidx.read.direct import read_direct
 from usidx.read.tree import opened_file
 
 __all__ = ["StoredArray", "stored_array"]
@@ -45,6 +47,8 @@ class StoredArray:
         HDF5 chunk, None where the data is contiguous.
     field : str or None
         Field of a compound dataset.
+    address : int or None
+        Where in the file the dataset itself lies; another one there is another dataset. None if it does not matter.
     """
 
     path: str
@@ -53,6 +57,7 @@ class StoredArray:
     dtype: np.dtype[Any]
     chunks: tuple[int, ...] | None
     field: str | None = None
+    address: int | None = None
 
     def read(self, *selectors: Selector) -> Array:
         """Read a block.
@@ -70,13 +75,18 @@ class StoredArray:
         Raises
         ------
         FileNotFoundError, UsidError
-            The file or the dataset is no longer there, the dataset has another shape or type now, or what is stored
-            cannot be decoded.
+            The file or the dataset is no longer there, the dataset has another shape, type or place now, or what is
+            stored cannot be decoded.
         """
+        counts = [_count(one, n) for one, n in zip(selectors, self.shape, strict=True)]
+        if 0 in counts:
+            return np.empty(counts, dtype=self.dtype)
+        block = read_direct(self, selectors)
+        return self._read_by_hdf5(selectors) if block is None else block
+
+    def _read_by_hdf5(self, selectors: Sequence[Selector]) -> Array:
         plans = self._plans(selectors)
         out = np.empty([plan.size for plan in plans], dtype=self.dtype)
-        if out.size == 0:
-            return np.empty([_count(one, n) for one, n in zip(selectors, self.shape, strict=True)], dtype=self.dtype)
         with opened_file(self.path) as file:
             source = self._source(file)
             for parts in product(*(plan.pieces for plan in plans)):
@@ -93,6 +103,11 @@ class StoredArray:
             raise UsidError(
                 f"{self.dataset!r} in {self.path!r} has changed since it was opened: it had the shape {wanted}, "
                 f"now there is {found}. Open it again."
+            )
+        if self.address not in {None, address_of(dataset)}:
+            raise UsidError(
+                f"{self.dataset!r} in {self.path!r} has changed since it was opened: another dataset took its place "
+                f"(at byte {address_of(dataset)} instead of {self.address}). Open it again."
             )
         return dataset if self.field is None else dataset.fields(self.field)
 
@@ -193,4 +208,5 @@ def stored_array(dataset: h5py.Dataset, field: str | None = None) -> StoredArray
         dtype=dtype.newbyteorder("="),
         chunks=dataset.chunks,
         field=field,
+        address=address_of(dataset),
     )

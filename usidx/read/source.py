@@ -1,0 +1,83 @@
+"""A path -> bytes at addresses, from any number of threads, for as long as a block is read.
+
+Where the system reads at an address (`os.preadv`) the threads share one descriptor; elsewhere, as on Windows, each
+thread has a handle of its own that it moves.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import BinaryIO
+
+__all__ = ["BUFFERS", "Source"]
+
+#: Buffers that one call may fill; no system allows fewer than this but for the 16 that POSIX promises.
+BUFFERS = 512
+# macOS refuses to read 2 GiB at once, Linux stops just short of it.
+_CALL = 1 << 30
+
+
+class Source:
+    """An open file that is read at addresses; a context manager, after which nothing stays open.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._handles: dict[int, BinaryIO] = {}
+        self._first = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by __exit__
+        self._at_address = hasattr(os, "preadv")
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._first.close()
+        for handle in self._handles.values():
+            handle.close()
+
+    def status(self) -> os.stat_result:
+        """Return size, number and times of the file that is open."""
+        return os.fstat(self._first.fileno())
+
+    def read_into(self, address: int, buffers: Sequence[memoryview]) -> bool:
+        """Fill buffers one after another with the bytes from `address` on; return whether there were enough."""
+        total = sum(len(buffer) for buffer in buffers)
+        at_once = self._at_address and total <= _CALL and len(buffers) <= BUFFERS
+        if at_once and os.preadv(self._first.fileno(), buffers, address) == total:
+            return True
+        for buffer in buffers:
+            if not self._fill(address, buffer):
+                return False
+            address += len(buffer)
+        return True
+
+    def _fill(self, address: int, buffer: memoryview) -> bool:
+        done = 0
+        while done < len(buffer):
+            count = self._read_once(address + done, buffer[done : done + _CALL])
+            if count == 0:
+                return False
+            done += count
+        return True
+
+    def _read_once(self, address: int, buffer: memoryview) -> int:
+        if self._at_address:
+            return os.preadv(self._first.fileno(), [buffer], address)
+        handle = self._handle()
+        handle.seek(address)
+        return handle.readinto(buffer) or 0  # type: ignore[attr-defined]
+
+    def _handle(self) -> BinaryIO:
+        thread = threading.get_ident()
+        with self._lock:
+            if thread not in self._handles:
+                self._handles[thread] = open(self._path, "rb", buffering=0)  # noqa: SIM115 - closed by __exit__
+            return self._handles[thread]
