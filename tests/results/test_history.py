@@ -1,0 +1,68 @@
+"""Histories read as lists of calls."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import usidx
+from usidx.results.provenance import record, with_steps
+from usidx.testing.legacy import add_svd
+from usidx.testing.measurements import snake_file
+
+
+def test_a_history_is_a_sequence_of_steps(tmp_path: Path) -> None:
+    opened = usidx.open_main(snake_file(tmp_path / "scan.h5").path)
+    done = record(opened, opened.isel(X=slice(2)), "clean", {"cut": 3, "names": ["a", "b"]})
+    found = usidx.history(done)
+    assert len(found) == 2
+    assert [s["tool"] for s in found] == ["open", "clean"]
+    assert found[-1]["tool"] == "clean"
+    assert [s["tool"] for s in found[:1]] == ["open"]
+    lines = repr(found).splitlines()
+    assert lines[0].startswith(f"1. open({tmp_path / 'scan.h5'}, /Measurement_000/Channel_000/Raw_Data, fingerprint=")
+    assert lines[1].startswith("2. clean(cut=3, names=['a', 'b']) on ")
+    assert "X: 2" in lines[1]
+
+
+def test_no_steps() -> None:
+    found = usidx.history(xr.DataArray(np.zeros(2)))
+    assert repr(found) == "No steps are recorded."
+    assert found._repr_html_() == "<p>No steps are recorded.</p>"
+    with pytest.raises(IndexError):
+        found[0]
+
+
+def test_html_is_escaped() -> None:
+    marked = with_steps(xr.DataArray(np.zeros(2)), [{"tool": "<script>", "parameters": {"a": "<b>"}}])
+    assert "<script>" not in usidx.history(marked)._repr_html_()
+    assert "&lt;script&gt;" in usidx.history(marked)._repr_html_()
+
+
+def test_long_parameters_are_cut() -> None:
+    marked = with_steps(xr.DataArray(np.zeros(2)), [{"tool": "it", "parameters": {"a": list(range(1000))}}])
+    assert len(repr(usidx.history(marked))) < 120
+    assert "..." in repr(usidx.history(marked))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"tool": "it"},
+        {"tool": "it", "parameters": 3},
+        {"tool": "it", "input": 3},
+        {"tool": "it", "input": {"since_last_step": {"selection": [1]}}},
+        {"tool": "it", "input": {"since_last_step": {"selection": {"X": 3}}}},
+        {"tool": "open"},
+    ],
+    ids=str,
+)
+def test_steps_of_other_writers_are_shown_as_far_as_they_go(step: dict[str, object]) -> None:
+    assert repr(usidx.history(with_steps(xr.DataArray(np.zeros(2)), [step]))).startswith("1. ")
+
+
+def test_old_results_begin_where_they_were_opened(tmp_path: Path) -> None:
+    built = snake_file(tmp_path / "scan.h5")
+    add_svd(built)
+    assert [s["tool"] for s in usidx.history(usidx.open_result(built.path, "SVD_000"))] == ["open"]

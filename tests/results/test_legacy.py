@@ -1,0 +1,29 @@
+"""Names of old groups are told by the datasets that they hold."""
+
+import pytest
+
+from usidx.results.legacy import names_for
+
+
+@pytest.mark.parametrize(
+    ("datasets", "dim", "variables"),
+    [
+        ({"U", "V", "S", "completed_positions"}, "component", {"scores", "components", "singular_values"}),
+        ({"Labels", "Mean_Response"}, "cluster", {"labels", "mean_response"}),
+        ({"Components", "Projection"}, "component", {"scores", "components"}),
+        ({"Guess", "Fit"}, "", set()),
+        ({"Guess"}, "", set()),
+        ({"Results"}, "", set()),
+        (set(), "", set()),
+        ({"U", "V"}, "", set()),
+    ],
+)
+def test_names_for(datasets: set[str], dim: str, variables: set[str]) -> None:
+    found = names_for(frozenset(datasets))
+    assert found.dim == dim
+    assert set(found.variables.values()) == variables
+    assert bool(found.fields) == bool(datasets & {"Guess", "Fit"})
+
+
+def test_scores_of_an_old_svd_lack_the_singular_values() -> None:
+    assert names_for(frozenset({"U", "V", "S"})).times == {"scores": "singular_values"}

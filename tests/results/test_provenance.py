@@ -1,0 +1,149 @@
+"""Steps are recorded as JSON on the result, whatever the parameters; what cannot be known is said to be unknown."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import usidx
+from usidx.results.provenance import (
+    PROVENANCE,
+    last_step,
+    parse_steps,
+    record,
+    source_of,
+    steps,
+    usidx_version,
+    with_steps,
+)
+from usidx.testing.measurements import forc_file, snake_file
+
+
+def array(*, lazy: bool = False) -> xr.DataArray:
+    found = xr.DataArray(
+        np.arange(6.0).reshape(2, 3), dims=("a", "b"), name="it", attrs={"units": "V", "long_name": "Q"}
+    )
+    return found.chunk(2) if lazy else found
+
+
+def test_an_opened_array_knows_where_it_is_from(tmp_path: Path) -> None:
+    built = snake_file(tmp_path / "scan.h5")
+    opened = usidx.open_main(built.path)
+    assert source_of(opened) == (str(built.path), built.main)
+    (step,) = steps(opened)
+    assert (step["tool"], step["version"]) == ("open", usidx_version())
+    assert len(step["fingerprint"]) == 24
+
+
+def test_nothing_is_recorded_of_other_arrays() -> None:
+    assert steps(array()) == []
+    assert source_of(array()) is None
+    assert last_step(array()) is None
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_steps_are_appended(lazy: bool) -> None:
+    first = record(array(lazy=lazy) * 2, array(lazy=lazy), "double", {"by": 2})
+    second = record(first.to_dataset(name="x"), first, "wrap", {})
+    assert [s["tool"] for s in steps(second)] == ["double", "wrap"]
+    assert [s["tool"] for s in steps(second.x)] == ["double", "wrap"]
+    assert [s["tool"] for s in steps(first)] == ["double"]
+    found = last_step(second, "double")
+    assert found is not None
+    assert found["parameters"] == {"by": 2}
+    described = dict(found["input"])
+    assert described.pop("token", "") == ("" if not lazy else array(lazy=True).data.name)
+    assert described == {
+        "dims": {"a": 2, "b": 3}, "name": "it", "dtype": "float64", "long_name": "Q", "units": "V",
+        "since_last_step": "unknown",
+    }  # fmt: skip
+    assert last_step(second, "none") is None
+
+
+def test_the_source_is_not_changed() -> None:
+    source = array()
+    result = record(source, source, "nothing", {})
+    assert PROVENANCE not in source.attrs
+    assert PROVENANCE in result.attrs
+    data = source.to_dataset()
+    record(data, data, "nothing", {})
+    assert PROVENANCE not in data.attrs
+    assert PROVENANCE not in data.it.attrs
+
+
+def test_coordinates_without_index_stay_so(tmp_path: Path) -> None:
+    opened = usidx.open_dataset(forc_file(tmp_path / "scan.h5").path)
+    marked = record(opened, opened, "nothing", {})
+    assert set(marked.xindexes) == set(opened.xindexes)
+    xr.testing.assert_identical(marked.DC_Offset.variable, opened.DC_Offset.variable)
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.float32(0.5), 0.5), (np.int8(3), 3), (np.bool_(True), True), (1 + 2j, {"real": 1, "imag": 2}),
+        (np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf"), (np.float64("nan"), "nan"), ((1, [2, {3}]), [1, [2, [3]]]),
+        ({"a": {1: None}}, {"a": {"1": None}}), (np.array([[1, 2]]), [[1, 2]]), (np.array([np.nan]), ["nan"]),
+        (np.complex64(1j), {"real": 0, "imag": 1}), (np.array([1j]), [{"real": 0, "imag": 1}]), ("text", "text"),
+        (None, None), (object(), "<builtins.object>"), (np.sum, "<builtins.function>"), (np.str_("a"), "a"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_parameters_become_json(value: Any, plain: Any) -> None:
+    step = last_step(record(array(), array(), "it", {"value": value}))
+    assert step is not None
+    found = step["parameters"]["value"]
+    if isinstance(plain, str) and plain.startswith("<"):
+        assert found.startswith("<")
+    else:
+        assert found == plain
+    json.loads(array().attrs.get(PROVENANCE, "[]"))
+
+
+def test_provenance_is_strict_json() -> None:
+    text = record(array(), array(), "it", {"a": np.array([np.nan, 1e400]), "b": {"c": float("-inf")}}).attrs[PROVENANCE]
+    assert "NaN" not in text
+    assert "Infinity" not in text
+
+
+def test_selections_are_recorded_where_the_graph_proves_them(tmp_path: Path) -> None:
+    opened = usidx.open_main(snake_file(tmp_path / "scan.h5").path)
+    step = last_step(record(opened, opened.isel(X=slice(1, 3)).sel(Bias=slice(-0.7, 0.3)), "it", {}))
+    assert step is not None
+    selection = step["input"]["since_last_step"]["selection"]
+    assert selection["X"]["size"] == 2
+    assert selection["Bias"] == pytest.approx({"size": 3, "first": -0.6, "last": 0.2})
+
+
+@pytest.mark.parametrize("change", [lambda a: a + 1, abs, lambda a: a.cumsum("X"), lambda a: a.compute()], ids=range(4))
+def test_computations_are_unknown(tmp_path: Path, change: Any) -> None:
+    opened = usidx.open_main(snake_file(tmp_path / "scan.h5").path)
+    changed = change(opened)
+    changed.attrs[PROVENANCE] = opened.attrs[PROVENANCE]
+    step = last_step(record(opened, changed, "it", {}))
+    assert step is not None
+    assert step["input"]["since_last_step"] == "unknown"
+
+
+def test_variables_of_one_origin_answer_for_a_dataset() -> None:
+    one = with_steps(array(), [{"tool": "a"}])
+    other = with_steps(array().rename("other"), [{"tool": "b"}])
+    assert [s["tool"] for s in steps(xr.Dataset({"x": one, "y": one}))] == ["a"]
+    assert steps(xr.Dataset({"x": one, "y": other})) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "{}", "3", "[3]", '[{"a": 1}]', '[{"tool": 3}]', "[" * 100_000, "null"]
+)
+def test_text_that_is_no_list_of_steps(text: str) -> None:
+    assert parse_steps(text) == []
+
+
+def test_steps_survive_netcdf(tmp_path: Path) -> None:
+    marked = record(array(), array(), "it", {"text": "µm \u2603 \"'"})
+    marked.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    with xr.open_dataarray(tmp_path / "a.nc", engine="h5netcdf") as again:
+        assert steps(again) == steps(marked)
