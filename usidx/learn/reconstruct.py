@@ -27,6 +27,7 @@ Modes = int | slice | Sequence[int]
 _KINDS = {
     "svd": "linear",
     "pca": "linear",
+    "ica": "linear",
     "nmf": "nonnegative",
     "fcls": "closed",
     "nfindr": "closed",

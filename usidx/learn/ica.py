@@ -1,0 +1,191 @@
+"""Labelled array to sources that are as independent as they can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from usidx.errors import ResultError
+from usidx.label.roles import Dims
+from usidx.learn.matrix import Matrix, to_matrix
+from usidx.learn.passes import passes_over
+from usidx.learn.result import assemble
+from usidx.learn.spectrum import fix_sign
+from usidx.learn.svd import pca
+from usidx.results.provenance import record
+
+__all__ = ["ica"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What turns components, and scores, into those of the sources."""
+
+    components: Array
+    scores: Array
+
+
+def ica(
+    data: xr.DataArray,
+    n: int,
+    *,
+    dim: Dims | None = None,
+    mask: xr.DataArray | None = None,
+    independent: str = "scores",
+    random_state: int = 0,
+    max_iter: int = 500,
+    tol: float = 1e-8,
+) -> xr.Dataset:
+    """Separate an array into sources whose maps, or whose responses, are as independent as they can be.
+
+    A lazy array stays lazy: two passes over the blocks; the n principal scores of all positions are held. Positions
+    with a cell that is not finite are left out and get NaN scores.
+
+    Parameters
+    ----------
+    data : DataArray, dims (*position, *spectroscopic)
+        Real.
+    n : int
+        Number of sources.
+    dim : str or iterable of str, optional
+        The dims of a response; by default those with the role spectroscopic.
+    mask : DataArray of bool, dims among those of `data`, optional
+        True where cells are left out.
+    independent : {"scores", "components"}, optional
+        What is independent: the maps over positions, or the responses over steps.
+    random_state : int, optional
+        Decides the start.
+    max_iter, tol : int, float, optional
+        Most iterations, and the change of direction at which to stop.
+
+    Returns
+    -------
+    Dataset
+        ``scores`` (*position, component), in the units of `data`; ``components`` (component, *spectroscopic), of norm
+        one, the largest cell positive, in falling order of the norm of their scores; ``mean`` (*spectroscopic).
+
+    Raises
+    ------
+    RoleError
+        A dim is not there, or none is named and the array has no spectroscopic dim.
+    ResultError
+        The data is complex, or `n` is not a number of sources that the array can have.
+
+    Notes
+    -----
+    Fixed point iteration with symmetric decorrelation and the logarithm of cosh [1]_, on whitened principal scores (or
+    components).
+
+    References
+    ----------
+    .. [1] A. Hyvärinen, Fast and robust fixed-point algorithms for independent component analysis, IEEE Transactions on
+       Neural Networks 10 (1999) 626-634.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from usidx.learn.ica import ica
+    >>> maps = np.array([[1.0, -1, 1, -1], [1, 1, -1, -1]]).T
+    >>> cube = xr.DataArray(maps @ [[1.0, 0, 1], [0, 2, 1]], dims=("x", "energy"))
+    >>> np.abs(ica(cube, 2, dim="energy").components.values.round(3))
+    array([[0.   , 0.894, 0.447],
+           [0.707, 0.   , 0.707]])
+    """
+    if data.dtype.kind == "c":
+        raise ResultError(f"Array {data.name!r} is {data.dtype}: sources need real data. Pass abs(data), or data.real.")
+    if independent not in ("scores", "components"):
+        raise ResultError(f"No independent {independent!r}: it is 'scores' or 'components'.")
+    found = pca(data, n, dim=dim, mask=mask, random_state=random_state)
+    scores, components = found["scores"], found["components"]
+    features = tuple(str(d) for d in components.dims if d != "component")
+    rows = to_matrix(scores, "component")
+    passes = passes_over(rows.values)
+    flat = to_matrix(components, features)
+    source = rows if independent == "scores" else Matrix(flat.values.T, flat.labelled, flat.columns, flat.rows)
+    unmixing = passes.gather(_unmixing, source.values, independent == "scores", random_state, max_iter, tol)
+    together = passes.gather(_applied, flat.values, unmixing, passes.gather(_squares, rows.values))
+    turned = passes.array(together, _components, components.shape, components.dtype)
+    matrix = passes.array(together, _scores, (n, n), scores.dtype)
+    variables = {
+        "scores": scores.copy(data=scores.data @ matrix),
+        "components": components.copy(data=turned),
+        "mean": found["mean"],
+    }
+    parameters = {
+        "n": n,
+        "dim": features,
+        "independent": independent,
+        "random_state": random_state,
+        "max_iter": max_iter,
+        "tol": tol,
+    }
+    return record(assemble(data, variables), data, "ica", parameters)
+
+
+def _unmixing(rows: Array, scores: bool, seed: int, max_iter: int, tol: float) -> Array:
+    """Return the matrix (n, n) that turns components; the rows, whose mixtures become independent, are of either."""
+    n = rows.shape[1]
+    known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
+    if len(known) < 2:
+        return np.eye(n)
+    about = known - known.mean(axis=0)
+    size, axes = np.linalg.eigh(about.T @ about / len(about))
+    # Directions without spread are noise of rounding: they are left alone.
+    spread = np.sqrt(np.maximum(size, 0))
+    whitening = axes / np.where(spread > 1e-7 * max(float(spread[-1]), np.finfo(float).tiny), spread, np.inf)
+    real = np.isfinite(whitening).all(axis=0) & (np.abs(whitening).sum(axis=0) > 0)
+    turn = np.eye(n)
+    count = int(real.sum())
+    turn[n - count :, n - count :] = _fixed_point(about @ whitening[:, real], seed, max_iter, tol)
+    restore = np.where(real, spread, 1.0)
+    matrix = turn @ (axes / restore).T
+    return np.asarray(np.linalg.inv(matrix).T if scores else matrix)
+
+
+def _fixed_point(white: Array, seed: int, max_iter: int, tol: float) -> Array:
+    drawn = np.random.default_rng(seed).normal(size=(white.shape[1],) * 2)
+    matrix = _decorrelated(drawn) if white.shape[1] else drawn
+    for _ in range(max_iter):
+        bent = np.tanh(white @ matrix.T)
+        fresh = _decorrelated(bent.T @ white / len(white) - (1 - bent**2).mean(axis=0)[:, np.newaxis] * matrix)
+        still = np.abs(np.abs((fresh * matrix).sum(axis=1)) - 1).max(initial=0.0) < tol
+        matrix = fresh
+        if still:
+            break
+    return matrix
+
+
+def _decorrelated(matrix: Array) -> Array:
+    left, _, right = np.linalg.svd(matrix)
+    return np.asarray(left @ right)
+
+
+def _squares(rows: Array) -> Array:
+    known = np.where(np.isfinite(rows), rows, 0).astype(np.float64)
+    return np.asarray(known.T @ known)
+
+
+def _applied(components: Array, unmixing: Array, squares: Array) -> _Sources:
+    """Return components of norm one, strongest first, and the matrix that gives their scores."""
+    holes = np.logical_not(np.isfinite(components).all(axis=0))
+    turned, back = unmixing @ np.where(holes, 0, components), np.linalg.inv(unmixing)
+    norms = np.linalg.norm(turned, axis=1)
+    norms[norms == 0] = 1
+    factor = fix_sign(turned) / norms
+    turned, back = turned * factor[:, np.newaxis], back / factor
+    order = np.argsort(-np.sqrt(np.maximum(np.diag(back.T @ squares @ back), 0)), kind="stable")
+    return _Sources(np.where(holes, np.nan, turned[order]), back[:, order])
+
+
+def _components(found: _Sources) -> Array:
+    return found.components
+
+
+def _scores(found: _Sources) -> Array:
+    return found.scores
