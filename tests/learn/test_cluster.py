@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from tests.learn.conftest import Backing, Cube
-from usidx.errors import ResultError
+from usidx.errors import ResultError, UsidWarning
 from usidx.learn.cluster import cluster
 from usidx.learn.nmf import nmf
 from usidx.learn.svd import pca, svd
@@ -150,3 +150,51 @@ def test_refuses_options_that_a_decomposition_has_settled(cube: Cube) -> None:
 def test_refuses_a_dataset_that_is_no_decomposition() -> None:
     with pytest.raises(ResultError, match=r"variables \['a'\] is not a decomposition"):
         cluster(xr.Dataset({"a": 1}))
+
+
+@pytest.mark.parametrize("method", ["minibatch", "gmm", "agglomerative", "hdbscan"])
+def test_other_methods(method: str, backing: Backing, cube: Cube) -> None:
+    cells, labels = blobs((8, 9, 1, 3))
+    cells[0, 1] = np.nan
+    found = cluster(backing(cube(cells)), method, 3).compute()
+    expected = labels.copy()
+    expected[0, 1] = -1
+    np.testing.assert_array_equal(found.labels, expected)
+    means = np.stack([cells[expected == k].mean(axis=0) for k in range(3)])
+    np.testing.assert_allclose(found.mean_response, means)
+    assert np.isnan(found.distance).sum() == 1
+
+
+def test_any_estimator_on_scores(backing: Backing, cube: Cube) -> None:
+    from sklearn.cluster import Birch
+
+    cells, labels = blobs()
+    found = cluster(pca(backing(cube(cells)), 2), Birch(n_clusters=3), 3).compute()
+    np.testing.assert_array_equal(found.labels, labels)
+    step = last_step(found, "cluster")
+    assert step is not None
+    assert step["parameters"]["method"] == "Birch()"
+
+
+def test_clusters_that_are_not_found_are_empty(cube: Cube) -> None:
+    cells, labels = blobs((8, 9, 1, 3))
+    found = cluster(cube(cells), "hdbscan", 5)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found["size"].values.tolist()[3:] == [0, 0]
+    assert np.isnan(found.mean_response[3:]).all()
+
+
+def test_refuses_more_clusters_than_the_result_holds(cube: Cube) -> None:
+    with pytest.raises(ResultError, match="The method found 3 clusters; n=2 is the most"):
+        cluster(cube(blobs((8, 9, 1, 3))[0]), "hdbscan", 2)
+
+
+def test_refuses_what_is_no_estimator(cube: Cube) -> None:
+    with pytest.raises(ResultError, match="3 is no clustering method: pass a name, or an estimator"):
+        cluster(cube(blobs()[0]), 3)
+
+
+def test_warns_before_it_loads_much(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usidx.learn.cluster._LARGE", 0)
+    with pytest.warns(UsidWarning, match="loads all of 'Raw_Data', 0 MiB"):
+        cluster(cube(blobs()[0]).chunk(), "gmm", 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.errors import ResultError
+from usidx.errors import ResultError, UsidWarning
 from usidx.label.roles import Dims
 from usidx.learn.blocks import Blocks
 from usidx.learn.kmeans import Clusters, kmeans
+from usidx.learn.loaded import Loaded, agglomerative, gmm, hdbscan, minibatch
 from usidx.learn.matrix import Matrix, masked, refuse_dim, row_numbers, to_matrix, working_dtype
 from usidx.learn.passes import Passes, passes_over
 from usidx.learn.reconstruct import decomposition_step
@@ -24,15 +26,23 @@ from usidx.results.provenance import record
 
 __all__ = ["METHODS", "cluster"]
 
+_LARGE = 2**26
+
 Array = npt.NDArray[Any]
 Method = Callable[[Blocks, Array, int, int, int, int, float], Clusters]
 
-METHODS: dict[str, Method] = {"kmeans": kmeans}
+METHODS: dict[str, Method] = {
+    "kmeans": kmeans,
+    "minibatch": Loaded(minibatch),
+    "gmm": Loaded(gmm),
+    "agglomerative": Loaded(agglomerative),
+    "hdbscan": Loaded(hdbscan),
+}
 
 
 def cluster(
     data: xr.DataArray | xr.Dataset,
-    method: str = "kmeans",
+    method: str | Any = "kmeans",
     n: int = 8,
     *,
     dim: Dims | None = None,
@@ -52,10 +62,12 @@ def cluster(
     data : DataArray, dims (*position, *spectroscopic), or Dataset
         Responses, real or complex; or what :func:`svd`, :func:`pca` or :func:`nmf` returned, whose scores are sorted.
         Select components first, with ``result.isel(component=slice(4))``.
-    method : str, optional
-        Only "kmeans": the sum of squared distances to the means is made small.
+    method : {"kmeans", "minibatch", "gmm", "agglomerative", "hdbscan"} or estimator, optional
+        "kmeans" is streamed. The others, and any estimator with ``fit_predict`` as in scikit-learn, load all rows: best
+        for the scores of a decomposition. "gmm" is a mixture of normal distributions; "agglomerative" joins by Ward's
+        rule; "hdbscan" finds dense regions, and positions outside of them have the label -1.
     n : int, optional
-        Number of clusters.
+        Number of clusters; for hdbscan and an estimator the most that may be found, the rest being empty.
     dim : str or iterable of str, optional
         The dims of a response; by default those with the role spectroscopic. Not for a decomposition.
     mask : DataArray of bool, dims among those of `data`, optional
@@ -101,16 +113,16 @@ def cluster(
     >>> found.labels.values, found.mean_response.values
     (array([0, 1, 0], dtype=int32), array([[0. , 0.1], [5. , 5. ]]))
     """
-    if method not in METHODS:
-        raise ResultError(f"No clustering method {method!r}; there are {sorted(METHODS)}.")
+    chosen = _method(method)
+    _warn_of_loading(data, chosen)
     parameters: dict[str, Any] = {
-        "method": method,
+        "method": method if isinstance(method, str) else repr(method),
         "n": n,
         "random_state": random_state,
         "max_iter": max_iter,
         "tol": tol,
     }
-    options = (METHODS[method], n, random_state, max_iter, tol)
+    options = (chosen, n, random_state, max_iter, tol)
     if isinstance(data, xr.Dataset):
         if dim is not None or mask is not None:
             raise ResultError("Clusters of a decomposition use its scores: leave out dim= and mask=.")
@@ -122,6 +134,28 @@ def cluster(
     response = matrix.in_order(means, matrix.columns, "cluster")
     result = assemble(data, _variables(matrix, passes, found, response, n))
     return record(result, data, "cluster", {**parameters, "dim": matrix.columns})
+
+
+def _method(method: Any) -> Method:
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise ResultError(f"No clustering method {method!r}; there are {sorted(METHODS)}.")
+        return METHODS[method]
+    if not callable(getattr(method, "fit_predict", None)):
+        raise ResultError(f"{method!r} is no clustering method: pass a name, or an estimator with fit_predict.")
+    from sklearn.base import clone
+
+    return Loaded(lambda *_: clone(method))
+
+
+def _warn_of_loading(data: xr.DataArray | xr.Dataset, method: Method) -> None:
+    if isinstance(data, xr.DataArray) and data.chunks is not None and method is not kmeans and data.nbytes > _LARGE:
+        warnings.warn(
+            f"This method loads all of {data.name!r}, {data.nbytes / 2**20:.0f} MiB, when the result is computed. "
+            f"Decompose first and cluster the scores, or use 'kmeans', which is streamed.",
+            UsidWarning,
+            stacklevel=3,
+        )
 
 
 def _of_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:

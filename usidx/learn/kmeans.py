@@ -12,7 +12,7 @@ from usidx.learn.blocks import Blocks, Held, pieces
 from usidx.learn.holes import without_holes
 from usidx.learn.survey import survey
 
-__all__ = ["Clusters", "as_real", "assign", "kmeans"]
+__all__ = ["Clusters", "as_real", "assign", "kmeans", "real_blocks"]
 
 Array = npt.NDArray[Any]
 
@@ -45,7 +45,7 @@ def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_
 
     `tol` is the total squared movement of the centres at which to stop, in units of the mean variance of a column.
     """
-    seen = survey(_Real(blocks), numbers, columns, seed)
+    seen = survey(real_blocks(blocks), numbers, columns, seed)
     sample = Held(seen.sample.astype(np.float64))
     scale = float(seen.sample.var(axis=0, dtype=np.float64).mean()) if seen.count else 0.0
     rng = np.random.default_rng(seed)
@@ -100,6 +100,11 @@ def as_real(rows: Array) -> Array:
     if rows.dtype.kind != "c":
         return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
     return np.ascontiguousarray(rows).view(rows.real.dtype)
+
+
+def real_blocks(blocks: Blocks) -> Blocks:
+    """Return blocks that show complex rows as pairs of real columns."""
+    return _Real(blocks)
 
 
 class _Real:

@@ -1,0 +1,104 @@
+"""Blocks to clusters by methods that need all rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.errors import ResultError
+from usidx.learn.blocks import Blocks
+from usidx.learn.holes import without_holes
+from usidx.learn.kmeans import Clusters, as_real, real_blocks
+from usidx.learn.survey import survey
+
+__all__ = ["Loaded", "agglomerative", "gmm", "hdbscan", "minibatch"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A method that loads the rows and hands them to ``make(n, seed, max_iter, tol).fit_predict``."""
+
+    make: Callable[[int, int, int, float], Any]
+
+    def __call__(
+        self, blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float
+    ) -> Clusters:
+        """Return the clusters; rows are handed over in the order of the dims, whatever the blocks are."""
+        holes = survey(real_blocks(blocks), numbers, columns, seed).holes
+        states: list[Any] = [None] * len(blocks.sizes)
+        _, states = blocks.fold_states(_keep_block, _first, states, holes)
+        rows = np.concatenate([rows for rows, _ in states])
+        used = np.concatenate([used for _, used in states])
+        order = np.argsort(numbers[used])
+        labels = np.full(len(used), -1, np.int32)
+        if len(rows):
+            found = np.empty(len(rows), np.int32)
+            found[order] = self.make(n, seed, max_iter, tol).fit_predict(rows[order])
+            _refuse_more(int(found.max()) + 1, n)
+            labels[used] = found
+        return _described(rows, labels, used, holes, n)
+
+
+def minibatch(n: int, seed: int, max_iter: int, tol: float) -> Any:
+    """Make the estimator of k-means on batches of rows."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    return MiniBatchKMeans(n, n_init=4, random_state=seed, max_iter=max_iter, tol=tol)
+
+
+def gmm(n: int, seed: int, max_iter: int, tol: float) -> Any:
+    """Make the estimator of a mixture of normal distributions."""
+    from sklearn.mixture import GaussianMixture
+
+    return GaussianMixture(n, n_init=2, random_state=seed, max_iter=max_iter, tol=max(tol, 1e-6))
+
+
+def agglomerative(n: int, _seed: int, _max_iter: int, _tol: float) -> Any:
+    """Make the estimator that joins the nearest clusters, by Ward's rule."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    return AgglomerativeClustering(n)
+
+
+def hdbscan(_n: int, _seed: int, _max_iter: int, _tol: float) -> Any:
+    """Make the estimator of dense regions, which finds their number itself."""
+    from sklearn.cluster import HDBSCAN
+
+    return HDBSCAN(copy=True)
+
+
+def _refuse_more(count: int, n: int) -> None:
+    if count > n:
+        raise ResultError(
+            f"The method found {count} clusters; n={n} is the most that the result holds. Pass n={count}."
+        )
+
+
+def _keep_block(block: Array, _state: Any, holes: Array) -> tuple[None, tuple[Array, Array]]:
+    rows, used = without_holes(as_real(block), holes)
+    return None, (rows.astype(np.float64), np.ones(len(block), bool) if used is None else used)
+
+
+def _first(first: None, _second: None) -> None:
+    return first
+
+
+def _described(rows: Array, labels: Array, used: Array, holes: npt.NDArray[np.bool_], n: int) -> Clusters:
+    member = labels[used] == np.arange(n)[:, np.newaxis]
+    sizes = member.sum(axis=1)
+    means = np.divide(
+        member.astype(np.float64) @ rows,
+        sizes[:, np.newaxis],
+        out=np.full((n, rows.shape[1]), np.nan),
+        where=sizes[:, np.newaxis] > 0,
+    )
+    distance = np.full(len(labels), np.nan)
+    near = np.flatnonzero(labels[used] >= 0)
+    distance[np.flatnonzero(used)[near]] = np.linalg.norm(rows[near] - means[labels[used][near]], axis=1)
+    return Clusters(labels, distance, means, sizes.astype(np.int64), holes, float(np.nansum(distance**2)))
