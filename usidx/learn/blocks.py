@@ -6,7 +6,7 @@ something per block (scores, labels) is given and returns it as its state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any, Protocol
 
@@ -39,6 +39,9 @@ class Blocks(Protocol):
     def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, list[Any]]:
         """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
 
+    def each(self) -> Iterator[Array]:
+        """Give one block after another."""
+
 
 def pieces(rows: int, row_bytes: int) -> list[slice]:
     """Cut rows into slices that fit the cache, at least 256 rows each."""
@@ -67,6 +70,10 @@ class Held:
             return found
 
         return self._run(answer, merge), kept
+
+    def each(self) -> Iterator[Array]:
+        """Give one block after another."""
+        yield from self._blocks
 
     def map(self, func: Step) -> list[Any]:
         """Return the answer of every block, in order."""
@@ -101,6 +108,12 @@ class Streamed:
             return found
 
         return self._run([(key, answer, TaskRef(key), i) for i, key in enumerate(self._keys)], merge), kept
+
+    def each(self) -> Iterator[Array]:
+        """Give one block after another."""
+        for key in self._keys:
+            with executor() as pool:
+                yield threaded.get(self._graph, key, pool=pool)
 
     def _run(self, calls: list[tuple[Any, ...]], merge: Step) -> Any:
         graph, last = dict(self._graph), [f"answer-{i}" for i in range(len(calls))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +117,9 @@ class _Real:
 
     def fold(self, step: Any, merge: Any, *shared: Any) -> Any:
         return self._blocks.fold(_OnReal(step), merge, *shared)
+
+    def each(self) -> Iterator[Array]:
+        return (as_real(block) for block in self._blocks.each())
 
     def fold_states(self, step: Any, merge: Any, states: Any, *shared: Any) -> Any:
         return self._blocks.fold_states(_OnReal(step), merge, states, *shared)

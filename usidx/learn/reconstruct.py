@@ -28,6 +28,7 @@ _KINDS = {
     "svd": "linear",
     "pca": "linear",
     "ica": "linear",
+    "decompose": "linear",
     "nmf": "nonnegative",
     "fcls": "closed",
     "nfindr": "closed",
