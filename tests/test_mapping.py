@@ -57,6 +57,11 @@ def test_a_dict_becomes_a_dataset(kind: Prepare) -> None:
     assert found["mean"].attrs["units"] == "V"
 
 
+def test_complex_spectra_give_whole_numbers() -> None:
+    found = usidx.map_positions(lambda s: int((abs(s) > 1).sum()), (cube() * 1j).chunk({"Y": 1}))
+    np.testing.assert_array_equal(found, (abs(cube()) > 1).sum("E"))
+
+
 def test_nothing_is_computed_but_the_first_spectrum() -> None:
     calls: list[int] = []
 

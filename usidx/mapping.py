@@ -98,14 +98,15 @@ def _apply(
     whole = data.chunk(dict.fromkeys(features, -1)) if data.chunks is not None else data
     dims = {name: _dims(name, value, data, features) for name, value in outputs.items()}
     sizes = {d: n for name, v in outputs.items() for d, n in zip(dims[name], v.shape, strict=True)}
+    metas = tuple(np.empty((0,) * (len(dims[n]) + data.ndim - len(features)), v.dtype) for n, v in outputs.items())
     mapped = xr.apply_ufunc(
         _Each(function, keywords, {n: (v.shape, v.dtype) for n, v in outputs.items()}, len(features)),
         whole,
         input_core_dims=[list(features)],
         output_core_dims=[list(dims[n]) for n in outputs],
         dask="parallelized",
-        output_dtypes=[v.dtype for v in outputs.values()],
-        dask_gufunc_kwargs={"output_sizes": sizes},
+        # By output_dtypes dask would cast an empty input to the type of the output, and complain of complex to real.
+        dask_gufunc_kwargs={"output_sizes": sizes, "meta": metas if len(metas) > 1 else metas[0]},
         keep_attrs=False,
     )
     return mapped if isinstance(mapped, tuple) else (mapped,)
