@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -53,7 +54,7 @@ def runs_here() -> bool:
 @contextmanager
 def shown(progress: bool) -> Iterator[None]:
     """Show dask's progress bar, in a terminal or a notebook, for work that takes more than a moment."""
-    if progress and runs_here():
+    if progress and runs_here() and _is_watched():
         from dask.diagnostics import ProgressBar
 
         bar: Any = ProgressBar(minimum=_SHOWN_AFTER)
@@ -61,6 +62,11 @@ def shown(progress: bool) -> Iterator[None]:
         bar = nullcontext()
     with bar:
         yield
+
+
+def _is_watched() -> bool:
+    """Say whether a person can see a bar: in a terminal or a notebook, not in a log."""
+    return "ipykernel" in sys.modules or bool(getattr(sys.stdout, "isatty", lambda: False)())
 
 
 def _persisted(objects: tuple[Any, ...]) -> tuple[Any, ...]:
