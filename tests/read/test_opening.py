@@ -1,24 +1,19 @@
 """Whole files open as what was measured: every order, storage, type and irregularity."""
 
-import os
-import pickle
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dask
 import h5py
 import numpy as np
 import pytest
-import xarray as xr
 
 import usidx
 from tests.agreement import assert_coordinates, assert_opens
 from usidx.errors import NotMainError, SelectionError, UsidError
 from usidx.label.roles import ROLE
 from usidx.testing import measurements
-from usidx.testing.files import Expected, build_main, build_sparse
+from usidx.testing.files import Expected, build_main
 from usidx.testing.measurements import distinct, raster
 
 Build = Callable[..., Expected]
@@ -198,7 +193,7 @@ def test_forc_has_the_values_of_every_cycle(tmp_path: Path) -> None:
     np.testing.assert_array_equal(abs(array.DC_Offset).max("DC_Offset"), [1, 2, 3])
 
 
-# -- compound mains -------------------------------------------------------------------------------------------------
+# -- compound mains ---------------
 
 FIELDS = [("Amplitude [V]", ">f4"), ("Phase [rad]", "f8"), ("Amplitude [m]", "f4"), ("Count", "u2"), ("X [m]", "f4")]
 
@@ -248,7 +243,7 @@ def test_data_that_is_no_number(tmp_path: Path) -> None:
         usidx.open_main(path)
 
 
-# -- names ----------------------------------------------------------------------------------------------------------
+# -- names ---------------
 
 
 @pytest.mark.parametrize(
@@ -294,275 +289,3 @@ def test_no_mains_at_all(tmp_path: Path) -> None:
         file["x"] = [1, 2]
     with pytest.raises(SelectionError, match=r"other.h5' has no main dataset"):
         usidx.open_main(tmp_path / "other.h5")
-
-
-# -- files ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", [str, Path])
-def test_relative_paths_stay_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Any]) -> None:
-    built = measurements.snake_file(tmp_path / "scan.h5")
-    monkeypatch.chdir(tmp_path)
-    lazy = [usidx.open_main(kind("scan.h5")), usidx.open_main(kind("scan.h5"), chunks=None)]
-    tree = usidx.open_tree(kind("scan.h5"))
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    for array in (*lazy, tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data):
-        np.testing.assert_array_equal(array, built.array)
-
-
-def test_a_path_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = measurements.snake_file(tmp_path / "scan.h5")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    np.testing.assert_array_equal(usidx.open_main("~/scan.h5"), built.array)
-
-
-def test_a_read_only_file(tmp_path: Path) -> None:
-    built = measurements.snake_file(tmp_path / "scan.h5")
-    built.path.chmod(0o400)
-    assert_opens(usidx.open_main(built.path), built)
-
-
-@pytest.mark.parametrize("chunks", [{}, None])
-def test_no_handle_stays_open(tmp_path: Path, chunks: Any) -> None:
-    built = measurements.snake_file(tmp_path / "scan.h5")
-    array = usidx.open_main(built.path, chunks=chunks)
-    tree = usidx.open_tree(built.path, chunks=chunks)
-    np.testing.assert_array_equal(array[0, 0], built.array[0, 0])
-    with h5py.File(built.path, "r+") as file:  # would be refused if a handle were open
-        file["more"] = np.arange(100)
-        build_main(file, distinct((2, 1)), [("X", "m", [0, 1])], name="Later")
-    np.testing.assert_array_equal(array, built.array)
-    moved = shutil.move(built.path, tmp_path / "moved.h5")
-    with pytest.raises(FileNotFoundError, match=r"There is no file .*scan\.h5"):
-        tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data.compute()
-    os.remove(moved)
-
-
-def test_a_file_that_changed(tmp_path: Path) -> None:
-    built = measurements.snake_file(tmp_path / "scan.h5")
-    gone, reshaped, retyped = (usidx.open_main(built.path) for _ in range(3))
-    with h5py.File(built.path, "r+") as file:
-        del file[built.main]
-    with pytest.raises(UsidError, match=r"Raw_Data' in .* has changed since it was opened.* there is nothing. Open it"):
-        gone.compute()
-    with h5py.File(built.path, "r+") as file:
-        file[built.main] = np.zeros((20, 7))
-    with pytest.raises(UsidError, match=r"it had the shape \(20, 6\) of float32, now there is \(20, 7\) of float64"):
-        reshaped.compute()
-    with h5py.File(built.path, "r+") as file:
-        del file[built.main]
-        file[built.main] = np.zeros((20, 6), dtype="i4")
-    with pytest.raises(UsidError, match=r"of float32, now there is \(20, 6\) of int32"):
-        retyped.compute()
-
-
-def test_a_field_that_went(tmp_path: Path) -> None:
-    built = compound_file(tmp_path / "fit.h5")
-    phase = usidx.open_main(built.path, field="Phase")
-    with h5py.File(built.path, "r+") as file:
-        del file[built.main]
-        file[built.main] = np.zeros((12, 6), dtype=[("Amplitude [V]", "f4")])
-    with pytest.raises(UsidError, match=r"in a field 'Phase \[rad\]', now there is"):
-        phase.compute()
-
-
-def test_a_damaged_chunk_says_so_when_it_is_read(tmp_path: Path) -> None:
-    storage = {"chunks": (5, 6), "fletcher32": True}
-    built = build_main(tmp_path / "scan.h5", distinct((3, 4, 6)), raster(), BIAS, storage=storage)
-    with h5py.File(built.path) as file:
-        place = file[built.main].id.get_chunk_info(0).byte_offset
-    content = bytearray(built.path.read_bytes())
-    content[place] ^= 0xFF
-    built.path.write_bytes(content)
-    array = usidx.open_main(built.path, chunks={"Y": 1, "X": 2})
-    assert usidx.open_tree(built.path).groups
-    np.testing.assert_array_equal(array[2], built.array[2])
-    with pytest.raises(UsidError, match=r"Raw_Data' in .* cannot be read at .*: it is damaged"):
-        array[0].compute()
-
-
-@pytest.mark.parametrize("opener", [usidx.open_main, usidx.open_dataset, usidx.open_tree, usidx.list_mains])
-def test_what_is_no_file(tmp_path: Path, opener: Callable[..., Any]) -> None:
-    with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.h5"):
-        opener(tmp_path / "none.h5")
-    built = measurements.snake_file(tmp_path / "scan.h5")
-    content = built.path.read_bytes()
-    for name, part in {"empty": b"", "text": b"USID " * 400, "cut": content[: len(content) // 2]}.items():
-        (tmp_path / name).write_bytes(part)
-        with pytest.raises(UsidError, match=f"{name}' cannot be opened as HDF5: it is no HDF5 file, or it is cut off"):
-            opener(tmp_path / name)
-    with pytest.raises(UsidError, match="cannot be opened as HDF5"):
-        opener(tmp_path)
-
-
-# -- links ----------------------------------------------------------------------------------------------------------
-
-
-def linked_file(folder: Path) -> tuple[Expected, Expected]:
-    built = build_main(folder / "scan.h5", distinct((3, 4, 6)), raster(), BIAS)
-    other = build_main(folder / "other.h5", distinct((3, 4, 6), seed=1), raster(), BIAS)
-    with h5py.File(built.path, "r+") as file:
-        file["soft"] = h5py.SoftLink(built.main)
-        file["nowhere"] = h5py.SoftLink("/none")
-        file["outside"] = h5py.ExternalLink("other.h5", other.main)
-        file["no_file"] = h5py.ExternalLink("none.h5", "/x")
-        file["Measurement_000/Channel_000/loop"] = file["/"]
-    return built, other
-
-
-def test_loops_and_soft_links_are_not_followed(tmp_path: Path) -> None:
-    built, _ = linked_file(tmp_path)
-    assert usidx.list_mains(built.path) == [built.main]
-    assert {n.path for n in usidx.open_tree(built.path).subtree} == {
-        "/", "/Measurement_000", "/Measurement_000/Channel_000", built.main,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("chunks", [{}, None])
-def test_links_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: Any) -> None:
-    built, other = linked_file(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    opened = {n: usidx.open_main("scan.h5", n, chunks=chunks) for n in ("soft", "outside")}
-    opened["dataset"] = usidx.open_dataset("scan.h5", "outside", chunks=chunks).Raw_Data
-    opened["loop"] = usidx.open_main("scan.h5", "Measurement_000/Channel_000/loop" + built.main, chunks=chunks)
-    monkeypatch.chdir("/")
-    np.testing.assert_array_equal(opened["soft"], built.array)
-    np.testing.assert_array_equal(opened["loop"], built.array)
-    np.testing.assert_array_equal(opened["outside"], other.array)
-    np.testing.assert_array_equal(opened["dataset"], other.array)
-
-
-@pytest.mark.parametrize("name", ["nowhere", "no_file"])
-def test_links_to_nowhere(tmp_path: Path, name: str) -> None:
-    built, _ = linked_file(tmp_path)
-    with pytest.raises(SelectionError, match=f"has no main dataset '{name}'"):
-        usidx.open_main(built.path, name)
-
-
-# -- schedulers -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("row_order", ["raster", "random"])
-def test_lazy_arrays_pickle_small(tmp_path: Path, row_order: str) -> None:
-    built = build_main(tmp_path / "scan.h5", distinct((3, 4, 6)), raster(), BIAS, row_order=row_order)
-    options: list[Any] = [{}, None]
-    for chunks in options:
-        array = usidx.open_main(built.path, chunks=chunks)
-        packed = pickle.dumps(array)
-        assert len(packed) < 12_000
-        assert_opens(pickle.loads(packed), built, ordered=False)
-    tree = pickle.loads(pickle.dumps(usidx.open_tree(built.path)))
-    assert_opens(tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data, built, ordered=False)
-
-
-@pytest.mark.parametrize("scheduler", ["synchronous", "threads", "processes"])
-def test_schedulers(tmp_path: Path, scheduler: str) -> None:
-    built = build_main(tmp_path / "scan.h5", distinct((3, 4, 6)), raster(), BIAS, row_order="random")
-    array = usidx.open_main(built.path, chunks={"Y": 1})
-    with dask.config.set(scheduler=scheduler, num_workers=2):
-        assert_opens(array, built, ordered=False)
-
-
-def test_a_cluster(tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
-    built = measurements.snake_file(tmp_path / "scan.h5")
-    array = usidx.open_main(built.path, chunks={"Y": 2})
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster):
-        assert_opens(array, built)
-        np.testing.assert_allclose(array.mean("Bias"), built.array.mean(axis=-1), rtol=1e-6)
-
-
-# -- trees ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_tree_has_the_paths_of_the_file(tmp_path: Path) -> None:
-    built = measurements.beps_file(tmp_path / "scan.h5")
-    tree = usidx.open_tree(built.path)
-    assert_opens(tree[built.main].Raw_Data, built)
-    assert tree.attrs["sample_name"] == "PZT"
-    assert tree["Measurement_000"].attrs["IO_rate"] == "NaN"
-    channel = tree["Measurement_000/Channel_000"].ds
-    assert set(channel.data_vars) == {"Noise_Floor", "UDVS", "Bin_Frequencies"}
-    np.testing.assert_array_equal(channel.UDVS, np.arange(12.0).reshape(4, 3))
-    assert channel.UDVS.attrs["labels"] == ["step_num", "dc_offset", "ac_amp"]
-    assert channel.Noise_Floor.dtype.names == ("super_band", "inter_bin_band")
-
-
-def test_a_tree_below_a_group(tmp_path: Path) -> None:
-    built = measurements.shared_file(tmp_path / "scan.h5")
-    tree = usidx.open_tree(built[1].path, group="Channel_001")
-    assert [n.path for n in tree.subtree] == ["/", "/Raw_Data"]
-    assert_opens(tree["Raw_Data"].Raw_Data, built[1])
-    with pytest.raises(SelectionError, match="There is no group 'Channel_009'"):
-        usidx.open_tree(built[1].path, group="Channel_009")
-
-
-def test_groups_may_hold_extras_of_one_name_and_other_sizes(tmp_path: Path) -> None:
-    built = measurements.snake_file(tmp_path / "scan.h5")
-    with h5py.File(built.path, "r+") as file:
-        for path, shape in {"": (3,), "Measurement_000": (4,), "Measurement_000/Channel_000": (4, 4)}.items():
-            file[f"{path}/Extra"] = np.ones(shape)
-            file[f"{path}/size_4"] = np.ones((4, 2))
-            file[f"{path}/Bias"] = np.ones((2, 2))
-    tree = usidx.open_tree(built.path)
-    assert_opens(tree[built.main].Raw_Data, built)
-    assert [tree[p].Extra.shape for p in ("/", "Measurement_000", "Measurement_000/Channel_000")] == [
-        (3,),
-        (4,),
-        (4, 4),
-    ]
-    assert set(tree["Measurement_000"].ds.data_vars) == {"Extra", "size_4", "Bias"}
-
-
-@pytest.mark.parametrize("chunks", [{}, None])
-def test_extras_of_every_kind(tmp_path: Path, chunks: Any) -> None:
-    built = measurements.snake_file(tmp_path / "scan.h5")
-    with h5py.File(built.path, "r+") as file:
-        file["scalar"] = 3.5
-        file["empty"] = np.zeros((0, 3))
-        file["null"] = h5py.Empty("f4")
-        file["text"] = "µm"
-        file["latin"] = np.bytes_(b"\xb5m")
-        file["texts"] = np.array(["a", "bc"], dtype=h5py.string_dtype())
-        file["references"] = np.array([file.ref], dtype=h5py.ref_dtype)
-        file["flags"] = np.array([True, False])
-        file["big"] = np.arange(3, dtype=">i4")
-        file["ragged"] = h5py.Empty("i4")
-        file.create_dataset("vlen", (2,), dtype=h5py.vlen_dtype("i4"))
-        file["named_type"] = np.dtype("f4")
-    data = usidx.open_tree(built.path, chunks=chunks).to_dataset()
-    assert set(data.data_vars) == {"scalar", "empty", "text", "latin", "texts", "flags", "big"}
-    assert (float(data.scalar), data.empty.shape, str(data.text.values)) == (3.5, (0, 3), "µm")
-    assert data.texts.values.tolist() == ["a", "bc"]
-    assert data.flags.values.tolist() == [True, False]
-    assert data.big.values.tolist() == [0, 1, 2]
-    np.testing.assert_array_equal(data.big.isel(size_3=[-1, 0]), [2, 0])
-
-
-def test_the_rest_of_a_file_opens_beside_a_broken_main(tmp_path: Path) -> None:
-    built = measurements.shared_file(tmp_path / "scan.h5")
-    with h5py.File(built[0].path, "r+") as file:
-        del file[built[0].main].attrs["quantity"]
-    with pytest.warns(usidx.errors.UsidWarning, match="Channel_000/Raw_Data' in .* claims to be a main dataset but br"):
-        tree = usidx.open_tree(built[0].path)
-    assert_opens(tree[built[1].main].Raw_Data, built[1])
-    assert "Raw_Data" in tree["Measurement_000/Channel_000"].ds
-    assert usidx.open_tree(built[0].path, group="Channel_001").children  # no warning of what lies elsewhere
-
-
-def test_arrays_survive_netcdf(tmp_path: Path) -> None:
-    built = measurements.forc_file(tmp_path / "scan.h5")
-    array = usidx.open_main(built.path)
-    array.to_netcdf(tmp_path / "scan.nc", engine="h5netcdf")
-    with xr.open_dataarray(tmp_path / "scan.nc", engine="h5netcdf", create_default_indexes=False) as again:
-        np.testing.assert_array_equal(again, built.array)
-        assert usidx.position_dims(again) == ("Y", "X")
-
-
-def test_sparse_round_trip(tmp_path: Path) -> None:
-    where = [("X", "nm", [0.0, 1.0, 0.0]), ("Y", "nm", [0.0, 0.0, 1.0])]
-    built = build_sparse(tmp_path / "scan.h5", distinct((3, 6)), where, BIAS)
-    assert_opens(usidx.open_main(built.path), built)

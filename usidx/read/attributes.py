@@ -10,7 +10,18 @@ import numpy as np
 
 from usidx.format.layout import text_of
 
-__all__ = ["plain_attribute", "plain_attributes", "referenced", "stored_json"]
+__all__ = [
+    "DAMAGE",
+    "has_attribute",
+    "plain_attribute",
+    "plain_attributes",
+    "referenced",
+    "stored_json",
+    "text_attribute",
+]
+
+#: What h5py raises at objects that are damaged, or of a type that it does not know.
+DAMAGE = (OSError, TypeError, KeyError, ValueError, RuntimeError)
 
 # JSON that an earlier write left is small; anything larger is not ours.
 _LONGEST_JSON = 1 << 20
@@ -19,15 +30,35 @@ _LONGEST_JSON = 1 << 20
 def plain_attributes(object_: h5py.Group | h5py.Dataset) -> dict[str, Any]:
     """Return the attributes of an object; unreadable ones are left out."""
     found: dict[str, Any] = {}
-    for name in object_.attrs:
+    try:
+        listed = list(object_.attrs)
+    except DAMAGE:
+        listed = []
+    for name in listed:
         try:
             raw = object_.attrs[name]
-        except (OSError, TypeError, KeyError, ValueError):
-            continue  # a type that h5py cannot represent, or a damaged value
+        except DAMAGE:
+            continue
         value = plain_attribute(raw, object_.file)
         if value is not None:
             found[str(name)] = value
     return found
+
+
+def has_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> bool:
+    """Say whether an attribute is there; of a damaged object none can be told."""
+    try:
+        return name in object_.attrs
+    except DAMAGE:
+        return False
+
+
+def text_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> str | None:
+    """Return an attribute that is text, None where it is missing or anything else."""
+    try:
+        return text_of(object_.attrs[name]) if name in object_.attrs else None
+    except DAMAGE:
+        return None
 
 
 def plain_attribute(value: Any, file: h5py.File) -> Any:
@@ -68,13 +99,8 @@ def referenced(reference: h5py.Reference, file: h5py.File) -> str | None:
 
 def stored_json(object_: h5py.Group | h5py.Dataset, name: str) -> dict[str, Any]:
     """Return the JSON object that an earlier write left in an attribute; empty where there is none."""
-    try:
-        text = object_.attrs.get(name)
-    except (OSError, TypeError, KeyError, ValueError):
-        return {}
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", errors="replace")
-    if not isinstance(text, str) or len(text) > _LONGEST_JSON:
+    text = text_attribute(object_, name)
+    if text is None or len(text) > _LONGEST_JSON:
         return {}
     try:
         parsed = json.loads(text)

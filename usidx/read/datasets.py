@@ -11,9 +11,9 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import SelectionError, UsidError
-from usidx.format.layout import Array, Layout, text_of
+from usidx.format.layout import Array, Layout
 from usidx.label.coding import Frame, decode, parse_field
-from usidx.read.attributes import plain_attributes
+from usidx.read.attributes import plain_attributes, text_attribute
 from usidx.read.chunks import main_blocks, plain_blocks
 from usidx.read.lazy import Lazy, MainArray, PlainArray
 from usidx.read.main import Cache, read_layout, where
@@ -45,7 +45,7 @@ def main_dataset(dataset: h5py.Dataset, *, squeeze: bool = True, cache: Cache | 
 def _earlier_steps(dataset: h5py.Dataset) -> list[Step]:
     """Return the steps that were recorded when the dataset, or the results group that holds it, was written."""
     for holder in (dataset, dataset.parent):
-        text = text_of(holder.attrs[PROVENANCE]) if PROVENANCE in holder.attrs else None
+        text = text_attribute(holder, PROVENANCE)
         if text is not None:
             return parse_steps(text)
     return []

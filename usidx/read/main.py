@@ -13,7 +13,7 @@ import numpy as np
 from usidx.errors import LayoutError, NotMainError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels, text_of
-from usidx.read.attributes import plain_attributes, stored_json
+from usidx.read.attributes import DAMAGE, has_attribute, plain_attributes, stored_json, text_attribute
 
 __all__ = ["Ancillaries", "ancillaries_of", "is_main", "looks_like_main", "read_layout", "source_main", "where"]
 
@@ -36,7 +36,7 @@ def where(object_: h5py.Group | h5py.Dataset) -> str:
 
 def looks_like_main(dataset: h5py.Dataset) -> bool:
     """Say whether a dataset claims to be a main dataset (it may still break the rules)."""
-    return any(name in dataset.attrs for name in names.ANCILLARIES)
+    return any(has_attribute(dataset, name) for name in names.ANCILLARIES)
 
 
 def is_main(dataset: h5py.Dataset) -> bool:
@@ -68,7 +68,7 @@ def ancillaries_of(dataset: h5py.Dataset) -> Ancillaries:
     LayoutError
         A reference is missing, is no reference, or points nowhere.
     """
-    missing = [name for name in names.ANCILLARIES if name not in dataset.attrs]
+    missing = [name for name in names.ANCILLARIES if not has_attribute(dataset, name)]
     if dataset.shape is None or len(dataset.shape) != 2:
         raise NotMainError(
             f"{where(dataset)} is not a main dataset: it has the shape {dataset.shape}, and a main dataset is 2-D "
@@ -91,7 +91,7 @@ def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
         )
     try:
         target = dataset.file[reference] if reference else None
-    except (ValueError, KeyError, OSError, RuntimeError) as err:
+    except DAMAGE as err:
         raise LayoutError(f"{where(dataset)}: the reference {name!r} points to nothing ({err}).") from err
     if not isinstance(target, h5py.Dataset):
         found = "nothing" if target is None else f"the group {target.name!r}"
@@ -102,15 +102,15 @@ def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
 def _attribute(object_: h5py.Dataset, name: str) -> Any:
     try:
         return object_.attrs[name]
-    except (OSError, TypeError, KeyError, ValueError, RuntimeError) as err:
+    except DAMAGE as err:
         raise LayoutError(f"{where(object_)}: attribute {name!r} cannot be read ({err}).") from err
 
 
 def _required_text(dataset: h5py.Dataset, name: str) -> str:
-    raw = _attribute(dataset, name) if name in dataset.attrs else None
+    raw = _attribute(dataset, name) if has_attribute(dataset, name) else None
     text = text_of(raw)
     if text is None:
-        found = f"found {raw!r}" if name in dataset.attrs else "it is missing"
+        found = f"found {raw!r}" if has_attribute(dataset, name) else "it is missing"
         raise NotMainError(f"{where(dataset)} is not a main dataset: attribute {name!r} must be a string, {found}.")
     return text
 
@@ -151,7 +151,7 @@ def _labels_and_units(found: Ancillaries, role: str, count: int) -> tuple[tuple[
 def _warn_of_repairs(found: Ancillaries, role: str) -> None:
     """Say which attribute only one of the two ancillaries of a side has."""
     for attribute in (names.LABELS, names.UNITS):
-        missing = [k for k in ("Indices", "Values") if attribute not in found[f"{role}_{k}"].attrs]
+        missing = [k for k in ("Indices", "Values") if not has_attribute(found[f"{role}_{k}"], attribute)]
         for kind in missing:
             other = "Values" if kind == "Indices" else "Indices"
             broken = where(found[f"{role}_{kind}"])
@@ -163,7 +163,7 @@ def _warn_of_repairs(found: Ancillaries, role: str) -> None:
 
 
 def _strings(dataset: h5py.Dataset, attribute: str, count: int) -> tuple[str, ...] | None:
-    if attribute not in dataset.attrs:
+    if not has_attribute(dataset, attribute):
         return None
     return parse_labels(_attribute(dataset, attribute), count, where(dataset), attribute)
 
@@ -232,7 +232,7 @@ def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
         _check_stored(dataset)
         try:
             matrix = np.asarray(dataset[()])
-        except OSError as err:
+        except (OSError, RuntimeError) as err:
             raise LayoutError(
                 f"{where(dataset)} cannot be read: it is damaged, or its filter is missing ({err})."
             ) from err
@@ -251,12 +251,12 @@ def _check_stored(dataset: h5py.Dataset) -> None:
 
 
 def _types(indices: h5py.Dataset, count: int) -> tuple[int, ...]:
-    raw = np.asarray(_attribute(indices, names.DIMENSION_TYPE) if names.DIMENSION_TYPE in indices.attrs else ())
+    raw = np.asarray(_attribute(indices, names.DIMENSION_TYPE) if has_attribute(indices, names.DIMENSION_TYPE) else ())
     return tuple(int(t) for t in raw.reshape(-1)) if raw.dtype.kind in "iu" and raw.size == count else ()
 
 
 def _version(dataset: h5py.Dataset) -> tuple[int, ...]:
-    text = text_of(_attribute(dataset, "pyUSID_version")) if "pyUSID_version" in dataset.attrs else None
+    text = text_attribute(dataset, "pyUSID_version")
     found = re.match(r"[0-9]{1,6}(\.[0-9]{1,6})*", text or "")
     return () if found is None else tuple(int(part) for part in found[0].split("."))
 
@@ -279,13 +279,13 @@ def _quantity_and_units(dataset: h5py.Dataset, chain: int = _LONGEST_CHAIN) -> t
 def source_main(object_: h5py.Group | h5py.Dataset) -> h5py.Dataset | None:
     """Return the dataset that a result (or its group) was computed from, None where the file does not say."""
     group = object_.parent if isinstance(object_, h5py.Dataset) else object_
-    reference = group.attrs.get("source_000")
     try:
+        reference = group.attrs.get("source_000")
         if isinstance(reference, h5py.Reference) and reference:
             target: Any = object_.file[reference]
         else:
             name = str(group.name).rsplit("/", 1)[-1]
             target = group.parent.get(name.split("-", 1)[0]) if "-" in name else None
-    except (ValueError, KeyError, OSError, RuntimeError):
+    except DAMAGE:
         return None
     return target if isinstance(target, h5py.Dataset) else None

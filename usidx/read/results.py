@@ -12,10 +12,9 @@ import xarray as xr
 
 from usidx.errors import ResultError, SelectionError
 from usidx.format import names
-from usidx.format.layout import text_of
 from usidx.label.coding import coordinates_of
 from usidx.label.roles import SPECTROSCOPIC, role_of
-from usidx.read.attributes import stored_json
+from usidx.read.attributes import stored_json, text_attribute
 from usidx.read.datasets import FIELD
 from usidx.read.main import is_main, where
 from usidx.read.opening import Chunks, open_dataset
@@ -103,7 +102,7 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
                 f"{where(found)} holds no main dataset, so it is no result (or one that was not finished)."
             )
         name, hints = str(found.name), stored_json(found, names.RESULT_HINTS)
-        text = text_of(found.attrs[PROVENANCE]) if PROVENANCE in found.attrs else None
+        text = text_attribute(found, PROVENANCE)
     opened = {m.rsplit("/", 1)[-1]: open_dataset(path, m, chunks=chunks) for m in mains}
     records = _records(hints)
     extras = _small_arrays(open_dataset(path, name, chunks=chunks), records | _records(hints, "coords"))
@@ -244,7 +243,7 @@ def _counted(data: xr.DataArray) -> xr.DataArray:
 
 def _scaled(result: xr.Dataset, times: Mapping[str, str]) -> xr.Dataset:
     for name, factor in times.items():
-        if name in result and factor in result:
+        if name in result and factor in result and set(result[factor].dims) <= set(result[name].dims):
             scaled = (result[name] * result[factor]).astype(result[name].dtype)
             result = result.assign({name: scaled.transpose(*result[name].dims)})
     return result

@@ -13,6 +13,7 @@ import h5py
 from usidx.disk.recovery import shared
 from usidx.errors import NotMainError, SelectionError, UsidError
 from usidx.format import names
+from usidx.read.attributes import DAMAGE
 from usidx.read.main import is_main, looks_like_main, where
 
 __all__ = ["Inventory", "find_group", "find_main", "inventory", "list_mains", "opened_file"]
@@ -67,12 +68,14 @@ def opened_file(path: FilePath) -> Iterator[h5py.File]:
 def inventory(file: h5py.File) -> Inventory:
     """Walk a file once along its hard links; loops are met once, links to other files are not followed."""
     groups, datasets = ["/"], []
-    seen = {h5py.h5o.get_info(file.id).addr}
+    try:
+        seen = {h5py.h5o.get_info(file.id).addr}
+    except DAMAGE as err:
+        raise UsidError(f"{file.filename!r} is damaged: its root cannot be read ({err}).") from err
     pending: list[h5py.Group] = [file["/"]]
     while pending:
         group = pending.pop(0)
-        for name, child in _children(group):
-            address = h5py.h5o.get_info(child.id).addr
+        for name, child, address in _children(group):
             if address in seen:
                 continue
             seen.add(address)
@@ -85,15 +88,20 @@ def inventory(file: h5py.File) -> Inventory:
     return _sorted_out(file, groups, datasets)
 
 
-def _children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-    for name in group:
+def _children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset, int]]:
+    """Yield name, object and address; a damaged object must not hide the others."""
+    try:
+        listed = list(group)
+    except DAMAGE:
+        return
+    for name in listed:
         try:
             link = group.get(name, getlink=True)
             child = group[name] if isinstance(link, h5py.HardLink) else None
-        except (OSError, KeyError, RuntimeError, ValueError):
-            continue  # a damaged object must not hide the others
-        if isinstance(child, h5py.Group | h5py.Dataset):
-            yield str(name), child
+            if isinstance(child, h5py.Group | h5py.Dataset):
+                yield str(name), child, int(h5py.h5o.get_info(child.id).addr)
+        except DAMAGE:
+            continue
 
 
 def _sorted_out(file: h5py.File, groups: list[str], datasets: list[str]) -> Inventory:
@@ -206,7 +214,7 @@ def find_group(file: h5py.File, name: str) -> h5py.Group:
 def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
     try:
         found = file.get(name)
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError):
+    except DAMAGE:
         return None
     return found if isinstance(found, h5py.Group | h5py.Dataset) else None
 

@@ -1,0 +1,108 @@
+"""A tree has the paths of the file, and opens all that can be opened."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import usidx
+from tests.agreement import assert_opens
+from usidx.errors import SelectionError
+from usidx.testing import measurements
+from usidx.testing.files import build_sparse
+from usidx.testing.measurements import distinct
+
+BIAS = [("Bias", "V", np.linspace(-1, 1, 6))]
+
+
+def test_a_tree_has_the_paths_of_the_file(tmp_path: Path) -> None:
+    built = measurements.beps_file(tmp_path / "scan.h5")
+    tree = usidx.open_tree(built.path)
+    assert_opens(tree[built.main].Raw_Data, built)
+    assert tree.attrs["sample_name"] == "PZT"
+    assert tree["Measurement_000"].attrs["IO_rate"] == "NaN"
+    channel = tree["Measurement_000/Channel_000"].ds
+    assert set(channel.data_vars) == {"Noise_Floor", "UDVS", "Bin_Frequencies"}
+    np.testing.assert_array_equal(channel.UDVS, np.arange(12.0).reshape(4, 3))
+    assert channel.UDVS.attrs["labels"] == ["step_num", "dc_offset", "ac_amp"]
+    assert channel.Noise_Floor.dtype.names == ("super_band", "inter_bin_band")
+
+
+def test_a_tree_below_a_group(tmp_path: Path) -> None:
+    built = measurements.shared_file(tmp_path / "scan.h5")
+    tree = usidx.open_tree(built[1].path, group="Channel_001")
+    assert [n.path for n in tree.subtree] == ["/", "/Raw_Data"]
+    assert_opens(tree["Raw_Data"].Raw_Data, built[1])
+    with pytest.raises(SelectionError, match="There is no group 'Channel_009'"):
+        usidx.open_tree(built[1].path, group="Channel_009")
+
+
+def test_groups_may_hold_extras_of_one_name_and_other_sizes(tmp_path: Path) -> None:
+    built = measurements.snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        for path, shape in {"": (3,), "Measurement_000": (4,), "Measurement_000/Channel_000": (4, 4)}.items():
+            file[f"{path}/Extra"] = np.ones(shape)
+            file[f"{path}/size_4"] = np.ones((4, 2))
+            file[f"{path}/Bias"] = np.ones((2, 2))
+    tree = usidx.open_tree(built.path)
+    assert_opens(tree[built.main].Raw_Data, built)
+    assert [tree[p].Extra.shape for p in ("/", "Measurement_000", "Measurement_000/Channel_000")] == [
+        (3,),
+        (4,),
+        (4, 4),
+    ]
+    assert set(tree["Measurement_000"].ds.data_vars) == {"Extra", "size_4", "Bias"}
+
+
+@pytest.mark.parametrize("chunks", [{}, None])
+def test_extras_of_every_kind(tmp_path: Path, chunks: Any) -> None:
+    built = measurements.snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        file["scalar"] = 3.5
+        file["empty"] = np.zeros((0, 3))
+        file["null"] = h5py.Empty("f4")
+        file["text"] = "µm"
+        file["latin"] = np.bytes_(b"\xb5m")
+        file["texts"] = np.array(["a", "bc"], dtype=h5py.string_dtype())
+        file["references"] = np.array([file.ref], dtype=h5py.ref_dtype)
+        file["flags"] = np.array([True, False])
+        file["big"] = np.arange(3, dtype=">i4")
+        file["ragged"] = h5py.Empty("i4")
+        file.create_dataset("vlen", (2,), dtype=h5py.vlen_dtype("i4"))
+        file["named_type"] = np.dtype("f4")
+    data = usidx.open_tree(built.path, chunks=chunks).to_dataset()
+    assert set(data.data_vars) == {"scalar", "empty", "text", "latin", "texts", "flags", "big"}
+    assert (float(data.scalar), data.empty.shape, str(data.text.values)) == (3.5, (0, 3), "µm")
+    assert data.texts.values.tolist() == ["a", "bc"]
+    assert data.flags.values.tolist() == [True, False]
+    assert data.big.values.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(data.big.isel(size_3=[-1, 0]), [2, 0])
+
+
+def test_the_rest_of_a_file_opens_beside_a_broken_main(tmp_path: Path) -> None:
+    built = measurements.shared_file(tmp_path / "scan.h5")
+    with h5py.File(built[0].path, "r+") as file:
+        del file[built[0].main].attrs["quantity"]
+    with pytest.warns(usidx.errors.UsidWarning, match="Channel_000/Raw_Data' in .* claims to be a main dataset but br"):
+        tree = usidx.open_tree(built[0].path)
+    assert_opens(tree[built[1].main].Raw_Data, built[1])
+    assert "Raw_Data" in tree["Measurement_000/Channel_000"].ds
+    assert usidx.open_tree(built[0].path, group="Channel_001").children  # no warning of what lies elsewhere
+
+
+def test_arrays_survive_netcdf(tmp_path: Path) -> None:
+    built = measurements.forc_file(tmp_path / "scan.h5")
+    array = usidx.open_main(built.path)
+    array.to_netcdf(tmp_path / "scan.nc", engine="h5netcdf")
+    with xr.open_dataarray(tmp_path / "scan.nc", engine="h5netcdf", create_default_indexes=False) as again:
+        np.testing.assert_array_equal(again, built.array)
+        assert usidx.position_dims(again) == ("Y", "X")
+
+
+def test_sparse_round_trip(tmp_path: Path) -> None:
+    where = [("X", "nm", [0.0, 1.0, 0.0]), ("Y", "nm", [0.0, 0.0, 1.0])]
+    built = build_sparse(tmp_path / "scan.h5", distinct((3, 6)), where, BIAS)
+    assert_opens(usidx.open_main(built.path), built)
