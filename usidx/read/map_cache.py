@@ -30,7 +30,8 @@ _MOST_BYTES = 64 << 20
 _SETTLED_NS = 50_000_000
 # A journal of this size or less holds no record yet, since a record holds a page of the file.
 _QUIET_JOURNAL = 256
-_PATIENCE, _POLL = 60.0, 0.01
+# How long a commit of another program is waited for; and a lock without a journal, which a commit, too, leaves last.
+_PATIENCE, _SHORT_PATIENCE, _POLL = 60.0, 1.0, 0.01
 _TRIES = 5
 
 
@@ -117,17 +118,17 @@ def _collect(path: str, dataset: str) -> Located | None:
 
 def _describe(path: str, dataset: str, version: Version) -> ChunkMap | None:
     """Look into the file under its lock, or beside a transaction of another program that has overwritten nothing."""
-    deadline = time.monotonic() + _PATIENCE
+    start = time.monotonic()
     while True:
         try:
             with opened_file(path) as file:
                 return describe(file, dataset)
         except LockedError:
-            if version.journal is None or time.monotonic() > deadline:
-                raise
             if version.is_quiet:
                 return _describe_unlocked(path, dataset)
-        time.sleep(_POLL)  # the other program is committing
+            if time.monotonic() - start > (_SHORT_PATIENCE if version.journal is None else _PATIENCE):
+                raise
+        time.sleep(_POLL)
         version = version_of(path)
 
 
