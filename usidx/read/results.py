@@ -18,7 +18,7 @@ from usidx.read.attributes import stored_json, text_attribute
 from usidx.read.datasets import FIELD
 from usidx.read.main import is_main, where
 from usidx.read.opening import Chunks, open_dataset
-from usidx.read.tree import FilePath, find_group, inventory, opened_file
+from usidx.read.tree import FilePath, children, find_group, inventory, opened_file
 from usidx.results.legacy import Names, names_for
 from usidx.results.provenance import PROVENANCE, parse_steps, with_steps
 from usidx.results.schema import restored_attrs
@@ -96,7 +96,7 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
     """
     with opened_file(path) as file:
         found = find_group(file, group)
-        mains = [str(d.name) for d in found.values() if isinstance(d, h5py.Dataset) and is_main(d)]
+        mains = [f"{found.name}/{n}" for n, d, _ in children(found) if isinstance(d, h5py.Dataset) and is_main(d)]
         if not mains:
             raise ResultError(
                 f"{where(found)} holds no main dataset, so it is no result (or one that was not finished)."

@@ -16,7 +16,7 @@ from usidx.format import names
 from usidx.read.attributes import DAMAGE
 from usidx.read.main import is_main, looks_like_main, where
 
-__all__ = ["Inventory", "find_group", "find_main", "inventory", "list_mains", "opened_file"]
+__all__ = ["Inventory", "children", "find_group", "find_main", "inventory", "list_mains", "opened_file"]
 
 FilePath = str | PathLike[str]
 
@@ -62,7 +62,20 @@ def opened_file(path: FilePath) -> Iterator[h5py.File]:
             raise UsidError(
                 f"{name!r} cannot be opened as HDF5: it is no HDF5 file, or it is cut off or damaged. ({err})"
             ) from err
-        yield file
+        try:
+            yield file
+        except DAMAGE as err:
+            if isinstance(err, UsidError) or not _comes_from_hdf5(err):
+                raise
+            raise UsidError(f"{name!r} is damaged: HDF5 cannot read a part of it ({err}).") from err
+
+
+def _comes_from_hdf5(error: BaseException) -> bool:
+    """Say whether h5py raised an error, rather than what is done with the file."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and "h5py" in trace.tb_frame.f_code.co_filename
 
 
 def inventory(file: h5py.File) -> Inventory:
@@ -75,7 +88,7 @@ def inventory(file: h5py.File) -> Inventory:
     pending: list[h5py.Group] = [file["/"]]
     while pending:
         group = pending.pop(0)
-        for name, child, address in _children(group):
+        for name, child, address in children(group):
             if address in seen:
                 continue
             seen.add(address)
@@ -88,7 +101,7 @@ def inventory(file: h5py.File) -> Inventory:
     return _sorted_out(file, groups, datasets)
 
 
-def _children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset, int]]:
+def children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset, int]]:
     """Yield name, object and address; a damaged object must not hide the others."""
     try:
         listed = list(group)
