@@ -121,7 +121,7 @@ class StoredArray:
     def _fetch(self, source: Any, part: tuple[slice, ...]) -> Array:
         try:
             return np.asarray(source[part])
-        except OSError as err:
+        except (OSError, RuntimeError) as err:
             raise UsidError(
                 f"{self.dataset!r} in {self.path!r} cannot be read at {part}: it is damaged, or compressed by a "
                 f"filter that is not installed (import hdf5plugin brings most). ({err})"
