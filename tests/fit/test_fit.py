@@ -15,10 +15,28 @@ from scipy.optimize import curve_fit, least_squares
 from tests.fit.truth import gaussian, oscillator
 from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
 from usidx.fit.fit import fit
-from usidx.fit.models import SHO, Constant, Exponential, Gaussian, Linear, Lorentzian
+from usidx.fit.models import (
+    SHO,
+    Constant,
+    Exponential,
+    Fano,
+    Gaussian,
+    Linear,
+    Lorentzian,
+    Model,
+    Polynomial,
+    PowerLaw,
+    PseudoVoigt,
+    SkewedGaussian,
+    SplitGaussian,
+    Step,
+    StretchedExponential,
+    Voigt,
+)
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]
 PEAK = Gaussian() + Constant()
+BROAD: dict[str, tuple[float, float]] = {"amplitude": (2, 5), "center": (-2, 2)}
 FIGURES = ("chi2", "redchi", "r2", "nfev", "status", "converged")
 
 
@@ -467,3 +485,48 @@ def test_errors_say_what_to_do(peaks: Maker, oscillators: Maker) -> None:
     times = np.datetime64("2026-01-01T00:00:00", "ns") + np.arange(60) * np.timedelta64(1, "s")
     with pytest.raises(UnitsError, match=r"'Energy' is of dtype datetime64.* seconds since the first sample"):
         fit(data.assign_coords(Energy=times), PEAK, "Energy")
+
+
+#: Model, ranges of its parameters, noise; every one is to be found without start values.
+RECOVERED: dict[str, tuple[Model, dict[str, tuple[float, float]], float]] = {
+    "Voigt": (Voigt() + Constant(), BROAD | {"sigma": (0.3, 0.6), "gamma": (0.3, 0.6)}, 0.02),
+    "PseudoVoigt": (PseudoVoigt() + Constant(), BROAD | {"sigma": (0.4, 0.9), "fraction": (0.3, 0.7)}, 0.02),
+    "SplitGaussian": (SplitGaussian() + Constant(), BROAD | {"sigma_left": (0.4, 1), "sigma_right": (0.4, 1)}, 0.02),
+    "SkewedGaussian": (SkewedGaussian() + Constant(), BROAD | {"sigma": (0.7, 1.2), "gamma": (1.5, 2.5)}, 0.01),
+    "Fano": (Fano(), {"amplitude": (1, 3), "center": (-2, 2), "width": (0.5, 1.5), "q": (-2, 2)}, 0.03),
+    "Polynomial": (Polynomial(3), {f"c{k}": (-1.0, 1.0) for k in range(4)}, 0.1),
+    "PowerLaw": (PowerLaw(), {"amplitude": (50.0, 90.0), "exponent": (-3.0, 1.0)}, 0.02),
+    "StretchedExponential": (
+        StretchedExponential() + Constant(), {"amplitude": (1, 4), "tau": (0.5, 3), "beta": (0.6, 1.4)}, 0.01
+    ),
+    "Step": (Step() + Constant(), {"amplitude": (-4, -1), "center": (-3, 3), "width": (0.3, 1)}, 0.03),
+    "Step arctan": (Step("arctan") + Constant(), {"amplitude": (1, 4), "center": (-3, 3), "width": (0.3, 1)}, 0.02),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECOVERED)
+def test_further_models_are_recovered_without_start_values(name: str) -> None:
+    model, ranges, noise = RECOVERED[name]
+    rng = np.random.default_rng(11)
+    x = np.linspace(0.1, 10, 100) if name in {"PowerLaw", "StretchedExponential"} else np.linspace(-5, 5, 100)
+    truth = {n: rng.uniform(*ranges.get(n, (-1.0, 1.0)), 100) for n in model.names}
+    clean = model(x, **{n: v[:, None] for n, v in truth.items()})
+    data = xr.DataArray(clean + noise * rng.normal(size=clean.shape), dims=("p", "x"), coords={"x": x})
+    found = fit(data, model, "x")
+    right = found.converged.values.copy()
+    for n, v in truth.items():
+        right &= abs(found[n].values - v) < 6 * found[f"{n}_stderr"].values
+    assert right.mean() >= 0.98
+    assert found.redchi.mean() == pytest.approx(noise**2, rel=0.1)
+
+
+def test_products_are_fitted_with_an_amplitude_held() -> None:
+    rng = np.random.default_rng(12)
+    x = np.linspace(0, 10, 100)
+    tau = rng.uniform(1, 3, (50, 1))
+    data = xr.DataArray(
+        np.exp(-x / tau) * (1.5 * x + 1.2) + 0.01 * rng.normal(size=(50, 100)), dims=("p", "x"), coords={"x": x}
+    )
+    found = fit(data, Exponential() * Linear(), "x", fixed={"amplitude": 1.0})
+    assert (abs(found.tau - tau[:, 0]) < 6 * found.tau_stderr).all()
+    assert (abs(found.slope - 1.5) < 6 * found.slope_stderr).all()

@@ -3,16 +3,38 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.special import erf, voigt_profile
+from scipy.stats import skewnorm
 
 from tests.fit.truth import gaussian, lorentzian, oscillator
 from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fit import models
-from usidx.fit.model import Model, from_description
-from usidx.fit.models import SHO, Constant, Exponential, Gaussian, Linear, Lorentzian
+from usidx.fit.model import Model, from_description, graphs
+from usidx.fit.models import (
+    SHO,
+    Constant,
+    Exponential,
+    Expression,
+    Fano,
+    Gaussian,
+    Linear,
+    Lorentzian,
+    Polynomial,
+    PowerLaw,
+    PseudoVoigt,
+    SkewedGaussian,
+    SplitGaussian,
+    Step,
+    StretchedExponential,
+    Voigt,
+)
+from usidx.fit.program import assemble
+from usidx.fit.solve import evaluate_block
 
 X = np.linspace(0.5, 4.0, 41)
 PEAK = {"amplitude": 2.0, "center": 1.7, "sigma": 0.6}
 OSCILLATOR = {"amplitude": 2.0, "frequency": 1.7, "quality_factor": 4.0, "phase": 0.6}
+STEP = {"amplitude": 2.0, "center": 1.7, "width": 0.6}
 
 #: Model, some parameters, and the value by a formula written out.
 CASES: dict[str, tuple[Model, dict[str, float], object]] = {
@@ -24,7 +46,47 @@ CASES: dict[str, tuple[Model, dict[str, float], object]] = {
     "Linear": (Linear(), {"slope": 2.0, "intercept": -1.0}, 2.0 * X - 1.0),
     "Exponential": (Exponential(), {"amplitude": 2.0, "tau": 0.7}, 2.0 * np.exp(-X / 0.7)),
     "SHO": (SHO(), OSCILLATOR, oscillator(X, 2.0, 1.7, 4.0, 0.6)),
-}
+    "Voigt": (Voigt(), PEAK | {"gamma": 0.3}, 2.0 * voigt_profile(X - 1.7, 0.6, 0.3)),
+    "PseudoVoigt": (
+        PseudoVoigt(),
+        PEAK | {"fraction": 0.3},
+        0.7 * gaussian(X, 2.0, 1.7, 0.6 / np.sqrt(2 * np.log(2))) + 0.3 * lorentzian(X, 2.0, 1.7, 0.6),
+    ),
+    "PseudoVoigt height": (
+        PseudoVoigt("height"),
+        PEAK | {"fraction": 0.3},
+        1.4 * 2.0 ** -(((X - 1.7) / 0.6) ** 2) + 0.6 / (1 + ((X - 1.7) / 0.6) ** 2),
+    ),
+    "SplitGaussian height": (
+        SplitGaussian("height"),
+        {"amplitude": 2.0, "center": 1.73, "sigma_left": 0.4, "sigma_right": 0.9},
+        2.0 * np.exp(-0.5 * ((X - 1.73) / np.where(X < 1.73, 0.4, 0.9)) ** 2),
+    ),
+    "SkewedGaussian": (SkewedGaussian(), PEAK | {"gamma": -1.4}, 2.0 * skewnorm.pdf(X, -1.4, 1.7, 0.6)),
+    "Fano": (
+        Fano(),
+        {"amplitude": 2.0, "center": 1.7, "width": 0.8, "q": -1.3},
+        2.0 * (-1.3 * 0.4 + X - 1.7) ** 2 / (0.4**2 + (X - 1.7) ** 2),
+    ),
+    "Polynomial": (Polynomial(3), {"c0": 1.0, "c1": -2.0, "c2": 0.5, "c3": 0.2}, 1 - 2 * X + 0.5 * X**2 + 0.2 * X**3),
+    "PowerLaw": (PowerLaw(), {"amplitude": 2.0, "exponent": -2.3}, 2.0 * X**-2.3),
+    "StretchedExponential": (
+        StretchedExponential(), {"amplitude": 2.0, "tau": 1.2, "beta": 0.6}, 2.0 * np.exp(-((X / 1.2) ** 0.6))
+    ),
+    "Step": (Step(), STEP, 1.0 + erf((X - 1.7) / 0.6)),
+    "Step logistic": (Step("logistic"), STEP, 2.0 / (1 + np.exp(-(X - 1.7) / 0.6))),
+    "Step arctan": (Step("arctan"), STEP, 1.0 + 2.0 / np.pi * np.arctan((X - 1.7) / 0.6)),
+    "Expression": (
+        Expression("a * exp(-t / tau) + c * sin(pi * t)", "t"),
+        {"a": 2.0, "tau": 0.7, "c": 0.4},
+        2.0 * np.exp(-X / 0.7) + 0.4 * np.sin(np.pi * X),
+    ),
+    "Expression complex": (
+        Expression("a * exp(1j * phi) * w0**2 / (x**2 - 1j * x * w0 / q - w0**2)"),
+        {"a": 2.0, "phi": 0.6, "w0": 1.7, "q": 4.0},
+        oscillator(X, 2.0, 1.7, 4.0, 0.6),
+    ),
+}  # fmt: skip
 
 
 def case(name: str) -> tuple[Model, dict[str, float], np.ndarray]:
@@ -51,6 +113,17 @@ def test_jacobian_is_the_derivative(name: str) -> None:
 
         expected = (4 * np.asarray(quotient(5e-4)) - np.asarray(quotient(1e-3))) / 3
         assert_allclose(np.broadcast_to(slope, X.shape), np.broadcast_to(expected, X.shape), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_compiled_machine_agrees_with_numpy(name: str) -> None:
+    model, parameters, expected = case(name)
+    row = np.array([list(parameters.values())])
+    assert_allclose(evaluate_block(model, X[None, None], row)[0], expected, rtol=1e-11, atol=1e-13)
+    free = tuple(parameters)
+    program = assemble(graphs(model), free)
+    assert program.outputs.shape == (1 + model.is_complex, 1 + len(free))
+    assert (program.outputs[:, 0] >= 0).all()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -128,6 +201,12 @@ def test_errors_say_what_to_do() -> None:
         Gaussian("peak")
     with pytest.raises(SelectionError, match=r"parameters \('offset',\).*\['level', 'offset'\] are missing or unknown"):
         Constant()(X, level=1.0)
+    with pytest.raises(
+        SelectionError, match=r"Step has no shape 'ramp'; choose one of \('erf', 'logistic', 'arctan'\)"
+    ):
+        Step("ramp")
+    with pytest.raises(SelectionError, match="A polynomial of degree 13; it should be a whole number from 0 to 12"):
+        Polynomial(13)
     with pytest.raises(UsidError, match="'d_amplitude' appears twice"):
         _ = Gaussian(prefix="d_") + Lorentzian(prefix="d_")
     with pytest.raises(ResultError, match=r"No model named 'os.system' is known"):

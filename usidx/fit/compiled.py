@@ -5,34 +5,48 @@ Importing this module imports numba; do so only inside a function.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["bits_to_float", "called", "compiled", "float_to_bits", "inlined", "ordered"]
+__all__ = ["bits_to_float", "called", "compiled", "float_to_bits", "inlined"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@cache
+def _fingerprint() -> str:
+    """Return a digest of the sources of this folder.
+
+    A kernel kept on disk holds the code and the constants of all that it calls, but numba asks only whether the
+    kernel's own file has changed. With the digest in its name a kernel from other sources is never taken.
+    """
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+
+
+def _named(function: Function) -> Function:
+    function.__qualname__ = f"{function.__qualname__}_{_fingerprint()}"
+    return function
 
 
 def _compile(function: Function, fastmath: set[str]) -> Function:
     # error_model: the check for division by zero would block vectorisation; inf and nan are wanted anyhow.
     # _nrt: kernels allocate nothing, and without reference counts they are smaller and faster.
     options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": fastmath, "_nrt": False}
-    kernel: Function = numba.njit(**options)(function)
+    kernel: Function = numba.njit(**options)(_named(function))
     return kernel
 
 
 def compiled(function: Function) -> Function:
     """Compile without the interpreter lock, kept on disk; sums may be reordered so that they vectorise."""
     return _compile(function, {"reassoc", "contract"})
-
-
-def ordered(function: Function) -> Function:
-    """Compile for finite numbers only, so that the search for an extreme vectorises."""
-    return _compile(function, {"nnan", "nsz", "contract"})
 
 
 def inlined(function: Function) -> Function:
@@ -48,7 +62,7 @@ def called(function: Function) -> Function:
     line, table, rows = types.int64[::1], types.int64[:, ::1], types.float64[:, ::1]
     signature = types.float64(line, table, table, rows, rows, types.int64)
     options = {"cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}, "_nrt": False}
-    kernel: Function = numba.cfunc(signature, **options)(function)
+    kernel: Function = numba.cfunc(signature, **options)(_named(function))
     return kernel
 
 

@@ -12,7 +12,7 @@ from usidx.errors import SelectionError, UsidError
 from usidx.fit.inputs import FIGURE, PARAMETER, block_table, start_values, weights, whole_along
 from usidx.fit.model import Model
 from usidx.fit.recipe import LOSSES
-from usidx.fit.solve import Options, figures
+from usidx.fit.solve import Options, figures, linear_parameters
 from usidx.fit.sweep import Sweep, check_dtype, sweep_of
 from usidx.fit.tabulate import to_dataset
 from usidx.label.roles import Dims
@@ -36,7 +36,7 @@ def fit(
     absolute_sigma: bool = False,
     loss: str = "linear",
     loss_scale: float = 1.0,
-    tolerance: float = 1e-10,
+    tolerance: float = 1e-8,
     max_evaluations: int = 200,
     covariance: bool = False,
 ) -> xr.Dataset:
@@ -92,7 +92,7 @@ def fit(
     RoleError
         A dim is not there, or which one is meant is not clear.
     SelectionError
-        A name is not a parameter, a coordinate or a loss.
+        A name is not a parameter, a coordinate or a loss, or a formula lacks a start value.
     UsidError
         The data's dtype does not go with the model, or nothing is left to fit.
     UnitsError
@@ -131,6 +131,7 @@ def fit(
         loss=loss, loss_scale=loss_scale, tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance,
     )  # fmt: skip
     _check_bounds(options)
+    _check_start(model, options, start)
     table = _table(data, model, sweep, options, sigma, start | fixed)
     result = to_dataset(table, data, model, sweep, covariance=covariance, absolute=absolute_sigma)
     told = {
@@ -148,6 +149,17 @@ def _check_names(model: Model, **given: Mapping[str, Any]) -> None:
         for name in mapping:
             if name not in model.names:
                 raise SelectionError(f"{option}: no parameter {name!r} in the model; its parameters are {model.names}.")
+
+
+def _check_start(model: Model, options: Options, start: Mapping[str, Value]) -> None:
+    found = {*linear_parameters(model, options.free), *start}
+    for term in model.terms:
+        missing = [name for name in term.names if name in options.free and name not in found]
+        if term.search == "given" and missing:
+            raise SelectionError(
+                f"start: {missing[0]!r} does not enter the formula linearly, so its start value cannot be worked out. "
+                f"Give start={{{missing[0]!r}: ...}}."
+            )
 
 
 def _check_bounds(options: Options) -> None:

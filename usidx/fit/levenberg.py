@@ -66,8 +66,13 @@ def minimise(
                 return -3, evaluations, cost
             continue
         if promised * (1.0 + damping) <= bench[SETTINGS, TOLERANCE] * cost:
-            if damping <= 1e-9 or growth > 2.0:
+            if growth > 2.0:
                 return end, evaluations, cost
+            if damping <= 1e-9:
+                # The step is far below the standard errors, so it is taken without looking again.
+                _move(head, info, bench)
+                copy_into(bench[PARAMETERS], bench[TRIAL], head[N_PARAMETERS])
+                return end, evaluations, cost - promised
             # Damping hides what weakly determined parameters still promise: look again without.
             damping = 1e-10
             continue

@@ -85,12 +85,16 @@ def _substitute(bench: Rows, first: int, b: Row, n: int) -> None:
 @compiled
 def invert(head: Integers, info: Integers, bench: Rows) -> bool:
     """Put the inverse over the parameters in use into TRIAL_MATRIX; False where the equations are singular."""
-    n = head[N_FREE]
+    n, factor, step = head[N_FREE], head[FACTOR], bench[STEP]
+    root = bench[factor + n]
+    for k in range(n):
+        bench[UNIT, k] = 0.0
+    if solve(head, info, bench, UNIT, 0.0) < 0.0:
+        return False
     for j in range(n):
         for k in range(n):
-            bench[UNIT, k] = 1.0 if k == j else 0.0
-        if solve(head, info, bench, UNIT, 0.0) < 0.0:
-            return False
+            step[k] = 1.0 / root[j] if k == j and info[USE, j] > 0 else 0.0
+        _substitute(bench, factor, step, n)
         for k in range(n):
-            bench[head[TRIAL_MATRIX] + k, j] = bench[STEP, k]
+            bench[head[TRIAL_MATRIX] + k, j] = step[k] / root[k]
     return True

@@ -35,6 +35,7 @@ _EXP, _LOG, _SQRT, _SIN, _COS = (OPERATIONS[n] for n in ("exp", "log", "sqrt", "
 _TANH, _ARCTAN, _ERF, _ABS = (OPERATIONS[n] for n in ("tanh", "arctan", "erf", "abs"))
 _NUMBER_ADD, _NUMBER_MUL = OPERATIONS["number_add"], OPERATIONS["number_mul"]
 _NUMBER_DIV, _FILL = OPERATIONS["number_div"], OPERATIONS["fill"]
+_NUMBER_MUL_ADD = OPERATIONS["number_mul_add"]
 
 
 @inlined
@@ -132,7 +133,12 @@ def run_tile(head: Integers, code: Integers, bench: Rows, data: Rows, start: int
     for k in range(head[N_NUMBER_CODE], head[N_NUMBER_CODE] + count):
         operation, a = code[k, 0], code[k, 2]
         out = bench[first + code[k, 1]]
-        if operation >= _NUMBER_ADD:
+        if operation >= _NUMBER_MUL_ADD:
+            if operation == _NUMBER_MUL_ADD:
+                _scale_and_add(numbers[a], bench[first + code[k, 3]], bench[first + code[k, 4]], out, size)
+            else:
+                _scale_and_shift(numbers[a], bench[first + code[k, 3]], numbers[code[k, 4]], out, size)
+        elif operation >= _NUMBER_ADD:
             _number_with_row(operation, numbers[a], bench[first + code[k, 3]], out, size)
         elif operation >= _EXP:
             _one_row(operation, bench[first + a], out, size)
@@ -140,6 +146,18 @@ def run_tile(head: Integers, code: Integers, bench: Rows, data: Rows, start: int
             _rare(operation, bench[first + a], bench[first + code[k, 3]], bench[first + code[k, 4]], out, size)
         else:
             _two_rows(operation, bench[first + a], bench[first + code[k, 3]], out, size)
+
+
+@compiled
+def _scale_and_add(number: float, row: Row, other: Row, out: Row, size: int) -> None:
+    for i in range(size):
+        out[i] = number * row[i] + other[i]
+
+
+@compiled
+def _scale_and_shift(number: float, row: Row, shift: float, out: Row, size: int) -> None:
+    for i in range(size):
+        out[i] = number * row[i] + shift
 
 
 @compiled

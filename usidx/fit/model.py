@@ -5,6 +5,7 @@ Models are immutable descriptions; they hold no data and no fitted values. A sum
 
 from __future__ import annotations
 
+import itertools
 import operator
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -39,8 +40,8 @@ class Parameter:
         Snake case; the name of the result's variable.
     title : str
         Name in words, which files on disk use too.
-    units : str or tuple of int
-        A unit, or the powers of (data, coordinate) that make it.
+    units : str or tuple of int, optional
+        A unit, or the powers of (data, coordinate) that make it; None where it is not known.
     bounds : tuple of float
         Lowest and highest value.
     role : str
@@ -53,7 +54,7 @@ class Parameter:
 
     name: str
     title: str
-    units: str | tuple[int, int]
+    units: str | tuple[int, int] | None
     bounds: tuple[float, float] = UNBOUNDED
     role: str = ""
     width_per_fwhm: float = 0.0
@@ -61,7 +62,7 @@ class Parameter:
 
     def unit(self, data: str | None, coordinate: str | None) -> str | None:
         """Return the unit, None where it rests on a unit that is not known."""
-        if isinstance(self.units, str):
+        if self.units is None or isinstance(self.units, str):
             return self.units
         known = {"data": (data, self.units[0]), "coordinate": (coordinate, self.units[1])}
         if any(unit is None and power for unit, power in known.values()):
@@ -79,7 +80,7 @@ class Model(ABC):
     (``gaussian_1_center``), or those given as ``Gaussian(prefix="d_")``.
     """
 
-    #: "candidates", "peak" or "resonance": how start values are found.
+    #: How start values are found: "candidates", "peak", "resonance", or "given" where that is left to the user.
     search: ClassVar[str] = "candidates"
     is_complex: ClassVar[bool] = False
     variables: ClassVar[int] = 1
@@ -92,6 +93,10 @@ class Model(ABC):
     @abstractmethod
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
         """Return the graph of the value."""
+
+    def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
+        """Return derivatives that are shorter written out than derived from the formula; none need be."""
+        return {}
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -153,14 +158,23 @@ class Model(ABC):
 def graphs(model: Model) -> tuple[tuple[Node, ...], ...]:
     """Return per part (real, imaginary) the graph of the value and of its derivatives."""
     nodes = {name: parameter(name) for name in model.names}
-    value = model.formula(tuple(map(variable, range(model.variables))), nodes)
-    parts = (as_pair(value).real, as_pair(value).imag) if model.is_complex else (value,)
+    variables = tuple(map(variable, range(model.variables)))
+    known = model.slopes(variables, nodes)
+    parts = _parts(model.formula(variables, nodes), model)
     rows = []
-    for part in parts:
-        if isinstance(part, Pair):
-            raise UsidError(f"{model!r} is declared real, but its formula gives a complex value.")
-        rows.append((part, *(derivative(part, node) for node in nodes.values())))
+    for k, part in enumerate(parts):
+        slopes = (_parts(known[n], model)[k] if n in known else derivative(part, node) for n, node in nodes.items())
+        rows.append((part, *slopes))
     return tuple(rows)
+
+
+def _parts(value: Node | Pair, model: Model) -> tuple[Node, ...]:
+    """Return real and imaginary part, or the value alone."""
+    if model.is_complex:
+        return as_pair(value).real, as_pair(value).imag
+    if isinstance(value, Pair):
+        raise UsidError(f"{model!r} is declared real, but its formula gives a complex value.")
+    return (value,)
 
 
 class Shape(Model):
@@ -242,6 +256,10 @@ class Sum(Composite):
         total: Node | Pair = reduce(operator.add, self._values_of_members(variables, parameters))
         return total
 
+    def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
+        """Return what the members have written out."""
+        return {name: slope for m in self.members for name, slope in m.slopes(variables, parameters).items()}
+
 
 class Product(Composite):
     """Product of models, as ``Exponential() * Sine()`` makes it.
@@ -249,6 +267,17 @@ class Product(Composite):
     Amplitudes of all factors but the first stay parameters; hold them at 1 (``fixed={...}``), for only the product
     of amplitudes is determined by data.
     """
+
+    @property
+    def search(self) -> str:  # type: ignore[override]
+        """Return the way of the factor that needs most; a resonance is only found where it stands alone."""
+        found = {"given" if m.search == "resonance" else m.search for m in self.members}
+        return next(way for way in ("given", "peak", "candidates") if way in found)
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return all combinations of what the factors propose."""
+        combinations = itertools.product(*(m.candidates(x) for m in self.members))
+        return [{k: v for choice in choices for k, v in choice.items()} for choices in combinations]
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
         """Return the graph of the product."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from usidx.fit.curves import Constant, Exponential, Linear
+from usidx.fit.curves import Constant, Exponential, Linear, Polynomial, PowerLaw, Step, StretchedExponential
+from usidx.fit.expressions import Expression
+from usidx.fit.lineshapes import Fano, PseudoVoigt, SkewedGaussian, SplitGaussian, Voigt
 from usidx.fit.model import Model, Parameter, Product, Sum
 from usidx.fit.oscillator import SHO
 from usidx.fit.peaks import Gaussian, Lorentzian
@@ -11,11 +13,21 @@ __all__ = [
     "SHO",
     "Constant",
     "Exponential",
+    "Expression",
+    "Fano",
     "Gaussian",
     "Linear",
     "Lorentzian",
     "Model",
     "Parameter",
+    "Polynomial",
+    "PowerLaw",
     "Product",
+    "PseudoVoigt",
+    "SkewedGaussian",
+    "SplitGaussian",
+    "Step",
+    "StretchedExponential",
     "Sum",
+    "Voigt",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fit.model import POSITIVE, UNBOUNDED, Parameter, Shape, registered
-from usidx.fit.pairs import Pair, as_pair
-from usidx.fit.symbols import Node, function
+from usidx.fit.pairs import Pair
+from usidx.fit.symbols import Node, constant, function
 
 __all__ = ["SHO"]
 
@@ -69,6 +70,26 @@ class SHO(Shape):
         ]
 
     def _value(self, w: Node, amplitude: Node, frequency: Node, quality_factor: Node, phase: Node) -> Pair:
-        square = frequency * frequency
-        turned = Pair(amplitude * square * function("cos", phase), amplitude * square * function("sin", phase))
-        return as_pair(turned) / Pair(w * w - square, -(w * frequency / quality_factor))
+        square = amplitude * frequency * frequency
+        turned = Pair(square * function("cos", phase), square * function("sin", phase))
+        return turned / _denominator(w, frequency, quality_factor)
+
+    def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
+        """Return the derivatives in terms of the response h and of h by its denominator."""
+        w, (amplitude, frequency, quality, phase) = variables[0], (parameters[name] for name in self.names)
+        unit = self._value(w, constant(1.0), frequency, quality, phase)
+        response = self._value(w, amplitude, frequency, quality, phase)
+        over = response / _denominator(w, frequency, quality)
+        moved = Pair(w * over.real, w * over.imag)
+        by_quality = frequency / (quality * quality)
+        by_frequency = Pair(
+            2.0 / frequency * response.real + (2.0 * frequency * over.real - moved.imag / quality),
+            2.0 / frequency * response.imag + (2.0 * frequency * over.imag + moved.real / quality),
+        )
+        slopes = (unit, by_frequency, Pair(by_quality * moved.imag, -by_quality * moved.real))
+        turned = Pair(-response.imag, response.real)
+        return dict(zip(self.names, (*slopes, turned), strict=True))
+
+
+def _denominator(w: Node, frequency: Node, quality_factor: Node) -> Pair:
+    return Pair(w * w - frequency * frequency, -(w * frequency / quality_factor))

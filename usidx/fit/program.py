@@ -7,6 +7,7 @@ is data and not code, one compiled machine, kept on disk, serves every model and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,7 +25,7 @@ _NAMES: Final = (
     # one row
     *("exp", "log", "sqrt", "sin", "cos", "tanh", "arctan", "erf", "abs", "copy"),
     # a number with a row
-    *("number_add", "number_mul", "number_div", "fill"),
+    *("number_add", "number_mul", "number_div", "fill", "number_mul_add", "number_mul_number_add"),
 )
 
 #: Operation -> its number in a program.
@@ -85,7 +86,7 @@ def assemble(outputs: Sequence[Sequence[Node]], parameters: Sequence[str], n_var
     for node in order:
         if not node.varies:
             numbers.place(node)
-    rows = _Rows(numbers, n_variables, _last_uses(order, outputs))
+    rows = _Rows(numbers, n_variables, order, outputs)
     for position, node in enumerate(order[:n_values]):
         rows.place(node, position)
     values = [rows.output(part[0]) for part in outputs]
@@ -126,8 +127,24 @@ def _in_order(roots: Sequence[Node]) -> list[Node]:
     return order
 
 
-def _last_uses(order: Sequence[Node], outputs: Sequence[Sequence[Node]]) -> dict[Node, int]:
+def _fused(order: Sequence[Node], outputs: Sequence[Sequence[Node]]) -> dict[Node, Node]:
+    """Return for sums one summand that is a number times a row and serves nothing else: both become one operation."""
+    uses = Counter(arg for node in order for arg in node.args) + Counter(node for part in outputs for node in part)
+    found = {}
+    for node in order:
+        if node.op == "add" and node.varies:
+            for arg in node.args:
+                if arg.op == "mul" and arg.varies and not arg.args[0].varies and uses[arg] == 1:
+                    found[node] = arg
+    return found
+
+
+def _last_uses(order: Sequence[Node], outputs: Sequence[Sequence[Node]], fused: dict[Node, Node]) -> dict[Node, int]:
     last = {arg: position for position, node in enumerate(order) for arg in node.args}
+    for position, node in enumerate(order):
+        if node in fused:
+            # What the product is made of is read by the sum, which comes later.
+            last |= {arg: max(position, last[arg]) for arg in fused[node].args}
     return last | {node: len(order) for part in outputs for node in part}
 
 
@@ -154,16 +171,20 @@ class _Numbers:
 class _Rows:
     """Registers of rows, freed after their last use."""
 
-    def __init__(self, numbers: _Numbers, n_variables: int, last: dict[Node, int]) -> None:
+    def __init__(
+        self, numbers: _Numbers, n_variables: int, order: Sequence[Node], outputs: Sequence[Sequence[Node]]
+    ) -> None:
         self.numbers = numbers
-        self.last = last
+        self.fused = _fused(order, outputs)
+        self._merged = set(self.fused.values())
+        self.last = _last_uses(order, outputs, self.fused)
         self.code: list[tuple[int, int, int, int, int]] = []
         self.where: dict[Node, int] = {}
         self.size = n_variables
         self._free: list[int] = []
 
     def place(self, node: Node, position: int) -> None:
-        if not node.varies:
+        if not node.varies or node in self._merged:
             return
         if node.op == "variable" and isinstance(node.value, int):
             self.where[node] = node.value
@@ -179,6 +200,10 @@ class _Rows:
 
     def _form(self, node: Node) -> tuple[str, tuple[Node, ...]]:
         """Choose the cheaper form of an operation between a number and a row."""
+        if node in self.fused:
+            product = self.fused[node]
+            other = node.args[0] if node.args[1] is product else node.args[1]
+            return "number_mul_add" if other.varies else "number_mul_number_add", (*product.args, other)
         if node.op in {"add", "mul"} and not node.args[0].varies:
             return f"number_{node.op}", node.args
         if node.op == "div" and not node.args[0].varies:
@@ -188,7 +213,7 @@ class _Rows:
     def _source(self, operation: str, node: Node, place: int, borrowed: list[int]) -> int:
         if node.varies:
             return self.where[node]
-        if operation.startswith("number_") and place == 0:
+        if operation.startswith("number_") and (place == 0 or operation == "number_mul_number_add"):
             return self.numbers.where[node]
         borrowed.append(self._filled(node))
         return borrowed[-1]
@@ -209,8 +234,9 @@ class _Rows:
         return self.size - 1
 
     def _release(self, node: Node, position: int) -> None:
-        for arg in set(node.args):
-            if arg.varies and arg.op != "variable" and self.last[arg] == position:
+        product = self.fused.get(node)
+        for arg in {*node.args, *(product.args if product is not None else ())}:
+            if arg in self.where and arg.varies and arg.op != "variable" and self.last[arg] == position:
                 self._free.append(self.where[arg])
 
     def output(self, node: Node) -> int:

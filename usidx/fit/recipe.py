@@ -32,10 +32,10 @@ LOSSES: Final = {"linear": 0, "soft_l1": 1, "huber": 2, "cauchy": 3}
 
 # Places in `head`: counts, options, and first rows in `bench` and `data`.
 N_PARAMETERS, N_FREE, N_PARTS, N_VARIABLES, N_TERMS, N_NUMBER_CODE, N_VALUE_CODE = range(7)
-SAMPLES, HAS_WEIGHT, LOSS, MAX_EVALUATIONS = range(7, 11)
-MATRIX, TRIAL_MATRIX, FACTOR, SCALED, REGISTERS = range(11, 16)
-Y, WEIGHT, RESIDUAL, TOTAL = range(16, 20)
-HEAD_SIZE = 20
+SAMPLES, HAS_WEIGHT, LOSS, MAX_EVALUATIONS, LEVEL_ONLY = range(7, 12)
+MATRIX, TRIAL_MATRIX, FACTOR, SCALED, REGISTERS = range(12, 17)
+Y, WEIGHT, RESIDUAL, TOTAL = range(17, 21)
+HEAD_SIZE = 21
 
 # Rows of `info`. By free parameter: its number, whether it enters linearly, whether it may move now. By parameter:
 # its term, and how it is started (the ROLE_ numbers). By term: how it is searched for, and the sign of a peak.

@@ -22,10 +22,15 @@ from usidx.fit.program import Program, assemble
 from usidx.fit.recipe import LOSSES, Tables
 from usidx.fit.symbols import ZERO, derivative, parameter
 
-__all__ = ["Options", "evaluate_block", "figures", "solve_block"]
+__all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "solve_block"]
 
 Array = npt.NDArray[np.float64]
-_SEARCHES: Final = {"candidates": at.SEARCH_CANDIDATES, "peak": at.SEARCH_PEAK, "resonance": at.SEARCH_RESONANCE}
+_SEARCHES: Final = {
+    "candidates": at.SEARCH_CANDIDATES,
+    "given": at.SEARCH_CANDIDATES,
+    "peak": at.SEARCH_PEAK,
+    "resonance": at.SEARCH_RESONANCE,
+}
 _ROLES: Final = {"": at.ROLE_CANDIDATE, "center": at.ROLE_CENTER, "width": at.ROLE_WIDTH}
 _SLICE: Final = 2048  # spectra that one thread takes at a time: their copies stay small
 
@@ -54,7 +59,7 @@ class Options:
     bounds: Mapping[str, tuple[float, float]]
     loss: str = "linear"
     loss_scale: float = 1.0
-    tolerance: float = 1e-10
+    tolerance: float = 1e-8
     max_evaluations: int = 200
     covariance: bool = False
 
@@ -73,7 +78,7 @@ def _program(model: Model, free: tuple[str, ...]) -> Program:
 
 
 @cache
-def _linear(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
+def linear_parameters(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
     """Return free parameters that enter linearly all at once, chosen in order."""
     chosen: list[str] = []
     for name in free:
@@ -93,7 +98,7 @@ def _tables(model: Model, options: Options, samples: int, *, weighted: bool) -> 
     head[at.N_VARIABLES], head[at.N_TERMS] = program.n_variables, len(model.terms)
     head[at.N_NUMBER_CODE], head[at.N_VALUE_CODE] = len(program.number_code), program.n_value_code
     head[at.HAS_WEIGHT], head[at.LOSS] = weighted, LOSSES[options.loss]
-    head[at.MAX_EVALUATIONS] = options.max_evaluations
+    head[at.MAX_EVALUATIONS], head[at.LEVEL_ONLY] = options.max_evaluations, _is_level_only(model, options.free)
     rows = {at.MATRIX: free, at.TRIAL_MATRIX: free, at.FACTOR: free + 1, at.SCALED: free + 2}
     first = at.BENCH_ROWS
     for place, length in rows.items():
@@ -113,8 +118,18 @@ def _tables(model: Model, options: Options, samples: int, *, weighted: bool) -> 
     )
 
 
+def _is_level_only(model: Model, free: tuple[str, ...]) -> bool:
+    """Say whether the terms that are linear altogether are no more than a constant, and others are not linear."""
+    linear = linear_parameters(model, free)
+    names = [n for t in model.terms if set(t.names) & set(free) <= set(linear) for n in t.names]
+    if len(names) != 1 or names[0] not in free or len(linear) == len(free):
+        return False
+    slope = graphs(model)[0][1 + model.names.index(names[0])]
+    return not slope.varies
+
+
 def _info(model: Model, options: Options, program: Program) -> npt.NDArray[np.int64]:
-    free, linear = options.free, _linear(model, options.free)
+    free, linear = options.free, linear_parameters(model, options.free)
     info = np.zeros((at.OUTPUTS + len(program.outputs), len(model.names) + len(model.terms) + 1), dtype=np.int64)
     info[at.FREE, : len(free)] = [model.names.index(name) for name in free]
     info[at.LINEAR, : len(free)] = [name in linear for name in free]

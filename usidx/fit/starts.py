@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from usidx.fit.compiled import compiled, ordered
+from usidx.fit.compiled import bits_to_float, compiled, float_to_bits, inlined
 from usidx.fit.linear import solve
 from usidx.fit.machine import Equations, Integers, Row, Rows, copy_into
 from usidx.fit.recipe import (
@@ -23,11 +23,13 @@ from usidx.fit.recipe import (
     FREE,
     GIVEN,
     GRADIENT,
+    LEVEL_ONLY,
     LOSS,
     LOWER,
     MATRIX,
     N_FREE,
     N_PARAMETERS,
+    N_PARTS,
     N_TERMS,
     PARAMETERS,
     RESIDUAL,
@@ -47,6 +49,7 @@ from usidx.fit.recipe import (
     UPPER,
     USE,
     WIDTH_PER_FWHM,
+    Y,
 )
 from usidx.fit.resonance import place_resonance
 
@@ -69,20 +72,24 @@ def find_start(
 
     `candidates` (term, candidate, parameter) is NaN where a term has fewer.
     """
-    evaluations, waiting = 0, 0
+    evaluations, waiting, placed = 0, 0, False
     for k in range(head[N_PARAMETERS]):
         p = bench[GIVEN, k]
+        placed = placed or not np.isnan(p)
         if np.isnan(p):
             p = 0.0 if info[ROLE, k] == ROLE_LINEAR else candidates[info[TERM, k], 0, k]
         bench[PARAMETERS, k] = p
     for term in range(head[N_TERMS]):
         waiting += 1 if info[SEARCH, term] == SEARCH_LINEAR else 0
-    if waiting > 0:
+    # A level alone need not be known to look for a peak: the search takes the mean away.
+    if waiting > 0 and head[LEVEL_ONLY] == 0:
         _solve_linear(equations, head, info, code, bench, data, -1)
-        evaluations += 1
+        evaluations, placed = 1, True
     for term in range(head[N_TERMS]):
         if info[SEARCH, term] != SEARCH_LINEAR:
+            _leave_residual(equations, head, info, code, bench, data, placed)
             evaluations += _place_term(equations, head, info, code, bench, data, candidates[term], term)
+            placed = True
     return evaluations
 
 
@@ -99,8 +106,6 @@ def _place_term(
 ) -> int:
     """Try the candidates of one term, the linear parameters solved for each; keep the best."""
     center, width = np.nan, np.nan
-    if info[SEARCH, term] >= SEARCH_PEAK:
-        equations(head, info, code, bench, data, FOR_RESIDUAL)
     best, tried = np.inf, 0
     # A robust loss expects outliers, so peaks are looked for a second time without single high samples.
     looks = 2 if head[LOSS] > 0 and info[SEARCH, term] == SEARCH_PEAK else 1
@@ -123,6 +128,18 @@ def _place_term(
     if tried > 0:
         copy_into(bench[PARAMETERS], bench[BEST], head[N_PARAMETERS])
     return tried
+
+
+@compiled
+def _leave_residual(
+    equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, placed: bool
+) -> None:
+    """Put what the terms so far leave over into the rows RESIDUAL: the data itself where there is none."""
+    if placed:
+        equations(head, info, code, bench, data, FOR_RESIDUAL)
+    else:
+        for part in range(head[N_PARTS]):
+            copy_into(data[head[RESIDUAL] + part], data[head[Y] + part], head[SAMPLES])
 
 
 @compiled
@@ -200,7 +217,7 @@ def _median(a: float, b: float, c: float, d: float, e: float) -> float:
     return max(min(low, high), min(max(low, high), e))
 
 
-@ordered
+@compiled
 def _find_peak(x: Row, y: Row, total: Row, size: int, sign: int) -> tuple[float, float]:
     """Return centre and full width at half maximum of the box that, with a constant, explains most of the spectrum."""
     mean = 0.0
@@ -210,16 +227,15 @@ def _find_peak(x: Row, y: Row, total: Row, size: int, sign: int) -> tuple[float,
     total[0] = 0.0
     for i in range(size):
         total[i + 1] = total[i] + (y[i] - mean)
-    best, length, height, width = -1.0, 1, 0.0, 1
+    best, length, height, width = -1.0, 1, 0, 1
     while width == 1 or 2 * width <= size:
-        low, high = _extremes(total, size, width)
-        inside = low if sign < 0 or (sign == 0 and -low > high) else high
-        score = inside * inside / (width * (1.0 - width / (size + 1.0)))
+        highest = _highest_square(total, size, width, sign)
+        score = bits_to_float(highest) / (width * (1.0 - width / (size + 1.0)))
         if score > best:
-            best, length, height = score, width, inside
+            best, length, height = score, width, highest
         width = max(width + 1, width * 3 // 2)
     first = 0
-    while first < size - length and total[first + length] - total[first] != height:
+    while first < size - length and _square(total[first + length] - total[first], sign) != height:
         first += 1
     last = min(first + length, size - 1)
     begin = max(last - length, 0)
@@ -227,13 +243,20 @@ def _find_peak(x: Row, y: Row, total: Row, size: int, sign: int) -> tuple[float,
     return center, length * abs(x[last] - x[begin]) / max(last - begin, 1) / _BOX_PER_FWHM
 
 
-@ordered
-def _extremes(total: Row, size: int, width: int) -> tuple[float, float]:
-    """Return the lowest and the highest sum over `width` neighbours."""
-    low = high = total[width] - total[0]
-    upper = total[width:]
+@inlined
+def _square(inside: float, sign: int) -> int:
+    """Return the bits of the square; 0 where the sign is not the one wanted. Bits of positive numbers are in order."""
+    wanted = inside if sign == 0 else inside * sign
+    wanted = wanted if sign == 0 or wanted > 0.0 else 0.0
+    bits: int = float_to_bits(wanted * wanted)
+    return bits
+
+
+@compiled
+def _highest_square(total: Row, size: int, width: int, sign: int) -> int:
+    """Return the bits of the highest square of a sum over `width` neighbours."""
+    highest, upper = 0, total[width:]
     for i in range(size - width + 1):
-        inside = upper[i] - total[i]
-        low = inside if inside < low else low
-        high = inside if inside > high else high
-    return low, high
+        bits = _square(upper[i] - total[i], sign)
+        highest = bits if bits > highest else highest
+    return highest

@@ -200,8 +200,8 @@ def power(a: Node, b: Node) -> Node:
     """Return a ** b; small whole exponents become products."""
     exponent = _number(b)
     base = _number(a)
-    if exponent is not None and base is not None:
-        return constant(base**exponent)
+    if exponent is not None and base is not None and base > 0.0:
+        return _folded("pow", lambda: base**exponent, (a, b))
     if exponent is not None and exponent.is_integer() and abs(exponent) <= 16:
         return _whole_power(a, int(exponent))
     if exponent == 0.5:
@@ -240,8 +240,16 @@ def function(name: str, a: Operand) -> Node:
     a = _node(a)
     number = _number(a)
     if number is not None and (number > 0.0 or name not in {"log", "sqrt"}):
-        return constant(_ON_NUMBERS[name](number))
+        return _folded(name, lambda: _ON_NUMBERS[name](number), (a,))
     return _make(name, (a,))
+
+
+def _folded(name: str, value: Callable[[], float], args: tuple[Node, ...]) -> Node:
+    """Return the number that an operation on numbers gives; where it overflows, the operation itself."""
+    try:
+        return constant(value())
+    except (OverflowError, ValueError):
+        return _make(name, args)
 
 
 def select(condition: Operand, positive: Operand, otherwise: Operand) -> Node:
@@ -311,7 +319,8 @@ _PARTIALS: Final[dict[str, Callable[..., tuple[Node, ...]]]] = {
     "sub": lambda n, a, b: (ONE, MINUS_ONE),
     "mul": lambda n, a, b: (b, a),
     "div": lambda n, a, b: (ONE / b, -(n / b)),
-    "pow": lambda n, a, b: (b * power(a, b - 1.0), n * function("log", a)),
+    # Where the base is zero the formula gives infinity times zero; the limit of the product is zero.
+    "pow": lambda n, a, b: (select(-a, 0.0, b * power(a, b - 1.0)), select(-a, 0.0, n * function("log", a))),
     "exp": lambda n, a: (n,),
     "log": lambda n, a: (ONE / a,),
     "sqrt": lambda n, a: (0.5 / n,),

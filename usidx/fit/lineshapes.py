@@ -1,0 +1,240 @@
+"""Peak shapes that are mixed, split, skewed, or interfere with what lies below."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.fit.curves import extent
+from usidx.fit.model import POSITIVE, Parameter, Shape, registered
+from usidx.fit.peaks import CENTER, FWHM_OF_SIGMA, Peak
+from usidx.fit.symbols import Node, faddeeva, function, select
+
+__all__ = ["Fano", "PseudoVoigt", "SkewedGaussian", "SplitGaussian", "Voigt"]
+
+Array = npt.NDArray[np.float64]
+_ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
+
+
+@registered
+@dataclass(frozen=True)
+class Voigt(Shape):
+    """Describe a Voigt profile, a Gaussian folded with a Lorentzian: A Re w(z) / (sigma sqrt(2 pi)).
+
+    Parameters
+    ----------
+    prefix : str
+        Put before the names of the parameters.
+
+    Notes
+    -----
+    z = (x - center + i gamma) / (sigma sqrt 2), and w is the Faddeeva function. Parameters: ``amplitude``, the area;
+    ``center``; ``sigma`` (> 0) of the Gaussian; ``gamma`` (>= 0), half width at half maximum of the Lorentzian. Where
+    the data shows no Lorentzian part, the fit ends with `gamma` on its bound of zero.
+
+    References
+    ----------
+    B. H. Armstrong, J. Quant. Spectrosc. Radiat. Transfer 7, 61 (1967).
+
+    Examples
+    --------
+    >>> from usidx.fit.models import Voigt
+    >>> Voigt().names
+    ('amplitude', 'center', 'sigma', 'gamma')
+    """
+
+    search: ClassVar[str] = "peak"
+    prefix: str = ""
+
+    @property
+    def _own_parameters(self) -> tuple[Parameter, ...]:
+        sigma = Parameter("sigma", "Sigma", (0, 1), POSITIVE, "width", 0.28)
+        gamma = Parameter("gamma", "Gamma", (0, 1), POSITIVE, "width", 0.28)
+        return Parameter("amplitude", "Amplitude", (1, 1)), CENTER, sigma, gamma
+
+    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
+        scale = 1.0 / (math.sqrt(2.0) * sigma)
+        return amplitude / (_ROOT_TWO_PI * sigma) * faddeeva((x - center) * scale, gamma * scale)[0]
+
+
+@registered
+@dataclass(frozen=True)
+class PseudoVoigt(Peak):
+    """Describe a pseudo-Voigt peak, (1 - fraction) times a Gaussian plus fraction times a Lorentzian of one width.
+
+    Parameters
+    ----------
+    normalized : {"area", "height"}
+        What the amplitude is: by default the area under the peak, or the height.
+    prefix : str
+        Put before the names of the parameters.
+
+    Notes
+    -----
+    Parameters: ``amplitude``, ``center``, ``sigma`` (> 0), the half width at half maximum of both parts, and
+    ``fraction`` (0 to 1) of the Lorentzian.
+
+    References
+    ----------
+    G. K. Wertheim, M. A. Butler, K. W. West and D. N. E. Buchanan, Rev. Sci. Instrum. 45, 1369 (1974).
+
+    Examples
+    --------
+    >>> from usidx.fit.models import PseudoVoigt
+    >>> PseudoVoigt().names
+    ('amplitude', 'center', 'sigma', 'fraction')
+    """
+
+    normalized: str = "area"
+    prefix: str = ""
+
+    @property
+    def _own_parameters(self) -> tuple[Parameter, ...]:
+        sigma = Parameter("sigma", "Sigma", (0, 1), POSITIVE, "width", 0.5)
+        return self.amplitude, CENTER, sigma, Parameter("fraction", "Fraction", "", (0.0, 1.0))
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return one, half and half."""
+        return [{self.prefix + "fraction": 0.5}]
+
+    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node, fraction: Node) -> Node:
+        t = (x - center) / sigma
+        gaussian, lorentzian = function("exp", -math.log(2.0) * t * t), 1.0 / (1.0 + t * t)
+        if self.normalized == "area":
+            gaussian = math.sqrt(math.log(2.0) / math.pi) / sigma * gaussian
+            lorentzian = 1.0 / (math.pi * sigma) * lorentzian
+        return amplitude * ((1.0 - fraction) * gaussian + fraction * lorentzian)
+
+
+@registered
+@dataclass(frozen=True)
+class SplitGaussian(Peak):
+    """Describe a Gaussian peak with another width on each side of its centre.
+
+    Parameters
+    ----------
+    normalized : {"area", "height"}
+        What the amplitude is: by default the area under the peak, or the height.
+    prefix : str
+        Put before the names of the parameters.
+
+    Notes
+    -----
+    Parameters: ``amplitude``, ``center``, ``sigma_left`` and ``sigma_right`` (> 0). The area is
+    (sigma_left + sigma_right) sqrt(pi / 2) times the height.
+
+    Examples
+    --------
+    >>> from usidx.fit.models import SplitGaussian
+    >>> SplitGaussian().names
+    ('amplitude', 'center', 'sigma_left', 'sigma_right')
+    """
+
+    normalized: str = "area"
+    prefix: str = ""
+
+    @property
+    def _own_parameters(self) -> tuple[Parameter, ...]:
+        left = Parameter("sigma_left", "Sigma Left", (0, 1), POSITIVE, "width", 1.0 / FWHM_OF_SIGMA)
+        right = Parameter("sigma_right", "Sigma Right", (0, 1), POSITIVE, "width", 1.0 / FWHM_OF_SIGMA)
+        return self.amplitude, CENTER, left, right
+
+    def _value(self, x: Node, amplitude: Node, center: Node, sigma_left: Node, sigma_right: Node) -> Node:
+        away = x - center
+        shape = function("exp", -0.5 * (away / select(away, sigma_right, sigma_left)) ** 2)
+        return self.scaled(amplitude, math.sqrt(math.pi / 2.0) * (sigma_left + sigma_right), shape)
+
+
+@registered
+@dataclass(frozen=True)
+class SkewedGaussian(Shape):
+    """Describe a skewed Gaussian peak, A/(sigma sqrt(2 pi)) exp(-t^2 / 2) (1 + erf(gamma t / sqrt 2)).
+
+    Parameters
+    ----------
+    prefix : str
+        Put before the names of the parameters.
+
+    Notes
+    -----
+    t = (x - center) / sigma. Parameters: ``amplitude``, the area; ``center`` and ``sigma`` (> 0), which are position
+    and width where ``gamma``, the skewness, is zero.
+
+    References
+    ----------
+    A. Azzalini, Scand. J. Stat. 12, 171 (1985).
+
+    Examples
+    --------
+    >>> from usidx.fit.models import SkewedGaussian
+    >>> SkewedGaussian().names
+    ('amplitude', 'center', 'sigma', 'gamma')
+    """
+
+    search: ClassVar[str] = "peak"
+    prefix: str = ""
+
+    @property
+    def _own_parameters(self) -> tuple[Parameter, ...]:
+        sigma = Parameter("sigma", "Sigma", (0, 1), POSITIVE, "width", 1.4 / FWHM_OF_SIGMA)
+        return Parameter("amplitude", "Amplitude", (1, 1)), CENTER, sigma, Parameter("gamma", "Skewness", "")
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return both directions."""
+        return [{self.prefix + "gamma": gamma} for gamma in (1.5, 0.1, -1.5)]
+
+    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
+        t = (x - center) / sigma
+        skewed = 1.0 + function("erf", gamma / math.sqrt(2.0) * t)
+        return amplitude / (_ROOT_TWO_PI * sigma) * (function("exp", -0.5 * t * t) * skewed)
+
+
+@registered
+@dataclass(frozen=True)
+class Fano(Shape):
+    """Describe a Breit-Wigner-Fano resonance, A (q G/2 + x - center)^2 / ((G/2)^2 + (x - center)^2).
+
+    Parameters
+    ----------
+    prefix : str
+        Put before the names of the parameters.
+
+    Notes
+    -----
+    Parameters: ``amplitude`` A, the value far away, with the units of the data; ``center``; ``width`` G (> 0); ``q``,
+    the asymmetry: 0 for a dip, and the larger the more of a peak.
+
+    References
+    ----------
+    U. Fano, Phys. Rev. 124, 1866 (1961).
+
+    Examples
+    --------
+    >>> from usidx.fit.models import Fano
+    >>> Fano().names
+    ('amplitude', 'center', 'width', 'q')
+    """
+
+    prefix: str = ""
+
+    @property
+    def _own_parameters(self) -> tuple[Parameter, ...]:
+        center = Parameter("center", "Center", (0, 1))
+        width = Parameter("width", "Width", (0, 1), POSITIVE)
+        return Parameter("amplitude", "Amplitude", (1, 0)), center, width, Parameter("q", "Asymmetry", "")
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return dips, peaks and slopes of several widths all along the coordinate."""
+        low, span = extent(x)
+        names = [self.prefix + name for name in ("center", "width", "q")]
+        places = itertools.product(np.arange(1, 16) / 16, (0.05, 0.15), (-1.5, -0.4, 0.4, 1.5))
+        return [dict(zip(names, (low + span * c, span * w, q), strict=True)) for c, w, q in places]
+
+    def _value(self, x: Node, amplitude: Node, center: Node, width: Node, q: Node) -> Node:
+        away = (x - center) / (0.5 * width)
+        return amplitude * ((q + away) ** 2 / (1.0 + away * away))
