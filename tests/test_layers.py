@@ -80,7 +80,7 @@ def test_each_folder_has_its_place_on_the_ladder() -> None:
     assert not unknown, f"give these a place in LADDER: {unknown}"
 
 
-@pytest.mark.parametrize("name", WALLS)
+@pytest.mark.parametrize("name", sorted(WALLS))
 def test_walls(name: str) -> None:
     offenders = [
         f"{file.relative_to(PACKAGE.parent)}:{line} imports {imported}"
