@@ -45,7 +45,7 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(described=files())
 def test_any_complete_grid_opens_as_it_was_measured(described: dict[str, Any]) -> None:
     with TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def test_any_complete_grid_opens_as_it_was_measured(described: dict[str, Any]) -
         assert_opens(usidx.open_main(built.path, squeeze=False, chunks=None), built, squeeze=False, ordered=False)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(described=files(), data=st.data())
 def test_shuffled_rows_change_nothing(described: dict[str, Any], data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
@@ -120,7 +120,7 @@ def test_any_counters_keep_every_row(counters: list[tuple[int, int, int]], types
         np.testing.assert_array_equal(values[rows, column], spread)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(size=st.integers(2, 12), kept=st.data(), chunk=st.integers(1, 5))
 def test_holes_come_back_from_the_grid(size: int, kept: st.DataObject, chunk: int) -> None:
     cells = kept.draw(st.lists(st.integers(0, 11), min_size=size, max_size=size, unique=True))

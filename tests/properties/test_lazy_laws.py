@@ -51,6 +51,7 @@ blocks = st.fixed_dictionaries({}, optional={d: st.integers(1, n) for d, n in SH
 orders = st.sampled_from(["raster", "snake", "random", "reversed"])
 
 
+@settings(max_examples=40)
 @given(order=orders, chunks=st.none() | blocks, indexer=indexers(SHAPE), turned=st.permutations(list(SHAPE)))
 def test_selecting_before_and_after_loading(
     scans: dict[str, Path], order: str, chunks: dict[str, int] | None, indexer: dict[str, Any], turned: list[str]
@@ -60,6 +61,7 @@ def test_selecting_before_and_after_loading(
     xr.testing.assert_equal(lazy.isel(indexer).compute(), eager.isel(indexer))
 
 
+@settings(max_examples=30)
 @given(first=indexers(SHAPE), chunks=st.none() | blocks, data=st.data())
 def test_selecting_twice(
     scans: dict[str, Path], first: dict[str, Any], chunks: dict[str, int] | None, data: st.DataObject
@@ -71,6 +73,7 @@ def test_selecting_twice(
     xr.testing.assert_equal(lazy.isel(second).compute(), eager.isel(second))
 
 
+@settings(max_examples=20)
 @given(order=orders, chunks=blocks, data=st.data())
 def test_picking_points(scans: dict[str, Path], order: str, chunks: dict[str, int], data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(list(SHAPE)), unique=True, min_size=1))
