@@ -80,7 +80,7 @@ def test_labels_units_and_record(backing: Backing, cube: Cube) -> None:
     step = last_step(found, "nmf")
     assert step is not None
     assert step["parameters"] == {
-        "n": 2, "dim": ["Cycle", "Bias"], "random_state": 5, "max_iter": 200, "tol": 1e-5
+        "n": 2, "dim": ["Cycle", "Bias"], "random_state": 5, "max_iter": 200, "tol": 1e-6
     }  # fmt: skip
 
 

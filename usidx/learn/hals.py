@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from usidx.learn.blocks import Blocks, Held, pieces
 from usidx.learn.holes import without_holes
+from usidx.learn.spectrum import leading
 from usidx.learn.survey import Survey
 
 __all__ = ["Factors", "factorise", "start"]
@@ -21,6 +22,7 @@ __all__ = ["Factors", "factorise", "start"]
 Array = npt.NDArray[Any]
 
 _INNER = 3
+_PUSH = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ def start(sample: Array, n: int) -> Array:
 
     Where a vector has nothing left to give, the mean takes its place: a zero row would stay zero.
     """
-    _, _, vectors = np.linalg.svd(sample.astype(np.float64), full_matrices=False)
-    vectors = vectors[:n]
+    wide = sample.astype(np.float64)
+    vectors = leading(wide.T @ wide, n)[1].T if wide.shape[1] <= len(wide) else np.linalg.svd(wide, False)[2][:n]
     up, down = np.maximum(vectors, 0), np.maximum(-vectors, 0)
     stronger = np.linalg.norm(up, axis=1) >= np.linalg.norm(down, axis=1)
     chosen = np.where(stronger[:, np.newaxis], up, down)
@@ -61,40 +63,65 @@ def start(sample: Array, n: int) -> Array:
 
 
 def factorise(blocks: Blocks, seen: Survey, components: Array, max_iter: int, tol: float) -> Factors:
-    """Iterate until the error falls by less than `tol` of itself in one iteration."""
-    n = len(components)
+    """Iterate until the error falls by less than `tol` of itself in two iterations.
+
+    Both factors are pushed on in the direction of their last change, by more while that helps; a step that makes the
+    error larger is taken back (Ang and Gillis, 2019).
+    """
     states: list[Any] = [None] * len(blocks.sizes)
-    previous, error, iteration = np.inf, float(np.sqrt(seen.square)), 0
-    while iteration < max_iter and seen.count:
+    ahead, error, push, most, small, undo = components, np.inf, _PUSH, 1.0, 0, False
+    iteration = 0
+    while iteration < max_iter and seen.count and small < 2:
         iteration += 1
-        found, states = blocks.fold_states(_sweep_block, _join, states, components, seen.holes)
-        components = _update_components(components, found)
-        error = _error(seen.square, components, found)
-        if previous - error <= tol * error:
-            break
-        previous = error
-    scores = [
-        np.full((size, n), np.nan) if s is None else _filled(s[0], s[1], size)
-        for s, size in zip(states, blocks.sizes, strict=True)
-    ]
+        now = 0.0 if undo or iteration == 1 else push
+        found, states = blocks.fold_states(_sweep_block, _join, states, ahead, seen.holes, now, undo)
+        fresh = _update_components(ahead, found)
+        fallen = error - _error(seen.square, fresh, found)
+        if fallen < 0:
+            # After a plain step only rounding can make the error larger: then this is the end.
+            small, undo, ahead, most, push = (2 if undo else 0), True, components, push, push / 1.5
+            continue
+        error, undo = error - fallen if np.isfinite(error) else _error(seen.square, fresh, found), False
+        small = small + 1 if fallen <= tol * error else 0
+        ahead = np.maximum(fresh + now * (fresh - components), 0)
+        components, most = fresh, min(1.0, 1.01 * most)
+        push = min(most, 1.05 * push)
+    scores = [_filled(state, undo, size, len(components)) for state, size in zip(states, blocks.sizes, strict=True)]
+    error = error if np.isfinite(error) else float(np.sqrt(seen.square))
     return Factors(np.concatenate(scores), components, seen.holes, error, iteration)
 
 
-def _sweep_block(block: Array, state: Any, components: Array, holes: Array) -> tuple[_Products, Any]:
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Scores (n, rows) of a block: pushed on, as found, and those that the last step began with; and which rows."""
+
+    ahead: Array
+    found: Array
+    before: Array
+    used: Array | None
+
+
+def _sweep_block(
+    block: Array, state: _State | None, components: Array, holes: Array, push: float, undo: bool
+) -> tuple[_Products, _State]:
     rows, used = without_holes(block, holes)
     rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
     basis = components.astype(rows.dtype)
     n = len(components)
-    scores = np.zeros((n, len(rows)), rows.dtype) if state is None else state[0]
+    none = np.zeros((n, len(rows)), rows.dtype)
+    begun = none if state is None else state.before if undo else state.ahead
+    last = begun if state is None or undo else state.found
+    found, ahead = np.empty_like(none), np.empty_like(none)
     gram = basis @ basis.T
     inner, outer = np.zeros((n, n)), np.zeros(components.shape)
     for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
-        mine = np.ascontiguousarray(scores[:, part])
+        mine = np.array(begun[:, part])
         _solve(mine, gram, basis @ rows[part].T)
-        inner += mine @ mine.T
-        outer += mine @ rows[part]
-        scores[:, part] = mine
-    return _Products(inner, outer), (scores, used)
+        pushed = np.maximum(mine + rows.dtype.type(push) * (mine - last[:, part]), 0)
+        inner += pushed @ pushed.T
+        outer += pushed @ rows[part]
+        found[:, part], ahead[:, part] = mine, pushed
+    return _Products(inner, outer), _State(ahead, found, begun, used)
 
 
 def _solve(scores: Array, gram: Array, cross: Array) -> None:
@@ -127,11 +154,14 @@ def _error(square: float, components: Array, found: _Products) -> float:
     return float(np.sqrt(max(residual, 0.0)))
 
 
-def _filled(scores: Array, used: Array | None, size: int) -> Array:
-    if used is None:
-        return scores.T
-    full = np.full((size, len(scores)), np.nan, scores.dtype)
-    full[used] = scores.T
+def _filled(state: _State | None, undo: bool, size: int, n: int) -> Array:
+    if state is None:
+        return np.full((size, n), np.nan)
+    scores = (state.before if undo else state.ahead).T
+    if state.used is None:
+        return scores
+    full = np.full((size, n), np.nan, scores.dtype)
+    full[state.used] = scores
     return full
 
 

