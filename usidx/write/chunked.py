@@ -19,7 +19,7 @@ import numpy as np
 
 from usidx.format.layout import Array
 from usidx.format.placement import Selector, as_selector
-from usidx.write.compress import Packed, packer
+from usidx.write.compress import packer
 from usidx.write.gather import Gathering, Number
 
 __all__ = ["ChunkedSink", "takes_whole_chunks"]
@@ -76,7 +76,7 @@ class ChunkedSink:
         self._lock = lock
         self._shape = int(dataset.chunks[0]), int(dataset.chunks[1])
         self._dtype = dataset.dtype
-        self._pack = packer(self._dtype.itemsize, dataset.compression_opts if dataset.compression else None)
+        self._pack = packer(dataset.compression_opts if dataset.compression else None)
         self._gathering = Gathering(self._shape, self._dtype, Path(dataset.file.filename).parent)
         # Of a dataset that has nothing yet, no chunk need be read before it is added to.
         self._is_fresh = dataset.id.get_num_chunks() == 0
@@ -143,11 +143,11 @@ class ChunkedSink:
             chunk[: found.shape[0], : found.shape[1]] = found
         return chunk
 
-    def _write(self, number: Number, packed: Packed) -> None:
+    def _write(self, number: Number, packed: Any) -> None:
         with self._lock:
             self._refuse_late()
             start = number[0] * self._shape[0], number[1] * self._shape[1]
-            self._dataset.id.write_direct_chunk(start, packed[0], filter_mask=packed[1])
+            self._dataset.id.write_direct_chunk(start, packed)
 
     def _refuse_late(self) -> None:
         if self._is_stopped:

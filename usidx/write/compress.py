@@ -23,7 +23,7 @@ import numpy as np
 from usidx.disk.raw import optional_module
 from usidx.format.layout import Array
 
-__all__ = ["FASTEST", "Packed", "deflater", "packer", "shuffled"]
+__all__ = ["FASTEST", "deflater", "packer", "shuffled"]
 
 #: Level of ``compression="gzip"``.
 FASTEST = 1
@@ -38,17 +38,12 @@ _COPIED = 0xFFFF
 _HEADER = b"\x78\x01"
 _END = b"\x03\x00"
 
-#: What HDF5 keeps, and the mask of the filters that were left out.
-Packed = tuple[Any, int]
 
-
-def packer(itemsize: int, level: int | None) -> Callable[[Array], Packed]:
+def packer(level: int | None) -> Callable[[Array], Any]:
     """Return what turns a chunk into its stored bytes.
 
     Parameters
     ----------
-    itemsize : int
-        Bytes of a cell; single bytes are not shuffled.
     level : int or None
         Of deflate, 0 to 9; None keeps the bytes as they are.
 
@@ -58,18 +53,9 @@ def packer(itemsize: int, level: int | None) -> Callable[[Array], Packed]:
         Takes a chunk, dims (row, column).
     """
     if level is None:
-        return lambda chunk: (np.ascontiguousarray(chunk), 0)
+        return np.ascontiguousarray
     deflate = deflater(level)
-    # HDF5 counts filters from the lowest bit; deflate comes after shuffle, where there is one.
-    not_deflated = 0b10 if itemsize > 1 else 0b1
-
-    def pack(chunk: Array) -> Packed:
-        planes = shuffled(chunk)
-        small = deflate(planes)
-        # As HDF5 does: what deflate does not make smaller is kept without it.
-        return (small, 0) if len(small) < planes.nbytes else (planes, not_deflated)
-
-    return pack
+    return lambda chunk: deflate(shuffled(chunk))
 
 
 def shuffled(chunk: Array) -> Array:

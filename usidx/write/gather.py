@@ -33,14 +33,14 @@ class Gathering:
         Of a cell.
     folder : Path
         Where the scratch file goes, should one be needed.
-    memory : int
-        Bytes of chunks to keep in memory.
+    memory : int, optional
+        Bytes of chunks to keep in memory; by default `MEMORY`.
     """
 
-    def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any], folder: Path, memory: int = MEMORY) -> None:
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any], folder: Path, memory: int | None = None) -> None:
         self._shape = shape
         self._dtype = dtype
-        self._most = max(1, memory // max(1, shape[0] * shape[1] * dtype.itemsize))
+        self._most = max(1, (MEMORY if memory is None else memory) // max(1, shape[0] * shape[1] * dtype.itemsize))
         self._chunks: OrderedDict[Number, Array] = OrderedDict()
         self._missing: dict[Number, int] = {}
         self._scratch = _Scratch(folder, shape[0] * shape[1] * dtype.itemsize)
@@ -81,6 +81,11 @@ class Gathering:
                 return chunk
             self._keep(number, chunk)
         return None
+
+    @property
+    def spilled(self) -> int:
+        """How many chunks wait in the scratch file."""
+        return len(self._missing) - len(self._chunks)
 
     def rest(self) -> Iterator[tuple[Number, Array]]:
         """Give out, and forget, the chunks that are not whole."""

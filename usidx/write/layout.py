@@ -190,10 +190,10 @@ def chunk_shape(rows: Extent, columns: Extent, itemsize: int) -> tuple[int, int]
     if columns.waits(wide):
         # Blocks are narrower than the chunk: all the rows of a block wait until its columns are there.
         wide = _narrowed(wide, columns, rows.span * itemsize)
-    high = _fitted(cells // wide, rows)
+    high = _fitted(max(1, cells // wide), rows)
     if rows.waits(high):
         low = _narrowed(high, rows, columns.size * itemsize)
-        wide = wide if low == high else _fitted(cells // low, columns)
+        wide = wide if low == high else _fitted(max(1, cells // low), columns)
         high = low
     return high, wide
 
