@@ -57,7 +57,8 @@ def nmf(
         Most iterations; each is a pass over the data.
     tol : float, optional
         Stop when two iterations lower the error by less than this part of it each. A larger one saves passes: on a
-        mixture of six overlapping peaks, ten times the default took a tenth of them, at an error larger by a thousandth.
+        mixture of six overlapping peaks ten times the default took a tenth of them, for an error larger by a
+        thousandth.
 
     Returns
     -------
