@@ -306,3 +306,16 @@ def test_threads_locate_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.h5"):
         locate(str(tmp_path / "none.h5"), "/x")
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError, ValueError, KeyError, TypeError])
+def test_damage_is_left_for_hdf5_to_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    path = scan(tmp_path / "a.h5")
+
+    def fail(*_: Any) -> None:
+        raise error("damaged")
+
+    monkeypatch.setattr(chunk_map, "_fill", fail)
+    assert described(path) is None

@@ -111,16 +111,26 @@ def describe(file: h5py.File, name: str) -> ChunkMap | None:
     Returns
     -------
     ChunkMap or None
-        None where reading past HDF5 is not proven right: another layout, type or filter, another file, no dataset.
+        None where reading past HDF5 is not proven right: another layout, type or filter, another file, no dataset, or
+        damage that HDF5 will name when it is asked for data.
 
     Raises
     ------
     UsidError
         The index of the chunks is damaged.
     """
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or not _lies_in(file, dataset):
+    try:
+        dataset = file.get(name)
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or not _lies_in(file, dataset):
+            return None
+        return _described(file, dataset)
+    except UsidError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None
+
+
+def _described(file: h5py.File, dataset: h5py.Dataset) -> ChunkMap | None:
     creation = dataset.id.get_create_plist()
     filters = _filters(creation)
     if filters is None or not _is_plain_type(dataset) or creation.get_external_count():
