@@ -12,6 +12,7 @@ them two to five times faster to read, and smaller, since the code of the other 
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -50,18 +51,37 @@ def packer(level: int | None) -> Callable[[Array], Any]:
     Returns
     -------
     callable
-        Takes a chunk, dims (row, column).
+        Takes a chunk, dims (row, column). What it returns is good until the same thread calls it again.
     """
+    # A thread's own memory, used again and again: fresh memory costs as much as the copy into it.
+    room = threading.local()
+
+    def room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        if getattr(room, "array", None) is None or room.array.shape != shape or room.array.dtype != dtype:
+            room.array = np.empty(shape, dtype)
+        array: Array = room.array
+        return array
+
+    def plain(chunk: Array) -> Array:
+        if chunk.flags.c_contiguous:
+            return chunk
+        out = room_for(chunk.shape, chunk.dtype)
+        out[...] = chunk
+        return out
+
     if level is None:
-        return np.ascontiguousarray
+        return plain
     deflate = deflater(level)
-    return lambda chunk: deflate(shuffled(chunk))
+    return lambda chunk: deflate(shuffled(chunk, room_for((chunk.dtype.itemsize, chunk.size), np.dtype(np.uint8))))
 
 
-def shuffled(chunk: Array) -> Array:
+def shuffled(chunk: Array, out: Array | None = None) -> Array:
     """Return the bytes of a chunk, dims (byte of the cell, cell)."""
+    if out is None:
+        out = np.empty((chunk.dtype.itemsize, chunk.size), np.uint8)
     cells = chunk[..., np.newaxis].view(np.uint8)
-    return np.ascontiguousarray(np.moveaxis(cells, -1, 0)).reshape(chunk.dtype.itemsize, -1)
+    out.reshape(-1, *chunk.shape)[...] = np.moveaxis(cells, -1, 0)
+    return out
 
 
 @cache
