@@ -201,9 +201,9 @@ def test_each_chunk_is_compressed_once(
     written: Counter[Any] = Counter()
     write = ChunkedSink._write
 
-    def count(self: ChunkedSink, number: Any, packed: Any) -> None:
+    def count(self: ChunkedSink, number: Any, chunk: Array) -> None:
         written[number] += 1
-        write(self, number, packed)
+        write(self, number, chunk)
 
     monkeypatch.setattr(ChunkedSink, "_write", count)
     data = cells((40, 40, 50), "f4")
@@ -240,9 +240,9 @@ def test_chunks_are_compressed_in_several_threads(file: h5py.File, monkeypatch: 
     met = threading.Barrier(2, timeout=30)
     write = ChunkedSink._write
 
-    def meet(self: ChunkedSink, number: Any, packed: Any) -> None:
+    def meet(self: ChunkedSink, number: Any, chunk: Array) -> None:
         met.wait()
-        write(self, number, packed)
+        write(self, number, chunk)
 
     monkeypatch.setattr(ChunkedSink, "_write", meet)
     data = cells((8, 5), "f4")

@@ -6,9 +6,10 @@ cells (`usidx.write.gather`), so each chunk is compressed and written once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 from threading import Lock
@@ -90,24 +91,21 @@ class ChunkedSink:
 
     def put(self, rows: Selector, columns: Selector, matrix: Array) -> None:
         """Take a block, dims (row, column); returns when its whole chunks are written."""
+        self._refuse_late()
         values = matrix.astype(self._dtype, copy=False)
-        cuts = list(
-            product(
-                _cuts(rows, self._shape[0], self._dataset.shape[0]),
-                _cuts(columns, self._shape[1], self._dataset.shape[1]),
-            )
+        cuts = product(
+            _cuts(rows, self._shape[0], self._dataset.shape[0]),
+            _cuts(columns, self._shape[1], self._dataset.shape[1]),
         )
-        if self._pool is None or len(cuts) == 1:
-            for cut in cuts:
-                self._take(cut, values)
-            return
-        for _ in self._pool.map(lambda cut: self._take(cut, values), cuts):
+        ready = (work for cut in cuts if (work := self._ready(cut, values)) is not None)
+        # Results are asked for so that errors are raised here.
+        for _ in map(_call, ready) if self._pool is None else self._pool.map(_call, ready):
             pass
 
     def finish(self) -> None:
         """Write the chunks of which only a part came."""
         for number, chunk in self._gathering.rest():
-            self._write(number, self._pack(chunk))
+            self._write(number, chunk)
         self._is_fresh = False
 
     def stop(self) -> None:
@@ -117,20 +115,27 @@ class ChunkedSink:
         self._pool = None
         self._gathering.clear()
 
-    def _take(self, cut: tuple[_Cut, _Cut], matrix: Array) -> None:
+    def _ready(self, cut: tuple[_Cut, _Cut], matrix: Array) -> Callable[[], None] | None:
+        """Return what is left to do for a chunk whose cells are all there.
+
+        Pieces are many and small, so they are put together at once; a whole chunk is worth a thread.
+        """
         row, column = cut
         number = row.number, column.number
-        chunk: Array | None = matrix[:, column.outside][row.outside]
-        assert chunk is not None
-        if not (row.is_whole and column.is_whole):
-            place = _both(row.inside, column.inside)
-            chunk = self._gathering.add(number, place, chunk, row.cells * column.cells, self._begin)
-        elif chunk.shape != self._shape or not _is_slice(row.inside, column.inside):
-            whole = np.zeros(self._shape, self._dtype)
-            whole[_both(row.inside, column.inside)] = chunk
-            chunk = whole
-        if chunk is not None:
-            self._write(number, self._pack(chunk))
+        if row.is_whole and column.is_whole:
+            return partial(self._write_whole, number, cut, matrix)
+        place, piece = _both(row.inside, column.inside), matrix[:, column.outside][row.outside]
+        chunk = self._gathering.add(number, place, piece, row.cells * column.cells, self._begin)
+        return None if chunk is None else partial(self._write, number, chunk)
+
+    def _write_whole(self, number: Number, cut: tuple[_Cut, _Cut], matrix: Array) -> None:
+        row, column = cut
+        chunk = matrix[:, column.outside][row.outside]
+        if chunk.shape != self._shape:  # it reaches beyond the dataset
+            padded = np.zeros(self._shape, self._dtype)
+            padded[: chunk.shape[0], : chunk.shape[1]] = chunk
+            chunk = padded
+        self._write(number, chunk)
 
     def _begin(self, number: Number) -> Array:
         """Return a chunk as the file has it."""
@@ -143,7 +148,8 @@ class ChunkedSink:
             chunk[: found.shape[0], : found.shape[1]] = found
         return chunk
 
-    def _write(self, number: Number, packed: Any) -> None:
+    def _write(self, number: Number, chunk: Array) -> None:
+        packed = self._pack(chunk)
         with self._lock:
             self._refuse_late()
             start = number[0] * self._shape[0], number[1] * self._shape[1]
@@ -178,8 +184,8 @@ def _cut(number: int, inside: Selector, outside: Selector, count: int, chunk: in
     return _Cut(number, inside, outside, count, min(chunk, size - number * chunk))
 
 
-def _is_slice(*selectors: Selector) -> bool:
-    return all(isinstance(s, slice) for s in selectors)
+def _call(work: Callable[[], None]) -> None:
+    work()
 
 
 def _both(rows: Selector, columns: Selector) -> Any:
