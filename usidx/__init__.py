@@ -16,9 +16,16 @@ from usidx.fit.fit import fit
 from usidx.label.gridding import to_grid
 from usidx.label.roles import position_dims, set_roles, spectroscopic_dims
 from usidx.learn.cluster import cluster
+from usidx.learn.estimator import decompose
+from usidx.learn.ica import ica
+from usidx.learn.mcr import mcr_als
 from usidx.learn.nmf import nmf
+from usidx.learn.number import suggest_k
+from usidx.learn.rank import scree, suggest_n
 from usidx.learn.reconstruct import project, reconstruct
+from usidx.learn.rotate import rotate
 from usidx.learn.svd import pca, svd
+from usidx.learn.unmix import fcls, nfindr, vca
 from usidx.look.describe import summary_html
 from usidx.look.describe import summary_text as summary
 from usidx.look.explore import explore
@@ -34,16 +41,21 @@ from usidx.write.results import write
 __all__ = [
     "cluster",
     "compute",
+    "decompose",
     "errors",
     "evaluate",
     "example_file",
     "explore",
+    "fcls",
     "fit",
     "history",
+    "ica",
     "list_mains",
     "list_results",
     "map_positions",
+    "mcr_als",
     "models",
+    "nfindr",
     "nmf",
     "open_dataset",
     "open_main",
@@ -55,14 +67,19 @@ __all__ = [
     "reconstruct",
     "recover",
     "residual",
+    "rotate",
+    "scree",
     "set_roles",
     "simulate",
     "spectroscopic_dims",
+    "suggest_k",
+    "suggest_n",
     "summary",
     "summary_html",
     "svd",
     "to_grid",
     "validate",
+    "vca",
     "write",
 ]
 

@@ -50,6 +50,7 @@ class _Labelled(_Accessor):
 
     set_roles = _door(usidx.set_roles)
     cluster = _door(usidx.cluster)
+    suggest_k = _door(usidx.suggest_k)
     write = _door(usidx.write)
 
     @property
@@ -75,6 +76,12 @@ class UsidDataArrayAccessor(_Labelled):
     svd = _door(usidx.svd)
     pca = _door(usidx.pca)
     nmf = _door(usidx.nmf)
+    ica = _door(usidx.ica)
+    mcr_als = _door(usidx.mcr_als)
+    nfindr = _door(usidx.nfindr)
+    vca = _door(usidx.vca)
+    fcls = _door(usidx.fcls)
+    decompose = _door(usidx.decompose)
     fit = _door(usidx.fit)
     map_positions = _door(usidx.map_positions)
     to_grid = _door(usidx.to_grid)
@@ -87,6 +94,9 @@ class UsidDatasetAccessor(_Labelled):
 
     reconstruct = _door(usidx.reconstruct)
     project = _door(usidx.project)
+    rotate = _door(usidx.rotate)
+    scree = _door(usidx.scree)
+    suggest_n = _door(usidx.suggest_n)
     evaluate = _door(usidx.evaluate)
     residual = _door(usidx.residual)
 

@@ -87,6 +87,17 @@ def test_a_result_opens_as_the_dataset_that_was_written(scan: Path, verb: str) -
             xr.testing.assert_equal(again[dim], variable[dim])
 
 
+@pytest.mark.parametrize("verb", ["ica", "mcr_als", "nfindr", "vca", "rotate"])
+def test_every_decomposition_finds_its_way_back(scan: Path, verb: str) -> None:
+    raw = abs(usidx.open_main(scan))
+    result = raw.usid.svd(3).usid.rotate() if verb == "rotate" else getattr(raw.usid, verb)(3)
+    group = result.usid.write()
+    assert group.endswith("/Raw_Data-Decomposition_000")
+    again = usidx.open_result(scan, group)
+    assert list(again.data_vars) == list(result.data_vars)
+    xr.testing.assert_allclose(again.compute(), result.compute(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_result_from_a_file_still_reconstructs(scan: Path) -> None:
     raw = usidx.open_main(scan)
     again = usidx.open_result(scan, raw.usid.pca(5).usid.write())

@@ -42,9 +42,7 @@ TOOLS: Mapping[str, Tool] = {
         {"component": "Principal Component"},
         "svd_method",
     ),
-    "pca": _DECOMPOSITION,
-    "nmf": _DECOMPOSITION,
-    "ica": _DECOMPOSITION,
+    **dict.fromkeys(("pca", "nmf", "ica", "mcr_als", "nfindr", "vca", "decompose", "rotate"), _DECOMPOSITION),
     "cluster": Tool(
         "Cluster",
         {"labels": "Labels", "mean_response": "Mean_Response", "distance": "Distance"},
