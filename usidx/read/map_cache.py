@@ -26,8 +26,8 @@ __all__ = ["Located", "Version", "locate", "version_of"]
 
 #: Memory that the maps of one process may take; the least recently used are dropped.
 _MOST_BYTES = 64 << 20
-# File systems count time in steps of some milliseconds: a file that was changed just now may change again unnoticed.
-_SETTLED_NS = 50_000_000
+# File systems count time in steps of up to two seconds: a file that was changed just now may change again unnoticed.
+_SETTLED_NS = 2_100_000_000
 # A journal of this size or less holds no record yet, since a record holds a page of the file.
 _QUIET_JOURNAL = 256
 # How long a commit of another program is waited for; and a lock without a journal, which a commit, too, leaves last.
