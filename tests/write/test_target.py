@@ -24,7 +24,7 @@ from tests.reference.pyusid import accepts
 from usidx.errors import UsidError
 from usidx.format.placement import Axes, Placement
 from usidx.testing.measurements import snake_file
-from usidx.write import chunked, gather
+from usidx.write import chunked, contiguous, gather
 from usidx.write import target as target_module
 from usidx.write.chunked import ChunkedSink, takes_whole_chunks
 from usidx.write.gather import Gathering
@@ -115,6 +115,7 @@ def test_any_cut_reaches_its_cells(cut: dict[str, Any]) -> None:
     with h5py.File("memory", "w", driver="core", backing_store=False) as file, pytest.MonkeyPatch.context() as patch:
         patch.setattr(gather, "MEMORY", cut["memory"])
         patch.setattr(target_module, "_TURNED_BYTES", cut["memory"])
+        patch.setattr(contiguous, "_TILE", cut["memory"])
         dataset = file.create_dataset("main", main.shape, natural.dtype, chunks=cut["chunks"], **options)
         placement = Placement(Axes(shape[:split], cut["rows"]), Axes(shape[split:], cut["columns"]), cut["order"])
         target = MainTarget(dataset, placement, Lock())
@@ -272,6 +273,26 @@ def test_slabs_that_share_chunks_may_come_in_several_goes(file: h5py.File, optio
             target[start:stop, 0:20] = data[start:stop]
         target = MainTarget(target.dataset, target.placement, Lock())
     np.testing.assert_array_equal(target.dataset[()], data)
+
+
+def test_narrow_blocks_are_put_together(file: h5py.File) -> None:
+    """Each call of HDF5 for a narrow block costs as much as kilobytes."""
+    data = cells((1000, 64), "f4")
+    target = laid_out(file, data.shape, 1)
+    written: list[Any] = []
+
+    class Watched:
+        shape, dtype, id, file = target.dataset.shape, target.dataset.dtype, target.dataset.id, target.dataset.file
+
+        def __setitem__(self, place: Any, values: Array) -> None:
+            written.append(place)
+            target.dataset[place] = values
+
+    watched = MainTarget(target.dataset, target.placement, Lock())
+    watched._sink = contiguous.ContiguousSink(Watched(), Lock())
+    store([(da.from_array(data, chunks=(500, 4)), watched)], nothing)
+    np.testing.assert_array_equal(target.dataset[()], data)
+    assert written == [(slice(0, 1000), slice(0, 64))]
 
 
 def test_other_filters_are_left_to_hdf5(file: h5py.File) -> None:

@@ -23,7 +23,7 @@ from usidx.format.placement import Selector, as_selector
 from usidx.write.compress import packer
 from usidx.write.gather import Gathering, Number
 
-__all__ = ["ChunkedSink", "takes_whole_chunks"]
+__all__ = ["ChunkedSink", "chunked_sink", "takes_whole_chunks"]
 
 
 def takes_whole_chunks(dataset: h5py.Dataset) -> bool:
@@ -67,20 +67,37 @@ class ChunkedSink:
     Parameters
     ----------
     dataset : h5py.Dataset
-        For which `takes_whole_chunks`.
+        Of two dims.
     lock : Lock
         Held while HDF5 is called.
+    shape : tuple of int
+        Of a chunk.
+    is_fresh : bool
+        The dataset has no cells yet, so no chunk need be read before it is added to.
+    pack : callable
+        Chunk -> what is kept of it; called in several threads.
+    keep : callable
+        Given where in the dataset a chunk starts and what is kept of it, has HDF5 write that.
     """
 
-    def __init__(self, dataset: h5py.Dataset, lock: Lock) -> None:
+    def __init__(
+        self,
+        dataset: h5py.Dataset,
+        lock: Lock,
+        *,
+        shape: tuple[int, int],
+        is_fresh: bool,
+        pack: Callable[[Array], Any],
+        keep: Callable[[tuple[int, int], Any], None],
+    ) -> None:
         self._dataset = dataset
         self._lock = lock
-        self._shape = int(dataset.chunks[0]), int(dataset.chunks[1])
+        self._shape = shape
+        self._is_fresh = is_fresh
+        self._pack = pack
+        self._keep = keep
         self._dtype = dataset.dtype
-        self._pack = packer(dataset.compression_opts if dataset.compression else None)
-        self._gathering = Gathering(self._shape, self._dtype, Path(dataset.file.filename).parent)
-        # Of a dataset that has nothing yet, no chunk need be read before it is added to.
-        self._is_fresh = dataset.id.get_num_chunks() == 0
+        self._gathering = Gathering(shape, self._dtype, Path(dataset.file.filename).parent)
         self._is_stopped = False
         self._pool: Executor | None = None
 
@@ -153,7 +170,7 @@ class ChunkedSink:
         with self._lock:
             self._refuse_late()
             start = number[0] * self._shape[0], number[1] * self._shape[1]
-            self._dataset.id.write_direct_chunk(start, packed)
+            self._keep(start, packed)
 
     def _refuse_late(self) -> None:
         if self._is_stopped:
@@ -182,6 +199,18 @@ def _cuts(selector: Selector, chunk: int, size: int) -> Sequence[_Cut]:
 
 def _cut(number: int, inside: Selector, outside: Selector, count: int, chunk: int, size: int) -> _Cut:
     return _Cut(number, inside, outside, count, min(chunk, size - number * chunk))
+
+
+def chunked_sink(dataset: h5py.Dataset, lock: Lock) -> ChunkedSink:
+    """Return what makes the HDF5 chunks of a dataset for which `takes_whole_chunks`."""
+    return ChunkedSink(
+        dataset,
+        lock,
+        shape=(int(dataset.chunks[0]), int(dataset.chunks[1])),
+        is_fresh=dataset.id.get_num_chunks() == 0,
+        pack=packer(dataset.compression_opts if dataset.compression else None),
+        keep=dataset.id.write_direct_chunk,
+    )
 
 
 def _call(work: Callable[[], None]) -> None:

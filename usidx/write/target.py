@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import pairwise, product
 from threading import Lock
 from typing import Any
 from uuid import uuid4
@@ -17,7 +16,8 @@ from dask.system import CPU_COUNT
 
 from usidx.format.layout import Array
 from usidx.format.placement import Placement, Selector
-from usidx.write.chunked import ChunkedSink, takes_whole_chunks
+from usidx.write.chunked import ChunkedSink, chunked_sink, takes_whole_chunks
+from usidx.write.contiguous import ContiguousSink
 
 __all__ = ["MainTarget", "writing"]
 
@@ -44,8 +44,8 @@ class MainTarget:
     def __init__(self, dataset: h5py.Dataset, placement: Placement, lock: Lock) -> None:
         self.dataset = dataset
         self.placement = placement
-        sink = ChunkedSink if takes_whole_chunks(dataset) else _ContiguousSink
-        self._sink: ChunkedSink | _ContiguousSink = sink(dataset, lock)
+        make = chunked_sink if takes_whole_chunks(dataset) else ContiguousSink
+        self._sink: ChunkedSink | ContiguousSink = make(dataset, lock)
         self._name = uuid4().hex
         self._check: Callable[[], None] = _nothing
 
@@ -88,35 +88,6 @@ class MainTarget:
         """Refuse what still comes; once this returns nobody touches the file."""
         self._check = _nothing
         self._sink.stop()
-
-
-class _ContiguousSink:
-    """Hands blocks to HDF5 as they come."""
-
-    def __init__(self, dataset: h5py.Dataset, lock: Lock) -> None:
-        self._dataset = dataset
-        self._lock = lock
-        self._is_stopped = False
-
-    def start(self, pool: Executor | None) -> None:
-        """Take blocks from now on."""
-        self._is_stopped = False
-
-    def put(self, rows: Selector, columns: Selector, matrix: Array) -> None:
-        """Write a block, dims (row, column)."""
-        with self._lock:
-            if self._is_stopped:
-                raise InterruptedError("a block came after writing had ended")
-            for row, column in product(_runs(rows), _runs(columns)):
-                self._dataset[row[0], column[0]] = matrix[row[1]][:, column[1]]
-
-    def finish(self) -> None:
-        """Do nothing; all is written."""
-
-    def stop(self) -> None:
-        """Refuse what still comes."""
-        with self._lock:
-            self._is_stopped = True
 
 
 @contextmanager
@@ -171,16 +142,3 @@ def _parts(keys: list[slice], cells: Array) -> Iterator[tuple[list[slice], Array
 
 def _length(selector: Selector) -> int:
     return len(range(selector.start, selector.stop, selector.step)) if isinstance(selector, slice) else selector.size
-
-
-def _runs(selector: Selector) -> Iterator[tuple[slice, Any]]:
-    """Yield (where in the file, where in the block) for stretches that lie together in the file."""
-    if isinstance(selector, slice) and selector.step == 1:
-        yield selector, slice(None)
-        return
-    wanted = np.arange(selector.start, selector.stop, selector.step) if isinstance(selector, slice) else selector
-    order = np.argsort(wanted, kind="stable")
-    rising = wanted[order]
-    bounds = [0, *(np.flatnonzero(np.diff(rising) != 1) + 1).tolist(), rising.size]
-    for first, end in pairwise(bounds):
-        yield slice(int(rising[first]), int(rising[end - 1]) + 1), order[first:end]
