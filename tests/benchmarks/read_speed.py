@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ def _h5py(path: Path, main: str) -> float:
     return total
 
 
+def _h5py_at_once(path: Path, main: str) -> float:
+    with h5py.File(path) as file:
+        return float(file[main][()].sum(dtype="f8"))
+
+
 def _dask(path: Path, main: str) -> float:
     with h5py.File(path) as file:
         array = dask.array.from_array(file[main], chunks=(_ROWS_OF_A_BLOCK, _COLUMNS), name="x")
@@ -89,16 +95,22 @@ _WAYS: dict[str, Callable[[Path, str], float]] = {
     "usidx": _lazily,
     "usidx, at once": _at_once,
     "h5py blocks": _h5py,
+    "h5py at once": _h5py_at_once,
     "dask on h5py": _dask,
     "pyUSID lazy": _pyusid,
     "xarray h5netcdf": _xarray,
 }
 
 
-def _resident() -> int:
+@lru_cache(maxsize=1)
+def _process() -> Any:
     import psutil  # type: ignore[import-untyped,unused-ignore]
 
-    return int(psutil.Process().memory_info().rss)
+    return psutil.Process()
+
+
+def _resident() -> int:
+    return int(_process().memory_info().rss)
 
 
 class _Memory:
