@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from usidx.fit.compiled import compiled
+from usidx.fit.compiled import compiled, kernel
 from usidx.fit.levenberg import minimise
 from usidx.fit.linear import invert
 from usidx.fit.machine import Equations, Integers, Row, Rows, copy_into
@@ -41,7 +41,7 @@ _EXACT = 1e-14  # of the size of the data: a residual below it is rounding
 _FLAT = 1e-12  # of the size of the data: a spread below it is no spread
 
 
-@compiled
+@kernel
 def solve_rows(
     equations: Equations,
     head: Integers,
@@ -219,7 +219,7 @@ def _chi2(
     return chi2, squares
 
 
-@compiled
+@kernel
 def evaluate_rows(
     equations: Equations,
     head: Integers,

@@ -9,13 +9,15 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numba
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["bits_to_float", "called", "compiled", "float_to_bits", "inlined"]
+from usidx.fit.assembly import Kernel, Part
+
+__all__ = ["bits_to_float", "called", "compiled", "float_to_bits", "inlined", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -36,22 +38,28 @@ def _named(function: Function) -> Function:
     return function
 
 
-def _compile(function: Function, fastmath: set[str]) -> Function:
-    # error_model: the check for division by zero would block vectorisation; inf and nan are wanted anyhow.
-    # _nrt: kernels allocate nothing, and without reference counts they are smaller and faster.
-    options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": fastmath, "_nrt": False}
-    kernel: Function = numba.njit(**options)(_named(function))
-    return kernel
+# error_model: the check for division by zero would block vectorisation; inf and nan are wanted anyhow.
+# _nrt: kernels allocate nothing, and without reference counts they are smaller and faster.
+_OPTIONS: Final = {"error_model": "numpy", "_nrt": False}
 
 
 def compiled(function: Function) -> Function:
-    """Compile without the interpreter lock, kept on disk; sums may be reordered so that they vectorise."""
-    return _compile(function, {"reassoc", "contract"})
+    """Compile as a part of kernels; sums may be reordered so that they vectorise."""
+    part: Function = numba.njit(pipeline_class=Part, fastmath={"reassoc", "contract"}, **_OPTIONS)(function)
+    return part
 
 
 def inlined(function: Function) -> Function:
-    """Compile with each operation in the order written."""
-    return _compile(function, {"contract"})
+    """Compile as a part of kernels, with each operation in the order written."""
+    part: Function = numba.njit(pipeline_class=Part, fastmath={"contract"}, **_OPTIONS)(function)
+    return part
+
+
+def kernel(function: Function) -> Function:
+    """Compile without the interpreter lock, kept on disk."""
+    options = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
+    made: Function = numba.njit(pipeline_class=Kernel, **options)(_named(function))
+    return made
 
 
 def called(function: Function) -> Function:
@@ -61,9 +69,9 @@ def called(function: Function) -> Function:
     """
     line, table, rows = types.int64[::1], types.int64[:, ::1], types.float64[:, ::1]
     signature = types.float64(line, table, table, rows, rows, types.int64)
-    options = {"cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}, "_nrt": False}
-    kernel: Function = numba.cfunc(signature, **options)(_named(function))
-    return kernel
+    options = {"cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
+    made: Function = numba.cfunc(signature, pipeline_class=Kernel, **options)(_named(function))
+    return made
 
 
 @intrinsic  # type: ignore[untyped-decorator]
