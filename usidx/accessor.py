@@ -32,6 +32,20 @@ def _door(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[_A
     return method
 
 
+def _second_door(verb: Callable[Concatenate[Any, Any, P], R]) -> Callable[Concatenate[_Accessor, Any, P], R]:
+    """Make a method of a function that takes the object second, after a function of the user's."""
+
+    @wraps(verb)
+    def method(self: _Accessor, function: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        return verb(function, self._data, *args, **kwargs)
+
+    signature = inspect.signature(verb)
+    first, _, *rest = signature.parameters.values()
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    method.__signature__ = signature.replace(parameters=[own, first, *rest])  # type: ignore[attr-defined]
+    return method
+
+
 class _Accessor:
     """Keep the object, and nothing else."""
 
@@ -83,9 +97,9 @@ class UsidDataArrayAccessor(_Labelled):
     fcls = _door(usidx.fcls)
     decompose = _door(usidx.decompose)
     fit = _door(usidx.fit)
-    map_positions = _door(usidx.map_positions)
     to_grid = _door(usidx.to_grid)
     explore = _door(usidx.explore)
+    map_positions = _second_door(usidx.map_positions)
 
 
 @xr.register_dataset_accessor("usid")  # type: ignore[no-untyped-call]

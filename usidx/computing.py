@@ -9,7 +9,7 @@ from typing import Any
 
 import dask
 
-__all__ = ["compute", "runs_here", "shown"]
+__all__ = ["compute", "on_cluster", "runs_here", "shown"]
 
 # A bar that comes and goes within this many seconds only flickers.
 _SHOWN_AFTER = 1.0
@@ -69,16 +69,23 @@ def _is_watched() -> bool:
     return "ipykernel" in sys.modules or bool(getattr(sys.stdout, "isatty", lambda: False)())
 
 
+def on_cluster() -> bool:
+    """Say whether a client of dask.distributed runs the tasks."""
+    try:
+        from distributed import get_client
+
+        get_client()
+    except (ImportError, ValueError):
+        return False
+    return not runs_here()
+
+
 def _persisted(objects: tuple[Any, ...]) -> tuple[Any, ...]:
     """Start on a cluster and show its own bar; other schedulers have none."""
-    try:
-        from distributed import get_client, progress
-    except ImportError:
+    if not on_cluster() or not _is_watched():
         return objects
-    try:
-        get_client()
-    except ValueError:
-        return objects
+    from distributed import progress
+
     started: tuple[Any, ...] = dask.persist(*objects)
     progress(*started)
     return started

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 _SELECTING = ("original-usid", "usid", "getitem", "rechunk", "transpose")
 
 
+@cache
 def usidx_version() -> str:
     """Return the installed version of usidx."""
     try:

@@ -229,6 +229,6 @@ class _Shifted:
         self.start = start
 
     def __setitem__(self, key: tuple[slice, ...], block: Array) -> None:
-        own = key[self.axis]
-        shifted = slice(self.start + (own.start or 0), self.start + own.stop)
+        start = self.start + (key[self.axis].start or 0)
+        shifted = slice(start, start + block.shape[self.axis])
         self.target[(*key[: self.axis], shifted, *key[self.axis + 1 :])] = block

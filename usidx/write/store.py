@@ -10,7 +10,7 @@ import dask.array as da
 import h5py
 import numpy as np
 
-from usidx.computing import runs_here
+from usidx.computing import on_cluster, runs_here
 from usidx.write.target import writing
 
 __all__ = ["Store", "put", "store"]
@@ -49,7 +49,7 @@ def _fetch(arrays: Sequence[Any], targets: Sequence[Any]) -> None:
         for index in np.ndindex(*array.numblocks):
             bounds = [np.cumsum([0, *sizes]) for sizes in array.chunks]
             key = tuple(slice(int(b[i]), int(b[i + 1])) for b, i in zip(bounds, index, strict=True))
-            put(target, key, array.blocks[index].compute())
+            put(target, key, array.blocks[index].compute(scheduler=None if on_cluster() else "sync"))
 
 
 def put(target: Any, key: tuple[slice, ...], block: Any) -> None:

@@ -1,0 +1,104 @@
+"""A cluster of processes: reading, every verb, writing into the file that is being read, and a worker that dies."""
+
+import os
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import xarray as xr
+
+import usidx
+
+distributed = pytest.importorskip("distributed")
+pytestmark = [
+    # Raised by distributed and tornado when a cluster goes down.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.xdist_group("distributed"),
+]
+
+Array = npt.NDArray[Any]
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with (
+        warnings.catch_warnings(),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as found,
+    ):
+        yield found
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    data, _ = usidx.simulate.band_excitation((16, 12), 48, seed=3)
+    usidx.write(data, tmp_path / "scan.h5")
+    return tmp_path / "scan.h5"
+
+
+def raw(path: Path) -> xr.DataArray:
+    return usidx.open_main(path, chunks={"Y": 4})
+
+
+def loudest(spectrum: Array) -> float:
+    return float(abs(spectrum).max())
+
+
+def test_reading(client: Any, scan: Path) -> None:
+    np.testing.assert_allclose(raw(scan).sum().compute(), raw(scan).compute(scheduler="sync").sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("verb", ["svd", "pca", "nmf", "cluster", "fit", "map_positions"])
+def test_every_verb_gives_what_it_gives_alone(client: Any, scan: Path, verb: str) -> None:
+    def result() -> Any:
+        data = raw(scan)
+        if verb == "fit":
+            return data.usid.fit(usidx.models.SHO(), dim="Frequency")
+        if verb == "map_positions":
+            return data.usid.map_positions(loudest, like=0.0)
+        data = data if verb in {"svd", "pca"} else abs(data)
+        return data.usid.cluster("kmeans", 3) if verb == "cluster" else getattr(data.usid, verb)(3)
+
+    on_cluster = usidx.compute(result(), progress=False)
+    alone = result().compute(scheduler="sync")
+    xr.testing.assert_allclose(on_cluster, alone, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("verb", ["svd", "fit"])
+def test_results_go_into_the_file_that_is_being_read(client: Any, scan: Path, verb: str) -> None:
+    data = raw(scan)
+    result = data.usid.svd(3) if verb == "svd" else data.usid.fit(usidx.models.SHO(), dim="Frequency")
+    group = result.usid.write()
+    again = usidx.open_result(scan, group).compute(scheduler="sync")
+    xr.testing.assert_allclose(again, result.compute(scheduler="sync"), rtol=1e-4, atol=1e-7)
+    assert usidx.validate(scan) == []
+    # The lazy array from before the write still reads.
+    np.testing.assert_allclose(data.sum().compute(), data.compute(scheduler="sync").sum(), rtol=1e-5)
+
+
+def dawdle(spectrum: Array, flag: str) -> float:
+    """Kill the first worker that gets here, once."""
+    path = Path(flag)
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.001)
+    return loudest(spectrum)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills a worker with SIGKILL")
+def test_a_worker_that_dies_changes_nothing(client: Any, scan: Path, tmp_path: Path) -> None:
+    data = raw(scan)
+    mapped = data.usid.map_positions(dawdle, like=0.0, parameters={"flag": str(tmp_path / "killed")})
+    group = mapped.rename("Loudest").usid.write(name="Loudest")
+    assert (tmp_path / "killed").exists()
+    expected = abs(data.compute(scheduler="sync")).max("Frequency")
+    np.testing.assert_allclose(usidx.open_result(scan, group).Loudest.compute(scheduler="sync"), expected, rtol=1e-6)
