@@ -61,8 +61,9 @@ def history(data: xr.DataArray | xr.Dataset) -> History:
     >>> import usidx
     >>> raw = usidx.open_main(usidx.example_file())
     >>> usidx.history(raw.usid.svd(4))
-    1. open(...Raw_Data...)
-    2. svd(n=4, ...)
+    1. simulate.band_excitation(...)
+    2. open(...Raw_Data...)
+    3. svd(n=4, ...)
     """
     return History(steps(data))
 
