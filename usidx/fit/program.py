@@ -235,7 +235,7 @@ class _Rows:
 
     def _release(self, node: Node, position: int) -> None:
         product = self.fused.get(node)
-        for arg in {*node.args, *(product.args if product is not None else ())}:
+        for arg in dict.fromkeys((*node.args, *(product.args if product is not None else ()))):
             if arg in self.where and arg.varies and arg.op != "variable" and self.last[arg] == position:
                 self._free.append(self.where[arg])
 

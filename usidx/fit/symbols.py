@@ -6,6 +6,7 @@ Equal subexpressions are one node, so that what value and derivatives share is w
 
 from __future__ import annotations
 
+import hashlib
 import math
 import weakref
 from collections.abc import Callable
@@ -21,15 +22,17 @@ _known: weakref.WeakValueDictionary[tuple[object, ...], Node] = weakref.WeakValu
 class Node:
     """One operation on other nodes: a constant, a parameter, a variable, or a function of nodes.
 
-    `varies` says whether the value differs from sample to sample (it depends on a variable).
+    `varies` says whether the value differs from sample to sample (it depends on a variable). `place` puts nodes in an
+    order that is the same in every process.
     """
 
-    __slots__ = ("__weakref__", "args", "op", "value", "varies")
+    __slots__ = ("__weakref__", "args", "op", "place", "value", "varies")
 
     op: str
     args: tuple[Node, ...]
     value: float | str | int | None
     varies: bool
+    place: bytes
 
     def __repr__(self) -> str:
         if not self.args:
@@ -78,6 +81,8 @@ def _make(op: str, args: tuple[Node, ...] = (), value: float | str | int | None 
         node = Node()
         node.op, node.args, node.value = op, args, value
         node.varies = op == "variable" or any(a.varies for a in args)
+        told = repr((op, value, [a.place for a in args]))
+        node.place = hashlib.blake2b(told.encode(), digest_size=8).digest()
         _known[key] = node
     return node
 
@@ -179,7 +184,7 @@ def _product(a: Node, b: Node) -> Node:
         return b
     if b is ONE:
         return a
-    return _make("mul", (a, b) if id(a) <= id(b) else (b, a))
+    return _make("mul", (a, b) if a.place <= b.place else (b, a))
 
 
 def divide(a: Node, b: Node) -> Node:
