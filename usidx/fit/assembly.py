@@ -7,11 +7,30 @@ Importing this module imports numba; do so only inside a function.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from numba.core import codegen, compiler, compiler_machinery, typed_passes
 
 __all__ = ["Kernel", "Part"]
+
+
+# Steps of numba for what kernels do not have: closures, dead branches, literals, `with`, loops over tuples.
+_IDLE: Final = frozenset(
+    {
+        "WithLifting",
+        "InlineClosureLikes",
+        "RewriteSemanticConstants",
+        "DeadBranchPrune",
+        "RewriteDynamicRaises",
+        "MakeFunctionToJitFunction",
+        "InlineInlinables",
+        "FindLiterallyCalls",
+        "LiteralUnroll",
+        "LiteralPropagationSubPipelinePass",
+        "InlineOverloads",
+        "NopythonRewrites",
+    }
+)
 
 
 class _PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
@@ -83,14 +102,36 @@ class _LowerKernel(typed_passes.NativeLowering):  # type: ignore[misc]
         return bool(super().run_pass(state))
 
 
+class _Typing:
+    """numba's knowledge of types, which remembers the types of calls: numba asks for each again and again."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def resolve_function_type(self, function: Any, args: Any, kws: Any) -> Any:
+        key = function, tuple(args), tuple(sorted(kws.items()))
+        if key not in _known_calls:
+            found = self._context.resolve_function_type(function, args, kws)
+            if found is None:
+                return None
+            _known_calls[key] = found
+        return _known_calls[key]
+
+
+_known_calls: dict[Any, Any] = {}
+
+
 class _Pipeline(compiler.CompilerBase):  # type: ignore[misc]
     lowering: Any
 
     def define_pipelines(self) -> list[Any]:
         manager = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        manager.passes = [
-            (self.lowering, why) if step is typed_passes.NativeLowering else (step, why) for step, why in manager.passes
-        ]
+        wanted = [(step, why) for step, why in manager.passes if step.__name__ not in _IDLE]
+        manager.passes = [(self.lowering if s is typed_passes.NativeLowering else s, why) for s, why in wanted]
+        self.state.typingctx = _Typing(self.state.typingctx)
         manager.finalize()
         return [manager]
 
