@@ -93,5 +93,7 @@ def test_each_door_leads_to_the_public_function_of_its_name() -> None:
 
 
 def parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
-    """Return the parameters after the first, which is the object itself."""
-    return list(inspect.signature(function).parameters.values())[1:]
+    """Return the parameters but for the object itself, which is the first, or called data."""
+    found = list(inspect.signature(function).parameters.values())
+    names = [p.name for p in found]
+    return [p for p in found if p.name != ("data" if "data" in names[:2] else names[0])]

@@ -36,7 +36,7 @@ def _second_door(verb: Callable[Concatenate[Any, Any, P], R]) -> Callable[Concat
     """Make a method of a function that takes the object second, after a function of the user's."""
 
     @wraps(verb)
-    def method(self: _Accessor, function: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+    def method(self: _Accessor, function: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return verb(function, self._data, *args, **kwargs)
 
     signature = inspect.signature(verb)

@@ -63,7 +63,7 @@ def history(data: xr.DataArray | xr.Dataset) -> History:
     >>> usidx.history(raw.usid.svd(4))
     1. simulate.band_excitation(...)
     2. open(...Raw_Data...)
-    3. svd(n=4, ...)
+    3. svd(n=4, ...
     """
     return History(steps(data))
 
