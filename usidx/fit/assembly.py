@@ -29,6 +29,7 @@ _IDLE: Final = frozenset(
         "LiteralPropagationSubPipelinePass",
         "InlineOverloads",
         "NopythonRewrites",
+        "NoPythonSupportedFeatureValidation",
     }
 )
 

@@ -6,6 +6,8 @@ on request the covariance (P x P). Importing this module imports numba; do so on
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from usidx.fit.compiled import compiled, kernel
@@ -77,13 +79,13 @@ def _load(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> None:
         fine = True
         for k in range(head[N_VARIABLES]):
             data[k, size] = x[k, i]
-            fine = fine and np.isfinite(x[k, i])
+            fine = fine and math.isfinite(x[k, i])
         for part in range(head[N_PARTS]):
             data[head[Y] + part, size] = y[i, part]
-            fine = fine and np.isfinite(y[i, part])
+            fine = fine and math.isfinite(y[i, part])
         if head[HAS_WEIGHT] > 0:
             data[head[WEIGHT], size] = weight[i]
-            fine = fine and np.isfinite(weight[i]) and weight[i] > 0.0
+            fine = fine and math.isfinite(weight[i]) and weight[i] > 0.0
         size += 1 if fine else 0
     head[SAMPLES] = size
 
@@ -108,7 +110,7 @@ def _solve_one(
         out[2 * n + 4] = -2.0
         return
     energy, spread = _spread(head, data)
-    if not np.isfinite(energy):
+    if not math.isfinite(energy):
         out[2 * n + 4] = -4.0
         return
     if spread <= _FLAT * _FLAT * energy and not _is_linear(head, info):
@@ -117,7 +119,7 @@ def _solve_one(
     evaluations, missing = 0, False
     for k in range(n):
         bench[PARAMETERS, k] = bench[GIVEN, k]
-        missing = missing or np.isnan(bench[GIVEN, k])
+        missing = missing or math.isnan(bench[GIVEN, k])
     if missing:
         evaluations = find_start(equations, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
@@ -171,7 +173,7 @@ def _report(
     for j in range(free):
         p = bench[PARAMETERS, info[FREE, j]]
         on_bound = p <= bench[LOWER, j] or p >= bench[UPPER, j]
-        determined = determined and np.isfinite(p) and (info[USE, j] > 0 or on_bound)
+        determined = determined and math.isfinite(p) and (info[USE, j] > 0 or on_bound)
     if not determined:
         return False
     chi2, squares = cost, cost
@@ -183,7 +185,7 @@ def _report(
         out[k], out[n + k] = bench[PARAMETERS, k], 0.0
     for j in range(free):
         known = info[USE, j] > 0
-        out[n + info[FREE, j]] = np.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
+        out[n + info[FREE, j]] = math.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
     out[2 * n], out[2 * n + 1] = chi2, redchi
     out[2 * n + 2] = 1.0 - squares / spread if spread > 0.0 else np.nan
     if out.size > 2 * n + 5:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numba
+from llvmlite import binding
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -24,13 +25,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @cache
 def _fingerprint() -> str:
-    """Return a digest of the sources of this folder.
+    """Return a digest of the sources of this folder, of the version of numba and of the kind of processor.
 
     A kernel kept on disk holds the code and the constants of all that it calls, but numba asks only whether the
-    kernel's own file has changed. With the digest in its name a kernel from other sources is never taken.
+    kernel's own file has changed. With the digest in its name a kernel from other sources is never taken. And since
+    a name then stands for one piece of machine code, processes that write it at the same time write the same.
     """
+    machine = f"{numba.__version__} {binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+    return hashlib.sha256(b"".join([machine.encode(), *(s.read_bytes() for s in sources)])).hexdigest()[:12]
 
 
 def _named(function: Function) -> Function:

@@ -11,7 +11,7 @@ Technical University of Denmark (1999).
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from usidx.fit.compiled import compiled
 from usidx.fit.linear import solve
@@ -53,7 +53,7 @@ def minimise(
     """
     cost = equations(head, info, code, bench, data, AT_PARAMETERS)
     evaluations, damping, growth = 1, 1e-3, 2.0
-    if not np.isfinite(cost):
+    if not math.isfinite(cost):
         return -4, evaluations, cost
     while True:
         end = 2 if _hold(head, info, bench) > 0 else 1

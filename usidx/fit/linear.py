@@ -5,7 +5,7 @@ Importing this module imports numba; do so only inside a function.
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from usidx.fit.compiled import compiled
 from usidx.fit.machine import Integers, Row, Rows
@@ -35,7 +35,7 @@ def solve(head: Integers, info: Integers, bench: Rows, unknown: int, damping: fl
     right, root = bench[unknown], bench[head[FACTOR] + head[N_FREE]]
     for j in range(n):
         used = info[USE, j] > 0
-        root[j] = np.sqrt(bench[matrix + j, j]) if used else 1.0
+        root[j] = math.sqrt(bench[matrix + j, j]) if used else 1.0
         step[j] = right[j] / root[j] if used else 0.0
         for k in range(j):
             known = used and info[USE, k] > 0
@@ -66,7 +66,7 @@ def _cholesky(bench: Rows, first: int, n: int) -> bool:
             total -= bench[first + j, m] * bench[first + j, m]
         if not total > _PIVOT:
             return False
-        bench[first + j, j] = np.sqrt(total)
+        bench[first + j, j] = math.sqrt(total)
     return True
 
 

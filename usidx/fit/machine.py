@@ -199,7 +199,7 @@ def _one_row(operation: int, a: Row, out: Row, size: int) -> None:
             out[i] = exponential(a[i])
     elif operation == _SQRT:
         for i in range(size):
-            out[i] = np.sqrt(a[i])
+            out[i] = math.sqrt(a[i])
     else:
         for i in range(size):
             out[i] = _function(operation, a[i])
@@ -215,20 +215,28 @@ def _rare(operation: int, a: Row, b: Row, c: Row, out: Row, size: int) -> None:
             out[i] = a[i] ** b[i]
     else:
         for i in range(size):
-            w = _faddeeva(a[i], b[i])
-            out[i] = w.real if operation == _WOFZ_REAL else w.imag
+            real, imag = _faddeeva(a[i], b[i])
+            out[i] = real if operation == _WOFZ_REAL else imag
 
 
 @compiled
-def _faddeeva(x: float, y: float) -> complex:
-    """Return w(x + iy) for y > 0: Weideman, SIAM J. Numer. Anal. 31, 1497 (1994), with 40 terms."""
-    z = complex(x, y)
-    shift = _WIDTH - 1j * z
-    ratio = (_WIDTH + 1j * z) / shift
-    total = complex(0.0, 0.0)
+def _faddeeva(x: float, y: float) -> tuple[float, float]:
+    """Return w(x + iy) for y > 0: Weideman, SIAM J. Numer. Anal. 31, 1497 (1994), with 40 terms.
+
+    In real numbers, for complex ones compile slowly.
+    """
+    upper = _WIDTH + y
+    norm = 1.0 / (upper * upper + x * x)
+    # one by (width - iz), and (width + iz) / (width - iz)
+    inverse_r, inverse_i = upper * norm, x * norm
+    ratio_r, ratio_i = ((_WIDTH - y) * upper - x * x) * norm, 2.0 * _WIDTH * x * norm
+    real, imag = 0.0, 0.0
     for k in range(_TERMS.size):
-        total = total * ratio + _TERMS[k]
-    return 2.0 * total / (shift * shift) + 0.5641895835477563 / shift
+        real, imag = real * ratio_r - imag * ratio_i + _TERMS[k], real * ratio_i + imag * ratio_r
+    # 2 total / (width - iz)^2 + 1 / (sqrt(pi) (width - iz))
+    real, imag = 2.0 * (real * inverse_r - imag * inverse_i), 2.0 * (real * inverse_i + imag * inverse_r)
+    real += 0.5641895835477563
+    return real * inverse_r - imag * inverse_i, real * inverse_i + imag * inverse_r
 
 
 def _weideman(n: int) -> tuple[float, Row]:

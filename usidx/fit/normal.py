@@ -5,6 +5,8 @@ Importing this module imports numba; do so only inside a function.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from usidx.fit.compiled import called, compiled
@@ -139,8 +141,8 @@ def _weigh(head: Integers, info: Integers, bench: Rows, data: Rows, part: int, s
         residual[i] *= weight[i]
         rho, slope = _loss(head[LOSS], residual[i] / scale)
         cost += rho * scale * scale
-        residual[i] *= np.sqrt(slope)
-        weight[i] *= np.sqrt(slope)
+        residual[i] *= math.sqrt(slope)
+        weight[i] *= math.sqrt(slope)
     for j in range(head[N_FREE]):
         if info[OUTPUTS + part, j + 1] >= 0:
             source, out = bench[head[REGISTERS] + info[OUTPUTS + part, j + 1]], bench[head[SCALED] + 1 + j]
@@ -154,10 +156,10 @@ def _loss(kind: int, residual: float) -> tuple[float, float]:
     """Return the loss and its slope by the square of the residual."""
     z = residual * residual
     if kind == 1:
-        root = np.sqrt(1.0 + z)
+        root = math.sqrt(1.0 + z)
         return 2.0 * (root - 1.0), 1.0 / root
     if kind == 2 and z > 1.0:
-        return 2.0 * np.sqrt(z) - 1.0, 1.0 / np.sqrt(z)
+        return 2.0 * math.sqrt(z) - 1.0, 1.0 / math.sqrt(z)
     if kind == 3:
         return np.log1p(z), 1.0 / (1.0 + z)
     return z, 1.0

@@ -10,6 +10,8 @@ d = w0^2: linear in a, b, c and d. Written out for two samples by S. Jesse et al
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from usidx.fit.compiled import compiled
@@ -34,15 +36,15 @@ def place_resonance(head: Integers, info: Integers, bench: Rows, data: Rows, ter
     quality, served = bench[PARAMETERS, k + 2], False
     if exact:
         w0, q = _linear_form(x, real, imag, size, height)
-        served = np.isfinite(w0) and np.isfinite(q) and x[0] <= w0 <= x[size - 1]
+        served = math.isfinite(w0) and math.isfinite(q) and x[0] <= w0 <= x[size - 1]
         if served:
             frequency, quality = w0, q
-    frequency = frequency if np.isnan(bench[GIVEN, k + 1]) else bench[GIVEN, k + 1]
-    quality = quality if np.isnan(bench[GIVEN, k + 2]) else bench[GIVEN, k + 2]
+    frequency = frequency if math.isnan(bench[GIVEN, k + 1]) else bench[GIVEN, k + 1]
+    quality = quality if math.isnan(bench[GIVEN, k + 2]) else bench[GIVEN, k + 2]
     amplitude, phase = _turn(x, real, imag, size, frequency, quality)
     found = (amplitude, frequency, quality, phase)
     for j in range(4):
-        if np.isnan(bench[GIVEN, k + j]):
+        if math.isnan(bench[GIVEN, k + j]):
             bench[PARAMETERS, k + j] = found[j]
     return served
 
@@ -55,7 +57,7 @@ def _highest(x: Row, real: Row, imag: Row, size: int) -> tuple[float, float]:
         here = real[i] * real[i] + imag[i] * imag[i]
         if here > power:
             power, where = here, i
-    return x[where], np.sqrt(power)
+    return x[where], math.sqrt(power)
 
 
 @compiled
@@ -94,7 +96,7 @@ def _linear_form(x: Row, real: Row, imag: Row, size: int, height: float) -> tupl
     c, d = (ce * dd - de * cd) / square, (de * cc - ce * cd) / square
     if not d > 0.0 or c == 0.0:
         return np.nan, np.nan
-    return np.sqrt(d) / scale, np.sqrt(d) / abs(c)
+    return math.sqrt(d) / scale, math.sqrt(d) / abs(c)
 
 
 @compiled

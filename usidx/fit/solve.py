@@ -217,7 +217,7 @@ def solve_block(
         from usidx.fit.batch import solve_rows
         from usidx.fit.normal import normal_equations
 
-        values = np.ascontiguousarray(y[part], dtype=dtype)
+        values = _writable(y[part], dtype)
         own_x, own_weight = _rows(x, part), None if weight is None else _rows(weight, part)
         own_x, values, own_weight = _ascending(own_x, values, own_weight)
         tables = _tables(model, options, y.shape[1], weighted=weight is not None)
@@ -240,12 +240,17 @@ def _ascending(x: Array, y: npt.NDArray[Any], weight: Array | None) -> tuple[Arr
     if weight is not None:
         both = np.broadcast_shapes(order.shape, weight.shape)
         weight = np.take_along_axis(np.broadcast_to(weight, both), np.broadcast_to(order, both), axis=-1)
-    return x, np.ascontiguousarray(y), weight
+    return x, _writable(y, y.dtype), weight
 
 
 def _rows(table: Array, part: slice) -> Array:
     """Return the rows of some spectra, or the one row that is for all."""
-    return np.ascontiguousarray(table if table.shape[0] == 1 else table[part], dtype=np.float64)
+    return _writable(table if table.shape[0] == 1 else table[part], np.float64)
+
+
+def _writable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    # To numba a read-only array is of another type: each kernel would be compiled, and kept on disk, once for each mix.
+    return np.require(array, dtype, ["C", "A", "W"])
 
 
 def _share(run: Callable[[slice], None], size: int, threads: int | None) -> None:
@@ -301,7 +306,7 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
         from usidx.fit.normal import normal_equations
 
         tables = _tables(model, Options(free=(), bounds={}), x.shape[2], weighted=False)
-        own = np.ascontiguousarray(parameters[part], dtype=np.float64)
+        own = _writable(parameters[part], np.float64)
         evaluate_rows(normal_equations, *tables, _rows(x, part), own, out[part])
 
     _share(run, parameters.shape[0], threads)

@@ -11,6 +11,8 @@ Solving linear parameters apart: G. H. Golub and V. Pereyra, SIAM J. Numer. Anal
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from usidx.fit.compiled import bits_to_float, compiled, float_to_bits, inlined
@@ -75,8 +77,8 @@ def find_start(
     evaluations, waiting, placed = 0, 0, False
     for k in range(head[N_PARAMETERS]):
         p = bench[GIVEN, k]
-        placed = placed or not np.isnan(p)
-        if np.isnan(p):
+        placed = placed or not math.isnan(p)
+        if math.isnan(p):
             p = 0.0 if info[ROLE, k] == ROLE_LINEAR else candidates[info[TERM, k], 0, k]
         bench[PARAMETERS, k] = p
     for term in range(head[N_TERMS]):
@@ -148,10 +150,10 @@ def _set_term(
 ) -> bool:
     """Set the parameters of a term that are not linear; False where the candidate does not exist."""
     for k in range(head[N_PARAMETERS]):
-        if info[TERM, k] != term or info[ROLE, k] == ROLE_LINEAR or not np.isnan(bench[GIVEN, k]):
+        if info[TERM, k] != term or info[ROLE, k] == ROLE_LINEAR or not math.isnan(bench[GIVEN, k]):
             continue
         value = candidate[k]
-        if np.isnan(value):
+        if math.isnan(value):
             return False
         if info[ROLE, k] == ROLE_CENTER:
             value = center
@@ -181,7 +183,7 @@ def _solve_linear(
     for j in range(head[N_FREE]):
         k = info[FREE, j]
         found = info[SEARCH, info[TERM, k]] == SEARCH_LINEAR or info[TERM, k] <= last
-        wanted = found and info[ROLE, k] == ROLE_LINEAR and np.isnan(bench[GIVEN, k])
+        wanted = found and info[ROLE, k] == ROLE_LINEAR and math.isnan(bench[GIVEN, k])
         info[USE, j] = 1 if wanted and bench[head[MATRIX] + j, j] > 0.0 else 0
     promised, damping = -1.0, 0.0
     while promised < 0.0 and damping < 1.0:
@@ -192,7 +194,7 @@ def _solve_linear(
             bench[PARAMETERS, info[FREE, j]] += bench[STEP, j]
         cost -= promised
         keep_within(head, info, bench)
-    return cost if np.isfinite(cost) else np.inf
+    return cost if math.isfinite(cost) else np.inf
 
 
 @compiled
