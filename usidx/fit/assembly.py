@@ -7,6 +7,7 @@ Importing this module imports numba; do so only inside a function.
 
 from __future__ import annotations
 
+import gc
 from typing import Any, Final
 
 from numba.core import codegen, compiler, compiler_machinery, typed_passes
@@ -14,7 +15,8 @@ from numba.core import codegen, compiler, compiler_machinery, typed_passes
 __all__ = ["Kernel", "Part"]
 
 
-# Steps of numba for what kernels do not have: closures, dead branches, literals, `with`, loops over tuples.
+# Steps of numba for what kernels do not have: closures, dead branches, literals, `with`, loops over tuples,
+# listings for people.
 _IDLE: Final = frozenset(
     {
         "WithLifting",
@@ -30,6 +32,7 @@ _IDLE: Final = frozenset(
         "InlineOverloads",
         "NopythonRewrites",
         "NoPythonSupportedFeatureValidation",
+        "AnnotateTypes",
     }
 )
 
@@ -127,6 +130,16 @@ _known_calls: dict[Any, Any] = {}
 
 class _Pipeline(compiler.CompilerBase):  # type: ignore[misc]
     lowering: Any
+
+    def compile_extra(self, func: Any) -> Any:
+        # Compiling makes millions of objects that live to its end: looking for garbage among them takes long.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile_extra(func)
+        finally:
+            if collects:
+                gc.enable()
 
     def define_pipelines(self) -> list[Any]:
         manager = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
