@@ -62,8 +62,12 @@ class _KernelLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
         _add_with_parts(self, library)
 
     def _optimize_final_module(self) -> None:
-        manager, builder = self._codegen._module_pass_manager()
-        manager.run(self._final_module, builder)
+        made = self._codegen._module_pass_manager()
+        if isinstance(made, tuple):
+            manager, builder = made
+            manager.run(self._final_module, builder)
+        else:  # numba before LLVM's newer way of running passes
+            super()._optimize_final_module()
 
 
 def _add_with_parts(target: Any, library: Any) -> None:
