@@ -96,4 +96,5 @@ def parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
     """Return the parameters but for the object itself, which is the first, or called data."""
     found = list(inspect.signature(function).parameters.values())
     names = [p.name for p in found]
-    return [p for p in found if p.name != ("data" if "data" in names[:2] else names[0])]
+    itself = "data" if names[:2] == ["function", "data"] else names[0]
+    return [p for p in found if p.name != itself]

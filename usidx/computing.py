@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import dask
+import xarray as xr
 
 __all__ = ["compute", "on_cluster", "runs_here", "shown"]
 
@@ -38,11 +39,32 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     >>> svd.scores.dims, mean.dims
     (('Y', 'X', 'component'), ('Frequency',))
     """
-    if progress and not runs_here():
-        objects = _persisted(objects)
+    lazy = [array for one in objects for array in _arrays(one)]
+    if progress:
+        lazy = _persisted(lazy)
     with shown(progress):
-        computed = dask.compute(*objects)
-    return computed[0] if len(computed) == 1 else computed
+        computed = iter(dask.compute(*lazy))
+    found = tuple(_rebuilt(one, computed) for one in objects)
+    return found[0] if len(found) == 1 else found
+
+
+def _arrays(one: Any) -> list[Any]:
+    """Return the lazy arrays of an object; given whole Datasets, dask loses variables that others are made from."""
+    if isinstance(one, xr.DataArray):
+        one = one._to_temp_dataset()
+    if isinstance(one, xr.Dataset):
+        return [v.data for v in one.variables.values() if dask.is_dask_collection(v.data)]
+    return [one] if dask.is_dask_collection(one) else []
+
+
+def _rebuilt(one: Any, computed: Iterator[Any]) -> Any:
+    """Put computed arrays in the place of the lazy ones, in the same order."""
+    if isinstance(one, xr.DataArray):
+        return one._from_temp_dataset(_rebuilt(one._to_temp_dataset(), computed))
+    if isinstance(one, xr.Dataset):
+        done = {n: v.copy(data=next(computed)) for n, v in one.variables.items() if dask.is_dask_collection(v.data)}
+        return one._replace(variables={n: done.get(n, v) for n, v in one.variables.items()})
+    return next(computed) if dask.is_dask_collection(one) else one
 
 
 def runs_here() -> bool:
@@ -80,12 +102,12 @@ def on_cluster() -> bool:
     return not runs_here()
 
 
-def _persisted(objects: tuple[Any, ...]) -> tuple[Any, ...]:
+def _persisted(lazy: list[Any]) -> list[Any]:
     """Start on a cluster and show its own bar; other schedulers have none."""
     if not on_cluster() or not _is_watched():
-        return objects
+        return lazy
     from distributed import progress
 
-    started: tuple[Any, ...] = dask.persist(*objects)
+    started = list(dask.persist(*lazy))
     progress(*started)
     return started

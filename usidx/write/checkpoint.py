@@ -25,7 +25,7 @@ from usidx.format.layout import Array, text_of
 from usidx.label.roles import position_dims
 from usidx.results.provenance import PROVENANCE, parse_steps
 from usidx.results.schema import Entry
-from usidx.write.store import Store, store
+from usidx.write.store import Store, patience, store
 from usidx.write.transaction import Transaction, transaction
 
 __all__ = ["Earlier", "find_earlier", "mark_unfinished", "runs_per_position", "store_in_batches"]
@@ -142,11 +142,11 @@ def store_in_batches(file: Path, path: str, entries: Sequence[Entry], targets: T
     """
     slabs = list(_slabs(entries[0].data))
     if runs_here():
-        with transaction(file) as changes:
+        with transaction(file, wait=patience()) as changes:
             _store_slabs(changes, path, entries, targets, slabs)
         return
     for slab in slabs:
-        with transaction(file) as changes:
+        with transaction(file, wait=patience()) as changes:
             group = changes.file[path]
             is_done = bool(_status(group)[_rows(targets(group)[0], entries[0].data, slab)].all())
         if not is_done:
@@ -154,7 +154,7 @@ def store_in_batches(file: Path, path: str, entries: Sequence[Entry], targets: T
             computed = [
                 Entry(e.name, e.data.isel(slab).copy(data=p), e.is_main) for e, p in zip(entries, parts, strict=True)
             ]
-            with transaction(file) as changes:
+            with transaction(file, wait=patience()) as changes:
                 _store_slab(changes, changes.file[path], entries, computed, targets(changes.file[path]), slab)
 
 

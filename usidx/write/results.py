@@ -9,11 +9,10 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import dask
 import h5py
 import xarray as xr
 
-from usidx.computing import runs_here, shown
+from usidx.computing import on_cluster, runs_here, shown
 from usidx.errors import ResultError, UsidWarning
 from usidx.format import names
 from usidx.read.main import is_main
@@ -23,7 +22,7 @@ from usidx.write.attributes import book_keeping, set_attributes, set_json
 from usidx.write.checkpoint import Earlier, find_earlier, mark_unfinished, runs_per_position, store_in_batches
 from usidx.write.layout import Storage
 from usidx.write.main import Shelf, create_main, free_name, safe_name, target_of
-from usidx.write.store import Store, store
+from usidx.write.store import Store, patience, store
 from usidx.write.transaction import create, transaction
 
 __all__ = ["write"]
@@ -150,7 +149,7 @@ class _Place:
 
     def changes(self) -> Any:
         """Open the file for changes, or make it."""
-        return transaction(self.file) if self.file.exists() else create(self.file)
+        return transaction(self.file, wait=patience()) if self.file.exists() else create(self.file)
 
 
 def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | None) -> Path:
@@ -165,7 +164,14 @@ def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | Non
 
 def _computed_first(data: Any) -> Any:
     """Compute on a cluster before the file is held: its workers could not read it then."""
-    return data if runs_here() else dask.persist(data)[0]
+    if runs_here():
+        return data
+    data = data.persist()
+    if on_cluster():
+        from distributed import futures_of, wait
+
+        wait(futures_of(data))  # its workers read until then
+    return data
 
 
 def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:

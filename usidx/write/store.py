@@ -13,10 +13,15 @@ import numpy as np
 from usidx.computing import on_cluster, runs_here
 from usidx.write.target import writing
 
-__all__ = ["Store", "put", "store"]
+__all__ = ["Store", "patience", "put", "store"]
 
 #: What, and where to.
 Store = tuple[Any, Any]
+
+
+def patience() -> float:
+    """Return for how many seconds to wait for a file: workers of a cluster lock it for moments while they read."""
+    return 30.0 if on_cluster() else 2.0
 
 
 def store(pairs: Sequence[Store], check: Callable[[], None]) -> None:
