@@ -16,8 +16,6 @@ from llvmlite import binding
 from numba.core import types
 from numba.extending import intrinsic
 
-from usidx.fit.assembly import Kernel, Part
-
 __all__ = ["bits_to_float", "called", "compiled", "float_to_bits", "inlined", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -36,11 +34,26 @@ def _fingerprint() -> str:
     return hashlib.sha256(b"".join([machine.encode(), *(s.read_bytes() for s in sources)])).hexdigest()[:12]
 
 
+def _pipeline(name: str) -> dict[str, Any]:
+    """Return how a function is compiled: by parts, as :mod:`usidx.fit.assembly` does, where numba is known to allow it.
+
+    That reaches into numba's own classes, which change between its versions. Any other version compiles by numba's
+    usual way: slower at the first fit, the same results.
+    """
+    if not numba.__version__.startswith(_ASSEMBLED):
+        return {}
+    from usidx.fit import assembly
+
+    return {"pipeline_class": getattr(assembly, name)}
+
+
 def _named(function: Function) -> Function:
     function.__qualname__ = f"{function.__qualname__}_{_fingerprint()}"
     return function
 
 
+# Versions of numba whose inner classes the assembly was tested with.
+_ASSEMBLED: Final = ("0.68.",)
 # error_model: the check for division by zero would block vectorisation; inf and nan are wanted anyhow.
 # _nrt: kernels allocate nothing, and without reference counts they are smaller and faster.
 _OPTIONS: Final = {"error_model": "numpy", "_nrt": False}
@@ -48,20 +61,20 @@ _OPTIONS: Final = {"error_model": "numpy", "_nrt": False}
 
 def compiled(function: Function) -> Function:
     """Compile as a part of kernels; sums may be reordered so that they vectorise."""
-    part: Function = numba.njit(pipeline_class=Part, fastmath={"reassoc", "contract"}, **_OPTIONS)(function)
+    part: Function = numba.njit(**_pipeline("Part"), fastmath={"reassoc", "contract"}, **_OPTIONS)(function)
     return part
 
 
 def inlined(function: Function) -> Function:
     """Compile as a part of kernels, with each operation in the order written."""
-    part: Function = numba.njit(pipeline_class=Part, fastmath={"contract"}, **_OPTIONS)(function)
+    part: Function = numba.njit(**_pipeline("Part"), fastmath={"contract"}, **_OPTIONS)(function)
     return part
 
 
 def kernel(function: Function) -> Function:
     """Compile without the interpreter lock, kept on disk."""
     options = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
-    made: Function = numba.njit(pipeline_class=Kernel, **options)(_named(function))
+    made: Function = numba.njit(**_pipeline("Kernel"), **options)(_named(function))
     return made
 
 
@@ -73,7 +86,7 @@ def called(function: Function) -> Function:
     line, table, rows = types.int64[::1], types.int64[:, ::1], types.float64[:, ::1]
     signature = types.float64(line, table, table, rows, rows, types.int64)
     options = {"cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
-    made: Function = numba.cfunc(signature, pipeline_class=Kernel, **options)(_named(function))
+    made: Function = numba.cfunc(signature, **_pipeline("Kernel"), **options)(_named(function))
     return made
 
 
