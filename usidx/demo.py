@@ -66,7 +66,7 @@ class _Run:
         self.say(f"{title:<32} {self.seconds[title]:6.1f} s")
 
     def keep(self, result: xr.Dataset) -> xr.Dataset:
-        """Write a result and open it again from the file, as a later session would."""
+        """Write a result and open it again from the file, as one would tomorrow."""
         group = usidx.write(result)
         self.groups.append(group)
         return usidx.open_result(self.file, group)
