@@ -187,7 +187,7 @@ def test_a_cluster(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     built = measurements.snake_file(tmp_path / "scan.h5")
     array = usidx.open_main(built.path, chunks={"Y": 2})
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster):
         assert_opens(array, built)
         np.testing.assert_allclose(array.mean("Bias"), built.array.mean(axis=-1), rtol=1e-6)
