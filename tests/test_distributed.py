@@ -102,3 +102,22 @@ def test_a_worker_that_dies_changes_nothing(client: Any, scan: Path, tmp_path: P
     assert (tmp_path / "killed").exists()
     expected = abs(data.compute(scheduler="sync")).max("Frequency")
     np.testing.assert_allclose(usidx.open_result(scan, group).Loudest.compute(scheduler="sync"), expected, rtol=1e-6)
+
+
+def test_a_finished_result_is_found_before_anything_is_computed(client: Any, scan: Path, tmp_path: Path) -> None:
+    """The work leaves a trace each time it is done; the second call must leave none."""
+    data = raw(scan)
+
+    def traced(block: Array, folder: str) -> Array:
+        Path(folder, f"{os.getpid()}-{time.monotonic_ns()}").touch()
+        return block
+
+    (tmp_path / "trace").mkdir()
+    lazy = data.copy(
+        data=data.data.map_blocks(traced, folder=str(tmp_path / "trace"), dtype=data.dtype, meta=data.data._meta)
+    )
+    first = lazy.usid.svd(2).usid.write()
+    done = len(list((tmp_path / "trace").iterdir()))
+    assert done
+    assert lazy.usid.svd(2).usid.write() == first
+    assert len(list((tmp_path / "trace").iterdir())) == done

@@ -16,6 +16,7 @@ from usidx.computing import on_cluster, runs_here, shown
 from usidx.errors import ResultError, UsidWarning
 from usidx.format import names
 from usidx.read.main import is_main
+from usidx.read.tree import opened_file
 from usidx.results.provenance import PROVENANCE, source_of, steps
 from usidx.results.schema import Entry, StoredResult, to_stored
 from usidx.write.attributes import book_keeping, set_attributes, set_json
@@ -204,42 +205,48 @@ def _next_group(parent: h5py.Group, stem: str) -> str:
 def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse: bool) -> str:
     stored = to_stored(result)
     tool = safe_name(name or stored.tool)
+    earlier = _earlier(place, tool, result) if reuse else None
+    if earlier is not None and earlier.done == earlier.size:
+        return earlier.path
     in_batches = place.is_own and runs_per_position(stored.entries)
-    if not in_batches and not runs_here():
-        stored = to_stored(_computed_first(result))
-    with place.changes() as changes:
-        earlier = _earlier(changes.file, place, tool, result) if reuse else None
-        if earlier is not None and earlier.done == earlier.size:
-            return earlier.path
-        if earlier is not None:
-            path = earlier.path
-        else:
-            group, pairs = _create_group(changes.file, place, stored, tool, result)
-            path = str(group.name)
-            if in_batches:
-                mark_unfinished(group, pairs[0][1].dataset.shape[0])
-            else:
-                store(pairs, changes.check)
+    if not in_batches:
+        return _write_at_once(place, stored if runs_here() else to_stored(_computed_first(result)), tool, result)
     if earlier is not None:
         _say_resumed(earlier)
-    if in_batches:
-        arrays = [e.data for e in stored.entries]
-        store_in_batches(
-            place.file,
-            path,
-            stored.entries,
-            lambda group: [target_of(group[e.name], a) for e, a in zip(stored.entries, arrays, strict=True)],
-        )
+        path = earlier.path
+    else:
+        with place.changes() as changes:
+            group, pairs = _create_group(changes.file, place, stored, tool, result)
+            path = str(group.name)
+            mark_unfinished(group, pairs[0][1].dataset.shape[0])
+    store_in_batches(
+        place.file,
+        path,
+        stored.entries,
+        lambda group: [target_of(group[e.name], e.data) for e in stored.entries],
+    )
     return path
 
 
-def _earlier(file: h5py.File, place: _Place, tool: str, result: xr.Dataset) -> Earlier | None:
-    origin = _origin(file, place)
+def _write_at_once(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset) -> str:
+    with place.changes() as changes:
+        group, pairs = _create_group(changes.file, place, stored, tool, result)
+        path = str(group.name)
+        store(pairs, changes.check)
+        return path
+
+
+def _earlier(place: _Place, tool: str, result: xr.Dataset) -> Earlier | None:
+    """Look for the same work before any is done, and without keeping others from the file."""
     recipe = _recipe(result)
-    if origin is None or recipe is None:
+    if recipe is None or not place.is_own or not place.file.exists():
         return None
-    stem = safe_name(str(origin.name).rsplit("/", 1)[-1])
-    return find_earlier(origin.parent, stem, tool, origin, recipe)
+    with opened_file(place.file) as file:
+        origin = _origin(file, place)
+        if origin is None:
+            return None
+        stem = safe_name(str(origin.name).rsplit("/", 1)[-1])
+        return find_earlier(origin.parent, stem, tool, origin, recipe)
 
 
 def _say_resumed(earlier: Earlier) -> None:
