@@ -221,9 +221,7 @@ def _coordinate(
 
 def _hinted_dims(side: Side, name: str) -> Sequence[str]:
     """Return the dims over which an earlier write held the coordinate, were its values equal along them."""
-    coordinates = side.hints.get("coordinates")
-    hint = coordinates.get(name) if isinstance(coordinates, dict) else None
-    dims = hint.get("dims") if isinstance(hint, dict) else None
+    dims = side.hint(name).get("dims")
     return dims if isinstance(dims, list) else ()
 
 

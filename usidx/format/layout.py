@@ -52,6 +52,17 @@ class Side:
         """Number of rows (positions) or columns (spectroscopic steps)."""
         return int(self.indices.shape[0])
 
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether an earlier write made its one dimension only because a side must have one."""
+        return self.hints.get("placeholder") is True and len(self.labels) == 1 and self.size == 1
+
+    def hint(self, name: str) -> Mapping[str, Any]:
+        """Return what an earlier write left about one coordinate; empty for other writers."""
+        coordinates = self.hints.get("coordinates")
+        found = coordinates.get(name) if isinstance(coordinates, dict) else None
+        return found if isinstance(found, dict) else {}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:

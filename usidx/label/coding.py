@@ -66,12 +66,10 @@ def decode(layout: Layout, *, squeeze: bool = True) -> Frame:
     grids = (grid_of(layout.position), grid_of(layout.spectroscopic))
     renamed = _renamed(*grids)
     variables: dict[str, xr.Variable] = {}
-    indexed: set[str] = set()
     for side, grid, names in zip(sides, grids, renamed, strict=True):
-        for coordinate in grid.coordinates:
-            if not _is_placeholder(side, coordinate):
-                _add_coordinate(variables, indexed, side, coordinate, names, squeeze=squeeze)
-        _add_counter(variables, indexed, grid, names, side)
+        for coordinate in () if side.is_placeholder else grid.coordinates:
+            _add_coordinate(variables, side, coordinate, names, squeeze=squeeze)
+        _add_counter(variables, grid, names, side)
     kept = [_kept(side, g.dims, g.shape, squeeze=squeeze) for g, side in zip(grids, sides, strict=True)]
     natural = tuple(names[d] for names, dims in zip(renamed, kept, strict=True) for d in dims)
     order = _recorded_order(layout.hints, natural)
@@ -79,8 +77,7 @@ def decode(layout: Layout, *, squeeze: bool = True) -> Frame:
         Axes(tuple(kept[0].values()), grids[0].rows), Axes(tuple(kept[1].values()), grids[1].rows), order
     )
     dims = tuple(natural[axis] for axis in order)
-    coordinates = coordinates_of(variables, indexed)
-    return Frame(layout.name, dims, coordinates, _attrs(layout), _encoding(layout), placement)
+    return Frame(layout.name, dims, coordinates_of(variables), _attrs(layout), _encoding(layout), placement)
 
 
 def decode_array(layout: Layout, main: Array, *, squeeze: bool = True) -> xr.DataArray:
@@ -114,16 +111,9 @@ def _renamed(position: Grid, spectroscopic: Grid) -> tuple[dict[str, str], dict[
     return {n: n for n in here}, suffixed
 
 
-def _is_placeholder(side: Side, coordinate: Coordinate) -> bool:
-    """Say whether the dimension was only written because a side must have one."""
-    return (
-        side.hints.get("placeholder") is True and len(side.labels) == 1 and side.size == 1 and not coordinate.dims[1:]
-    )
-
-
 def _kept(side: Side, dims: tuple[str, ...], shape: tuple[int, ...], *, squeeze: bool) -> dict[str, int]:
     """Return those of some dims that the array keeps, with their sizes."""
-    if side.hints.get("placeholder") is True and side.size == 1:
+    if side.is_placeholder:
         return {}
     hinted = side.hints.get("kept")
     unsqueezed = set(hinted) if isinstance(hinted, list) and all(isinstance(h, str) for h in hinted) else set()
@@ -132,7 +122,6 @@ def _kept(side: Side, dims: tuple[str, ...], shape: tuple[int, ...], *, squeeze:
 
 def _add_coordinate(
     variables: dict[str, xr.Variable],
-    indexed: set[str],
     side: Side,
     coordinate: Coordinate,
     names: Mapping[str, str],
@@ -148,28 +137,17 @@ def _add_coordinate(
     attrs: dict[str, Any] = {ROLE: side.role, "units": units.clean(coordinate.units)}
     if name != coordinate.label:
         attrs[LABEL] = coordinate.label
-    hint = _hint(side, coordinate.name)
+    hint = side.hint(coordinate.name)
     variables[name] = xr.Variable(
         tuple(names[d] for d in dims), _hinted_dtype(values, hint), _hinted_attrs(attrs, hint)
     )
-    if variables[name].dims == (name,) and _can_index(values):
-        indexed.add(name)
 
 
-def _add_counter(
-    variables: dict[str, xr.Variable], indexed: set[str], grid: Grid, names: Mapping[str, str], side: Side
-) -> None:
+def _add_counter(variables: dict[str, xr.Variable], grid: Grid, names: Mapping[str, str], side: Side) -> None:
     """Give the dim that counts flat rows a coordinate, which carries the role."""
     name = names.get(grid.dims[0], grid.dims[0])
     if grid.is_flat and name not in variables and grid.shape[0] > 1:
         variables[name] = xr.Variable((name,), np.arange(grid.shape[0]), {ROLE: side.role})
-        indexed.add(name)
-
-
-def _hint(side: Side, name: str) -> Mapping[str, Any]:
-    coordinates = side.hints.get("coordinates")
-    hint = coordinates.get(name) if isinstance(coordinates, dict) else None
-    return hint if isinstance(hint, dict) else {}
 
 
 def _hinted_dtype(values: Array, hint: Mapping[str, Any]) -> Array:
@@ -192,11 +170,6 @@ def _hinted_attrs(attrs: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, A
     return {**{k: v for k, v in attrs.items() if k != "units"}, **recorded}
 
 
-def _can_index(values: Array) -> bool:
-    """Say whether values can label a dim: repeats and gaps make look-ups fail, so they stay plain coordinates."""
-    return bool(np.isfinite(values).all()) and np.unique(values).size == values.size
-
-
 def _recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple[int, ...]:
     recorded = hints.get("dims")
     if isinstance(recorded, list) and sorted(map(str, recorded)) == sorted(natural):
@@ -204,11 +177,16 @@ def _recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple
     return tuple(range(len(natural)))
 
 
-def coordinates_of(variables: Mapping[str, xr.Variable], indexed: set[str]) -> xr.Coordinates:
-    """Return coordinates of which only the named ones carry an index."""
-    plain = {n: v for n, v in variables.items() if n not in indexed}
-    with_index = {n: v for n, v in variables.items() if n in indexed}
+def coordinates_of(variables: Mapping[str, xr.Variable]) -> xr.Coordinates:
+    """Return coordinates, with an index for each that can label its dim."""
+    with_index = {n: v for n, v in variables.items() if v.dims == (n,) and _can_index(v.values)}
+    plain = {n: v for n, v in variables.items() if n not in with_index}
     return xr.Coordinates(plain, indexes={}).assign(xr.Coordinates(with_index))
+
+
+def _can_index(values: Array) -> bool:
+    """Say whether values can label a dim: repeats and gaps make look-ups fail, so they stay plain coordinates."""
+    return bool(np.isfinite(values).all()) and np.unique(values).size == values.size
 
 
 def _attrs(layout: Layout) -> dict[str, Any]:

@@ -161,8 +161,7 @@ def _swept_coordinates(extras: Mapping[str, xr.Variable], records: Mapping[str, 
     for name, record in records.items():
         values = extras[str(record["dataset"])]
         found[name] = xr.Variable(values.dims, values.values, restored_attrs(record.get("attrs")))
-    indexed = {n for n, v in found.items() if v.dims == (n,) and np.unique(v.values).size == v.size}
-    return coordinates_of(found, indexed)
+    return coordinates_of(found)
 
 
 def _joined(parts: Mapping[str, xr.DataArray | xr.Variable]) -> xr.Dataset:
@@ -181,9 +180,8 @@ def _joined(parts: Mapping[str, xr.DataArray | xr.Variable]) -> xr.Dataset:
         sizes |= {str(d): n for d, n in held.sizes.items()}
         joined[name] = held.variable
     kept = {c: v for c, v in coords.items() if c not in unclear}
-    indexed = {c for c, v in kept.items() if c in v.xindexes}
     clear = {f"{n}_" if n in kept or n in sizes else n: v for n, v in joined.items()}
-    return xr.Dataset(clear, coords=coordinates_of({c: v.variable for c, v in kept.items()}, indexed))
+    return xr.Dataset(clear, coords=coordinates_of({c: v.variable for c, v in kept.items()}))
 
 
 def _is_same_dim(part: xr.DataArray, dim: str, sizes: Mapping[str, int], coords: Mapping[str, xr.DataArray]) -> bool:
