@@ -403,6 +403,31 @@ def test_a_transaction_of_another_program_is_read_beside(
         assert file["new"][-1] == 1
 
 
+HOLDER = """
+import sys, h5py
+from usidx.write.transaction import transaction
+with transaction(sys.argv[1]) as changes:
+    if sys.argv[2] == "committed":
+        changes.file["new"] = 1
+        changes.commit()
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("moment", ["begun", "committed"])
+def test_a_transaction_that_has_not_written_yet_is_read_beside(tmp_path: Path, moment: str) -> None:
+    stored, cells = scan(tmp_path / "x.h5", **STORAGES[2])
+    arguments = [sys.executable, "-c", HOLDER, str(tmp_path / "x.h5"), moment]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        same(stored.read(ALL, ALL), cells)
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+
+
 def test_a_file_that_another_program_writes_is_refused_where_nothing_can_be_proven(tmp_path: Path) -> None:
     stored, _ = scan(tmp_path / "x.h5")
     stored.read(ALL, ALL)

@@ -127,6 +127,12 @@ class StagedFile:
     # -- what a transaction calls ---------------------------------------------------------------------------------
 
     @uninterrupted
+    def begin(self) -> None:
+        """Make the journal before anything changes, so that other programs can tell this write from any other lock."""
+        if self._journaled:
+            self._begin()
+
+    @uninterrupted
     def commit(self) -> None:
         """Make what was written the content of the file, durably; the file is then ready for the next change."""
         if os.getpid() != self._process:

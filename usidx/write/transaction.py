@@ -11,7 +11,8 @@ Every change to an existing file goes this way, in this order:
 1. nobody else of this program writes the file (nested use is refused), and its exclusive lock is taken;
 2. a journal beside it means that an earlier write was interrupted, since with the lock nobody is writing now: it is
    undone first (`usidx.disk.journal`), with a `UsidWarning`;
-3. h5py works on `usidx.write.staged.StagedFile`: appended bytes go to the disk, overwritten ones to memory; what the
+3. a journal of its own tells readers of other programs from now on that the last commit can be read beside this write;
+   h5py works on `usidx.write.staged.StagedFile`: appended bytes go to the disk, overwritten ones to memory; what the
    file held at the last commit stays on the disk;
 4. at the commit HDF5 flushes and closes, readers of this program are waited for, the old bytes are journaled and
    synced, the new ones written and synced, and the removal of the journal is the commit;
@@ -118,6 +119,8 @@ class Transaction:
         if self._draft is not None:
             self._publish(self._draft)
             self._attach()
+        else:
+            self._begin()
         self._open("r+")
 
     def _attach(self) -> None:
@@ -132,6 +135,15 @@ class Transaction:
         if needs_recovery(self.path):
             undo(target, self._lock)
         self._staged = StagedFile(target, journaled=True, may_overwrite=self._claim.try_overwrite)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make the journal at once; without locks it would have other programs think that a write was interrupted."""
+        if self._lock:
+            try:
+                self._staged.begin()
+            except OSError as err:
+                raise _write_error(self.path, err) from err
 
     def _attach_draft(self) -> None:
         """Make and lock a new file under a name of its own."""
