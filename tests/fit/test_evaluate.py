@@ -92,7 +92,7 @@ def test_recipe_is_recorded(peaks: Maker) -> None:
 def test_errors_say_what_to_do(peaks: Maker) -> None:
     data, _ = peaks(shape=(1, 2))
     result = fit(data, PEAK)
-    with pytest.raises(ResultError, match="provenance has no step 'fit'"):
+    with pytest.raises(ResultError, match="does not come from a fit: none of the steps"):
         evaluate(xr.Dataset())
     with pytest.raises(ResultError, match="lacks the parameter 'sigma'; it has"):
         evaluate(result.drop_vars("sigma"))

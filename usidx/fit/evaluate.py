@@ -10,7 +10,7 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.fit.inputs import PARAMETER, block_values, whole_along
 from usidx.fit.model import Model, from_description
-from usidx.results.provenance import last_step, record
+from usidx.results.provenance import record, steps
 
 __all__ = ["evaluate", "model_of", "residual"]
 
@@ -46,10 +46,11 @@ def model_of(result: xr.Dataset) -> Model:
 
 
 def _fit_step(result: xr.Dataset) -> dict[str, Any]:
-    step = last_step(result, "fit")
-    if step is None or not isinstance(step.get("parameters"), dict) or not isinstance(step.get("input"), dict):
-        raise ResultError("This Dataset does not come from a fit: its provenance has no step 'fit'.")
-    return step
+    for step in reversed(steps(result)):
+        told = step.get("parameters")
+        if isinstance(told, dict) and isinstance(told.get("model"), dict) and isinstance(step.get("input"), dict):
+            return step
+    raise ResultError("This Dataset does not come from a fit: none of the steps that made it has a model.")
 
 
 def evaluate(result: xr.Dataset, x: xr.DataArray | None = None) -> xr.DataArray:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from usidx.results.fits import FitNames, compound_fields, fit_names, fit_step, joined
 from usidx.results.provenance import PROVENANCE, last_step
 
 __all__ = ["Entry", "StoredResult", "Tool", "restored_attrs", "to_stored", "tool_of"]
@@ -52,9 +53,6 @@ TOOLS: Mapping[str, Tool] = {
     "reconstruct": Tool("Rebuilt"),
 }
 
-_FIT = "fit"
-_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged")
-_R2 = "R2 Criterion"
 # Attributes are small; a longer array is data in the wrong place.
 _LONGEST_ATTRIBUTE = 1000
 
@@ -103,17 +101,12 @@ class StoredResult:
 
 def tool_of(result: xr.DataArray | xr.Dataset) -> Tool:
     """Return how a result is named on disk, from the last verb that made it."""
+    fitted = fit_step(result)
+    if fitted is not None:
+        return Tool(fit_names(fitted).title)
     step = last_step(result)
     verb = "" if step is None or step["tool"] == "open" else str(step["tool"])
-    if verb == _FIT and step is not None:
-        return Tool(f"{_model_title(step)}_Fit")
     return TOOLS.get(verb, Tool(verb.title() or "Derived"))
-
-
-def _model_title(step: Mapping[str, Any]) -> str:
-    model = step.get("parameters", {}).get("model", {})
-    name = model.get("name", model.get("model", "Model")) if isinstance(model, dict) else str(model)
-    return "".join(c if c.isalnum() else "_" for c in str(name)).strip("_") or "Model"
 
 
 def to_stored(result: xr.Dataset) -> StoredResult:
@@ -130,15 +123,17 @@ def to_stored(result: xr.Dataset) -> StoredResult:
         Its entries cover every variable.
     """
     tool = tool_of(result)
-    step = last_step(result) or {"tool": "derived", "parameters": {}}
-    entries, hints = _fit_entries(result) if step["tool"] == _FIT else _plain_entries(result, tool)
+    fitted = fit_step(result)
+    step = fitted or last_step(result) or {"tool": "derived", "parameters": {}}
+    named = None if fitted is None else fit_names(fitted)
+    entries, hints = _plain_entries(result, tool) if named is None else _fit_entries(result, named)
     swept, coords = _unused_coordinates(result)
     in_order = {str(n): hints[str(n)] for n in result.data_vars}
     return StoredResult(
         tool.title,
         f"usidx.{step['tool']}",
         (*entries, *swept),
-        _flat_parameters(step, tool),
+        _flat_parameters(step, tool) | dict({} if named is None else named.attributes),
         {"variables": in_order, "coords": coords, "attrs": _json_attrs(result.attrs), "verb": step["tool"]},
     )
 
@@ -187,30 +182,16 @@ def _scaled(result: xr.Dataset, name: str, dataset: str) -> tuple[xr.DataArray, 
     return scaled.transpose(*data.dims).assign_attrs({"long_name": "Abundance", "units": "a.u."}), "singular_values"
 
 
-def _fit_entries(result: xr.Dataset) -> tuple[list[Entry], dict[str, Any]]:
+def _fit_entries(result: xr.Dataset, named: FitNames) -> tuple[list[Entry], dict[str, Any]]:
     """Gather parameters, their standard errors and the figures of merit into compound datasets."""
-    names = [str(n) for n in result.data_vars]
-    parameters = [n for n in names if f"{n}_stderr" in names]
-    quality = [n for n in ("r2",) if n in names]
-    groups = {
-        "Fit": {**{n: _title(result[n]) for n in parameters}, **dict.fromkeys(quality, _R2)},
-        "Fit_stderr": {f"{n}_stderr": _title(result[n]) for n in parameters},
-        "Fit_Statistics": {n: n for n in _STATISTICS if n in names},
-    }
     entries, hints = [], {}
-    for dataset, fields in groups.items():
-        if fields:
-            entries.append(Entry(dataset, _compound(result, dataset, fields), is_main=True))
+    for dataset, fields in compound_fields(result, named).items():
+        entries.append(Entry(dataset, joined(result, dataset, fields), is_main=True))
         for name, title in fields.items():
             hints[name] = _field_hint(result[name], dataset, title)
-    rest = result[[n for n in names if n not in hints]]
+    rest = result[[n for n in result.data_vars if n not in hints]]
     plain, plain_hints = _plain_entries(rest, Tool(""))
     return entries + plain, hints | plain_hints
-
-
-def _title(variable: xr.DataArray) -> str:
-    name, unit = str(variable.attrs.get("long_name", variable.name)), str(variable.attrs.get("units", ""))
-    return f"{name} [{unit}]" if unit else name
 
 
 def _field_hint(variable: xr.DataArray, dataset: str, title: str) -> dict[str, Any]:
@@ -221,23 +202,6 @@ def _field_hint(variable: xr.DataArray, dataset: str, title: str) -> dict[str, A
         "dtype": variable.dtype.str,
         "attrs": _json_attrs(variable.attrs),
     }
-
-
-def _compound(result: xr.Dataset, dataset: str, fields: Mapping[str, str]) -> xr.DataArray:
-    parts = [result[name] for name in fields]
-    dtype = np.dtype([(title, np.float64) for title in fields.values()])
-    joined: xr.DataArray = xr.apply_ufunc(
-        _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype]
-    )
-    quantity = "SHO" if "Quality Factor" in (dtype.names or ()) else dataset
-    return joined.rename(dataset).assign_attrs({"long_name": quantity, "units": "compound"})
-
-
-def _join(*parts: Any, dtype: np.dtype[Any]) -> Any:
-    joined = np.empty(np.shape(parts[0]), dtype)
-    for title, part in zip(dtype.names or (), parts, strict=True):
-        joined[title] = part
-    return joined
 
 
 def _flat_parameters(step: Mapping[str, Any], tool: Tool) -> dict[str, Any]:
