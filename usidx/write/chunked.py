@@ -103,7 +103,8 @@ class ChunkedSink:
 
     def start(self, pool: Executor | None) -> None:
         """Take blocks from now on, and compress in the threads of a pool."""
-        self._pool = pool
+        # A mere copy takes less time than handing it to another thread.
+        self._pool = pool if self._dataset.compression else None
         self._is_stopped = False
 
     def put(self, rows: Selector, columns: Selector, matrix: Array) -> None:
