@@ -1,7 +1,8 @@
 """Many spectra -> one row of figures each, in machine code.
 
-A row holds the P parameters, their P standard errors, chi2, redchi, r2, the number of evaluations, the status, and
-on request the covariance (P x P). Importing this module imports numba; do so only inside a function.
+A row holds the P parameters, their P standard errors, chi2, redchi, r2, the number of evaluations, the status, the
+number of samples, and on request the covariance (P x P). Importing this module imports numba; do so only inside a
+function.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _solve_one(
     n, free, size = head[N_PARAMETERS], head[N_FREE], head[SAMPLES]
     for k in range(out.size):
         out[k] = np.nan
-    out[2 * n + 3] = 0.0
+    out[2 * n + 3], out[2 * n + 5] = 0.0, size
     if size * head[N_PARTS] < max(free, 1):
         out[2 * n + 4] = -2.0
         return
@@ -188,8 +189,8 @@ def _report(
         out[n + info[FREE, j]] = math.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
     out[2 * n], out[2 * n + 1] = chi2, redchi
     out[2 * n + 2] = 1.0 - squares / spread if spread > 0.0 else np.nan
-    if out.size > 2 * n + 5:
-        _write_covariance(head, info, bench, redchi, out[2 * n + 5 :])
+    if out.size > 2 * n + 6:
+        _write_covariance(head, info, bench, redchi, out[2 * n + 6 :])
     return True
 
 

@@ -53,7 +53,7 @@ def _fit_step(result: xr.Dataset) -> dict[str, Any]:
     raise ResultError("This Dataset does not come from a fit: none of the steps that made it has a model.")
 
 
-def evaluate(result: xr.Dataset, x: xr.DataArray | None = None) -> xr.DataArray:
+def evaluate(result: xr.Dataset, x: xr.DataArray | None = None, *, model: Model | None = None) -> xr.DataArray:
     """Evaluate a fitted model.
 
     A lazy result stays lazy. Where the fit failed, the values are NaN.
@@ -64,6 +64,8 @@ def evaluate(result: xr.Dataset, x: xr.DataArray | None = None) -> xr.DataArray:
         What `fit` returned, also after a reload from a file.
     x : DataArray, optional
         Coordinate to evaluate at, along the fitted dim or one of another name; by default that of the fit.
+    model : Model, optional
+        Needed where the model was a Python function, for a result holds its name and not its code.
 
     Returns
     -------
@@ -73,7 +75,8 @@ def evaluate(result: xr.Dataset, x: xr.DataArray | None = None) -> xr.DataArray:
     Raises
     ------
     ResultError
-        The result does not come from a fit, lacks a parameter, or has no coordinate to evaluate at.
+        The result does not come from a fit, lacks a parameter, or has no coordinate to evaluate at; the model was a
+        Python function, and `model` is missing or has other parameters.
 
     Examples
     --------
@@ -84,7 +87,8 @@ def evaluate(result: xr.Dataset, x: xr.DataArray | None = None) -> xr.DataArray:
     >>> evaluate(fit(xr.DataArray([1.0, 3.0, 5.0], dims="x"), Linear())).values.round(6)
     array([1., 3., 5.])
     """
-    model, step = model_of(result), _fit_step(result)
+    step = _fit_step(result)
+    model = model_of(result) if model is None else _checked(model, step)
     missing = [name for name in model.names if name not in result]
     if missing:
         raise ResultError(
@@ -95,7 +99,24 @@ def evaluate(result: xr.Dataset, x: xr.DataArray | None = None) -> xr.DataArray:
     return record(_values(result, coordinates, model, step), result, "evaluate", told)
 
 
-def residual(result: xr.Dataset, data: xr.DataArray) -> xr.DataArray:
+def _checked(model: Model, step: dict[str, Any]) -> Model:
+    """Refuse a model that is not the kind that was fitted."""
+    recorded = step["parameters"]["model"]
+    if recorded.get("model") != "Function":
+        known = from_description(recorded)
+        same = known == model
+        recorded = {"model": repr(known), "parameters": list(known.names)}
+    else:
+        same = recorded.get("parameters") == list(model.names)
+    if not same:
+        raise ResultError(
+            f"model: {model!r} has the parameters {list(model.names)}, but what was fitted is "
+            f"{recorded.get('function', recorded['model'])!r} with the parameters {recorded['parameters']}."
+        )
+    return model
+
+
+def residual(result: xr.Dataset, data: xr.DataArray, *, model: Model | None = None) -> xr.DataArray:
     """Return data less the fitted model.
 
     Lazy where `result` or `data` is. Where the fit failed, the residual is NaN.
@@ -106,6 +127,8 @@ def residual(result: xr.Dataset, data: xr.DataArray) -> xr.DataArray:
         What `fit` returned for `data`, also after a reload from a file.
     data : DataArray
         What was fitted.
+    model : Model, optional
+        As for `evaluate`.
 
     Returns
     -------
@@ -127,7 +150,7 @@ def residual(result: xr.Dataset, data: xr.DataArray) -> xr.DataArray:
     >>> residual(fit(line, Constant()), line).values.round(6)
     array([-1.,  1.])
     """
-    values = evaluate(result)
+    values = evaluate(result, model=model)
     if dict(values.sizes) != dict(data.sizes):
         raise ResultError(f"The fit has the dims {dict(values.sizes)}, the data {dict(data.sizes)}; they should agree.")
     left = data.variable - values.variable.transpose(*data.dims)

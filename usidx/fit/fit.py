@@ -85,7 +85,8 @@ def fit(
         was fixed, NaN for what ended on a bound); ``chi2``, the sum of squared residuals (by `sigma`), of real and
         imaginary parts alike; ``redchi``, that by the degrees of freedom; ``r2`` = 1 - SS_res / SS_tot, without
         weights and about the (complex) mean; ``nfev``, the number of evaluations of the model; ``status`` (its
-        attributes say what the values mean) and ``converged``. The coordinate of `dim` stays, for `evaluate`.
+        attributes say what the values mean) and ``converged``; ``samples``, the number of finite samples. The
+        coordinate of `dim` stays, for `evaluate`.
 
     Raises
     ------
@@ -123,7 +124,8 @@ def fit(
     check_dtype(data.dtype, model, data.name)
     if loss not in LOSSES:
         raise SelectionError(f"No loss {loss!r}; choose one of {tuple(LOSSES)}.")
-    start, fixed = dict(start or {}), dict(fixed or {})
+    fixed = dict(fixed or {})
+    start = {k: v for k, v in model.defaults.items() if k not in fixed} | dict(start or {})
     _check_names(model, start=start, bounds=bounds or {}, fixed=fixed)
     options = Options(
         free=tuple(name for name in model.names if name not in fixed),
@@ -152,6 +154,11 @@ def _check_names(model: Model, **given: Mapping[str, Any]) -> None:
 
 
 def _check_start(model: Model, options: Options, start: Mapping[str, Value]) -> None:
+    if not model.has_formula and (missing := [n for n in options.free if n not in start]):
+        raise SelectionError(
+            f"start: {missing[0]!r} has no start value, and none can be worked out from a Python function. Give "
+            f"start={{{missing[0]!r}: ...}}, or a default in the function's signature."
+        )
     found = {*linear_parameters(model, options.free), *start}
     for term in model.terms:
         missing = [name for name in term.names if name in options.free and name not in found]

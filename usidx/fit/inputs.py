@@ -10,7 +10,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import RoleError
+from usidx.fit.functions import Function
 from usidx.fit.model import Model
+from usidx.fit.numeric import evaluate_function_block, solve_function_block
 from usidx.fit.solve import Options, evaluate_block, solve_block
 
 __all__ = ["FIGURE", "PARAMETER", "block_table", "block_values", "start_values", "weights", "whole_along"]
@@ -86,6 +88,8 @@ def block_table(y: Array, *inputs: Array, model: Model, options: Options, weight
     weight = _rows(inputs[count], lead, samples) if weighted else None
     start = _rows(inputs[-1], lead, (len(model.names),))
     flat = y.reshape(-1, int(np.prod(samples)))
+    if isinstance(model, Function):
+        return solve_function_block(model, options, flat, x, weight, start, threads).reshape(*lead, -1)
     return solve_block(model, options, flat, x, weight, start, threads).reshape(*lead, -1)
 
 
@@ -94,6 +98,8 @@ def block_values(parameters: Array, *x: Array, model: Model, threads: int | None
     lead, samples = parameters.shape[:-1], tuple(c.shape[-1] for c in x)
     rows = _coordinate_rows(x, lead, samples)
     flat = parameters.reshape(-1, parameters.shape[-1])
+    if isinstance(model, Function):
+        return evaluate_function_block(model, rows, flat, threads).reshape(*lead, *samples)
     return evaluate_block(model, rows, flat, threads).reshape(*lead, *samples)
 
 

@@ -9,7 +9,7 @@ import itertools
 import operator
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache, reduce
 from typing import Any, ClassVar, Final, Self
@@ -83,7 +83,77 @@ class Model(ABC):
     #: How start values are found: "candidates", "peak", "resonance", or "given" where that is left to the user.
     search: ClassVar[str] = "candidates"
     is_complex: ClassVar[bool] = False
+    #: Coordinates, one for each dim along which is fitted.
     variables: ClassVar[int] = 1
+    #: Variables of the formula that follow from the coordinate of all samples together; see `derive`.
+    derived: ClassVar[int] = 0
+    #: Whether `formula` gives a graph, from which derivatives and sums are made.
+    has_formula: ClassVar[bool] = True
+
+    @classmethod
+    def from_expression(cls, text: str, variable: str = "x") -> Model:
+        """Return a model of the text of its formula; see `usidx.models.Expression`.
+
+        Parameters
+        ----------
+        text : str
+            Such as ``"a * exp(-x / tau) + c"``. It is read, never run.
+        variable : str
+            The name that stands for the coordinate.
+
+        Returns
+        -------
+        Expression
+            Its parameters are the other names, in the order of the text.
+
+        Raises
+        ------
+        SelectionError
+            The text is no formula, or holds what is not allowed.
+
+        Examples
+        --------
+        >>> import usidx
+        >>> usidx.models.Model.from_expression("a * exp(-x / tau) + c").names
+        ('a', 'tau', 'c')
+        """
+        return from_description({"model": "Expression", "text": text, "variable": variable})
+
+    @classmethod
+    def from_function(
+        cls, function: Callable[..., Any], *, coordinates: int = 1, complex_valued: bool = False
+    ) -> Model:
+        """Return a model of a Python function; see `usidx.models.Function`.
+
+        Parameters
+        ----------
+        function : callable
+            f(x, a, b, ...) of the coordinate and the parameters, whose names and start values are those of its
+            signature.
+        coordinates : int
+            How many of the first arguments are coordinates.
+        complex_valued : bool
+            Whether it gives complex values, for complex data.
+
+        Returns
+        -------
+        Function
+            For `fit`, and for `evaluate` on its result.
+
+        Raises
+        ------
+        SelectionError
+            The signature names no parameters.
+
+        Examples
+        --------
+        >>> import numpy as np, usidx
+        >>> usidx.models.Model.from_function(lambda t, a, tau=1.0: a * np.exp(-t / tau)).names
+        ('a', 'tau')
+        """
+        made: Any = _registry["Function"]
+        model: Model = made(function, coordinates, complex_valued)
+        return model
 
     @property
     @abstractmethod
@@ -102,6 +172,10 @@ class Model(ABC):
     def describe(self) -> dict[str, Any]:
         """Return what is needed to make the model again, as plain JSON values."""
 
+    def derive(self, x: Array) -> Array:
+        """Return the derived variables, (..., derived, sample), of the coordinates, (..., variable, sample)."""
+        return x[..., :0, :]
+
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return start values to try for the parameters that are neither linear nor read from a peak.
 
@@ -109,6 +183,25 @@ class Model(ABC):
         candidate is a multiple of the width that was found.
         """
         return [{}]
+
+    @classmethod
+    def remade(cls, options: Mapping[str, Any]) -> Model:
+        """Return the model that has these options.
+
+        Raises
+        ------
+        ResultError
+            There are others than the model has.
+        """
+        allowed = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        if not set(options) <= allowed:
+            raise ResultError(f"Model {cls.__name__!r} has the options {sorted(allowed)}; found {sorted(options)}.")
+        return cls(**options)
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """Return start values that the model brings along."""
+        return {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,21 +237,29 @@ class Model(ABC):
     def _values(
         self, x: tuple[npt.ArrayLike, ...], parameters: Mapping[str, npt.ArrayLike]
     ) -> dict[Node, npt.ArrayLike]:
+        self._check_call(x, parameters)
+        known: dict[Node, npt.ArrayLike] = {parameter(k): v for k, v in parameters.items()}
+        return known | {variable(k): v for k, v in enumerate((*x, *self._derived_from(x)))}
+
+    def _derived_from(self, x: tuple[npt.ArrayLike, ...]) -> Iterator[Array]:
+        if self.derived:
+            values = self.derive(np.stack([np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in x], axis=-2))
+            yield from np.moveaxis(values, -2, 0)
+
+    def _check_call(self, x: tuple[npt.ArrayLike, ...], parameters: Mapping[str, npt.ArrayLike]) -> None:
         wrong = sorted(set(self.names) ^ set(parameters))
         if wrong or len(x) != self.variables:
             raise SelectionError(
                 f"{self!r} takes {self.variables} coordinate(s) and the parameters {self.names}; "
                 f"{len(x)} coordinate(s) came, and {wrong} are missing or unknown."
             )
-        known: dict[Node, npt.ArrayLike] = {parameter(k): v for k, v in parameters.items()}
-        return known | {variable(k): v for k, v in enumerate(x)}
 
 
 @cache
 def graphs(model: Model) -> tuple[tuple[Node, ...], ...]:
     """Return per part (real, imaginary) the graph of the value and of its derivatives."""
     nodes = {name: parameter(name) for name in model.names}
-    variables = tuple(map(variable, range(model.variables)))
+    variables = tuple(map(variable, range(model.variables + model.derived)))
     known = model.slopes(variables, nodes)
     parts = _parts(model.formula(variables, nodes), model)
     rows = []
@@ -218,6 +319,9 @@ class Composite(Model):
     def __init__(self, members: tuple[Model, ...]) -> None:
         if not members:
             raise UsidError(f"{type(self).__name__} needs at least one model; none was given.")
+        for member in members:
+            if not member.has_formula:
+                member.formula((), {})  # says why not
         dims = {m.variables for m in members}
         if len(dims) > 1:
             raise UsidError(f"Models of {sorted(dims)} variables do not combine; use models of the same number.")
@@ -232,11 +336,25 @@ class Composite(Model):
         return self.members[0].variables
 
     @property
+    def derived(self) -> int:  # type: ignore[override]
+        return sum(m.derived for m in self.members)
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         return tuple(p for m in self.members for p in m.parameters)
 
+    def derive(self, x: Array) -> Array:
+        """Return what the members derive, one after the other."""
+        return np.concatenate([m.derive(x) for m in self.members], axis=-2)
+
+    def _shared(self, variables: tuple[Node, ...]) -> Iterator[tuple[Model, tuple[Node, ...]]]:
+        """Give each member the coordinates and its own derived variables."""
+        common, own = variables[: self.variables], iter(variables[self.variables :])
+        for member in self.members:
+            yield member, (*common, *itertools.islice(own, member.derived))
+
     def _values_of_members(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> list[Any]:
-        values = [m.formula(variables, parameters) for m in self.members]
+        values = [m.formula(own, parameters) for m, own in self._shared(variables)]
         return [as_pair(v) for v in values] if self.is_complex else values
 
     def describe(self) -> dict[str, Any]:
@@ -258,7 +376,7 @@ class Sum(Composite):
 
     def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
         """Return what the members have written out."""
-        return {name: slope for m in self.members for name, slope in m.slopes(variables, parameters).items()}
+        return {n: slope for m, own in self._shared(variables) for n, slope in m.slopes(own, parameters).items()}
 
 
 class Product(Composite):
@@ -331,8 +449,4 @@ def from_description(description: Mapping[str, Any]) -> Model:
         raise ResultError(f"No model named {name!r} is known; known are {sorted(_registry)}.")
     if issubclass(kind, Composite):
         return kind(tuple(from_description(m) for m in description.get("members", ())))
-    options = {k: v for k, v in description.items() if k not in {"model", "name"}}
-    allowed = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if not set(options) <= allowed:
-        raise ResultError(f"Model {name!r} has the options {sorted(allowed)}; found {sorted(options)}.")
-    return kind(**options)
+    return kind.remade({k: v for k, v in description.items() if k not in {"model", "name"}})

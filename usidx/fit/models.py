@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from usidx.fit.curves import Constant, Exponential, Linear, Polynomial, PowerLaw, Step, StretchedExponential
 from usidx.fit.expressions import Expression
+from usidx.fit.functions import Function
 from usidx.fit.lineshapes import Fano, PseudoVoigt, SkewedGaussian, SplitGaussian, Voigt
 from usidx.fit.model import Model, Parameter, Product, Sum
 from usidx.fit.oscillator import SHO
@@ -15,6 +16,7 @@ __all__ = [
     "Exponential",
     "Expression",
     "Fano",
+    "Function",
     "Gaussian",
     "Linear",
     "Lorentzian",

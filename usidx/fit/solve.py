@@ -22,7 +22,7 @@ from usidx.fit.program import Program, assemble
 from usidx.fit.recipe import LOSSES, Tables
 from usidx.fit.symbols import ZERO, derivative, parameter
 
-__all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "solve_block"]
+__all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "share", "solve_block"]
 
 Array = npt.NDArray[np.float64]
 _SEARCHES: Final = {
@@ -67,19 +67,21 @@ class Options:
 def figures(model: Model, *, covariance: bool = False) -> int:
     """Return the number of columns of the table."""
     n = len(model.names)
-    return 2 * n + 5 + (n * n if covariance else 0)
+    return 2 * n + 6 + (n * n if covariance else 0)
 
 
 @cache
 def _program(model: Model, free: tuple[str, ...]) -> Program:
     keep = [0, *(1 + model.names.index(name) for name in free)]
     outputs = [[part[k] for k in keep] for part in graphs(model)]
-    return assemble(outputs, model.names, model.variables)
+    return assemble(outputs, model.names, model.variables + model.derived)
 
 
 @cache
 def linear_parameters(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
     """Return free parameters that enter linearly all at once, chosen in order."""
+    if not model.has_formula:
+        return ()
     chosen: list[str] = []
     for name in free:
         k = 1 + model.names.index(name)
@@ -210,6 +212,7 @@ def solve_block(
     ndarray of float64, shape (spectrum, figure)
         See `usidx.fit.batch`.
     """
+    x = _with_derived(model, x)
     out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
     dtype = np.complex128 if model.is_complex else np.float64
 
@@ -226,8 +229,12 @@ def solve_block(
         given = _rows(start, part)
         solve_rows(normal_equations, *tables, own_x, parts, weights, given, _candidates(model, own_x), out[part])
 
-    _share(run, y.shape[0], threads)
+    share(run, y.shape[0], threads)
     return _canonical(model, out)
+
+
+def _with_derived(model: Model, x: Array) -> Array:
+    return np.concatenate([x, model.derive(x)], axis=1) if model.derived else x
 
 
 def _ascending(x: Array, y: npt.NDArray[Any], weight: Array | None) -> tuple[Array, npt.NDArray[Any], Array | None]:
@@ -253,9 +260,9 @@ def _writable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]
     return np.require(array, dtype, ["C", "A", "W"])
 
 
-def _share(run: Callable[[slice], None], size: int, threads: int | None) -> None:
+def share(run: Callable[[slice], None], size: int, threads: int | None, at_once: int = _SLICE) -> None:
     """Run over slices of the spectra on some threads."""
-    parts = [slice(begin, begin + _SLICE) for begin in range(0, size, _SLICE)]
+    parts = [slice(begin, min(begin + at_once, size)) for begin in range(0, size, at_once)]
     threads = min(_processors() if threads is None else threads, len(parts))
     if threads < 2:
         for part in parts:
@@ -299,6 +306,7 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
     ndarray of float64 or complex128, shape (spectrum, sample)
         The values.
     """
+    x = _with_derived(model, x)
     out = np.empty((parameters.shape[0], x.shape[2], 2 if model.is_complex else 1))
 
     def run(part: slice) -> None:
@@ -309,5 +317,5 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
         own = _writable(parameters[part], np.float64)
         evaluate_rows(normal_equations, *tables, _rows(x, part), own, out[part])
 
-    _share(run, parameters.shape[0], threads)
+    share(run, parameters.shape[0], threads)
     return out.view(np.complex128)[..., 0] if model.is_complex else out[..., 0]

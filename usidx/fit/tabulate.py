@@ -68,11 +68,13 @@ def _quality(table: xr.Variable, first: int, unit: str | None) -> dict[str, xr.V
     flags = {"flag_values": np.array(values, dtype=np.int8), "flag_meanings": " ".join(STATUS[v] for v in values)}
     found["status"] = _named(status, {"long_name": "Why the Fit Ended", **flags})
     found["converged"] = _named(status > 0, {"long_name": "Whether the Fit Converged"})
+    samples = table.isel({FIGURE: first + 5}).astype(np.int32)
+    found["samples"] = _named(samples, _attrs("Samples That Were Fitted", ""))
     return found
 
 
 def _covariance(table: xr.Variable, n: int, redchi: xr.Variable | None) -> xr.Variable:
-    values = table.isel({FIGURE: slice(2 * n + 5, None)})
+    values = table.isel({FIGURE: slice(2 * n + 6, None)})
     if redchi is not None:
         values = values / redchi
     square = values.data.reshape(*values.shape[:-1], n, n)
