@@ -30,6 +30,8 @@ from usidx.look.describe import summary_html
 from usidx.look.describe import summary_text as summary
 from usidx.look.explore import explore
 from usidx.mapping import map_positions
+from usidx.modes.band_excitation import sho_fit
+from usidx.modes.response import correct_phase, phase_offset, response
 from usidx.read.opening import open_dataset, open_main, open_tree
 from usidx.read.results import list_results, open_result
 from usidx.read.tree import list_mains
@@ -41,6 +43,7 @@ from usidx.write.results import write
 __all__ = [
     "cluster",
     "compute",
+    "correct_phase",
     "decompose",
     "errors",
     "evaluate",
@@ -62,14 +65,17 @@ __all__ = [
     "open_result",
     "open_tree",
     "pca",
+    "phase_offset",
     "position_dims",
     "project",
     "reconstruct",
     "recover",
     "residual",
+    "response",
     "rotate",
     "scree",
     "set_roles",
+    "sho_fit",
     "simulate",
     "spectroscopic_dims",
     "suggest_k",

@@ -97,6 +97,7 @@ class UsidDataArrayAccessor(_Labelled):
     fcls = _door(usidx.fcls)
     decompose = _door(usidx.decompose)
     fit = _door(usidx.fit)
+    sho_fit = _door(usidx.sho_fit)
     to_grid = _door(usidx.to_grid)
     explore = _door(usidx.explore)
     map_positions = _second_door(usidx.map_positions)
@@ -113,6 +114,9 @@ class UsidDatasetAccessor(_Labelled):
     suggest_n = _door(usidx.suggest_n)
     evaluate = _door(usidx.evaluate)
     residual = _door(usidx.residual)
+    phase_offset = _door(usidx.phase_offset)
+    correct_phase = _door(usidx.correct_phase)
+    response = _door(usidx.response)
 
 
 @xr.register_datatree_accessor("usid")  # type: ignore[no-untyped-call]

@@ -147,3 +147,16 @@ def test_steps_survive_netcdf(tmp_path: Path) -> None:
     marked.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
     with xr.open_dataarray(tmp_path / "a.nc", engine="h5netcdf") as again:
         assert steps(again) == steps(marked)
+
+
+@pytest.mark.parametrize("chunks", [None, 1])
+def test_arrays_among_the_parameters_are_told_apart(chunks: int | None) -> None:
+    def recorded(values: list[float]) -> object:
+        given = xr.DataArray(values, dims="Y")
+        given = given if chunks is None else given.chunk(Y=chunks)
+        step = last_step(record(given, given, "fit", {"start": {"center": given}}))
+        assert step is not None
+        return step["parameters"]["start"]["center"]
+
+    assert recorded([1.0, 2.0]) == recorded([1.0, 2.0])
+    assert recorded([1.0, 2.0]) != recorded([1.0, 3.0])

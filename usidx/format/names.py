@@ -10,6 +10,7 @@ __all__ = [
     "ANCILLARIES",
     "BOOK_KEEPING",
     "COMPLETED_POSITIONS",
+    "COMPLETED_STAGES",
     "COORDINATE_HINTS",
     "DEFAULT_DIMENSION",
     "DEPENDENT_DIMENSION",
@@ -42,6 +43,8 @@ DIMENSION_TYPE = "type"
 DEFAULT_DIMENSION, INCOMPLETE_DIMENSION, DEPENDENT_DIMENSION = 0, 1, 2
 
 COMPLETED_POSITIONS = "completed_positions"
+#: What BGlib calls it for each of the two datasets of a fit.
+COMPLETED_STAGES = {"Guess": "completed_guess_positions", "Fit": "completed_fit_positions"}
 
 #: Attributes that say who wrote an object and when; they describe the writing, not the data.
 BOOK_KEEPING = frozenset(

@@ -119,8 +119,11 @@ def _is_computed_alone(array: xr.DataArray) -> bool:
 
 
 def mark_unfinished(group: h5py.Group, size: int) -> None:
-    """Say that no position is done yet."""
-    group.create_dataset(names.COMPLETED_POSITIONS, data=np.zeros(size, dtype=np.uint8))
+    """Say that no position is done yet; of a guess and its fit, under the names that BGlib has for each, too."""
+    status = group.create_dataset(names.COMPLETED_POSITIONS, data=np.zeros(size, dtype=np.uint8))
+    if names.COMPLETED_STAGES.keys() <= group.keys():
+        for name in names.COMPLETED_STAGES.values():
+            group[name] = status  # one dataset, for both are computed together
 
 
 def store_in_batches(file: Path, path: str, entries: Sequence[Entry], targets: Targets) -> None:

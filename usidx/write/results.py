@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import xarray as xr
+from dask import is_dask_collection
 
 from usidx.computing import on_cluster, runs_here, shown
 from usidx.errors import ResultError, UsidWarning
@@ -208,24 +209,33 @@ def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse:
     earlier = _earlier(place, tool, result) if reuse else None
     if earlier is not None and earlier.done == earlier.size:
         return earlier.path
-    in_batches = place.is_own and runs_per_position(stored.entries)
-    if not in_batches:
+    # What lies in memory beside the data, such as the axis that was fitted along, is stored with the group.
+    lasting = [e for e in stored.entries if e.is_main or is_dask_collection(e.data.data)]
+    if not (place.is_own and runs_per_position(lasting)):
         return _write_at_once(place, stored if runs_here() else to_stored(_computed_first(result)), tool, result)
     if earlier is not None:
         _say_resumed(earlier)
         path = earlier.path
     else:
-        with place.changes() as changes:
-            group, pairs = _create_group(changes.file, place, stored, tool, result)
-            path = str(group.name)
-            mark_unfinished(group, pairs[0][1].dataset.shape[0])
+        path = _begin(place, stored, tool, result, lasting)
     store_in_batches(
         place.file,
         path,
-        stored.entries,
-        lambda group: [target_of(group[e.name], e.data) for e in stored.entries],
+        lasting,
+        lambda group: [target_of(group[e.name], e.data) for e in lasting],
     )
     return path
+
+
+def _begin(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset, lasting: Sequence[Entry]) -> str:
+    """Make the group with nothing done yet, but for what is small."""
+    with place.changes() as changes:
+        group, pairs = _create_group(changes.file, place, stored, tool, result)
+        of = dict(zip((e.name for e in stored.entries), pairs, strict=True))
+        mark_unfinished(group, of[lasting[0].name][1].dataset.shape[0])
+        later = {e.name for e in lasting}
+        store([pair for name, pair in of.items() if name not in later], changes.check)
+        return str(group.name)
 
 
 def _write_at_once(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset) -> str:

@@ -1,0 +1,145 @@
+"""Band-excitation spectra -> the oscillator at each position and step: a guess, and the fit that starts from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from usidx.fit.fit import Value, fit
+from usidx.fit.inputs import whole_along
+from usidx.fit.models import SHO
+from usidx.fit.sweep import Sweep, check_dtype, sweep_of
+from usidx.modes.resonance import FIGURES, guess_oscillators
+from usidx.results.provenance import last_step, record
+
+__all__ = ["sho_fit"]
+
+_FREQUENCY: Final = "Frequency"
+_FIGURE: Final = "_figure"
+
+
+def sho_fit(
+    data: xr.DataArray,
+    dim: str | None = None,
+    *,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    fixed: Mapping[str, Value] | None = None,
+    sigma: Value | None = None,
+    absolute_sigma: bool = False,
+    loss: str = "linear",
+    loss_scale: float = 1.0,
+    tolerance: float = 1e-8,
+    max_evaluations: int = 200,
+    covariance: bool = False,
+) -> xr.Dataset:
+    r"""Fit a damped oscillator to each band-excitation spectrum, and keep the guess that the fit starts from.
+
+    A lazy array stays lazy: a block is read once, guessed and fitted. Every position and every step of what else was
+    swept (bias, field, cycle, reversal curve, read and write voltage) is fitted by itself. Samples that are not
+    finite are left out; a spectrum that cannot be fitted gets NaN, ``converged`` False and a ``status``.
+
+    Parameters
+    ----------
+    data : DataArray, dims (*any, Frequency)
+        Complex.
+    dim : str, optional
+        The dim along which the frequency runs. By default ``Frequency``, or the only spectroscopic one.
+    bounds, fixed, sigma, absolute_sigma, loss, loss_scale, tolerance, max_evaluations, covariance
+        As in :func:`usidx.fit`; none concerns the guess.
+
+    Returns
+    -------
+    Dataset
+        Over the other dims of `data`: ``amplitude`` (> 0, the static one, in the units of the data), ``frequency``
+        (in those of the coordinate), ``quality_factor`` and ``phase`` (rad, in (-pi, pi]), each with ``_stderr`` and
+        ``_guess``; ``r2`` and ``r2_guess``; and the other figures of :func:`usidx.fit`. :func:`usidx.write` makes
+        ``<source>-SHO_Fit_NNN`` of it, with the compound datasets ``Guess`` and ``Fit`` of pycroscopy and BGlib.
+
+    Raises
+    ------
+    RoleError
+        It is not clear along which dim the frequency runs.
+    SelectionError
+        A name is not a parameter or a loss.
+    UsidError
+        The data is not complex, or nothing is left to fit.
+    UnitsError
+        The frequencies are not numbers.
+
+    See Also
+    --------
+    response : Amplitude and phase as one signed number.
+    correct_phase : Take the offset of the electronics out of the phase.
+
+    Notes
+    -----
+    The model is :math:`H = A e^{i\varphi} \omega_0^2 / (\omega^2 - i\omega\omega_0/Q - \omega_0^2)`. It obeys
+    :math:`(\omega^2 + i c \omega - d) H + e = 0` with :math:`c = -\omega_0/Q`, :math:`d = \omega_0^2`, which is
+    linear in c, d and the complex e. Solved by least squares over all samples, each weighted by its power, this is
+    the guess; where noise leaves it no resonance within the band, the highest sample is taken for one. The fit
+    minimises the squares of real and imaginary residuals by Levenberg and Marquardt's method.
+
+    References
+    ----------
+    S. Jesse, S. V. Kalinin, R. Proksch, A. P. Baddorf and B. J. Rodriguez, Nanotechnology 18, 435503 (2007).
+
+    Examples
+    --------
+    >>> import usidx
+    >>> scan, truth = usidx.simulate.band_excitation((4, 4), dc_steps=8)
+    >>> found = usidx.sho_fit(scan)
+    >>> found.frequency.dims, found.frequency.units, found.frequency_guess.units
+    (('Y', 'X', 'DC_Offset'), 'Hz', 'Hz')
+    >>> bool(abs(found.frequency - truth.frequency).median() < 50)
+    True
+    """
+    sweep = sweep_of(data, SHO(), dim or _frequency_dim(data), None)
+    check_dtype(data.dtype, SHO(), data.name)
+    guessed = _guess(data, sweep)
+    fitted = fit(
+        data, SHO(), sweep.dims, start={n: guessed[n] for n in SHO().names}, bounds=bounds, fixed=fixed, sigma=sigma,
+        absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale, tolerance=tolerance,
+        max_evaluations=max_evaluations, covariance=covariance,
+    )  # fmt: skip
+    told = (last_step(fitted) or {})["parameters"]
+    own = {"dim": [*sweep.dims], "start": {}, "guess": "linear form"}
+    return record(_with_guess(fitted, guessed), data, "sho_fit", told | own)
+
+
+def _frequency_dim(data: xr.DataArray) -> str | None:
+    return _FREQUENCY if _FREQUENCY in data.dims else None
+
+
+def _guess(data: xr.DataArray, sweep: Sweep) -> xr.Dataset:
+    """Return the guessed parameters and their r2, as lazy as the data."""
+    dim = sweep.dims[0]
+    table: xr.Variable = xr.apply_ufunc(
+        guess_oscillators,
+        whole_along(data, sweep.dims).variable,
+        whole_along(sweep.coordinates[0], sweep.dims).variable,
+        input_core_dims=[[dim], [dim]],
+        output_core_dims=[[_FIGURE]],
+        dask="parallelized",
+        dask_gufunc_kwargs={
+            "output_sizes": {_FIGURE: len(FIGURES)},
+            "meta": np.empty((0,) * data.ndim),
+        },
+        keep_attrs=False,
+    )
+    columns: dict[str, Any] = {name: table.isel({_FIGURE: k}) for k, name in enumerate(FIGURES)}
+    return xr.Dataset(columns)
+
+
+def _with_guess(fitted: xr.Dataset, guessed: xr.Dataset) -> xr.Dataset:
+    """Put each guess behind the fit, with its units."""
+    found = {}
+    for name, guess in guessed.data_vars.items():
+        like = fitted[name]
+        attrs = {k: like.attrs[k] for k in ("units",) if k in like.attrs}
+        attrs["long_name"] = f"Guess of {like.attrs['long_name']}"
+        found[f"{name}_guess"] = guess.variable.transpose(*like.dims).copy(deep=False)
+        found[f"{name}_guess"].attrs = attrs
+    return fitted.assign(found)
