@@ -6,6 +6,7 @@ from usidx.fit.curves import Constant, Exponential, Linear, Polynomial, PowerLaw
 from usidx.fit.expressions import Expression
 from usidx.fit.functions import Function
 from usidx.fit.lineshapes import Fano, PseudoVoigt, SkewedGaussian, SplitGaussian, Voigt
+from usidx.fit.loop import HysteresisLoop
 from usidx.fit.model import Model, Parameter, Product, Sum
 from usidx.fit.oscillator import SHO
 from usidx.fit.peaks import Gaussian, Lorentzian
@@ -18,6 +19,7 @@ __all__ = [
     "Fano",
     "Function",
     "Gaussian",
+    "HysteresisLoop",
     "Linear",
     "Lorentzian",
     "Model",
