@@ -14,7 +14,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -100,7 +100,8 @@ def _right(case: Case) -> float:
     return float(fine.mean())
 
 
-def _measure(case: Case, spectra: int, few: int, rounds: int) -> None:
+def _measure(case: Case, spectra: int, few: int, rounds: int) -> Iterator[str]:
+    """Yield the rows of one case."""
     ways: dict[str, tuple[Callable[[], object], int]] = {
         "usidx": (lambda: _with_usidx(case, None), spectra),
         "usidx on dask": (lambda: _with_usidx(case, -(-spectra // 8)), spectra),
@@ -117,11 +118,10 @@ def _measure(case: Case, spectra: int, few: int, rounds: int) -> None:
             rates[name].append((count / (time.perf_counter() - wall), count / (time.process_time() - used)))
     middle = {name: [statistics.median(column) for column in zip(*r, strict=True)] for name, r in rates.items()}
     reference = middle["scipy curve_fit"]
-    sys.stdout.write(f"\n{case[0]}: {100 * _right(case):.2f} % right\n")
-    sys.stdout.write(f"{'':18}{'per s':>10}{'ratio':>8}{'per cpu s':>12}{'ratio':>8}\n")
     for name, (wall, used) in middle.items():
-        ratios = wall / reference[0], used / reference[1]
-        sys.stdout.write(f"{name:18}{wall:10.0f}{ratios[0]:8.1f}{used:12.0f}{ratios[1]:8.1f}\n")
+        right = f"{100 * _right(case):.2f} %" if name == "usidx" else ""
+        speeds = f"{wall:.0f} | {wall / reference[0]:.1f} | {used:.0f} | {used / reference[1]:.1f}"
+        yield f"| {case[0]} | {name} | {speeds} | {right} |"
 
 
 def main() -> None:
@@ -131,8 +131,11 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    head = "fits per s | times faster | fits per core and s | times faster | right"
+    sys.stdout.write(f"| 128 points, 4 parameters, median of {options.rounds} | way | {head} |\n{'|---' * 7}|\n")
     for make in (_peaks, _oscillators):
-        _measure(make(options.spectra), options.spectra, options.few, options.rounds)
+        for row in _measure(make(options.spectra), options.spectra, options.few, options.rounds):
+            sys.stdout.write(row + "\n")
 
 
 if __name__ == "__main__":
