@@ -1,6 +1,9 @@
 """Data with known truth, for docs, demo and tests."""
 
 from usidx.simulate.band_excitation import band_excitation
+from usidx.simulate.current_voltage import current_voltage
+from usidx.simulate.relaxation import relaxation
 from usidx.simulate.spectra import gaussian_map, spectrum_image
+from usidx.simulate.switching import beps, ckpfm
 
-__all__ = ["band_excitation", "gaussian_map", "spectrum_image"]
+__all__ = ["band_excitation", "beps", "ckpfm", "current_voltage", "gaussian_map", "relaxation", "spectrum_image"]
