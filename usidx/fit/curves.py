@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import SelectionError
-from usidx.fit.model import POSITIVE, Parameter, Shape, registered
+from usidx.fit.model import registered
+from usidx.fit.parameters import POSITIVE, Parameter
+from usidx.fit.shape import Shape
 from usidx.fit.symbols import Node, function
 
 __all__ = ["Constant", "Exponential", "Linear", "Polynomial", "PowerLaw", "Step", "StretchedExponential", "extent"]

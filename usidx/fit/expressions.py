@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from usidx.errors import SelectionError
 from usidx.fit.expression import names_in, parse
-from usidx.fit.model import UNBOUNDED, Model, Parameter, registered
+from usidx.fit.model import Model, registered
 from usidx.fit.pairs import Pair
+from usidx.fit.parameters import UNBOUNDED, Parameter
 from usidx.fit.symbols import Node, parameter, variable
 
 __all__ = ["Expression"]

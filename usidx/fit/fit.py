@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from usidx.errors import SelectionError, UsidError
-from usidx.fit.inputs import FIGURE, PARAMETER, block_table, start_values, weights, whole_along
+from usidx.fit.checks import check_bounds, check_choices, check_free_names, check_names, check_start, check_tied
+from usidx.fit.inputs import Work
 from usidx.fit.model import Model
-from usidx.fit.recipe import LOSSES
-from usidx.fit.solve import Options, figures, linear_parameters
-from usidx.fit.sweep import Sweep, check_dtype, sweep_of
-from usidx.fit.tabulate import to_dataset
+from usidx.fit.solve import Options
+from usidx.fit.sweep import check_dtype, sweep_of
+from usidx.fit.table import table_of
+from usidx.fit.tabulate import Shown, to_dataset
+from usidx.fit.tied import tie
 from usidx.label.roles import Dims
 from usidx.results.provenance import record
 
@@ -32,6 +31,7 @@ def fit(
     start: Mapping[str, Value] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     fixed: Mapping[str, Value] | None = None,
+    tied: Mapping[str, str] | None = None,
     sigma: Value | None = None,
     absolute_sigma: bool = False,
     loss: str = "linear",
@@ -39,12 +39,14 @@ def fit(
     tolerance: float = 1e-8,
     max_evaluations: int = 200,
     covariance: bool = False,
+    retry: str | None = None,
 ) -> xr.Dataset:
     """Fit a model to each spectrum of an array.
 
     A lazy array stays lazy: a block is read, fitted and left as a row of figures per spectrum. Samples that are not
     finite are left out. A spectrum that cannot be fitted gets NaN, ``converged`` False and a ``status``, and touches
     no other; each spectrum is fitted by itself, so the result does not depend on how the array is cut into blocks.
+    With `retry` a spectrum that failed looks at its neighbours, in the whole map, wherever blocks end.
 
     Parameters
     ----------
@@ -63,6 +65,10 @@ def fit(
         Within those of the model, or in their place.
     fixed : mapping of str to float or DataArray, optional
         Parameters that are held at a value.
+    tied : mapping of str to str, optional
+        Parameters that follow from others, by formulas of these: ``{"sigma_2": "0.5 * sigma_1"}``. See
+        `usidx.fit.expression.parse` for what a formula may hold; it is read, never run. The model's own bounds of a
+        tied parameter do not hold.
     sigma : float or DataArray, optional
         Standard deviation of the samples, in the units of `data`; dims among those of `data`.
     absolute_sigma : bool
@@ -77,6 +83,10 @@ def fit(
         A fit that needs more evaluations has failed.
     covariance : bool
         Add ``covariance`` (*any, parameter, parameter_2).
+    retry : {"neighbours"}, optional
+        Fit spectra that failed again, from the parameters of each neighbour that converged: those beside it along the
+        position dims, or along all dims where none has that role. Adds ``second_try``, True where that helped. The
+        other spectra stay as they are. A lazy array's blocks are kept until the blocks beside them are fitted.
 
     Returns
     -------
@@ -93,7 +103,8 @@ def fit(
     RoleError
         A dim is not there, or which one is meant is not clear.
     SelectionError
-        A name is not a parameter, a coordinate or a loss, or a formula lacks a start value.
+        A name is not a parameter, a coordinate, a loss or a retry, a parameter has the name of something else in the
+        result, a formula lacks a start value, or what is tied is tied in a circle, or bounded.
     UsidError
         The data's dtype does not go with the model, or nothing is left to fit.
     UnitsError
@@ -108,7 +119,7 @@ def fit(
     -----
     Levenberg and Marquardt's method with exact derivatives. Start values: what enters linearly is solved for, peaks
     are found by a matched filter, an oscillator by its linear form, the rest by trying candidates. Standard errors
-    are the roots of the diagonal of redchi (J'J)^-1 at the solution.
+    are the roots of the diagonal of redchi (J'J)^-1 at the solution; those of tied parameters are propagated from it.
 
     Examples
     --------
@@ -122,96 +133,33 @@ def fit(
     """
     sweep = sweep_of(data, model, dim, coordinate)
     check_dtype(data.dtype, model, data.name)
-    if loss not in LOSSES:
-        raise SelectionError(f"No loss {loss!r}; choose one of {tuple(LOSSES)}.")
-    fixed = dict(fixed or {})
-    start = {k: v for k, v in model.defaults.items() if k not in fixed} | dict(start or {})
-    _check_names(model, start=start, bounds=bounds or {}, fixed=fixed)
+    check_choices(loss, retry)
+    check_free_names(data, model)
+    bounds, fixed, tied = dict(bounds or {}), dict(fixed or {}), dict(tied or {})
+    start = {k: v for k, v in model.defaults.items() if k not in fixed and k not in tied} | dict(start or {})
+    check_names(model, start=start, bounds=bounds, fixed=fixed, tied=tied)
+    check_tied(tied, start=start, bounds=bounds, fixed=fixed)
+    ties = tie(model, tied) if tied else None
     options = Options(
-        free=tuple(name for name in model.names if name not in fixed),
-        bounds={p.name: (bounds or {}).get(p.name, p.bounds) for p in model.parameters},
+        free=tuple(name for name in model.names if name not in fixed and name not in tied),
+        bounds={p.name: bounds.get(p.name, p.bounds) for p in model.parameters},
         loss=loss, loss_scale=loss_scale, tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance,
     )  # fmt: skip
-    _check_bounds(options)
-    _check_start(model, options, start)
-    table = _table(data, model, sweep, options, sigma, start | fixed)
-    result = to_dataset(table, data, model, sweep, covariance=covariance, absolute=absolute_sigma)
+    check_bounds(options)
+    check_start(model if ties is None else ties.reduced(), options, start)
+    work = Work(model, ties, options, weighted=sigma is not None, threads=None if data.chunks is None else 1)
+    table = table_of(data, sweep, work, sigma, start | fixed, retry=retry is not None)
+    shown = Shown(covariance=covariance, absolute=absolute_sigma, second_try=retry is not None)
+    result = to_dataset(table, data, model, sweep, shown)
     told = {
         "model": {"name": _title(model), **model.describe()}, "dim": list(sweep.dims), "coordinate": coordinate,
         "swept": [str(c.name) for c in sweep.coordinates if c.name is not None],
-        "start": start, "bounds": dict(bounds or {}), "fixed": fixed, "sigma": sigma,
+        "start": start, "bounds": bounds, "fixed": fixed, "tied": tied, "sigma": sigma,
         "absolute_sigma": absolute_sigma, "loss": loss, "loss_scale": loss_scale, "tolerance": tolerance,
-        "max_evaluations": max_evaluations, "covariance": covariance,
+        "max_evaluations": max_evaluations, "covariance": covariance, "retry": retry,
     }  # fmt: skip
     return record(result, data, "fit", told)
 
 
-def _check_names(model: Model, **given: Mapping[str, Any]) -> None:
-    for option, mapping in given.items():
-        for name in mapping:
-            if name not in model.names:
-                raise SelectionError(f"{option}: no parameter {name!r} in the model; its parameters are {model.names}.")
-
-
-def _check_start(model: Model, options: Options, start: Mapping[str, Value]) -> None:
-    if not model.has_formula and (missing := [n for n in options.free if n not in start]):
-        raise SelectionError(
-            f"start: {missing[0]!r} has no start value, and none can be worked out from a Python function. Give "
-            f"start={{{missing[0]!r}: ...}}, or a default in the function's signature."
-        )
-    found = {*linear_parameters(model, options.free), *start}
-    for term in model.terms:
-        missing = [name for name in term.names if name in options.free and name not in found]
-        if term.search == "given" and missing:
-            raise SelectionError(
-                f"start: {missing[0]!r} does not enter the formula linearly, so its start value cannot be worked out. "
-                f"Give start={{{missing[0]!r}: ...}}."
-            )
-
-
-def _check_bounds(options: Options) -> None:
-    if not options.free:
-        raise UsidError("All parameters are fixed, so nothing is left to fit. Leave at least one free.")
-    for name in options.free:
-        low, high = options.bounds[name]
-        if not low < high:
-            raise UsidError(f"bounds: {name!r} has the bounds ({low}, {high}); the first should be the lower one.")
-
-
 def _title(model: Model) -> str:
     return " ".join(str(t.describe()["model"]) for t in model.terms)
-
-
-def _table(
-    data: xr.DataArray,
-    model: Model,
-    sweep: Sweep,
-    options: Options,
-    sigma: Value | None,
-    start: Mapping[str, Value],
-) -> xr.Variable:
-    """Return the table of figures, dims (*other, figure), as lazy as the data."""
-    core = list(sweep.dims)
-    lazy = data.chunks is not None
-    weight = None if sigma is None else weights(data, sigma, sweep.dims)
-    given = start_values(data, model, start, sweep.dims)
-    inputs = [
-        *(whole_along(c, (d,)) for d, c in zip(core, sweep.coordinates, strict=True)),
-        *(() if weight is None else (weight,)),
-        given,
-    ]
-    table: xr.Variable = xr.apply_ufunc(
-        block_table,
-        whole_along(data, sweep.dims).variable,
-        *(i.variable for i in inputs),
-        kwargs={"model": model, "options": options, "weighted": weight is not None, "threads": 1 if lazy else None},
-        input_core_dims=[core, *([d] for d in core), *(() if weight is None else (core,)), [PARAMETER]],
-        output_core_dims=[[FIGURE]],
-        dask="parallelized",
-        dask_gufunc_kwargs={
-            "output_sizes": {FIGURE: figures(model, covariance=options.covariance)},
-            "meta": np.empty((0,) * (data.ndim - len(core) + 1)),
-        },
-        keep_attrs=False,
-    )
-    return table

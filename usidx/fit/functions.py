@@ -12,8 +12,9 @@ import numpy.typing as npt
 from dask.tokenize import tokenize
 
 from usidx.errors import ResultError, SelectionError, UsidError
-from usidx.fit.model import UNBOUNDED, Model, Parameter, registered
+from usidx.fit.model import Model, registered
 from usidx.fit.pairs import Pair
+from usidx.fit.parameters import UNBOUNDED, Parameter
 from usidx.fit.symbols import Node
 
 __all__ = ["Function"]

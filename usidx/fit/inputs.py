@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +13,23 @@ import xarray as xr
 from usidx.errors import RoleError
 from usidx.fit.functions import Function
 from usidx.fit.model import Model
-from usidx.fit.numeric import evaluate_function_block, solve_function_block
-from usidx.fit.solve import Options, evaluate_block, solve_block
+from usidx.fit.numeric import evaluate_function_block
+from usidx.fit.retry import solve_again
+from usidx.fit.solve import Options, evaluate_block
+from usidx.fit.solving import solve
+from usidx.fit.tied import Ties
 
-__all__ = ["FIGURE", "PARAMETER", "block_table", "block_values", "start_values", "weights", "whole_along"]
+__all__ = [
+    "FIGURE",
+    "PARAMETER",
+    "Work",
+    "block_again",
+    "block_table",
+    "block_values",
+    "start_values",
+    "weights",
+    "whole_along",
+]
 
 FIGURE: Final = "_figure"
 PARAMETER: Final = "_parameter"
@@ -80,17 +94,64 @@ def _aligned(option: str, value: xr.DataArray, data: xr.DataArray) -> xr.DataArr
     return value
 
 
-def block_table(y: Array, *inputs: Array, model: Model, options: Options, weighted: bool, threads: int | None) -> Array:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is done with each block.
+
+    Attributes
+    ----------
+    model : Model
+        With all its parameters.
+    ties : Ties, optional
+        Those that follow from others.
+    options : Options
+        How to fit.
+    weighted : bool
+        Whether weights are among the inputs.
+    threads : int, optional
+        By default one per processor.
+    """
+
+    model: Model
+    ties: Ties | None
+    options: Options
+    weighted: bool
+    threads: int | None
+
+
+def block_table(y: Array, *inputs: Array, work: Work) -> Array:
     """Fit a block: y (*other, *samples), a coordinate per variable, weights if any, start (*other, parameter)."""
-    count = model.variables
+    lead, flat, x, weight, start = _flattened(y, inputs, work)
+    found = solve(work.model, work.ties, work.options, flat, x, weight, start, work.threads)
+    return found.reshape(*lead, -1)
+
+
+def block_again(y: Array, *inputs: Array, work: Work) -> Array:
+    """Fit again what failed in a block: inputs as for `block_table`, its table, and the neighbours' parameters."""
+    *same, table, starts = inputs
+    n, names = len(work.model.names), work.model.names
+    lead, flat, x, weight, start = _flattened(y, tuple(same), work)
+    free = np.isin(names, [*work.options.free, *(work.ties.formulas if work.ties is not None else ())])
+    around = np.where(free, starts.reshape(len(flat), -1, n), start[:, None])
+
+    def solved(rows: npt.NDArray[np.intp], begin: Array) -> Array:
+        own_x = x if x.shape[0] == 1 else x[rows]
+        own_weight = weight if weight is None or weight.shape[0] == 1 else weight[rows]
+        return solve(work.model, work.ties, work.options, flat[rows], own_x, own_weight, begin, work.threads)
+
+    return solve_again(solved, table.reshape(len(flat), -1), around, work.options, n).reshape(*lead, -1)
+
+
+def _flattened(
+    y: Array, inputs: tuple[Array, ...], work: Work
+) -> tuple[tuple[int, ...], Array, Array, Array | None, Array]:
+    """Return the shape of the other dims, and data, coordinates, weights and start values with one row per spectrum."""
+    count = work.model.variables
     lead, samples = y.shape[: y.ndim - count], y.shape[y.ndim - count :]
     x = _coordinate_rows(inputs[:count], lead, samples)
-    weight = _rows(inputs[count], lead, samples) if weighted else None
-    start = _rows(inputs[-1], lead, (len(model.names),))
-    flat = y.reshape(-1, int(np.prod(samples)))
-    if isinstance(model, Function):
-        return solve_function_block(model, options, flat, x, weight, start, threads).reshape(*lead, -1)
-    return solve_block(model, options, flat, x, weight, start, threads).reshape(*lead, -1)
+    weight = _rows(inputs[count], lead, samples) if work.weighted else None
+    start = _rows(inputs[-1], lead, (len(work.model.names),))
+    return lead, y.reshape(int(np.prod(lead)), int(np.prod(samples))), x, weight, start
 
 
 def block_values(parameters: Array, *x: Array, model: Model, threads: int | None) -> Array:

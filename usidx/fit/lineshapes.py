@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fit.curves import extent
-from usidx.fit.model import POSITIVE, Parameter, Shape, registered
+from usidx.fit.model import registered
+from usidx.fit.parameters import POSITIVE, Parameter
 from usidx.fit.peaks import CENTER, FWHM_OF_SIGMA, Peak
+from usidx.fit.shape import Shape
 from usidx.fit.symbols import Node, faddeeva, function, select
 
 __all__ = ["Fano", "PseudoVoigt", "SkewedGaussian", "SplitGaussian", "Voigt"]

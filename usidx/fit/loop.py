@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fit.curves import extent
-from usidx.fit.model import Parameter, Shape, registered
+from usidx.fit.model import registered
+from usidx.fit.parameters import Parameter
+from usidx.fit.shape import Shape
 from usidx.fit.symbols import Node, function, select
 
 __all__ = ["HysteresisLoop", "rising"]

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache, reduce
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,57 +20,12 @@ import numpy.typing as npt
 from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fit.interpret import interpret
 from usidx.fit.pairs import Pair, as_pair
+from usidx.fit.parameters import Parameter
 from usidx.fit.symbols import Node, derivative, parameter, variable
-from usidx.label import units as unit_strings
 
-__all__ = ["Model", "Parameter", "Product", "Sum", "from_description"]
+__all__ = ["Model", "Product", "Sum", "from_description", "graphs", "registered"]
 
 Array = npt.NDArray[np.float64]
-UNBOUNDED: Final = (-np.inf, np.inf)
-POSITIVE: Final = (0.0, np.inf)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a model.
-
-    Attributes
-    ----------
-    name : str
-        Snake case; the name of the result's variable.
-    title : str
-        Name in words, which files on disk use too.
-    units : str or tuple of int, optional
-        A unit, or the powers of (data, coordinate) that make it; None where it is not known.
-    bounds : tuple of float
-        Lowest and highest value.
-    role : str
-        How a start value is found: "" from candidates, "center" or "width" from the peak in the data.
-    width_per_fwhm : float
-        For the role "width": the parameter per full width at half maximum.
-    period : float
-        For an angle, what can be added without effect; 0 for none. Results lie within half a period of zero.
-    """
-
-    name: str
-    title: str
-    units: str | tuple[int, int] | None
-    bounds: tuple[float, float] = UNBOUNDED
-    role: str = ""
-    width_per_fwhm: float = 0.0
-    period: float = 0.0
-
-    def unit(self, data: str | None, coordinate: str | None) -> str | None:
-        """Return the unit, None where it rests on a unit that is not known."""
-        if self.units is None or isinstance(self.units, str):
-            return self.units
-        known = {"data": (data, self.units[0]), "coordinate": (coordinate, self.units[1])}
-        if any(unit is None and power for unit, power in known.values()):
-            return None
-        powers = [(unit or "", power) for unit, power in known.values()]
-        top = unit_strings.product(*(unit_strings.power(u, p) for u, p in powers if p > 0))
-        bottom = unit_strings.product(*(unit_strings.power(u, -p) for u, p in powers if p < 0))
-        return unit_strings.quotient(top, bottom) if bottom else top
 
 
 class Model(ABC):
@@ -87,6 +42,8 @@ class Model(ABC):
     variables: ClassVar[int] = 1
     #: Variables of the formula that follow from the coordinate of all samples together; see `derive`.
     derived: ClassVar[int] = 0
+    #: What stands before the names of the parameters; None where they cannot be renamed.
+    prefix: str | None = None
     #: Whether `formula` gives a graph, from which derivatives and sums are made.
     has_formula: ClassVar[bool] = True
 
@@ -208,6 +165,10 @@ class Model(ABC):
         """Return the names of the parameters in order."""
         return tuple(p.name for p in self.parameters)
 
+    def with_prefix(self, prefix: str) -> Self:
+        """Return the same model with other names."""
+        return replace(self, prefix=prefix)  # type: ignore[type-var]
+
     @property
     def terms(self) -> tuple[Model, ...]:
         """Return the models whose sum this is."""
@@ -276,38 +237,6 @@ def _parts(value: Node | Pair, model: Model) -> tuple[Node, ...]:
     if isinstance(value, Pair):
         raise UsidError(f"{model!r} is declared real, but its formula gives a complex value.")
     return (value,)
-
-
-class Shape(Model):
-    """Base of the models with one formula; subclasses are frozen dataclasses whose fields are options."""
-
-    prefix: str
-
-    @property
-    @abstractmethod
-    def _own_parameters(self) -> tuple[Parameter, ...]:
-        """Return the parameters without the prefix."""
-
-    @abstractmethod
-    def _value(self, *nodes: Any) -> Any:
-        """Return the formula of (*variables, *parameters)."""
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        words = self.prefix.replace("_", " ").title()
-        return tuple(replace(p, name=self.prefix + p.name, title=words + p.title) for p in self._own_parameters)
-
-    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
-        found: Node | Pair = self._value(*variables, *(parameters[name] for name in self.names))
-        return found
-
-    def describe(self) -> dict[str, Any]:
-        options = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        return {"model": type(self).__name__, **options}
-
-    def with_prefix(self, prefix: str) -> Self:
-        """Return the same model with other names."""
-        return replace(self, prefix=prefix)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, init=False)
@@ -416,7 +345,7 @@ def _with_unique_names(members: tuple[Model, ...]) -> tuple[Model, ...]:
     for member in members:
         kind = type(member).__name__
         seen[kind] += 1
-        if isinstance(member, Shape) and not member.prefix and any(counts[name] > 1 for name in member.names):
+        if member.prefix == "" and any(counts[name] > 1 for name in member.names):
             number = f"_{seen[kind]}" if kinds[kind] > 1 else ""
             member = member.with_prefix(f"{kind.lower()}{number}_")
         renamed.append(member)

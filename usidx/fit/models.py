@@ -7,8 +7,9 @@ from usidx.fit.expressions import Expression
 from usidx.fit.functions import Function
 from usidx.fit.lineshapes import Fano, PseudoVoigt, SkewedGaussian, SplitGaussian, Voigt
 from usidx.fit.loop import HysteresisLoop
-from usidx.fit.model import Model, Parameter, Product, Sum
+from usidx.fit.model import Model, Product, Sum
 from usidx.fit.oscillator import SHO
+from usidx.fit.parameters import Parameter
 from usidx.fit.peaks import Gaussian, Lorentzian
 
 __all__ = [

@@ -98,8 +98,8 @@ def evaluate_function_block(
     caller = caller_of(model, x, parameters)
 
     def run(part: slice) -> None:
-        values = caller(_rows(x, part), parameters[part])
-        out[part] = np.where(np.isfinite(parameters[part]).all(axis=1)[:, None], values, np.nan)
+        out[part] = caller(_rows(x, part), parameters[part])
+        out[part][np.isnan(parameters[part]).any(axis=1)] = np.nan
 
     share(run, parameters.shape[0], threads, max(1, _AT_ONCE // max(x.shape[2], 1)))
     return out.view(np.complex128) if model.is_complex else out

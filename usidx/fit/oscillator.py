@@ -10,8 +10,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fit.model import POSITIVE, UNBOUNDED, Parameter, Shape, registered
+from usidx.fit.model import registered
 from usidx.fit.pairs import Pair
+from usidx.fit.parameters import POSITIVE, UNBOUNDED, Parameter
+from usidx.fit.shape import Shape
 from usidx.fit.symbols import Node, constant, function
 
 __all__ = ["SHO"]

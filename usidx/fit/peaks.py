@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from usidx.errors import SelectionError
-from usidx.fit.model import POSITIVE, Parameter, Shape, registered
+from usidx.fit.model import registered
+from usidx.fit.parameters import POSITIVE, Parameter
+from usidx.fit.shape import Shape
 from usidx.fit.symbols import Node, function
 
 __all__ = ["Gaussian", "Lorentzian"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,14 +14,31 @@ from usidx.fit.recipe import STATUS
 from usidx.fit.sweep import Sweep
 from usidx.label import units
 
-__all__ = ["to_dataset"]
+__all__ = ["Shown", "to_dataset"]
 
 _COVARIANCE_DIMS: Final = ("parameter", "parameter_2")
 
 
-def to_dataset(
-    table: xr.Variable, data: xr.DataArray, model: Model, sweep: Sweep, *, covariance: bool, absolute: bool
-) -> xr.Dataset:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a result shows besides, and how.
+
+    Attributes
+    ----------
+    covariance : bool
+        Whether the covariance is among its variables.
+    absolute : bool
+        Whether errors are not scaled by redchi.
+    second_try : bool
+        Whether the last column says for which spectra a second fit counted.
+    """
+
+    covariance: bool = False
+    absolute: bool = False
+    second_try: bool = False
+
+
+def to_dataset(table: xr.Variable, data: xr.DataArray, model: Model, sweep: Sweep, shown: Shown) -> xr.Dataset:
     """Give the columns of a table (see `usidx.fit.batch`) their names, units and coordinates."""
     unit = data.attrs.get("units")
     unit = unit if isinstance(unit, str) else None
@@ -31,13 +49,16 @@ def to_dataset(
         attrs = _attrs(p.title, p.unit(unit, sweep.units))
         variables[p.name] = _named(table.isel({FIGURE: k}), attrs)
         spread = table.isel({FIGURE: n + k})
-        spread = spread / redchi**0.5 if absolute else spread
+        spread = spread / redchi**0.5 if shown.absolute else spread
         variables[f"{p.name}_stderr"] = _named(spread, attrs | {"long_name": f"Standard Error of {p.title}"})
     variables |= _quality(table, 2 * n, unit)
-    if covariance:
-        variables["covariance"] = _covariance(table, n, redchi if absolute else None)
+    if shown.second_try:
+        helped = table.isel({FIGURE: -1}) > 0
+        variables["second_try"] = _named(helped, {"long_name": "Whether a Fit from a Neighbour's Parameters Counts"})
+    if shown.covariance:
+        variables["covariance"] = _covariance(table, n, redchi if shown.absolute else None)
     coords = _coordinates(data, sweep)
-    if covariance:
+    if shown.covariance:
         coords = coords.assign(
             {d: ("parameter" if d == "parameter" else d, list(model.names)) for d in _COVARIANCE_DIMS}
         )
@@ -74,7 +95,7 @@ def _quality(table: xr.Variable, first: int, unit: str | None) -> dict[str, xr.V
 
 
 def _covariance(table: xr.Variable, n: int, redchi: xr.Variable | None) -> xr.Variable:
-    values = table.isel({FIGURE: slice(2 * n + 6, None)})
+    values = table.isel({FIGURE: slice(2 * n + 6, 2 * n + 6 + n * n)})
     if redchi is not None:
         values = values / redchi
     square = values.data.reshape(*values.shape[:-1], n, n)

@@ -1,0 +1,58 @@
+"""One parameter of a model: its name, unit, bounds, and how a start value is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from usidx.label import units as unit_strings
+
+__all__ = ["POSITIVE", "UNBOUNDED", "Parameter"]
+
+UNBOUNDED: Final = (-np.inf, np.inf)
+POSITIVE: Final = (0.0, np.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a model.
+
+    Attributes
+    ----------
+    name : str
+        Snake case; the name of the result's variable.
+    title : str
+        Name in words, which files on disk use too.
+    units : str or tuple of int, optional
+        A unit, or the powers of (data, coordinate) that make it; None where it is not known.
+    bounds : tuple of float
+        Lowest and highest value.
+    role : str
+        How a start value is found: "" from candidates, "center" or "width" from the peak in the data.
+    width_per_fwhm : float
+        For the role "width": the parameter per full width at half maximum.
+    period : float
+        For an angle, what can be added without effect; 0 for none. Results lie within half a period of zero.
+    """
+
+    name: str
+    title: str
+    units: str | tuple[int, int] | None
+    bounds: tuple[float, float] = UNBOUNDED
+    role: str = ""
+    width_per_fwhm: float = 0.0
+    period: float = 0.0
+
+    def unit(self, data: str | None, coordinate: str | None) -> str | None:
+        """Return the unit, None where it rests on a unit that is not known."""
+        if self.units is None or isinstance(self.units, str):
+            return self.units
+        known = {"data": (data, self.units[0]), "coordinate": (coordinate, self.units[1])}
+        if any(unit is None and power for unit, power in known.values()):
+            return None
+        powers = [(unit or "", power) for unit, power in known.values()]
+        top = unit_strings.product(*(unit_strings.power(u, p) for u, p in powers if p > 0))
+        bottom = unit_strings.product(*(unit_strings.power(u, -p) for u, p in powers if p < 0))
+        return unit_strings.quotient(top, bottom) if bottom else top

@@ -1,0 +1,66 @@
+"""Block of spectra and any model -> table of figures: compiled or in NumPy, tied or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.fit.functions import Function
+from usidx.fit.model import Model
+from usidx.fit.numeric import solve_function_block
+from usidx.fit.solve import Options, linear_parameters, solve_block
+from usidx.fit.tied import Ties
+
+__all__ = ["better", "solve"]
+
+Array = npt.NDArray[np.float64]
+
+
+def solve(
+    model: Model, ties: Ties | None, options: Options, y: npt.NDArray[Any], x: Array, weight: Array | None,
+    start: Array, threads: int | None = None,
+) -> Array:  # fmt: skip
+    """Fit every spectrum of a block by itself; arguments and table are those of `usidx.fit.solve.solve_block`."""
+
+    def solved(model: Model, options: Options, start: Array) -> Array:
+        solver: Callable[..., Array] = solve_function_block if isinstance(model, Function) else solve_block
+        return solver(model, options, y, x, weight, start, threads)
+
+    if ties is None:
+        return solved(model, options, start)
+    return _solve_tied(solved, ties, options, start)
+
+
+def _solve_tied(solved: Callable[[Model, Options, Array], Array], ties: Ties, options: Options, start: Array) -> Array:
+    """Fit the independent parameters, and work out the others.
+
+    Looking for one term after the other in the data fails where the first is tied to what is not found yet. So where
+    start values are missing, the fit without ties gives a second start, and the better of both fits is kept.
+    """
+    own = [ties.model.names.index(p.name) for p in ties.independent]
+    reduced, inner = ties.reduced(), replace(options, covariance=True)
+    table = solved(reduced, inner, start[:, own])
+    wanted = [ties.model.names.index(n) for n in options.free if n not in linear_parameters(reduced, options.free)]
+    if reduced.has_formula and np.isnan(start[:, wanted]).any():
+        free = tuple(n for n in ties.model.names if n in options.free or n in ties.formulas)
+        loose = solved(ties.model, replace(options, free=free, covariance=False), start)
+        begin = np.where(np.isnan(start), loose[:, : len(ties.model.names)], start)[:, own]
+        table = better(table, solved(reduced, inner, begin), len(own), options)
+    return ties.expand(table, covariance=options.covariance)
+
+
+def better(first: Array, second: Array, n: int, options: Options) -> Array:
+    """Return for each spectrum the fit that converged with less chi2, the evaluations of both counted.
+
+    A robust loss leaves large residuals alone, so chi2 does not compare such fits: there the second fit counts only
+    where the first failed.
+    """
+    failed, done = ~(first[:, 2 * n + 4] > 0), second[:, 2 * n + 4] > 0
+    less = (second[:, 2 * n] < first[:, 2 * n]) & (options.loss == "linear")
+    found = np.where((done & (failed | less))[:, None], second, first)
+    found[:, 2 * n + 3] = first[:, 2 * n + 3] + second[:, 2 * n + 3]
+    return found
