@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from uuid import uuid4
 
 import dask
+import dask.array as da
+import numpy as np
 import xarray as xr
 
 __all__ = ["compute", "on_cluster", "runs_here", "shown"]
@@ -18,6 +21,9 @@ _SHOWN_AFTER = 1.0
 
 def compute(*objects: Any, progress: bool = True) -> Any:
     """Compute several lazy objects together, each block of their source being read once for all of them.
+
+    Blocks go straight to their place in the result, where dask keeps all of them and joins them at the end. So this
+    takes half the memory of ``.compute()``, and less time.
 
     Parameters
     ----------
@@ -43,7 +49,7 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     if progress:
         lazy = _persisted(lazy)
     with shown(progress):
-        computed = iter(dask.compute(*lazy))
+        computed = iter(_computed(lazy))
     found = tuple(_rebuilt(one, computed) for one in objects)
     return found[0] if len(found) == 1 else found
 
@@ -55,6 +61,48 @@ def _arrays(one: Any) -> list[Any]:
     if isinstance(one, xr.Dataset):
         return [v.data for v in one.variables.values() if dask.is_dask_collection(v.data)]
     return [one] if dask.is_dask_collection(one) else []
+
+
+class _OtherKind(Exception):
+    """A block is not what its array said."""
+
+
+class _Room:
+    """Memory for an array, to which dask's threads bring the blocks."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = np.empty(array.shape, array.dtype)
+        self._name = uuid4().hex
+
+    def __dask_tokenize__(self) -> str:
+        return self._name
+
+    def __setitem__(self, key: tuple[slice, ...], block: Any) -> None:
+        place = self.array[key]
+        if type(block) is not np.ndarray or block.dtype != self.array.dtype or block.shape != place.shape:
+            raise _OtherKind
+        if block.shape == self.array.shape:
+            self.array = block
+        else:
+            place[...] = block
+
+
+def _computed(lazy: Sequence[Any]) -> Sequence[Any]:
+    """Compute lazy objects at once."""
+    if runs_here() and all(_has_known_size(one) for one in lazy):
+        rooms = [_Room(one) for one in lazy]
+        try:
+            da.store(list(lazy), rooms, lock=False, return_stored=False)
+        except _OtherKind:
+            pass  # dask makes of such blocks what it can
+        else:
+            return [room.array for room in rooms]
+    found: Sequence[Any] = dask.compute(*lazy)
+    return found
+
+
+def _has_known_size(one: Any) -> bool:
+    return isinstance(one, da.Array) and type(one._meta) is np.ndarray and not any(np.isnan(n) for n in one.shape)
 
 
 def _rebuilt(one: Any, computed: Iterator[Any]) -> Any:
