@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import usidx
+from usidx.computing import counted
 
 
 @given(
@@ -75,3 +76,25 @@ def test_memory_is_that_of_the_result() -> None:
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert most < 1.3 * lazy.nbytes
+
+
+def test_one_bar_for_work_in_parts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("usidx.computing._is_watched", lambda: True)
+    monkeypatch.setattr("usidx.computing._SHOWN_AFTER", 0.0)
+    with counted(4, progress=True) as advance:
+        for _ in range(3):
+            advance()
+    *_, last = capsys.readouterr().out.split("\r")
+    assert last.startswith("[" + 30 * "#" + 10 * " " + "] | 75% Completed | 0.")
+    assert last.endswith(" s\n")
+
+
+@pytest.mark.parametrize(("is_watched", "is_wanted"), [(False, True), (True, False)])
+def test_no_bar_where_nobody_looks(
+    is_watched: bool, is_wanted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("usidx.computing._is_watched", lambda: is_watched)
+    monkeypatch.setattr("usidx.computing._SHOWN_AFTER", 0.0)
+    with counted(1, progress=is_wanted) as advance:
+        advance()
+    assert capsys.readouterr().out == ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 from uuid import uuid4
@@ -13,10 +14,11 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-__all__ = ["compute", "on_cluster", "runs_here", "shown"]
+__all__ = ["compute", "counted", "on_cluster", "runs_here", "shown", "started"]
 
 # A bar that comes and goes within this many seconds only flickers.
 _SHOWN_AFTER = 1.0
+_WIDTH = 40
 
 
 def compute(*objects: Any, progress: bool = True) -> Any:
@@ -45,9 +47,7 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     >>> svd.scores.dims, mean.dims
     (('Y', 'X', 'component'), ('Frequency',))
     """
-    lazy = [array for one in objects for array in _arrays(one)]
-    if progress:
-        lazy = _persisted(lazy)
+    lazy = started([array for one in objects for array in _arrays(one)], progress)
     with shown(progress):
         computed = iter(_computed(lazy))
     found = tuple(_rebuilt(one, computed) for one in objects)
@@ -134,6 +134,28 @@ def shown(progress: bool) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def counted(total: int, progress: bool) -> Iterator[Callable[[], None]]:
+    """Show one progress bar for work in `total` parts, each computed by itself; gives what to call after each part."""
+    begun, done, is_drawn = time.monotonic(), 0, False
+
+    def advance() -> None:
+        nonlocal done, is_drawn
+        done += 1
+        spent = time.monotonic() - begun
+        if progress and _is_watched() and (is_drawn or spent > _SHOWN_AFTER):
+            is_drawn = True
+            bar = "#" * (_WIDTH * done // total)
+            sys.stdout.write(f"\r[{bar:<{_WIDTH}}] | {100 * done // total}% Completed | {spent:.1f} s")
+            sys.stdout.flush()
+
+    try:
+        yield advance
+    finally:
+        if is_drawn:
+            sys.stdout.write("\n")
+
+
 def _is_watched() -> bool:
     """Say whether a person can see a bar: in a terminal or a notebook, not in a log."""
     return "ipykernel" in sys.modules or bool(getattr(sys.stdout, "isatty", lambda: False)())
@@ -150,12 +172,16 @@ def on_cluster() -> bool:
     return not runs_here()
 
 
-def _persisted(lazy: list[Any]) -> list[Any]:
-    """Start on a cluster and show its own bar; other schedulers have none."""
-    if not on_cluster() or not _is_watched():
+def started(lazy: list[Any], progress: bool) -> list[Any]:
+    """Start work on a cluster, and show the cluster's own bar until it is done; elsewhere return what was given."""
+    if not on_cluster() or not (progress and _is_watched()):
         return lazy
-    from distributed import progress
+    from distributed import progress as follow
 
-    started = list(dask.persist(*lazy))
-    progress(*started)
-    return started
+    running = list(dask.persist(*lazy))
+    bar = follow(*running)
+    if bar is not None:  # in a notebook it is a widget, which only shows itself at the end of a cell
+        import IPython.display as notebook
+
+        notebook.display(bar)  # type: ignore[no-untyped-call,unused-ignore]
+    return running
