@@ -14,6 +14,7 @@
       LockedError       another program, or another part of this one, holds the file (also an OSError)
       WriteError        a file could not be written; it is as it was at the last commit (also an OSError)
       RecoveryError     a file cannot be put back to its last commit (also an OSError)
+      RemoteError       an object behind a URL cannot be reached, or changes (also an OSError)
       MissingExtraError an optional dependency is not installed (also an ImportError)
     UsidWarning (UserWarning)  a file was repaired while it was read: what, and where
 """
@@ -28,6 +29,7 @@ __all__ = [
     "MissingExtraError",
     "NotMainError",
     "RecoveryError",
+    "RemoteError",
     "ResultError",
     "RoleError",
     "SelectionError",
@@ -87,6 +89,10 @@ class WriteError(UsidError, OSError):
 
 class RecoveryError(UsidError, OSError):
     """A file cannot be put back to its last commit without destroying what another program wrote."""
+
+
+class RemoteError(UsidError, OSError):
+    """An object behind a URL cannot be reached, gives other bytes than asked for, or changes while it is read."""
 
 
 class MissingExtraError(UsidError, ImportError):

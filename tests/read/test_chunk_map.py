@@ -11,9 +11,10 @@ import pytest
 
 from usidx.disk.journal import journal_path
 from usidx.errors import UsidError
-from usidx.read import chunk_map, map_cache
+from usidx.read import chunk_map, local, map_cache
 from usidx.read.chunk_map import DEFLATE, FLETCHER32, SHUFFLE, ChunkMap, Filter, describe
-from usidx.read.map_cache import Located, Version, locate, version_of
+from usidx.read.local import LocalFile, Version, version_of
+from usidx.read.map_cache import Located, locate
 from usidx.write.transaction import transaction
 
 
@@ -223,7 +224,7 @@ def scan(path: Path) -> Path:
 
 
 def found_in(path: Path) -> Located:
-    found = locate(str(path), "/x")
+    found = locate(LocalFile(str(path)), "/x")
     assert found is not None
     return found
 
@@ -257,7 +258,7 @@ def test_the_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         found_in(path)
     assert found_in(paths[0]) is first  # and so the last one used
     found_in(paths[3])
-    assert [key[0] for key in map_cache._maps._kept] == [str(paths[n]) for n in (2, 0, 3)]
+    assert [key[0].name for key in map_cache._maps._kept] == [str(paths[n]) for n in (2, 0, 3)]
     assert map_cache._maps._bytes == 3 * size
 
 
@@ -265,7 +266,7 @@ def test_a_lock_held_in_a_fork_is_not_inherited() -> None:
     maps = map_cache._Maps()
     maps._lock.acquire()
     maps.after_fork()
-    assert maps.get(("a", "x")) is None
+    assert maps.get((LocalFile("a"), "x")) is None
 
 
 def test_a_journal_is_quiet_until_something_is_saved_in_it(tmp_path: Path) -> None:
@@ -286,8 +287,8 @@ def test_a_journal_is_quiet_until_something_is_saved_in_it(tmp_path: Path) -> No
 def test_a_file_that_never_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = scan(tmp_path / "a.h5")
     count = iter(range(1000))
-    monkeypatch.setattr(map_cache, "version_of", lambda _: Version(1, 1, next(count), 0, None))
-    assert locate(str(path), "/x") is None
+    monkeypatch.setattr(local, "version_of", lambda _: Version(1, 1, next(count), 0, None))
+    assert locate(LocalFile(str(path)), "/x") is None
 
 
 def test_threads_locate_at_once(tmp_path: Path) -> None:
@@ -305,7 +306,7 @@ def test_threads_locate_at_once(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.h5"):
-        locate(str(tmp_path / "none.h5"), "/x")
+        locate(LocalFile(str(tmp_path / "none.h5")), "/x")
 
 
 @pytest.mark.parametrize("error", [OSError, RuntimeError, ValueError, KeyError, TypeError])

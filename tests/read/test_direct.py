@@ -196,7 +196,7 @@ def test_after_the_first_read_hdf5_is_not_called(
     os.utime(tmp_path / "x.h5", (1, 1))  # a file that was not changed just now
     with no_hdf5():
         same(stored.read(ALL, ALL), cells)
-        monkeypatch.setattr("usidx.read.map_cache.opened_file", None)
+        monkeypatch.setattr("usidx.read.local.shared", None)
         monkeypatch.setattr(h5py, "File", None)
         same(stored.read(slice(3, 40), np.array([4, 2])), cells[3:40][:, [4, 2]])
         same(pickle.loads(pickle.dumps(stored)).read(ALL, slice(5)), cells[:, :5])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,9 +15,11 @@ from xarray.backends import BackendEntrypoint
 from usidx.errors import UsidError, UsidWarning
 from usidx.read.datasets import group_dataset, main_dataset
 from usidx.read.main import Cache
-from usidx.read.tree import find_group, find_main, inventory, opened_file
+from usidx.read.places import Options, Place, place_of
+from usidx.read.remote import RemoteFile
+from usidx.read.tree import Origin, find_group, find_main, inventory, opened_file, opened_place
 
-__all__ = ["UsidBackend"]
+__all__ = ["UsidBackend", "open_node", "open_nodes"]
 
 _EXTENSIONS = {".h5", ".hdf5", ".hf5", ".usid"}
 
@@ -28,7 +30,9 @@ class UsidBackend(BackendEntrypoint):
     description: ClassVar[str] = "Open microscopy data in USID HDF5 files (.h5, .hdf5)"
     url: ClassVar[str] = "https://pycroscopy.github.io/USID/"
     supports_groups: ClassVar[bool] = True
-    open_dataset_parameters: ClassVar[tuple[str, ...]] = ("filename_or_obj", "drop_variables", "group", "squeeze")
+    open_dataset_parameters: ClassVar[tuple[str, ...]] = (
+        *("filename_or_obj", "drop_variables", "group", "squeeze", "storage_options"),
+    )
 
     def open_dataset(  # type: ignore[override]
         self,
@@ -37,16 +41,10 @@ class UsidBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         group: str | None = None,
         squeeze: bool = True,
+        storage_options: Options = None,
     ) -> xr.Dataset:
         """Open one main dataset (or the attributes and extra datasets of one group) lazily."""
-        with opened_file(filename_or_obj) as file:
-            if group is not None and _is_group(file, group):
-                held = find_group(file, group)
-                inside = [p for p in inventory(file).extras if _parent(p) == held.name]
-                data = group_dataset(held, inside)
-            else:
-                data = main_dataset(find_main(file, group), squeeze=squeeze)
-            return _without(data, drop_variables)
+        return _without(open_node(place_of(filename_or_obj, storage_options), group, squeeze=squeeze), drop_variables)
 
     def open_groups_as_dict(  # type: ignore[override]
         self,
@@ -55,26 +53,11 @@ class UsidBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         group: str | None = None,
         squeeze: bool = True,
+        storage_options: Options = None,
     ) -> dict[str, xr.Dataset]:
         """Open every group and main dataset below `group` as one Dataset each, by path."""
-        with opened_file(filename_or_obj) as file:
-            root = "/" if group is None else str(find_group(file, group).name)
-            found = inventory(file)
-            cache: Cache = {}
-            nodes: dict[str, xr.Dataset] = {}
-            for path in found.groups:
-                if _is_below(path, root):
-                    extras = [p for p in found.extras if _parent(p) == path]
-                    nodes[_relative(path, root)] = _without(group_dataset(file[path], extras), drop_variables)
-            for path in found.mains:
-                if _is_below(path, root):
-                    leaf = _leaf(file, path, nodes, squeeze=squeeze, cache=cache)
-                    if leaf is not None:
-                        nodes[_relative(path, root)] = _without(leaf, drop_variables)
-            for path in found.broken:
-                if _is_below(path, root):
-                    _warn_of_broken(path, file)
-            return nodes
+        nodes = open_nodes(place_of(filename_or_obj, storage_options), group, squeeze=squeeze)
+        return {name: _without(node, drop_variables) for name, node in nodes.items()}
 
     def open_datatree(  # type: ignore[override]
         self,
@@ -83,16 +66,26 @@ class UsidBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         group: str | None = None,
         squeeze: bool = True,
+        storage_options: Options = None,
     ) -> xr.DataTree:
         """Open a file as a tree: a leaf per main dataset at its own path, a node per group."""
-        nodes = self.open_groups_as_dict(filename_or_obj, drop_variables=drop_variables, group=group, squeeze=squeeze)
+        nodes = self.open_groups_as_dict(
+            filename_or_obj,
+            drop_variables=drop_variables,
+            group=group,
+            squeeze=squeeze,
+            storage_options=storage_options,
+        )
         return xr.DataTree.from_dict(nodes)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Say whether this is a local HDF5 file with at least one main dataset."""
         if not isinstance(filename_or_obj, str | PathLike):
             return False
-        path = Path(fspath(filename_or_obj))
+        place = place_of(filename_or_obj)
+        if isinstance(place, RemoteFile):
+            return False  # finding out takes requests; engine="usid" says it
+        path = Path(place.name)
         if path.suffix.lower() not in _EXTENSIONS or not path.is_file():
             return False
         try:
@@ -102,6 +95,38 @@ class UsidBackend(BackendEntrypoint):
             return False
 
 
+def open_node(place: Place, name: str | None, *, squeeze: bool) -> xr.Dataset:
+    """Open one main dataset (or the attributes and extra datasets of one group) lazily."""
+    with opened_place(place) as (file, origin):
+        if name is None or not _is_group(file, name):
+            return _named(main_dataset(find_main(file, name), origin, squeeze=squeeze), origin)
+        held = find_group(file, name)
+        inside = [p for p in inventory(file).extras if _parent(p) == held.name]
+        return _named(group_dataset(held, inside, origin), origin)
+
+
+def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, xr.Dataset]:
+    """Open every group and main dataset below `group` as one Dataset each, by path."""
+    with opened_place(place) as (file, origin):
+        root = "/" if group is None else str(find_group(file, group).name)
+        found = inventory(file)
+        cache: Cache = {}
+        nodes: dict[str, xr.Dataset] = {}
+        for path in found.groups:
+            if _is_below(path, root):
+                extras = [p for p in found.extras if _parent(p) == path]
+                nodes[_relative(path, root)] = group_dataset(file[path], extras, origin)
+        for path in found.mains:
+            if _is_below(path, root):
+                leaf = _leaf(file[path], origin, squeeze=squeeze, cache=cache)
+                if leaf is not None:
+                    nodes[_relative(path, root)] = leaf
+        for path in found.broken:
+            if _is_below(path, root):
+                _warn_of_broken(path, file)
+        return {name: _named(node, origin) for name, node in nodes.items()}
+
+
 def _is_group(file: h5py.File, name: str) -> bool:
     try:
         return isinstance(file.get(name), h5py.Group)
@@ -109,12 +134,17 @@ def _is_group(file: h5py.File, name: str) -> bool:
         return False
 
 
-def _leaf(
-    file: h5py.File, path: str, nodes: dict[str, xr.Dataset], *, squeeze: bool, cache: Cache
-) -> xr.Dataset | None:
+def _named(data: xr.Dataset, origin: Origin) -> xr.Dataset:
+    """Say where it comes from before xarray notes the URL with its secrets."""
+    if isinstance(origin.place, RemoteFile):
+        data.encoding["source"] = origin.place.name
+    return data
+
+
+def _leaf(dataset: h5py.Dataset, origin: Origin, *, squeeze: bool, cache: Cache) -> xr.Dataset | None:
     """Open one main dataset of a tree; one that breaks a rule must not hide the others."""
     try:
-        return main_dataset(file[path], squeeze=squeeze, cache=cache)
+        return main_dataset(dataset, origin, squeeze=squeeze, cache=cache)
     except UsidError as err:
         warnings.warn(f"left out of the tree: {err}", UsidWarning, stacklevel=4)
         return None

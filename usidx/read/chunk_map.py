@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -215,7 +214,7 @@ def _chunked(
 def _chunk_infos(file: h5py.File, dataset: h5py.Dataset, cells: int) -> list[tuple[tuple[int, ...], int, int, int]]:
     """List (corner, address, size, mask) of each chunk."""
     infos: list[tuple[tuple[int, ...], int, int, int]] = []
-    most = min(cells, os.stat(file.filename).st_size // _LEAST_ENTRY)
+    most = min(cells, file.id.get_filesize() // _LEAST_ENTRY)
 
     def keep(info: Any) -> bool | None:
         infos.append((info.chunk_offset, info.byte_offset or 0, info.size, info.filter_mask))

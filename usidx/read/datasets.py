@@ -16,8 +16,10 @@ from usidx.label.coding import Frame, decode, parse_field
 from usidx.read.attributes import plain_attributes, text_attribute
 from usidx.read.chunks import main_blocks, plain_blocks
 from usidx.read.lazy import Lazy, MainArray, PlainArray
-from usidx.read.main import Cache, read_layout, where
-from usidx.read.storage import stored_array
+from usidx.read.main import Cache, lies_elsewhere, read_layout, where
+from usidx.read.places import Place, place_of
+from usidx.read.storage import StoredArray, stored_array
+from usidx.read.tree import Origin
 from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps, with_steps
 
 __all__ = ["FIELD", "chosen_field", "extra_variable", "fingerprint", "group_dataset", "main_dataset"]
@@ -29,17 +31,26 @@ _MOST_TEXTS = 100_000
 _SAMPLES, _SAMPLE_CELLS = 16, 1024
 
 
-def main_dataset(dataset: h5py.Dataset, *, squeeze: bool = True, cache: Cache | None = None) -> xr.Dataset:
+def main_dataset(
+    dataset: h5py.Dataset, origin: Origin | None = None, *, squeeze: bool = True, cache: Cache | None = None
+) -> xr.Dataset:
     """Return a main dataset as a Dataset: one variable, or one per field of a compound type."""
+    place = _place_of(dataset, origin)
     layout = read_layout(dataset, cache)
     frame = decode(layout, squeeze=squeeze)
     variables = {
-        name: _main_variable(dataset, frame, name, field, unit) for name, field, unit in _fields(dataset, layout, frame)
+        name: _main_variable(stored_array(dataset, field, place), frame, name, field, unit)
+        for name, field, unit in _fields(dataset, layout, frame)
     }
     attrs = {} if layout.dtype.names is None else dict(frame.attrs)
     result = xr.Dataset(variables, coords=frame.coords, attrs=attrs)
-    recorded = [*_earlier_steps(dataset), *opened(str(dataset.file.filename), str(dataset.name), fingerprint(dataset))]
-    return with_steps(result, recorded)
+    found = fingerprint(dataset, None if origin is None else origin.mark)
+    return with_steps(result, [*_earlier_steps(dataset), *opened(place.name, str(dataset.name), found)])
+
+
+def _place_of(dataset: h5py.Dataset, origin: Origin | None) -> Place:
+    """Return where the file is that holds a dataset."""
+    return (place_of(str(dataset.file.filename)) if origin is None else origin.place).holding(dataset)
 
 
 def _earlier_steps(dataset: h5py.Dataset) -> list[Step]:
@@ -81,8 +92,7 @@ def _check_type(dataset: h5py.Dataset, dtype: np.dtype[Any], field: str | None =
         )
 
 
-def _main_variable(dataset: h5py.Dataset, frame: Frame, name: str, field: str | None, unit: str | None) -> xr.Variable:
-    stored = stored_array(dataset, field)
+def _main_variable(stored: StoredArray, frame: Frame, name: str, field: str | None, unit: str | None) -> xr.Variable:
     attrs = dict(frame.attrs)
     if field is not None:
         attrs = {"long_name": name, "units": unit, FIELD: field}
@@ -92,7 +102,7 @@ def _main_variable(dataset: h5py.Dataset, frame: Frame, name: str, field: str | 
     return xr.Variable(frame.dims, lazy, attrs, encoding)
 
 
-def group_dataset(group: h5py.Group, extras: Iterable[str]) -> xr.Dataset:
+def group_dataset(group: h5py.Group, extras: Iterable[str], origin: Origin | None = None) -> xr.Dataset:
     """Return a group as a Dataset: its attributes, and its datasets that are neither mains nor ancillaries.
 
     Dims are named after their size, so that a tree of groups never holds one name with two sizes.
@@ -100,13 +110,15 @@ def group_dataset(group: h5py.Group, extras: Iterable[str]) -> xr.Dataset:
     named = {path.rsplit("/", 1)[-1]: path for path in extras}
     variables = {}
     for name, path in named.items():
-        variable = extra_variable(group.file[path], named)
+        variable = extra_variable(group.file[path], named, origin)
         if variable is not None:
             variables[name] = variable
     return xr.Dataset(variables, attrs=plain_attributes(group))
 
 
-def extra_variable(dataset: h5py.Dataset, taken: Container[str] = ()) -> xr.Variable | None:
+def extra_variable(
+    dataset: h5py.Dataset, taken: Container[str] = (), origin: Origin | None = None
+) -> xr.Variable | None:
     """Return a dataset that is no main as a lazy variable, None where it holds nothing that can be shown.
 
     Its dims are named after their sizes, but never as one of the names that are taken.
@@ -118,7 +130,7 @@ def extra_variable(dataset: h5py.Dataset, taken: Container[str] = ()) -> xr.Vari
     if dataset.dtype.kind in "OSU":
         texts = _texts(dataset)
         return None if texts is None else xr.Variable(dims, texts, attrs)
-    stored = stored_array(dataset)
+    stored = stored_array(dataset, None, _place_of(dataset, origin))
     if stored.dtype.kind not in "biufcV":
         return None
     encoding = {}
@@ -139,18 +151,24 @@ def _size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]
 
 
 def _texts(dataset: h5py.Dataset) -> Array | None:
-    if h5py.check_string_dtype(dataset.dtype) is None or dataset.size > _MOST_TEXTS:
+    if h5py.check_string_dtype(dataset.dtype) is None or dataset.size > _MOST_TEXTS or lies_elsewhere(dataset):
         return None
     texts = np.asarray(dataset.asstr("utf-8", errors="replace")[()], dtype=object)
     return texts.astype(str) if texts.size else texts.astype("U1")
 
 
-def fingerprint(dataset: h5py.Dataset) -> str:
+def fingerprint(dataset: h5py.Dataset, mark: str | None = None) -> str:
     """Return a short digest of shape, type and a sample of cells, to tell later whether a source is the same.
 
-    Empty where the sample cannot be read.
+    What marks the version of the file stands for the sample where there is such a mark: each row of an object is a
+    request of its own. Empty where the sample cannot be read.
     """
     digest = blake2b(f"{dataset.shape} {dataset.dtype.str}".encode(), digest_size=12)
+    if mark is not None:
+        digest.update(mark.encode())
+        return digest.hexdigest()
+    if lies_elsewhere(dataset):
+        return ""
     rows, columns = dataset.shape
     for row in sorted(set(np.linspace(0, rows - 1, min(rows, _SAMPLES)).astype(int).tolist())):
         try:

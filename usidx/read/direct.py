@@ -8,7 +8,8 @@ have changed meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any, Protocol
 
@@ -20,7 +21,9 @@ from usidx.format.placement import Selector
 from usidx.read.chunk_map import ChunkMap
 from usidx.read.cuts import WINDOW, Axis, Cut, cuts_of, resolve
 from usidx.read.decode import decode, most_stored
-from usidx.read.map_cache import Located, Version, locate, version_of
+from usidx.read.fetched import Fetched, RemoteSource
+from usidx.read.map_cache import Located, forget, locate
+from usidx.read.places import Place
 from usidx.read.pool import THREADS, for_each
 from usidx.read.source import BUFFERS, Source
 
@@ -38,7 +41,7 @@ class Stored(Protocol):
     """What tells a dataset, or one field of it, in a file."""
 
     @property
-    def path(self) -> str: ...  # noqa: D102
+    def file(self) -> Place: ...  # noqa: D102
     @property
     def dataset(self) -> str: ...  # noqa: D102
     @property
@@ -75,8 +78,12 @@ def read_direct(stored: Stored, selectors: Sequence[Selector]) -> Array | None:
     """
     axes = [resolve(selector, size) for selector, size in zip(selectors, stored.shape, strict=True)]
     for _ in range(_TRIES):
-        located = locate(stored.path, stored.dataset)
-        if located is None or located.map is None or not _serves(located.map, stored):
+        located = locate(stored.file, stored.dataset)
+        if located is None:
+            return None
+        if located.map is None or not _serves(located.map, stored):
+            if _may_have_changed(stored, located):
+                continue
             return None
         out = np.empty([axis.size for axis in axes], stored.dtype)
         if _read(stored, located, axes, out):
@@ -108,25 +115,39 @@ def _read(stored: Stored, located: Located, axes: Sequence[Axis], out: Array) ->
     if located.map is None:
         return False
     try:
-        with Source(stored.path) as source:
-            status = source.status()
-            if (status.st_dev, status.st_ino) != (located.version.device, located.version.number):
+        with stored.file.source(located.version) as source:  # type: ignore[arg-type]
+            if source is None:
                 return False
-            _Block(stored, located.map, source, status.st_size, axes, out).read()
-        return _still_holds(stored, located.version, located.map)
-    except UsidError:
+            _Block(stored, located.map, source, source.size, axes, out).read()
+        return _still_holds(stored, located, located.map)
+    except (UsidError, FileNotFoundError):
+        if _may_have_changed(stored, located):
+            return False
         raise
-    except FileNotFoundError as err:
-        raise FileNotFoundError(f"There is no file {stored.path!r}.") from err
     except OSError as err:
-        raise UsidError(f"{stored.dataset!r} in {stored.path!r} cannot be read. ({err})") from err
+        raise UsidError(f"{stored.dataset!r} in {stored.file.name!r} cannot be read. ({err})") from err
 
 
-def _still_holds(stored: Stored, version: Version, found: ChunkMap) -> bool:
-    if version_of(stored.path) == version:
+def _still_holds(stored: Stored, located: Located, found: ChunkMap) -> bool:
+    if not _has_changed(stored, located):
         return True
-    later = locate(stored.path, stored.dataset)
+    later = locate(stored.file, stored.dataset)
     return later is not None and later.map is not None and later.map.equals(found)
+
+
+def _has_changed(stored: Stored, located: Located) -> bool:
+    if stored.file.version() == located.version:
+        return False
+    forget(stored.file, stored.dataset, located)
+    return True
+
+
+def _may_have_changed(stored: Stored, located: Located) -> bool:
+    """Whether what cannot be read was looked for where it lay in another version of the file."""
+    try:
+        return _has_changed(stored, located)
+    except (UsidError, OSError):
+        return False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +172,7 @@ class _Block:
 
     stored: Stored
     map: ChunkMap
-    source: Source
+    source: Source | RemoteSource | Fetched
     file_size: int
     axes: Sequence[Axis]
     out: Array
@@ -167,7 +188,9 @@ class _Block:
         order = np.argsort(addresses, kind="stable")
         masks = self.map.masks[entries[present]]
         table = np.stack([present, addresses, sizes, masks])[:, order]
-        for_each(lambda unit: self._read_unit(cuts, unit), self._units(table))
+        for source, part in self.source.in_parts(table):
+            block = replace(self, source=source)
+            for_each(partial(block._read_unit, cuts), self._units(part))
 
     def _fill(self) -> Any:
         fill = self.map.fill if self.map.fill is not None else np.zeros((), self.map.stored)
@@ -217,7 +240,7 @@ class _Block:
     def _read_unit(self, cuts: Sequence[Sequence[Cut]], table: Array) -> None:
         run: list[_Piece] = []
         for piece in self._pieces(cuts, table):
-            if run and not _goes_on(run, piece):
+            if run and not (self.source.reads_along and _goes_on(run, piece)):
                 self._read_run(run)
                 run = []
             run.append(piece)
@@ -264,8 +287,8 @@ class _Block:
     def _damaged(self, cuts: Sequence[Cut], reason: str) -> UsidError:
         corner = tuple(cut.number * n for cut, n in zip(cuts, self.map.chunk, strict=True))
         return UsidError(
-            f"{self.stored.dataset!r} in {self.stored.path!r} cannot be read at {corner}: it is damaged: {reason}. The "
-            "file was cut off or changed; other parts of it may still be read."
+            f"{self.stored.dataset!r} in {self.stored.file.name!r} cannot be read at {corner}: it is damaged: {reason}."
+            " The file was cut off or changed; other parts of it may still be read."
         )
 
 

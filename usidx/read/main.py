@@ -15,7 +15,16 @@ from usidx.format import names
 from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels, text_of
 from usidx.read.attributes import DAMAGE, has_attribute, plain_attributes, stored_json, text_attribute
 
-__all__ = ["Ancillaries", "ancillaries_of", "is_main", "looks_like_main", "read_layout", "source_main", "where"]
+__all__ = [
+    "Ancillaries",
+    "ancillaries_of",
+    "is_main",
+    "lies_elsewhere",
+    "looks_like_main",
+    "read_layout",
+    "source_main",
+    "where",
+]
 
 Ancillaries = dict[str, h5py.Dataset]
 Cache = MutableMapping[tuple[int, str], Array]
@@ -32,6 +41,18 @@ _LONGEST_CHAIN = 8
 def where(object_: h5py.Group | h5py.Dataset) -> str:
     """Name an object for a message."""
     return f"{object_.name!r} in {object_.file.filename!r}"
+
+
+def lies_elsewhere(dataset: h5py.Dataset) -> bool:
+    """Say whether a dataset of an object behind a URL is made of other files.
+
+    HDF5 would look for them on this machine, or take the object itself for them.
+    """
+    if dataset.file.driver != "fileobj":
+        return False
+    return bool(dataset.external) or (
+        dataset.is_virtual and any(source.file_name != "." for source in dataset.virtual_sources())
+    )
 
 
 def looks_like_main(dataset: h5py.Dataset) -> bool:
@@ -242,6 +263,8 @@ def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
 
 def _check_stored(dataset: h5py.Dataset) -> None:
     """Refuse a matrix that claims to be far larger than what is stored can hold, before memory is taken for it."""
+    if lies_elsewhere(dataset):
+        raise LayoutError(f"{where(dataset)} is made of other files, which cannot be followed from a URL.")
     stored = dataset.id.get_storage_size()
     if dataset.nbytes > _FREELY_READ and dataset.nbytes > _MOST_COMPRESSED * stored:
         raise LayoutError(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import fspath
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,12 +10,13 @@ import xarray as xr
 from dask.base import tokenize
 from xarray.core import indexing
 
-from usidx.read.backend import UsidBackend
+from usidx.read.backend import open_node, open_nodes
 from usidx.read.datasets import chosen_field
-from usidx.read.tree import FilePath, find_main, opened_file
+from usidx.read.places import FilePath, Options, Place, place_of
+from usidx.read.tree import find_main, opened_file
 from usidx.results.provenance import PROVENANCE
 
-__all__ = ["Chunks", "open_dataset", "open_main", "open_tree"]
+__all__ = ["Chunks", "open_at", "open_dataset", "open_main", "open_tree"]
 
 #: As xarray takes them: {} for usidx's own block sizes, a mapping per dim, "auto", an int, None for no dask.
 Chunks = Mapping[str, Any] | int | str | None
@@ -30,6 +29,7 @@ def open_main(
     field: str | None = None,
     chunks: Chunks = {},  # noqa: B006 - xarray's own spelling of "the file's block sizes"; never modified
     squeeze: bool = True,
+    storage_options: Options = None,
 ) -> xr.DataArray:
     """Open a main dataset as one labelled array.
 
@@ -39,8 +39,8 @@ def open_main(
 
     Parameters
     ----------
-    path : path
-        A USID file.
+    path : path or URL
+        A USID file; on S3, HTTP or another file system of fsspec by its URL (extra ``remote``).
     main : str, optional
         HDF5 path of the main dataset, or an end of it that no other measurement shares. Not needed where the file
         has one measurement; results beside it do not count.
@@ -51,6 +51,8 @@ def open_main(
         read whole when it is used.
     squeeze : bool, default True
         Make dims of size 1 scalar coordinates.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL: keys, endpoints. Kept out of attributes, provenance and messages.
 
     Returns
     -------
@@ -77,11 +79,12 @@ def open_main(
     >>> raw.dims
     ('Y', 'X', 'Frequency')
     """
-    with opened_file(path) as file:
+    place = place_of(path, storage_options)
+    with opened_file(place) as file:
         found = find_main(file, main)
         # An external link leads to another file.
-        name, holder = str(found.name), str(Path(found.file.filename).absolute())
-    data = open_dataset(holder, name, chunks=chunks, squeeze=squeeze)
+        name, holder = str(found.name), place.holding(found)
+    data = open_at(holder, name, chunks=chunks, squeeze=squeeze)
     return chosen_field(data, name, field)
 
 
@@ -91,6 +94,7 @@ def open_dataset(
     *,
     chunks: Chunks = {},  # noqa: B006
     squeeze: bool = True,
+    storage_options: Options = None,
 ) -> xr.Dataset:
     """Open a main dataset as a Dataset: one variable, or one per field of a compound type.
 
@@ -98,14 +102,16 @@ def open_dataset(
 
     Parameters
     ----------
-    path : path
-        A USID file.
+    path : path or URL
+        A USID file; on S3, HTTP or another file system of fsspec by its URL (extra ``remote``).
     main : str, optional
         HDF5 path, or an end of it that no other measurement shares. Not needed where the file has one.
     chunks : mapping, int, "auto" or None, default {}
         Dask blocks, as in :func:`open_main`.
     squeeze : bool, default True
         Make dims of size 1 scalar coordinates.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`open_main`.
 
     Returns
     -------
@@ -128,8 +134,13 @@ def open_dataset(
     >>> list(data.data_vars)
     ['Raw_Data']
     """
+    return open_at(place_of(path, storage_options), main, chunks=chunks, squeeze=squeeze)
+
+
+def open_at(place: Place, main: str | None, *, chunks: Chunks, squeeze: bool = True) -> xr.Dataset:
+    """Open what `open_dataset` opens, where it is known what the path means."""
     # Not through xr.open_dataset, which indexes coordinates that cannot carry an index (repeats, gaps).
-    return _chunked(UsidBackend().open_dataset(path, group=main, squeeze=squeeze), chunks)
+    return _chunked(open_node(place, main, squeeze=squeeze), chunks, place)
 
 
 def open_tree(
@@ -138,6 +149,7 @@ def open_tree(
     group: str | None = None,
     chunks: Chunks = {},  # noqa: B006
     squeeze: bool = True,
+    storage_options: Options = None,
 ) -> xr.DataTree:
     """Open a file as a tree: a leaf per main dataset at its HDF5 path, a node per group.
 
@@ -146,14 +158,16 @@ def open_tree(
 
     Parameters
     ----------
-    path : path
-        A USID file.
+    path : path or URL
+        A USID file; on S3, HTTP or another file system of fsspec by its URL (extra ``remote``).
     group : str, optional
         Open only what lies below this group.
     chunks : mapping, int, "auto" or None, default {}
         Dask blocks, as in :func:`open_main`.
     squeeze : bool, default True
         Make dims of size 1 scalar coordinates.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`open_main`.
 
     Returns
     -------
@@ -174,17 +188,20 @@ def open_tree(
     >>> tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data.dims
     ('Y', 'X', 'Frequency')
     """
-    nodes = UsidBackend().open_groups_as_dict(path, group=group, squeeze=squeeze)
-    chunked = {name: _chunked(node, chunks) for name, node in nodes.items()}
-    return xr.DataTree.from_dict(chunked, name=Path(fspath(path)).name)
+    place = place_of(path, storage_options)
+    nodes = open_nodes(place, group, squeeze=squeeze)
+    chunked = {name: _chunked(node, chunks, place) for name, node in nodes.items()}
+    return xr.DataTree.from_dict(chunked, name=place.title)
 
 
-def _chunked(data: xr.Dataset, chunks: Chunks) -> xr.Dataset:
+def _chunked(data: xr.Dataset, chunks: Chunks, place: Place) -> xr.Dataset:
     """Cut variables into dask blocks; coordinates are small and stay in memory."""
-    return data.assign({name: _chunked_variable(str(name), v.variable, chunks) for name, v in data.data_vars.items()})
+    return data.assign(
+        {name: _chunked_variable(str(name), v.variable, chunks, place) for name, v in data.data_vars.items()}
+    )
 
 
-def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks) -> xr.Variable:
+def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks, place: Place) -> xr.Variable:
     if chunks is None or "preferred_chunks" not in variable.encoding:
         cached: Any = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(variable._data))  # type: ignore[no-untyped-call]
         return xr.Variable(variable.dims, cached, variable.attrs, variable.encoding, fastpath=True)
@@ -196,5 +213,5 @@ def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks) -> xr.Va
     # The name tells a graph of plain selections from one that computes (see usidx.results.provenance). It stands for
     # file, dataset, fingerprint, dims and blocks, so that the same work on the same data is known again.
     origin = variable.attrs.get(PROVENANCE, uuid4().hex)
-    token = tokenize(origin, name, variable.dims, variable.shape, wanted)
+    token = tokenize(origin, place.token, name, variable.dims, variable.shape, wanted)
     return variable.chunk(wanted, name=f"usid-{name}-{token}")

@@ -17,8 +17,9 @@ from usidx.label.roles import SPECTROSCOPIC, role_of
 from usidx.read.attributes import stored_json, text_attribute
 from usidx.read.datasets import FIELD
 from usidx.read.main import is_main, where
-from usidx.read.opening import Chunks, open_dataset
-from usidx.read.tree import FilePath, children, find_group, inventory, opened_file
+from usidx.read.opening import Chunks, open_at
+from usidx.read.places import FilePath, Options, place_of
+from usidx.read.tree import children, find_group, inventory, opened_file
 from usidx.results.legacy import Names, names_for
 from usidx.results.provenance import PROVENANCE, parse_steps, with_steps
 from usidx.results.schema import restored_attrs
@@ -26,15 +27,17 @@ from usidx.results.schema import restored_attrs
 __all__ = ["list_results", "open_result"]
 
 
-def list_results(path: FilePath) -> list[str]:
+def list_results(path: FilePath, *, storage_options: Options = None) -> list[str]:
     """List the results groups of a file.
 
     Reads no data.
 
     Parameters
     ----------
-    path : path
+    path : path or URL
         A USID file.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`usidx.open_main`.
 
     Returns
     -------
@@ -54,11 +57,17 @@ def list_results(path: FilePath) -> list[str]:
     >>> usidx.list_results(usidx.example_file())
     []
     """
-    with opened_file(path) as file:
+    with opened_file(path, storage_options) as file:
         return [g for g in inventory(file).groups if "-" in g.rsplit("/", 1)[-1]]
 
 
-def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Dataset:  # noqa: B006
+def open_result(
+    path: FilePath,
+    group: str,
+    *,
+    chunks: Chunks = {},  # noqa: B006
+    storage_options: Options = None,
+) -> xr.Dataset:
     """Open a results group as the Dataset that the verb returned.
 
     Lazy. Groups of pycroscopy 0.60 and BGlib (``SVD``, ``Cluster``, ``Decomposition``, ``SHO_Fit``) open under the
@@ -67,12 +76,14 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
 
     Parameters
     ----------
-    path : path
+    path : path or URL
         A USID file.
     group : str
         HDF5 path of the group, or an end of it that no other group shares: ``"SVD_000"``.
     chunks : mapping, int, "auto" or None, default {}
         Dask blocks, as in :func:`usidx.open_main`.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`usidx.open_main`.
 
     Returns
     -------
@@ -94,7 +105,8 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
     >>> usidx.open_result(path, group).scores.dims
     ('Y', 'X', 'component')
     """
-    with opened_file(path) as file:
+    place = place_of(path, storage_options)
+    with opened_file(place) as file:
         found = find_group(file, group)
         mains = [f"{found.name}/{n}" for n, d, _ in children(found) if isinstance(d, h5py.Dataset) and is_main(d)]
         if not mains:
@@ -103,9 +115,9 @@ def open_result(path: FilePath, group: str, *, chunks: Chunks = {}) -> xr.Datase
             )
         name, hints = str(found.name), stored_json(found, names.RESULT_HINTS)
         text = text_attribute(found, PROVENANCE)
-    opened = {m.rsplit("/", 1)[-1]: open_dataset(path, m, chunks=chunks) for m in mains}
+    opened = {m.rsplit("/", 1)[-1]: open_at(place, m, chunks=chunks) for m in mains}
     records = _records(hints)
-    extras = _small_arrays(open_dataset(path, name, chunks=chunks), records | _records(hints, "coords"))
+    extras = _small_arrays(open_at(place, name, chunks=chunks), records | _records(hints, "coords"))
     if records:
         result = _restored(name, opened, extras, hints)
     else:

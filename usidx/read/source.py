@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
+
+from usidx.format.layout import Array
 
 __all__ = ["BUFFERS", "Source"]
 
@@ -46,6 +48,20 @@ class Source:
     def status(self) -> os.stat_result:
         """Return size, number and times of the file that is open."""
         return os.fstat(self._first.fileno())
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file that is open."""
+        return self.status().st_size
+
+    @property
+    def reads_along(self) -> bool:
+        """Whether neighbouring ranges are better read at once: a call costs more than a few bytes."""
+        return True
+
+    def in_parts(self, table: Array) -> Iterator[tuple[Source, Array]]:
+        """Yield what reads the ranges of a table, and that table: all of it, for nothing is fetched before."""
+        yield self, table
 
     def read_into(self, address: int, buffers: Sequence[memoryview]) -> bool:
         """Fill buffers one after another with the bytes from `address` on; return whether there were enough."""

@@ -1,7 +1,7 @@
 """Blocks of a stored dataset, read on demand. The one place where data is read; no handle stays open.
 
-A stored array is its path and shape, so it pickles to a few hundred bytes and works in threads, processes and on a
-cluster alike.
+A stored array is where its file is, and its shape, so it pickles to a few hundred bytes and works in threads, processes
+and on a cluster alike.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -21,6 +20,8 @@ from usidx.format.layout import Array
 from usidx.format.placement import Selector
 from usidx.read.chunk_map import address_of
 from usidx.read.direct import read_direct
+from usidx.read.main import lies_elsewhere
+from usidx.read.places import Place, place_of
 from usidx.read.tree import opened_file
 
 __all__ = ["StoredArray", "stored_array"]
@@ -37,8 +38,10 @@ class StoredArray:
 
     Attributes
     ----------
-    path, dataset : str
-        File, and HDF5 path in it.
+    file : place
+        The file.
+    dataset : str
+        HDF5 path in it.
     shape : tuple of int
         As when it was opened; a change is an error.
     dtype : dtype
@@ -51,7 +54,7 @@ class StoredArray:
         Where in the file the dataset itself lies; another one there is another dataset. None if it does not matter.
     """
 
-    path: str
+    file: Place
     dataset: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -87,7 +90,7 @@ class StoredArray:
     def _read_by_hdf5(self, selectors: Sequence[Selector]) -> Array:
         plans = self._plans(selectors)
         out = np.empty([plan.size for plan in plans], dtype=self.dtype)
-        with opened_file(self.path) as file:
+        with opened_file(self.file) as file:
             source = self._source(file)
             for parts in product(*(plan.pieces for plan in plans)):
                 block = self._fetch(source, tuple(part.read for part in parts))
@@ -101,13 +104,18 @@ class StoredArray:
         if not isinstance(dataset, h5py.Dataset) or dataset.shape != self.shape or not self._has_type(dataset.dtype):
             wanted = f"{self.shape} of {self.dtype}" + ("" if self.field is None else f" in a field {self.field!r}")
             raise UsidError(
-                f"{self.dataset!r} in {self.path!r} has changed since it was opened: it had the shape {wanted}, "
+                f"{self.dataset!r} in {self.file.name!r} has changed since it was opened: it had the shape {wanted}, "
                 f"now there is {found}. Open it again."
             )
         if self.address not in {None, address_of(dataset)}:
             raise UsidError(
-                f"{self.dataset!r} in {self.path!r} has changed since it was opened: another dataset took its place "
-                f"(at byte {address_of(dataset)} instead of {self.address}). Open it again."
+                f"{self.dataset!r} in {self.file.name!r} has changed since it was opened: another dataset took its "
+                f"place (at byte {address_of(dataset)} instead of {self.address}). Open it again."
+            )
+        if lies_elsewhere(dataset):
+            raise UsidError(
+                f"{self.dataset!r} in {self.file.name!r} is made of other files, which cannot be followed from a URL. "
+                "Download them together and open the copy."
             )
         return dataset if self.field is None else dataset.fields(self.field)
 
@@ -123,7 +131,7 @@ class StoredArray:
             return np.asarray(source[part])
         except (OSError, RuntimeError) as err:
             raise UsidError(
-                f"{self.dataset!r} in {self.path!r} cannot be read at {part}: it is damaged, or compressed by a "
+                f"{self.dataset!r} in {self.file.name!r} cannot be read at {part}: it is damaged, or compressed by a "
                 f"filter that is not installed (import hdf5plugin brings most). ({err})"
             ) from err
 
@@ -198,11 +206,21 @@ def _ix(orders: Sequence[Array | None], shape: tuple[int, ...]) -> tuple[Any, ..
     return np.ix_(*(np.arange(n) if order is None else order for order, n in zip(orders, shape, strict=True)))
 
 
-def stored_array(dataset: h5py.Dataset, field: str | None = None) -> StoredArray:
-    """Describe a dataset of an open file, so that it can be read after the file is closed."""
+def stored_array(dataset: h5py.Dataset, field: str | None = None, file: Place | None = None) -> StoredArray:
+    """Describe a dataset of an open file, so that it can be read after the file is closed.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        The dataset.
+    field : str, optional
+        Field of a compound type.
+    file : place, optional
+        Where the file is that holds it; what HDF5 calls it, by default.
+    """
     dtype = dataset.dtype if field is None else dataset.dtype[field]
     return StoredArray(
-        path=str(Path(dataset.file.filename).absolute()),  # of an external link it may be relative
+        file=place_of(str(dataset.file.filename)) if file is None else file,
         dataset=str(dataset.name),
         shape=dataset.shape,
         dtype=dtype.newbyteorder("="),

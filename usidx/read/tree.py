@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from os import PathLike, fspath
-from pathlib import Path
 
 import h5py
 
-from usidx.disk.recovery import shared
 from usidx.errors import NotMainError, SelectionError, UsidError
 from usidx.format import names
 from usidx.read.attributes import DAMAGE
 from usidx.read.main import is_main, looks_like_main, where
+from usidx.read.places import FilePath, Options, Place, place_of
 
-__all__ = ["Inventory", "children", "find_group", "find_main", "inventory", "list_mains", "opened_file"]
+__all__ = [
+    "Inventory",
+    "Origin",
+    "children",
+    "find_group",
+    "find_main",
+    "inventory",
+    "list_mains",
+    "opened_file",
+    "opened_place",
+]
 
-FilePath = str | PathLike[str]
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an open file is, and what marks its version for good: None where nothing does."""
+
+    place: Place
+    mark: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +54,7 @@ class Inventory:
 
 
 @contextmanager
-def opened_file(path: FilePath) -> Iterator[h5py.File]:
+def opened_file(path: FilePath | Place, storage_options: Options = None) -> Iterator[h5py.File]:
     """Open a file for reading for as long as the block lasts.
 
     Raises
@@ -50,24 +64,20 @@ def opened_file(path: FilePath) -> Iterator[h5py.File]:
     UsidError
         It is not an HDF5 file, or is damaged beyond opening.
     """
-    name = str(Path(fspath(path)).expanduser().absolute())
-    if not Path(name).exists():
-        raise FileNotFoundError(f"There is no file {name!r}.")
-    with ExitStack() as stack:
+    with opened_place(place_of(path, storage_options)) as (file, _):
+        yield file
+
+
+@contextmanager
+def opened_place(place: Place) -> Iterator[tuple[h5py.File, Origin]]:
+    """Open a file as `opened_file` does; beside it what is known of where it comes from."""
+    with place.opened() as (file, mark):
         try:
-            file = stack.enter_context(shared(name))
-        except UsidError:
-            raise
-        except OSError as err:
-            raise UsidError(
-                f"{name!r} cannot be opened as HDF5: it is no HDF5 file, or it is cut off or damaged. ({err})"
-            ) from err
-        try:
-            yield file
+            yield file, Origin(place, mark)
         except DAMAGE as err:
             if isinstance(err, UsidError) or not _comes_from_hdf5(err):
                 raise
-            raise UsidError(f"{name!r} is damaged: HDF5 cannot read a part of it ({err}).") from err
+            raise UsidError(f"{place.name!r} is damaged: HDF5 cannot read a part of it ({err}).") from err
 
 
 def _comes_from_hdf5(error: BaseException) -> bool:
@@ -129,15 +139,17 @@ def _target(dataset: h5py.Dataset, name: str) -> int:
     return int(h5py.h5o.get_info(dataset.file[dataset.attrs[name]].id).addr)
 
 
-def list_mains(path: FilePath) -> list[str]:
+def list_mains(path: FilePath, *, storage_options: Options = None) -> list[str]:
     """List the main datasets of a file.
 
     Reads no data.
 
     Parameters
     ----------
-    path : path
+    path : path or URL
         A USID file.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`open_main`.
 
     Returns
     -------
@@ -158,7 +170,7 @@ def list_mains(path: FilePath) -> list[str]:
     >>> usidx.list_mains(path)
     ['/Measurement_000/Channel_000/Raw_Data']
     """
-    with opened_file(path) as file:
+    with opened_file(path, storage_options) as file:
         return list(inventory(file).mains)
 
 
@@ -229,7 +241,15 @@ def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
         found = file.get(name)
     except DAMAGE:
         return None
-    return found if isinstance(found, h5py.Group | h5py.Dataset) else None
+    if not isinstance(found, h5py.Group | h5py.Dataset):
+        return None
+    is_elsewhere = h5py.h5o.get_info(found.id).fileno != h5py.h5o.get_info(file.id).fileno
+    if is_elsewhere and file.driver == "fileobj":  # HDF5 takes the object itself for the other file
+        raise UsidError(
+            f"{name!r} in {file.filename!r} is a link to another file, which cannot be followed from a URL. Open that "
+            "file by its own URL."
+        )
+    return found
 
 
 def _ending_in(paths: tuple[str, ...], name: str) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from usidx.format import names
 from usidx.format.grid import grid_of
 from usidx.format.layout import Layout
 from usidx.read.main import read_layout
-from usidx.read.tree import FilePath, inventory, opened_file
+from usidx.read.places import FilePath, Options
+from usidx.read.tree import inventory, opened_file
 
 __all__ = ["Problem", "validate"]
 
@@ -43,15 +44,17 @@ class Problem:
         return f"{'error' if self.is_error else 'warning'} [{self.rule}] {self.message}"
 
 
-def validate(path: FilePath) -> list[Problem]:
+def validate(path: FilePath, *, storage_options: Options = None) -> list[Problem]:
     """Check a file against the rules of the format.
 
     Reads the ancillary matrices and no data.
 
     Parameters
     ----------
-    path : path
+    path : path or URL
         A USID file.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`usidx.open_main`.
 
     Returns
     -------
@@ -74,7 +77,7 @@ def validate(path: FilePath) -> list[Problem]:
     []
     """
     try:
-        with opened_file(path) as file:
+        with opened_file(path, storage_options) as file:
             return _problems(file)
     except UsidError as err:
         return [Problem("/", "hdf5", str(err))]

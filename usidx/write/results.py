@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from usidx.computing import on_cluster, runs_here, shown
 from usidx.errors import ResultError, UsidWarning
 from usidx.format import names
 from usidx.read.main import is_main
+from usidx.read.places import local_path, place_of
+from usidx.read.remote import RemoteFile
 from usidx.read.tree import opened_file
 from usidx.results.provenance import PROVENANCE, source_of, steps
 from usidx.results.schema import Entry, StoredResult, to_stored
@@ -156,9 +158,13 @@ class _Place:
 
 def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | None) -> Path:
     if path is not None:
-        return Path(fspath(path)).expanduser().absolute()
+        return local_path(path)
     if source is None:
         raise ResultError("It is not recorded which file this came from. Name one: write(path).")
+    if isinstance(place_of(source[0]), RemoteFile):
+        raise ResultError(
+            f"This came from the URL {source[0]!r}, and usidx only reads those. Name a local file: write(path)."
+        )
     if not Path(source[0]).exists():
         raise ResultError(f"The file that this came from, {source[0]!r}, is gone. Name another: write(path).")
     return Path(source[0])

@@ -1,0 +1,162 @@
+"""A path of this machine -> an HDF5 file to look into, bytes at addresses, and the version that the file is in.
+
+While a transaction of usidx grows the file, its journal stands for the version instead, because until that is written
+to, nothing changes in what the file held at the last commit (see `usidx.disk.journal`). So data is read on, without a
+lock, while results are appended.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+
+from usidx.disk.journal import journal_path
+from usidx.disk.lock import LockedError
+from usidx.disk.recovery import shared
+from usidx.errors import UsidError
+from usidx.read.source import Source
+
+__all__ = ["LocalFile", "Version", "version_of"]
+
+# File systems count time in steps of up to two seconds: a file that was changed just now may change again unnoticed.
+_SETTLED_NS = 2_100_000_000
+# A journal of this size or less holds no record yet, since a record holds a page of the file.
+_QUIET_JOURNAL = 256
+# How long a commit of another program is waited for; and a lock without a journal, which a commit, too, leaves last.
+_PATIENCE, _SHORT_PATIENCE, _POLL = 60.0, 1.0, 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a file is, and the state it is in; equal versions hold the same bytes where a map points to."""
+
+    device: int
+    number: int
+    size: int
+    changed: int
+    journal: tuple[int, int, int] | None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether a transaction is on that has overwritten nothing so far."""
+        return self.journal is not None and self.journal[1] <= _QUIET_JOURNAL
+
+
+def version_of(path: str) -> Version:
+    """Return the version that a file is in now."""
+    status = os.stat(path)
+    try:
+        journal = os.stat(journal_path(Path(os.path.realpath(path))))
+    except FileNotFoundError:
+        return Version(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, None)
+    return Version(status.st_dev, status.st_ino, 0, 0, (journal.st_ino, journal.st_size, journal.st_mtime_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of this machine.
+
+    Attributes
+    ----------
+    name : str
+        Its absolute path.
+    """
+
+    name: str
+
+    @property
+    def title(self) -> str:
+        """The last part of its name."""
+        return Path(self.name).name
+
+    @property
+    def token(self) -> str:
+        """What tells it from another of the same name: nothing, no other has this path."""
+        return ""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[h5py.File, str | None]]:
+        """Open the file at one commit; None, because nothing marks its version for good."""
+        with ExitStack() as stack:
+            if not Path(self.name).exists():
+                raise self._missing()
+            try:
+                file = stack.enter_context(shared(self.name))
+            except UsidError:
+                raise
+            except OSError as err:
+                raise UsidError(
+                    f"{self.name!r} cannot be opened as HDF5: it is no HDF5 file, or it is cut off or damaged. ({err})"
+                ) from err
+            yield file, None
+
+    @contextmanager
+    def looked_into(self, version: Version) -> Iterator[h5py.File]:
+        """Open the file under its lock, or beside a transaction of another program that has overwritten nothing."""
+        start = time.monotonic()
+        with ExitStack() as stack:
+            file: h5py.File | None = None
+            while file is None:
+                try:
+                    file, _ = stack.enter_context(self.opened())
+                except LockedError:
+                    if version.is_quiet:
+                        file = stack.enter_context(self._unlocked())
+                        break
+                    if time.monotonic() - start > (_SHORT_PATIENCE if version.journal is None else _PATIENCE):
+                        raise
+                    time.sleep(_POLL)
+                    version = self.version()
+            yield file
+
+    @contextmanager
+    def _unlocked(self) -> Iterator[h5py.File]:
+        try:
+            with h5py.File(self.name, "r", locking=False) as file:
+                yield file
+        except OSError as err:
+            raise UsidError(
+                f"{self.name!r} cannot be read while another program writes it; try again. ({err})"
+            ) from err
+
+    def version(self) -> Version:
+        """Return the version that the file is in now."""
+        try:
+            return version_of(self.name)
+        except FileNotFoundError as err:
+            raise self._missing() from err
+
+    def may_be(self, version: Version) -> bool:
+        """Whether the file is in that version now."""
+        return self.version() == version
+
+    def is_settled(self, version: Version) -> bool:
+        """Whether the version can be told from any later one."""
+        return version.journal is not None or abs(time.time_ns() - version.changed) > _SETTLED_NS
+
+    @contextmanager
+    def source(self, version: Version) -> Iterator[Source | None]:
+        """Open the file to read at addresses; None where another file took its place."""
+        try:
+            source = Source(self.name)
+        except FileNotFoundError as err:
+            raise self._missing() from err
+        with source:
+            status = source.status()
+            yield source if (status.st_dev, status.st_ino) == (version.device, version.number) else None
+
+    def holding(self, object_: h5py.Group | h5py.Dataset) -> LocalFile:
+        """Return the file that an object lies in: an external link leads to another one."""
+        return LocalFile(str(Path(object_.file.filename).absolute()))
+
+    def _missing(self) -> FileNotFoundError:
+        return FileNotFoundError(f"There is no file {self.name!r}.")
