@@ -76,11 +76,13 @@ def test_labels_units_and_record(backing: Backing, cube: Cube) -> None:
     found = nmf(backing(cube(mixture()[0])), 2, random_state=5)
     assert found.scores.dims == ("Y", "X", "component")
     assert found.components.dims == ("component", "Cycle", "Bias")
-    assert {v: found[v].attrs["units"] for v in found} == {"scores": "V", "components": "", "reconstruction_error": "V"}
+    units = {"scores": "V", "components": "", "reconstruction_error": "V", "relative_error": ""}
+    assert {v: found[v].attrs["units"] for v in found} == units
     step = last_step(found, "nmf")
     assert step is not None
     assert step["parameters"] == {
-        "n": 2, "dim": ["Cycle", "Bias"], "random_state": 5, "max_iter": 200, "tol": 1e-6
+        "n": 2, "dim": ["Cycle", "Bias"], "solver": "hals", "alpha_W": 0.0, "alpha_H": 0.0, "l1_ratio": 0.0,
+        "random_state": 5, "max_iter": 200, "tol": 1e-6,
     }  # fmt: skip
 
 

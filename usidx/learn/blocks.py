@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from dask import threaded
-from dask._task_spec import DataNode, Task, TaskRef
+from dask._task_spec import DataNode, Task, TaskRef, fuse_linear_task_spec
 
 from usidx.learn.graph import Detached
 from usidx.learn.threads import executor, single_blas, worker_count
@@ -126,8 +126,10 @@ class Streamed:
             last = [f"joined-{level}-{i}" for i in range(len(pairs))]
             for name, pair in zip(last, pairs, strict=True):
                 graph[name] = Task(name, _join, merge, *(TaskRef(p) for p in pair))
+        # A block that is read and answered in one task is gone when that ends, before another is read.
+        fused = fuse_linear_task_spec(graph, {last[0]})
         with executor() as pool, single_blas():
-            return threaded.get(graph, last[0], pool=pool)
+            return threaded.get(fused, last[0], pool=pool)
 
 
 def _join(merge: Step, first: Any, *second: Any) -> Any:

@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from usidx.learn.blocks import Blocks, Held, pieces
 from usidx.learn.holes import without_holes
-from usidx.learn.spectrum import leading
+from usidx.learn.penalty import Penalties, Penalty
+from usidx.learn.spectrum import leading_rows
 from usidx.learn.survey import Survey
 
-__all__ = ["Factors", "factorise", "start"]
+__all__ = ["Factors", "Products", "factorise", "settle", "start", "sweep", "update_components"]
 
 Array = npt.NDArray[Any]
 
@@ -33,15 +34,32 @@ class Factors:
     components: Array
     holes: npt.NDArray[np.bool_]
     error: float
+    norm: float
     iterations: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Products:
-    """Sums over rows x with scores w: w wᵀ and w xᵀ."""
+class Products:
+    """Sums over rows x with scores w: w wᵀ, w xᵀ and w."""
 
     inner: Array
     outer: Array
+    total: Array
+
+    def join(self, other: Products) -> Products:
+        """Return the sums over both sets of rows."""
+        return Products(self.inner + other.inner, self.outer + other.outer, self.total + other.total)
+
+    def residual(self, square: float, components: Array) -> float:
+        """Return the sum of squares that is left of `square`, the one of the rows."""
+        left = square - 2 * float(np.vdot(components, self.outer))
+        return max(left + float(np.vdot(components @ components.T, self.inner)), 0.0)
+
+    def objective(self, square: float, components: Array, penalties: Penalties) -> float:
+        """Return the root of the residual and twice the penalties: without these the Frobenius norm of what is left."""
+        cost = penalties.scores.cost(float(self.total.sum()), float(np.trace(self.inner)))
+        cost += penalties.components.cost(float(components.sum()), float(np.vdot(components, components)))
+        return float(np.sqrt(self.residual(square, components) + 2 * cost))
 
 
 def start(sample: Array, n: int) -> Array:
@@ -49,8 +67,7 @@ def start(sample: Array, n: int) -> Array:
 
     Where a vector has nothing left to give, the mean takes its place: a zero row would stay zero.
     """
-    wide = sample.astype(np.float64)
-    vectors = leading(wide.T @ wide, n)[1].T if wide.shape[1] <= len(wide) else np.linalg.svd(wide, False)[2][:n]
+    vectors = leading_rows(sample, n)
     up, down = np.maximum(vectors, 0), np.maximum(-vectors, 0)
     stronger = np.linalg.norm(up, axis=1) >= np.linalg.norm(down, axis=1)
     chosen = np.where(stronger[:, np.newaxis], up, down)
@@ -62,33 +79,56 @@ def start(sample: Array, n: int) -> Array:
     return full
 
 
-def factorise(blocks: Blocks, seen: Survey, components: Array, max_iter: int, tol: float) -> Factors:
+def factorise(
+    blocks: Blocks,
+    seen: Survey,
+    components: Array,
+    max_iter: int,
+    tol: float,
+    penalty: Penalty,
+    lens: Array | None = None,
+) -> Factors:
     """Iterate until the error falls by less than `tol` of itself in two iterations.
 
     Both factors are pushed on in the direction of their last change, by more while that helps; a step that makes the
-    error larger is taken back (Ang and Gillis, 2019).
+    error larger is taken back (Ang and Gillis, 2019). With a `lens` (width, columns) the blocks hold rows that stand
+    for rows of the data: each row times the lens is one.
     """
     states: list[Any] = [None] * len(blocks.sizes)
-    ahead, error, push, most, small, undo = components, np.inf, _PUSH, 1.0, 0, False
-    iteration = 0
+    penalties = penalty.over(seen.holes, seen.count)
+    gaps = seen.holes if lens is None else np.zeros(len(lens), bool)
+    ahead, best, push, most, small, undo = components, np.inf, _PUSH, 1.0, 0, False
+    error, iteration = float(np.sqrt(seen.square)), 0
     while iteration < max_iter and seen.count and small < 2:
         iteration += 1
         now = 0.0 if undo or iteration == 1 else push
-        found, states = blocks.fold_states(_sweep_block, _join, states, ahead, seen.holes, now, undo)
-        fresh = _update_components(ahead, found)
-        fallen = error - _error(seen.square, fresh, found)
-        if fallen < 0:
+        shared = (
+            penalties.scores.on_gram(ahead @ ahead.T),
+            _through(ahead, lens),
+            gaps,
+            penalties.scores.l1,
+            now,
+            undo,
+        )
+        found, states = blocks.fold_states(_sweep_block, Products.join, states, *shared)
+        found = found if lens is None else Products(found.inner, found.outer @ lens, found.total)
+        fresh = update_components(ahead, found, penalties, _INNER)
+        reached = found.objective(seen.square, fresh, penalties)
+        if reached > best:
             # After a plain step only rounding can make the error larger: then this is the end.
             small, undo, ahead, most, push = (2 if undo else 0), True, components, push, push / 1.5
             continue
-        error, undo = error - fallen if np.isfinite(error) else _error(seen.square, fresh, found), False
-        small = small + 1 if fallen <= tol * error else 0
+        small = small + 1 if best - reached <= tol * reached else 0
+        best, error, undo = reached, float(np.sqrt(found.residual(seen.square, fresh))), False
         ahead = np.maximum(fresh + now * (fresh - components), 0)
         components, most = fresh, min(1.0, 1.01 * most)
         push = min(most, 1.05 * push)
     scores = [_filled(state, undo, size, len(components)) for state, size in zip(states, blocks.sizes, strict=True)]
-    error = error if np.isfinite(error) else float(np.sqrt(seen.square))
-    return Factors(np.concatenate(scores), components, seen.holes, error, iteration)
+    return Factors(np.concatenate(scores), components, seen.holes, error, float(np.sqrt(seen.square)), iteration)
+
+
+def _through(components: Array, lens: Array | None) -> Array:
+    return components if lens is None else components @ lens.T
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,56 +142,44 @@ class _State:
 
 
 def _sweep_block(
-    block: Array, state: _State | None, components: Array, holes: Array, push: float, undo: bool
-) -> tuple[_Products, _State]:
+    block: Array, state: _State | None, gram: Array, basis: Array, holes: Array, l1: float, push: float, undo: bool
+) -> tuple[Products, _State]:
     rows, used = without_holes(block, holes)
     rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
-    basis = components.astype(rows.dtype)
-    n = len(components)
+    basis, gram = basis.astype(rows.dtype), gram.astype(rows.dtype)
+    n = len(basis)
     none = np.zeros((n, len(rows)), rows.dtype)
     begun = none if state is None else state.before if undo else state.ahead
     last = begun if state is None or undo else state.found
     found, ahead = np.empty_like(none), np.empty_like(none)
-    gram = basis @ basis.T
-    inner, outer = np.zeros((n, n)), np.zeros(components.shape)
+    inner, outer, total = np.zeros((n, n)), np.zeros(basis.shape), np.zeros(n)
     for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
         mine = np.array(begun[:, part])
-        _solve(mine, gram, basis @ rows[part].T)
+        sweep(mine, gram, basis @ rows[part].T - rows.dtype.type(l1), _INNER)
         pushed = np.maximum(mine + rows.dtype.type(push) * (mine - last[:, part]), 0)
         inner += pushed @ pushed.T
         outer += pushed @ rows[part]
+        total += pushed.sum(axis=1, dtype=np.float64)
         found[:, part], ahead[:, part] = mine, pushed
-    return _Products(inner, outer), _State(ahead, found, begun, used)
+    return Products(inner, outer, total), _State(ahead, found, begun, used)
 
 
-def _solve(scores: Array, gram: Array, cross: Array) -> None:
-    """Sweep a few times: a row gets the same whatever block it is in, which a test of convergence would spoil."""
-    for _ in range(_INNER):
-        _sweep(scores, gram, cross)
+def sweep(scores: Array, gram: Array, cross: Array, times: int) -> None:
+    """Update each row of scores (n, rows) in turn, in place, a few times.
+
+    Always as often: a row gets the same whatever block it is in, which a test of convergence would spoil.
+    """
+    for _ in range(times):
+        for k in range(len(scores)):
+            if gram[k, k] > 0:
+                scores[k] = np.maximum(scores[k] + (cross[k] - gram[k] @ scores) / gram[k, k], 0)
 
 
-def _sweep(scores: Array, gram: Array, cross: Array) -> None:
-    """Update each row of scores (n, rows) in turn, in place."""
-    for k in range(len(scores)):
-        if gram[k, k] > 0:
-            scores[k] = np.maximum(scores[k] + (cross[k] - gram[k] @ scores) / gram[k, k], 0)
-
-
-def _join(first: _Products, second: _Products) -> _Products:
-    return _Products(first.inner + second.inner, first.outer + second.outer)
-
-
-def _update_components(components: Array, found: _Products) -> Array:
+def update_components(components: Array, found: Products, penalties: Penalties, times: int) -> Array:
+    """Return the components that suit the products, by as many sweeps."""
     new = components.copy()
-    _solve(new, found.inner, found.outer)
+    sweep(new, penalties.components.on_gram(found.inner), found.outer - penalties.components.l1, times)
     return new
-
-
-def _error(square: float, components: Array, found: _Products) -> float:
-    residual = (
-        square - 2 * float(np.vdot(components, found.outer)) + float(np.vdot(components @ components.T, found.inner))
-    )
-    return float(np.sqrt(max(residual, 0.0)))
 
 
 def _filled(state: _State | None, undo: bool, size: int, n: int) -> Array:
@@ -165,9 +193,9 @@ def _filled(state: _State | None, undo: bool, size: int, n: int) -> Array:
     return full
 
 
-def settle(sample: Array, n: int, tol: float) -> Array:
+def settle(sample: Array, n: int, tol: float, penalty: Penalty) -> Array:
     """Return the components of a sample alone: a start from which few passes over all rows remain."""
     blocks = Held(sample)
-    square = float(np.vdot(sample.astype(np.float64), sample.astype(np.float64)))
+    square = float(np.einsum("ij,ij->", sample, sample, dtype=np.float64))
     seen = Survey(np.zeros(sample.shape[1], bool), len(sample), square, sample, np.zeros(0, np.uint64))
-    return factorise(blocks, seen, start(sample, n), 200, tol).components
+    return factorise(blocks, seen, start(sample, n), 200, tol, penalty).components

@@ -20,7 +20,11 @@ Bools = npt.NDArray[np.bool_]
 
 def all_finite(block: Array) -> bool:
     """Say whether every cell is a number; integers always are."""
-    return block.dtype.kind in "biu" or bool(np.isfinite(block).all())
+    if block.dtype.kind in "biu" or not block.size:
+        return True
+    # Smallest and largest are NaN where any cell is, and take no array of the size of the block to find.
+    parts = (block.real, block.imag) if block.dtype.kind == "c" else (block,)
+    return all(bool(np.isfinite(part.min()) and np.isfinite(part.max())) for part in parts)
 
 
 def sift(block: Array) -> tuple[Array, Bools]:

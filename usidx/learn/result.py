@@ -18,6 +18,7 @@ _QUANTITIES: dict[str, tuple[str | None, bool]] = {
     "singular_values_error": ("Estimated relative error of the singular values", False),
     "explained_variance_ratio": ("Explained variance ratio", False),
     "reconstruction_error": ("Frobenius norm of the residual", True),
+    "relative_error": ("Norm of the residual over that of the data", False),
     "scale": ("Scale that each step was divided by", False),
     "mean": (None, True),
     "mean_response": (None, True),

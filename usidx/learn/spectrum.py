@@ -12,7 +12,7 @@ from usidx.learn.holes import without_holes
 from usidx.learn.moments import Moments
 from usidx.learn.threads import single_blas
 
-__all__ = ["Decomposed", "decompose_rows", "fix_sign", "leading", "project_rows", "shares"]
+__all__ = ["Decomposed", "decompose_rows", "fix_sign", "leading", "leading_rows", "project_rows", "shares"]
 
 Array = npt.NDArray[Any]
 
@@ -89,6 +89,16 @@ def leading(gram: Array, n: int) -> tuple[Array, Array]:
     squares, vectors = squares[::-1], vectors[:, ::-1]
     noise = max(float(squares[0]), 0.0) * size * np.finfo(np.float64).eps
     return np.where(squares > noise, squares, 0.0), vectors
+
+
+def leading_rows(rows: Array, n: int) -> Array:
+    """Return the n (or as many as there are) leading right singular vectors of a few rows, as rows."""
+    wide = rows.astype(np.float64)
+    if wide.shape[1] <= len(wide):
+        return leading(wide.T @ wide, n)[1].T
+    squares, vectors = leading(wide @ wide.T, n)
+    known = squares > 0
+    return np.asarray((vectors[:, known] / np.sqrt(squares[known])).T @ wide)
 
 
 def shares(squares: Array, total: float) -> Array:

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
-from usidx.learn.blocks import Blocks
+from usidx.learn.blocks import Blocks, pieces
 from usidx.learn.holes import sift
 
-__all__ = ["Survey", "refuse_negative", "survey"]
+__all__ = ["Survey", "draw_limit", "draws", "refuse_negative", "survey"]
 
 Array = npt.NDArray[Any]
 
@@ -57,16 +57,16 @@ def survey(blocks: Blocks, numbers: npt.NDArray[np.int64], columns: int, seed: i
     """
     least, most = _SAMPLE_ROWS
     size = int(np.clip(_SAMPLE_BYTES // (8 * max(1, columns)), least, most))
-    states = np.split(_draws(numbers, seed), np.cumsum(blocks.sizes)[:-1])
-    found, _ = blocks.fold_states(_survey_block, _Join(size), states, size, check)
+    places = np.split(numbers, np.cumsum(blocks.sizes)[:-1])
+    # A block offers the rows that have a chance, twice as many as are wanted of all: fewer wait to be joined.
+    limit = draw_limit(2 * size, len(numbers))
+    found, _ = blocks.fold_states(_survey_block, _Join(size), places, size, limit, seed, check)
     return found  # type: ignore[no-any-return]
 
 
 def refuse_negative(block: Array) -> None:
     """Refuse a block with negative cells."""
-    lowest = (
-        block.min() if block.size and block.dtype.kind in "iu" else (block[block < 0].min() if (block < 0).any() else 0)
-    )
+    lowest = np.fmin.reduce(block, axis=None) if block.size else 0
     if lowest < 0:
         raise ResultError(
             f"Non-negative factors of data with negative cells (the lowest found is {float(lowest):g}): "
@@ -74,14 +74,21 @@ def refuse_negative(block: Array) -> None:
         )
 
 
-def _survey_block(block: Array, draws: Array, size: int, check: Any) -> tuple[Survey, Array]:
+def _survey_block(
+    block: Array, places: Array, size: int, limit: np.uint64, seed: int, check: Any
+) -> tuple[Survey, Array]:
     if check is not None:
         check(block)
     rows, holes = sift(block)
-    kept = draws if len(rows) == len(block) else draws[_kept(block, holes)]
-    flat = rows.astype(np.float64).ravel()
-    chosen = np.argsort(kept, kind="stable")[:size]
-    return Survey(holes, len(rows), float(flat @ flat), rows[chosen], kept[chosen]), draws
+    numbers = draws(places, seed)
+    kept = numbers if len(rows) == len(block) else numbers[_kept(block, holes)]
+    square = 0.0
+    for part in pieces(len(rows), 8 * rows.shape[1]):
+        flat = rows[part].astype(np.float64).ravel()
+        square += float(flat @ flat)
+    near = np.flatnonzero(kept <= limit)
+    chosen = near[np.argsort(kept[near], kind="stable")[:size]]
+    return Survey(holes, len(rows), square, rows[chosen], kept[chosen]), places
 
 
 def _kept(block: Array, holes: Array) -> Array:
@@ -100,13 +107,19 @@ class _Join:
         used = [s for s in (first, second) if s.count and (s.holes == holes).all()]
         if not used:
             return Survey(holes, 0, 0.0, first.sample[:0], first.draws[:0])
-        draws = np.concatenate([s.draws for s in used])
-        chosen = np.argsort(draws, kind="stable")[: self.size]
+        drawn = np.concatenate([s.draws for s in used])
+        chosen = np.argsort(drawn, kind="stable")[: self.size]
         sample = np.concatenate([s.sample for s in used])[chosen]
-        return Survey(holes, sum(s.count for s in used), sum(s.square for s in used), sample, draws[chosen])
+        return Survey(holes, sum(s.count for s in used), sum(s.square for s in used), sample, drawn[chosen])
 
 
-def _draws(numbers: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
+def draw_limit(wanted: int, rows: int) -> np.uint64:
+    """Return the number that about so many of the draws of all rows do not exceed."""
+    most = 2**64 - 1
+    return np.uint64(most if wanted >= rows else int(wanted / rows * most))
+
+
+def draws(numbers: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
     """Return a number for each place that looks random: the mixer of SplitMix64 (Steele, Lea and Flood, 2014)."""
     mixed = numbers.astype(np.uint64) + np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
     mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)

@@ -1,0 +1,75 @@
+"""Weights of a penalty to what they cost, and to what they add to a step of least squares.
+
+What is minimised is ``‖X - W H‖² / 2 + a_W m (r Σ W + (1 - r) ‖W‖² / 2) + a_H N (r Σ H + (1 - r) ‖H‖² / 2)`` over N
+complete rows of m known columns: the objective of scikit-learn's NMF, whose weights mean the same for any size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.errors import ResultError
+
+__all__ = ["NO_PENALTY", "Penalties", "Penalty", "Weights"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Penalty on one factor: `l1` times the sum of its cells, half `l2` times the sum of their squares."""
+
+    l1: float
+    l2: float
+
+    def cost(self, total: float, square: float) -> float:
+        """Return the penalty of a factor with this sum and sum of squares."""
+        return self.l1 * total + self.l2 * square / 2
+
+    def on_gram(self, gram: Array) -> Array:
+        """Return the Gram matrix of the other factor with what the squares add."""
+        return gram + self.l2 * np.eye(len(gram)) if self.l2 else gram
+
+
+@dataclass(frozen=True, slots=True)
+class Penalties:
+    """Of both factors, for a matrix of known size."""
+
+    scores: Weights
+    components: Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Penalty:
+    """The weights as a user gives them, each for one cell of the data."""
+
+    scores: float
+    components: float
+    l1_ratio: float
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are no weights."""
+        for name, weight in (("alpha_W", self.scores), ("alpha_H", self.components)):
+            if not (isinstance(weight, int | float | np.number) and np.isfinite(weight) and weight >= 0):
+                raise ResultError(f"{name}={weight!r}: a weight is a number from zero upwards.")
+        if not 0 <= self.l1_ratio <= 1:
+            raise ResultError(f"l1_ratio={self.l1_ratio!r}: the part of the absolute values is from 0 to 1.")
+
+    def __bool__(self) -> bool:
+        """Say whether anything is penalised."""
+        return self.scores > 0 or self.components > 0
+
+    def over(self, holes: npt.NDArray[np.bool_], rows: int) -> Penalties:
+        """Return the weights for this many complete rows and the columns that are no holes."""
+        columns = int(np.logical_not(holes).sum())
+        return Penalties(self._weights(self.scores * columns), self._weights(self.components * rows))
+
+    def _weights(self, size: float) -> Weights:
+        return Weights(size * self.l1_ratio, size * (1 - self.l1_ratio))
+
+
+NO_PENALTY = Penalty(0.0, 0.0, 0.0)
