@@ -11,6 +11,7 @@ from usidx import errors, simulate
 from usidx.computing import compute
 from usidx.disk.recovery import recover
 from usidx.fit import models
+from usidx.fit.compare import compare
 from usidx.fit.evaluate import evaluate, residual
 from usidx.fit.fit import fit
 from usidx.label.gridding import to_grid
@@ -42,6 +43,7 @@ from usidx.write.results import write
 
 __all__ = [
     "cluster",
+    "compare",
     "compute",
     "correct_phase",
     "decompose",

@@ -114,6 +114,7 @@ class UsidDatasetAccessor(_Labelled):
     suggest_n = _door(usidx.suggest_n)
     evaluate = _door(usidx.evaluate)
     residual = _door(usidx.residual)
+    compare = _door(usidx.compare)
     phase_offset = _door(usidx.phase_offset)
     correct_phase = _door(usidx.correct_phase)
     response = _door(usidx.response)

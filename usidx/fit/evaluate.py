@@ -12,7 +12,7 @@ from usidx.fit.inputs import PARAMETER, block_values, whole_along
 from usidx.fit.model import Model, from_description
 from usidx.results.provenance import record, steps
 
-__all__ = ["evaluate", "model_of", "residual"]
+__all__ = ["evaluate", "fit_step_of", "model_of", "residual"]
 
 
 def model_of(result: xr.Dataset) -> Model:
@@ -42,10 +42,17 @@ def model_of(result: xr.Dataset) -> Model:
     >>> model_of(fit(xr.DataArray([1.0, 2.0], dims="x"), Constant()))
     Constant(prefix='')
     """
-    return from_description(_fit_step(result)["parameters"].get("model") or {})
+    return from_description(fit_step_of(result)["parameters"].get("model") or {})
 
 
-def _fit_step(result: xr.Dataset) -> dict[str, Any]:
+def fit_step_of(result: xr.Dataset) -> dict[str, Any]:
+    """Return the step that fitted.
+
+    Raises
+    ------
+    ResultError
+        There is none.
+    """
     for step in reversed(steps(result)):
         told = step.get("parameters")
         if isinstance(told, dict) and isinstance(told.get("model"), dict) and isinstance(step.get("input"), dict):
@@ -87,7 +94,7 @@ def evaluate(result: xr.Dataset, x: xr.DataArray | None = None, *, model: Model 
     >>> evaluate(fit(xr.DataArray([1.0, 3.0, 5.0], dims="x"), Linear())).values.round(6)
     array([1., 3., 5.])
     """
-    step = _fit_step(result)
+    step = fit_step_of(result)
     model = model_of(result) if model is None else _checked(model, step)
     missing = [name for name in model.names if name not in result]
     if missing:
