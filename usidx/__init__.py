@@ -32,6 +32,7 @@ from usidx.look.describe import summary_text as summary
 from usidx.look.explore import explore
 from usidx.mapping import map_positions
 from usidx.modes.band_excitation import sho_fit
+from usidx.modes.relaxation import relaxation_fit
 from usidx.modes.response import correct_phase, phase_offset, response
 from usidx.read.opening import open_dataset, open_main, open_tree
 from usidx.read.results import list_results, open_result
@@ -72,6 +73,7 @@ __all__ = [
     "project",
     "reconstruct",
     "recover",
+    "relaxation_fit",
     "residual",
     "response",
     "rotate",

@@ -98,6 +98,7 @@ class UsidDataArrayAccessor(_Labelled):
     decompose = _door(usidx.decompose)
     fit = _door(usidx.fit)
     sho_fit = _door(usidx.sho_fit)
+    relaxation_fit = _door(usidx.relaxation_fit)
     to_grid = _door(usidx.to_grid)
     explore = _door(usidx.explore)
     map_positions = _second_door(usidx.map_positions)

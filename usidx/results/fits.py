@@ -6,7 +6,7 @@ these cannot hold lies beside them in ``Fit_stderr`` and ``Fit_Statistics``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,8 +54,18 @@ _SHO = FitNames(
         "fit-algorithm": "levenberg_marquardt",
     },
 )
-#: Verbs that fit; the names of `fit` are those of its model.
-_VERBS: Mapping[str, FitNames | None] = {"fit": None, "sho_fit": _SHO}
+_DECAY_FIELDS = {"time_constant": "Time_Constant", "time_constant_2": "Time_Constant 2"}
+_RELAXATIONS: Mapping[str, FitNames] = {
+    "exponential": FitNames("Exp_Fit", "Exponential_Fit", _DECAY_FIELDS),
+    "double": FitNames("Double_Exp", "Double_Exp_Fit", _DECAY_FIELDS),
+    "stretched": FitNames("Str_Exp", "Str_Exp_Fit", _DECAY_FIELDS),
+}
+#: Verbs that fit, by the way their results are named; where there is none, the name is that of the model.
+_VERBS: Mapping[str, Callable[[Step], FitNames | None]] = {
+    "fit": lambda step: None,
+    "sho_fit": lambda step: _SHO,
+    "relaxation_fit": lambda step: _RELAXATIONS.get(str(step.get("parameters", {}).get("decay"))),
+}
 #: Verbs that change values of a fit, and leave it one.
 _KEEPING = frozenset({"correct_phase"})
 
@@ -72,7 +82,7 @@ def fit_step(result: xr.DataArray | xr.Dataset) -> Step | None:
 
 def fit_names(step: Step) -> FitNames:
     """Return how the fit of a step is named on disk."""
-    return _VERBS.get(step["tool"]) or FitNames(f"{_model_title(step)}_Fit")
+    return _VERBS[step["tool"]](step) or FitNames(f"{_model_title(step)}_Fit")
 
 
 def _model_title(step: Step) -> str:

@@ -1,7 +1,7 @@
 """Results groups of the old tools -> the names that results have in memory.
 
-The trees are those of pycroscopy 0.60 and BGlib: ``SVD`` (``U``, ``V``, ``S``), ``Cluster``, ``Decomposition`` and
-``SHO_Fit``.
+The trees are those of pycroscopy 0.60 and BGlib: ``SVD`` (``U``, ``V``, ``S``), ``Cluster``, ``Decomposition``,
+``SHO_Fit`` and ``Exp_Fit``.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ _SHO = Names(
         "R2 Criterion": "r2",
     },
 )
+_EXPONENTIAL = Names(
+    {}, fields={"Amplitude": "amplitude", "Time_Constant": "time_constant", "Offset": "offset", "R2 Criterion": "r2"}
+)
 
 
 def names_for(datasets: frozenset[str]) -> Names:
@@ -71,6 +74,8 @@ def names_for(datasets: frozenset[str]) -> Names:
         ({"U", "V", "S"}, _SVD),
         ({"Labels", "Mean_Response"}, _CLUSTER),
         ({"Components", "Projection"}, _DECOMPOSITION),
+        # Not its fits of two decays and of stretched ones: they store rates, and another formula, under these names.
+        ({"Exponential_Fit"}, _EXPONENTIAL),
     ):
         if required <= datasets:
             return names
