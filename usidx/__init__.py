@@ -32,6 +32,8 @@ from usidx.look.describe import summary_text as summary
 from usidx.look.explore import explore
 from usidx.mapping import map_positions
 from usidx.modes.band_excitation import sho_fit
+from usidx.modes.hysteresis import loop_fit
+from usidx.modes.projection import project_loops
 from usidx.modes.relaxation import relaxation_fit
 from usidx.modes.response import correct_phase, phase_offset, response
 from usidx.read.opening import open_dataset, open_main, open_tree
@@ -58,6 +60,7 @@ __all__ = [
     "ica",
     "list_mains",
     "list_results",
+    "loop_fit",
     "map_positions",
     "mcr_als",
     "models",
@@ -71,6 +74,7 @@ __all__ = [
     "phase_offset",
     "position_dims",
     "project",
+    "project_loops",
     "reconstruct",
     "recover",
     "relaxation_fit",

@@ -65,6 +65,8 @@ class _Labelled(_Accessor):
     set_roles = _door(usidx.set_roles)
     cluster = _door(usidx.cluster)
     suggest_k = _door(usidx.suggest_k)
+    loop_fit = _door(usidx.loop_fit)
+    project_loops = _door(usidx.project_loops)
     write = _door(usidx.write)
 
     @property

@@ -1,0 +1,143 @@
+"""Block of complex responses over voltage -> one row of figures per loop: projected, guessed, fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.fit.curves import extent
+from usidx.fit.models import HysteresisLoop
+from usidx.fit.solve import Options, evaluate_block, solve_block
+from usidx.modes.guess import guess_loops
+from usidx.modes.projection import project
+from usidx.modes.switching import switching
+
+__all__ = ["CRITERIA", "Search", "fit_loops"]
+
+Array = npt.NDArray[np.float64]
+
+#: Variable -> its title.
+CRITERIA: Final[Mapping[str, str]] = {
+    "aic_loop": "AIC of the Loop",
+    "bic_loop": "BIC of the Loop",
+    "aic_line": "AIC of a Line",
+    "bic_line": "BIC of a Line",
+}
+_MODEL: Final = HysteresisLoop()
+_COUNT: Final = len(_MODEL.names)
+# Switching voltage -> the widths of its branch. With one of those held on a bound it seems far better known than it is.
+_WIDTHS_OF: Final = {2: (5, 6), 3: (7, 8)}
+_SHARPEST: Final = 1 / 3  # of a step of the voltage: samples do not tell a sharper branch
+_AT_ONCE: Final = 2048  # loops whose intermediates are held at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What decides a fit besides the data; the names are those of `usidx.loop_fit`."""
+
+    bounds: Mapping[str, tuple[float, float]]
+    nuc_threshold: float
+    tolerance: float
+    max_evaluations: int
+    threads: int | None
+
+    def options(self, voltage: Array) -> Options:
+        """Return the options of the solver for one course of the voltage."""
+        low, span = (float(value) for value in extent(voltage))
+        changes = np.abs(np.diff(voltage[np.isfinite(voltage)]))
+        step = float(np.median(changes[changes > 0.0])) if changes.any() else span
+        bounds = {p.name: p.bounds for p in _MODEL.parameters}
+        bounds |= dict.fromkeys(("v_minus", "v_plus"), (low, low + span)) | {"switchable_polarization": (0.0, np.inf)}
+        bounds |= dict.fromkeys(_MODEL.names[-4:], (_SHARPEST * step, span))
+        bounds |= self.bounds
+        return Options(_MODEL.names, bounds, tolerance=self.tolerance, max_evaluations=self.max_evaluations)
+
+
+def fit_loops(response: npt.NDArray[Any], voltage: npt.NDArray[Any], search: Search) -> Array:
+    """Return (*other, figure) of responses (*other, sample); the voltage broadcasts against them.
+
+    A row holds the projected loop, its metrics, the guess with its r2 and what follows from it, the fit (see
+    `usidx.fit.batch`) and what follows from it, and the `CRITERIA`. Loops of one course of the voltage are worked on
+    together.
+    """
+    other, size = response.shape[:-1], response.shape[-1]
+    courses, which = np.unique(voltage.reshape(-1, size).astype(np.float64), axis=0, return_inverse=True)
+    which = np.broadcast_to(which.reshape(voltage.shape[:-1]), other).reshape(-1)
+    rows = response.reshape(-1, size)
+    table: Array | None = None
+    for number, course in enumerate(courses):
+        members = np.flatnonzero(which == number)
+        for first in range(0, max(len(members), 1), _AT_ONCE):
+            part = members[first : first + _AT_ONCE]
+            found = _figures(rows[part], course, search)
+            table = np.empty((len(rows), found.shape[1])) if table is None else table
+            table[part] = found
+    assert table is not None
+    return table.reshape(*other, -1)
+
+
+def _figures(response: npt.NDArray[Any], voltage: Array, search: Search) -> Array:
+    loops, metrics = project(response, voltage)
+    guess = guess_loops(loops, voltage)
+    course = voltage[None, None]
+    expected = evaluate_block(_MODEL, course, guess, search.threads)
+    fitted = _solved(loops, course, guess, search)
+    found = fitted[:, :_COUNT]
+    derived = [switching(p, search.nuc_threshold) for p in (guess, found)]
+    with np.errstate(all="ignore"):
+        r2_guess = 1.0 - _squares(loops - expected) / _squares(loops - _mean(loops))
+    criteria = _criteria(fitted[:, 2 * _COUNT], _squares(_from_line(loops, voltage)), np.isfinite(loops).sum(axis=-1))
+    return np.concatenate([loops, metrics, guess, r2_guess[:, None], derived[0], fitted, derived[1], criteria], axis=-1)
+
+
+def _solved(loops: Array, course: Array, guess: Array, search: Search) -> Array:
+    """Fit from the guess; what fails once more, from the best of the model's own candidates."""
+    options = search.options(course[0, 0])
+    fitted = solve_block(_MODEL, options, loops, course, None, guess, search.threads)
+    failed = np.flatnonzero(fitted[:, 2 * _COUNT + 4] <= 0.0)
+    if len(failed):
+        anew = np.full((1, _COUNT), np.nan)
+        again = solve_block(_MODEL, options, loops[failed], course, None, anew, search.threads)
+        again[:, 2 * _COUNT + 3] += fitted[failed, 2 * _COUNT + 3]
+        fitted[failed] = again
+    for place, widths in _WIDTHS_OF.items():
+        on_bound = np.isnan(fitted[:, _COUNT + np.array(widths)]).any(axis=-1)
+        fitted[on_bound, _COUNT + place] = np.nan
+    return fitted
+
+
+def _squares(left: Array) -> Array:
+    """Return the sum of squares of what is known, NaN where nothing is."""
+    known = np.isfinite(left)
+    total: Array = np.sum(left**2, axis=-1, where=known)
+    return np.where(known.any(axis=-1), total, np.nan)
+
+
+def _mean(loops: Array) -> Array:
+    known = np.isfinite(loops)
+    with np.errstate(all="ignore"):
+        mean: Array = np.sum(loops, axis=-1, where=known, keepdims=True) / known.sum(axis=-1, keepdims=True)
+    return mean
+
+
+def _from_line(loops: Array, voltage: Array) -> Array:
+    """Return what a straight line leaves over of each loop."""
+    y = loops - _mean(loops)
+    v = np.where(np.isfinite(loops), voltage, np.nan)
+    v = v - _mean(v)
+    with np.errstate(all="ignore"):
+        slope = np.nansum(v * y, axis=-1, keepdims=True) / np.nansum(v * v, axis=-1, keepdims=True)
+    left: Array = y - slope * v
+    return left
+
+
+def _criteria(loop: Array, line: Array, count: Array) -> Array:
+    """Return Akaike's and the Bayesian information criterion, of the loop and of the line."""
+    with np.errstate(all="ignore"):
+        parts = [(count * np.log(rss / count), k) for rss, k in ((loop, _COUNT), (line, 2))]
+        found = [likely + price * k for likely, k in parts for price in (2.0, np.log(count))]
+    return np.stack(found, axis=-1)
