@@ -14,7 +14,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-__all__ = ["compute", "counted", "on_cluster", "runs_here", "shown", "started"]
+__all__ = ["compute", "counted", "followed", "on_cluster", "runs_here", "shown"]
 
 # A bar that comes and goes within this many seconds only flickers.
 _SHOWN_AFTER = 1.0
@@ -47,7 +47,10 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     >>> svd.scores.dims, mean.dims
     (('Y', 'X', 'component'), ('Frequency',))
     """
-    lazy = started([array for one in objects for array in _arrays(one)], progress)
+    lazy = [array for one in objects for array in _arrays(one)]
+    if progress and on_cluster():
+        lazy = list(dask.persist(*lazy))
+        followed(lazy, progress)
     with shown(progress):
         computed = iter(_computed(lazy))
     found = tuple(_rebuilt(one, computed) for one in objects)
@@ -172,16 +175,14 @@ def on_cluster() -> bool:
     return not runs_here()
 
 
-def started(lazy: list[Any], progress: bool) -> list[Any]:
-    """Start work on a cluster, and show the cluster's own bar until it is done; elsewhere return what was given."""
-    if not on_cluster() or not (progress and _is_watched()):
-        return lazy
+def followed(running: Sequence[Any], progress: bool) -> None:
+    """Show the cluster's own bar for what runs on it."""
+    if not (progress and _is_watched()):
+        return
     from distributed import progress as follow
 
-    running = list(dask.persist(*lazy))
     bar = follow(*running)
     if bar is not None:  # in a notebook it is a widget, which only shows itself at the end of a cell
         import IPython.display as notebook
 
         notebook.display(bar)  # type: ignore[no-untyped-call,unused-ignore]
-    return running

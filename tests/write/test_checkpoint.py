@@ -138,3 +138,18 @@ def test_a_scan_in_snake_order_resumes_by_rows(tmp_path: Path) -> None:
     result = record(raw.copy(data=raw.data + da.ones_like(raw.data)), raw, "add", {})
     group = result.usid.write()
     np.testing.assert_array_equal(usidx.open_result(tmp_path / "scan.h5", group).Raw_Data, data + 1)
+
+
+def test_batches_share_one_progress_bar(
+    scan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("usidx.computing._is_watched", lambda: True)
+    monkeypatch.setattr("usidx.computing._SHOWN_AFTER", 0.0)
+    with dask.config.set(num_workers=1):
+        doubled(scan).usid.write()
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    shares = [int(part.split("%")[0].rsplit(" ", 1)[-1]) for part in out.split("\r")[1:]]
+    assert shares == sorted(set(shares))
+    assert shares[-1] == 100
+    assert len(shares) > 2

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
-from usidx.computing import runs_here
+from usidx.computing import counted, runs_here
 from usidx.format import names
 from usidx.format.layout import Array, text_of
 from usidx.label.roles import position_dims
@@ -126,7 +126,9 @@ def mark_unfinished(group: h5py.Group, size: int) -> None:
             group[name] = status  # one dataset, for both are computed together
 
 
-def store_in_batches(file: Path, path: str, entries: Sequence[Entry], targets: Targets) -> None:
+def store_in_batches(
+    file: Path, path: str, entries: Sequence[Entry], targets: Targets, *, progress: bool = False
+) -> None:
     """Compute slab by slab along the slowest position dim, and commit on the way.
 
     Where workers are in other processes the file is only held while a finished slab is put into it, so that they can
@@ -142,12 +144,26 @@ def store_in_batches(file: Path, path: str, entries: Sequence[Entry], targets: T
         Its datasets.
     targets : callable
         Given the group in the file that is open now, returns where each entry's blocks go.
+    progress : bool
+        Show a progress bar, one for all slabs.
     """
     slabs = list(_slabs(entries[0].data))
-    if runs_here():
-        with transaction(file, wait=patience()) as changes:
-            _store_slabs(changes, path, entries, targets, slabs)
-        return
+    with counted(len(slabs), progress) as advance:
+        if runs_here():
+            with transaction(file, wait=patience()) as changes:
+                _store_slabs(changes, path, entries, targets, slabs, advance)
+        else:
+            _fetch_slabs(file, path, entries, targets, slabs, advance)
+
+
+def _fetch_slabs(
+    file: Path,
+    path: str,
+    entries: Sequence[Entry],
+    targets: Targets,
+    slabs: Sequence[Slab],
+    advance: Callable[[], None],
+) -> None:
     for slab in slabs:
         with transaction(file, wait=patience()) as changes:
             group = changes.file[path]
@@ -159,19 +175,25 @@ def store_in_batches(file: Path, path: str, entries: Sequence[Entry], targets: T
             ]
             with transaction(file, wait=patience()) as changes:
                 _store_slab(changes, changes.file[path], entries, computed, targets(changes.file[path]), slab)
+        advance()
 
 
 def _store_slabs(
-    changes: Transaction, path: str, entries: Sequence[Entry], targets: Targets, slabs: Sequence[Slab]
+    changes: Transaction,
+    path: str,
+    entries: Sequence[Entry],
+    targets: Targets,
+    slabs: Sequence[Slab],
+    advance: Callable[[], None],
 ) -> None:
     committed = time.monotonic()
     group = changes.file[path]
     places = targets(group)
     for slab in slabs:
-        if _status(group)[_rows(places[0], entries[0].data, slab)].all():
-            continue
-        parts = [Entry(e.name, e.data.isel(slab), e.is_main) for e in entries]
-        _store_slab(changes, group, entries, parts, places, slab)
+        if not _status(group)[_rows(places[0], entries[0].data, slab)].all():
+            parts = [Entry(e.name, e.data.isel(slab), e.is_main) for e in entries]
+            _store_slab(changes, group, entries, parts, places, slab)
+        advance()
         if time.monotonic() - committed > _COMMIT_EVERY:
             changes.commit()  # closes what was open
             group = changes.file[path]

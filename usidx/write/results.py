@@ -13,7 +13,7 @@ import h5py
 import xarray as xr
 from dask import is_dask_collection
 
-from usidx.computing import on_cluster, runs_here, shown
+from usidx.computing import followed, on_cluster, runs_here, shown
 from usidx.errors import ResultError, UsidWarning
 from usidx.format import names
 from usidx.read.main import is_main
@@ -100,11 +100,10 @@ def write(
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
     place = _Place.of(data, path, name, Storage.parse(compression, chunks))
-    with shown(progress):
-        if place.is_plain:
-            assert isinstance(data, xr.DataArray)
-            return _write_array(place, data)
-        return _write_result(place, _as_result(data, name), name, reuse=reuse)
+    if place.is_plain:
+        assert isinstance(data, xr.DataArray)
+        return _write_array(place, data, progress=progress)
+    return _write_result(place, _as_result(data, name), name, reuse=reuse, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,7 @@ def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | Non
     return Path(source[0])
 
 
-def _computed_first(data: Any) -> Any:
+def _computed_first(data: Any, progress: bool) -> Any:
     """Compute on a cluster before the file is held: its workers could not read it then."""
     if runs_here():
         return data
@@ -178,6 +177,7 @@ def _computed_first(data: Any) -> Any:
     if on_cluster():
         from distributed import futures_of, wait
 
+        followed([data], progress)
         wait(futures_of(data))  # its workers read until then
     return data
 
@@ -190,9 +190,9 @@ def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
     return result.assign_attrs({PROVENANCE: data.attrs[PROVENANCE]} if PROVENANCE in data.attrs else {})
 
 
-def _write_array(place: _Place, array: xr.DataArray) -> str:
-    array = _computed_first(array)
-    with place.changes() as changes:
+def _write_array(place: _Place, array: xr.DataArray, *, progress: bool) -> str:
+    array = _computed_first(array, progress)
+    with shown(progress), place.changes() as changes:
         measurement = changes.file.create_group(_next_group(changes.file, "Measurement"))
         channel = measurement.create_group("Channel_000")
         for group in (measurement, channel):
@@ -209,7 +209,7 @@ def _next_group(parent: h5py.Group, stem: str) -> str:
     return f"{stem}_{max((int(e) for e in ends if e.isdecimal()), default=-1) + 1:03d}"
 
 
-def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse: bool) -> str:
+def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse: bool, progress: bool) -> str:
     stored = to_stored(result)
     tool = safe_name(name or stored.tool)
     earlier = _earlier(place, tool, result) if reuse else None
@@ -218,7 +218,9 @@ def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse:
     # What lies in memory beside the data, such as the axis that was fitted along, is stored with the group.
     lasting = [e for e in stored.entries if e.is_main or is_dask_collection(e.data.data)]
     if not (place.is_own and runs_per_position(lasting)):
-        return _write_at_once(place, stored if runs_here() else to_stored(_computed_first(result)), tool, result)
+        if not runs_here():
+            stored = to_stored(_computed_first(result, progress))
+        return _write_at_once(place, stored, tool, result, progress=progress)
     if earlier is not None:
         _say_resumed(earlier)
         path = earlier.path
@@ -229,6 +231,7 @@ def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse:
         path,
         lasting,
         lambda group: [target_of(group[e.name], e.data) for e in lasting],
+        progress=progress,
     )
     return path
 
@@ -244,8 +247,8 @@ def _begin(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset, l
         return str(group.name)
 
 
-def _write_at_once(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset) -> str:
-    with place.changes() as changes:
+def _write_at_once(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset, *, progress: bool) -> str:
+    with shown(progress), place.changes() as changes:
         group, pairs = _create_group(changes.file, place, stored, tool, result)
         path = str(group.name)
         store(pairs, changes.check)
