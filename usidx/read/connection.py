@@ -142,7 +142,7 @@ class Connection:
         raise told
 
     def _error(self, error: Exception) -> Exception:
-        name = shown_url(self._url)
+        name, error = shown_url(self._url), _true_cause(error)
         said = shown_text(str(error), self._url, self._options) or type(error).__name__
         if isinstance(error, FileNotFoundError):
             return FileNotFoundError(f"There is no file {name!r}.")
@@ -155,6 +155,15 @@ class Connection:
         if isinstance(error, TimeoutError):
             return RemoteError(f"{name!r}: the server does not answer in time; try again.")
         return RemoteError(f"{name!r} cannot be read. ({type(error).__name__}: {said})")
+
+
+def _true_cause(error: Exception) -> Exception:
+    """Return why a file is said to be missing, where it is not: fsspec says so whenever HTTP does not work."""
+    cause = error.__cause__
+    if not isinstance(error, FileNotFoundError) or not isinstance(cause, Exception):
+        return error
+    is_of_network = isinstance(cause, OSError) or type(cause).__module__.startswith("aiohttp")
+    return cause if is_of_network and getattr(cause, "status", 0) not in {404, 410} else error
 
 
 def _is_http(system: Any) -> bool:
