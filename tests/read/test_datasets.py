@@ -9,6 +9,7 @@ import pytest
 
 import usidx
 from usidx.read.datasets import extra_variable, fingerprint, group_dataset
+from usidx.read.local import LocalFile
 from usidx.results.provenance import last_step
 from usidx.testing.files import Expected, build_main
 from usidx.testing.measurements import distinct, raster, snake_file
@@ -34,7 +35,21 @@ def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
 def test_fingerprints_look_at_few_cells(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "large.h5", "w") as file:
         large = file.create_dataset("x", (1_000_000, 100_000), dtype="f4", chunks=(1, 1000))
-        assert len(fingerprint(large)) == 24
+        assert len(fingerprint(large, LocalFile(str(tmp_path / "large.h5")))) == 24
+
+
+@pytest.mark.parametrize("dtype", ["f4", ">f4", ">c8", [("a", "<i2"), ("b", ">f8")]])
+def test_large_chunks_have_the_same_fingerprint(tmp_path: Path, dtype: Any) -> None:
+    cells = np.frombuffer(np.random.default_rng(0).bytes(64 * 8192 * np.dtype(dtype).itemsize), "u1") % 64
+    cells = cells.view(dtype).reshape(64, 8192)
+    found = []
+    for name, storage in {"plain": {}, "large": {"chunks": (32, 8192), "compression": "gzip", "shuffle": True}}.items():
+        path = tmp_path / f"{name}.h5"
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=cells, **storage)
+        with h5py.File(path) as file:
+            found.append(fingerprint(file["x"], LocalFile(str(path))))
+    assert found[0] == found[1] != ""
 
 
 def test_a_damaged_file_has_no_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +61,7 @@ def test_a_damaged_file_has_no_fingerprint(tmp_path: Path, monkeypatch: pytest.M
     with h5py.File(built.path) as file:
         main = file[built.main]
         monkeypatch.setattr(h5py.Dataset, "__getitem__", refuse)
-        assert fingerprint(main) == ""
+        assert fingerprint(main, LocalFile(str(built.path))) == ""
 
 
 def test_extras_never_take_a_name_for_a_dim(tmp_path: Path) -> None:

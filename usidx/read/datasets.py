@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from hashlib import blake2b
+from math import prod
 from typing import Any
 
 import h5py
@@ -29,6 +30,8 @@ FIELD = "usid_field"
 # Texts are decoded when the file is opened; a dataset with more of them stays unread.
 _MOST_TEXTS = 100_000
 _SAMPLES, _SAMPLE_CELLS = 16, 1024
+# Chunks of so many bytes take longer to decode through HDF5, one after another, than their map takes to collect.
+_LARGE_CHUNK = 256 << 10
 
 
 def main_dataset(
@@ -44,7 +47,7 @@ def main_dataset(
     }
     attrs = {} if layout.dtype.names is None else dict(frame.attrs)
     result = xr.Dataset(variables, coords=frame.coords, attrs=attrs)
-    found = fingerprint(dataset, None if origin is None else origin.mark)
+    found = fingerprint(dataset, place, None if origin is None else origin.mark)
     return with_steps(result, [*_earlier_steps(dataset), *opened(place.name, str(dataset.name), found)])
 
 
@@ -157,7 +160,7 @@ def _texts(dataset: h5py.Dataset) -> Array | None:
     return texts.astype(str) if texts.size else texts.astype("U1")
 
 
-def fingerprint(dataset: h5py.Dataset, mark: str | None = None) -> str:
+def fingerprint(dataset: h5py.Dataset, place: Place, mark: str | None = None) -> str:
     """Return a short digest of shape, type and a sample of cells, to tell later whether a source is the same.
 
     What marks the version of the file stands for the sample where there is such a mark: each row of an object is a
@@ -170,13 +173,20 @@ def fingerprint(dataset: h5py.Dataset, mark: str | None = None) -> str:
     if lies_elsewhere(dataset):
         return ""
     rows, columns = dataset.shape
-    for row in sorted(set(np.linspace(0, rows - 1, min(rows, _SAMPLES)).astype(int).tolist())):
-        try:
-            sample = dataset[row, : min(columns, _SAMPLE_CELLS)]
-        except OSError:
-            return ""  # damaged, or a filter is not installed: reading will say so
-        digest.update(np.ascontiguousarray(sample).tobytes())
+    wanted = sorted(set(np.linspace(0, rows - 1, min(rows, _SAMPLES)).astype(int).tolist()))
+    try:
+        for sample in _sampled(dataset, place, wanted, slice(0, min(columns, _SAMPLE_CELLS))):
+            digest.update(np.ascontiguousarray(sample, dataset.dtype).tobytes())
+    except (OSError, UsidError):
+        return ""  # damaged, or a filter is not installed: reading will say so
     return digest.hexdigest()
+
+
+def _sampled(dataset: h5py.Dataset, place: Place, rows: Sequence[int], columns: slice) -> Iterable[Array]:
+    chunk = 0 if dataset.chunks is None else prod(dataset.chunks) * dataset.dtype.itemsize
+    if dataset.compression is None or chunk < _LARGE_CHUNK:
+        return (dataset[row, columns] for row in rows)
+    return iter(stored_array(dataset, None, place).read(np.array(rows), columns))
 
 
 def chosen_field(data: xr.Dataset, name: str, field: str | None) -> xr.DataArray:
