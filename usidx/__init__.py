@@ -32,6 +32,7 @@ from usidx.look.describe import summary_text as summary
 from usidx.look.explore import explore
 from usidx.mapping import map_positions
 from usidx.modes.band_excitation import sho_fit
+from usidx.modes.current_voltage import didv, gap, normalized_conductance
 from usidx.modes.hysteresis import loop_fit
 from usidx.modes.projection import project_loops
 from usidx.modes.relaxation import relaxation_fit
@@ -50,12 +51,14 @@ __all__ = [
     "compute",
     "correct_phase",
     "decompose",
+    "didv",
     "errors",
     "evaluate",
     "example_file",
     "explore",
     "fcls",
     "fit",
+    "gap",
     "history",
     "ica",
     "list_mains",
@@ -66,6 +69,7 @@ __all__ = [
     "models",
     "nfindr",
     "nmf",
+    "normalized_conductance",
     "open_dataset",
     "open_main",
     "open_result",

@@ -1,0 +1,117 @@
+"""A swept bias -> its one-way runs, and the sums over samples that differentiate and broaden along each run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Run", "Stencil", "broadening_stencil", "derivative_stencil", "runs"]
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stencil:
+    """Which samples make up each sample of the outcome, and with what weights.
+
+    Attributes
+    ----------
+    samples : ndarray of int, shape (sample, k)
+        Where they are.
+    weights : ndarray of float, shape (sample, k)
+        Zero for those that do not count; NaN where there is no outcome.
+    """
+
+    samples: Index
+    weights: Array
+
+    def apply(self, values: npt.NDArray[Any]) -> Array:
+        """Return the weighted sums along the last axis; NaN where a sample that counts is not finite.
+
+        Term by term and not as one matrix product, whose rounding depends on the size of the block.
+        """
+        known = np.where(np.isfinite(values), values, np.nan)
+        total = np.zeros(values.shape)
+        for where, weight in zip(self.samples.T, self.weights.T, strict=True):
+            total += weight * np.where(weight == 0.0, 0.0, known[..., where])
+        return total
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """Samples between two turns of a sweep, both included.
+
+    Attributes
+    ----------
+    samples : ndarray of int
+        In the order of the sweep.
+    shared : int
+        How many of the first ones belong to the run before: 1 where the sweep has turned, else 0.
+    """
+
+    samples: Index
+    shared: int
+
+
+def runs(bias: Array) -> list[Run]:
+    """Split a sweep where it turns; where it stands still, a new run begins, too."""
+    steps = np.sign(np.diff(bias))
+    found, start, own = [], 0, 0
+    for k in range(1, bias.size):
+        has_turned = k - 1 > start and steps[k - 1] != steps[k - 2]
+        if steps[k - 1] == 0 or has_turned:
+            found.append(Run(np.arange(start, k), own - start))
+            start, own = (k, k) if steps[k - 1] == 0 else (k - 1, k)
+    return [*found, Run(np.arange(start, bias.size), own - start)]
+
+
+def derivative_stencil(bias: Array, window: int, order: int) -> Stencil:
+    """Return what differentiates by the bias: the slope of the polynomial through the nearest samples of the run.
+
+    At the ends of a run the samples lie to one side. A run that is shorter than the window is taken whole, and the
+    order lowered if need be; a run of one sample has no derivative.
+    """
+    samples, weights = np.zeros((bias.size, window), np.intp), np.zeros((bias.size, window))
+    for run in runs(bias):
+        size = min(window, run.samples.size)
+        for place in range(run.shared, run.samples.size):
+            first = int(np.clip(place - size // 2, 0, run.samples.size - size))
+            near, here = run.samples[first : first + size], run.samples[place]
+            samples[here, :size] = near
+            weights[here, :size] = _slope(bias[near] - bias[here], min(order, size - 1))
+    return Stencil(samples, weights)
+
+
+def _slope(distance: Array, order: int) -> Array:
+    """Return the weights that give the slope at zero of a polynomial fitted to samples at some distances."""
+    if order < 1:
+        return np.full(distance.size, np.nan)
+    scale = float(np.abs(distance).max())
+    powers = np.vander(distance / scale, order + 1, increasing=True)
+    weights: Array = np.linalg.pinv(powers)[1] / scale
+    return weights
+
+
+def broadening_stencil(bias: Array, width: float) -> Stencil:
+    """Return what averages along each run with weights exp(-|V - V'| / width) dV', but for the sample at zero bias.
+
+    The weights do not add up to one; divide by what they make of ones.
+    """
+    found = runs(bias)
+    longest = max(run.samples.size for run in found)
+    samples, weights = np.zeros((bias.size, longest), np.intp), np.zeros((bias.size, longest))
+    counts = np.abs(bias) > 1e-9 * np.abs(bias).max(initial=0.0)
+    for run in found:
+        own = bias[run.samples]
+        cell = np.abs(np.gradient(own)) if own.size > 1 else np.ones(1)
+        for place in range(run.shared, run.samples.size):
+            here = run.samples[place]
+            samples[here, : own.size] = run.samples
+            distance = np.abs(own - own[place])
+            decay = np.exp(-distance / width) if width > 0 else (distance == 0).astype(np.float64)
+            weights[here, : own.size] = decay * cell * counts[run.samples]
+    return Stencil(samples, weights)
