@@ -63,6 +63,10 @@ class _Labelled(_Accessor):
     """What arrays and results share."""
 
     set_roles = _door(usidx.set_roles)
+    svd = _door(usidx.svd)
+    pca = _door(usidx.pca)
+    nmf = _door(usidx.nmf)
+    ica = _door(usidx.ica)
     cluster = _door(usidx.cluster)
     suggest_k = _door(usidx.suggest_k)
     loop_fit = _door(usidx.loop_fit)
@@ -89,10 +93,6 @@ class _Labelled(_Accessor):
 class UsidDataArrayAccessor(_Labelled):
     """Verbs on a labelled array."""
 
-    svd = _door(usidx.svd)
-    pca = _door(usidx.pca)
-    nmf = _door(usidx.nmf)
-    ica = _door(usidx.ica)
     mcr_als = _door(usidx.mcr_als)
     nfindr = _door(usidx.nfindr)
     vca = _door(usidx.vca)

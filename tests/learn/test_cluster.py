@@ -147,9 +147,10 @@ def test_refuses_options_that_a_decomposition_has_settled(cube: Cube) -> None:
         cluster(svd(cube(blobs()[0]), 2), n=2, dim="Bias")
 
 
-def test_refuses_a_dataset_that_is_no_decomposition() -> None:
-    with pytest.raises(ResultError, match=r"variables \['a'\] is not a decomposition"):
-        cluster(xr.Dataset({"a": 1}))
+def test_refuses_scores_and_components_without_a_record() -> None:
+    made_by_hand = xr.Dataset({"scores": ("component", [1.0]), "components": ("component", [1.0])})
+    with pytest.raises(ResultError, match=r"variables \['components', 'scores'\] is not a decomposition"):
+        cluster(made_by_hand)
 
 
 @pytest.mark.parametrize("method", ["minibatch", "gmm", "agglomerative", "hdbscan"])

@@ -15,11 +15,12 @@ import xarray as xr
 from usidx.errors import ResultError, UsidWarning
 from usidx.label.roles import Dims
 from usidx.learn.blocks import Blocks
+from usidx.learn.fields import kept_fields, together
 from usidx.learn.kmeans import Clusters, kmeans
 from usidx.learn.loaded import Loaded, agglomerative, gmm, hdbscan, minibatch
 from usidx.learn.matrix import Matrix, masked, refuse_dim, row_numbers, to_matrix, working_dtype
 from usidx.learn.passes import Passes, passes_over
-from usidx.learn.reconstruct import decomposition_step
+from usidx.learn.reconstruct import decomposition_step, is_decomposition
 from usidx.learn.result import assemble
 from usidx.learn.svd import check_n
 from usidx.results.provenance import record
@@ -61,7 +62,8 @@ def cluster(
     ----------
     data : DataArray, dims (*position, *spectroscopic), or Dataset
         Responses, real or complex; or what :func:`svd`, :func:`pca` or :func:`nmf` returned, whose scores are sorted.
-        Select components first, with ``result.isel(component=slice(4))``.
+        Select components first, with ``result.isel(component=slice(4))``. Fields of any other Dataset stand side by
+        side, as in :func:`svd`: the parameters of a fit, for example.
     method : {"kmeans", "minibatch", "gmm", "agglomerative", "hdbscan"} or estimator, optional
         "kmeans" is streamed. The others, and any estimator with ``fit_predict`` as in scikit-learn, load all rows: best
         for the scores of a decomposition. "gmm" is a mixture of normal distributions; "agglomerative" joins by Ward's
@@ -91,8 +93,10 @@ def cluster(
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        The method is not known, `n` is not a number of clusters that the array can have, or a Dataset is no
-        decomposition.
+        The method is not known, `n` is not a number of clusters that the array can have, or fields are not numbers over
+        the same dims.
+    UnitsError
+        Fields have different units.
 
     Notes
     -----
@@ -123,10 +127,12 @@ def cluster(
         "tol": tol,
     }
     options = (chosen, n, random_state, max_iter, tol)
-    if isinstance(data, xr.Dataset):
+    if isinstance(data, xr.Dataset) and is_decomposition(data):
         if dim is not None or mask is not None:
             raise ResultError("Clusters of a decomposition use its scores: leave out dim= and mask=.")
         return record(_of_scores(data, options), data, "cluster", parameters)
+    parameters |= kept_fields(data)
+    data, dim = together(data, dim)
     refuse_dim(data, "cluster")
     matrix = to_matrix(masked(data, mask), dim)
     found, passes = _found(matrix, options, hold=False)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims
+from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.matrix import Matrix, to_matrix
 from usidx.learn.passes import passes_over
 from usidx.learn.result import assemble
@@ -32,7 +33,7 @@ class _Sources:
 
 
 def ica(
-    data: xr.DataArray,
+    data: Decomposable,
     n: int,
     *,
     dim: Dims | None = None,
@@ -49,8 +50,8 @@ def ica(
 
     Parameters
     ----------
-    data : DataArray, dims (*position, *spectroscopic)
-        Real.
+    data : DataArray, dims (*position, *spectroscopic), or Dataset of such
+        Real. Fields of a Dataset stand side by side, as in :func:`svd`.
     n : int
         Number of sources.
     dim : str or iterable of str, optional
@@ -75,7 +76,10 @@ def ica(
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        The data is complex, or `n` is not a number of sources that the array can have.
+        The data is complex, `n` is not a number of sources that the array can have, or fields are not numbers over the
+        same dims.
+    UnitsError
+        Fields have different units.
 
     Notes
     -----
@@ -97,6 +101,8 @@ def ica(
     array([[0.   , 0.894, 0.447],
            [0.707, 0.   , 0.707]])
     """
+    fields = kept_fields(data)
+    data, dim = together(data, dim)
     if data.dtype.kind == "c":
         raise ResultError(f"Array {data.name!r} is {data.dtype}: sources need real data. Pass abs(data), or data.real.")
     if independent not in ("scores", "components"):
@@ -109,9 +115,9 @@ def ica(
     flat = to_matrix(components, features)
     source = rows if independent == "scores" else Matrix(flat.values.T, flat.labelled, flat.columns, flat.rows)
     unmixing = passes.gather(_unmixing, source.values, independent == "scores", random_state, max_iter, tol)
-    together = passes.gather(_applied, flat.values, unmixing, passes.gather(_squares, rows.values))
-    turned = passes.array(together, _components, components.shape, components.dtype)
-    matrix = passes.array(together, _scores, (n, n), scores.dtype)
+    joint = passes.gather(_applied, flat.values, unmixing, passes.gather(_squares, rows.values))
+    turned = passes.array(joint, _components, components.shape, components.dtype)
+    matrix = passes.array(joint, _scores, (n, n), scores.dtype)
     variables = {
         "scores": scores.copy(data=scores.data @ matrix),
         "components": components.copy(data=turned),
@@ -124,6 +130,7 @@ def ica(
         "random_state": random_state,
         "max_iter": max_iter,
         "tol": tol,
+        **fields,
     }
     return record(assemble(data, variables), data, "ica", parameters)
 

@@ -13,6 +13,7 @@ from usidx.errors import ResultError
 from usidx.label.roles import Dims
 from usidx.learn.blocks import Blocks, pieces
 from usidx.learn.compressed import compressed
+from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.hals import Factors, factorise, settle
 from usidx.learn.matrix import masked, refuse_dim, row_numbers, to_matrix, working_dtype
 from usidx.learn.passes import passes_over
@@ -32,7 +33,7 @@ _LARGE = 2**26
 
 
 def nmf(
-    data: xr.DataArray,
+    data: Decomposable,
     n: int,
     *,
     dim: Dims | None = None,
@@ -54,8 +55,9 @@ def nmf(
 
     Parameters
     ----------
-    data : DataArray, dims (*position, *spectroscopic)
-        Real or integer, no cell below zero; for a lazy array that is checked when the result is computed.
+    data : DataArray, dims (*position, *spectroscopic), or Dataset of such
+        Real or integer, no cell below zero; for a lazy array that is checked when the result is computed. Fields of a
+        Dataset stand side by side, as in :func:`svd`.
     n : int
         Number of components.
     dim : str or iterable of str, optional
@@ -94,7 +96,9 @@ def nmf(
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
         The data is complex or has negative cells, `n` is not a number of components that the array can have, there is
-        no such solver, or a weight is negative.
+        no such solver, a weight is negative, or fields are not numbers over the same dims.
+    UnitsError
+        Fields have different units.
 
     Notes
     -----
@@ -136,6 +140,8 @@ def nmf(
     >>> found.components.values.round(3), found.scores.values.round(3).ravel()
     (array([[0.6, 0.8]]), array([ 5., 10.]))
     """
+    fields = kept_fields(data)
+    data, dim = together(data, dim)
     refuse_dim(data, "component")
     if data.dtype.kind == "c":
         raise ResultError(
@@ -167,6 +173,7 @@ def nmf(
         "random_state": random_state,
         "max_iter": max_iter,
         "tol": tol,
+        **fields,
     }
     return record(assemble(data, variables), data, "nmf", parameters)
 

@@ -12,10 +12,11 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.label.roles import Dims
 from usidx.learn.blocks import Blocks, Held
+from usidx.learn.fields import together
 from usidx.learn.kmeans import kmeans, real_blocks
 from usidx.learn.matrix import row_numbers, to_matrix
 from usidx.learn.passes import passes_over
-from usidx.learn.reconstruct import decomposition_step
+from usidx.learn.reconstruct import is_decomposition
 from usidx.learn.survey import survey
 
 __all__ = ["suggest_k"]
@@ -41,7 +42,7 @@ def suggest_k(
     Parameters
     ----------
     data : DataArray, dims (*position, *spectroscopic), or Dataset
-        Responses, real or complex; or a decomposition, whose scores are looked at.
+        Responses, real or complex; or a decomposition, whose scores are looked at; or fields, as in :func:`cluster`.
     most : int, optional
         The largest number to try.
     rule : {"silhouette", "elbow", "gap", "bic"}, optional
@@ -80,15 +81,14 @@ def suggest_k(
     """
     if rule not in _RULES:
         raise ResultError(f"No rule {rule!r}; there are {sorted(_RULES)}.")
-    if isinstance(data, xr.Dataset):
-        decomposition_step(data)
+    held = isinstance(data, xr.Dataset) and is_decomposition(data)
+    if isinstance(data, xr.Dataset) and held:
         matrix = to_matrix(data["scores"], "component")
     else:
+        data, dim = together(data, dim)
         matrix = to_matrix(data, dim)
     width = matrix.values.shape[1] * (2 if matrix.values.dtype.kind == "c" else 1)
-    found = passes_over(matrix.values).iterate(
-        _sample, row_numbers(matrix), width, random_state, hold=isinstance(data, xr.Dataset)
-    )
+    found = passes_over(matrix.values).iterate(_sample, row_numbers(matrix), width, random_state, hold=held)
     sample = found if isinstance(found, np.ndarray) else found.compute()
     if len(sample) < 3:
         raise ResultError(

@@ -12,13 +12,14 @@ import xarray as xr
 
 from usidx.errors import ResultError, RoleError
 from usidx.learn.constrained import constrained_scores
+from usidx.learn.fields import Decomposable, apart, together
 from usidx.learn.holes import without_holes
 from usidx.learn.matrix import to_matrix, working_dtype
 from usidx.learn.passes import passes_over
 from usidx.learn.spectrum import Decomposed, project_rows
 from usidx.results.provenance import Step, record, steps
 
-__all__ = ["decomposition_step", "project", "reconstruct", "select_modes"]
+__all__ = ["decomposition_step", "is_decomposition", "project", "reconstruct", "select_modes"]
 
 Array = npt.NDArray[Any]
 Modes = int | slice | Sequence[int]
@@ -37,7 +38,7 @@ _KINDS = {
 }
 
 
-def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> xr.DataArray:
+def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> Any:
     """Put an array together again from all or some components of a decomposition.
 
     Lazy where the scores are; blocks stay blocks, and nothing but one block of the output is made at a time.
@@ -53,7 +54,8 @@ def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> xr.DataArray:
     Returns
     -------
     DataArray, dims of the array that was decomposed
-        With its name, quantity, units and coordinates; the mean is added where one was removed.
+        With its name, quantity, units and coordinates; the mean is added where one was removed. A Dataset where fields
+        of a Dataset were decomposed together.
 
     Raises
     ------
@@ -82,10 +84,13 @@ def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> xr.DataArray:
     if "mean" in result:
         made = made + result["mean"].variable
     made = _as_input(made, result, step)
+    fields = step.get("parameters", {}).get("fields")
+    if fields:
+        return record(apart(made, fields), result, "reconstruct", {"modes": _plain_modes(modes)})
     return record(made, result, "reconstruct", {"modes": _plain_modes(modes)})
 
 
-def project(result: xr.Dataset, other: xr.DataArray) -> xr.DataArray:
+def project(result: xr.Dataset, other: Decomposable) -> xr.DataArray:
     """Find the scores of other data on the components of a decomposition.
 
     Lazy where `other` or the result is. Positions with a cell that is not finite, where the components are, get NaN.
@@ -94,8 +99,8 @@ def project(result: xr.Dataset, other: xr.DataArray) -> xr.DataArray:
     ----------
     result : Dataset
         What :func:`svd`, :func:`pca` or :func:`nmf` returned, also after a reload from a file.
-    other : DataArray, dims (*any, *spectroscopic)
-        Data with the spectroscopic dims and coordinates of the data that was decomposed.
+    other : DataArray, dims (*any, *spectroscopic), or Dataset
+        Data with the spectroscopic dims, coordinates and fields of the data that was decomposed.
 
     Returns
     -------
@@ -111,6 +116,7 @@ def project(result: xr.Dataset, other: xr.DataArray) -> xr.DataArray:
         `other` lacks a dim of the components, or its size or coordinate differs.
     """
     step = decomposition_step(result)
+    other, _ = together(other, None, any_units="scale" in result)
     scores = scores_of(result, other, _kind(step))
     units = {"units": other.attrs["units"]} if "units" in other.attrs else {}
     scores.attrs = {"long_name": "Scores", **units}
@@ -136,10 +142,15 @@ def scores_of(result: xr.Dataset, other: xr.DataArray, kind: str) -> xr.DataArra
     return matrix.along_rows(found, "component").assign_coords(component=result["component"])
 
 
+def is_decomposition(result: xr.Dataset) -> bool:
+    """Say whether a Dataset is what a decomposition returned."""
+    return {"scores", "components"} <= set(result.data_vars)
+
+
 def decomposition_step(result: xr.Dataset) -> Step:
     """Return the recorded step of the decomposition that made a Dataset."""
     found = [step for step in steps(result) if step["tool"] in _KINDS]
-    if found and {"scores", "components"} <= set(result.data_vars):
+    if found and is_decomposition(result):
         return found[-1]
     raise ResultError(
         f"A Dataset with variables {sorted(map(str, result.data_vars))} is not a decomposition: it needs 'scores', "

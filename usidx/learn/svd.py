@@ -10,6 +10,7 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims, split
+from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.krylov import lanczos
 from usidx.learn.matrix import Matrix, masked, refuse_dim, to_matrix, working_dtype
 from usidx.learn.moments import block_moments, join_moments
@@ -30,7 +31,7 @@ _GRAM_SIDE = 2048
 
 
 def svd(
-    data: xr.DataArray,
+    data: Decomposable,
     n: int | float | str = 16,
     *,
     dim: Dims | None = None,
@@ -48,8 +49,9 @@ def svd(
 
     Parameters
     ----------
-    data : DataArray, dims (*position, *spectroscopic)
-        Real, complex or integer.
+    data : DataArray, dims (*position, *spectroscopic), or Dataset of such
+        Real, complex or integer. The fields of a Dataset stand side by side: the components have the dim ``field`` too,
+        and :func:`reconstruct` gives a Dataset again.
     n : int, float or "auto", optional
         Number of components. Computes the singular values, also of a lazy array, to find it where it is a part of the
         variance, between 0 and 1, or "auto": those that stand out of the noise, see :func:`suggest_n`.
@@ -80,7 +82,9 @@ def svd(
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        `n` is not a number of components that the array can have.
+        `n` is not a number of components that the array can have, or fields are not numbers over the same dims.
+    UnitsError
+        Fields have different units, and `scale` is not "std".
 
     See Also
     --------
@@ -121,7 +125,7 @@ def svd(
 
 
 def pca(
-    data: xr.DataArray,
+    data: Decomposable,
     n: int | float | str = 16,
     *,
     dim: Dims | None = None,
@@ -137,8 +141,8 @@ def pca(
 
     Parameters
     ----------
-    data : DataArray, dims (*position, *spectroscopic)
-        Real, complex or integer.
+    data : DataArray, dims (*position, *spectroscopic), or Dataset of such
+        Real, complex or integer; fields as in :func:`svd`.
     n : int, float or "auto", optional
         Number of components, as in :func:`svd`.
     dim : str or iterable of str, optional
@@ -164,7 +168,9 @@ def pca(
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        `n` is not a number of components that the array can have.
+        `n` is not a number of components that the array can have, or fields are not numbers over the same dims.
+    UnitsError
+        Fields have different units, and `scale` is not "std".
 
     See Also
     --------
@@ -190,7 +196,7 @@ class _Recipe:
 
 
 def _recorded(
-    data: xr.DataArray,
+    given: Decomposable,
     verb: str,
     n: int | float | str,
     dim: Dims | None,
@@ -198,6 +204,7 @@ def _recorded(
     scale: str | None,
     recipe: _Recipe,
 ) -> xr.Dataset:
+    data, dim = together(given, dim, any_units=scale == "std")
     refuse_dim(data, "component")
     samples, features = split(data, dim)
     height, width = _count(data, samples), _count(data, features)
@@ -215,7 +222,8 @@ def _recorded(
     if open_ended:
         known = record(found, data, verb, {})
         found = found.isel(component=slice(max(1, suggest_n(known, "significant" if n == "auto" else n))))
-    return record(found, data, verb, {"n": n, "dim": features, "scale": scale, **asdict(recipe)})
+    parameters = {"n": n, "dim": features, "scale": scale, **asdict(recipe), **kept_fields(given)}
+    return record(found, data, verb, parameters)
 
 
 def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: bool, recipe: _Recipe) -> xr.Dataset:

@@ -159,12 +159,20 @@ def _restored(
         for name, record in records.items():
             result.data_vars[name].attrs = restored_attrs(record.get("attrs"))
         result = result.assign_coords(_swept_coordinates(extras, _records(hints, "coords")))
+        result = _labelled(result, hints.get("labels"))
     except (ValueError, KeyError, TypeError) as err:
         raise ResultError(
             f"{group!r}: what was recorded about the result in the attribute {names.RESULT_HINTS!r} does not fit what "
             f"the group holds ({err}). Open its main datasets one by one with usidx.open_dataset."
         ) from err
     return result.assign_attrs(restored_attrs(hints.get("attrs")))
+
+
+def _labelled(result: xr.Dataset, labels: Any) -> xr.Dataset:
+    """Give dims the text back that the tables cannot hold."""
+    listed = labels if isinstance(labels, dict) else {}
+    fits = {d: texts for d, texts in listed.items() if isinstance(texts, list) and len(texts) == result.sizes.get(d)}
+    return result.assign_coords({d: (d, [str(t) for t in texts], result[d].attrs) for d, texts in fits.items()})
 
 
 def _swept_coordinates(extras: Mapping[str, xr.Variable], records: Mapping[str, Mapping[str, Any]]) -> xr.Coordinates:

@@ -122,6 +122,7 @@ def to_stored(result: xr.Dataset) -> StoredResult:
     StoredResult
         Its entries cover every variable.
     """
+    result, labels = _numbered(result)
     tool = tool_of(result)
     fitted = fit_step(result)
     step = fitted or last_step(result) or {"tool": "derived", "parameters": {}}
@@ -134,8 +135,21 @@ def to_stored(result: xr.Dataset) -> StoredResult:
         f"usidx.{step['tool']}",
         (*entries, *swept),
         _flat_parameters(step, tool) | dict({} if named is None else named.attributes),
-        {"variables": in_order, "coords": coords, "attrs": _json_attrs(result.attrs), "verb": step["tool"]},
+        {
+            "variables": in_order,
+            "coords": coords,
+            "attrs": _json_attrs(result.attrs),
+            "verb": step["tool"],
+            **({"labels": labels} if labels else {}),
+        },
     )
+
+
+def _numbered(result: xr.Dataset) -> tuple[xr.Dataset, dict[str, list[str]]]:
+    """Give dims that are labelled by text numbers, which the tables can hold; return the text beside them."""
+    texts = {str(d): result[d] for d in result.dims if d in result.coords and result[d].dtype.kind == "U"}
+    counted = {d: (d, np.arange(text.size), text.attrs) for d, text in texts.items()}
+    return result.assign_coords(counted), {d: text.values.tolist() for d, text in texts.items()}
 
 
 def _unused_coordinates(result: xr.Dataset) -> tuple[list[Entry], dict[str, Any]]:
