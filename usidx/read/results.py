@@ -70,9 +70,9 @@ def open_result(
 ) -> xr.Dataset:
     """Open a results group as the Dataset that the verb returned.
 
-    Lazy. Groups of pycroscopy 0.60 and BGlib (``SVD``, ``Cluster``, ``Decomposition``, ``SHO_Fit``) open under the
-    same names: ``scores``, ``components``, ``labels``, ``amplitude``. Groups of other tools open with a variable per
-    dataset.
+    Lazy. Groups of pycroscopy 0.60 and BGlib (``SVD``, ``Cluster``, ``Decomposition``, ``SHO_Fit``, ``Loop_Fit``)
+    open under the same names: ``scores``, ``components``, ``labels``, ``amplitude``, ``v_plus``. Groups of other
+    tools open with a variable per dataset.
 
     Parameters
     ----------
@@ -273,8 +273,10 @@ def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variab
     for dataset, data in opened.items():
         for field, variable in data.data_vars.items():
             titled = known.fields.get(str(field), str(field))
-            ending = "_guess" if dataset == "Guess" and known.fields else ""
+            ending = "_guess" if dataset.startswith("Guess") and known.fields else ""
             name = titled + ending if FIELD in variable.attrs else known.variables.get(dataset, dataset)
+            if name in variables and known.repeating.get(dataset) in opened:
+                continue
             while name in variables:
                 name = f"{dataset}_{name}"
             variables[name] = _legacy_dims(name, variable, known)
@@ -282,7 +284,11 @@ def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variab
         is_counted = bool(known.dim) and small.ndim == 1 and dataset in known.variables
         own = xr.Variable((known.dim,), small.data) if is_counted else small
         variables[known.variables.get(dataset, dataset)] = own
-    return _scaled(_joined(variables), known.times)
+    result = _scaled(_joined(variables), known.times)
+    for name, comment in known.comments.items():
+        if name in result:
+            result[name].attrs["comment"] = comment
+    return result
 
 
 def _legacy_dims(name: str, variable: xr.DataArray, known: Names) -> xr.DataArray:

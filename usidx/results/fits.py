@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from usidx.results.loops import LOOP_CRITERIA, LOOP_FIELDS, LOOP_METRICS, SWITCHING_FIELDS
 from usidx.results.provenance import Step, steps
 
 __all__ = ["FitNames", "compound_fields", "fit_names", "fit_step", "joined"]
@@ -20,7 +21,7 @@ __all__ = ["FitNames", "compound_fields", "fit_names", "fit_step", "joined"]
 GUESS = "_guess"
 STDERR = "_stderr"
 _R2 = "R2 Criterion"
-_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged", "samples")
+_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged", "samples", "is_loop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,29 @@ class FitNames:
         The compound dataset of the parameters.
     fields : mapping
         Parameter to its field, without the unit, where that is not its name in words.
+    shows_units : bool
+        Whether the fields of parameters end in the unit.
+    others : mapping
+        More compound datasets, dataset to {variable: field}; a variable that stands in two is read from the first.
+    datasets : mapping
+        Variable to the dataset of its own.
     attributes : mapping
         What the old tools keep beside the parameters of the call.
+    told : mapping
+        Dataset to the parameters of the call that the old tools keep with it, too.
+    source : str
+        The dataset of an earlier result beside which the group lies, where that result is in the file.
     """
 
     title: str
     dataset: str = "Fit"
     fields: Mapping[str, str] = field(default_factory=dict)
+    shows_units: bool = True
+    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    datasets: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    source: str = ""
 
 
 _SHO = FitNames(
@@ -60,10 +76,30 @@ _RELAXATIONS: Mapping[str, FitNames] = {
     "double": FitNames("Double_Exp", "Double_Exp_Fit", _DECAY_FIELDS),
     "stretched": FitNames("Str_Exp", "Str_Exp_Fit", _DECAY_FIELDS),
 }
+_LOOP = FitNames(
+    "Loop_Fit",
+    fields=LOOP_FIELDS,
+    shows_units=False,
+    others={
+        "Loop_Metrics": LOOP_METRICS,
+        "Fit_Loop_Parameters": SWITCHING_FIELDS,
+        "Guess_Loop_Parameters": {f"{n}{GUESS}": t for n, t in SWITCHING_FIELDS.items()},
+        "Loop_Criteria": LOOP_CRITERIA,
+    },
+    datasets={"projected_loops": "Projected_Loops"},
+    attributes={
+        "projection_method": "usidx principal axis",
+        "guess_method": "usidx area and branches",
+        "fit_method": "usidx functional",
+    },
+    told=dict.fromkeys(("Fit_Loop_Parameters", "Guess_Loop_Parameters"), ("nuc_threshold",)),
+    source="Fit",
+)
 #: Verbs that fit, by the way their results are named; where there is none, the name is that of the model.
 _VERBS: Mapping[str, Callable[[Step], FitNames | None]] = {
     "fit": lambda step: None,
     "sho_fit": lambda step: _SHO,
+    "loop_fit": lambda step: _LOOP,
     "relaxation_fit": lambda step: _RELAXATIONS.get(str(step.get("parameters", {}).get("decay"))),
 }
 #: Verbs that change values of a fit, and leave it one.
@@ -95,20 +131,21 @@ def compound_fields(result: xr.Dataset, named: FitNames) -> dict[str, dict[str, 
     """Gather variables into compound datasets: dataset to {variable: field}."""
     names = [str(n) for n in result.data_vars]
     parameters = [n for n in names if f"{n}{STDERR}" in names]
-    titles = {n: _title(result[n], named.fields.get(n)) for n in parameters}
+    titles = {n: _title(result[n], named) for n in parameters}
     guessed = {f"{n}{GUESS}": t for n, t in titles.items() if f"{n}{GUESS}" in names}
     found = {
         "Guess": guessed | ({f"r2{GUESS}": _R2} if f"r2{GUESS}" in names else {}),
         named.dataset: titles | ({"r2": _R2} if "r2" in names else {}),
         "Fit_stderr": {f"{n}{STDERR}": t for n, t in titles.items()},
         "Fit_Statistics": {n: n for n in _STATISTICS if n in names},
+        **{dataset: {n: t for n, t in fields.items() if n in names} for dataset, fields in named.others.items()},
     }
     return {dataset: fields for dataset, fields in found.items() if fields}
 
 
-def _title(variable: xr.DataArray, given: str | None) -> str:
-    name = given or str(variable.attrs.get("long_name", variable.name))
-    unit = str(variable.attrs.get("units", ""))
+def _title(variable: xr.DataArray, named: FitNames) -> str:
+    name = named.fields.get(str(variable.name)) or str(variable.attrs.get("long_name", variable.name))
+    unit = str(variable.attrs.get("units", "")) if named.shows_units else ""
     return f"{name} [{unit}]" if unit else name
 
 

@@ -1,13 +1,15 @@
 """Results groups of the old tools -> the names that results have in memory.
 
 The trees are those of pycroscopy 0.60 and BGlib: ``SVD`` (``U``, ``V``, ``S``), ``Cluster``, ``Decomposition``,
-``SHO_Fit`` and ``Exp_Fit``.
+``SHO_Fit``, ``Loop_Fit`` and ``Exp_Fit``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from usidx.results.loops import LOOP_FIELDS, LOOP_METRICS, SWITCHING_FIELDS
 
 __all__ = ["Names", "names_for"]
 
@@ -30,6 +32,10 @@ class Names:
         Title of a compound field, without its unit, to variable.
     uncounted : tuple of str
         Variables which have that label on disk, but not the dim.
+    repeating : mapping
+        Dataset to the one that holds some of its fields, too, by the same rule.
+    comments : mapping
+        Variable to what has to be known of it.
     """
 
     variables: Mapping[str, str]
@@ -38,6 +44,8 @@ class Names:
     times: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
     uncounted: tuple[str, ...] = ()
+    repeating: Mapping[str, str] = field(default_factory=dict)
+    comments: Mapping[str, str] = field(default_factory=dict)
 
 
 _SVD = Names(
@@ -67,6 +75,38 @@ _EXPONENTIAL = Names(
     {}, fields={"Amplitude": "amplitude", "Time_Constant": "time_constant", "Offset": "offset", "R2 Criterion": "r2"}
 )
 
+# What the old tools call R2 of a loop is another figure each time, and none of them R2.
+_CRITERION = (
+    "Stored as 'R2 Criterion', but not the coefficient of determination: fits of BGlib hold 1 - R2, guesses 1 less "
+    "the sum of squared residuals, of the mean of a cluster of loops."
+)
+_NUCLEATION = "-1e-10 stands for a value that is not finite."
+_PROJECTION = "Turned by tan(slope) instead of -arctan(slope), which makes loops too low at any phase but zero."
+_POLYGON = "Of the polygon without its last edge."
+_LOOP_COMMENTS = {
+    "projected_loops": _PROJECTION,
+    "rotation_angle": _PROJECTION,
+    "area": _POLYGON,
+    "centroid_x": _POLYGON,
+    "centroid_y": _POLYGON,
+    **dict.fromkeys(("criterion", "criterion_guess"), _CRITERION),
+    **{f"nucleation_bias_{k}{ending}": _NUCLEATION for k in (1, 2) for ending in ("", "_guess")},
+}
+_LOOP = Names(
+    {"Projected_Loops": "projected_loops"},
+    fields={
+        **{
+            title.removesuffix(" [rad]"): name
+            for titles in (LOOP_FIELDS, LOOP_METRICS, SWITCHING_FIELDS)
+            for name, title in titles.items()
+        },
+        "R2 Criterion": "criterion",
+        "R^2": "criterion",
+    },
+    repeating={"Fit_Loop_Parameters": "Fit", "Guess_Loop_Parameters": "Guess"},
+    comments=_LOOP_COMMENTS,
+)
+
 
 def names_for(datasets: frozenset[str]) -> Names:
     """Return the names for a group that holds these datasets; tools wrote various names into ``tool``."""
@@ -74,6 +114,7 @@ def names_for(datasets: frozenset[str]) -> Names:
         ({"U", "V", "S"}, _SVD),
         ({"Labels", "Mean_Response"}, _CLUSTER),
         ({"Components", "Projection"}, _DECOMPOSITION),
+        ({"Projected_Loops", "Loop_Metrics"}, _LOOP),
         # Not its fits of two decays and of stretched ones: they store rates, and another formula, under these names.
         ({"Exponential_Fit"}, _EXPONENTIAL),
     ):

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.results.fits import FitNames, compound_fields, fit_names, fit_step, joined
-from usidx.results.provenance import PROVENANCE, last_step
+from usidx.results.provenance import PROVENANCE, Step, last_step
 
 __all__ = ["Entry", "StoredResult", "Tool", "restored_attrs", "to_stored", "tool_of"]
 
@@ -90,6 +90,8 @@ class StoredResult:
         Arguments of the verb as flat attributes, as the old tools keep them.
     hints : mapping
         JSON that restores names, dims and attributes.
+    source : str
+        The dataset of an earlier result beside which the group lies, where that result is in the file.
     """
 
     tool: str
@@ -97,6 +99,7 @@ class StoredResult:
     entries: tuple[Entry, ...]
     parameters: Mapping[str, Any]
     hints: Mapping[str, Any]
+    source: str = ""
 
 
 def tool_of(result: xr.DataArray | xr.Dataset) -> Tool:
@@ -127,7 +130,7 @@ def to_stored(result: xr.Dataset) -> StoredResult:
     fitted = fit_step(result)
     step = fitted or last_step(result) or {"tool": "derived", "parameters": {}}
     named = None if fitted is None else fit_names(fitted)
-    entries, hints = _plain_entries(result, tool) if named is None else _fit_entries(result, named)
+    entries, hints = _plain_entries(result, tool) if named is None else _fit_entries(result, named, step)
     swept, coords = _unused_coordinates(result)
     in_order = {str(n): hints[str(n)] for n in result.data_vars}
     return StoredResult(
@@ -142,6 +145,7 @@ def to_stored(result: xr.Dataset) -> StoredResult:
             "verb": step["tool"],
             **({"labels": labels} if labels else {}),
         },
+        "" if named is None else named.source,
     )
 
 
@@ -196,15 +200,17 @@ def _scaled(result: xr.Dataset, name: str, dataset: str) -> tuple[xr.DataArray, 
     return scaled.transpose(*data.dims).assign_attrs({"long_name": "Abundance", "units": "a.u."}), "singular_values"
 
 
-def _fit_entries(result: xr.Dataset, named: FitNames) -> tuple[list[Entry], dict[str, Any]]:
+def _fit_entries(result: xr.Dataset, named: FitNames, step: Step) -> tuple[list[Entry], dict[str, Any]]:
     """Gather parameters, their standard errors and the figures of merit into compound datasets."""
-    entries, hints = [], {}
+    entries: list[Entry] = []
+    hints: dict[str, Any] = {}
     for dataset, fields in compound_fields(result, named).items():
-        entries.append(Entry(dataset, joined(result, dataset, fields), is_main=True))
+        told = {n: step["parameters"][n] for n in named.told.get(dataset, ()) if n in step["parameters"]}
+        entries.append(Entry(dataset, joined(result, dataset, fields).assign_attrs(told), is_main=True))
         for name, title in fields.items():
-            hints[name] = _field_hint(result[name], dataset, title)
+            hints.setdefault(name, _field_hint(result[name], dataset, title))
     rest = result[[n for n in result.data_vars if n not in hints]]
-    plain, plain_hints = _plain_entries(rest, Tool(""))
+    plain, plain_hints = _plain_entries(rest, Tool("", named.datasets))
     return entries + plain, hints | plain_hints
 
 

@@ -15,7 +15,15 @@ import numpy.typing as npt
 from usidx.testing.files import Expected, build_main
 from usidx.testing.sides import Column, Side, make_side
 
-__all__ = ["SHO_FIELDS", "add_cluster", "add_decomposition", "add_sho_fit", "add_svd", "results_group"]
+__all__ = [
+    "SHO_FIELDS",
+    "add_cluster",
+    "add_decomposition",
+    "add_sho_fit",
+    "add_svd",
+    "results_group",
+    "side_without",
+]
 
 Array = npt.NDArray[Any]
 
@@ -176,7 +184,7 @@ def add_sho_fit(built: Expected, *, dtype: str = "f8", completed: int | None = N
     dict of str to ndarray
         Structured arrays `Guess` and `Fit`, dims (*position, *spectroscopic without Frequency).
     """
-    steps = _without(built.spectroscopic, "Frequency")
+    steps = side_without(built.spectroscopic, "Frequency")
     shape = built.position.shape + steps.shape
     count = int(np.prod(built.position.shape))
     random = np.random.default_rng(seed)
@@ -213,7 +221,7 @@ def _numbered(role: str, name: str, count: int) -> Side:
     return make_side(role, [(name, "a. u.", np.arange(count))])
 
 
-def _without(side: Side, name: str) -> Side:
+def side_without(side: Side, name: str) -> Side:
     """Return the side without one ordinary dim, the others in the same order of the file."""
     if side.dims == (name,):
         return make_side(side.role, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dask import is_dask_collection
 from usidx.computing import followed, on_cluster, runs_here, shown
 from usidx.errors import ResultError, UsidWarning
 from usidx.format import names
+from usidx.format.layout import text_of
 from usidx.read.main import is_main
 from usidx.read.places import local_path, place_of
 from usidx.read.remote import RemoteFile
@@ -212,7 +214,7 @@ def _next_group(parent: h5py.Group, stem: str) -> str:
 def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse: bool, progress: bool) -> str:
     stored = to_stored(result)
     tool = safe_name(name or stored.tool)
-    earlier = _earlier(place, tool, result) if reuse else None
+    earlier = _earlier(place, stored, tool, result) if reuse else None
     if earlier is not None and earlier.done == earlier.size:
         return earlier.path
     # What lies in memory beside the data, such as the axis that was fitted along, is stored with the group.
@@ -255,13 +257,13 @@ def _write_at_once(place: _Place, stored: StoredResult, tool: str, result: xr.Da
         return path
 
 
-def _earlier(place: _Place, tool: str, result: xr.Dataset) -> Earlier | None:
+def _earlier(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset) -> Earlier | None:
     """Look for the same work before any is done, and without keeping others from the file."""
     recipe = _recipe(result)
     if recipe is None or not place.is_own or not place.file.exists():
         return None
     with opened_file(place.file) as file:
-        origin = _origin(file, place)
+        origin = _origin(file, place, stored, result)
         if origin is None:
             return None
         stem = safe_name(str(origin.name).rsplit("/", 1)[-1])
@@ -277,10 +279,27 @@ def _say_resumed(earlier: Earlier) -> None:
     )
 
 
-def _origin(file: h5py.File, place: _Place) -> h5py.Dataset | None:
+def _origin(file: h5py.File, place: _Place, stored: StoredResult, result: xr.Dataset) -> h5py.Dataset | None:
     """Return the source, where it is a main dataset of the same file."""
     found = file.get(place.source[1]) if place.is_own and place.source is not None else None
-    return found if isinstance(found, h5py.Dataset) and is_main(found) else None
+    if not isinstance(found, h5py.Dataset) or not is_main(found):
+        return None
+    return _made_of(found, stored.source, result) or found
+
+
+def _made_of(origin: h5py.Dataset, name: str, result: xr.Dataset) -> h5py.Dataset | None:
+    """Return the named dataset of the earlier result that this one was made of, where that lies beside the source."""
+    recorded = steps(result)[:-1] if name else []
+    while recorded and recorded[-1]["tool"] != "open":
+        recipe = json.dumps(recorded)
+        for key in sorted(origin.parent, reverse=True):
+            group = origin.parent[key]
+            if isinstance(group, h5py.Group) and text_of(group.attrs.get(PROVENANCE, "")) == recipe:
+                found = group.get(name)
+                if isinstance(found, h5py.Dataset) and is_main(found):
+                    return found
+        recorded = recorded[:-1]
+    return None
 
 
 def _recipe(result: xr.Dataset) -> str | None:
@@ -294,14 +313,15 @@ def _create_group(
     file: h5py.File, place: _Place, stored: StoredResult, tool: str, result: xr.Dataset
 ) -> tuple[h5py.Group, Sequence[Store]]:
     """Make the results group beside its source, with all its datasets but no data."""
-    origin = _origin(file, place)
+    origin = _origin(file, place, stored, result)
     shelf = Shelf()
     if origin is not None:
         shelf.add_main(origin)
         parent = origin.parent
     else:
         parent = file.require_group("Measurement_000/Channel_000")
-    stem = safe_name((place.source[1] if place.source else "Data").rsplit("/", 1)[-1])
+    source = str(origin.name) if origin is not None else place.source[1] if place.source else "Data"
+    stem = safe_name(source.rsplit("/", 1)[-1])
     group = parent.create_group(_next_group(parent, f"{stem}-{tool}"))
     set_attributes(group, {**stored.parameters, **book_keeping()})
     set_attributes(group, {"tool": tool, "algorithm": stored.algorithm, "num_source_dsets": 1})
