@@ -121,6 +121,18 @@ def test_options_reach_the_fit() -> None:
     assert bool(((bounded.frequency >= 320e3) & (bounded.frequency <= 321e3)).all())
 
 
+def test_neighbours_help_what_failed_and_nothing_else() -> None:
+    scan, truth = usidx.simulate.beps((12, 12), 48, dc_steps=16, noise=0.2)
+    once, again = usidx.sho_fit(scan), usidx.sho_fit(scan, retry="neighbours")
+    failed = ~once.converged
+    assert int(failed.sum()) > 0
+    assert bool((again.second_try <= failed).all())
+    xr.testing.assert_equal(once.frequency.where(~failed), again.frequency.where(~failed))
+    assert int((~again.converged).sum()) <= int(failed.sum())
+    # What fails is noise: at resonance the response is less than twice its standard deviation.
+    assert float(abs(truth.response).where(failed).max()) < 2 * 0.2 * 50e-6
+
+
 def test_it_is_one_step_that_can_be_evaluated() -> None:
     scan, _ = usidx.simulate.band_excitation((3, 3), 48, noise=0.0)
     found = usidx.sho_fit(scan)

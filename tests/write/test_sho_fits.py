@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ import xarray as xr
 
 import usidx
 from usidx.errors import UsidWarning
-from usidx.testing.measurements import beps_file
+from usidx.testing.files import Expected
+from usidx.testing.legacy import add_sho_fit
+from usidx.testing.measurements import beps_file, forc_file, relaxation_file, sparse_file
 from usidx.write import checkpoint
+
+Build = Callable[..., Expected]
 
 FIELDS = ("Amplitude [V]", "Frequency [Hz]", "Quality Factor", "Phase [rad]", "R2 Criterion")
 VARIABLES = ("amplitude", "frequency", "quality_factor", "phase", "r2")
@@ -69,12 +74,38 @@ def test_it_opens_as_the_dataset_that_was_written(scan: Path, chunks: Any) -> No
     xr.testing.assert_identical(usidx.evaluate(again).compute(), usidx.evaluate(fitted).compute())
 
 
-def test_in_and_out_of_field_steps_of_an_instrument_file(tmp_path: Path) -> None:
-    built = beps_file(tmp_path / "beps.h5")
-    fitted = usidx.sho_fit(usidx.open_main(built.path, built.main))
-    assert fitted.amplitude.dims == ("Y", "X", "Cycle", "DC_Offset", "Field")
+@pytest.mark.parametrize(
+    ("build", "steps"),
+    [
+        (beps_file, ("Cycle", "DC_Offset", "Field")),
+        (forc_file, ("FORC", "DC_Offset")),
+        (relaxation_file, ("Voltage", "Repeats")),
+        (sparse_file, ()),
+    ],
+)
+def test_files_as_instruments_write_them(tmp_path: Path, build: Build, steps: tuple[str, ...]) -> None:
+    built = build(tmp_path / "scan.h5")
+    raw = usidx.open_main(built.path, built.main)
+    fitted = usidx.sho_fit(raw.astype("c8"))
+    assert tuple(d for d in fitted.amplitude.dims if d not in ("Y", "X", "position")) == steps
+    assert fitted.frequency.attrs["units"] == raw.Frequency.attrs["units"]
+    for name, coordinate in raw.coords.items():
+        if "Frequency" not in coordinate.dims:
+            xr.testing.assert_equal(fitted[name].drop_vars(fitted[name].coords), raw[name].drop_vars(raw[name].coords))
     again = usidx.open_result(built.path, fitted.usid.write())
     xr.testing.assert_identical(again.compute(), fitted.compute())
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_fits_of_older_programs_go_on(tmp_path: Path, dtype: str) -> None:
+    built = beps_file(tmp_path / "beps.h5")
+    stored = add_sho_fit(built, dtype=dtype)["Fit"]
+    opened = usidx.open_result(built.path, "SHO_Fit_000")
+    expected = stored["Amplitude [V]"].astype("f8") * np.cos(stored["Phase [rad]"].astype("f8"))
+    signed = usidx.response(opened).transpose("Y", "X", "Cycle", "DC_Offset", "Field")
+    np.testing.assert_allclose(signed, expected, rtol=1e-5)
+    corrected = usidx.correct_phase(opened, 0.5)
+    np.testing.assert_allclose(corrected.phase_guess, opened.phase_guess - 0.5, rtol=1e-5, atol=1e-6)
 
 
 def test_a_corrected_fit_is_one_still(scan: Path) -> None:

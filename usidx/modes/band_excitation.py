@@ -34,6 +34,7 @@ def sho_fit(
     tolerance: float = 1e-8,
     max_evaluations: int = 200,
     covariance: bool = False,
+    retry: str | None = None,
 ) -> xr.Dataset:
     r"""Fit a damped oscillator to each band-excitation spectrum, and keep the guess that the fit starts from.
 
@@ -47,7 +48,7 @@ def sho_fit(
         Complex.
     dim : str, optional
         The dim along which the frequency runs. By default ``Frequency``, or the only spectroscopic one.
-    bounds, fixed, sigma, absolute_sigma, loss, loss_scale, tolerance, max_evaluations, covariance
+    bounds, fixed, sigma, absolute_sigma, loss, loss_scale, tolerance, max_evaluations, covariance, retry
         As in :func:`usidx.fit`; none concerns the guess.
 
     Returns
@@ -79,8 +80,7 @@ def sho_fit(
     The model is :math:`H = A e^{i\varphi} \omega_0^2 / (\omega^2 - i\omega\omega_0/Q - \omega_0^2)`. It obeys
     :math:`(\omega^2 + i c \omega - d) H + e = 0` with :math:`c = -\omega_0/Q`, :math:`d = \omega_0^2`, which is
     linear in c, d and the complex e. Solved by least squares over all samples, each weighted by its power, this is
-    the guess; where noise leaves it no resonance within the band, the highest sample is taken for one. The fit
-    minimises the squares of real and imaginary residuals by Levenberg and Marquardt's method.
+    the guess; where noise drowns it, resonances all over the band are tried. The fit minimises the squares of real and imaginary residuals by Levenberg and Marquardt's method.
 
     References
     ----------
@@ -102,7 +102,7 @@ def sho_fit(
     fitted = fit(
         data, SHO(), sweep.dims, start={n: guessed[n] for n in SHO().names}, bounds=bounds, fixed=fixed, sigma=sigma,
         absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale, tolerance=tolerance,
-        max_evaluations=max_evaluations, covariance=covariance,
+        max_evaluations=max_evaluations, covariance=covariance, retry=retry,
     )  # fmt: skip
     told = (last_step(fitted) or {})["parameters"]
     own = {"dim": [*sweep.dims], "start": {}, "guess": "linear form"}

@@ -123,6 +123,7 @@ def relaxation_fit(
     tolerance: float = 1e-8,
     max_evaluations: int = 200,
     covariance: bool = False,
+    retry: str | None = None,
 ) -> xr.Dataset:
     r"""Fit what relaxes after a pulse: one exponential decay, two, or a stretched one, above an offset.
 
@@ -140,7 +141,7 @@ def relaxation_fit(
         The dim of the time. By default ``Time``, or the only spectroscopic one.
     coordinate : str, optional
         The times since the pulse, by default the coordinate named after `dim`.
-    start, bounds, fixed, sigma, absolute_sigma, loss, loss_scale, tolerance, max_evaluations, covariance
+    start, bounds, fixed, sigma, absolute_sigma, loss, loss_scale, tolerance, max_evaluations, covariance, retry
         As in :func:`usidx.fit`.
 
     Returns
@@ -180,7 +181,7 @@ def relaxation_fit(
     fitted = fit(
         data, Relaxation(decay), along, coordinate=coordinate, start=start, bounds=bounds, fixed=fixed, sigma=sigma,
         absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale, tolerance=tolerance,
-        max_evaluations=max_evaluations, covariance=covariance,
+        max_evaluations=max_evaluations, covariance=covariance, retry=retry,
     )  # fmt: skip
     told: Mapping[str, Any] = (last_step(fitted) or {})["parameters"]
     named = {*(start or {}), *(bounds or {}), *(fixed or {})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Final
 
 import numpy as np
@@ -16,8 +17,9 @@ Spectra = npt.NDArray[np.complex128]
 FIGURES: Final = ("amplitude", "frequency", "quality_factor", "phase", "r2")
 
 _SLICE: Final = 1024  # spectra at a time: what is worked out on the way stays in the processor's cache
-_POOR: Final = 0.5  # an r2 below it: the linear form drowned in noise, and the highest sample may do better
-_QUALITIES: Final = (30.0, 100.0, 300.0)
+_POOR: Final = 0.5  # an r2 below it: the linear form drowned in noise, and trying resonances may do better
+_PLACES: Final = tuple((k + 0.5) / 24 for k in range(24))  # shares of the band, and so are the widths
+_WIDTHS: Final = (0.025, 0.08, 0.25)
 
 
 def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any]) -> Array:
@@ -48,26 +50,40 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any]) -> Array:
 
 
 def _guessed(y: Spectra, x: npt.NDArray[Any]) -> Array:
-    known = np.isfinite(y) & np.isfinite(x)
-    y = np.where(known, y, 0.0)
-    w = np.where(known, x, 0.0).astype(np.float64)
+    is_number = np.isfinite(x)
+    known = np.isfinite(y) & is_number
+    y, w = np.where(known, y, 0.0), np.where(is_number, x, 0.0)
+    band = np.where(is_number, x, np.inf).min(-1), np.where(is_number, x, -np.inf).max(-1)
     found = _described(y, w, known, *_linear_form(y, w))
-    inside = (found[:, 1] >= np.where(known, w, np.inf).min(-1)) & (found[:, 1] <= np.where(known, w, -np.inf).max(-1))
-    poor = ~(inside & (found[:, 4] >= _POOR))
+    poor = ~((found[:, 1] >= band[0]) & (found[:, 1] <= band[1]) & (found[:, 4] >= _POOR))
     if poor.any():
-        found[poor] = _best_of(found[poor], *(a[poor] for a in np.broadcast_arrays(y, w, known)))
+        own = slice(None) if len(w) == 1 else poor
+        found[poor] = _best_of(found[poor], y[poor], w[own], known[poor], (band[0][own], band[1][own]))
     found[known.sum(-1) < 3] = np.nan
     return found
 
 
-def _best_of(found: Array, y: Spectra, w: Array, known: npt.NDArray[np.bool_]) -> Array:
-    """Return the better of what was found and of resonances at the highest sample, as r2 tells."""
-    highest = np.take_along_axis(w, np.argmax(np.abs(y), axis=-1)[:, None], axis=-1)[:, 0]
-    for quality in _QUALITIES:
-        other = _described(y, w, known, highest, np.full_like(highest, quality))
-        better = ~(found[:, 4] >= other[:, 4])
-        found[better] = other[better]
+def _best_of(found: Array, y: Spectra, w: Array, known: npt.NDArray[np.bool_], band: tuple[Array, Array]) -> Array:
+    """Return the better of what was found and of the resonance that overlaps most with the data, as r2 tells."""
+    most, (frequency, quality) = np.full(len(y), -np.inf), np.full((2, len(y)), np.nan)
+    low, span = band[0], band[1] - band[0]
+    for share, width in itertools.product(_PLACES, _WIDTHS):
+        place = low + share * span
+        sharp = place / (width * span)
+        overlap = _overlap(y, _response(w, known, place, sharp))
+        more = overlap > most
+        most = np.where(more, overlap, most)
+        frequency, quality = np.where(more, place, frequency), np.where(more, sharp, quality)
+    other = _described(y, w, known, frequency, quality)
+    better = ~(found[:, 4] >= other[:, 4])
+    found[better] = other[better]
     return found
+
+
+def _overlap(y: Spectra, response: Spectra) -> Array:
+    """Return by how much the squares of the data shrink where the response is taken out."""
+    shrunk: Array = np.abs((response.conj() * y).sum(-1)) ** 2 / (np.abs(response) ** 2).sum(-1)
+    return shrunk
 
 
 def _linear_form(y: Spectra, w: Array) -> tuple[Array, Array]:
@@ -97,8 +113,7 @@ def _linear_form(y: Spectra, w: Array) -> tuple[Array, Array]:
 
 def _described(y: Spectra, w: Array, known: npt.NDArray[np.bool_], frequency: Array, quality: Array) -> Array:
     """Add amplitude and phase, which bring the response nearest to the data, and r2."""
-    turns = w / frequency[:, None]
-    response = np.where(known, 1.0 / (turns**2 - 1j * turns / quality[:, None] - 1.0), 0.0)
+    response = _response(w, known, frequency, quality)
     turned = (response.conj() * y).sum(-1) / (np.abs(response) ** 2).sum(-1)
     left = (np.abs(y - turned[:, None] * response) ** 2).sum(-1)
     mean = y.sum(-1, keepdims=True) / known.sum(-1, keepdims=True)
@@ -106,4 +121,11 @@ def _described(y: Spectra, w: Array, known: npt.NDArray[np.bool_], frequency: Ar
     r2 = 1.0 - left / np.where(total > 0, total, np.nan)
     found = np.stack([np.abs(turned), frequency, quality, np.angle(turned), r2], axis=-1)
     found[~np.isfinite(found).all(-1)] = np.nan
+    return found
+
+
+def _response(w: Array, known: npt.NDArray[np.bool_], frequency: Array, quality: Array) -> Spectra:
+    """Return the response of oscillators of amplitude one, zero where a sample is missing."""
+    turns = w / frequency[:, None]
+    found: Spectra = np.where(known, 1.0 / (turns**2 - 1j * turns / quality[:, None] - 1.0), 0.0)
     return found
