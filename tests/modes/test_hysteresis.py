@@ -272,6 +272,44 @@ def test_bounds_can_be_given() -> None:
     assert (truth[..., 3] > 1.5).any()
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_no_loops_and_no_voltage(lazy: bool) -> None:
+    data, _ = scan((3, 4))
+    none = data.isel(Y=slice(0))
+    assert usidx.loop_fit(none.chunk() if lazy else none).v_plus.shape == (0, 4)
+    assert usidx.project_loops(none.chunk() if lazy else none).area.shape == (0, 4)
+    voltage = np.where(np.arange(3)[:, None] == 1, np.nan, triangle(64))
+    known = data.assign_coords(bias=(("Y", "DC_Offset"), voltage)).chunk({"Y": 1} if lazy else {})
+    known = known.assign_coords(bias=known.bias.chunk())  # in memory it would be refused at once
+    found = usidx.loop_fit(known, "DC_Offset", coordinate="bias")
+    assert_array_equal(found.converged, np.array([True, False, True])[:, None] & np.ones(4, bool))
+    assert_array_equal(found.status.isel(Y=1), -2)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e6])
+def test_the_units_do_not_matter(size: float) -> None:
+    data, _ = scan((3, 4), noise=0.02)
+    found = usidx.loop_fit(data)
+    scaled = usidx.loop_fit(size * data)
+    assert_allclose(scaled.v_plus, found.v_plus, rtol=1e-6)
+    assert_allclose(scaled.switchable_polarization, size * found.switchable_polarization, rtol=1e-6)
+    millivolts = xr.Variable("DC_Offset", 1e3 * triangle(64), {"usid_role": "spectroscopic", "units": "mV"})
+    finer = usidx.loop_fit(data.assign_coords(xr.Coordinates({"DC_Offset": millivolts}, indexes={})))
+    assert_allclose(finer.v_plus, 1e3 * found.v_plus, rtol=1e-6)
+    assert_array_equal(finer.status, found.status)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "float32", "int16"])
+def test_any_number_will_do(dtype: str) -> None:
+    truth = draw((5,), 0)
+    clean = 1000 * loops(triangle(64), is_rising(64), truth)
+    coords = coordinates(V=(triangle(64), "spectroscopic", "V"))
+    found = usidx.loop_fit(xr.DataArray(-clean.astype(dtype), dims=("X", "V"), coords=coords))
+    assert found.v_plus.dtype == np.float64
+    assert_allclose(found.v_plus, truth[:, 3], atol=0.01)
+    assert_allclose(found.rotation_angle, np.pi)
+
+
 def test_errors_say_what_to_do() -> None:
     data, _ = scan((1, 1))
     with pytest.raises(SelectionError, match="bounds: no parameter 'a_2' of a loop; its parameters are"):

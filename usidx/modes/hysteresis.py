@@ -11,11 +11,10 @@ import xarray as xr
 from usidx.errors import SelectionError, UsidError
 from usidx.fit.inputs import FIGURE, whole_along
 from usidx.fit.models import HysteresisLoop
-from usidx.fit.solve import figures
 from usidx.fit.sweep import Sweep
 from usidx.fit.tabulate import Shown, to_dataset
-from usidx.modes.loops import CRITERIA, Search, fit_loops
-from usidx.modes.projection import METRICS, loops_of, metrics_of, unit_of
+from usidx.modes.loops import CRITERIA, Search, fit_loops, widths
+from usidx.modes.projection import loops_of, metrics_of, unit_of
 from usidx.modes.swept import response_of, voltage_of
 from usidx.modes.switching import SWITCHING
 from usidx.results.provenance import record
@@ -134,7 +133,7 @@ def _checked(bounds: Mapping[str, tuple[float, float]] | None, threshold: float)
 
 
 def _table(response: xr.DataArray, voltage: xr.DataArray, swept: str, search: Search) -> xr.Variable:
-    width = sum(_widths(response.sizes[swept]).values())
+    width = sum(widths(response.sizes[swept]).values())
     found: xr.Variable = xr.apply_ufunc(
         fit_loops,
         whole_along(response, (swept,)).variable,
@@ -149,20 +148,11 @@ def _table(response: xr.DataArray, voltage: xr.DataArray, swept: str, search: Se
     return found
 
 
-def _widths(size: int) -> dict[str, int]:
-    """Return how many columns each part of the table has, in order."""
-    derived = len(SWITCHING)
-    return {
-        "loops": size, "metrics": len(METRICS), "guess": len(_MODEL.names) + 1, "guessed": derived,
-        "fit": figures(_MODEL), "derived": derived, "criteria": len(CRITERIA),
-    }  # fmt: skip
-
-
 def _labelled(table: xr.Variable, response: xr.DataArray, voltage: xr.DataArray) -> xr.Dataset:
     """Give the columns of the table their names, units and coordinates."""
     swept = str(voltage.dims[-1])
     parts, first = {}, 0
-    for name, width in _widths(response.sizes[swept]).items():
+    for name, width in widths(response.sizes[swept]).items():
         parts[name] = table.isel({FIGURE: slice(first, first + width)})
         first += width
     found = to_dataset(parts["fit"], response, _MODEL, Sweep((swept,), (voltage,)), Shown())

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from usidx.fit.curves import extent
 from usidx.fit.models import HysteresisLoop
-from usidx.fit.solve import Options, evaluate_block, solve_block
+from usidx.fit.solve import Options, evaluate_block, figures, solve_block
 from usidx.modes.guess import guess_loops
-from usidx.modes.projection import project
-from usidx.modes.switching import switching
+from usidx.modes.projection import METRICS, project
+from usidx.modes.switching import SWITCHING, switching
 
-__all__ = ["CRITERIA", "Search", "fit_loops"]
+__all__ = ["CRITERIA", "Search", "fit_loops", "widths"]
 
 Array = npt.NDArray[np.float64]
 
@@ -57,27 +57,34 @@ class Search:
         return Options(_MODEL.names, bounds, tolerance=self.tolerance, max_evaluations=self.max_evaluations)
 
 
+def widths(size: int) -> dict[str, int]:
+    """Return how many columns each part of a row has, in order; `size` is the number of samples."""
+    derived = len(SWITCHING)
+    return {
+        "loops": size, "metrics": len(METRICS), "guess": _COUNT + 1, "guessed": derived,
+        "fit": figures(_MODEL), "derived": derived, "criteria": len(CRITERIA),
+    }  # fmt: skip
+
+
 def fit_loops(response: npt.NDArray[Any], voltage: npt.NDArray[Any], search: Search) -> Array:
     """Return (*other, figure) of responses (*other, sample); the voltage broadcasts against them.
 
     A row holds the projected loop, its metrics, the guess with its r2 and what follows from it, the fit (see
-    `usidx.fit.batch`) and what follows from it, and the `CRITERIA`. Loops of one course of the voltage are worked on
-    together.
+    `usidx.fit.batch`) and what follows from it, and the `CRITERIA`; see `widths`. Loops of one course of the voltage
+    are worked on together.
     """
     other, size = response.shape[:-1], response.shape[-1]
-    courses, which = np.unique(voltage.reshape(-1, size).astype(np.float64), axis=0, return_inverse=True)
+    lines = voltage.reshape(int(np.prod(voltage.shape[:-1])), size).astype(np.float64)
+    courses, which = np.unique(lines, axis=0, return_inverse=True)
     which = np.broadcast_to(which.reshape(voltage.shape[:-1]), other).reshape(-1)
-    rows = response.reshape(-1, size)
-    table: Array | None = None
+    rows = response.reshape(which.size, size)
+    table = np.empty((len(rows), sum(widths(size).values())))
     for number, course in enumerate(courses):
         members = np.flatnonzero(which == number)
-        for first in range(0, max(len(members), 1), _AT_ONCE):
+        for first in range(0, len(members), _AT_ONCE):
             part = members[first : first + _AT_ONCE]
-            found = _figures(rows[part], course, search)
-            table = np.empty((len(rows), found.shape[1])) if table is None else table
-            table[part] = found
-    assert table is not None
-    return table.reshape(*other, -1)
+            table[part] = _figures(rows[part], course, search)
+    return table.reshape(*other, table.shape[1])
 
 
 def _figures(response: npt.NDArray[Any], voltage: Array, search: Search) -> Array:
@@ -104,8 +111,8 @@ def _solved(loops: Array, course: Array, guess: Array, search: Search) -> Array:
         again = solve_block(_MODEL, options, loops[failed], course, None, anew, search.threads)
         again[:, 2 * _COUNT + 3] += fitted[failed, 2 * _COUNT + 3]
         fitted[failed] = again
-    for place, widths in _WIDTHS_OF.items():
-        on_bound = np.isnan(fitted[:, _COUNT + np.array(widths)]).any(axis=-1)
+    for place, own in _WIDTHS_OF.items():
+        on_bound = np.isnan(fitted[:, _COUNT + np.array(own)]).any(axis=-1)
         fitted[on_bound, _COUNT + place] = np.nan
     return fitted
 
