@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import usidx
 from usidx.errors import UsidError
+from usidx.read.places import local_path
 from usidx.results.provenance import usidx_version
 
 __all__ = ["main"]
@@ -32,9 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"usidx {usidx_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     info = _command(commands, "info", _info, "show what a file holds")
-    info.add_argument("file", help="a USID file")
+    info.add_argument("file", help="a USID file, or its URL")
     check = _command(commands, "validate", _validate, "list every rule of the format that a file breaks")
-    check.add_argument("file", help="a USID file")
+    check.add_argument("file", help="a USID file, or its URL")
     demo = _command(commands, "demo", _demo, "analyse a file (or a simulated scan) and write a report")
     demo.add_argument("file", nargs="?", help="a USID file; results are added to it. Without one a scan is simulated")
     demo.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
@@ -78,7 +78,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
-    if not Path(options.file).exists():
+    if not local_path(options.file).exists():
         raise FileNotFoundError(f"There is no file {options.file!r}.")
     print(usidx.recover(options.file))
     return 0

@@ -20,6 +20,7 @@ from usidx.look.plot import plot_map, plot_maps, plot_spectra
 from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
 from usidx.look.reading import describe_cell
 from usidx.look.report import Figure, History, Section, Table, pairs, write_report
+from usidx.read.places import local_path
 from usidx.results.provenance import last_step, record
 
 __all__ = ["DemoReport", "run_demo"]
@@ -105,7 +106,7 @@ def run_demo(
     if file is None:
         path, truth, noiseless = _simulated(say)
     else:
-        path = Path(fspath(file)).absolute()
+        path = local_path(file)
     run = _Run(path, say)
     name = _largest_main(path)
     raw = usidx.open_main(path, name, field=_first_field(path, name))

@@ -321,6 +321,12 @@ def test_results_are_written_to_a_local_file(scan: tuple[str, Path], tmp_path: P
     assert [step["file"] for step in steps if step["tool"] == "open"] == [url]
 
 
+@pytest.mark.parametrize("command", ["demo", "recover"])
+def test_commands_that_write_refuse_urls(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "https://h/scan.h5?token=feed5eed"]) == 2
+    assert "'https://h/scan.h5' is a URL, and usidx only reads those" in capsys.readouterr().err
+
+
 def test_urls_are_not_written(scan: tuple[str, Path]) -> None:
     with pytest.raises(UsidError, match=r"'s3://b/k\.h5' is a URL, and usidx only reads those\. Give the path of"):
         usidx.write(usidx.open_main(scan[1]), "s3://b/k.h5?token=1")

@@ -2,6 +2,8 @@
 
 import gc
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 import xarray as xr
 
 import usidx
+from tests.conftest import REPOSITORY
 from tests.read.range_server import RangeServer
 from usidx.errors import RemoteError, UsidError
 from usidx.read import connection
@@ -353,6 +356,42 @@ def test_no_garbage_is_collected_while_hdf5_waits(scan: tuple[str, Path], server
     assert seen
     assert not any(seen)
     assert gc.isenabled()
+
+
+GARBAGE = """
+import faulthandler, gc, sys
+import h5py, numpy as np
+import usidx
+from tests.read.range_server import RangeServer
+from usidx.read import pages
+
+faulthandler.dump_traceback_later(60, exit=True)
+gc.set_threshold(50, 2, 2)
+with RangeServer() as server:
+    server.files["x.h5"] = open(sys.argv[1], "rb").read()
+    for _ in range(10):
+        pages._pages = pages._Kept()
+        for _ in range(200):
+            cycle = [h5py.h5s.create_simple((2,))]
+            cycle.append(cycle)
+        usidx.open_tree(server.url("x.h5"))
+"""
+
+
+def test_garbage_that_holds_objects_of_hdf5_does_not_stop_reading(tmp_path: Path) -> None:
+    """Were it collected meanwhile, by the thread that fetches or by the server, this would hang for ever, sooner or later."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for number in range(40):
+            file[f"group_{number}/x"] = np.zeros(20_000)
+    done = subprocess.run(
+        [sys.executable, "-c", GARBAGE, str(tmp_path / "x.h5")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_many_threads_open_and_read(scan: tuple[str, Path]) -> None:

@@ -73,7 +73,7 @@ def _collect(place: Place, dataset: str) -> Located | None:
         before = place.version()
         with place.looked_into(before) as file:  # type: ignore[arg-type]
             found = describe(file, dataset)
-        if place.version() == before:
+        if place.may_be(before):  # type: ignore[arg-type]
             return Located(found, before, place.is_settled(before))  # type: ignore[arg-type]
     return None
 

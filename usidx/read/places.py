@@ -67,7 +67,7 @@ def local_path(path: FilePath) -> Path:
     parts = urlsplit(text)
     if parts.scheme not in _LOCAL or parts.netloc not in {"", "localhost"}:
         raise UsidError(
-            f"{shown_url(text)!r} is a URL, and usidx only reads those. Give the path of a local file, as in "
-            "write(result, 'results.h5'), and upload it."
+            f"{shown_url(text)!r} is a URL, and usidx only reads those. Give the path of a local file; what is written "
+            "there can be uploaded."
         )
     return Path(url2pathname(parts.path)).absolute()

@@ -42,8 +42,8 @@ class ObjectVersion:
 
     @property
     def text(self) -> str | None:
-        """The version in words, None where only the size is known."""
-        return f"{self.size} {self.marks}" if self.marks else None
+        """The size and the best mark in words, None where only the size is known."""
+        return f"{self.size} {self.marks[0][1]}" if self.marks else None
 
     @property
     def etag(self) -> str | None:
