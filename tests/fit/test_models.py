@@ -12,16 +12,21 @@ from usidx.fit import models
 from usidx.fit.model import Model, from_description, graphs
 from usidx.fit.models import (
     SHO,
+    BreitWignerFano,
     Constant,
+    Diode,
     Exponential,
     Expression,
     Fano,
     Gaussian,
+    Gaussian2D,
+    Langmuir,
     Linear,
     Lorentzian,
     Polynomial,
     PowerLaw,
     PseudoVoigt,
+    Sine,
     SkewedGaussian,
     SplitGaussian,
     Step,
@@ -68,6 +73,20 @@ CASES: dict[str, tuple[Model, dict[str, float], object]] = {
         {"amplitude": 2.0, "center": 1.7, "width": 0.8, "q": -1.3},
         2.0 * (-1.3 * 0.4 + X - 1.7) ** 2 / (0.4**2 + (X - 1.7) ** 2),
     ),
+    "BreitWignerFano": (
+        BreitWignerFano(),
+        {"amplitude": 2.0, "center": 1.7, "width": 0.8, "inverse_q": -0.3},
+        2.0 * (1 - 0.3 * (X - 1.7) / 0.4) ** 2 / (1 + ((X - 1.7) / 0.4) ** 2),
+    ),
+    "Sine": (
+        Sine(), {"amplitude": 2.0, "frequency": 0.7, "phase": 0.4}, 2.0 * np.sin(2 * np.pi * 0.7 * X + 0.4)
+    ),
+    "Diode": (
+        Diode(temperature=77.0),
+        {"saturation_current": 1e-9, "ideality": 40.0},
+        1e-9 * np.expm1(X / (40.0 * 8.617333262145e-5 * 77.0)),
+    ),
+    "Langmuir": (Langmuir(), {"amplitude": 2.0, "affinity": 0.7}, 2.0 * 0.7 * X / (1 + 0.7 * X)),
     "Polynomial": (Polynomial(3), {"c0": 1.0, "c1": -2.0, "c2": 0.5, "c3": 0.2}, 1 - 2 * X + 0.5 * X**2 + 0.2 * X**3),
     "PowerLaw": (PowerLaw(), {"amplitude": 2.0, "exponent": -2.3}, 2.0 * X**-2.3),
     "StretchedExponential": (
@@ -140,11 +159,50 @@ def test_parameters_are_told_in_order(name: str) -> None:
         (Lorentzian(), {"amplitude": "V eV", "center": "eV", "sigma": "eV"}),
         (Linear(), {"slope": "V/eV", "intercept": "V"}),
         (Exponential(), {"amplitude": "V", "tau": "eV"}),
+        (Sine(), {"amplitude": "V", "frequency": "1/eV", "phase": "rad"}),
+        (Diode(), {"saturation_current": "V", "ideality": ""}),
+        (Langmuir(), {"amplitude": "V", "affinity": "1/eV"}),
+        (BreitWignerFano(), {"amplitude": "V", "center": "eV", "width": "eV", "inverse_q": ""}),
+        (
+            Gaussian2D(),
+            {
+                "amplitude": "V eV^2",
+                **dict.fromkeys(("center_x", "center_y", "sigma_x", "sigma_y"), "eV"),
+                "rotation": "rad",
+            },
+        ),
         (SHO(), {"amplitude": "V", "frequency": "eV", "quality_factor": "", "phase": "rad"}),
     ],
 )
 def test_units_follow_from_data_and_coordinate(model: Model, expected: dict[str, str]) -> None:
     assert {p.name: p.unit("V", "eV") for p in model.parameters} == expected
+
+
+def ellipse(y: object, x: object) -> object:
+    """Return the form of Atomap: exp(-(a dx^2 - 2b dx dy + c dy^2)), for widths 0.9 and 0.5 turned by 0.6."""
+    dx, dy = np.asarray(x) - 1.7, np.asarray(y) - 2.1
+    cos, sin = np.cos(0.6), np.sin(0.6)
+    a = cos**2 / (2 * 0.9**2) + sin**2 / (2 * 0.5**2)
+    b = -np.sin(1.2) / (4 * 0.9**2) + np.sin(1.2) / (4 * 0.5**2)
+    c = sin**2 / (2 * 0.9**2) + cos**2 / (2 * 0.5**2)
+    return np.exp(-(a * dx**2 - 2 * b * dx * dy + c * dy**2))
+
+
+@pytest.mark.parametrize("normalized", ["height", "area"])
+def test_gaussian_in_two_dims_is_that_of_atomap(normalized: str) -> None:
+    y, x = np.meshgrid(np.linspace(0, 4, 30), np.linspace(0, 4, 31), indexing="ij")
+    at = {"center_x": 1.7, "center_y": 2.1, "sigma_x": 0.9, "sigma_y": 0.5, "rotation": 0.6, "offset": 0.3}
+    height = 2.0 if normalized == "height" else 2.0 / (2 * np.pi * 0.9 * 0.5)
+    model = Gaussian2D(normalized) + Constant()
+    assert model.variables == 2
+    assert_allclose(model(y, x, amplitude=2.0, **at), height * np.asarray(ellipse(y, x)) + 0.3, rtol=1e-12)
+    row = np.array([[2.0, *at.values()]])
+    found = evaluate_block(model, np.stack([y.ravel(), x.ravel()])[None], row)[0]
+    assert_allclose(found.reshape(y.shape), height * np.asarray(ellipse(y, x)) + 0.3, rtol=1e-11)
+    for name, slope in model.jacobian(y, x, amplitude=2.0, **at).items():
+        known = {"amplitude": 2.0, **at}
+        high, low = (model(y, x, **(known | {name: known[name] + s})) for s in (1e-5, -1e-5))
+        assert_allclose(np.broadcast_to(slope, y.shape), (high - low) / 2e-5, rtol=1e-5, atol=1e-8)
 
 
 def test_units_are_not_guessed() -> None:
@@ -205,6 +263,10 @@ def test_errors_say_what_to_do() -> None:
         SelectionError, match=r"Step has no shape 'ramp'; choose one of \('erf', 'logistic', 'arctan'\)"
     ):
         Step("ramp")
+    with pytest.raises(SelectionError, match=r"A diode at a temperature of 0.0 K; it should be above zero"):
+        Diode(temperature=0.0)
+    with pytest.raises(UsidError, match=r"Models of \[1, 2\] variables do not combine"):
+        _ = Gaussian2D() + Linear()
     with pytest.raises(SelectionError, match="A polynomial of degree 13; it should be a whole number from 0 to 12"):
         Polynomial(13)
     with pytest.raises(UsidError, match="'d_amplitude' appears twice"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,8 @@ class Constant(Shape):
 
     Notes
     -----
-    Parameter: ``offset``, with the units of the data. Linear: solved at once.
+    Parameter: ``offset``, with the units of the data. Linear: solved at once. Adds to models of any number of
+    coordinates.
 
     Examples
     --------
@@ -51,14 +52,15 @@ class Constant(Shape):
     ('offset',)
     """
 
+    over_any: ClassVar[bool] = True
     prefix: str = ""
 
     @property
     def _own_parameters(self) -> tuple[Parameter, ...]:
         return (Parameter("offset", "Offset", (1, 0)),)
 
-    def _value(self, x: Node, offset: Node) -> Node:
-        return offset
+    def _value(self, *nodes: Node) -> Node:
+        return nodes[-1]
 
 
 @registered
@@ -122,9 +124,10 @@ class Exponential(Shape):
         return Parameter("amplitude", "Amplitude", (1, 0)), Parameter("tau", "Time Constant", (0, 1), POSITIVE)
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
-        """Return time constants from a fiftieth of the range to three times the range."""
+        """Return time constants from a hundredth of the range to three times the range."""
         span = extent(x)[1]
-        return [{self.prefix + "tau": span * part} for part in (0.02, 0.04, 0.08, 0.14, 0.22, 0.35, 0.6, 1.2, 3.0)]
+        parts = (0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.26, 0.37, 0.55, 0.9, 1.6, 3.0)
+        return [{self.prefix + "tau": span * part} for part in parts]
 
     def _value(self, x: Node, amplitude: Node, tau: Node) -> Node:
         return amplitude * function("exp", -x / tau)

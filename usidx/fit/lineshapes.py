@@ -17,7 +17,7 @@ from usidx.fit.peaks import CENTER, FWHM_OF_SIGMA, Peak
 from usidx.fit.shape import Shape
 from usidx.fit.symbols import Node, faddeeva, function, select
 
-__all__ = ["Fano", "PseudoVoigt", "SkewedGaussian", "SplitGaussian", "Voigt"]
+__all__ = ["BreitWignerFano", "Fano", "PseudoVoigt", "SkewedGaussian", "SplitGaussian", "Voigt"]
 
 Array = npt.NDArray[np.float64]
 _ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
@@ -199,7 +199,7 @@ class SkewedGaussian(Shape):
 @registered
 @dataclass(frozen=True)
 class Fano(Shape):
-    """Describe a Breit-Wigner-Fano resonance, A (q G/2 + x - center)^2 / ((G/2)^2 + (x - center)^2).
+    """Describe a Fano resonance, A (q G/2 + x - center)^2 / ((G/2)^2 + (x - center)^2).
 
     Parameters
     ----------
@@ -240,3 +240,50 @@ class Fano(Shape):
     def _value(self, x: Node, amplitude: Node, center: Node, width: Node, q: Node) -> Node:
         away = (x - center) / (0.5 * width)
         return amplitude * ((q + away) ** 2 / (1.0 + away * away))
+
+
+@registered
+@dataclass(frozen=True)
+class BreitWignerFano(Shape):
+    """Describe a Breit-Wigner-Fano line, A (1 + p t)^2 / (1 + t^2) with t = 2 (x - center) / width.
+
+    Parameters
+    ----------
+    prefix : str
+        Put before the names of the parameters.
+
+    Notes
+    -----
+    The form that Raman spectra are fitted with: `Fano` with q = 1/p and another scale. Parameters: ``amplitude`` A,
+    the value at the centre, with the units of the data; ``center``; ``width`` (> 0), the full width at half maximum of
+    the Lorentzian that it is for p = 0; ``inverse_q`` p, the asymmetry. Far away the value is A p^2.
+
+    References
+    ----------
+    U. Fano, Phys. Rev. 124, 1866 (1961); S. D. M. Brown et al., Phys. Rev. B 63, 155414 (2001).
+
+    Examples
+    --------
+    >>> from usidx.fit.models import BreitWignerFano
+    >>> BreitWignerFano().names
+    ('amplitude', 'center', 'width', 'inverse_q')
+    """
+
+    prefix: str = ""
+
+    @property
+    def _own_parameters(self) -> tuple[Parameter, ...]:
+        center = Parameter("center", "Center", (0, 1))
+        width = Parameter("width", "Width", (0, 1), POSITIVE)
+        return Parameter("amplitude", "Amplitude", (1, 0)), center, width, Parameter("inverse_q", "Inverse Q", "")
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return lines leaning to either side, of several widths all along the coordinate."""
+        low, span = extent(x)
+        names = [self.prefix + name for name in ("center", "width", "inverse_q")]
+        places = itertools.product(np.arange(1, 20) / 20, (0.03, 0.08, 0.2), (-0.8, -0.2, 0.2, 0.8))
+        return [dict(zip(names, (low + span * c, span * w, p), strict=True)) for c, w, p in places]
+
+    def _value(self, x: Node, amplitude: Node, center: Node, width: Node, inverse_q: Node) -> Node:
+        away = (x - center) / (0.5 * width)
+        return amplitude * ((1.0 + inverse_q * away) ** 2 / (1.0 + away * away))

@@ -40,6 +40,8 @@ class Model(ABC):
     is_complex: ClassVar[bool] = False
     #: Coordinates, one for each dim along which is fitted.
     variables: ClassVar[int] = 1
+    #: Whether it combines with models of any number of coordinates.
+    over_any: ClassVar[bool] = False
     #: Variables of the formula that follow from the coordinate of all samples together; see `derive`.
     derived: ClassVar[int] = 0
     #: What stands before the names of the parameters; None where they cannot be renamed.
@@ -136,10 +138,15 @@ class Model(ABC):
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return start values to try for the parameters that are neither linear nor read from a peak.
 
-        `x` (..., sample) is the coordinate; values are numbers or arrays of the leading dims. For a width the
-        candidate is a multiple of the width that was found.
+        `x` (..., sample) is the coordinate, (..., variable, sample) where there are several; values are numbers or
+        arrays of the leading dims. For a width the candidate is a multiple of the width that was found.
         """
         return [{}]
+
+    @property
+    def axes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return pairs of widths that change places when an angle is turned by a quarter, and that angle."""
+        return ()
 
     @classmethod
     def remade(cls, options: Mapping[str, Any]) -> Model:
@@ -251,7 +258,7 @@ class Composite(Model):
         for member in members:
             if not member.has_formula:
                 member.formula((), {})  # says why not
-        dims = {m.variables for m in members}
+        dims = {m.variables for m in members if not m.over_any}
         if len(dims) > 1:
             raise UsidError(f"Models of {sorted(dims)} variables do not combine; use models of the same number.")
         object.__setattr__(self, "members", _with_unique_names(members))
@@ -262,7 +269,11 @@ class Composite(Model):
 
     @property
     def variables(self) -> int:  # type: ignore[override]
-        return self.members[0].variables
+        return next((m.variables for m in self.members if not m.over_any), 1)
+
+    @property
+    def over_any(self) -> bool:  # type: ignore[override]
+        return all(m.over_any for m in self.members)
 
     @property
     def derived(self) -> int:  # type: ignore[override]
@@ -271,6 +282,11 @@ class Composite(Model):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         return tuple(p for m in self.members for p in m.parameters)
+
+    @property
+    def axes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return those of the members."""
+        return tuple(names for m in self.members for names in m.axes)
 
     def derive(self, x: Array) -> Array:
         """Return what the members derive, one after the other."""

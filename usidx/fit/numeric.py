@@ -308,7 +308,9 @@ class _Solver:
         out[place, 2 * n], out[place, 2 * n + 1], out[place, 2 * n + 2] = chi2, redchi, r2
         if self.options.covariance:
             out[place, 2 * n + 6 :] = 0.0
-            out[place[:, None], 2 * n + 6 + (free[:, None] * n + free).ravel()] = covariance.reshape(len(fine), -1)
+            out[place[:, None], 2 * n + 6 + (free[:, None] * n + free).ravel()] = covariance.reshape(
+                len(fine), len(free) ** 2
+            )
 
     def _squares(self, spectra: _Spectra, parameters: Array) -> tuple[Array, Array]:
         """Return the sum of squared residuals with and without weights; the loss has no part in it."""

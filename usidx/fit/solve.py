@@ -10,17 +10,20 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from usidx.fit import recipe as at
+from usidx.fit.canonical import canonical
 from usidx.fit.model import Model, graphs
 from usidx.fit.program import Program, assemble
 from usidx.fit.recipe import LOSSES, Tables
 from usidx.fit.symbols import ZERO, derivative, parameter
+from usidx.fit.templates import Grid, grid_of, template_starts
+from usidx.learn.threads import single_blas
 
 __all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "share", "solve_block"]
 
@@ -169,7 +172,7 @@ def _sign(term: Model, options: Options, linear: tuple[str, ...]) -> int:
 
 def _candidates(model: Model, x: Array) -> Array:
     """Return start candidates, (spectrum or 1, term, candidate, parameter), NaN where a term has fewer."""
-    found = [t.candidates(x[:, 0]) for t in model.terms]
+    found = [t.candidates(x[:, 0] if model.variables == 1 else x[:, : model.variables]) for t in model.terms]
     table = np.full((x.shape[0], len(model.terms), max(map(len, found)), len(model.names)), np.nan)
     for k, (term, choices) in enumerate(zip(model.terms, found, strict=True)):
         defaults = {p.name: 1.0 if p.role == "width" else 0.0 for p in term.parameters}
@@ -213,6 +216,7 @@ def solve_block(
         See `usidx.fit.batch`.
     """
     x = _with_derived(model, x)
+    grid = _templates(model, options, x, weight, start)
     out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
     dtype = np.complex128 if model.is_complex else np.float64
 
@@ -227,10 +231,53 @@ def solve_block(
         parts = values.view(np.float64).reshape(*values.shape, -1)
         weights = np.ones((1, 1)) if own_weight is None else own_weight
         given = _rows(start, part)
+        if grid is not None:
+            given = np.where(np.isnan(given), _placed(grid, y[part], weight), given)
         solve_rows(normal_equations, *tables, own_x, parts, weights, given, _candidates(model, own_x), out[part])
 
     share(run, y.shape[0], threads)
-    return _canonical(model, out)
+    return canonical(model, options.free, options.bounds, out)
+
+
+def _templates(model: Model, options: Options, x: Array, weight: Array | None, start: Array) -> Grid | None:
+    """Return templates where one coordinate is for all spectra, and nothing is known of them but candidates."""
+    linear = linear_parameters(model, options.free)
+    ways = {t.search for t in model.terms if not set(t.names) & set(options.free) <= set(linear)}
+    free = np.isin(model.names, options.free)
+    alone = x.shape[0] == start.shape[0] == 1 and bool(np.isnan(start[0, free]).all())
+    if ways != {"candidates"} or model.is_complex or not alone:
+        return None
+    bounds = tuple((float(low), float(high)) for low, high in (options.bounds[n] for n in model.names))
+    told = weight.tobytes() if weight is not None and weight.shape[0] == 1 else None
+    return _grid(model, options.free, bounds, x.tobytes(), x.shape[1:], told, start.tobytes())
+
+
+def _placed(grid: Grid, y: npt.NDArray[np.generic], weight: Array | None) -> Array:
+    shared = weight if weight is not None and weight.shape[0] == 1 else None
+    with single_blas():
+        return template_starts(grid, np.asarray(y, np.float64), shared)
+
+
+@lru_cache(maxsize=4)
+def _grid(
+    model: Model,
+    free: tuple[str, ...],
+    bounds: tuple[tuple[float, float], ...],
+    x: bytes,
+    shape: tuple[int, int],
+    weight: bytes | None,
+    start: bytes,
+) -> Grid | None:
+    """Return the templates; blocks of one array share them."""
+    coordinates = np.frombuffer(x).reshape(shape)
+    weights = None if weight is None else np.nan_to_num(np.maximum(np.frombuffer(weight), 0.0))
+    if not np.isfinite(coordinates).all():
+        return None
+    linear = linear_parameters(model, free)
+    searched = [not set(t.names) & set(free) <= set(linear) for t in model.terms]
+    candidates = _candidates(model, coordinates[None])[0]
+    fixed = np.frombuffer(start)
+    return grid_of(model, candidates, searched, linear, np.array(bounds), coordinates, weights, fixed)
 
 
 def _with_derived(model: Model, x: Array) -> Array:
@@ -276,15 +323,6 @@ def share(run: Callable[[slice], None], size: int, threads: int | None, at_once:
 def _processors() -> int:
     # Not on every system: the processors that this process may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _canonical(model: Model, table: Array) -> Array:
-    """Bring angles within half a period of zero."""
-    for k, p in enumerate(model.parameters):
-        if p.period:
-            half = 0.5 * p.period
-            table[:, k] = half - np.mod(half - table[:, k], p.period)
-    return table
 
 
 def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | None = None) -> npt.NDArray[Any]:

@@ -190,9 +190,13 @@ def _solve_linear(
         promised = solve(head, info, bench, GRADIENT, damping)
         damping = max(1e-8, 100.0 * damping)
     if promised >= 0.0:
+        inside = True
         for j in range(head[N_FREE]):
             bench[PARAMETERS, info[FREE, j]] += bench[STEP, j]
-        cost -= promised
+            p = bench[PARAMETERS, info[FREE, j]]
+            inside = inside and bench[LOWER, j] <= p <= bench[UPPER, j]
+        # What is promised beyond a bound is not to be had.
+        cost -= promised if inside else 0.0
         keep_within(head, info, bench)
     return cost if math.isfinite(cost) else np.inf
 

@@ -71,7 +71,7 @@ class Ties:
         out[:, 2 * m : 2 * m + 6] = table[:, 2 * n : 2 * n + 6]
         if covariance:
             either = unknown[:, :, None] | unknown[:, None, :]
-            out[:, 2 * m + 6 :] = np.where(either, np.nan, spread).reshape(len(table), -1)
+            out[:, 2 * m + 6 :] = np.where(either, np.nan, spread).reshape(len(table), m * m)
         return out
 
 
