@@ -216,5 +216,7 @@ def test_what_is_not_clear_is_refused() -> None:
         usidx.project_loops(data.assign_coords(t=("DC_Offset", np.arange(64.0))), coordinate="t")
     with pytest.raises(SelectionError, match="no variable 'phase' but"):
         usidx.project_loops(xr.Dataset({"amplitude": abs(data)}))
+    with pytest.raises(UnitsError, match="'phase' is in 'deg', and a phase is wanted in 'rad'"):
+        usidx.project_loops(xr.Dataset({"amplitude": abs(data), "phase": abs(data).assign_attrs(units="deg")}))
     with pytest.raises(UsidError, match="is of dtype <U1; a loop needs a response"):
         usidx.project_loops(xr.DataArray(["a", "b"], dims="V"))

@@ -75,7 +75,7 @@ def loop_fit(
     SelectionError
         A Dataset has no amplitude and phase, or a coordinate or parameter is not there.
     UnitsError
-        The coordinate is not a number.
+        The coordinate is not a number, or a phase is not in rad.
     UsidError
         The response is not a number, the voltage goes only one way, or the threshold is not between 0 and 1.
 

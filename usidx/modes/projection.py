@@ -67,7 +67,7 @@ def project_loops(
     SelectionError
         A Dataset has no amplitude and phase, or there is no such coordinate.
     UnitsError
-        The coordinate is not a number.
+        The coordinate is not a number, or a phase is not in rad.
     UsidError
         The response is not a number, or the voltage goes only one way.
 

@@ -25,6 +25,8 @@ def response_of(data: xr.DataArray | xr.Dataset) -> xr.DataArray:
     ------
     SelectionError
         A Dataset lacks amplitude or phase.
+    UnitsError
+        The phase is not in rad.
     UsidError
         An array is not numeric.
     """
@@ -36,6 +38,11 @@ def response_of(data: xr.DataArray | xr.Dataset) -> xr.DataArray:
             )
         return data
     amplitude, phase = _variable(data, "amplitude"), _variable(data, "phase")
+    if phase.attrs.get("units", "rad") != "rad":
+        raise UnitsError(
+            f"Variable {phase.name!r} is in {phase.attrs['units']!r}, and a phase is wanted in 'rad'. Convert it, and "
+            f"set its attribute units."
+        )
     response: xr.DataArray = amplitude * np.exp(1j * phase)
     attrs = {"long_name": "Response"} | {k: v for k, v in amplitude.attrs.items() if k == "units"}
     recorded = data.attrs.get(PROVENANCE, amplitude.attrs.get(PROVENANCE))
