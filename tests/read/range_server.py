@@ -24,6 +24,8 @@ class RangeServer:
         Given (handler, content, start, stop), answers a request for a part in its own way.
     status : int
         What everything is answered with, 0 for what is asked for.
+    failing : int
+        So many questions for what is not a part fail.
     login : str
         What the header Authorization must be, where it is not empty.
     has_marks : bool
@@ -37,7 +39,7 @@ class RangeServer:
         self.requests: list[tuple[str, str, int, int]] = []
         self.behaviour: Callable[[Any, bytes, int, int], None] | None = None
         self.has_marks = self.says_sizes = True
-        self.status, self.login = 0, ""
+        self.status, self.failing, self.login = 0, 0, ""
         self.released = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -94,6 +96,10 @@ class RangeServer:
                     self.start(401, 0)
                     return
                 content = server.files.get(self.path.partition("?")[0].lstrip("/"))
+                if server.failing and not (self.command == "GET" and "Range" in self.headers):
+                    server.failing -= 1
+                    self.start(503, 0)
+                    return
                 if content is None or server.status:
                     self.start(server.status or 404, 0)
                     return

@@ -25,10 +25,16 @@ from usidx.read.places import place_of
 from usidx.read.storage import StoredArray, stored_array
 
 pytest.importorskip("fsspec")
-pytest.importorskip("aiohttp")
+http = pytest.importorskip("usidx.read.http", exc_type=ImportError)
+
 
 Array = npt.NDArray[Any]
 ALL = slice(None)
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "PAUSES", (0.01, 0.01))
 
 
 @pytest.fixture
@@ -266,6 +272,34 @@ def test_a_server_that_fails_or_lies_while_a_file_is_opened(server: RangeServer,
         usidx.open_tree(server.url("x.h5"))
 
 
+@pytest.mark.parametrize("lie", [broken, hung_up, cut_off], ids=lambda lie: lie.__name__)
+def test_what_fails_once_is_asked_for_again(tmp_path: Path, server: RangeServer, lie: Any) -> None:
+    stored, cells = array(tmp_path, server)
+    failing = iter([lie, lie])
+
+    def sometimes(handler: Any, content: bytes, start: int, stop: int) -> None:
+        next(failing, type(handler).part)(handler, content, start, stop)
+
+    server.behaviour = sometimes
+    np.testing.assert_array_equal(stored.read(slice(70, 80), ALL), cells[70:80])
+    assert len(server.parts) == 3
+
+
+def test_a_version_that_is_not_told_at_once_is_asked_for_again(tmp_path: Path, server: RangeServer) -> None:
+    stored, cells = array(tmp_path, server)
+    server.failing = 3  # HEAD, and GET in its place; HEAD again
+    np.testing.assert_array_equal(stored.read(slice(70, 80), ALL), cells[70:80])
+    assert server.failing == 0
+
+
+def test_what_will_not_pass_is_asked_for_once(tmp_path: Path, server: RangeServer) -> None:
+    stored, _ = array(tmp_path, server)
+    server.behaviour = refused
+    with pytest.raises(RemoteError, match="403"):
+        stored.read(slice(70, 80), ALL)
+    assert len(server.parts) == 1
+
+
 def test_another_version_of_the_file_is_not_mixed_in(tmp_path: Path, server: RangeServer) -> None:
     stored, _ = array(tmp_path, server)
     server.behaviour = another_version
@@ -379,7 +413,7 @@ with RangeServer() as server:
 
 
 def test_garbage_that_holds_objects_of_hdf5_does_not_stop_reading(tmp_path: Path) -> None:
-    """Were it collected meanwhile, by the thread that fetches or by the server, this would hang for ever, sooner or later."""
+    """Were it collected meanwhile, by the thread that fetches or by the server, this would hang sooner or later."""
     with h5py.File(tmp_path / "x.h5", "w") as file:
         for number in range(40):
             file[f"group_{number}/x"] = np.zeros(20_000)

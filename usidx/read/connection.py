@@ -6,6 +6,7 @@ Nothing is waited for without end, and no more memory is taken than was asked fo
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -54,7 +55,7 @@ class Connection:
             found: Mapping[str, Any] = self._system.info(self._path, **self._limits(0))
             return found
 
-        found = self._told(ask)
+        found = self._told(lambda: _again(ask) if _is_http(self._system) else ask())
         if found.get("type") == "directory":
             raise FileNotFoundError(f"There is no file {shown_url(self._url)!r}: it is a folder.")
         return found
@@ -155,6 +156,20 @@ class Connection:
         if isinstance(error, TimeoutError):
             return RemoteError(f"{name!r}: the server does not answer in time; try again.")
         return RemoteError(f"{name!r} cannot be read. ({type(error).__name__}: {said})")
+
+
+def _again(ask: Callable[[], Answer]) -> Answer:
+    """Ask a web server once more, and again, where that may help."""
+    from usidx.read.http import PAUSES, is_passing
+
+    for pause in PAUSES:
+        try:
+            return ask()
+        except OSError as err:  # by which fsspec tells whatever went wrong
+            if not is_passing(_true_cause(err)):
+                raise
+        time.sleep(pause)
+    return ask()
 
 
 def _true_cause(error: Exception) -> Exception:

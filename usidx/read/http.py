@@ -2,6 +2,7 @@
 
 fsspec reads whatever a server answers, and takes a whole file for the part that was asked for. Here the status and
 the range that the answer claims are checked before its body is read, and no more of it is read than was asked for.
+What fails because a server is busy or a connection broke is asked for again, as the clients of S3 do by themselves.
 """
 
 from __future__ import annotations
@@ -10,10 +11,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import aiohttp
+
 from usidx.errors import RemoteError
 from usidx.read.secrets import shown_url
 
-__all__ = ["fetch_ranges"]
+__all__ = ["PAUSES", "fetch_ranges", "is_passing"]
+
+#: Seconds before it is asked again.
+PAUSES = (0.3, 1.0, 3.0)
+_BUSY = {429, 500, 502, 503, 504}
 
 _MISSING = {404, 410}
 _WHOLE, _PART = 200, 206
@@ -61,16 +68,39 @@ async def fetch_ranges(
             task.cancel()
 
 
-async def _fetch(system: Any, session: Any, url: str, span: tuple[int, int], total: int, etag: str | None) -> bytes:
+def is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed a moment later."""
+    broken = aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | asyncio.IncompleteReadError | _BusyError
+    return isinstance(error, broken) or getattr(error, "status", 0) in _BUSY
+
+
+class _BusyError(RemoteError):
+    """The server cannot answer now."""
+
+
+async def _fetch(*request: Any) -> bytes:
+    for pause in PAUSES:
+        try:
+            return await _fetch_once(*request)
+        except (aiohttp.ClientError, asyncio.IncompleteReadError, RemoteError) as err:
+            if not is_passing(err):
+                raise
+        await asyncio.sleep(pause)
+    try:
+        return await _fetch_once(*request)
+    except asyncio.IncompleteReadError as err:
+        return err.partial
+
+
+async def _fetch_once(
+    system: Any, session: Any, url: str, span: tuple[int, int], total: int, etag: str | None
+) -> bytes:
     start, end = span
     options = dict(system.kwargs)
     headers = {**options.pop("headers", {}), "Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
     async with session.get(system.encode_url(url), headers=headers, **options) as response:
         _check(response, shown_url(url), span, total, etag)
-        try:
-            found: bytes = await response.content.readexactly(end - start)
-        except asyncio.IncompleteReadError as err:
-            return err.partial
+        found: bytes = await response.content.readexactly(end - start)
         return found
 
 
@@ -85,7 +115,8 @@ def _check(response: Any, name: str, span: tuple[int, int], total: int, etag: st
             f"'simplecache::' before the URL to download it whole, or download it and open the copy."
         )
     if response.status not in {_WHOLE, _PART}:
-        raise RemoteError(f"{name!r} cannot be read: the server answers {response.status} {response.reason}.")
+        kind = _BusyError if response.status in _BUSY else RemoteError
+        raise kind(f"{name!r} cannot be read: the server answers {response.status} {response.reason}.")
     claimed = response.headers.get("Content-Range", "")
     if response.status == _PART and claimed.partition("/")[0] != f"bytes {start}-{end - 1}":
         raise RemoteError(f"{name!r}: asked for the bytes {start}-{end - 1} of {total}, the server gives {claimed!r}.")
