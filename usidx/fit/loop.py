@@ -51,6 +51,8 @@ class HysteresisLoop(Shape):
     sample being followed by the first. Where the voltage turns is the first sample of the new branch; a step back by
     less than a twentieth of the range is no turn.
 
+    `usidx.loop_fit` projects loops, fits this model within bounds that follow the voltage, and works out the rest.
+
     References
     ----------
     S. Jesse, H. N. Lee and S. V. Kalinin, Rev. Sci. Instrum. 77, 073702 (2006).
