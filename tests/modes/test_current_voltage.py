@@ -235,6 +235,16 @@ def test_metals_and_sides_without_an_edge() -> None:
     assert doped.valence_edge.item() == pytest.approx(-0.3)
 
 
+def test_a_spike_is_no_edge() -> None:
+    bias = np.linspace(-1, 1, 41)
+    data = curve(bias, np.clip(np.abs(bias) - 0.5, 0, None))
+    data[[22, 23]] = 1.0
+    assert usidx.gap(data, threshold=0.1).conduction_edge.item() == pytest.approx(0.6)
+    assert usidx.gap(data, threshold=0.1, stays=2).conduction_edge.item() == pytest.approx(0.05 + 0.05 * 0.1)
+    with pytest.raises(UsidError, match="stays=0"):
+        usidx.gap(data, threshold=0.1, stays=0)
+
+
 def test_a_missing_sample_on_the_way_leaves_the_edge_open() -> None:
     bias = np.linspace(-1, 1, 21)
     data = curve(bias, np.abs(bias))

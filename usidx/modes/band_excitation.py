@@ -80,7 +80,8 @@ def sho_fit(
     The model is :math:`H = A e^{i\varphi} \omega_0^2 / (\omega^2 - i\omega\omega_0/Q - \omega_0^2)`. It obeys
     :math:`(\omega^2 + i c \omega - d) H + e = 0` with :math:`c = -\omega_0/Q`, :math:`d = \omega_0^2`, which is
     linear in c, d and the complex e. Solved by least squares over all samples, each weighted by its power, this is
-    the guess; where noise drowns it, resonances all over the band are tried. The fit minimises the squares of real and imaginary residuals by Levenberg and Marquardt's method.
+    the guess; where noise drowns it, resonances all over the band are tried. The fit minimises the squares of real
+    and imaginary residuals by Levenberg and Marquardt's method.
 
     References
     ----------

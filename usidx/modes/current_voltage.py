@@ -156,13 +156,15 @@ def gap(
     threshold: float | None = None,
     inside: tuple[float, float] | None = None,
     sigmas: float = 5.0,
+    stays: int = 3,
     center: float = 0.0,
 ) -> xr.Dataset:
     """Find the gap of a semiconductor: where the differential conductance rises above the noise to either side.
 
-    A lazy array stays lazy. From `center` outwards the first sample that reaches the threshold is looked for; the
-    edge lies between it and the sample before, by linear interpolation. A conductance that reaches the threshold at
-    `center` has no gap, 0. Where a side never reaches it, or a missing sample leaves it open, edge and gap are NaN.
+    A lazy array stays lazy. From `center` outwards the first sample is looked for that reaches the threshold, as do
+    those after it; the edge lies between it and the sample before, by linear interpolation. A conductance that
+    reaches the threshold at `center` has no gap, 0. Where a side never reaches it, or a missing sample leaves it
+    open, edge and gap are NaN.
 
     Parameters
     ----------
@@ -177,6 +179,8 @@ def gap(
         `sigmas` standard deviations. Give this or `threshold`.
     sigmas : float
         With few of them noise passes for an edge, with many the edges are late.
+    stays : int
+        How many samples in a row must reach the threshold, so that a spike of noise is no edge.
     center : float
         Bias within the gap.
 
@@ -193,7 +197,7 @@ def gap(
     SelectionError
         Not one of `threshold` and `inside` is given, or fewer than two samples lie inside.
     UsidError
-        The data is not real.
+        The data is not real, or `stays` is below one.
 
     Notes
     -----
@@ -222,15 +226,12 @@ def gap(
             f"The bias along {swept.dims[0]!r} turns round or stands still; select one way of the sweep first, such as "
             f"data.isel({swept.dims[0]}=slice(0, {runs(bias)[0].samples.size}))."
         )
+    if stays < 1:
+        raise UsidError(f"stays={stays}; give how many samples in a row must reach the threshold, 1 or more.")
     level = _level(threshold, inside, sigmas, bias)
-    table = _figures(data, swept, partial(_edges, bias=bias, center=center, level=level))
-    return _gap_dataset(table, data, swept, _told(swept, threshold, inside, sigmas, center))
-
-
-def _told(swept: xr.DataArray, threshold: Any, inside: Any, sigmas: float, center: float) -> dict[str, Any]:
-    return {
-        "dim": str(swept.dims[0]), "threshold": threshold, "inside": inside, "sigmas": sigmas, "center": center
-    }  # fmt: skip
+    table = _figures(data, swept, partial(_edges, bias=bias, center=center, level=level, stays=stays))
+    told = {"dim": str(swept.dims[0]), "threshold": threshold, "inside": inside, "sigmas": sigmas}
+    return _gap_dataset(table, data, swept, told | {"stays": stays, "center": center})
 
 
 def _gap_dataset(table: xr.DataArray, data: xr.DataArray, swept: xr.DataArray, told: dict[str, Any]) -> xr.Dataset:
@@ -269,24 +270,27 @@ def _level(
     return floor
 
 
-def _edges(spectra: Array, *, bias: Array, center: float, level: Callable[[Array], Array]) -> Array:
+def _edges(spectra: Array, *, bias: Array, center: float, level: Callable[[Array], Array], stays: int) -> Array:
     """Return gap, both edges and the threshold of each spectrum, (*any, 4)."""
     spectra = spectra.astype(np.float64)
     limit = level(spectra)
     order = np.argsort(bias)
     swept, sorted_spectra = bias[order], spectra[..., order]
     above = int(np.searchsorted(swept, center))
-    high = _edge(sorted_spectra[..., above:], swept[above:], limit, center)
+    high = _edge(sorted_spectra[..., above:], swept[above:], limit, center, stays)
     at = int(np.searchsorted(swept, center, side="right"))
-    low = _edge(sorted_spectra[..., :at][..., ::-1], swept[:at][::-1], limit, center)
+    low = _edge(sorted_spectra[..., :at][..., ::-1], swept[:at][::-1], limit, center, stays)
     return np.stack([high - low, low, high, limit], axis=-1)
 
 
-def _edge(spectra: Array, bias: Array, limit: Array, center: float) -> Array:
-    """Return where spectra that lead away from the centre first reach the limit."""
+def _edge(spectra: Array, bias: Array, limit: Array, center: float, stays: int) -> Array:
+    """Return where spectra that lead away from the centre first reach the limit, and stay."""
     if not bias.size:
         return np.full(limit.shape, np.nan)
-    reached = spectra >= limit[..., None]
+    single = spectra >= limit[..., None]
+    reached = single.copy()
+    for k in range(1, min(stays, bias.size)):
+        reached[..., :-k] &= single[..., k:]  # the last samples have fewer after them
     first = np.argmax(reached, axis=-1)
     before = np.maximum(first - 1, 0)
     value, earlier = (np.take_along_axis(spectra, k[..., None], -1)[..., 0] for k in (first, before))

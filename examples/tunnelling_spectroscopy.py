@@ -1,0 +1,28 @@
+"""Tunnelling spectroscopy: from current by bias to differential and normalised conductance, and a map of the gap."""
+
+import matplotlib.pyplot as plt
+
+import usidx
+from usidx.look.plot import plot_maps
+
+curves, truth = usidx.simulate.current_voltage((32, 32), 401, noise=1e-4)
+usidx.write(curves, "tunnelling.h5")
+
+raw = usidx.open_main("tunnelling.h5")  # lazy, dims (Y, X, Bias)
+slope = raw.usid.didv()
+ratio = raw.usid.normalized_conductance(broadening=1.0)
+found = slope.usid.gap(inside=(-0.3, 0.3))
+print("wrote", found.usid.write())
+
+found = found.compute()
+print(f"median error of the gap: {float((found.gap - truth.gap).median()) * 1e3:.0f} mV")
+
+plot_maps(found, variables=["gap", "valence_edge", "conduction_edge"]).savefig("gap.png")
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
+for y, x in ((4, 4), (16, 20), (28, 10)):
+    left.plot(slope.Bias, 1e9 * slope[y, x], linewidth=1)
+    right.plot(ratio.Bias, ratio[y, x], linewidth=1)
+left.set(xlabel="Bias (V)", ylabel="dI/dV (nA/V)")
+right.set(xlabel="Bias (V)", ylabel="(dI/dV) / (I/V)")
+figure.savefig("conductance.png", dpi=150)
