@@ -5,7 +5,20 @@ import sys
 
 import pytest
 
-HEAVY = ("matplotlib", "holoviews", "panel", "hvplot", "bokeh", "pyUSID", "sidpy", "skimage", "numba", "sklearn")
+HEAVY = (
+    "matplotlib",
+    "holoviews",
+    "panel",
+    "hvplot",
+    "bokeh",
+    "pyUSID",
+    "sidpy",
+    "skimage",
+    "numba",
+    "sklearn",
+    "fsspec",
+    "aiohttp",
+)
 
 # dask.array imports `sparse` where it happens to be installed, and that imports numba: not our doing.
 MEASURE = """

@@ -1,6 +1,8 @@
 """Objects behind URLs: opened like files, read in few requests, never written, and no secret is ever shown."""
 
+import os
 import pickle
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,7 +84,7 @@ def test_urls_are_remote(url: str) -> None:
     assert place_of(found) is found
 
 
-@pytest.mark.parametrize("path", ["scan.h5", "C:\\data\\scan.h5", "c:/scan.h5", "a/b::c.h5", "s3:/b"])
+@pytest.mark.parametrize("path", ["scan.h5", "C:\\data\\scan.h5", "c:/scan.h5", "a/b::c.h5", "x:y/z.h5"])
 def test_paths_are_local(path: str) -> None:
     assert place_of(path) == LocalFile(str(Path(path).absolute()))
     assert isinstance(place_of(Path(path)), LocalFile)
@@ -94,6 +96,16 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
     assert local_path(f"file://localhost{path.as_posix()}") == path
     path.write_bytes(Path(usidx.example_file()).read_bytes())
     assert usidx.list_mains(path.as_uri()) == usidx.list_mains(path) != []
+
+
+def test_urls_that_were_made_paths_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsidError, match=r"'s3:/bucket/scan\.h5' is a URL that was made a path.* Give URLs as text"):
+        usidx.open_main(Path("s3://bucket/scan.h5"))
+    if os.name == "nt":
+        return  # no folder has such a name
+    monkeypatch.chdir(tmp_path)
+    Path("s3:/bucket").mkdir(parents=True)
+    assert place_of(Path("s3:/bucket")) == LocalFile(str(tmp_path / "s3:" / "bucket"))
 
 
 def test_options_go_with_urls_alone(tmp_path: Path) -> None:
@@ -390,6 +402,15 @@ def test_an_object_that_changes_while_it_is_opened(
     monkeypatch.setattr(type(memory), "info", lambda *args, **kw: {**info(*args, **kw), "ETag": str(next(found))})
     with pytest.raises(RemoteError, match=r"'memory://bucket/scan\.h5' changed while it was being opened; open it"):
         usidx.open_main(scan[0])
+
+
+def test_chained_urls(scan: tuple[str, Path], tmp_path: Path, memory: Any) -> None:
+    cache = {"simplecache": {"cache_storage": str(tmp_path / "cache")}}
+    xr.testing.assert_equal(usidx.open_main(f"simplecache::{scan[0]}", storage_options=cache), usidx.open_main(scan[1]))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(scan[1], "inside/scan.h5")
+    url = f"zip://inside/scan.h5::{uploaded(memory, tmp_path / 'x.zip', 'x.zip')}"
+    xr.testing.assert_equal(usidx.open_main(url), usidx.open_main(scan[1]))
 
 
 def test_missing_objects(memory: Any) -> None:

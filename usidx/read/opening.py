@@ -67,6 +67,8 @@ def open_main(
         The name matches nothing or more than one main dataset, or a compound dataset needs `field`.
     NotMainError, LayoutError, GridError
         The dataset breaks a rule of the format; the message says which.
+    RemoteError, MissingExtraError
+        The object behind a URL cannot be reached, or a package for such URLs is not installed.
 
     References
     ----------

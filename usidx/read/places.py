@@ -26,6 +26,8 @@ AnyVersion = Version | ObjectVersion
 # One letter is a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)")
 _LOCAL = ("file", "local")
+# What is left of a URL that was made a path.
+_WAS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
 
 
 def place_of(path: FilePath | Place, storage_options: Options = None) -> Place:
@@ -41,7 +43,7 @@ def place_of(path: FilePath | Place, storage_options: Options = None) -> Place:
     Raises
     ------
     UsidError
-        Options were given with a path.
+        Options were given with a path, or the path was a URL once.
     """
     if isinstance(path, LocalFile | RemoteFile):
         return path
@@ -50,6 +52,8 @@ def place_of(path: FilePath | Place, storage_options: Options = None) -> Place:
         return RemoteFile(text, dict(storage_options or {}))
     if storage_options:
         raise UsidError(f"storage_options go with URLs such as 's3://bucket/scan.h5', but {text!r} is a path.")
+    if _WAS_URL.match(text) and not Path(text).exists():
+        raise UsidError(f"{text!r} is a URL that was made a path, which loses a slash. Give URLs as text.")
     return LocalFile(str(local_path(text)))
 
 
