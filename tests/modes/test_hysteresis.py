@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import least_squares
+from scipy.stats import t as student
 
 import usidx
 from tests.modes.loops import NAMES, Array, coordinates, draw, is_rising, loops, scan, triangle
@@ -19,6 +20,8 @@ VARIABLES = {
     "projected_loops", "area", "centroid_x", "centroid_y", "rotation_angle", "offset",
     *NAMES, *(f"{n}_stderr" for n in NAMES), *(f"{n}_guess" for n in NAMES),
     "imprint", "r_plus", "work_of_switching", "nucleation_bias_1", "nucleation_bias_2",
+    "imprint_stderr", "r_plus_stderr", "work_of_switching_stderr",
+    "nucleation_bias_1_stderr", "nucleation_bias_2_stderr",
     "imprint_guess", "r_plus_guess", "work_of_switching_guess", "nucleation_bias_1_guess", "nucleation_bias_2_guess",
     "chi2", "redchi", "r2", "r2_guess", "nfev", "status", "converged", "samples",
     "aic_loop", "bic_loop", "aic_line", "bic_line", "is_loop",
@@ -75,13 +78,20 @@ def test_switching_voltages_are_unbiased_and_their_errors_true(noise: float) -> 
     data, truth = scan((40, 50), noise=noise, seed=1, widths=(0.8, 1.6))
     found = usidx.loop_fit(data)
     assert float(found.converged.mean()) > 0.999
-    for name, true in (("v_minus", truth[..., 2]), ("v_plus", truth[..., 3])):
+    work = (truth[..., 3] - truth[..., 2]) * truth[..., 1]
+    for name, true in (
+        ("v_minus", truth[..., 2]),
+        ("v_plus", truth[..., 3]),
+        ("imprint", truth[..., 2:4].mean(axis=-1)),
+        ("r_plus", truth[..., :2].sum(axis=-1)),
+        ("work_of_switching", work),
+    ):
         error, stderr = found[name].values - true, found[f"{name}_stderr"].values
         known = np.isfinite(stderr)
         assert known.mean() > 0.9
         assert abs(error.mean()) < 4 * error.std() / np.sqrt(error.size)
-        # Of 2000 loops the share within two standard errors scatters by 0.5 %.
-        assert 0.93 < (np.abs(error[known]) < 1.96 * stderr[known]).mean() < 0.97
+        # Of 2000 loops the share within the 95 % of Student's distribution scatters by 0.5 %.
+        assert 0.93 < (np.abs(error[known]) < student.ppf(0.975, 64 - 9) * stderr[known]).mean() < 0.97
 
 
 def test_a_width_on_its_bound_takes_the_error_of_the_switching_voltage_along() -> None:

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from scipy.optimize import brentq
 
 from tests.modes.loops import Array, draw, loops
-from usidx.modes.switching import SWITCHING, switching
+from usidx.modes.switching import SWITCHING, switching, switching_errors
 
 
 def named(parameters: Array, threshold: float = 0.03) -> dict[str, float]:
@@ -41,6 +41,26 @@ def test_nucleation_is_where_a_branch_has_gone_its_share(
     second = brentq(branch, -60, 60, args=(False, 1 - threshold), xtol=1e-13)
     assert found["nucleation_bias_1"] == pytest.approx(first, abs=1e-6)
     assert found["nucleation_bias_2"] == pytest.approx(second, abs=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [0.03, 0.4, 0.9])
+def test_errors_are_those_of_many_draws(threshold: float) -> None:
+    """Parameters scatter about a loop by a known covariance; so does what follows from them."""
+    rng = np.random.default_rng(0)
+    middle = np.array([-1.0, 2.0, -2.0, 3.0, 0.01, 0.8, 1.6, 1.5, 0.6])
+    mix = 1e-3 * rng.normal(size=(9, 9))
+    draws = middle + rng.normal(size=(40_000, 9)) @ mix.T
+    found = switching_errors(middle, mix @ mix.T, threshold)
+    assert_allclose(found, switching(draws, threshold).std(axis=0), rtol=0.02)
+
+
+def test_what_does_not_matter_need_not_be_known() -> None:
+    covariance = np.eye(9)
+    covariance[5:], covariance[:, 5:] = np.nan, np.nan
+    found = switching_errors(draw((2,), 0), np.stack([covariance] * 2), 0.03)
+    assert np.isfinite(found[:, :3]).all()
+    assert np.isnan(found[:, 3:]).all()
+    assert_allclose(found[:, 0], np.sqrt(0.5))
 
 
 def test_what_is_not_known_stays_unknown_and_shapes_are_kept() -> None:

@@ -16,7 +16,7 @@ from usidx.testing.measurements import beps_file, forc_file
 
 MAINS = {
     "Projected_Loops", "Loop_Metrics", "Guess", "Fit", "Guess_Loop_Parameters", "Fit_Loop_Parameters",
-    "Fit_stderr", "Fit_Statistics", "Loop_Criteria",
+    "Fit_stderr", "Fit_Statistics", "Loop_Criteria", "Loop_Parameters_stderr",
 }  # fmt: skip
 
 

@@ -64,9 +64,9 @@ def loop_fit(
         :func:`usidx.project_loops`; the parameters of :class:`usidx.models.HysteresisLoop`, in units of response and
         voltage, among them ``v_minus``, ``v_plus``, ``r_minus`` and ``switchable_polarization``, each with ``_stderr``
         (NaN on a bound; for a switching voltage also where a width of its branch is) and ``_guess``; ``imprint``,
-        ``r_plus``, ``work_of_switching``, ``nucleation_bias_1`` and ``nucleation_bias_2``, each with ``_guess``;
-        ``r2_guess`` and the figures of :func:`usidx.fit`; ``aic_loop``, ``bic_loop``, ``aic_line`` and ``bic_line``;
-        and ``is_loop``. :func:`usidx.write` makes ``Fit-Loop_Fit_NNN`` of it, as BGlib does.
+        ``r_plus``, ``work_of_switching``, ``nucleation_bias_1`` and ``nucleation_bias_2``, with the same; ``r2_guess``
+        and the figures of :func:`usidx.fit`; ``aic_loop``, ``bic_loop``, ``aic_line`` and ``bic_line``; and
+        ``is_loop``. :func:`usidx.write` makes ``Fit-Loop_Fit_NNN`` of it, as BGlib does.
 
     Raises
     ------
@@ -157,10 +157,7 @@ def _labelled(table: xr.Variable, response: xr.DataArray, voltage: xr.DataArray)
         first += width
     found = to_dataset(parts["fit"], response, _MODEL, Sweep((swept,), (voltage,)), Shown())
     fitted = {str(name): variable.variable for name, variable in found.data_vars.items()}
-    derived = {
-        name: _column(parts["derived"], k, {"long_name": title} | unit_of(powers, response, voltage))
-        for k, (name, (title, powers)) in enumerate(SWITCHING.items())
-    }
+    derived = _derived(parts["derived"], parts["errors"], response, voltage)
     criteria = {
         name: _column(parts["criteria"], k, {"long_name": title, "units": ""})
         for k, (name, title) in enumerate(CRITERIA.items())
@@ -176,6 +173,17 @@ def _labelled(table: xr.Variable, response: xr.DataArray, voltage: xr.DataArray)
 def _column(values: xr.Variable, place: int, attrs: Mapping[str, Any]) -> xr.Variable:
     column = values.isel({FIGURE: place})
     return xr.Variable(column.dims, column.data, attrs)
+
+
+def _derived(
+    values: xr.Variable, errors: xr.Variable, response: xr.DataArray, voltage: xr.DataArray
+) -> dict[str, xr.Variable]:
+    found = {}
+    for place, (name, (title, powers)) in enumerate(SWITCHING.items()):
+        unit = unit_of(powers, response, voltage)
+        found[name] = _column(values, place, {"long_name": title} | unit)
+        found[f"{name}_stderr"] = _column(errors, place, {"long_name": f"Standard Error of {title}"} | unit)
+    return found
 
 
 def _guesses(values: xr.Variable, names: tuple[str, ...], fitted: Mapping[str, xr.Variable]) -> dict[str, xr.Variable]:

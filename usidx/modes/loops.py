@@ -14,7 +14,7 @@ from usidx.fit.models import HysteresisLoop
 from usidx.fit.solve import Options, evaluate_block, figures, solve_block
 from usidx.modes.guess import guess_loops
 from usidx.modes.projection import METRICS, project
-from usidx.modes.switching import SWITCHING, switching
+from usidx.modes.switching import SWITCHING, switching, switching_errors
 
 __all__ = ["CRITERIA", "Search", "fit_loops", "widths"]
 
@@ -54,7 +54,9 @@ class Search:
         bounds |= dict.fromkeys(("v_minus", "v_plus"), (low, low + span)) | {"switchable_polarization": (0.0, np.inf)}
         bounds |= dict.fromkeys(_MODEL.names[-4:], (_SHARPEST * step, span))
         bounds |= self.bounds
-        return Options(_MODEL.names, bounds, tolerance=self.tolerance, max_evaluations=self.max_evaluations)
+        return Options(
+            _MODEL.names, bounds, tolerance=self.tolerance, max_evaluations=self.max_evaluations, covariance=True
+        )
 
 
 def widths(size: int) -> dict[str, int]:
@@ -62,7 +64,7 @@ def widths(size: int) -> dict[str, int]:
     derived = len(SWITCHING)
     return {
         "loops": size, "metrics": len(METRICS), "guess": _COUNT + 1, "guessed": derived,
-        "fit": figures(_MODEL), "derived": derived, "criteria": len(CRITERIA),
+        "fit": figures(_MODEL), "derived": derived, "errors": derived, "criteria": len(CRITERIA),
     }  # fmt: skip
 
 
@@ -70,8 +72,8 @@ def fit_loops(response: npt.NDArray[Any], voltage: npt.NDArray[Any], search: Sea
     """Return (*other, figure) of responses (*other, sample); the voltage broadcasts against them.
 
     A row holds the projected loop, its metrics, the guess with its r2 and what follows from it, the fit (see
-    `usidx.fit.batch`) and what follows from it, and the `CRITERIA`; see `widths`. Loops of one course of the voltage
-    are worked on together.
+    `usidx.fit.batch`) and what follows from it, with errors, and the `CRITERIA`; see `widths`. Loops of one course of
+    the voltage are worked on together.
     """
     other, size = response.shape[:-1], response.shape[-1]
     lines = voltage.reshape(int(np.prod(voltage.shape[:-1])), size).astype(np.float64)
@@ -92,17 +94,22 @@ def _figures(response: npt.NDArray[Any], voltage: Array, search: Search) -> Arra
     guess = guess_loops(loops, voltage)
     course = voltage[None, None]
     expected = evaluate_block(_MODEL, course, guess, search.threads)
-    fitted = _solved(loops, course, guess, search)
+    fitted, covariance = _solved(loops, course, guess, search)
     found = fitted[:, :_COUNT]
     derived = [switching(p, search.nuc_threshold) for p in (guess, found)]
+    errors = switching_errors(found, covariance, search.nuc_threshold)
     with np.errstate(all="ignore"):
         r2_guess = 1.0 - _squares(loops - expected) / _squares(loops - _mean(loops))
     criteria = _criteria(fitted[:, 2 * _COUNT], _squares(_from_line(loops, voltage)), np.isfinite(loops).sum(axis=-1))
-    return np.concatenate([loops, metrics, guess, r2_guess[:, None], derived[0], fitted, derived[1], criteria], axis=-1)
+    guessed = (guess, r2_guess[:, None], derived[0])
+    return np.concatenate([loops, metrics, *guessed, fitted, derived[1], errors, criteria], axis=-1)
 
 
-def _solved(loops: Array, course: Array, guess: Array, search: Search) -> Array:
-    """Fit from the guess; what fails once more, from the best of the model's own candidates."""
+def _solved(loops: Array, course: Array, guess: Array, search: Search) -> tuple[Array, Array]:
+    """Fit from the guess; what fails once more, from the best of the model's own candidates.
+
+    Return the table, and the covariance (loop, parameter, parameter).
+    """
     options = search.options(course[0, 0])
     fitted = solve_block(_MODEL, options, loops, course, None, guess, search.threads)
     failed = np.flatnonzero(fitted[:, 2 * _COUNT + 4] <= 0.0)
@@ -111,10 +118,13 @@ def _solved(loops: Array, course: Array, guess: Array, search: Search) -> Array:
         again = solve_block(_MODEL, options, loops[failed], course, None, anew, search.threads)
         again[:, 2 * _COUNT + 3] += fitted[failed, 2 * _COUNT + 3]
         fitted[failed] = again
+    size = figures(_MODEL)
+    covariance = fitted[:, size:].reshape(-1, _COUNT, _COUNT)
     for place, own in _WIDTHS_OF.items():
         on_bound = np.isnan(fitted[:, _COUNT + np.array(own)]).any(axis=-1)
         fitted[on_bound, _COUNT + place] = np.nan
-    return fitted
+        covariance[on_bound, place, place] = np.nan
+    return fitted[:, :size], covariance
 
 
 def _squares(left: Array) -> Array:

@@ -37,7 +37,7 @@ class FitNames:
     fields : mapping
         Parameter to its field, without the unit, where that is not its name in words.
     shows_units : bool
-        Whether the fields of parameters end in the unit.
+        Whether the fields of parameters end in the unit; where not, `fields` lists the parameters.
     others : mapping
         More compound datasets, dataset to {variable: field}; a variable that stands in two is read from the first.
     datasets : mapping
@@ -84,6 +84,7 @@ _LOOP = FitNames(
         "Loop_Metrics": LOOP_METRICS,
         "Fit_Loop_Parameters": SWITCHING_FIELDS,
         "Guess_Loop_Parameters": {f"{n}{GUESS}": t for n, t in SWITCHING_FIELDS.items()},
+        "Loop_Parameters_stderr": {f"{n}{STDERR}": t for n, t in SWITCHING_FIELDS.items() if n not in LOOP_FIELDS},
         "Loop_Criteria": LOOP_CRITERIA,
     },
     datasets={"projected_loops": "Projected_Loops"},
@@ -130,7 +131,7 @@ def _model_title(step: Step) -> str:
 def compound_fields(result: xr.Dataset, named: FitNames) -> dict[str, dict[str, str]]:
     """Gather variables into compound datasets: dataset to {variable: field}."""
     names = [str(n) for n in result.data_vars]
-    parameters = [n for n in names if f"{n}{STDERR}" in names]
+    parameters = [n for n in names if f"{n}{STDERR}" in names and (named.shows_units or n in named.fields)]
     titles = {n: _title(result[n], named) for n in parameters}
     guessed = {f"{n}{GUESS}": t for n, t in titles.items() if f"{n}{GUESS}" in names}
     found = {
