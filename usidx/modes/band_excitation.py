@@ -121,6 +121,7 @@ def _guess(data: xr.DataArray, sweep: Sweep) -> xr.Dataset:
         guess_oscillators,
         whole_along(data, sweep.dims).variable,
         whole_along(sweep.coordinates[0], sweep.dims).variable,
+        kwargs={"threads": None if data.chunks is None else 1},
         input_core_dims=[[dim], [dim]],
         output_core_dims=[[_FIGURE]],
         dask="parallelized",

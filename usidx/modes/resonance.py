@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +24,7 @@ _PLACES: Final = tuple((k + 0.5) / 24 for k in range(24))  # shares of the band,
 _WIDTHS: Final = (0.025, 0.08, 0.25)
 
 
-def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any]) -> Array:
+def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | None = None) -> Array:
     """Guess amplitude, frequency, quality factor and phase of an oscillator, and say how well they describe the data.
 
     Parameters
@@ -31,6 +33,8 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any]) -> Array:
         Complex spectra; samples that are not finite are left out.
     x : ndarray, shape (*any, sample), broadcastable against y
         Frequencies.
+    threads : int, optional
+        By default one per processor.
 
     Returns
     -------
@@ -42,10 +46,15 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any]) -> Array:
     shared = int(np.prod(x.shape[:-1])) == 1
     swept = x.reshape(1, samples) if shared else np.broadcast_to(x, y.shape).reshape(-1, samples)
     found = np.empty((len(spectra), len(FIGURES)))
-    with np.errstate(all="ignore"):  # spectra without a resonance end as NaN
-        for begin in range(0, len(spectra), _SLICE):
-            part = slice(begin, begin + _SLICE)
+
+    def run(begin: int) -> None:
+        part = slice(begin, begin + _SLICE)
+        with np.errstate(all="ignore"):  # spectra without a resonance end as NaN
             found[part] = _guessed(spectra[part].astype(np.complex128), swept if shared else swept[part])
+
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for _ in pool.map(run, range(0, len(spectra), _SLICE)):
+            pass
     return found.reshape(*lead, len(FIGURES))
 
 
