@@ -88,6 +88,7 @@ def test_units_and_names() -> None:
         assert found[name].attrs["units"] == unit
         assert found[f"{name}_guess"].attrs["units"] == unit
     assert found.amplitude_guess.attrs["long_name"] == "Guess of Amplitude"
+    assert found.r2_guess.attrs["long_name"] == "Coefficient of Determination of the Guess"
 
 
 def test_the_plain_fit_of_an_oscillator_agrees() -> None:

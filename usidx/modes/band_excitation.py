@@ -141,7 +141,8 @@ def _with_guess(fitted: xr.Dataset, guessed: xr.Dataset) -> xr.Dataset:
     for name, guess in guessed.data_vars.items():
         like = fitted[name]
         attrs = {k: like.attrs[k] for k in ("units",) if k in like.attrs}
-        attrs["long_name"] = f"Guess of {like.attrs['long_name']}"
+        title = str(like.attrs["long_name"])
+        attrs["long_name"] = f"{title} of the Guess" if name == "r2" else f"Guess of {title}"
         found[f"{name}_guess"] = guess.variable.transpose(*like.dims).copy(deep=False)
         found[f"{name}_guess"].attrs = attrs
     return fitted.assign(found)

@@ -82,7 +82,8 @@ def phase_offset(fit: xr.Dataset, *, per_position: bool = False) -> xr.DataArray
 def correct_phase(fit: xr.Dataset, offset: Offset | None = None, *, per_position: bool = False) -> xr.Dataset:
     """Take an offset out of the phase of a fit.
 
-    Lazy where `fit` is.
+    Lazy where `fit` is. What :func:`usidx.evaluate` makes of the corrected fit is turned likewise, so compare the data
+    with the fit as it was.
 
     Parameters
     ----------
