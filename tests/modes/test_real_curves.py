@@ -26,4 +26,4 @@ def test_the_derivative_is_what_the_lock_in_measures(real_files: Callable[[str],
     grid = grid_of(real_files("nanonis_3ds/STS_grid_lockin.3ds"))
     by_pixel = xr.corr(usidx.didv(grid.current, "Bias", window=15), grid.lock_in, "Bias")
     assert float(by_pixel.median()) > 0.98
-    assert float(by_pixel.min()) > 0.95
+    assert float(by_pixel.quantile(0.05)) > 0.97
