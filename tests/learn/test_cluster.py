@@ -47,6 +47,24 @@ def test_inertia_is_that_of_scikit_learn(iteration: str, cube: Cube) -> None:
     np.testing.assert_allclose((found.distance**2).sum().compute(), reference, rtol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["flat", "normal", "mixed"])
+def test_inertia_of_rows_without_clusters(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the search for a good start decides here; the sample is a tenth of the rows."""
+    from sklearn.cluster import KMeans
+
+    monkeypatch.setattr("usidx.learn.survey._SAMPLE_ROWS", (600, 600))
+    ratios = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        rows = rng.random((6000, 10)) if kind == "flat" else rng.normal(size=(6000, 10))
+        rows = rows if kind != "mixed" else 0.2 * rows + rng.dirichlet(np.full(10, 0.5), 6000)
+        reference = KMeans(6, n_init=4, random_state=0).fit(rows).inertia_
+        found = cluster(xr.DataArray(rows, dims=("x", "energy")), n=6, dim="energy")
+        ratios.append(float((found.distance**2).sum()) / reference)
+    assert np.mean(ratios) < 1.003
+    assert max(ratios) < 1.006
+
+
 def test_sample_of_the_rows_serves_all(monkeypatch: pytest.MonkeyPatch, backing: Backing, cube: Cube) -> None:
     monkeypatch.setattr("usidx.learn.survey._SAMPLE_ROWS", (12, 12))
     cells, labels = blobs()
@@ -199,3 +217,51 @@ def test_warns_before_it_loads_much(cube: Cube, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("usidx.learn.cluster._LARGE", 0)
     with pytest.warns(UsidWarning, match="loads all of 'Raw_Data', 0 MiB"):
         cluster(cube(blobs()[0]).chunk(), "gmm", 3)
+
+
+@pytest.mark.parametrize("n", [2, 4, 7])
+def test_linkage_is_the_top_of_the_tree_over_all_positions(n: int, backing: Backing, cube: Cube) -> None:
+    from scipy.cluster.hierarchy import dendrogram, linkage
+
+    cells = np.random.default_rng(n).normal(size=(5, 6, 2, 3))
+    found = cluster(backing(cube(cells)), "agglomerative", n).compute()
+    whole = linkage(cells.reshape(30, 6), "ward")[-(n - 1) :]
+    np.testing.assert_allclose(found.linkage[:, 2], whole[:, 2], rtol=1e-9)
+    first = found.linkage.values[0, :2].astype(int)
+    assert found["size"].values[first].sum() == whole[0, 3]
+    assert sorted(dendrogram(found.linkage.values, no_plot=True)["leaves"]) == list(range(n))
+    # Neighbours in the tree are neighbours in number: drawn, no two branches cross.
+    assert abs(first[0] - first[1]) == 1
+
+
+def test_linkage_of_clusters_of_a_decomposition(backing: Backing, cube: Cube) -> None:
+    from scipy.cluster.hierarchy import linkage
+
+    data = cube(np.random.default_rng(0).normal(size=(5, 6, 2, 3)))
+    found = cluster(svd(backing(data), 6), "agglomerative", 4).compute()
+    np.testing.assert_allclose(
+        found.linkage[:, 2], linkage(data.values.reshape(30, 6), "ward")[-3:, 2], rtol=1e-6
+    )  # all components: the distances are those of the data
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+def test_linkage_of_nothing(fill: float, backing: Backing, cube: Cube) -> None:
+    found = cluster(backing(cube(np.full((2, 3, 1, 4), fill))), "agglomerative", 3).compute()
+    assert found.linkage.shape == (2, 4)
+    assert bool(np.isnan(found.linkage).all()) == bool(np.isnan(fill))
+
+
+def test_a_mixture_tells_how_likely_it_is(backing: Backing, cube: Cube) -> None:
+    from sklearn.mixture import GaussianMixture
+
+    cells, _ = blobs((8, 9, 1, 3), spread=1.0)
+    cells[0, 1] = np.nan
+    found = cluster(backing(cube(cells)), "gmm", 3).compute()
+    rows = np.delete(cells.reshape(72, 3), 1, axis=0)
+    theirs = GaussianMixture(3, n_init=2, random_state=0, max_iter=300, tol=1e-4).fit(rows)
+    np.testing.assert_allclose(found.bic, theirs.bic(rows), rtol=1e-9)
+    np.testing.assert_allclose(found.log_likelihood, theirs.score(rows) * 71, rtol=1e-9)
+    parts = theirs.predict_proba(rows)[:, np.argsort(theirs.means_.sum(axis=1))]
+    np.testing.assert_allclose(np.delete(found.responsibilities.values.reshape(72, 3), 1, axis=0), parts, atol=1e-9)
+    assert np.isnan(found.responsibilities[0, 1]).all()
+    assert found.responsibilities.dims == ("Y", "X", "cluster")

@@ -17,12 +17,13 @@ from usidx.label.roles import Dims
 from usidx.learn.blocks import Blocks
 from usidx.learn.fields import kept_fields, together
 from usidx.learn.kmeans import Clusters, kmeans
-from usidx.learn.loaded import Loaded, agglomerative, gmm, hdbscan, minibatch
+from usidx.learn.loaded import Loaded, agglomerative, gmm, hdbscan, minibatch, mixture_figures
 from usidx.learn.matrix import Matrix, masked, refuse_dim, row_numbers, to_matrix, working_dtype
 from usidx.learn.passes import Passes, passes_over
 from usidx.learn.reconstruct import decomposition_step, is_decomposition
 from usidx.learn.result import assemble
 from usidx.learn.svd import check_n
+from usidx.learn.tree import leaves, renumbered, ward_tree
 from usidx.results.provenance import record
 
 __all__ = ["METHODS", "cluster"]
@@ -35,7 +36,7 @@ Method = Callable[[Blocks, Array, int, int, int, int, float], Clusters]
 METHODS: dict[str, Method] = {
     "kmeans": kmeans,
     "minibatch": Loaded(minibatch),
-    "gmm": Loaded(gmm),
+    "gmm": Loaded(gmm, mixture_figures),
     "agglomerative": Loaded(agglomerative),
     "hdbscan": Loaded(hdbscan),
 }
@@ -87,6 +88,11 @@ def cluster(
         ``labels`` (*position), int32; ``mean_response`` (cluster, *spectroscopic), in the units of the data also for a
         decomposition; ``distance`` (*position), to the mean of the cluster; ``size`` (cluster). Clusters stand in the
         order of the leaves of a tree over their means, so that neighbours are alike [1]_; the smaller end is first.
+        "agglomerative" adds ``linkage`` (merge, link), the merges that would follow, as SciPy writes them: two clusters
+        (those made here are numbered on from `n`), their distance by Ward's rule, clusters in both; the top of the
+        dendrogram, which :func:`usidx.look.plot.plot_dendrogram` draws. "gmm" adds ``responsibilities`` (*position,
+        cluster), the probability of each cluster, ``log_likelihood`` of all positions, and ``bic``, the Bayesian
+        information criterion, to be compared between numbers of clusters.
 
     Raises
     ------
@@ -100,13 +106,15 @@ def cluster(
 
     Notes
     -----
-    Centres start from greedy k-means++ and converge on a sample of the rows, the best of four times; then all rows are
-    iterated over. The same rows are drawn for any chunks.
+    k-means: centres start from greedy k-means++ on a sample of the rows, six times, and are improved by swaps [2]_; the
+    best four are compared over all rows in the same passes, and the best of them is iterated. The same rows are drawn
+    for any chunks.
 
     References
     ----------
     .. [1] Z. Bar-Joseph, D. Gifford, T. Jaakkola, Fast optimal leaf ordering for hierarchical clustering,
        Bioinformatics 17 (2001) S22-S29.
+    .. [2] S. Lattanzi, C. Sohler, A better k-means++ algorithm via local search, ICML 2019, 3662-3671.
 
     Examples
     --------
@@ -138,7 +146,7 @@ def cluster(
     found, passes = _found(matrix, options, hold=False)
     means = passes.array(found, _means, (n, matrix.values.shape[1]), working_dtype(matrix.values.dtype))
     response = matrix.in_order(means, matrix.columns, "cluster")
-    result = assemble(data, _variables(matrix, passes, found, response, n))
+    result = assemble(data, _variables(matrix, passes, found, response, n, chosen))
     return record(result, data, "cluster", {**parameters, "dim": matrix.columns})
 
 
@@ -182,7 +190,7 @@ def _of_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:
     source.attrs = {k: v for k, v in source.attrs.items() if k == "units"}
     if quantity := step.get("input", {}).get("long_name"):
         source.attrs["long_name"] = quantity
-    return assemble(source, _variables(matrix, passes, found, response, n))
+    return assemble(source, _variables(matrix, passes, found, response, n, options[0]))
 
 
 def _found(matrix: Matrix, options: tuple[Any, ...], hold: bool) -> tuple[Any, Passes]:
@@ -195,43 +203,51 @@ def _found(matrix: Matrix, options: tuple[Any, ...], hold: bool) -> tuple[Any, P
     return passes.iterate(_clusters, method, row_numbers(matrix), real, n, *others, complex_too, hold=hold), passes
 
 
-def _variables(matrix: Matrix, passes: Passes, found: Any, response: xr.DataArray, n: int) -> dict[str, Any]:
-    return {
+def _variables(
+    matrix: Matrix, passes: Passes, found: Any, response: xr.DataArray, n: int, method: Method
+) -> dict[str, Any]:
+    variables = {
         "labels": matrix.along_rows(passes.split(found, _labels, 1, np.int32)),
         "mean_response": response,
         "distance": matrix.along_rows(passes.split(found, _distance, 1, np.float64)),
         "size": passes.array(found, _sizes, (n,), np.int64),
     }
+    if method == METHODS["agglomerative"] and n > 1:
+        merges = passes.array(found, _tree, (n - 1, 4), np.float64)
+        variables["linkage"] = xr.DataArray(merges, dims=("merge", "link"))
+    if method == METHODS["gmm"]:
+        parts = matrix.along_rows(passes.split(found, _parts, n, np.float64), "cluster")
+        variables["responsibilities"] = parts
+        variables["log_likelihood"] = passes.array(found, _likelihood, (), np.float64)
+        variables["bic"] = passes.array(found, _criterion, (), np.float64)
+    return variables
 
 
 def _clusters(
     blocks: Blocks, method: Method, numbers: Array, columns: int, n: int, seed: int, most: int, tol: float, pairs: bool
 ) -> Clusters:
-    found = _ordered(method(blocks, numbers, columns, n, seed, most, tol))
+    found = _ordered(method(blocks, numbers, columns, n, seed, most, tol), method == METHODS["agglomerative"])
     if not pairs:
         return found
     means = np.ascontiguousarray(found.means, np.float64).view(np.complex128)
     return replace(found, means=means, holes=found.holes[::2] | found.holes[1::2])
 
 
-def _ordered(found: Clusters) -> Clusters:
+def _ordered(found: Clusters, merged: bool) -> Clusters:
     """Put clusters next to those like them, empty ones last."""
-    order = _leaves(np.where(found.holes, 0, found.means))
+    known = np.where(found.holes, 0, found.means)
+    tree = ward_tree(known, found.sizes) if merged else None
+    order = leaves(known, tree)
     rank = np.empty(len(order) + 1, np.int32)
     rank[order], rank[-1] = np.arange(len(order)), -1
-    return replace(found, labels=rank[found.labels], means=found.means[order], sizes=found.sizes[order])
-
-
-def _leaves(means: Array) -> npt.NDArray[np.intp]:
-    from scipy.cluster.hierarchy import leaves_list, linkage
-
-    filled = np.flatnonzero(np.isfinite(means).all(axis=1))
-    if len(filled) > 2:
-        filled = filled[leaves_list(linkage(means[filled], "average", optimal_ordering=True))]
-    # A tree read from either end is the same tree: the end of smaller norm is the first.
-    if len(filled) > 1 and np.linalg.norm(means[filled[0]]) > np.linalg.norm(means[filled[-1]]):
-        filled = filled[::-1]
-    return np.concatenate([filled, np.setdiff1d(np.arange(len(means)), filled)])
+    return replace(
+        found,
+        labels=rank[found.labels],
+        means=found.means[order],
+        sizes=found.sizes[order],
+        tree=None if tree is None else renumbered(tree, rank),
+        parts=None if found.parts is None else found.parts[:, order],
+    )
 
 
 def _labels(found: Clusters) -> Array:
@@ -248,3 +264,19 @@ def _sizes(found: Clusters) -> Array:
 
 def _means(found: Clusters) -> Array:
     return np.where(found.holes, np.nan, found.means)
+
+
+def _tree(found: Clusters) -> Array:
+    return np.asarray(found.tree)
+
+
+def _parts(found: Clusters) -> Any:
+    return np.full((len(found.labels), len(found.sizes)), np.nan) if found.parts is None else found.parts
+
+
+def _likelihood(found: Clusters) -> float:
+    return found.likelihood
+
+
+def _criterion(found: Clusters) -> float:
+    return found.criterion

@@ -17,12 +17,21 @@ __all__ = ["Clusters", "as_real", "assign", "kmeans", "real_blocks"]
 
 Array = npt.NDArray[Any]
 
-_RUNS = 4
+#: Draws of centres from the sample; moves that each is given there; sets that are compared over all rows, and how long.
+_RUNS = 6
+_SWAPS = 60
+_ROUGH = 30
+_FINALISTS = 4
+_LAPS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Labels and distances in the order of the blocks; -1 and NaN where left out; means and sizes of the clusters."""
+    """Labels and distances in the order of the blocks; -1 and NaN where left out; means and sizes of the clusters.
+
+    Where the method gives them: the `tree` over the clusters as SciPy writes it; the `parts` (rows, n) that each
+    cluster has in a row, with the logarithm of the `likelihood` of all rows and the Bayesian information `criterion`.
+    """
 
     labels: npt.NDArray[np.int32]
     distance: Array
@@ -30,6 +39,10 @@ class Clusters:
     sizes: npt.NDArray[np.int64]
     holes: npt.NDArray[np.bool_]
     inertia: float
+    tree: Array | None = None
+    parts: Array | None = None
+    likelihood: float = np.nan
+    criterion: float = np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +55,51 @@ class _Sums:
 
 
 def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float) -> Clusters:
-    """Start from the best of several runs on a fair sample, then iterate over all rows.
+    """Start from the best of several runs on a fair sample, compared over all rows, then iterate over all rows.
 
     `tol` is the total squared movement of the centres at which to stop, in units of the mean variance of a column.
     """
     seen = survey(real_blocks(blocks), numbers, columns, seed)
-    sample = Held(seen.sample)
-    scale = float(seen.sample.var(axis=0, dtype=np.float64).mean()) if seen.count else 0.0
-    rng = np.random.default_rng(seed)
-    runs = [_lloyd(sample, _spread(seen.sample, n, rng), seen.holes, max_iter, tol * scale) for _ in range(_RUNS)]
-    centres = min(runs, key=lambda run: run[1])[0]
+    still = tol * float(seen.sample.var(axis=0, dtype=np.float64).mean()) if seen.count else 0.0
+    starts = _starts(seen.sample, n, np.random.default_rng(seed), still)
     if seen.count > len(seen.sample):
-        centres, _ = _lloyd(blocks, centres, seen.holes, max_iter, tol * scale)
+        starts = _race(blocks, starts[:_FINALISTS], seen.holes)
+        centres = _lloyd(blocks, starts[0], seen.holes, max_iter, still)[0]
+    else:
+        centres = _lloyd(Held(seen.sample), starts[0], seen.holes, max_iter, still)[0]
     return assign(blocks, centres, seen.holes)
+
+
+def _starts(sample: Array, n: int, rng: np.random.Generator, still: float) -> list[Array]:
+    """Return centres that suit a sample, from several draws, the best first."""
+    if not len(sample):
+        return [np.zeros((n, sample.shape[1]))]
+    rows, holes = Held(sample), np.zeros(sample.shape[1], bool)
+    runs = []
+    for _ in range(_RUNS):
+        centres = _swapped(sample, _spread(sample, n, rng), rng)
+        runs.append(_lloyd(rows, centres, holes, _ROUGH, 10 * still))
+    runs.sort(key=lambda run: run[1])
+    again = [_lloyd(rows, _swapped(sample, run[0], rng), holes, _ROUGH, still) for run in runs[:_FINALISTS]]
+    return [centres for centres, _ in sorted([*again, *runs], key=lambda run: run[1])]
+
+
+def _race(blocks: Blocks, starts: list[Array], holes: Array) -> list[Array]:
+    """Move several sets of centres in the same passes; return them with the best for all rows first."""
+    inertia: list[float] = []
+    for _ in range(_LAPS):
+        found = blocks.fold(_sum_all, _join_all, starts, holes)
+        inertia = [sums.inertia for sums in found]
+        starts = [_moved(centres, sums) for centres, sums in zip(starts, found, strict=True)]
+    return [starts[i] for i in np.argsort(inertia, kind="stable")]
+
+
+def _sum_all(block: Array, starts: list[Array], holes: Array) -> list[_Sums]:
+    return [_sum_block(block, centres, holes) for centres in starts]
+
+
+def _join_all(first: list[_Sums], second: list[_Sums]) -> list[_Sums]:
+    return [_join(one, other) for one, other in zip(first, second, strict=True)]
 
 
 def _lloyd(blocks: Blocks, centres: Array, holes: Array, max_iter: int, still: float) -> tuple[Array, float]:
@@ -72,8 +117,6 @@ def _lloyd(blocks: Blocks, centres: Array, holes: Array, max_iter: int, still: f
 
 def _spread(sample: Array, n: int, rng: np.random.Generator) -> Array:
     """Draw centres far from each other: greedy k-means++ (Arthur and Vassilvitskii, 2007)."""
-    if not len(sample):
-        return np.zeros((n, sample.shape[1]))
     rows = sample - sample.mean(axis=0)
     squares = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
     chosen = [int(rng.integers(len(rows)))]
@@ -86,6 +129,28 @@ def _spread(sample: Array, n: int, rng: np.random.Generator) -> Array:
         chosen.append(int(tries[best]))
         nearest = left[best]
     return sample[chosen].astype(np.float64)
+
+
+def _swapped(sample: Array, centres: Array, rng: np.random.Generator) -> Array:
+    """Put rows far from all centres in the place of centres that are worth less (Lattanzi and Sohler, ICML 2019)."""
+    rows = sample - sample.mean(axis=0)
+    squares = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+    near = centres - sample.mean(axis=0)
+    apart = np.maximum(squares + (near * near).sum(axis=1)[:, np.newaxis] - 2 * (near.astype(rows.dtype) @ rows.T), 0)
+    found = centres.copy()
+    for _ in range(_SWAPS if len(centres) > 1 else 0):
+        labels, (best, second) = apart.argmin(axis=0), np.partition(apart, 1, axis=0)[:2]
+        total = best.sum()
+        if total <= 0:
+            break
+        row = int(rng.choice(len(rows), p=best / total))
+        other = _squares_to(rows, squares, [row])[0]
+        left, lost = np.minimum(other, best), np.minimum(other, second)
+        costs = left.sum() + np.bincount(labels, weights=lost - left, minlength=len(found))
+        worst = int(costs.argmin())
+        if costs[worst] < total:
+            found[worst], apart[worst] = sample[row], other
+    return found
 
 
 def _squares_to(rows: Array, squares: Array, chosen: Any) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,20 @@ from usidx.learn.holes import without_holes
 from usidx.learn.kmeans import Clusters, as_real, real_blocks
 from usidx.learn.survey import survey
 
-__all__ = ["Loaded", "agglomerative", "gmm", "hdbscan", "minibatch"]
+__all__ = ["Loaded", "agglomerative", "gmm", "hdbscan", "minibatch", "mixture_figures"]
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A method that loads the rows and hands them to ``make(n, seed, max_iter, tol).fit_predict``."""
+    """A method that loads the rows and hands them to ``make(n, seed, max_iter, tol).fit_predict``.
+
+    It may `tell` more of the fitted estimator and its rows: fields of :class:`Clusters`, and which.
+    """
 
     make: Callable[[int, int, int, float], Any]
+    tell: Callable[[Any, Array], dict[str, Any]] | None = None
 
     def __call__(
         self, blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float
@@ -37,12 +41,17 @@ class Loaded:
         used = np.concatenate([used for _, used in states])
         order = np.argsort(numbers[used])
         labels = np.full(len(used), -1, np.int32)
+        told: dict[str, Any] = {}
         if len(rows):
             found = np.empty(len(rows), np.int32)
-            found[order] = self.make(n, seed, max_iter, tol).fit_predict(rows[order])
+            estimator = self.make(n, seed, max_iter, tol)
+            found[order] = estimator.fit_predict(rows[order])
             _refuse_more(int(found.max()) + 1, n)
             labels[used] = found
-        return _described(rows, labels, used, holes, n)
+            told = {} if self.tell is None else self.tell(estimator, rows)
+        if "parts" in told:
+            told["parts"] = _filled(told["parts"], used)
+        return replace(_described(rows, labels, used, holes, n), **told)
 
 
 def minibatch(n: int, seed: int, max_iter: int, tol: float) -> Any:
@@ -59,6 +68,15 @@ def gmm(n: int, seed: int, max_iter: int, tol: float) -> Any:
     return GaussianMixture(n, n_init=2, random_state=seed, max_iter=max_iter, tol=max(tol, 1e-6))
 
 
+def mixture_figures(estimator: Any, rows: Array) -> dict[str, Any]:
+    """Return what a fitted mixture says of its rows."""
+    return {
+        "parts": estimator.predict_proba(rows),
+        "likelihood": float(estimator.score(rows)) * len(rows),
+        "criterion": float(estimator.bic(rows)),
+    }
+
+
 def agglomerative(n: int, _seed: int, _max_iter: int, _tol: float) -> Any:
     """Make the estimator that joins the nearest clusters, by Ward's rule."""
     from sklearn.cluster import AgglomerativeClustering
@@ -71,6 +89,12 @@ def hdbscan(_n: int, _seed: int, _max_iter: int, _tol: float) -> Any:
     from sklearn.cluster import HDBSCAN
 
     return HDBSCAN(copy=True)
+
+
+def _filled(parts: Array, used: Array) -> Array:
+    full = np.full((len(used), parts.shape[1]), np.nan)
+    full[used] = parts
+    return full
 
 
 def _refuse_more(count: int, n: int) -> None:

@@ -25,6 +25,10 @@ _QUANTITIES: dict[str, tuple[str | None, bool]] = {
     "labels": ("Cluster labels", False),
     "distance": ("Distance to the centre of the cluster", True),
     "size": ("Positions in the cluster", False),
+    "linkage": ("Merges of clusters", False),
+    "responsibilities": ("Probability of the cluster", False),
+    "log_likelihood": ("Logarithm of the likelihood", False),
+    "bic": ("Bayesian information criterion", False),
 }
 
 

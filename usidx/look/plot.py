@@ -18,13 +18,14 @@ from usidx.look.colours import category_colours
 from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
 from usidx.look.maps import draw_map, map_aspect, parts, read_map
 from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
+from usidx.look.plot_tree import plot_dendrogram
 from usidx.look.reading import cells, describe_cell, first_of, pick, spectral_dim
 from usidx.look.scale import name_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["plot_clusters", "plot_fit", "plot_map", "plot_maps", "plot_scree", "plot_spectra"]
+__all__ = ["plot_clusters", "plot_dendrogram", "plot_fit", "plot_map", "plot_maps", "plot_scree", "plot_spectra"]
 
 
 def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:

@@ -1,0 +1,76 @@
+"""Means and sizes of clusters to the tree that joins them, and to an order in which neighbours are alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["leaves", "renumbered", "ward_tree"]
+
+Array = npt.NDArray[Any]
+
+
+def ward_tree(means: Array, sizes: Array) -> Array:
+    """Return the merges of Ward's rule (Journal of the American Statistical Association 58, 1963, 236-244).
+
+    A row per merge, as SciPy writes it: the two clusters, their distance, how many clusters they are together. It is
+    the top of the tree over all positions: distances follow from means and sizes alone.
+    """
+    centres, counts, parts = [*means], [*map(float, sizes)], [1] * len(means)
+    alive = [i for i in range(len(means)) if sizes[i] > 0]
+    merges = np.full((max(len(means) - 1, 0), 4), np.nan)
+    for step in range(len(alive) - 1):
+        pairs = [(_ward(centres, counts, i, j), i, j) for k, i in enumerate(alive) for j in alive[k + 1 :]]
+        distance, i, j = min(pairs)
+        count = counts[i] + counts[j]
+        merges[step] = i, j, distance, parts[i] + parts[j]
+        alive = [a for a in alive if a not in (i, j)] + [len(means) + step]
+        # SciPy numbers what step k makes as n + k, so the lists grow with the merges.
+        centres.append((counts[i] * centres[i] + counts[j] * centres[j]) / count)
+        counts.append(count)
+        parts.append(parts[i] + parts[j])
+    return merges
+
+
+def _ward(centres: list[Any], counts: list[float], i: int, j: int) -> float:
+    apart = float(np.linalg.norm(centres[i] - centres[j]))
+    return float(np.sqrt(2 * counts[i] * counts[j] / (counts[i] + counts[j]))) * apart
+
+
+def leaves(means: Array, tree: Array | None) -> npt.NDArray[np.intp]:
+    """Return the clusters in the order of the leaves of a tree (by default that of average links), empty ones last."""
+    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+    from scipy.spatial.distance import pdist
+
+    filled = np.flatnonzero(np.isfinite(means).all(axis=1))
+    if len(filled) > 2:
+        own = tree is not None and bool(np.isfinite(tree).all())
+        merges = optimal_leaf_ordering(tree, pdist(means)) if own else _average(linkage, means[filled])
+        filled = filled[leaves_list(merges)]
+    # A tree read from either end is the same tree: the end of smaller norm is the first.
+    if len(filled) > 1 and np.linalg.norm(means[filled[0]]) > np.linalg.norm(means[filled[-1]]):
+        filled = filled[::-1]
+    return np.concatenate([filled, np.setdiff1d(np.arange(len(means)), filled)])
+
+
+def _average(linkage: Any, means: Array) -> Any:
+    return linkage(means, "average", optimal_ordering=True)
+
+
+def renumbered(tree: Array, rank: Array) -> Array:
+    """Return the merges with the clusters numbered anew, the side with the lowest number first.
+
+    What merges make keeps its number. Drawn so, the leaves stand in the order of their numbers.
+    """
+    n = len(tree) + 1
+    lowest = [*map(int, rank[:n])]
+    found = tree.copy()
+    for step, (one, other, _, _) in enumerate(tree):
+        if not np.isfinite(one):
+            break
+        sides = sorted((int(one), int(other)), key=lambda side: lowest[side])
+        lowest.append(lowest[sides[0]])
+        found[step, :2] = [rank[side] if side < n else side for side in sides]
+    return found

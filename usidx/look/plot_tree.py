@@ -1,0 +1,78 @@
+"""Tree of clusters -> matplotlib figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from usidx.errors import ResultError
+from usidx.look.canvas import INK, finished, label_axes, new_figure, style
+from usidx.look.colours import category_colours
+from usidx.look.scale import plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_dendrogram"]
+
+
+def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
+    """Draw the tree that joins clusters, at the heights of their distances.
+
+    Computes the merges and the sizes of the clusters.
+
+    Parameters
+    ----------
+    result : Dataset
+        With ``linkage`` (merge, link), as ``cluster`` with ``"agglomerative"`` returns; leaves are labelled with their
+        ``size`` where that is there.
+    title : str, optional
+        Heading of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Clusters along the bottom, in the colours of their maps; the distance upwards.
+
+    Raises
+    ------
+    ResultError
+        There is no tree, or not all clusters have positions.
+    MissingExtraError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from usidx.look.plot import plot_dendrogram
+    >>> merges = xr.DataArray([[0.0, 1.0, 0.5, 2.0], [2.0, 3.0, 2.0, 3.0]], dims=("merge", "link"))
+    >>> figure = plot_dendrogram(xr.Dataset({"linkage": merges}))
+    """
+    if "linkage" not in result:
+        there = ", ".join(repr(plain(name)) for name in result.data_vars)
+        raise ResultError(
+            f"A dendrogram needs 'linkage'; this result has {there}. "
+            f"Draw the result of cluster with the method 'agglomerative'."
+        )
+    merges = np.asarray(result["linkage"].values, np.float64)
+    if not np.isfinite(merges).all():
+        raise ResultError("The tree has clusters without positions: cluster into fewer.")
+    from scipy.cluster.hierarchy import dendrogram
+
+    drawn = dendrogram(merges, no_plot=True)
+    colors = category_colours(len(merges) + 1)
+    figure = new_figure(max(3.6, 0.42 * (len(merges) + 1) + 1.6), 3.0)
+    axes = figure.subplots()
+    for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True):
+        axes.plot(across, up, color=INK, lw=1)
+    places = 5.0 + 10.0 * np.arange(len(colors))
+    leaf_colors = [colors[leaf] for leaf in drawn["leaves"]]
+    axes.scatter(places, np.zeros(len(places)), s=36, c=leaf_colors, zorder=3, clip_on=False)
+    sizes = result["size"].values if "size" in result else None
+    axes.set_xticks(places, [str(leaf) if sizes is None else f"{leaf}\n{sizes[leaf]}" for leaf in drawn["leaves"]])
+    style(axes)
+    label_axes(axes, "Cluster" if sizes is None else "Cluster, positions in it", "Distance")
+    axes.set_ylim(bottom=0)
+    return finished(figure, title)
