@@ -148,6 +148,8 @@ def test_refuses() -> None:
         usidx.response(fit, offset=xr.DataArray(20.0, attrs={"units": "deg"}))
     with pytest.raises(UnitsError, match=r"sensitivity=3\.0 and units=None"):
         usidx.response(fit, sensitivity=3.0)
+    with pytest.raises(RoleError, match="one value for each position"):
+        usidx.phase_offset(fit.isel(DC_Offset=[0]), per_position=True)
     bare = fit.drop_vars(["Y", "X"])
     with pytest.raises(RoleError, match="no position dims"):
         usidx.phase_offset(bare, per_position=True)

@@ -43,7 +43,7 @@ def phase_offset(fit: xr.Dataset, *, per_position: bool = False) -> xr.DataArray
     ResultError
         A variable is missing.
     RoleError
-        `per_position`, and the fit has no position dims.
+        `per_position`, and the fit has no position dims, or nothing but these.
 
     See Also
     --------
@@ -105,7 +105,8 @@ def correct_phase(fit: xr.Dataset, offset: Offset | None = None, *, per_position
     ResultError
         A variable is missing.
     RoleError
-        `offset` has a dim that the phase lacks, or is given together with `per_position`.
+        `offset` has a dim that the phase lacks, or is given together with `per_position`; also as in
+        :func:`usidx.phase_offset`.
     UnitsError
         `offset` says that it is in another unit than rad.
 
@@ -198,7 +199,13 @@ def _within_positions(fit: xr.Dataset) -> list[Any]:
     where = position_dims(fit)
     if not where:
         raise RoleError(f"The fit with dims {tuple(fit.sizes)} has no position dims; mark them with .usid.set_roles.")
-    return [d for d in fit["phase"].dims if d not in where]
+    over = [d for d in fit["phase"].dims if d not in where]
+    if not any(fit.sizes[d] > 1 for d in over):
+        raise RoleError(
+            f"The phase has the dims {fit['phase'].dims}: with one value for each position its offset cannot be told "
+            f"from the phase itself. Estimate one offset for all."
+        )
+    return over
 
 
 def _half_angle(total: xr.DataArray) -> xr.DataArray:

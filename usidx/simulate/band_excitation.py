@@ -14,6 +14,7 @@ from usidx.errors import UsidError
 from usidx.label.roles import SPECTROSCOPIC
 from usidx.results.provenance import usidx_version, with_steps
 from usidx.simulate.fields import Chunks, SmoothField, assemble, coordinate, kept, position_coordinates, row_noise
+from usidx.simulate.oscillation import triangle, unindexed
 
 __all__ = ["band_excitation"]
 
@@ -110,7 +111,7 @@ def band_excitation(
     coords = film.coordinates()
     data = assemble(partial(_respond, film), {d: film.sizes[d] for d in coords}, film.dtype, chunks)
     attrs = {"long_name": "Cantilever deflection", "units": "V"}
-    scan = xr.DataArray(data, dims=tuple(coords), coords=_unindexed(coords), name="Raw_Data", attrs=attrs)
+    scan = xr.DataArray(data, dims=tuple(coords), coords=unindexed(coords), name="Raw_Data", attrs=attrs)
     options = {"shape": list(shape), "frequencies": frequencies, "dc_steps": dc_steps, "cycles": cycles}
     options |= {"noise": noise, "phase_offset": phase_offset, "seed": seed, "dtype": str(film.dtype)}
     step = {"tool": "simulate.band_excitation", "version": usidx_version(), "parameters": options}
@@ -177,9 +178,7 @@ class _Film:
     def bias(self, index: Index) -> Array:
         if not self.has_bias:
             return np.zeros(index.size)
-        turn = index / self.sizes["DC_Offset"]
-        triangle: Array = 4 * np.abs((turn - 0.25) % 1 - 0.5) - 1
-        return _MAX_BIAS * triangle
+        return triangle(self.sizes["DC_Offset"], _MAX_BIAS)[index]
 
     def field(self, name: str, y: Index, x: Index) -> Array:
         step = _WIDTH / max(self.sizes["X"] - 1, 1)
@@ -289,14 +288,7 @@ def _truth(film: _Film, coords: dict[str, xr.Variable], chunks: Chunks) -> xr.Da
     variables["domain"] = xr.Variable(("Y", "X"), domain, {"long_name": "Domain", "units": ""})
     height = assemble(film.topography, over_positions, np.float64, kept(chunks, over_positions))
     variables["topography"] = xr.Variable(("Y", "X"), height, {"long_name": "Height", "units": "m"})
-    return xr.Dataset(variables, coords=_unindexed(coords_here))
-
-
-def _unindexed(coords: dict[str, xr.Variable]) -> xr.Coordinates:
-    """Give no index to a bias that passes the same values twice; selecting by such a value means nothing."""
-    repeated = {d: v for d, v in coords.items() if np.unique(v.values).size < v.size}
-    ordered = xr.Coordinates({d: v for d, v in coords.items() if d not in repeated})
-    return ordered.assign(xr.Coordinates(repeated, indexes={}))
+    return xr.Dataset(variables, coords=unindexed(coords_here))
 
 
 def _wrapped(phase: NDArray[Any]) -> Array:
