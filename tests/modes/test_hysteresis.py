@@ -103,13 +103,22 @@ def test_a_width_on_its_bound_takes_the_error_of_the_switching_voltage_along() -
     assert_array_equal(np.isnan(found.v_plus_stderr), held)
 
 
-def test_sharp_loops() -> None:
+@pytest.mark.parametrize("steps", [32, 64])
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_sharp_loops(steps: int, noise: float) -> None:
     """Branches far steeper than the steps of the voltage: they switch between the two samples beside the truth."""
-    data, truth = scan((20, 20), noise=0.02, widths=(0.01, 0.1))
+    data, truth = scan((40, 50), steps=steps, noise=noise, seed=2, widths=(0.005, 0.3))
     found = usidx.loop_fit(data)
-    assert float(found.converged.mean()) > 0.99
-    assert float(abs(found.v_plus - truth[..., 3]).quantile(0.95)) < 0.5  # a step
-    assert float((1 - found.r2).median()) < 0.002
+    assert found.converged.all()
+    assert float(abs(found.v_plus - truth[..., 3]).quantile(0.99)) < 32 / steps  # a step
+    assert float((1 - found.r2).max()) < 0.002
+    # Nothing that is held is said to be known.
+    lowest = 32 / steps / 3
+    for name in NAMES[5:]:
+        held = found[name] <= lowest
+        assert held.any()
+        assert np.isnan(found[f"{name}_stderr"].where(held)).all()
+        assert (found.status.where(held, 2) == 2).all()
 
 
 def test_imprinted_and_tilted_loops() -> None:

@@ -88,6 +88,8 @@ def loop_fit(
     -----
     Bounds follow the voltage of each loop: widths lie between a third of its (median) step, below which samples do not
     tell them, and its range; switching voltages within its range. The height is positive, as the projection makes it.
+    Where branches are so sharp that the samples beside them leave their widths and switching voltages undetermined,
+    all widths are held on the lower bound.
     AIC = n ln(RSS / n) + 2 k and BIC = n ln(RSS / n) + k ln n, with n samples and k = 9 parameters of the loop or 2 of
     the line; ``is_loop`` says that the loop's BIC is the lower one. Nucleation biases are the exact inverse of the
     branch, also where its two widths differ.

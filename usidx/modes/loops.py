@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -29,8 +29,10 @@ CRITERIA: Final[Mapping[str, str]] = {
 }
 _MODEL: Final = HysteresisLoop()
 _COUNT: Final = len(_MODEL.names)
-# Switching voltage -> the widths of its branch. With one of those held on a bound it seems far better known than it is.
-_WIDTHS_OF: Final = {2: (5, 6), 3: (7, 8)}
+_STATUS: Final = 2 * _COUNT + 4  # its column in the table of a fit; see `usidx.fit.batch`
+# Switching voltage -> the widths of its branch. With one of those on a bound it seems far better known than it is.
+_WIDTHS_OF: Final = {2: [5, 6], 3: [7, 8]}
+_TOO_FEW, _CONVERGED, _ON_BOUND = -2.0, 1.0, 2.0  # values of the status
 _SHARPEST: Final = 1 / 3  # of a step of the voltage: samples do not tell a sharper branch
 _AT_ONCE: Final = 2048  # loops whose intermediates are held at a time
 
@@ -106,25 +108,40 @@ def _figures(response: npt.NDArray[Any], voltage: Array, search: Search) -> Arra
 
 
 def _solved(loops: Array, course: Array, guess: Array, search: Search) -> tuple[Array, Array]:
-    """Fit from the guess; what fails once more, from the best of the model's own candidates.
+    """Return the table of the fit, and the covariance (loop, parameter, parameter).
 
-    Return the table, and the covariance (loop, parameter, parameter).
+    Fits start from the guess; what fails from the best of the model's own candidates; and what fails then, too, from
+    the guess with all widths on their lower bound: two samples beside a sharp branch do not tell three parameters.
     """
     options = search.options(course[0, 0])
-    fitted = solve_block(_MODEL, options, loops, course, None, guess, search.threads)
-    failed = np.flatnonzero(fitted[:, 2 * _COUNT + 4] <= 0.0)
-    if len(failed):
-        anew = np.full((1, _COUNT), np.nan)
-        again = solve_block(_MODEL, options, loops[failed], course, None, anew, search.threads)
-        again[:, 2 * _COUNT + 3] += fitted[failed, 2 * _COUNT + 3]
-        fitted[failed] = again
+    sharp = guess.copy()
+    sharp[:, -4:] = [options.bounds[name][0] for name in _MODEL.names[-4:]]
+    held = replace(options, free=_MODEL.names[:-4])
+    fitted = _fit(loops, course, guess, options, search.threads)
+    for start, own in ((np.full_like(guess, np.nan), options), (sharp, held)):
+        failed = np.flatnonzero((fitted[:, _STATUS] <= 0.0) & (fitted[:, _STATUS] != _TOO_FEW))
+        if len(failed):
+            again = _fit(loops[failed], course, start[failed], own, search.threads)
+            again[:, _STATUS - 1] += fitted[failed, _STATUS - 1]  # evaluations
+            fitted[failed] = again
     size = figures(_MODEL)
-    covariance = fitted[:, size:].reshape(-1, _COUNT, _COUNT)
+    return fitted[:, :size], fitted[:, size:].reshape(-1, _COUNT, _COUNT)
+
+
+def _fit(loops: Array, course: Array, start: Array, options: Options, threads: int | None) -> Array:
+    """Fit, and let nothing that rests on a width on its bound seem better known than it is."""
+    fitted = solve_block(_MODEL, options, loops, course, None, start, threads)
+    errors = fitted[:, _COUNT : 2 * _COUNT]
+    covariance = fitted[:, figures(_MODEL) :].reshape(-1, _COUNT, _COUNT)
+    low, high = np.transpose([options.bounds[name] for name in _MODEL.names])
+    at_end = (fitted[:, :_COUNT] <= low) | (fitted[:, :_COUNT] >= high)
+    at_end[:, :-4] = False
     for place, own in _WIDTHS_OF.items():
-        on_bound = np.isnan(fitted[:, _COUNT + np.array(own)]).any(axis=-1)
-        fitted[on_bound, _COUNT + place] = np.nan
-        covariance[on_bound, place, place] = np.nan
-    return fitted[:, :size], covariance
+        at_end[:, place] = at_end[:, own].any(axis=-1)
+    errors[at_end] = np.nan
+    covariance[at_end[:, :, None] | at_end[:, None, :]] = np.nan
+    fitted[at_end.any(axis=-1) & (fitted[:, _STATUS] == _CONVERGED), _STATUS] = _ON_BOUND
+    return fitted
 
 
 def _squares(left: Array) -> Array:
