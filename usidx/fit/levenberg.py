@@ -27,7 +27,9 @@ from usidx.fit.recipe import (
     N_FREE,
     N_PARAMETERS,
     PARAMETERS,
+    READY,
     SETTINGS,
+    START_COST,
     STEP,
     TOLERANCE,
     TRIAL,
@@ -51,8 +53,11 @@ def minimise(
     `equations` is `usidx.fit.normal.normal_equations`, handed in as a pointer. Returns (status,
     evaluations, cost); the normal equations of the last point stay in `bench`.
     """
-    cost = equations(head, info, code, bench, data, AT_PARAMETERS)
-    evaluations, damping, growth = 1, 1e-3, 2.0
+    if head[READY] > 0:
+        evaluations, cost = 0, bench[SETTINGS, START_COST]
+    else:
+        evaluations, cost = 1, equations(head, info, code, bench, data, AT_PARAMETERS)
+    damping, growth = 1e-3, 2.0
     if not math.isfinite(cost):
         return -4, evaluations, cost
     while True:

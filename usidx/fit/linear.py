@@ -35,11 +35,11 @@ def solve(head: Integers, info: Integers, bench: Rows, unknown: int, damping: fl
     right, root = bench[unknown], bench[head[FACTOR] + head[N_FREE]]
     for j in range(n):
         used = info[USE, j] > 0
-        root[j] = math.sqrt(bench[matrix + j, j]) if used else 1.0
-        step[j] = right[j] / root[j] if used else 0.0
+        root[j] = 1.0 / math.sqrt(bench[matrix + j, j]) if used else 1.0
+        step[j] = right[j] * root[j] if used else 0.0
         for k in range(j):
             known = used and info[USE, k] > 0
-            bench[factor + j, k] = bench[matrix + j, k] / root[j] / root[k] if known else 0.0
+            bench[factor + j, k] = bench[matrix + j, k] * root[j] * root[k] if known else 0.0
         bench[factor + j, j] = 1.0 + damping
     if not _cholesky(bench, factor, n):
         return -1.0
@@ -47,26 +47,26 @@ def solve(head: Integers, info: Integers, bench: Rows, unknown: int, damping: fl
     promised = 0.0
     for j in range(n):
         if info[USE, j] > 0:
-            promised += step[j] * (right[j] / root[j] + damping * step[j])
-            step[j] /= root[j]
+            promised += step[j] * (right[j] * root[j] + damping * step[j])
+            step[j] *= root[j]
     return promised
 
 
 @compiled
 def _cholesky(bench: Rows, first: int, n: int) -> bool:
-    """Factor the lower triangle in place; False where a pivot vanishes or is not a number."""
+    """Factor the lower triangle in place, one by each pivot in its place; False where one vanishes or is no number."""
     for j in range(n):
         for k in range(j):
             total = bench[first + j, k]
             for m in range(k):
                 total -= bench[first + j, m] * bench[first + k, m]
-            bench[first + j, k] = total / bench[first + k, k]
+            bench[first + j, k] = total * bench[first + k, k]
         total = bench[first + j, j]
         for m in range(j):
             total -= bench[first + j, m] * bench[first + j, m]
         if not total > _PIVOT:
             return False
-        bench[first + j, j] = math.sqrt(total)
+        bench[first + j, j] = 1.0 / math.sqrt(total)
     return True
 
 
@@ -75,11 +75,11 @@ def _substitute(bench: Rows, first: int, b: Row, n: int) -> None:
     for j in range(n):
         for k in range(j):
             b[j] -= bench[first + j, k] * b[k]
-        b[j] /= bench[first + j, j]
+        b[j] *= bench[first + j, j]
     for j in range(n - 1, -1, -1):
         for k in range(j + 1, n):
             b[j] -= bench[first + k, j] * b[k]
-        b[j] /= bench[first + j, j]
+        b[j] *= bench[first + j, j]
 
 
 @compiled
@@ -93,8 +93,8 @@ def invert(head: Integers, info: Integers, bench: Rows) -> bool:
         return False
     for j in range(n):
         for k in range(n):
-            step[k] = 1.0 / root[j] if k == j and info[USE, j] > 0 else 0.0
+            step[k] = root[j] if k == j and info[USE, j] > 0 else 0.0
         _substitute(bench, factor, step, n)
         for k in range(n):
-            bench[head[TRIAL_MATRIX] + k, j] = step[k] / root[k]
+            bench[head[TRIAL_MATRIX] + k, j] = step[k] * root[k]
     return True

@@ -35,12 +35,15 @@ N_PARAMETERS, N_FREE, N_PARTS, N_VARIABLES, N_TERMS, N_NUMBER_CODE, N_VALUE_CODE
 SAMPLES, HAS_WEIGHT, LOSS, MAX_EVALUATIONS, LEVEL_ONLY = range(7, 12)
 MATRIX, TRIAL_MATRIX, FACTOR, SCALED, REGISTERS = range(12, 17)
 Y, WEIGHT, RESIDUAL, TOTAL = range(17, 21)
-HEAD_SIZE = 21
+# Whether all that is not linear scales with a linear parameter, and whether the start's normal equations are known.
+SCALES, READY = range(21, 23)
+HEAD_SIZE = 23
 
-# Rows of `info`. By free parameter: its number, whether it enters linearly, whether it may move now. By parameter:
-# its term, and how it is started (the ROLE_ numbers). By term: how it is searched for, and the sign of a peak.
-# Then one row per part with the registers of value and derivatives.
-FREE, LINEAR, USE, TERM, ROLE, SEARCH, SIGN, OUTPUTS = range(8)
+# Rows of `info`. By free parameter: its number, whether it enters linearly, whether it may move now, and the (place
+# among the free ones of the) linear parameter that its derivatives are proportional to, -1 for none. By parameter: its
+# term, and how it is started (the ROLE_ numbers). By term: how it is searched for, and the sign of a peak. Then one
+# row per part with the registers of value and derivatives.
+FREE, LINEAR, USE, SCALE, TERM, ROLE, SEARCH, SIGN, OUTPUTS = range(9)
 ROLE_CANDIDATE, ROLE_CENTER, ROLE_WIDTH, ROLE_LINEAR = range(4)
 SEARCH_LINEAR, SEARCH_CANDIDATES, SEARCH_PEAK, SEARCH_RESONANCE = range(4)
 
@@ -49,7 +52,10 @@ PARAMETERS, TRIAL, BEST, GIVEN, STEP, GRADIENT, TRIAL_GRADIENT, UNIT = range(8)
 LOWER, UPPER, WIDTH_PER_FWHM, SETTINGS, NUMBERS, ZERO, BENCH_ROWS = range(8, 15)
 
 # Places in the row SETTINGS of `bench`.
-TOLERANCE, LOSS_SCALE = range(2)
+TOLERANCE, LOSS_SCALE, START_COST = range(3)
+
+#: Where the linear parameter of a shape starts: too small to be seen, and not zero, so that derivatives are known.
+TINY: Final = 1e-60
 
 # What `normal_equations` works on: the parameters, the trial ones, or the parameters for their residual alone.
 AT_PARAMETERS, AT_TRIAL, FOR_RESIDUAL = range(3)

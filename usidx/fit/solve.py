@@ -21,7 +21,7 @@ from usidx.fit.canonical import canonical
 from usidx.fit.model import Model, graphs
 from usidx.fit.program import Program, assemble
 from usidx.fit.recipe import LOSSES, Tables
-from usidx.fit.symbols import ZERO, derivative, parameter
+from usidx.fit.symbols import ZERO, derivative, parameter, substitute
 from usidx.fit.templates import Grid, grid_of, template_starts
 from usidx.learn.threads import single_blas
 
@@ -104,6 +104,7 @@ def _tables(model: Model, options: Options, samples: int, *, weighted: bool) -> 
     head[at.N_NUMBER_CODE], head[at.N_VALUE_CODE] = len(program.number_code), program.n_value_code
     head[at.HAS_WEIGHT], head[at.LOSS] = weighted, LOSSES[options.loss]
     head[at.MAX_EVALUATIONS], head[at.LEVEL_ONLY] = options.max_evaluations, _is_level_only(model, options.free)
+    head[at.SCALES] = _all_scale(model, options)
     rows = {at.MATRIX: free, at.TRIAL_MATRIX: free, at.FACTOR: free + 1, at.SCALED: free + 2}
     first = at.BENCH_ROWS
     for place, length in rows.items():
@@ -138,6 +139,7 @@ def _info(model: Model, options: Options, program: Program) -> npt.NDArray[np.in
     info = np.zeros((at.OUTPUTS + len(program.outputs), len(model.names) + len(model.terms) + 1), dtype=np.int64)
     info[at.FREE, : len(free)] = [model.names.index(name) for name in free]
     info[at.LINEAR, : len(free)] = [name in linear for name in free]
+    info[at.SCALE, : len(free)] = _scales(model, free)
     for k, term in enumerate(model.terms):
         plain = set(term.names) & set(free) <= set(linear)
         info[at.SEARCH, k] = at.SEARCH_LINEAR if plain else _SEARCHES[term.search]
@@ -148,6 +150,28 @@ def _info(model: Model, options: Options, program: Program) -> npt.NDArray[np.in
             info[at.ROLE, place] = at.ROLE_LINEAR if p.name in linear else _ROLES[p.role]
     info[at.OUTPUTS :, : len(free) + 1] = program.outputs
     return info
+
+
+@cache
+def _scales(model: Model, free: tuple[str, ...]) -> tuple[int, ...]:
+    """Return for each free parameter the linear one that its derivatives are proportional to, -1 for none."""
+    linear = linear_parameters(model, free)
+    without = {parameter(name): ZERO for name in linear}
+    found = []
+    for name in free:
+        slopes = [part[1 + model.names.index(name)] for part in graphs(model)]
+        with_it = [n for n in linear if any(derivative(s, parameter(n)) is not ZERO for s in slopes)]
+        proportional = len(with_it) == 1 and all(substitute(s, without) is ZERO for s in slopes)
+        found.append(free.index(with_it[0]) if proportional and name not in linear else -1)
+    return tuple(found)
+
+
+def _all_scale(model: Model, options: Options) -> bool:
+    """Say whether one term is searched for, and nothing but linear parameters makes it large or small."""
+    linear = linear_parameters(model, options.free)
+    searched = [t for t in model.terms if not set(t.names) & set(options.free) <= set(linear)]
+    scales = zip(options.free, _scales(model, options.free), strict=True)
+    return len(searched) == 1 and options.loss == "linear" and all(n in linear or k >= 0 for n, k in scales)
 
 
 def _bench(model: Model, options: Options, program: Program, rows: int) -> Array:

@@ -26,6 +26,7 @@ from usidx.fit.recipe import (
     GIVEN,
     GRADIENT,
     LEVEL_ONLY,
+    LINEAR,
     LOSS,
     LOWER,
     MATRIX,
@@ -34,19 +35,25 @@ from usidx.fit.recipe import (
     N_PARTS,
     N_TERMS,
     PARAMETERS,
+    READY,
     RESIDUAL,
     ROLE,
     ROLE_CENTER,
     ROLE_LINEAR,
     ROLE_WIDTH,
     SAMPLES,
+    SCALE,
+    SCALES,
     SEARCH,
     SEARCH_LINEAR,
     SEARCH_PEAK,
     SEARCH_RESONANCE,
+    SETTINGS,
     SIGN,
+    START_COST,
     STEP,
     TERM,
+    TINY,
     TOTAL,
     UPPER,
     USE,
@@ -81,6 +88,10 @@ def find_start(
         if math.isnan(p):
             p = 0.0 if info[ROLE, k] == ROLE_LINEAR else candidates[info[TERM, k], 0, k]
         bench[PARAMETERS, k] = p
+    for j in range(head[N_FREE]):
+        k = info[FREE, max(info[SCALE, j], 0)]
+        if head[SCALES] > 0 and info[SCALE, j] >= 0 and math.isnan(bench[GIVEN, k]):
+            bench[PARAMETERS, k] = TINY
     for term in range(head[N_TERMS]):
         waiting += 1 if info[SEARCH, term] == SEARCH_LINEAR else 0
     # A level alone need not be known to look for a peak: the search takes the mean away.
@@ -129,7 +140,41 @@ def _place_term(
             break
     if tried > 0:
         copy_into(bench[PARAMETERS], bench[BEST], head[N_PARAMETERS])
+    if tried == 1 and head[SCALES] > 0 and math.isfinite(best):
+        _carry_over(head, info, bench, best)
     return tried
+
+
+@compiled
+def _carry_over(head: Integers, info: Integers, bench: Rows, cost: float) -> None:
+    """Bring the normal equations from where the linear parameters were TINY to where they are: no need to evaluate.
+
+    The model is linear in them, so the gradient follows from the matrix; the other derivatives are proportional.
+    """
+    matrix, moved, fallen = head[MATRIX], True, 0.0
+    for j in range(head[N_FREE]):
+        fallen += bench[STEP, j] * bench[GRADIENT, j] if info[USE, j] > 0 else 0.0
+        k = info[FREE, j]
+        scaling = info[FREE, max(info[SCALE, j], 0)]
+        # A step that a bound cut off is another one, and given values were not TINY.
+        if info[SCALE, j] >= 0:
+            moved = moved and bench[PARAMETERS, scaling] == TINY + bench[STEP, info[SCALE, j]]
+        elif info[LINEAR, j] > 0:
+            moved = moved and info[USE, j] > 0 and bench[LOWER, j] < bench[PARAMETERS, k] < bench[UPPER, j]
+    # Where the start fits all but exactly, what is left of cost and gradient is a difference of large numbers.
+    if not moved or cost <= 1e-6 * fallen:
+        return
+    for j in range(head[N_FREE]):
+        for k in range(head[N_FREE]):
+            bench[GRADIENT, j] -= bench[matrix + max(j, k), min(j, k)] * (bench[STEP, k] if info[USE, k] > 0 else 0.0)
+    for j in range(head[N_FREE]):
+        first = bench[PARAMETERS, info[FREE, info[SCALE, j]]] / TINY if info[SCALE, j] >= 0 else 1.0
+        bench[GRADIENT, j] *= first
+        for k in range(j + 1):
+            second = bench[PARAMETERS, info[FREE, info[SCALE, k]]] / TINY if info[SCALE, k] >= 0 else 1.0
+            bench[matrix + j, k] *= first * second
+    bench[SETTINGS, START_COST] = cost
+    head[READY] = 1
 
 
 @compiled
