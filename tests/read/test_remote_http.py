@@ -77,6 +77,27 @@ def test_everything_opens_as_the_file_does(scan: tuple[str, Path]) -> None:
     xr.testing.assert_equal(xr.open_datatree(url, engine="usid"), xr.open_datatree(str(path), engine="usid"))
 
 
+def test_everything_passes_the_options_on(scan: tuple[str, Path], server: RangeServer) -> None:
+    server.login = "Bearer feed5eed"
+    options = {"headers": {"Authorization": "Bearer feed5eed"}}
+    with pytest.raises(RemoteError, match="401"):
+        usidx.list_mains(scan[0])
+    assert [problem.rule for problem in usidx.validate(scan[0])] == ["hdf5"]
+    assert usidx.validate(scan[0], storage_options=options) == []
+    assert usidx.list_mains(scan[0], storage_options=options) == usidx.list_mains(scan[1])
+    assert usidx.list_results(scan[0], storage_options=options) == usidx.list_results(scan[1])
+    for found in (
+        usidx.open_main(scan[0], storage_options=options),
+        usidx.open_dataset(scan[0], storage_options=options),
+        usidx.open_tree(scan[0], storage_options=options),
+        usidx.open_result(scan[0], "SVD_000", storage_options=options),
+        xr.open_dataset(scan[0], engine="usid", group="Raw_Data", storage_options=options),
+        xr.open_datatree(scan[0], engine="usid", storage_options=options),
+    ):
+        assert found.load() is not None
+        assert "feed5eed" not in repr(found) + str(found.attrs) + str(found.encoding)
+
+
 def test_opening_takes_few_requests(scan: tuple[str, Path], server: RangeServer) -> None:
     data = usidx.open_main(scan[0])
     assert len(server.parts) < 12
