@@ -20,9 +20,9 @@ MAINS = {
 }  # fmt: skip
 
 
-def fitted_scan(path: Path, *, cycles: int = 1) -> str:
+def fitted_scan(path: Path, *, cycles: int = 1, rows: int = 3) -> str:
     """Write a simulated scan and its oscillator fit; return the fit's group."""
-    raw, _ = usidx.simulate.beps((3, 4), 32, dc_steps=32, cycles=cycles, in_field=True, noise=0.01)
+    raw, _ = usidx.simulate.beps((rows, 4), 32, dc_steps=32, cycles=cycles, in_field=True, noise=0.01)
     usidx.write(raw, path)
     group: str = usidx.open_main(path, "Raw_Data").usid.sho_fit().usid.write()
     return group
@@ -75,6 +75,17 @@ def test_the_same_again_is_not_computed_again_and_the_other_field_is_another(tmp
     source = usidx.open_result(path, fitted_scan(path))
     groups = [source.isel(Field=field).usid.loop_fit().usid.write() for field in (0, 0, 1)]
     assert [g.rsplit("_", 1)[-1] for g in groups] == ["000", "000", "001"]
+
+
+def test_blocks_are_committed_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    source = fitted_scan(path, rows=8)
+    fit = usidx.open_result(path, source, chunks={"Y": 1}).isel(Field=0).usid.loop_fit()
+    group = fit.usid.write(progress=False)
+    with h5py.File(path) as file:
+        assert file[f"{group}/completed_positions"][()].all()
+    expected = usidx.open_result(path, source).isel(Field=0).usid.loop_fit()
+    xr.testing.assert_equal(usidx.open_result(path, group).compute(), expected.compute())
 
 
 def test_without_a_stored_oscillator_fit_the_group_lies_beside_the_source(tmp_path: Path) -> None:
