@@ -77,6 +77,15 @@ def test_the_same_again_is_not_computed_again_and_the_other_field_is_another(tmp
     assert [g.rsplit("_", 1)[-1] for g in groups] == ["000", "000", "001"]
 
 
+def test_links_that_lead_nowhere_are_passed_by(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    source = fitted_scan(path)
+    with h5py.File(path, "r+") as file:
+        file[source].parent["Raw_Data-ZZZ_000"] = h5py.SoftLink("/nowhere")
+    group = usidx.open_result(path, source).isel(Field=0).usid.loop_fit().usid.write(reuse=False)
+    assert group == f"{source}/Fit-Loop_Fit_000"
+
+
 def test_blocks_are_committed_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
     source = fitted_scan(path, rows=8)

@@ -293,7 +293,7 @@ def _made_of(origin: h5py.Dataset, name: str, result: xr.Dataset) -> h5py.Datase
     while recorded and recorded[-1]["tool"] != "open":
         recipe = json.dumps(recorded)
         for key in sorted(origin.parent, reverse=True):
-            group = origin.parent[key]
+            group = origin.parent.get(key)  # None for a link that leads nowhere
             if isinstance(group, h5py.Group) and text_of(group.attrs.get(PROVENANCE, "")) == recipe:
                 found = group.get(name)
                 if isinstance(found, h5py.Dataset) and is_main(found):
