@@ -101,6 +101,9 @@ def test_a_width_on_its_bound_takes_the_error_of_the_switching_voltage_along() -
     held = np.isnan(found.rising_width_below_stderr) | np.isnan(found.rising_width_above_stderr)
     assert held.any()
     assert_array_equal(np.isnan(found.v_plus_stderr), held)
+    assert_array_equal(np.isnan(found.nucleation_bias_1_stderr), held)
+    assert_array_equal(np.isnan(found.imprint_stderr), held | np.isnan(found.v_minus_stderr))
+    assert np.isfinite(found.r_plus_stderr).all()
 
 
 @pytest.mark.parametrize("steps", [32, 64])
