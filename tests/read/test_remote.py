@@ -233,6 +233,19 @@ def test_hundreds_of_datasets_take_few_requests(tmp_path: Path, memory: Any, req
     assert tree["group_123"].x.values.tolist() == [123] * 5000
 
 
+def test_the_index_of_chunks_is_read_when_it_is_needed(tmp_path: Path, memory: Any, requests: Requests) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        dataset = file.create_dataset("x", (0, 1024), "u1", chunks=(8, 1024), maxshape=(None, 1024))
+        for number in range(2000):  # pages of the index come to lie between the chunks
+            dataset.resize(8 * number + 8, 0)
+            dataset[8 * number : 8 * number + 8] = number % 256
+    url = uploaded(memory, tmp_path / "x.h5")
+    array = usidx.open_tree(url).x
+    assert len(requests) <= 2
+    assert (array[8 * 777 : 8 * 778].values == 777 % 256).all()
+    assert len(requests) > 10
+
+
 def test_long_reads_of_hdf5_are_few_requests(tmp_path: Path, memory: Any, requests: Requests) -> None:
     cells = np.arange(3_000_000, dtype=">c16")
     with h5py.File(tmp_path / "x.h5", "w") as file:

@@ -11,8 +11,9 @@ import numpy as np
 
 from usidx.errors import UsidError
 from usidx.format.layout import Array
+from usidx.read.identity import address_of, file_of
 
-__all__ = ["DEFLATE", "FLETCHER32", "SHUFFLE", "ChunkMap", "Filter", "address_of", "describe"]
+__all__ = ["DEFLATE", "FLETCHER32", "SHUFFLE", "ChunkMap", "Filter", "describe"]
 
 DEFLATE, SHUFFLE, FLETCHER32 = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
 _SERVED = {DEFLATE, SHUFFLE, FLETCHER32}
@@ -141,15 +142,9 @@ def _described(file: h5py.File, dataset: h5py.Dataset) -> ChunkMap | None:
     return None
 
 
-def address_of(dataset: h5py.Dataset) -> int:
-    """Return where in its file a dataset itself, not its data, lies: as long as it exists, that stays so."""
-    return int(h5py.h5o.get_info(dataset.id).addr)
-
-
 def _lies_in(file: h5py.File, dataset: h5py.Dataset) -> bool:
     """Whether addresses of the dataset count from the beginning of this very file."""
-    here, there = h5py.h5o.get_info(file.id), h5py.h5o.get_info(dataset.id)
-    return bool(here.fileno == there.fileno and file.userblock_size == 0)
+    return file_of(file) == file_of(dataset) and bool(file.userblock_size == 0)
 
 
 def _filters(creation: Any) -> tuple[Filter, ...] | None:

@@ -14,6 +14,7 @@ from usidx.errors import LayoutError, NotMainError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels, text_of
 from usidx.read.attributes import DAMAGE, has_attribute, plain_attributes, stored_json, text_attribute
+from usidx.read.identity import address_of
 
 __all__ = [
     "Ancillaries",
@@ -248,7 +249,7 @@ def _side(found: Ancillaries, role: Role, version: tuple[int, ...], cache: Cache
 
 
 def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
-    key = (h5py.h5o.get_info(dataset.id).addr, dataset.file.filename)
+    key = (address_of(dataset), dataset.file.filename)
     if key not in cache:
         _check_stored(dataset)
         try:

@@ -18,8 +18,8 @@ import numpy as np
 from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.format.placement import Selector
-from usidx.read.chunk_map import address_of
 from usidx.read.direct import read_direct
+from usidx.read.identity import address_of
 from usidx.read.main import lies_elsewhere
 from usidx.read.places import Place, place_of
 from usidx.read.tree import opened_file

@@ -11,6 +11,7 @@ import h5py
 from usidx.errors import NotMainError, SelectionError, UsidError
 from usidx.format import names
 from usidx.read.attributes import DAMAGE
+from usidx.read.identity import address_of, file_of
 from usidx.read.main import is_main, looks_like_main, where
 from usidx.read.places import FilePath, Options, Place, place_of
 
@@ -92,7 +93,7 @@ def inventory(file: h5py.File) -> Inventory:
     """Walk a file once along its hard links; loops are met once, links to other files are not followed."""
     groups, datasets = ["/"], []
     try:
-        seen = {h5py.h5o.get_info(file.id).addr}
+        seen = {address_of(file)}
     except DAMAGE as err:
         raise UsidError(f"{file.filename!r} is damaged: its root cannot be read ({err}).") from err
     pending: list[h5py.Group] = [file["/"]]
@@ -122,7 +123,7 @@ def children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset
             link = group.get(name, getlink=True)
             child = group[name] if isinstance(link, h5py.HardLink) else None
             if isinstance(child, h5py.Group | h5py.Dataset):
-                yield str(name), child, int(h5py.h5o.get_info(child.id).addr)
+                yield str(name), child, address_of(child)
         except DAMAGE:
             continue
 
@@ -131,12 +132,12 @@ def _sorted_out(file: h5py.File, groups: list[str], datasets: list[str]) -> Inve
     claimed = [path for path in datasets if looks_like_main(file[path])]
     mains = [path for path in claimed if is_main(file[path])]
     ancillaries = {_target(file[path], name) for path in mains for name in names.ANCILLARIES}
-    extras = [p for p in datasets if p not in set(mains) and h5py.h5o.get_info(file[p].id).addr not in ancillaries]
+    extras = [p for p in datasets if p not in set(mains) and address_of(file[p]) not in ancillaries]
     return Inventory(tuple(groups), tuple(mains), tuple(extras), tuple(p for p in claimed if p not in set(mains)))
 
 
 def _target(dataset: h5py.Dataset, name: str) -> int:
-    return int(h5py.h5o.get_info(dataset.file[dataset.attrs[name]].id).addr)
+    return address_of(dataset.file[dataset.attrs[name]])
 
 
 def list_mains(path: FilePath, *, storage_options: Options = None) -> list[str]:
@@ -243,7 +244,7 @@ def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
         return None
     if not isinstance(found, h5py.Group | h5py.Dataset):
         return None
-    is_elsewhere = h5py.h5o.get_info(found.id).fileno != h5py.h5o.get_info(file.id).fileno
+    is_elsewhere = file_of(found) != file_of(file)
     if is_elsewhere and file.driver == "fileobj":  # HDF5 takes the object itself for the other file
         raise UsidError(
             f"{name!r} in {file.filename!r} is a link to another file, which cannot be followed from a URL. Open that "
