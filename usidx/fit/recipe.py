@@ -37,7 +37,10 @@ MATRIX, TRIAL_MATRIX, FACTOR, SCALED, REGISTERS = range(12, 17)
 Y, WEIGHT, RESIDUAL, TOTAL = range(17, 21)
 # Whether all that is not linear scales with a linear parameter, and whether the start's normal equations are known.
 SCALES, READY = range(21, 23)
-HEAD_SIZE = 23
+# First of the rows of `bench` for what an operation works out on its way.
+SCRATCH = 23
+HEAD_SIZE = 24
+SCRATCH_ROWS = 3
 
 # Rows of `info`. By free parameter: its number, whether it enters linearly, whether it may move now, and the (place
 # among the free ones of the) linear parameter that its derivatives are proportional to, -1 for none. By parameter: its

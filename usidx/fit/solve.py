@@ -110,7 +110,7 @@ def _tables(model: Model, options: Options, samples: int, *, weighted: bool) -> 
     for place, length in rows.items():
         head[place] = first
         first += length
-    head[at.REGISTERS] = first
+    head[at.REGISTERS], head[at.SCRATCH] = first, first + program.n_rows
     head[at.Y] = program.n_variables
     head[at.WEIGHT] = head[at.Y] + parts
     head[at.RESIDUAL] = head[at.WEIGHT] + 1
@@ -119,7 +119,7 @@ def _tables(model: Model, options: Options, samples: int, *, weighted: bool) -> 
         head=head,
         info=_info(model, options, program),
         code=np.concatenate([program.number_code, program.row_code]),
-        bench=_bench(model, options, program, first + program.n_rows),
+        bench=_bench(model, options, program, first + program.n_rows + at.SCRATCH_ROWS),
         data=np.zeros((head[at.TOTAL] + 1, samples + 1)),
     )
 
