@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from usidx.learn.blocks import Blocks, Held, pieces
 from usidx.learn.holes import without_holes
+from usidx.learn.spectrum import leading_rows
 from usidx.learn.survey import survey
 
 __all__ = ["Clusters", "as_real", "assign", "kmeans", "real_blocks"]
@@ -21,6 +22,7 @@ Array = npt.NDArray[Any]
 _RUNS = 6
 _SWAPS = 60
 _ROUGH = 30
+_SPARE = 16
 _FINALISTS = 4
 _LAPS = 3
 
@@ -62,26 +64,47 @@ def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_
     seen = survey(real_blocks(blocks), numbers, columns, seed)
     still = tol * float(seen.sample.var(axis=0, dtype=np.float64).mean()) if seen.count else 0.0
     starts = _starts(seen.sample, n, np.random.default_rng(seed), still)
-    if seen.count > len(seen.sample):
-        starts = _race(blocks, starts[:_FINALISTS], seen.holes)
-        centres = _lloyd(blocks, starts[0], seen.holes, max_iter, still)[0]
-    else:
-        centres = _lloyd(Held(seen.sample), starts[0], seen.holes, max_iter, still)[0]
+    over: Blocks = blocks if seen.count > len(seen.sample) else Held(seen.sample)
+    starts = _race(over, starts, seen.holes)
+    centres = _lloyd(over, starts[0], seen.holes, max_iter, still)[0]
     return assign(blocks, centres, seen.holes)
 
 
 def _starts(sample: Array, n: int, rng: np.random.Generator, still: float) -> list[Array]:
-    """Return centres that suit a sample, from several draws, the best first."""
+    """Return centres that suit a sample, from several draws, the best first.
+
+    They are looked for among the leading components of the sample, which tell groups apart at a fraction of the cost.
+    """
     if not len(sample):
         return [np.zeros((n, sample.shape[1]))]
-    rows, holes = Held(sample), np.zeros(sample.shape[1], bool)
+    thin = _thin(sample, 2 * n + _SPARE)
+    rows, holes = Held(thin), np.zeros(thin.shape[1], bool)
     runs = []
     for _ in range(_RUNS):
-        centres = _swapped(sample, _spread(sample, n, rng), rng)
+        centres = _swapped(thin, _spread(thin, n, rng), rng)
         runs.append(_lloyd(rows, centres, holes, _ROUGH, 10 * still))
     runs.sort(key=lambda run: run[1])
-    again = [_lloyd(rows, _swapped(sample, run[0], rng), holes, _ROUGH, still) for run in runs[:_FINALISTS]]
-    return [centres for centres, _ in sorted([*again, *runs], key=lambda run: run[1])]
+    again = [_lloyd(rows, _swapped(thin, run[0], rng), holes, _ROUGH, still) for run in runs[:_FINALISTS]]
+    best = sorted([*again, *runs], key=lambda run: run[1])[:_FINALISTS]
+    return [_lifted(sample, thin, centres) for centres, _ in best]
+
+
+def _thin(sample: Array, width: int) -> Array:
+    """Return the rows on their leading components about the mean; as they are where these would be as many."""
+    if sample.shape[1] <= width:
+        return sample
+    near = sample - sample.mean(axis=0)
+    return np.asarray(near @ leading_rows(near, width).T.astype(near.dtype))
+
+
+def _lifted(sample: Array, thin: Array, centres: Array) -> Array:
+    """Return the means of the whole rows that are nearest to centres among thin ones; of an empty one some row."""
+    labels = _nearest(thin, centres)[0]
+    member = labels == np.arange(len(centres))[:, np.newaxis]
+    sizes = member.sum(axis=1)
+    means = (member.astype(sample.dtype) @ sample).astype(np.float64) / np.maximum(sizes, 1)[:, np.newaxis]
+    means[sizes == 0] = sample[0]
+    return np.asarray(means)
 
 
 def _race(blocks: Blocks, starts: list[Array], holes: Array) -> list[Array]:
