@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LADDER = (
     {"errors"},
     {"format", "disk"},
-    {"label", "results", "computing"},
+    {"label", "results", "computing", "merging"},
     {"learn", "fit", "signal", "image", "modes", "simulate", "mapping"},
     {"read"},
     {"write", "translate"},

@@ -17,6 +17,9 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
+from usidx.merging import AGAIN
+from usidx.merging import after as after_all
+
 __all__ = ["Detached", "Graph", "barrier", "barrier_key", "block_keys", "detached", "node", "once_more"]
 
 Graph = dict[Any, GraphNode]
@@ -49,7 +52,7 @@ def once_more(array: Any, after: Delayed) -> Any:
     """Return the same array under other keys, none of whose sources runs before `after` is there."""
     graph, held = _reaching(array)
     token = tokenize(array.name, after.key)
-    name = f"{array.name}-again-{token}"
+    name = f"{array.name}{AGAIN}{token}"
     blocks = set(block_keys(array))
     shared = {key for key, found in graph.items() if isinstance(found, DataNode) and key not in blocks}
     own = {key for key in graph if key not in shared and not _is_barrier(key)}
@@ -58,11 +61,11 @@ def once_more(array: Any, after: Delayed) -> Any:
     for key in own:
         copy = graph[key].substitute(renamed, key=renamed[key])
         waits = isinstance(copy, DataNode) or not own.isdisjoint(graph[key].dependencies)
-        copies[renamed[key]] = copy if waits else Task(renamed[key], _first, copy, TaskRef(after.key))
+        copies[renamed[key]] = copy if waits else Task(renamed[key], after_all, copy, TaskRef(after.key))
     fixed = {key: graph[key] for key in shared}
     for key in blocks & held.keys():
         alias = _renamed(key, array.name, name, token)
-        copies[alias] = Task(alias, _first, held[key], TaskRef(after.key))
+        copies[alias] = Task(alias, after_all, held[key], TaskRef(after.key))
     layers = HighLevelGraph.from_collections(name, {**fixed, **copies}, dependencies=[array, after])
     return da.Array(layers, name, array.chunks, meta=array._meta)
 
@@ -118,7 +121,3 @@ def _renamed(key: Any, array_name: str, name: str, token: str) -> Any:
 
 def _is_barrier(key: Any) -> bool:
     return isinstance(key, str) and key.startswith(_BARRIER)
-
-
-def _first(value: Any, _after: Any) -> Any:
-    return value

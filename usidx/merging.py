@@ -1,0 +1,94 @@
+"""Graphs whose later passes read the same source -> graphs that share those passes.
+
+A verb that passes twice over its source reads it under other names the second time, after what the first pass found. Of
+two such verbs each would read the source a second time; merged, the second passes are one, after both first ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import dask.array as da
+from dask._task_spec import Task, TaskRef
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+
+__all__ = ["AGAIN", "after", "merged"]
+
+#: Stands in the names of layers that read a source once more, before the token of the pass.
+AGAIN = "-again-"
+
+Layers = dict[str, Any]
+Dependencies = dict[str, set[str]]
+
+
+def after(value: Any, *_found: Any) -> Any:
+    """Return a value once others are found."""
+    return value
+
+
+def merged(lazy: list[Any]) -> list[Any]:
+    """Return the same arrays on one graph, in which later passes over one source are one where they can be."""
+    graphs = [one.__dask_graph__() for one in lazy if isinstance(one, da.Array)]
+    layers: Layers = {name: layer for graph in graphs for name, layer in graph.layers.items()}
+    depends: Dependencies = {name: set(found) for graph in graphs for name, found in graph.dependencies.items()}
+    groups: dict[str, list[str]] = {}
+    for name in layers:
+        if AGAIN in name:
+            groups.setdefault(name.rsplit(AGAIN, 1)[0], []).append(name)
+    changed = False
+    for group in groups.values():
+        for other in group[1:]:
+            changed |= _merge(layers, depends, group[0], other)
+    if not changed:
+        return lazy
+    graph = HighLevelGraph(layers, depends)
+    return [da.Array(graph, a.name, a.chunks, meta=a._meta) if isinstance(a, da.Array) else a for a in lazy]
+
+
+def _merge(layers: Layers, depends: Dependencies, kept: str, other: str) -> bool:
+    """Put one layer in the place of another, in the dicts; say whether that could be."""
+    users = [name for name, found in depends.items() if other in found]
+    materialised = all(isinstance(layers[name], MaterializedLayer) for name in (kept, other, *users))
+    if not materialised or other in _below(depends, [kept]) or kept in _below(depends, [other]):
+        return False
+    ending, wanted = other.rsplit(AGAIN, 1)[1], kept.rsplit(AGAIN, 1)[1]
+    own: dict[Any, Any] = dict(layers[other])
+    names = {key: _renamed(key, ending, wanted) for key in own}
+    if not set(names.values()) <= set(layers[kept]):
+        return False
+    names = {key: name for key, name in names.items() if key != name}
+    layers[kept] = MaterializedLayer(
+        {key: _waiting(task, own.get(_renamed(key, wanted, ending))) for key, task in dict(layers[kept]).items()}
+    )
+    for user in users:
+        layers[user] = MaterializedLayer({key: task.substitute(names) for key, task in dict(layers[user]).items()})
+        depends[user] = (depends[user] - {other}) | {kept}
+    depends[kept] |= depends.pop(other)
+    del layers[other]
+    return True
+
+
+def _below(depends: Dependencies, names: Iterable[str]) -> set[str]:
+    """Return all that the layers rest on."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        new = depends.get(waiting.pop(), set()) - found
+        found |= new
+        waiting.extend(new)
+    return found
+
+
+def _renamed(key: Any, ending: str, wanted: str) -> Any:
+    if isinstance(key, tuple):
+        return (_renamed(key[0], ending, wanted), *key[1:])
+    return f"{key.removesuffix(ending)}{wanted}" if isinstance(key, str) and key.endswith(ending) else key
+
+
+def _waiting(task: Any, other: Any) -> Any:
+    """Let a task that waits for what one pass found wait for what the other found as well."""
+    if not (isinstance(task, Task) and task.func is after and isinstance(other, Task) and other.func is after):
+        return task
+    found = {ref.key: ref for ref in (*task.args[1:], *other.args[1:]) if isinstance(ref, TaskRef)}
+    return Task(task.key, after, task.args[0], *found.values())
