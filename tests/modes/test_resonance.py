@@ -91,7 +91,9 @@ def test_the_frequency_may_change_from_spectrum_to_spectrum() -> None:
     np.testing.assert_allclose(found[:, 2], truth[:, 2], rtol=1e-8)
 
 
-@pytest.mark.parametrize("spectrum", [np.zeros(48), np.full(48, np.nan), np.r_[1j, 2.0, np.full(46, np.nan)]])
+@pytest.mark.parametrize(
+    "spectrum", [np.zeros(48), np.full(48, 0.1 + 0.3j), np.full(48, np.nan), np.r_[1j, 2.0, np.full(46, np.nan)]]
+)
 def test_what_shows_nothing_is_nan(spectrum: Array) -> None:
     spectra, truth = oscillators(3)
     spectra[1] = spectrum

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,12 +14,12 @@ import numpy.typing as npt
 __all__ = ["FIGURES", "guess_oscillators"]
 
 Array = npt.NDArray[np.float64]
-Spectra = npt.NDArray[np.complex128]
 
 #: Columns of what is returned.
 FIGURES: Final = ("amplitude", "frequency", "quality_factor", "phase", "r2")
 
 _SLICE: Final = 1024  # spectra at a time: what is worked out on the way stays in the processor's cache
+_FLAT: Final = 1e-12  # of the energy: less about the mean is rounding, and nothing is to be seen
 _POOR: Final = 0.5  # an r2 below it: the linear form drowned in noise, and trying resonances may do better
 _PLACES: Final = tuple((k + 0.5) / 24 for k in range(24))  # shares of the band, and so are the widths
 _WIDTHS: Final = (0.025, 0.08, 0.25)
@@ -50,7 +51,7 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | N
     def run(begin: int) -> None:
         part = slice(begin, begin + _SLICE)
         with np.errstate(all="ignore"):  # spectra without a resonance end as NaN
-            found[part] = _guessed(spectra[part].astype(np.complex128), swept if shared else swept[part])
+            found[part] = _guessed(spectra[part], swept if shared else swept[part])
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for _ in pool.map(run, range(0, len(spectra), _SLICE)):
@@ -58,83 +59,118 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | N
     return found.reshape(*lead, len(FIGURES))
 
 
-def _guessed(y: Spectra, x: npt.NDArray[Any]) -> Array:
-    is_number = np.isfinite(x)
-    known = np.isfinite(y) & is_number
-    y, w = np.where(known, y, 0.0), np.where(is_number, x, 0.0)
-    band = np.where(is_number, x, np.inf).min(-1), np.where(is_number, x, -np.inf).max(-1)
-    found = _described(y, w, known, *_linear_form(y, w))
-    poor = ~((found[:, 1] >= band[0]) & (found[:, 1] <= band[1]) & (found[:, 4] >= _POOR))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spectra:
+    """Real and imaginary parts (spectrum, sample), zero where missing; frequencies (spectrum or 1, sample)."""
+
+    real: Array
+    imag: Array
+    w: Array
+    known: Array
+    low: Array
+    high: Array
+
+    @classmethod
+    def of(cls, y: npt.NDArray[Any], x: npt.NDArray[Any]) -> _Spectra:
+        is_number = np.isfinite(x)
+        known = np.isfinite(y) & is_number
+        ends = np.where(is_number, x, np.inf).min(-1), np.where(is_number, x, -np.inf).max(-1)
+        real, imag = (np.where(known, part, 0.0).astype(np.float64) for part in (y.real, y.imag))
+        return cls(real, imag, np.where(is_number, x, 0.0).astype(np.float64), known.astype(np.float64), *ends)
+
+    def picked(self, rows: npt.NDArray[np.bool_]) -> _Spectra:
+        own = slice(None) if len(self.w) == 1 else rows
+        return _Spectra(
+            self.real[rows], self.imag[rows], self.w[own], self.known[rows], self.low[own], self.high[own]
+        )  # fmt: skip
+
+
+def _sum(a: Array, b: Array) -> Array:
+    """Return the sum of products along each row; not by a matrix product, whose rounding depends on the rows."""
+    total: Array = np.einsum("ij,ij->i", *np.broadcast_arrays(a, b))
+    return total
+
+
+def _guessed(y: npt.NDArray[Any], x: npt.NDArray[Any]) -> Array:
+    spectra = _Spectra.of(y, x)
+    found = _described(spectra, *_linear_form(spectra))
+    poor = ~((found[:, 1] >= spectra.low) & (found[:, 1] <= spectra.high) & (found[:, 4] >= _POOR))
     if poor.any():
-        own = slice(None) if len(w) == 1 else poor
-        found[poor] = _best_of(found[poor], y[poor], w[own], known[poor], (band[0][own], band[1][own]))
-    found[known.sum(-1) < 3] = np.nan
+        found[poor] = _best_of(found[poor], spectra.picked(poor))
+    found[spectra.known.sum(-1) < 3] = np.nan
     return found
 
 
-def _best_of(found: Array, y: Spectra, w: Array, known: npt.NDArray[np.bool_], band: tuple[Array, Array]) -> Array:
+def _best_of(found: Array, spectra: _Spectra) -> Array:
     """Return the better of what was found and of the resonance that overlaps most with the data, as r2 tells."""
-    most, (frequency, quality) = np.full(len(y), -np.inf), np.full((2, len(y)), np.nan)
-    low, span = band[0], band[1] - band[0]
+    count, span = len(found), spectra.high - spectra.low
+    most, (frequency, quality) = np.full(count, -np.inf), np.full((2, count), np.nan)
     for share, width in itertools.product(_PLACES, _WIDTHS):
-        place = low + share * span
+        place = spectra.low + share * span
         sharp = place / (width * span)
-        overlap = _overlap(y, _response(w, known, place, sharp))
+        real, imag, energy = _overlap(spectra, place, sharp)
+        overlap = (real**2 + imag**2) / energy
         more = overlap > most
         most = np.where(more, overlap, most)
         frequency, quality = np.where(more, place, frequency), np.where(more, sharp, quality)
-    other = _described(y, w, known, frequency, quality)
+    other = _described(spectra, frequency, quality)
     better = ~(found[:, 4] >= other[:, 4])
     found[better] = other[better]
     return found
 
 
-def _overlap(y: Spectra, response: Spectra) -> Array:
-    """Return by how much the squares of the data shrink where the response is taken out."""
-    shrunk: Array = np.abs((response.conj() * y).sum(-1)) ** 2 / (np.abs(response) ** 2).sum(-1)
-    return shrunk
+def _linear_form(spectra: _Spectra) -> tuple[Array, Array]:
+    """Solve (w^2 + i c w - d) y + e = 0 for real c, d and complex e, each sample weighted by its power.
 
+    With s = w - m, m the middle of the band, and d = m^2 + d', it is (s^2 + 2 m s + i c (s + m) - d') y + e = 0. Of the
+    products of y, s y and s^2 y all that is needed are sums of the weighted power and of y times powers of s.
+    """
+    scale, height = np.abs(spectra.high), np.sqrt((spectra.real**2 + spectra.imag**2).max(-1))
+    m = (0.5 * (spectra.low + spectra.high)) / scale
+    s = spectra.w / scale[:, None] - m[:, None]
+    real, imag = spectra.real / height[:, None], spectra.imag / height[:, None]
+    power = real**2 + imag**2
+    total, squared = power.sum(-1), power**2
+    powers = [np.ones_like(s), s, s**2, s**3, s**4]
+    by_power = [_sum(squared, p) for p in powers]
+    first = [_sum(power * real, p) + 1j * _sum(power * imag, p) for p in powers[:3]]
 
-def _linear_form(y: Spectra, w: Array) -> tuple[Array, Array]:
-    """Solve (w^2 + i c w - d) y + e = 0 for real c, d and complex e, each sample weighted by its power."""
-    scale = np.abs(w).max(-1, keepdims=True)
-    w, y = w / scale, y / np.abs(y).max(-1, keepdims=True)
-    power = np.abs(y) ** 2
-
-    def centred(values: Spectra) -> Spectra:
-        # With the weighted means taken out, e is.
-        left: Spectra = values - (power * values).sum(-1, keepdims=True) / power.sum(-1, keepdims=True)
+    def product(j: int, k: int) -> npt.NDArray[np.complex128]:
+        # of s^j y and s^k y less their weighted means, for that is what e takes out
+        left: npt.NDArray[np.complex128] = by_power[j + k] - first[j].conj() * first[k] / total
         return left
 
-    by_d, by_c, rest = -centred(y), 1j * centred(w * y), centred(w * w * y)
-
-    def product(a: Spectra, b: Spectra) -> Array:
-        inner: Array = (power * (a.real * b.real + a.imag * b.imag)).sum(-1)
-        return inner
-
-    cc, cd, dd = product(by_c, by_c), product(by_c, by_d), product(by_d, by_d)
-    cr, dr = product(by_c, rest), product(by_d, rest)
+    cross = product(0, 1)
+    dd = product(0, 0).real
+    cc = product(1, 1).real + 2 * m * cross.real + m**2 * dd
+    cd = cross.imag
+    cr = product(1, 2).imag + m * product(0, 2).imag + 2 * m**2 * cross.imag
+    dr = -product(0, 2).real - 2 * m * cross.real
     determinant = cc * dd - cd * cd
-    c, d = (cd * dr - dd * cr) / determinant, (cd * cr - cc * dr) / determinant
+    c, d = (cd * dr - dd * cr) / determinant, m**2 + (cd * cr - cc * dr) / determinant
     root = np.sqrt(np.where(d > 0, d, np.nan))
-    return root * scale[:, 0], root / np.abs(c)
+    return root * scale, root / np.abs(c)
 
 
-def _described(y: Spectra, w: Array, known: npt.NDArray[np.bool_], frequency: Array, quality: Array) -> Array:
+def _overlap(spectra: _Spectra, frequency: Array, quality: Array) -> tuple[Array, Array, Array]:
+    """Return the inner product of oscillators of amplitude one with the data, and the energy of the former."""
+    turns = spectra.w / frequency[:, None]
+    below, lag = turns**2 - 1.0, -turns / quality[:, None]
+    energy = 1.0 / (below**2 + lag**2)
+    below, lag = below * energy, lag * energy
+    real = _sum(below, spectra.real) - _sum(lag, spectra.imag)
+    imag = _sum(below, spectra.imag) + _sum(lag, spectra.real)
+    return real, imag, _sum(energy, spectra.known)
+
+
+def _described(spectra: _Spectra, frequency: Array, quality: Array) -> Array:
     """Add amplitude and phase, which bring the response nearest to the data, and r2."""
-    response = _response(w, known, frequency, quality)
-    turned = (response.conj() * y).sum(-1) / (np.abs(response) ** 2).sum(-1)
-    left = (np.abs(y - turned[:, None] * response) ** 2).sum(-1)
-    mean = y.sum(-1, keepdims=True) / known.sum(-1, keepdims=True)
-    total = (np.abs(np.where(known, y - mean, 0.0)) ** 2).sum(-1)
-    r2 = 1.0 - left / np.where(total > 0, total, np.nan)
-    found = np.stack([np.abs(turned), frequency, quality, np.angle(turned), r2], axis=-1)
+    real, imag, energy = _overlap(spectra, frequency, quality)
+    whole = _sum(spectra.real, spectra.real) + _sum(spectra.imag, spectra.imag)
+    left = np.maximum(whole - (real**2 + imag**2) / energy, 0.0)
+    mean = (spectra.real.sum(-1) ** 2 + spectra.imag.sum(-1) ** 2) / spectra.known.sum(-1)
+    total = whole - mean
+    r2 = 1.0 - left / np.where(total > _FLAT * whole, total, np.nan)
+    found = np.stack([np.hypot(real, imag) / energy, frequency, quality, np.arctan2(imag, real), r2], axis=-1)
     found[~np.isfinite(found).all(-1)] = np.nan
-    return found
-
-
-def _response(w: Array, known: npt.NDArray[np.bool_], frequency: Array, quality: Array) -> Spectra:
-    """Return the response of oscillators of amplitude one, zero where a sample is missing."""
-    turns = w / frequency[:, None]
-    found: Spectra = np.where(known, 1.0 / (turns**2 - 1j * turns / quality[:, None] - 1.0), 0.0)
     return found
