@@ -52,6 +52,15 @@ def test_three_verbs_and_a_mean_share_both_passes() -> None:
     np.testing.assert_allclose(found[3], data.mean("Bias"))
 
 
+@pytest.mark.parametrize("scale", ["std", "poisson"])
+def test_scaled_data_is_read_for_each_pass_and_not_held_between(scale: str) -> None:
+    """One pass for the scale, one for the components, one for the scores; blocks that were kept would spare one."""
+    data, lazy, reads = source()
+    found = usidx.compute(pca(lazy, 3, dim="Bias", scale=scale), progress=False)
+    assert len(reads) == 3 * BLOCKS
+    same(found, pca(data, 3, dim="Bias", scale=scale))
+
+
 def test_a_pass_that_rests_on_another_is_not_merged_with_it() -> None:
     """The second decomposition is of what the first made, which reads the source again."""
     data, lazy, reads = source()

@@ -46,6 +46,13 @@ class Matrix:
         """Say whether the values are still to be computed."""
         return isinstance(self.values, da.Array)
 
+    def unfolded(self, found: Any) -> xr.DataArray:
+        """Label an array of the shape of the values with the dims (*rows, *columns)."""
+        labelled = self.labelled
+        if isinstance(found, da.Array) and self.rows and self.columns:
+            found = da.reshape_blockwise(found, labelled.shape, chunks=labelled.variable.chunks)
+        return labelled.copy(data=found.reshape(labelled.shape))
+
     def along_rows(self, found: Any, dim: str | None = None) -> xr.DataArray:
         """Label an array (rows, width) with the dims of the rows and a new last dim; without one, width is 1."""
         width = found.shape[1]

@@ -48,6 +48,9 @@ class Passes(Protocol):
     def rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
         """Return ``func(block, value)`` for all blocks as a (rows, width) array: one more pass."""
 
+    def again(self, value: Any) -> Any:
+        """Return the matrix as the next pass reads it: after `value` is found, not held from the pass before."""
+
     def iterate(self, func: Func, *args: Any, hold: bool = False) -> Any:
         """Call ``func(blocks, *args)``, which may pass over the blocks as often as it needs; or hold them all."""
 
@@ -82,6 +85,9 @@ class _Now:
     def rows(self, func: Func, value: Any, width: int, dtype: Any) -> Array:
         found = self._held.map(lambda block: func(block, value))
         return np.concatenate(found).astype(dtype, copy=False).reshape(-1, width)
+
+    def again(self, value: Any) -> Array:
+        return self._values
 
     def iterate(self, func: Func, *args: Any, hold: bool = False) -> Any:
         return func(self._held, *args)
@@ -130,12 +136,15 @@ class _Lazy:
         return _array(name, graph, [value], tuple((n,) for n in shape), dtype)
 
     def rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
-        again = once_more(self._values, value)
+        again = self.again(value)
         name = f"usidx-rows-{tokenize(again.name, func, value.key, width, dtype)}"
         graph = {}
         for i, key in enumerate(block_keys(again)):
             graph[(name, i, 0)] = Task((name, i, 0), _row_block, func, TaskRef(key), TaskRef(value.key), width, dtype)
         return _array(name, graph, [again, value], (again.chunks[0], (width,)), dtype)
+
+    def again(self, value: Any) -> Any:
+        return once_more(self._values, value)
 
     def iterate(self, func: Func, *args: Any, hold: bool = False) -> Delayed:
         token = tokenize(self._values.name, func, [_name(a) for a in args])

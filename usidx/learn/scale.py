@@ -44,8 +44,8 @@ def decompose_scaled(
     """
     matrix = to_matrix(data, features)
     _refuse(data, scale)
-    steps = _step_scale(matrix, scale)
-    found = decompose(_evened(data, features, steps, scale))
+    steps, again = _step_scale(matrix, scale)
+    found = decompose(_evened(again.transpose(*data.dims), features, steps, scale))
     found["components"] = found["components"] * steps.variable
     if "mean" in found:
         found["mean"] = found["mean"] * steps.variable
@@ -63,15 +63,15 @@ def _refuse(data: xr.DataArray, scale: str) -> None:
         )
 
 
-def _step_scale(matrix: Matrix, scale: str) -> xr.DataArray:
-    """Return the scale of each spectroscopic step: one pass."""
+def _step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the scale of each spectroscopic step, one pass; and the data as it is read after that."""
     passes = passes_over(matrix.values)
     moments = passes.fold(_column_sums, _join, scale == "poisson")
     factors = passes.call(_mean_root if scale == "poisson" else _deviation, moments)
     # A scale of double precision would make all that single precision data is divided by it double.
     dtype = working_dtype(matrix.values.dtype).type(0).real.dtype
     steps = passes.array(factors, _itself, (1, matrix.values.shape[1]), dtype)
-    return matrix.in_order(steps, matrix.columns)
+    return matrix.in_order(steps, matrix.columns), matrix.unfolded(passes.again(factors))
 
 
 def _evened(data: xr.DataArray, features: tuple[str, ...], steps: xr.DataArray, scale: str) -> xr.DataArray:
