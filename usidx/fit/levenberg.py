@@ -53,11 +53,9 @@ def minimise(
     `equations` is `usidx.fit.normal.normal_equations`, handed in as a pointer. Returns (status,
     evaluations, cost); the normal equations of the last point stay in `bench`.
     """
-    if head[READY] > 0:
-        evaluations, cost = 0, bench[SETTINGS, START_COST]
-    else:
-        evaluations, cost = 1, equations(head, info, code, bench, data, AT_PARAMETERS)
-    damping, growth = 1e-3, 2.0
+    known = head[READY] > 0
+    cost = bench[SETTINGS, START_COST] if known else equations(head, info, code, bench, data, AT_PARAMETERS)
+    evaluations, damping, growth = 0 if known else 1, 1e-3, 2.0
     if not math.isfinite(cost):
         return -4, evaluations, cost
     while True:

@@ -6,6 +6,7 @@ written as in `usidx.fit.levenberg`, so both end for the same reasons; derivativ
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ __all__ = ["evaluate_function_block", "solve_function_block"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
 
 _CODE: Final = {meaning: code for code, meaning in STATUS.items()}
 _RUNNING: Final = 0
@@ -29,7 +31,8 @@ _HOPELESS: Final = 1e12  # damping beyond which a step is no step
 _EXACT: Final = 1e-14  # of the size of the data: a residual below it is rounding
 _FLAT: Final = 1e-12  # of the size of the data: a spread below it is no spread
 _STEP: Final = float(np.sqrt(np.finfo(np.float64).eps))  # of a parameter, for a forward difference
-_AT_ONCE: Final = 32768  # samples worked on at a time: their arrays stay in the second cache
+_AT_ONCE: Final = 32768  # samples that the function gets at a time: its arrays stay in the second cache
+_SIDE_BY_SIDE: Final = 2**18  # samples of spectra that take their steps side by side
 
 
 @dataclass(slots=True)
@@ -44,16 +47,33 @@ class _Spectra:
         Data, and one by its standard deviation.
     used : ndarray of bool, shape (spectrum, sample times parts)
         Which samples take part.
+    plain : bool
+        Whether all do, with weight 1.
     """
 
     x: Array
     y: Array
     weight: Array
     used: Mask
+    plain: bool
 
-    def take(self, rows: npt.NDArray[np.intp]) -> _Spectra:
+    def take(self, rows: Rows) -> _Spectra:
         x = self.x if self.x.shape[0] == 1 else self.x[rows]
-        return _Spectra(x, self.y[rows], self.weight[rows], self.used[rows])
+        if self.plain:
+            alike = slice(len(rows))  # all weights are 1
+            return _Spectra(x, self.y[rows], self.weight[alike], self.used[alike], plain=True)
+        return _Spectra(x, self.y[rows], self.weight[rows], self.used[rows], plain=False)
+
+    def weighted(self, values: Array) -> Array:
+        """Return values by the standard deviation, 0 for samples that are left out."""
+        return values if self.plain else np.where(self.used, values, 0.0) * self.weight
+
+    def parts(self, rows: Rows) -> Iterator[tuple[Rows, _Spectra]]:
+        """Give some rows, a few at a time."""
+        few = max(1, _AT_ONCE // self.y.shape[1])
+        for begin in range(0, len(rows), few):
+            own = rows[begin : begin + few]
+            yield own, self.take(own)
 
 
 @dataclass(slots=True)
@@ -86,7 +106,7 @@ def solve_function_block(
         spectra = _spectra(model, y[part], _rows(x, part), None if weight is None else _rows(weight, part))
         out[part] = _Solver(caller, options).table(spectra, begin)
 
-    share(run, y.shape[0], threads, max(1, _AT_ONCE // max(y.shape[1], 1)))
+    share(run, y.shape[0], threads, max(1, _SIDE_BY_SIDE // max(y.shape[1], 1)))
     return out
 
 
@@ -117,7 +137,8 @@ def _spectra(model: Function, y: npt.NDArray[Any], x: Array, weight: Array | Non
         used = used & np.isfinite(weight) & (weight > 0.0)
     used = np.repeat(used, parts, axis=1)
     ones = np.float64(1.0) if weight is None else np.repeat(np.broadcast_to(weight, y.shape), parts, axis=1)
-    return _Spectra(x, np.where(used, values, 0.0), np.where(used, ones, 0.0), used)
+    plain = weight is None and bool(used.all())
+    return _Spectra(x, np.where(used, values, 0.0), np.where(used, ones, 0.0), used, plain)
 
 
 def _kept(options: Options, model: Function, parameters: Array) -> Array:
@@ -155,8 +176,9 @@ class _Solver:
         if rows.size:
             taken = spectra.take(rows)
             state = self._begin(taken, _kept(self.options, self.caller.model, start[rows]))
-            plain = bool(np.all(taken.weight[taken.used] == 1.0)) and self.options.loss == "linear"
-            self._iterate(taken, state, _EXACT**2 * energy[rows] if plain else np.full(rows.size, -1.0))
+            unweighted = taken.plain or bool(np.all(taken.weight[taken.used] == 1.0))
+            exact = _EXACT**2 * energy[rows] if unweighted and self.options.loss == "linear" else -np.ones(rows.size)
+            self._iterate(taken, state, exact)
             self._report(taken, state, spread[rows], out, rows)
         return out
 
@@ -166,9 +188,12 @@ class _Solver:
             start, np.empty(n), np.full(n, 1e-3), np.full(n, 2.0), np.ones(n), np.zeros(n, np.int64),
             np.empty((n, free, free)), np.empty((n, free)), np.ones((n, free), bool),
         )  # fmt: skip
-        values = self.caller(spectra.x, start)
-        self.sizes = self._sizes(spectra, start, values)
-        self._expand(spectra, state, np.arange(n), values)
+        sizes = np.empty((n, free))
+        for rows, own in spectra.parts(np.arange(n)):
+            values = self.caller(own.x, start[rows])
+            sizes[rows] = self._sizes(own, start[rows], values)
+            self._expand(own, state, rows, values, sizes[rows])
+        self.sizes = sizes
         state.status[~np.isfinite(state.cost)] = _CODE["not_finite"]
         return state
 
@@ -184,32 +209,31 @@ class _Solver:
             for _ in range(3):
                 moved = start.copy()
                 moved[:, k] += _STEP * size
-                change = np.where(spectra.used, self.caller(spectra.x, moved) - values, 0.0)
+                change = self.caller(spectra.x, moved) - values
+                change = change if spectra.plain else np.where(spectra.used, change, 0.0)
                 share = np.sqrt((change**2).sum(axis=1)) / scale / _STEP
                 size = np.where(share > 1e2, size / np.maximum(share, 1.0), np.where(share < 1e-2, size * 1e3, size))
             sizes[zero, j] = size[zero]
         return sizes
 
-    def _expand(self, spectra: _Spectra, state: _State, rows: npt.NDArray[np.intp], values: Array) -> None:
-        """Work out cost, normal equations and gradient where the model has these values."""
+    def _expand(self, spectra: _Spectra, state: _State, rows: Rows, values: Array, sizes: Array) -> None:
+        """Work out cost, normal equations and gradient of some rows, where the model has these values."""
         p = state.parameters[rows]
-        residual = np.where(spectra.used, spectra.y - values, 0.0) * spectra.weight
+        residual = spectra.weighted(spectra.y - values)
         slopes = np.empty((len(rows), len(self.free), residual.shape[1]))
         for j, k in enumerate(self.free):
-            step = _STEP * np.maximum(np.abs(p[:, k]), self.sizes[rows, j])
+            step = _STEP * np.maximum(np.abs(p[:, k]), sizes[:, j])
             moved = p.copy()
             moved[:, k] += np.where(p[:, k] + step > self.high[j], -step, step)
-            own = (moved[:, k] - p[:, k])[:, None]  # what the sum left of the step
-            slopes[:, j] = np.where(spectra.used, self.caller(spectra.x, moved) - values, 0.0) / own * spectra.weight
+            change = self.caller(spectra.x, moved) - values
+            change /= (moved[:, k] - p[:, k])[:, None]  # what the sum left of the step
+            slopes[:, j] = spectra.weighted(change)
         cost, root = self._loss(residual)
         if root is not None:
             residual, slopes = residual * root, slopes * root[:, None]
         state.cost[rows] = cost
         state.matrix[rows] = slopes @ slopes.transpose(0, 2, 1)
         state.gradient[rows] = (slopes @ residual[..., None])[..., 0]
-
-    def _cost(self, spectra: _Spectra, values: Array) -> Array:
-        return self._loss(np.where(spectra.used, spectra.y - values, 0.0) * spectra.weight)[0]
 
     def _loss(self, residual: Array) -> tuple[Array, Array | None]:
         """Return the cost, and the root of the loss's slope; the formulas are those of scipy's least_squares."""
@@ -232,23 +256,29 @@ class _Solver:
             trial, promised, waiting = self._propose(state, rows, floor[rows])
             if not waiting.any():
                 continue
-            rows, trial, promised = rows[waiting], trial[waiting], promised[waiting]
-            taken = spectra.take(rows)
-            values = self.caller(taken.x, trial)
-            cost, old = self._cost(taken, values), state.cost[rows]
-            state.nfev[rows] += 1
-            better = cost < old
-            good, bad = rows[better], rows[~better]
-            gain = 2.0 * (old[better] - cost[better]) / promised[better] - 1.0
-            state.damping[good] *= np.maximum(0.05, 1.0 - gain**3)
-            state.growth[good] = 2.0
-            state.parameters[good] = trial[better]
-            if good.size:
-                self._expand(taken.take(np.flatnonzero(better)), state, good, values[better])
-            state.damping[bad] = np.maximum(state.damping[bad], 1e-9) * state.growth[bad]
-            state.growth[bad] *= 2.0
+            chosen = np.flatnonzero(waiting)
+            for few, own in spectra.parts(rows[chosen]):
+                here, chosen = chosen[: len(few)], chosen[len(few) :]
+                self._try(own, state, few, trial[here], promised[here])
 
-    def _propose(self, state: _State, rows: npt.NDArray[np.intp], floor: Array) -> tuple[Array, Array, Mask]:
+    def _try(self, spectra: _Spectra, state: _State, rows: Rows, trial: Array, promised: Array) -> None:
+        """Evaluate the trial points of some rows, and take those that are better."""
+        values = self.caller(spectra.x, trial)
+        cost, old = self._loss(spectra.weighted(spectra.y - values))[0], state.cost[rows]
+        state.nfev[rows] += 1
+        better = cost < old
+        good, bad = rows[better], rows[~better]
+        gain = 2.0 * (old[better] - cost[better]) / promised[better] - 1.0
+        state.damping[good] *= np.maximum(0.05, 1.0 - gain**3)
+        state.growth[good] = 2.0
+        state.parameters[good] = trial[better]
+        if good.size:
+            taken = spectra if not bad.size else spectra.take(np.flatnonzero(better))
+            self._expand(taken, state, good, values[better], self.sizes[good])
+        state.damping[bad] = np.maximum(state.damping[bad], 1e-9) * state.growth[bad]
+        state.growth[bad] *= 2.0
+
+    def _propose(self, state: _State, rows: Rows, floor: Array) -> tuple[Array, Array, Mask]:
         """Return a trial point for each, what it promises, and for which it waits for an evaluation; end the others."""
         held = self._hold(state, rows)
         end = np.where(held, _CODE["converged_on_a_bound"], _CODE["converged"])
@@ -275,7 +305,7 @@ class _Solver:
         state.damping[rows] = np.where(singular, np.maximum(10.0 * damping, 1e-6), np.where(little, 1e-10, damping))
         return trial, promised, (state.status[rows] == _RUNNING) & ~singular & ~little
 
-    def _hold(self, state: _State, rows: npt.NDArray[np.intp]) -> Mask:
+    def _hold(self, state: _State, rows: Rows) -> Mask:
         """Mark the parameters that may move: not those on a bound that the gradient pushes out. Say where some stay."""
         p, gradient = state.parameters[rows][:, self.free], state.gradient[rows]
         out = ((p <= self.low) & (gradient <= 0.0)) | ((p >= self.high) & (gradient >= 0.0))
@@ -284,7 +314,7 @@ class _Solver:
         held: Mask = out.any(axis=1)
         return held
 
-    def _report(self, spectra: _Spectra, state: _State, spread: Array, out: Array, rows: npt.NDArray[np.intp]) -> None:
+    def _report(self, spectra: _Spectra, state: _State, spread: Array, out: Array, rows: Rows) -> None:
         """Fill in the figures of the fits; what converged but is not determined is told apart."""
         n, free = state.parameters.shape[1], self.free
         p = state.parameters[:, free]
@@ -314,8 +344,12 @@ class _Solver:
 
     def _squares(self, spectra: _Spectra, parameters: Array) -> tuple[Array, Array]:
         """Return the sum of squared residuals with and without weights; the loss has no part in it."""
-        residual = np.where(spectra.used, spectra.y - self.caller(spectra.x, parameters), 0.0)
-        return ((residual * spectra.weight) ** 2).sum(axis=1), (residual**2).sum(axis=1)
+        chi2, squares = np.empty(len(parameters)), np.empty(len(parameters))
+        for rows, own in spectra.parts(np.arange(len(parameters))):
+            residual = own.y - self.caller(own.x, parameters[rows])
+            residual = residual if own.plain else np.where(own.used, residual, 0.0)
+            chi2[rows], squares[rows] = (own.weighted(residual) ** 2).sum(axis=1), (residual**2).sum(axis=1)
+        return chi2, squares
 
 
 def _both(mask: Mask) -> Mask:
