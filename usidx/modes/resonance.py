@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,11 +15,13 @@ import numpy.typing as npt
 __all__ = ["FIGURES", "guess_oscillators"]
 
 Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 #: Columns of what is returned.
 FIGURES: Final = ("amplitude", "frequency", "quality_factor", "phase", "r2")
 
 _SLICE: Final = 1024  # spectra at a time: what is worked out on the way stays in the processor's cache
+_FEWEST: Final = 3  # samples: two determine an oscillator, and say nothing about whether it is one
 _FLAT: Final = 1e-12  # of the energy: less about the mean is rounding, and nothing is to be seen
 _POOR: Final = 0.5  # an r2 below it: the linear form drowned in noise, and trying resonances may do better
 _PLACES: Final = tuple((k + 0.5) / 24 for k in range(24))  # shares of the band, and so are the widths
@@ -48,14 +51,24 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | N
     swept = x.reshape(1, samples) if shared else np.broadcast_to(x, y.shape).reshape(-1, samples)
     found = np.empty((len(spectra), len(FIGURES)))
 
-    def run(begin: int) -> None:
-        part = slice(begin, begin + _SLICE)
-        with np.errstate(all="ignore"):  # spectra without a resonance end as NaN
-            found[part] = _guessed(spectra[part], swept if shared else swept[part])
+    def each(work: Callable[[Rows, _Spectra], None], rows: Rows) -> None:
+        def run(begin: int) -> None:
+            part = rows[begin : begin + _SLICE]
+            with np.errstate(all="ignore"):  # spectra without a resonance end as NaN
+                work(part, _Spectra.of(spectra[part], swept if shared else swept[part]))
+
+        for _ in pool.map(run, range(0, len(rows), _SLICE)):
+            pass
+
+    def guess(rows: Rows, given: _Spectra) -> None:
+        found[rows] = _guessed(given)
+
+    def search(rows: Rows, given: _Spectra) -> None:
+        found[rows] = _best_of(found[rows], given)
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for _ in pool.map(run, range(0, len(spectra), _SLICE)):
-            pass
+        each(guess, np.arange(len(spectra)))
+        each(search, np.flatnonzero(~(found[:, -1] >= _POOR)))
     return found.reshape(*lead, len(FIGURES))
 
 
@@ -72,17 +85,14 @@ class _Spectra:
 
     @classmethod
     def of(cls, y: npt.NDArray[Any], x: npt.NDArray[Any]) -> _Spectra:
+        real, imag = (np.array(part, dtype=np.float64, order="C") for part in (y.real, y.imag))
         is_number = np.isfinite(x)
-        known = np.isfinite(y) & is_number
-        ends = np.where(is_number, x, np.inf).min(-1), np.where(is_number, x, -np.inf).max(-1)
-        real, imag = (np.where(known, part, 0.0).astype(np.float64) for part in (y.real, y.imag))
-        return cls(real, imag, np.where(is_number, x, 0.0).astype(np.float64), known.astype(np.float64), *ends)
-
-    def picked(self, rows: npt.NDArray[np.bool_]) -> _Spectra:
-        own = slice(None) if len(self.w) == 1 else rows
-        return _Spectra(
-            self.real[rows], self.imag[rows], self.w[own], self.known[rows], self.low[own], self.high[own]
-        )  # fmt: skip
+        known = np.isfinite(real) & np.isfinite(imag) & is_number
+        if not known.all():
+            real, imag = np.where(known, real, 0.0), np.where(known, imag, 0.0)
+        low, high = np.where(is_number, x, np.inf).min(-1), np.where(is_number, x, -np.inf).max(-1)
+        w = np.where(is_number, x, 0.0).astype(np.float64)
+        return cls(real, imag, w, known.astype(np.float64), low, high)
 
 
 def _sum(a: Array, b: Array) -> Array:
@@ -91,13 +101,11 @@ def _sum(a: Array, b: Array) -> Array:
     return total
 
 
-def _guessed(y: npt.NDArray[Any], x: npt.NDArray[Any]) -> Array:
-    spectra = _Spectra.of(y, x)
+def _guessed(spectra: _Spectra) -> Array:
+    """Return what the linear form finds; NaN where it finds no resonance within the band."""
     found = _described(spectra, *_linear_form(spectra))
-    poor = ~((found[:, 1] >= spectra.low) & (found[:, 1] <= spectra.high) & (found[:, 4] >= _POOR))
-    if poor.any():
-        found[poor] = _best_of(found[poor], spectra.picked(poor))
-    found[spectra.known.sum(-1) < 3] = np.nan
+    inside = (found[:, 1] >= spectra.low) & (found[:, 1] <= spectra.high)
+    found[~inside | (spectra.known.sum(-1) < _FEWEST)] = np.nan
     return found
 
 
@@ -116,6 +124,7 @@ def _best_of(found: Array, spectra: _Spectra) -> Array:
     other = _described(spectra, frequency, quality)
     better = ~(found[:, 4] >= other[:, 4])
     found[better] = other[better]
+    found[spectra.known.sum(-1) < _FEWEST] = np.nan
     return found
 
 
