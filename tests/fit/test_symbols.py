@@ -1,6 +1,7 @@
 """Derivatives of graphs agree with difference quotients, and simplification changes no value."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -76,6 +77,11 @@ def test_equal_graphs_are_one() -> None:
     assert X + 0.0 is X
     assert (A * X) * (B * X) is (A * B) * (X * X)
     assert derivative(A * X, B) is constant(0.0)
+
+
+def test_nodes_that_travel_to_another_process_and_back_are_the_same() -> None:
+    node = function("exp", A * X) / B + select(X - A, 1.0, B)
+    assert pickle.loads(pickle.dumps(node)) is node
 
 
 def test_substitute_replaces_a_parameter_by_a_formula() -> None:

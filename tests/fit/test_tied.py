@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import dask
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -127,6 +128,15 @@ def test_failed_spectra_stay_failed_and_bounds_leave_no_error() -> None:
     assert bool(held.any())
     assert found.b_sigma_stderr.where(held).isnull().all()
     assert (found.b_amplitude_stderr.where(held, 1.0) > 0).all()
+
+
+def test_ties_travel_to_workers() -> None:
+    data, _ = doublets(4)
+    found = fit(data.chunk({"p": 2}), DOUBLET, "x", tied=TIED)
+    with dask.config.set(scheduler="processes", num_workers=1):
+        elsewhere = found.compute()
+    assert_array_equal(elsewhere.b_amplitude, found.compute().b_amplitude)
+    assert bool(elsewhere.converged.all())
 
 
 def test_recipe_holds_the_ties_and_the_result_evaluates() -> None:

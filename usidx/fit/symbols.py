@@ -39,6 +39,10 @@ class Node:
             return str(self.value) if self.op != "variable" else f"x{self.value}"
         return f"{self.op}({', '.join(map(repr, self.args))})"
 
+    def __reduce__(self) -> tuple[Callable[..., Node], tuple[object, ...]]:
+        # Equal graphs are one node: in another process, too, it is looked up and not copied.
+        return _make, (self.op, self.args, self.value)
+
     def __add__(self, other: Operand) -> Node:
         return add(self, _node(other))
 
