@@ -53,7 +53,8 @@ def fit(
     data : DataArray, dims (*any, *dim)
         Real, integer or complex; complex exactly where the model is.
     model : Model
-        Such as ``Gaussian() + Constant()``; see `usidx.models`.
+        Such as ``Gaussian() + Constant()``; see `usidx.models`. For formulas and functions of your own see
+        `Model.from_expression` and `Model.from_function`.
     dim : str or iterable of str, optional
         Where to fit, one dim for each coordinate of the model. By default the spectroscopic dim.
     coordinate : str, optional
@@ -117,8 +118,9 @@ def fit(
 
     Notes
     -----
-    Levenberg and Marquardt's method with exact derivatives. Start values: what enters linearly is solved for, peaks
-    are found by a matched filter, an oscillator by its linear form, the rest by trying candidates. Standard errors
+    Levenberg and Marquardt's method with exact derivatives; those of Python functions are forward differences, which
+    ``nfev`` does not count. Start values: what enters linearly is solved for, peaks are found by a matched filter, an
+    oscillator by its linear form, the rest among templates or by trying candidates. Standard errors
     are the roots of the diagonal of redchi (J'J)^-1 at the solution; those of tied parameters are propagated from it.
 
     Examples
