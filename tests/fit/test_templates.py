@@ -249,3 +249,12 @@ def test_the_longer_axis_comes_first_with_all_that_belongs_to_it() -> None:
     assert (held_still.sigma_x < held_still.sigma_y).all()
     around = fit(data, model, ("Y", "X"), start=turned, fixed={"rotation": 0.0})
     assert_array_equal(around.rotation, 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i4", ">f8"])
+def test_coordinates_of_any_dtype_are_searched(dtype: str) -> None:
+    x = np.arange(24).astype(dtype)
+    data = xr.DataArray(2.0 * np.exp(-x.astype("f8") / 5.0) + 1.0, dims="t", coords={"t": x}).expand_dims(p=3)
+    sigma = xr.DataArray(np.ones(24, "f4"), dims="t")
+    found = fit(data, Exponential() + Constant(), "t", sigma=sigma)
+    assert_allclose(found.tau, 5.0)

@@ -272,8 +272,12 @@ def _templates(model: Model, options: Options, x: Array, weight: Array | None, s
     if ways != {"candidates"} or model.is_complex or not alone:
         return None
     bounds = tuple((float(low), float(high)) for low, high in (options.bounds[n] for n in model.names))
-    told = weight.tobytes() if weight is not None and weight.shape[0] == 1 else None
-    return _grid(model, options.free, bounds, x.tobytes(), x.shape[1:], told, start.tobytes())
+    told = _bytes(weight) if weight is not None and weight.shape[0] == 1 else None
+    return _grid(model, options.free, bounds, _bytes(x), x.shape[1:], told, _bytes(start))
+
+
+def _bytes(values: Array) -> bytes:
+    return np.asarray(values, np.float64).tobytes()  # a coordinate of a file is of single precision
 
 
 def _placed(grid: Grid, y: npt.NDArray[np.generic], weight: Array | None) -> Array:
