@@ -1,21 +1,23 @@
-"""Fitting every spectrum of a map: usidx beside scipy's curve_fit and xarray's curvefit, in turns in one run.
+"""Fitting every spectrum of a map: usidx beside SciPy, xarray, lmfit, HyperSpy and sidpy, in turns in one run.
 
     python tests/benchmarks/fit_speed.py [--spectra 20000] [--few 200] [--rounds 5]
 
-The same noisy spectra of 128 samples, four parameters each. scipy and xarray fit the first `few` of them and get start
-values near the truth; usidx fits all and finds its start values itself. Medians of spectra per second of wall time, and
-per second of processor time (which other work on the machine disturbs less), are written as a table, with the share
-of fits that lie within six standard errors of the truth.
+The same noisy spectra of 128 samples, four parameters each. The others fit the first `few` of them and get start
+values near the truth; usidx fits all and finds its start values itself. Packages that are not installed are left out.
+Medians of spectra per second of wall time, and per second of processor time (which other work on the machine disturbs
+less), are written as a table, with the share of fits that lie within six standard errors of the truth.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -87,6 +89,52 @@ def _with_xarray(case: Case, few: int) -> None:
     data[:few].curvefit("x", formula, p0=start)
 
 
+def _with_lmfit(case: Case, few: int) -> None:
+    from lmfit import Model as Formula
+
+    _, _, data, truth, formula = case
+    model, x = Formula(formula), data.x.values
+    for k in range(few):
+        y = data.values[k]
+        start = model.make_params(**{name: float(v[k]) * 1.01 for name, v in truth.items()})
+        spectrum = np.concatenate([y.real, y.imag]) if np.iscomplexobj(y) else y
+        model.fit(spectrum, start, **{model.independent_vars[0]: x})
+
+
+def _with_hyperspy(case: Case, few: int) -> None:
+    from hyperspy.components1d import Gaussian as Peak
+    from hyperspy.components1d import Offset
+    from hyperspy.signals import Signal1D
+
+    _, _, data, truth, _ = case
+    signal = Signal1D(data.values[:few])
+    signal.axes_manager[-1].offset = float(data.x[0])
+    signal.axes_manager[-1].scale = float(data.x[1] - data.x[0])
+    model, peak, level = signal.create_model(), Peak(), Offset()
+    model.extend([peak, level])
+    starts = {peak.A: "amplitude", peak.centre: "center", peak.sigma: "sigma", level.offset: "offset"}
+    for parameter, name in starts.items():
+        parameter.map["values"][:] = truth[name][:few] * 1.01
+        parameter.map["is_set"][:] = True
+    model.multifit(optimizer="lm", show_progressbar=False)
+
+
+def _with_sidpy(case: Case, few: int) -> None:
+    import sidpy
+    from sidpy.proc.fitter import SidFitter
+
+    _, _, data, truth, formula = case
+    side = int(few**0.5)
+    cube = sidpy.Dataset.from_array(data.values[: side * side].reshape(side, side, -1))
+    cube.data_type = "spectral_image"
+    for axis, name in enumerate(("y", "x")):
+        cube.set_dimension(axis, sidpy.Dimension(np.arange(side), name, dimension_type="spatial"))
+    cube.set_dimension(2, sidpy.Dimension(data.x.values, "energy", dimension_type="spectral"))
+    start = [float(np.median(v)) for v in truth.values()]
+    with suppress(RuntimeError), redirect_stdout(sys.stderr):
+        SidFitter(cube, formula, guess_fn=lambda x, y: start, num_fit_parms=4, num_workers=2, threads=1).do_fit()
+
+
 def _with_usidx(case: Case, chunk: int | None) -> xr.Dataset:
     _, model, data, _, _ = case
     return fit(data if chunk is None else data.chunk({"spectrum": chunk}), model, "x").compute()
@@ -107,9 +155,15 @@ def _measure(case: Case, spectra: int, few: int, rounds: int) -> Iterator[str]:
         "usidx on dask": (lambda: _with_usidx(case, -(-spectra // 8)), spectra),
         "scipy curve_fit": (lambda: _with_scipy(case, few), few),
     }
+    others: dict[str, Callable[[Case, int], None]] = {"lmfit": _with_lmfit}
     if not np.iscomplexobj(case[2]):
         ways["xarray curvefit"] = (lambda: _with_xarray(case, few), few)
-    ways["usidx"][0]()  # compiles, or reads what was compiled
+        others |= {"hyperspy": _with_hyperspy, "sidpy": _with_sidpy}
+    for package, way in others.items():
+        if importlib.util.find_spec(package) is not None:
+            ways[package] = (partial(way, case, few), few)
+    for run, _ in ways.values():
+        run()  # imports, compiles, or reads what was compiled
     rates: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, (run, count) in ways.items():
@@ -120,7 +174,7 @@ def _measure(case: Case, spectra: int, few: int, rounds: int) -> Iterator[str]:
     reference = middle["scipy curve_fit"]
     for name, (wall, used) in middle.items():
         right = f"{100 * _right(case):.2f} %" if name == "usidx" else ""
-        speeds = f"{wall:.0f} | {wall / reference[0]:.1f} | {used:.0f} | {used / reference[1]:.1f}"
+        speeds = f"{wall:.0f} | {wall / reference[0]:.3g} | {used:.0f} | {used / reference[1]:.3g}"
         yield f"| {case[0]} | {name} | {speeds} | {right} |"
 
 
