@@ -152,8 +152,7 @@ def _solve_one(
     if missing:
         evaluations = find_start(equations, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
-    plain = head[HAS_WEIGHT] == 0 and head[LOSS] == 0
-    floor = _EXACT * _EXACT * energy if plain else -1.0
+    floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _weighted(head, data)) if head[LOSS] == 0 else -1.0
     status, more, cost = minimise(equations, head, info, code, bench, data, floor)
     out[2 * n + 3] = evaluations + more
     out[2 * n + 4] = status
@@ -182,6 +181,17 @@ def _spread(head: Integers, data: Rows) -> tuple[float, float]:
             energy += y[i] * y[i]
             spread += (y[i] - mean) * (y[i] - mean)
     return energy, spread
+
+
+@compiled
+def _weighted(head: Integers, data: Rows) -> float:
+    """Return the weighted sum of squares."""
+    energy, weight = 0.0, data[head[WEIGHT]]
+    for part in range(head[N_PARTS]):
+        y = data[head[Y] + part]
+        for i in range(head[SAMPLES]):
+            energy += (y[i] * weight[i]) ** 2
+    return energy
 
 
 @compiled

@@ -176,8 +176,8 @@ class _Solver:
         if rows.size:
             taken = spectra.take(rows)
             state = self._begin(taken, _kept(self.options, self.caller.model, start[rows]))
-            unweighted = taken.plain or bool(np.all(taken.weight[taken.used] == 1.0))
-            exact = _EXACT**2 * energy[rows] if unweighted and self.options.loss == "linear" else -np.ones(rows.size)
+            squares = (taken.weighted(taken.y) ** 2).sum(axis=1)
+            exact = _EXACT**2 * squares if self.options.loss == "linear" else -np.ones(rows.size)
             self._iterate(taken, state, exact)
             self._report(taken, state, spread[rows], out, rows)
         return out
