@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
+from usidx.errors import SelectionError
 from usidx.fit.fit import Value, fit
 from usidx.fit.inputs import whole_along
 from usidx.fit.models import SHO
@@ -25,6 +26,7 @@ def sho_fit(
     data: xr.DataArray,
     dim: str | None = None,
     *,
+    coordinate: str | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     fixed: Mapping[str, Value] | None = None,
     sigma: Value | None = None,
@@ -48,6 +50,8 @@ def sho_fit(
         Complex.
     dim : str, optional
         The dim along which the frequency runs. By default ``Frequency``, or the only spectroscopic one.
+    coordinate : str, optional
+        The frequencies. By default ``Frequency`` where it runs along `dim`, else the coordinate of the same name.
     bounds, fixed, sigma, absolute_sigma, loss, loss_scale, tolerance, max_evaluations, covariance, retry
         As in :func:`usidx.fit`; none concerns the guess.
 
@@ -64,7 +68,8 @@ def sho_fit(
     RoleError
         It is not clear along which dim the frequency runs.
     SelectionError
-        A name is not a parameter or a loss.
+        A name is not a parameter, a coordinate or a loss; or the frequencies start over along `dim`, where spectra of
+        several excitations follow one another.
     UsidError
         The data is not complex, or nothing is left to fit.
     UnitsError
@@ -97,13 +102,13 @@ def sho_fit(
     >>> bool(abs(found.frequency - truth.frequency).median() < 50)
     True
     """
-    sweep = sweep_of(data, SHO(), dim or _frequency_dim(data), None)
+    sweep = _sweep(data, dim or _frequency_dim(data), coordinate)
     check_dtype(data.dtype, SHO(), data.name)
     guessed = _guess(data, sweep)
     fitted = fit(
-        data, SHO(), sweep.dims, start={n: guessed[n] for n in SHO().names}, bounds=bounds, fixed=fixed, sigma=sigma,
-        absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale, tolerance=tolerance,
-        max_evaluations=max_evaluations, covariance=covariance, retry=retry,
+        data, SHO(), sweep.dims, coordinate=_named(sweep), start={n: guessed[n] for n in SHO().names}, bounds=bounds,
+        fixed=fixed, sigma=sigma, absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale,
+        tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance, retry=retry,
     )  # fmt: skip
     told = (last_step(fitted) or {})["parameters"]
     own = {"dim": [*sweep.dims], "start": {}, "guess": "linear form"}
@@ -112,6 +117,39 @@ def sho_fit(
 
 def _frequency_dim(data: xr.DataArray) -> str | None:
     return _FREQUENCY if _FREQUENCY in data.dims else None
+
+
+def _sweep(data: xr.DataArray, dim: str | None, coordinate: str | None) -> Sweep:
+    """Return where to fit: along a dim that fills no grid, over the frequencies and not over the samples' numbers."""
+    found = sweep_of(data, SHO(), dim, coordinate)
+    along = found.dims[0]
+    if coordinate is not None or along == _FREQUENCY or along not in _dims_of_frequency(data):
+        return found
+    _check_one_band(data.coords[_FREQUENCY], along)
+    return sweep_of(data, SHO(), along, _FREQUENCY)
+
+
+def _named(sweep: Sweep) -> str | None:
+    name = sweep.coordinates[0].name
+    return None if name is None or name == sweep.dims[0] else str(name)
+
+
+def _dims_of_frequency(data: xr.DataArray) -> tuple[Hashable, ...]:
+    return data.coords[_FREQUENCY].dims if _FREQUENCY in data.coords else ()
+
+
+def _check_one_band(frequency: xr.DataArray, along: str) -> None:
+    if frequency.chunks is not None or frequency.dtype.kind not in "iuf":
+        return
+    steps = np.diff(frequency.transpose(..., along).values, axis=-1)
+    if not ((steps > 0).all() or (steps < 0).all()):
+        told = [str(n) for n, c in frequency.coords.items() if c.dims == (along,) and n not in (along, _FREQUENCY)]
+        step = next((n for n in told if not n.endswith("_index")), "...")
+        raise SelectionError(
+            f"Coordinate 'Frequency' goes up and down along {along!r}: spectra of several steps follow one another, "
+            f"and one oscillator does not describe them. Select the samples of one step, as with "
+            f"data.isel({along}=data[{step!r}].values == 0). Or name what to fit over with coordinate=..."
+        )
 
 
 def _guess(data: xr.DataArray, sweep: Sweep) -> xr.Dataset:

@@ -189,7 +189,8 @@ def response(
 def _variable(fit: xr.Dataset, name: str) -> xr.DataArray:
     if name not in fit:
         raise ResultError(
-            f"The result has no variable {name!r}; it has {tuple(fit.data_vars)}. Fit with usidx.sho_fit."
+            f"The result has no variable {name!r}; it has {tuple(fit.data_vars)}. Fit with usidx.sho_fit, or open a "
+            f"stored fit with usidx.open_result."
         )
     return fit[name]
 
