@@ -23,6 +23,7 @@ __all__ = [
     "be_line",
     "beps",
     "ckpfm",
+    "forget_units",
     "gmode_line",
     "relaxation",
     "sts",
@@ -292,6 +293,16 @@ def add_loop_fit(scan: Scan, *, dtype: str = "f4") -> None:
                 if label in fields:
                     matrix[label] = scan.truth[key].reshape(-1)[:, None]
             _main(group, matrix, position, side, name=name, quantity="Metrics", units="compound")
+
+
+def forget_units(scan: Scan) -> None:
+    """Take out what translators did not write before 2018: quantity and units, of the data and of its dims."""
+    with h5py.File(scan.path, "r+") as file:
+        main = file[scan.main]
+        del main.attrs["quantity"], main.attrs["units"]
+        for side in ("Position", "Spectroscopic"):
+            for what in ("Indices", "Values"):
+                del file[main.attrs[f"{side}_{what}"]].attrs["units"]
 
 
 def _told(text: Any) -> str:

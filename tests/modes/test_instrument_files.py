@@ -11,7 +11,7 @@ import xarray as xr
 import usidx
 from tests.modes import instrument_files as files
 from tests.modes.instrument_files import Scan
-from usidx.errors import ResultError, SelectionError
+from usidx.errors import ResultError, SelectionError, UsidWarning
 
 Make = Callable[..., Scan]
 
@@ -163,3 +163,14 @@ def test_gaps_of_tunnelling_spectra_are_found(path: Path) -> None:
     scan = files.sts(path)
     found = usidx.gap(usidx.didv(raw_of(scan)), threshold=0.5).compute()
     assert abs(found["gap"] - scan.truth["gap"]).max() < 0.1
+
+
+def test_files_that_tell_no_units_are_analysed_all_the_same(path: Path) -> None:
+    scan = files.be_line(path)
+    files.forget_units(scan)
+    with pytest.warns(UsidWarning, match="is missing.* it is not known"):
+        raw = raw_of(scan)
+    assert "units" not in raw.attrs
+    found = usidx.sho_fit(raw).compute()
+    assert abs(found.frequency - scan.truth["center"]).max() < 40
+    assert "units" not in found.frequency.attrs

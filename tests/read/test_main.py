@@ -19,8 +19,6 @@ from usidx.testing.measurements import distinct, image_file, raster, snake_file
 
 WHERE = r"'/Measurement_000/Channel_000/Raw_Data' in '.*broken\.h5'"
 REFUSED: dict[str, tuple[type[UsidError], str]] = {
-    "quantity missing": (NotMainError, f"{WHERE} is not a main dataset: attribute 'quantity' .* it is missing"),
-    "units missing": (NotMainError, f"{WHERE} is not a main dataset: attribute 'units' must be a string, it is miss"),
     "quantity not a string": (NotMainError, r"attribute 'quantity' must be a string, found .*3\.5"),
     "units not a string": (NotMainError, r"attribute 'units' must be a string, found array\(\[1, 2\]\)"),
     "Position_Indices missing": (NotMainError, f"{WHERE} is not a main .* 'Position_Indices' is missing. List main"),
@@ -54,12 +52,14 @@ REFUSED: dict[str, tuple[type[UsidError], str]] = {
 }
 #: Faults that leave no doubt about what was meant.
 OPENED = {"labels missing", "ancillary units missing"}
+#: What is not told is not known.
+UNKNOWN = {"quantity missing": "long_name", "units missing": "units"}
 #: Rows that fill no grid stay flat.
 FLAT = {"index negative", "index huge", "duplicate cells"}
 
 
 def test_every_fault_is_looked_at() -> None:
-    assert set(FAULTS) == set(REFUSED) | OPENED | FLAT | {"reference to a deleted table"}
+    assert set(FAULTS) == set(REFUSED) | OPENED | set(UNKNOWN) | FLAT | {"reference to a deleted table"}
 
 
 @pytest.mark.parametrize("fault", REFUSED)
@@ -89,6 +89,29 @@ def test_what_one_table_lacks_the_other_tells(tmp_path: Path, fault: str) -> Non
     with pytest.warns(UsidWarning, match="is missing; that of"):
         opened = usidx.open_main(built.path)
     assert_opens(opened, built)
+
+
+@pytest.mark.parametrize(("fault", "attribute"), UNKNOWN.items())
+def test_what_a_main_does_not_tell_is_not_known(tmp_path: Path, fault: str, attribute: str) -> None:
+    built = broken_file(tmp_path / "broken.h5", fault)
+    with pytest.warns(UsidWarning, match=f"{WHERE}: attribute '{fault.split()[0]}' is missing; it is not known"):
+        opened = usidx.open_main(built.path)
+    assert attribute not in opened.attrs
+    sound = {"long_name": built.quantity, "units": built.unit}
+    assert_opens(opened.assign_attrs({attribute: sound[attribute]}), built)
+    assert usidx.list_mains(built.path) == [built.main]
+
+
+def test_units_missing_in_both_tables(tmp_path: Path) -> None:
+    built = snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        for path in built.position.paths:
+            del file[path].attrs["units"]
+    with pytest.warns(UsidWarning, match="attribute 'units' is missing, there and in Position_Values; it is not known"):
+        opened = usidx.open_main(built.path, built.main)
+    assert "units" not in opened.X.attrs
+    assert "units" not in opened.Y.attrs
+    assert opened.X.attrs["usid_role"] == "position"
 
 
 def test_labels_missing_in_both_tables(tmp_path: Path) -> None:

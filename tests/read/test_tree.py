@@ -49,7 +49,7 @@ def test_a_deep_file(tmp_path: Path) -> None:
 def test_tables_of_a_broken_main_are_extras(tmp_path: Path) -> None:
     built = snake_file(tmp_path / "scan.h5")
     with h5py.File(built.path, "r+") as file:
-        del file[built.main].attrs["units"]
+        file[built.main].attrs["units"] = 3.5
         found = inventory(file)
     assert found.broken == (built.main,)
     assert len(found.extras) == 5

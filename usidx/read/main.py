@@ -73,7 +73,7 @@ def is_main(dataset: h5py.Dataset) -> bool:
 def _check_header(dataset: h5py.Dataset) -> Ancillaries:
     found = ancillaries_of(dataset)
     for name in (names.QUANTITY, names.UNITS):
-        _required_text(dataset, name)
+        _text(dataset, name)
     _check_shapes(dataset, found)
     for role, count_axis in (("Position", 1), ("Spectroscopic", 0)):
         _labels_and_units(found, role, found[f"{role}_Indices"].shape[count_axis])
@@ -128,12 +128,16 @@ def _attribute(object_: h5py.Dataset, name: str) -> Any:
         raise LayoutError(f"{where(object_)}: attribute {name!r} cannot be read ({err}).") from err
 
 
-def _required_text(dataset: h5py.Dataset, name: str) -> str:
-    raw = _attribute(dataset, name) if has_attribute(dataset, name) else None
+def _text(dataset: h5py.Dataset, name: str) -> str:
+    """Return a text, empty where there is none: programs before 2018 told neither quantity nor units."""
+    if not has_attribute(dataset, name):
+        return ""
+    raw = _attribute(dataset, name)
     text = text_of(raw)
     if text is None:
-        found = f"found {raw!r}" if has_attribute(dataset, name) else "it is missing"
-        raise NotMainError(f"{where(dataset)} is not a main dataset: attribute {name!r} must be a string, {found}.")
+        raise NotMainError(
+            f"{where(dataset)} is not a main dataset: attribute {name!r} must be a string, found {raw!r}."
+        )
     return text
 
 
@@ -157,7 +161,7 @@ def _labels_and_units(found: Ancillaries, role: str, count: int) -> tuple[tuple[
     parsed = {}
     for attribute in (names.LABELS, names.UNITS):
         of_indices, of_values = (_strings(found[f"{role}_{kind}"], attribute, count) for kind in ("Indices", "Values"))
-        if of_indices is None and of_values is None:
+        if of_indices is None and of_values is None and attribute == names.LABELS:
             raise LayoutError(
                 f"{where(found[f'{role}_Indices'])}: attribute {attribute!r} is missing, there and in {role}_Values."
             )
@@ -166,14 +170,19 @@ def _labels_and_units(found: Ancillaries, role: str, count: int) -> tuple[tuple[
                 f"{where(found[f'{role}_Indices'])}: {attribute} {list(of_indices)!r} differ from those of "
                 f"{role}_Values {found[f'{role}_Values'].name!r}, {list(of_values)!r}; they must be equal."
             )
-        parsed[attribute] = of_values or of_indices or ()
+        parsed[attribute] = of_values or of_indices or ("",) * count
     return parsed[names.LABELS], parsed[names.UNITS]
 
 
 def _warn_of_repairs(found: Ancillaries, role: str) -> None:
-    """Say which attribute only one of the two ancillaries of a side has."""
+    """Say which attribute only one of the two ancillaries of a side has, or neither."""
     for attribute in (names.LABELS, names.UNITS):
         missing = [k for k in ("Indices", "Values") if not has_attribute(found[f"{role}_{k}"], attribute)]
+        if len(missing) == 2:
+            broken = where(found[f"{role}_Indices"])
+            text = f"{broken}: attribute {attribute!r} is missing, there and in {role}_Values; it is not known."
+            warnings.warn(text, UsidWarning, stacklevel=4)
+            continue
         for kind in missing:
             other = "Values" if kind == "Indices" else "Indices"
             broken = where(found[f"{role}_{kind}"])
@@ -211,6 +220,7 @@ def read_layout(dataset: h5py.Dataset, cache: Cache | None = None) -> Layout:
     attributes = plain_attributes(dataset)
     taken = {*names.ANCILLARIES, names.QUANTITY, names.UNITS, names.MAIN_HINTS, *names.BOOK_KEEPING}
     quantity, units = _quantity_and_units(dataset)
+    hints = stored_json(dataset, names.MAIN_HINTS) | _unknown(dataset)
     return Layout(
         name=str(dataset.name).rsplit("/", 1)[-1],
         quantity=quantity,
@@ -221,8 +231,18 @@ def read_layout(dataset: h5py.Dataset, cache: Cache | None = None) -> Layout:
         spectroscopic=_side(found, "spectroscopic", version, cache),
         attributes={k: v for k, v in attributes.items() if k not in taken},
         book_keeping={k: v for k, v in attributes.items() if k in names.BOOK_KEEPING},
-        hints=stored_json(dataset, names.MAIN_HINTS),
+        hints=hints,
     )
+
+
+def _unknown(dataset: h5py.Dataset) -> dict[str, Any]:
+    """Say which attributes an array is not to have, since the file lacks them; and warn of it."""
+    missing = [name for name in (names.QUANTITY, names.UNITS) if not has_attribute(dataset, name)]
+    for name in missing:
+        text = f"{where(dataset)}: attribute {name!r} is missing; it is not known. Set it on the array."
+        warnings.warn(text, UsidWarning, stacklevel=3)
+    shown = {names.QUANTITY: "long_name", names.UNITS: "units"}
+    return {"absent": [shown[name] for name in missing]} if missing else {}
 
 
 def _side(found: Ancillaries, role: Role, version: tuple[int, ...], cache: Cache) -> Side:
@@ -244,8 +264,15 @@ def _side(found: Ancillaries, role: Role, version: tuple[int, ...], cache: Cache
         values=numbers,
         types=_types(indices, counters.shape[1]),
         slowest_first=version >= _SLOWEST_FIRST_SINCE,
-        hints=stored_json(values, names.COORDINATE_HINTS),
+        hints=stored_json(values, names.COORDINATE_HINTS) | _without_units(found, title, labels),
     )
+
+
+def _without_units(found: Ancillaries, title: str, labels: tuple[str, ...]) -> dict[str, Any]:
+    """Leave a unit that the file does not tell out of the coordinates: an empty one would mean that there is none."""
+    if any(has_attribute(found[f"{title}_{kind}"], names.UNITS) for kind in ("Indices", "Values")):
+        return {}
+    return {"coordinates": {label: {"attrs": {}} for label in labels}}
 
 
 def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
@@ -287,7 +314,7 @@ def _version(dataset: h5py.Dataset) -> tuple[int, ...]:
 
 def _quantity_and_units(dataset: h5py.Dataset, chain: int = _LONGEST_CHAIN) -> tuple[str, str]:
     """Return quantity and units; where an old program kept only their first letters, those of the source."""
-    quantity, units = (_required_text(dataset, name).strip() for name in (names.QUANTITY, names.UNITS))
+    quantity, units = (_text(dataset, name).strip() for name in (names.QUANTITY, names.UNITS))
     if len(quantity) != 1 or chain == 0:
         return quantity, units
     source = source_main(dataset)
