@@ -11,7 +11,7 @@ import xarray as xr
 import usidx
 from tests.modes import instrument_files as files
 from tests.modes.instrument_files import Scan
-from usidx.errors import ResultError, SelectionError, UsidWarning
+from usidx.errors import ResultError, SelectionError, UnitsError, UsidWarning
 
 Make = Callable[..., Scan]
 
@@ -174,3 +174,24 @@ def test_files_that_tell_no_units_are_analysed_all_the_same(path: Path) -> None:
     found = usidx.sho_fit(raw).compute()
     assert abs(found.frequency - scan.truth["center"]).max() < 40
     assert "units" not in found.frequency.attrs
+
+
+def test_a_guess_alone_can_be_taken_for_the_fit(path: Path) -> None:
+    scan = files.beps(path)
+    files.add_sho_fit(scan, fitted=False)
+    guess = usidx.open_result(scan.path, "Raw_Data-SHO_Fit_000")
+    with pytest.raises(ResultError, match=r"a guess alone; take that as fit\.rename\(amplitude_guess="):
+        usidx.phase_offset(guess)
+    taken = guess.rename(amplitude_guess="amplitude", phase_guess="phase")
+    assert usidx.phase_offset(taken) == pytest.approx(0.6, abs=1e-5)
+
+
+@pytest.mark.parametrize("verb", [usidx.phase_offset, usidx.correct_phase, usidx.response])
+def test_what_is_no_fit_in_rad_is_refused(path: Path, verb: Callable[..., Any]) -> None:
+    raw = raw_of(files.be_line(path))
+    with pytest.raises(ResultError, match=r"it is a DataArray\. Fit with"):
+        verb(raw)
+    fit = usidx.sho_fit(raw)
+    degrees = fit.assign(phase=np.rad2deg(fit.phase).assign_attrs(units="deg"))
+    with pytest.raises(UnitsError, match="The phase is in 'deg', and 'rad' is wanted"):
+        verb(degrees)

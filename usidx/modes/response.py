@@ -44,6 +44,8 @@ def phase_offset(fit: xr.Dataset, *, per_position: bool = False) -> xr.DataArray
         A variable is missing.
     RoleError
         `per_position`, and the fit has no position dims, or nothing but these.
+    UnitsError
+        The phase is not in rad.
 
     See Also
     --------
@@ -66,7 +68,7 @@ def phase_offset(fit: xr.Dataset, *, per_position: bool = False) -> xr.DataArray
     >>> usidx.phase_offset(usidx.sho_fit(scan)).round(2).item()
     -0.4
     """
-    amplitude, phase = _variable(fit, "amplitude"), _variable(fit, "phase")
+    amplitude, phase = _variable(fit, "amplitude"), _phase(fit)
     doubled = amplitude**2 * np.exp(2j * phase)
     over = _within_positions(fit) if per_position else list(phase.dims)
     found = _half_angle(doubled.sum())
@@ -108,7 +110,7 @@ def correct_phase(fit: xr.Dataset, offset: Offset | None = None, *, per_position
         `offset` has a dim that the phase lacks, or is given together with `per_position`; also as in
         :func:`usidx.phase_offset`.
     UnitsError
-        `offset` says that it is in another unit than rad.
+        `offset` or the phase says that it is in another unit than rad.
 
     Examples
     --------
@@ -118,7 +120,7 @@ def correct_phase(fit: xr.Dataset, offset: Offset | None = None, *, per_position
     >>> abs(usidx.phase_offset(corrected)).round(6).item()
     0.0
     """
-    phase = _variable(fit, "phase")
+    phase = _phase(fit)
     if offset is None:
         taken = phase_offset(fit, per_position=per_position)
     elif per_position:
@@ -163,7 +165,8 @@ def response(
     RoleError
         `offset` has a dim that the phase lacks.
     UnitsError
-        One of `sensitivity` and `units` is given without the other, or `offset` is not in rad.
+        One of `sensitivity` and `units` is given without the other, or `offset` or the phase is not
+        in rad.
 
     Examples
     --------
@@ -173,7 +176,7 @@ def response(
     >>> signed.units, bool(((signed > 0) == (truth.domain == 1)).mean() > 0.95)
     ('pm', True)
     """
-    amplitude, phase = _variable(fit, "amplitude"), _variable(fit, "phase")
+    amplitude, phase = _variable(fit, "amplitude"), _phase(fit)
     if (sensitivity is None) != (units is None):
         raise UnitsError(
             f"sensitivity={sensitivity!r} and units={units!r}: a sensitivity needs the unit that it leads to, "
@@ -187,12 +190,24 @@ def response(
 
 
 def _variable(fit: xr.Dataset, name: str) -> xr.DataArray:
-    if name not in fit:
-        raise ResultError(
-            f"The result has no variable {name!r}; it has {tuple(fit.data_vars)}. Fit with usidx.sho_fit, or open a "
-            f"stored fit with usidx.open_result."
-        )
-    return fit[name]
+    if isinstance(fit, xr.Dataset) and name in fit:
+        return fit[name]
+    found = f"it has {tuple(fit.data_vars)}" if isinstance(fit, xr.Dataset) else f"it is a {type(fit).__name__}"
+    only_guessed = isinstance(fit, xr.Dataset) and f"{name}_guess" in fit
+    advice = (
+        "It is a guess alone; take that as fit.rename(amplitude_guess='amplitude', phase_guess='phase')."
+        if only_guessed
+        else "Fit with usidx.sho_fit, or open a stored fit with usidx.open_result."
+    )
+    raise ResultError(f"The result has no variable {name!r}; {found}. {advice}")
+
+
+def _phase(fit: xr.Dataset) -> xr.DataArray:
+    phase = _variable(fit, "phase")
+    unit = phase.attrs.get("units", "rad")
+    if unit != "rad":
+        raise UnitsError(f"The phase is in {unit!r}, and 'rad' is wanted. Convert it, and set its attribute units.")
+    return phase
 
 
 def _within_positions(fit: xr.Dataset) -> list[Any]:
