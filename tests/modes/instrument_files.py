@@ -26,6 +26,7 @@ __all__ = [
     "forget_units",
     "gmode_line",
     "relaxation",
+    "stop_halfway",
     "sts",
     "two_waves",
 ]
@@ -264,6 +265,16 @@ def add_sho_fit(scan: Scan, *, dtype: str = "f4", fitted: bool = True) -> None:
         matrix["R2 Criterion"] = 0.99
         for name in ("Guess", "Fit") if fitted else ("Guess",):
             _main(group, matrix, position, side, name=name, quantity="SHO", units="compound", chunks=(1, steps))
+
+
+def stop_halfway(scan: Scan, *, rows: int) -> None:
+    """Leave the fit as it is when the program was stopped: zeros, and a status that says how far it came."""
+    with h5py.File(scan.path, "r+") as file:
+        group = file[f"{CHANNEL}/Raw_Data-SHO_Fit_000"]
+        fit = group["Fit"]
+        fit[rows:] = np.zeros_like(fit[rows:])
+        group["completed_guess_positions"] = np.ones(len(fit), "u1")
+        group["completed_fit_positions"] = (np.arange(len(fit)) < rows).astype("u1")
 
 
 def add_loop_fit(scan: Scan, *, dtype: str = "f4") -> None:

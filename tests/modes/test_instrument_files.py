@@ -195,3 +195,15 @@ def test_what_is_no_fit_in_rad_is_refused(path: Path, verb: Callable[..., Any]) 
     degrees = fit.assign(phase=np.rad2deg(fit.phase).assign_attrs(units="deg"))
     with pytest.raises(UnitsError, match="The phase is in 'deg', and 'rad' is wanted"):
         verb(degrees)
+
+
+def test_what_was_never_fitted_is_not_passed_off_as_a_fit(path: Path) -> None:
+    scan = files.beps(path)
+    files.add_sho_fit(scan)
+    files.stop_halfway(scan, rows=10)
+    with pytest.warns(UsidWarning, match="not finished: 'completed_fit_positions' tells of 10 of 20 positions"):
+        fit = usidx.open_result(scan.path, "Raw_Data-SHO_Fit_000")
+    assert usidx.phase_offset(fit) == pytest.approx(0.6, abs=1e-5)
+    loops = usidx.loop_fit(fit).compute()
+    assert not loops.converged.isel(Y=slice(2, None)).any()
+    assert loops.v_plus.isel(Y=slice(2, None)).isnull().all()

@@ -12,7 +12,7 @@ import pytest
 
 import usidx
 from tests.agreement import assert_opens
-from usidx.errors import ResultError, SelectionError
+from usidx.errors import ResultError, SelectionError, UsidWarning
 from usidx.format.names import RESULT_HINTS
 from usidx.testing.files import Expected, build_main
 from usidx.testing.legacy import SHO_FIELDS, add_cluster, add_decomposition, add_sho_fit, add_svd, results_group
@@ -88,7 +88,8 @@ def test_decomposition(tmp_path: Path, source: Build) -> None:
 def test_sho_fit(tmp_path: Path, source: Build, dtype: str) -> None:
     built = source(tmp_path / "scan.h5")
     found = add_sho_fit(built, dtype=dtype, completed=7)
-    result = usidx.open_result(built.path, "SHO_Fit_000")
+    with pytest.warns(UsidWarning, match=r"SHO_Fit_000' in .* is not finished: .* tells of 7 of 12 positions"):
+        result = usidx.open_result(built.path, "SHO_Fit_000")
     named = ["amplitude", "frequency", "quality_factor", "phase", "r2"]
     assert set(result.data_vars) == {*named, *(f"{n}_guess" for n in named)}
     for name, field in zip(named, SHO_FIELDS, strict=True):

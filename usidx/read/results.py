@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import h5py
 import numpy as np
 import xarray as xr
 
-from usidx.errors import ResultError, SelectionError
+from usidx.errors import ResultError, SelectionError, UsidWarning
 from usidx.format import names
 from usidx.label.coding import coordinates_of
 from usidx.label.roles import SPECTROSCOPIC, role_of
@@ -25,6 +26,9 @@ from usidx.results.provenance import PROVENANCE, parse_steps, with_steps
 from usidx.results.schema import restored_attrs
 
 __all__ = ["list_results", "open_result"]
+
+_MOST_STATUS: Final = 2**26  # bytes; a file that claims more is not believed
+_STATUS: Final = re.compile(r"completed_(\w+_)?positions")
 
 
 def list_results(path: FilePath, *, storage_options: Options = None) -> list[str]:
@@ -88,7 +92,7 @@ def open_result(
     Returns
     -------
     Dataset
-        With the steps that made it; see :func:`usidx.history`.
+        With the steps that made it; see :func:`usidx.history`. A result that was not finished opens with a warning.
 
     Raises
     ------
@@ -113,6 +117,7 @@ def open_result(
             raise ResultError(
                 f"{where(found)} holds no main dataset, so it is no result (or one that was not finished)."
             )
+        _warn_of_unfinished(found, file[mains[0]].shape[0])
         name, hints = str(found.name), stored_json(found, names.RESULT_HINTS)
         text = text_attribute(found, PROVENANCE)
     opened = {m.rsplit("/", 1)[-1]: open_at(place, m, chunks=chunks) for m in mains}
@@ -126,6 +131,23 @@ def open_result(
         return with_steps(result, parse_steps(text))
     recorded = next(iter(opened.values())).attrs.get(PROVENANCE, "[]")
     return with_steps(result, parse_steps(recorded))
+
+
+def _warn_of_unfinished(group: h5py.Group, rows: int) -> None:
+    """Say that a result is not whole: programs fill what they have not come to with zeros."""
+    for name, status, _ in children(group):
+        if not _STATUS.fullmatch(name) or not isinstance(status, h5py.Dataset):
+            continue
+        if status.shape != (rows,) or status.dtype.kind not in "biu" or status.nbytes > _MOST_STATUS:
+            continue
+        done = int(np.count_nonzero(status[()])) if status.id.get_storage_size() else 0
+        if done < rows:
+            warnings.warn(
+                f"{where(group)} is not finished: {name!r} tells of {done} of {rows} positions. The others hold "
+                f"whatever the program filled them with, such as zeros.",
+                UsidWarning,
+                stacklevel=3,
+            )
 
 
 def _records(hints: Mapping[str, Any], kind: str = "variables") -> dict[str, dict[str, Any]]:
@@ -142,7 +164,7 @@ def _small_arrays(group: xr.Dataset, records: Mapping[str, Mapping[str, Any]]) -
         dims = recorded.get(str(name))
         if isinstance(dims, list) and len(dims) == small.ndim:
             found[str(name)] = xr.Variable([str(d) for d in dims], small.values)
-        elif small.dtype.kind in "biufc" and not re.fullmatch(r"completed_(\w+_)?positions", str(name)):
+        elif small.dtype.kind in "biufc" and not _STATUS.fullmatch(str(name)):
             found[str(name)] = small.variable
     return found
 
