@@ -265,13 +265,13 @@ def _is_band_excitation(raw: xr.DataArray) -> bool:
 
 def _fit(run: _Run, raw: xr.DataArray, truth: xr.Dataset | None, noiseless: xr.DataArray | None) -> None:
     with run.step("simple harmonic oscillator fit"):
-        fit = run.keep(raw.usid.fit(usidx.models.SHO(), dim="Frequency")).compute()
+        fit = run.keep(raw.usid.sho_fit("Frequency")).compute()
     at = {d: fit.sizes[d] // 2 for d in fit.amplitude.dims if d not in raw.usid.position_dims}
     maps = fit[["amplitude", "frequency", "quality_factor", "phase"]].isel(at)
     done = float(fit.converged.mean())
     blocks: list[Any] = [
         f"{done:.2%} of {fit.converged.size} spectra were fitted; the others are NaN and flagged.",
-        Figure(plot_maps(maps), "Maps of the fitted parameters.", "fit-maps"),
+        *([Figure(plot_maps(maps), "Maps of the fitted parameters.", "fit-maps")] if maps.amplitude.dims else []),
         Figure(plot_fit(raw, fit.usid.evaluate(), "Frequency", truth=noiseless, count=_SHOWN), "Some fits.", "fits"),
     ]
     if truth is not None:

@@ -11,6 +11,7 @@ import xarray as xr
 import usidx
 from tests.modes import instrument_files as files
 from tests.modes.instrument_files import Scan
+from usidx.demo import run_demo
 from usidx.errors import ResultError, SelectionError, UnitsError, UsidWarning
 
 Make = Callable[..., Scan]
@@ -207,3 +208,12 @@ def test_what_was_never_fitted_is_not_passed_off_as_a_fit(path: Path) -> None:
     loops = usidx.loop_fit(fit).compute()
     assert not loops.converged.isel(Y=slice(2, None)).any()
     assert loops.v_plus.isel(Y=slice(2, None)).isnull().all()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 5), (4, 1)])
+def test_a_point_or_a_line_of_spectra_is_reported(path: Path, rows: int, columns: int) -> None:
+    scan = files.be_line(path, rows, columns)
+    report = run_demo(scan.path, report=path.with_suffix(".html"))
+    assert "Some fits" in report.page.read_text(encoding="utf-8")
+    fit = usidx.open_result(scan.path, "Raw_Data-SHO_Fit_000")
+    np.testing.assert_allclose(np.ravel(fit.frequency), scan.truth["center"].ravel(), atol=40)
