@@ -3,24 +3,22 @@
     python tests/benchmarks/read_speed.py [--size 256] [--rounds 5] [--folder DIRECTORY]
 
 Each way reads the same float32 cells and sums them, in turns; the table shows medians, their ranges, ratios to usidx,
-time summed over the cores (which programs beside this one disturb least), and the memory that each way took beyond what
-it began with. xarray cannot open a USID file by h5netcdf, because of the
-references in its attributes, so it reads a copy without them. The first round, in which code is compiled and the file
-comes into memory, is not counted. Each way runs in this one process with the threads that dask takes by default.
+time summed over the cores (which programs beside this one disturb least), and the memory that each way takes in a
+process of its own, beyond what it has after reading a small file. xarray cannot open a USID file by h5netcdf, because
+of the references in its attributes, so it reads a copy without them. The first round, in which code is compiled and the
+file comes into memory, is not counted. Each way runs in this one process with the threads that dask takes by default.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ from usidx.testing.files import build_main
 _COLUMNS = 1024
 _ROWS_OF_A_CHUNK = 256
 _ROWS_OF_A_BLOCK = 8192
+_SMALL = 4  # MiB
 _LAYOUTS: dict[str, dict[str, Any]] = {
     "contiguous": {},
     "chunked 1 MiB": {"chunks": (_ROWS_OF_A_CHUNK, _COLUMNS)},
@@ -116,18 +115,10 @@ def _resident() -> int:
     return int(_process().memory_info().rss)
 
 
-def _give_back() -> None:
-    """Have the C library give freed memory back, so that no turn lives on what the one before has left."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
 class _Memory:
     """The most resident memory while a block runs, sampled, over what there was before."""
 
     def __enter__(self) -> _Memory:
-        gc.collect()
-        _give_back()
         self._base = self._most = _resident()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample)
@@ -163,15 +154,28 @@ def _files(folder: Path, size: int, storage: dict[str, Any]) -> tuple[Path, str,
     return built.path, built.main, folder / "plain.nc"
 
 
-def _measure(way: str, path: Path, main: str, plain: Path, wanted: float) -> tuple[float, float, float]:
-    """Return seconds on the clock, seconds of all cores, and MiB of one turn."""
-    with _Memory() as memory:
-        start, busy = time.perf_counter(), time.process_time()
-        found = _WAYS[way](plain if way.startswith("xarray") else path, main)
-        spent, used = time.perf_counter() - start, time.process_time() - busy
+def _measure(way: str, path: Path, main: str, plain: Path, wanted: float) -> tuple[float, float]:
+    """Return seconds on the clock and seconds of all cores of one turn."""
+    start, busy = time.perf_counter(), time.process_time()
+    found = _WAYS[way](plain if way.startswith("xarray") else path, main)
+    spent, used = time.perf_counter() - start, time.process_time() - busy
     if abs(found - wanted) > 1e-4 * abs(wanted):
         raise SystemExit(f"{way} found the sum {found} instead of {wanted}")
-    return spent, used, memory.extra
+    return spent, used
+
+
+def _extra(way: str, path: Path, main: str, plain: Path, small: Path) -> float:
+    """Return the MiB that a way takes in a process of its own, which has read a small file before."""
+    paths = [str(plain if way.startswith("xarray") else path), main, str(small)]
+    command = [sys.executable, __file__, "--alone", way, *paths]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def _alone(way: str, path: str, main: str, small: str) -> float:
+    _WAYS[way](Path(small), main)
+    with _Memory() as memory:
+        _WAYS[way](Path(path), main)
+    return memory.extra
 
 
 def _ways() -> list[str]:
@@ -194,14 +198,21 @@ def measure(size: int, rounds: int, folder: Path) -> Iterator[str]:
         wanted = _h5py(path, main)
         turns = [[_measure(way, path, main, plain, wanted) for way in ways] for _ in range(rounds + 1)][1:]
         columns = [[turn[index] for turn in turns] for index in range(len(ways))]
-        medians = [statistics.median(seconds for seconds, _, _ in column) for column in columns]
+        medians = [statistics.median(seconds for seconds, _ in column) for column in columns]
         spans = [f"{min(column)[0]:.3f}-{max(column)[0]:.3f}" for column in columns]
         yield _row(name, [f"{median:.3f} ({span})" for median, span in zip(medians, spans, strict=True)])
         yield _row("time / that of usidx", [f"{median / medians[0]:.2f}" for median in medians])
-        yield _row("s of all cores", [f"{statistics.median(used for _, used, _ in column):.3f}" for column in columns])
-        yield _row("extra MiB", [f"{max(extra for _, _, extra in column):.0f}" for column in columns])
-        path.unlink()
-        plain.unlink()
+        yield _row("s of all cores", [f"{statistics.median(used for _, used in column):.3f}" for column in columns])
+        small = _files(_folder(folder / "small"), _SMALL, storage)
+        extra = [_extra(way, path, main, plain, small[2] if way.startswith("xarray") else small[0]) for way in ways]
+        yield _row("extra MiB", [f"{one:.0f}" for one in extra])
+        for file in (path, plain, small[0], small[2]):
+            file.unlink()
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(exist_ok=True)
+    return path
 
 
 def _row(name: str, cells: list[str]) -> str:
@@ -214,7 +225,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="MiB of cells")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--alone", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.alone:
+        sys.stdout.write(str(_alone(*options.alone)))
+        return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for line in measure(options.size, options.rounds, Path(folder)):
             sys.stdout.write(line + "\n")
