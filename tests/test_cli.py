@@ -54,8 +54,8 @@ def test_validate_finds_every_problem_at_once(capsys: Out, tmp_path: Path) -> No
         main_set = file[built.main]
         second = file.create_dataset(f"{built.main}_2", data=main_set[()])
         second.attrs.update(dict(main_set.attrs))
-        del main_set.attrs["units"]
-        del second.attrs["quantity"]
+        main_set.attrs["units"] = 3.5
+        second.attrs["quantity"] = 3.5
     assert main(["validate", "two.h5"]) == 1
     shown = capsys.readouterr().out
     assert "'units' must be a string" in shown
