@@ -217,3 +217,20 @@ def test_a_point_or_a_line_of_spectra_is_reported(path: Path, rows: int, columns
     assert "Some fits" in report.page.read_text(encoding="utf-8")
     fit = usidx.open_result(scan.path, "Raw_Data-SHO_Fit_000")
     np.testing.assert_allclose(np.ravel(fit.frequency), scan.truth["center"].ravel(), atol=40)
+
+
+def test_phases_that_run_the_other_way_round_are_told(path: Path) -> None:
+    scan = files.be_line(path, padded=3)
+    turned = raw_of(scan).conj()
+    for data in (turned, turned.compute(), turned.chunk(X=5)):
+        with pytest.warns(UsidWarning, match=r"other convention of time.*Fit data\.conj\(\)"):
+            usidx.sho_fit(data).compute()
+    found = usidx.sho_fit(turned.conj()).compute()
+    assert np.nanmax(abs(found.frequency - scan.truth["center"])) < 40
+
+
+def test_noise_is_not_taken_for_the_other_convention() -> None:
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(300, 40)) + 1j * random.normal(size=(300, 40))
+    data = xr.DataArray(noise, dims=("X", "Frequency"), coords={"Frequency": np.linspace(3e5, 4e5, 40)})
+    usidx.sho_fit(data)

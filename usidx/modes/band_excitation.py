@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
-from usidx.errors import SelectionError
+from usidx.errors import SelectionError, UsidWarning
 from usidx.fit.fit import Value, fit
 from usidx.fit.inputs import whole_along
 from usidx.fit.models import SHO
@@ -20,6 +22,9 @@ __all__ = ["sho_fit"]
 
 _FREQUENCY: Final = "Frequency"
 _FIGURE: Final = "_figure"
+_R2: Final = FIGURES.index("r2")
+_POOR: Final = 0.5  # an r2 below it: not what the model describes
+_FEW: Final = 32  # spectra that are looked at
 
 
 def sho_fit(
@@ -47,7 +52,8 @@ def sho_fit(
     Parameters
     ----------
     data : DataArray, dims (*any, Frequency)
-        Complex.
+        Complex, its phase falling through a resonance as the model's does. Where it rises, as some instruments write
+        it, fit ``data.conj()``; a warning says so when the fit is computed.
     dim : str, optional
         The dim along which the frequency runs. By default ``Frequency``, or the only spectroscopic one.
     coordinate : str, optional
@@ -156,7 +162,7 @@ def _guess(data: xr.DataArray, sweep: Sweep) -> xr.Dataset:
     """Return the guessed parameters and their r2, as lazy as the data."""
     dim = sweep.dims[0]
     table: xr.Variable = xr.apply_ufunc(
-        guess_oscillators,
+        _guess_block,
         whole_along(data, sweep.dims).variable,
         whole_along(sweep.coordinates[0], sweep.dims).variable,
         kwargs={"threads": None if data.chunks is None else 1},
@@ -171,6 +177,29 @@ def _guess(data: xr.DataArray, sweep: Sweep) -> xr.Dataset:
     )
     columns: dict[str, Any] = {name: table.isel({_FIGURE: k}) for k, name in enumerate(FIGURES)}
     return xr.Dataset(columns)
+
+
+def _guess_block(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | None) -> npt.NDArray[np.float64]:
+    found = guess_oscillators(y, x, threads)
+    _warn_of_conjugates(y, x, found[..., _R2])
+    return found
+
+
+def _warn_of_conjugates(y: npt.NDArray[Any], x: npt.NDArray[Any], r2: npt.NDArray[np.float64]) -> None:
+    """Warn where few spectra of a block are oscillators, and their conjugates are: phases run the other way round."""
+    spectra, quality = y.reshape(-1, y.shape[-1]), r2.reshape(-1)
+    missed = np.flatnonzero(~(quality >= _POOR) & np.isfinite(spectra).any(axis=-1) & (spectra != 0).any(axis=-1))
+    if len(missed) == 0 or 2 * len(missed) < np.isfinite(quality).sum():
+        return
+    some = missed[:: -(-len(missed) // _FEW)]
+    turned = guess_oscillators(spectra[some].conj(), np.broadcast_to(x, y.shape).reshape(spectra.shape)[some], 1)
+    if np.median(np.nan_to_num(turned[:, _R2])) >= _POOR:
+        warnings.warn(
+            "The phases of most spectra rise through the resonance, where those of the model fall: the data is in the "
+            "other convention of time, and cannot be fitted as it is. Fit data.conj().",
+            UsidWarning,
+            stacklevel=2,
+        )
 
 
 def _with_guess(fitted: xr.Dataset, guessed: xr.Dataset) -> xr.Dataset:
