@@ -36,9 +36,9 @@ class Expression(Model):
 
     Notes
     -----
-    Value and derivatives are worked out exactly and run on the compiled machine that serves all models, so nothing is
-    compiled for a new formula. Parameters that enter linearly need no start value. The others do: give `start` to
-    `fit`. Units of the parameters are not known.
+    Value and derivatives are worked out exactly; machine code for a new formula is made in a fraction of a second.
+    Parameters that enter linearly need no start value. The others do: give `start` to `fit`. Units of the parameters
+    are not known.
 
     Examples
     --------

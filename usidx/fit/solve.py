@@ -246,7 +246,7 @@ def solve_block(
 
     def run(part: slice) -> None:
         from usidx.fit.batch import solve_rows
-        from usidx.fit.normal import normal_equations
+        from usidx.fit.fused import equations_of
 
         values = _writable(y[part], dtype)
         own_x, own_weight = _rows(x, part), None if weight is None else _rows(weight, part)
@@ -257,7 +257,9 @@ def solve_block(
         given = _rows(start, part)
         if grid is not None:
             given = np.where(np.isnan(given), _placed(grid, y[part], weight), given)
-        solve_rows(normal_equations, *tables, own_x, parts, weights, given, _candidates(model, own_x), out[part])
+        program = _program(model, options.free)
+        equations = equations_of(program, weighted=weight is not None, robust=options.loss != "linear")
+        solve_rows(equations, *tables, own_x, parts, weights, given, _candidates(model, own_x), out[part])
 
     share(run, y.shape[0], threads)
     return canonical(model, options.free, options.bounds, out)
