@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -243,6 +244,7 @@ def solve_block(
     grid = _templates(model, options, x, weight, start)
     out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
     dtype = np.complex128 if model.is_complex else np.float64
+    shared = _tables(model, options, y.shape[1], weighted=weight is not None)
 
     def run(part: slice) -> None:
         from usidx.fit.batch import solve_rows
@@ -251,7 +253,7 @@ def solve_block(
         values = _writable(y[part], dtype)
         own_x, own_weight = _rows(x, part), None if weight is None else _rows(weight, part)
         own_x, values, own_weight = _ascending(own_x, values, own_weight)
-        tables = _tables(model, options, y.shape[1], weighted=weight is not None)
+        tables = deepcopy(shared)
         parts = values.view(np.float64).reshape(*values.shape, -1)
         weights = np.ones((1, 1)) if own_weight is None else own_weight
         given = _rows(start, part)
