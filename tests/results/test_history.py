@@ -1,5 +1,6 @@
 """Histories read as lists of calls."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,18 @@ def test_a_history_is_a_sequence_of_steps(tmp_path: Path) -> None:
     assert lines[0].startswith(f"1. open({tmp_path / 'scan.h5'}, /Measurement_000/Channel_000/Raw_Data, fingerprint=")
     assert lines[1].startswith("2. clean(cut=3, names=['a', 'b']) on ")
     assert "X: 2" in lines[1]
+
+
+def test_a_selection_is_told_with_its_ends() -> None:
+    opened = usidx.open_main(usidx.example_file()).isel(Frequency=slice(4, 20))
+    ends = f"{float(opened.Frequency[0]):.4g} to {float(opened.Frequency[-1]):.4g}"
+    assert f"Frequency: 16 ({ends})" in repr(opened.usid.svd(2).usid.history)
+
+
+@pytest.mark.parametrize("change", [abs, xr.DataArray.compute], ids=["arithmetic", "in memory"])
+def test_what_cannot_be_known_is_said_to_be_unknown(change: Callable[[xr.DataArray], xr.DataArray]) -> None:
+    changed = change(usidx.open_main(usidx.example_file()))
+    assert repr(changed.usid.svd(2).usid.history).endswith(", perhaps after changes that are not recorded")
 
 
 def test_no_steps() -> None:

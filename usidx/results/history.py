@@ -35,12 +35,12 @@ class History(Sequence[Step]):
     def __repr__(self) -> str:
         if not self._steps:
             return "No steps are recorded."
-        return "\n".join(f"{number}. {_line(step)}" for number, step in enumerate(self._steps, 1))
+        return "\n".join(f"{number}. {line}" for number, line in enumerate(_lines(self._steps), 1))
 
     def _repr_html_(self) -> str:
         if not self._steps:
             return "<p>No steps are recorded.</p>"
-        return "<ol>" + "".join(f"<li><code>{escape(_line(step))}</code></li>" for step in self._steps) + "</ol>"
+        return "<ol>" + "".join(f"<li><code>{escape(line)}</code></li>" for line in _lines(self._steps)) + "</ol>"
 
 
 def history(data: xr.DataArray | xr.Dataset) -> History:
@@ -68,24 +68,35 @@ def history(data: xr.DataArray | xr.Dataset) -> History:
     return History(steps(data))
 
 
-def _line(step: Step) -> str:
+def _lines(recorded: Sequence[Step]) -> list[str]:
+    before = [None, *(step["tool"] for step in recorded)]
+    return [_line(step, last) for step, last in zip(recorded, before, strict=False)]
+
+
+def _line(step: Step, last: str | None) -> str:
     if step["tool"] == "open":
         return f"open({step.get('file')}, {step.get('dataset')}, fingerprint={step.get('fingerprint')})"
     parameters = step.get("parameters")
     listed = ", ".join(f"{k}={_short(v)}" for k, v in parameters.items()) if isinstance(parameters, dict) else ""
-    return f"{step['tool']}({listed}){_between(step.get('input'))}"
+    return f"{step['tool']}({listed}){_between(step.get('input'), last)}"
 
 
-def _between(described: Any) -> str:
-    """Say what happened to the input since the step before, if plain xarray may have changed it."""
+def _between(described: Any, last: str | None) -> str:
+    """Say what plain xarray did to the input since the step before, or that this is not known."""
     since = described.get("since_last_step") if isinstance(described, dict) else None
-    if not isinstance(since, dict):
-        return ""
-    selection = since.get("selection")
+    if since == "unknown" and last == "open":
+        return ", perhaps after changes that are not recorded"
+    selection = since.get("selection") if isinstance(since, dict) else None
     if not isinstance(selection, dict):
         return ""
-    sizes = [f"{dim}: {extent.get('size')}" for dim, extent in selection.items() if isinstance(extent, dict)]
-    return f" on {', '.join(sizes)}"
+    parts = [f"{dim}: {_told(extent)}" for dim, extent in selection.items() if isinstance(extent, dict)]
+    return f" on {', '.join(parts)}" if parts else ""
+
+
+def _told(extent: dict[str, Any]) -> str:
+    ends = [extent.get("first"), extent.get("last")]
+    numbers = [f"{end:.4g}" for end in ends if isinstance(end, int | float)]
+    return f"{extent.get('size')} ({' to '.join(numbers)})" if len(numbers) == 2 else f"{extent.get('size')}"
 
 
 def _short(value: Any) -> str:
