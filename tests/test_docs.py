@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import usidx
 from usidx.testing.files import build_main
 from usidx.testing.legacy import add_sho_fit
 
@@ -108,6 +109,22 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing
+
+
+def test_the_reference_lists_each_public_name() -> None:
+    listed: dict[str, set[str]] = {}
+    module = ""
+    for line in (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith(".. currentmodule:: "):
+            module = line.removeprefix(".. currentmodule:: ")
+        elif re.fullmatch(r"   \w+", line):
+            listed.setdefault(module, set()).add(line.strip())
+    modules = {"errors", "models", "simulate"}
+    assert listed == {
+        "usidx": set(usidx.__all__) - modules,
+        "usidx.models": set(usidx.models.__all__),
+        "usidx.simulate": set(usidx.simulate.__all__),
+    }
 
 
 def test_blocks_are_found_as_written() -> None:

@@ -15,7 +15,7 @@ LADDER = (
     {"errors"},
     {"format", "disk"},
     {"label", "results", "computing", "merging"},
-    {"learn", "fit", "signal", "image", "modes", "simulate", "mapping"},
+    {"learn", "fit", "models", "signal", "image", "modes", "simulate", "mapping"},
     {"read"},
     {"write", "translate"},
     {"testing"},
@@ -23,7 +23,7 @@ LADDER = (
     {"accessor", "cli", "demo", "__init__", "__main__"},
 )
 RANK = {name: height for height, names in enumerate(LADDER) for name in names}
-OPERATIONS = {"learn", "fit", "signal", "image", "modes", "mapping"}
+OPERATIONS = {"learn", "fit", "models", "signal", "image", "modes", "mapping"}
 FILE_LIBRARIES = {"h5py", "h5netcdf", "netCDF4", "zarr", "tables"}
 
 #: The walls: who must never import what.

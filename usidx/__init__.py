@@ -7,10 +7,9 @@ Open a file, analyse it out of core, write the results back beside the data they
     result.usid.write()
 """
 
-from usidx import errors, simulate
+from usidx import errors, models, simulate
 from usidx.computing import compute
 from usidx.disk.recovery import recover
-from usidx.fit import models
 from usidx.fit.compare import compare
 from usidx.fit.evaluate import evaluate, residual
 from usidx.fit.fit import fit

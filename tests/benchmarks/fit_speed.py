@@ -26,7 +26,7 @@ import xarray as xr
 from scipy.optimize import curve_fit
 
 from usidx.fit.fit import fit
-from usidx.fit.models import SHO, Constant, Gaussian, Model
+from usidx.models import SHO, Constant, Gaussian, Model
 
 Array = npt.NDArray[Any]
 Case = tuple[str, Model, xr.DataArray, dict[str, Array], Callable[..., Array]]

@@ -12,7 +12,7 @@ import usidx
 from usidx.errors import ResultError, SelectionError
 from usidx.fit.compare import compare
 from usidx.fit.fit import fit
-from usidx.fit.models import SHO, Constant, Gaussian, Linear, Model, Polynomial
+from usidx.models import SHO, Constant, Gaussian, Linear, Model, Polynomial
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]
 X = np.linspace(-1.0, 2.0, 25)

@@ -12,7 +12,7 @@ from tests.fit.truth import gaussian, oscillator
 from usidx.errors import ResultError
 from usidx.fit.evaluate import evaluate, model_of, residual
 from usidx.fit.fit import fit
-from usidx.fit.models import SHO, Constant, Gaussian, Linear
+from usidx.models import SHO, Constant, Gaussian, Linear
 from usidx.results.provenance import last_step, steps
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]

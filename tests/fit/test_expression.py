@@ -13,8 +13,8 @@ from usidx.errors import SelectionError, UsidError
 from usidx.fit.expression import names_in, parse
 from usidx.fit.fit import fit
 from usidx.fit.interpret import interpret
-from usidx.fit.models import Constant, Exponential, Expression
 from usidx.fit.symbols import Node, parameter, variable
+from usidx.models import Constant, Exponential, Expression
 
 
 def value(text: str, **known: float) -> float:

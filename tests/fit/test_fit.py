@@ -15,7 +15,7 @@ from scipy.optimize import curve_fit, least_squares
 from tests.fit.truth import gaussian, oscillator
 from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
 from usidx.fit.fit import fit
-from usidx.fit.models import (
+from usidx.models import (
     SHO,
     Constant,
     Exponential,

@@ -17,7 +17,7 @@ from tests.fit.truth import gaussian, oscillator
 from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fit.evaluate import evaluate, residual
 from usidx.fit.fit import fit
-from usidx.fit.models import SHO, Constant, Function, Gaussian, Model
+from usidx.models import SHO, Constant, Function, Gaussian, Model
 from usidx.results.provenance import last_step
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]

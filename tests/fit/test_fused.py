@@ -15,9 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from usidx.fit import fused, solve
 from usidx.fit import recipe as at
 from usidx.fit.fit import fit
-from usidx.fit.models import SHO, Constant, Expression, Gaussian, Gaussian2D, Linear, Model
 from usidx.fit.normal import normal_equations
 from usidx.fit.program import Program
+from usidx.models import SHO, Constant, Expression, Gaussian, Gaussian2D, Linear, Model
 
 Array = npt.NDArray[Any]
 PEAK = Gaussian() + Constant()
@@ -118,7 +118,7 @@ def test_complex_sums_are_those_of_numpy() -> None:
 
 
 def _models() -> list[Model]:
-    from usidx.fit import models
+    from usidx import models
 
     made = []
     for name in models.__all__:

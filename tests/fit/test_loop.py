@@ -9,8 +9,8 @@ from scipy.special import erf
 import usidx
 from usidx.fit.loop import rising
 from usidx.fit.model import from_description
-from usidx.fit.models import Gaussian, HysteresisLoop, Linear
 from usidx.fit.solve import evaluate_block
+from usidx.models import Gaussian, HysteresisLoop, Linear
 
 LOOP = HysteresisLoop()
 SHAPE = (-1.0, 2.1, -2.3, 2.9, 0.05, 0.4, 0.8, 1.2, 0.6)

@@ -7,10 +7,12 @@ from scipy.special import erf, voigt_profile
 from scipy.stats import skewnorm
 
 from tests.fit.truth import gaussian, lorentzian, oscillator
+from usidx import models
 from usidx.errors import ResultError, SelectionError, UsidError
-from usidx.fit import models
 from usidx.fit.model import Model, from_description, graphs
-from usidx.fit.models import (
+from usidx.fit.program import assemble
+from usidx.fit.solve import evaluate_block
+from usidx.models import (
     SHO,
     BreitWignerFano,
     Constant,
@@ -33,8 +35,6 @@ from usidx.fit.models import (
     StretchedExponential,
     Voigt,
 )
-from usidx.fit.program import assemble
-from usidx.fit.solve import evaluate_block
 
 X = np.linspace(0.5, 4.0, 41)
 PEAK = {"amplitude": 2.0, "center": 1.7, "sigma": 0.6}

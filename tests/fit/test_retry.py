@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from usidx.errors import SelectionError
 from usidx.fit.fit import fit
-from usidx.fit.models import Constant, Expression, Gaussian, Model
 from usidx.fit.retry import around, offsets
+from usidx.models import Constant, Expression, Gaussian, Model
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]
 HILL = Expression("h * exp(-0.5 * ((x - x0) / s)**2) + c")

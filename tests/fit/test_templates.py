@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from usidx.fit.fit import fit
-from usidx.fit.models import (
+from usidx.models import (
     BreitWignerFano,
     Constant,
     Diode,

@@ -14,8 +14,8 @@ from tests.fit.truth import gaussian
 from usidx.errors import SelectionError
 from usidx.fit.evaluate import evaluate
 from usidx.fit.fit import fit
-from usidx.fit.models import Constant, Expression, Gaussian, Linear, Model
 from usidx.fit.tied import tie
+from usidx.models import Constant, Expression, Gaussian, Linear, Model
 from usidx.results.provenance import last_step
 
 Array = npt.NDArray[Any]

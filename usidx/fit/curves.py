@@ -47,7 +47,7 @@ class Constant(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Constant
+    >>> from usidx.models import Constant
     >>> Constant().names
     ('offset',)
     """
@@ -80,7 +80,7 @@ class Linear(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Linear
+    >>> from usidx.models import Linear
     >>> Linear().names
     ('slope', 'intercept')
     """
@@ -112,7 +112,7 @@ class Exponential(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Constant, Exponential
+    >>> from usidx.models import Constant, Exponential
     >>> (Exponential() + Constant()).names
     ('amplitude', 'tau', 'offset')
     """
@@ -156,7 +156,7 @@ class Polynomial(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Polynomial
+    >>> from usidx.models import Polynomial
     >>> Polynomial(2).names
     ('c0', 'c1', 'c2')
     """
@@ -199,7 +199,7 @@ class PowerLaw(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import PowerLaw
+    >>> from usidx.models import PowerLaw
     >>> PowerLaw().names
     ('amplitude', 'exponent')
     """
@@ -239,7 +239,7 @@ class StretchedExponential(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import StretchedExponential
+    >>> from usidx.models import StretchedExponential
     >>> StretchedExponential().names
     ('amplitude', 'tau', 'beta')
     """
@@ -285,7 +285,7 @@ class Step(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Step
+    >>> from usidx.models import Step
     >>> Step("logistic").names
     ('amplitude', 'center', 'width')
     """

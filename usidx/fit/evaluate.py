@@ -38,7 +38,7 @@ def model_of(result: xr.Dataset) -> Model:
     >>> import xarray as xr
     >>> from usidx.fit.evaluate import model_of
     >>> from usidx.fit.fit import fit
-    >>> from usidx.fit.models import Constant
+    >>> from usidx.models import Constant
     >>> model_of(fit(xr.DataArray([1.0, 2.0], dims="x"), Constant()))
     Constant(prefix='')
     """
@@ -90,7 +90,7 @@ def evaluate(result: xr.Dataset, x: xr.DataArray | None = None, *, model: Model 
     >>> import xarray as xr
     >>> from usidx.fit.evaluate import evaluate
     >>> from usidx.fit.fit import fit
-    >>> from usidx.fit.models import Linear
+    >>> from usidx.models import Linear
     >>> evaluate(fit(xr.DataArray([1.0, 3.0, 5.0], dims="x"), Linear())).values.round(6)
     array([1., 3., 5.])
     """
@@ -152,7 +152,7 @@ def residual(result: xr.Dataset, data: xr.DataArray, *, model: Model | None = No
     >>> import xarray as xr
     >>> from usidx.fit.evaluate import residual
     >>> from usidx.fit.fit import fit
-    >>> from usidx.fit.models import Constant
+    >>> from usidx.models import Constant
     >>> line = xr.DataArray([1.0, 3.0], dims="x")
     >>> residual(fit(line, Constant()), line).values.round(6)
     array([-1.,  1.])

@@ -42,7 +42,7 @@ class Expression(Model):
 
     Examples
     --------
-    >>> from usidx.fit.models import Expression
+    >>> from usidx.models import Expression
     >>> Expression("a * exp(-x / tau) + c").names
     ('a', 'tau', 'c')
     """

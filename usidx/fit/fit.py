@@ -127,7 +127,7 @@ def fit(
     --------
     >>> import numpy as np, xarray as xr
     >>> from usidx.fit.fit import fit
-    >>> from usidx.fit.models import Linear
+    >>> from usidx.models import Linear
     >>> line = xr.DataArray([1.0, 3.0, 5.0], dims="x", coords={"x": [0.0, 1.0, 2.0]}, attrs={"units": "V"})
     >>> found = fit(line, Linear())
     >>> round(found.slope.item(), 6), round(found.intercept.item(), 6), found.intercept.units

@@ -54,7 +54,7 @@ class Function(Model):
     Examples
     --------
     >>> import numpy as np
-    >>> from usidx.fit.models import Function
+    >>> from usidx.models import Function
     >>> Function(lambda t, a, tau=1.0: a * np.exp(-t / tau)).names
     ('a', 'tau')
     """

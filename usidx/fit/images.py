@@ -50,7 +50,7 @@ class Gaussian2D(Peak):
 
     Examples
     --------
-    >>> from usidx.fit.models import Gaussian2D
+    >>> from usidx.models import Gaussian2D
     >>> Gaussian2D().names
     ('amplitude', 'center_x', 'center_y', 'sigma_x', 'sigma_y', 'rotation')
     """

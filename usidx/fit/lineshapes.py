@@ -45,7 +45,7 @@ class Voigt(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Voigt
+    >>> from usidx.models import Voigt
     >>> Voigt().names
     ('amplitude', 'center', 'sigma', 'gamma')
     """
@@ -87,7 +87,7 @@ class PseudoVoigt(Peak):
 
     Examples
     --------
-    >>> from usidx.fit.models import PseudoVoigt
+    >>> from usidx.models import PseudoVoigt
     >>> PseudoVoigt().names
     ('amplitude', 'center', 'sigma', 'fraction')
     """
@@ -132,7 +132,7 @@ class SplitGaussian(Peak):
 
     Examples
     --------
-    >>> from usidx.fit.models import SplitGaussian
+    >>> from usidx.models import SplitGaussian
     >>> SplitGaussian().names
     ('amplitude', 'center', 'sigma_left', 'sigma_right')
     """
@@ -173,7 +173,7 @@ class SkewedGaussian(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import SkewedGaussian
+    >>> from usidx.models import SkewedGaussian
     >>> SkewedGaussian().names
     ('amplitude', 'center', 'sigma', 'gamma')
     """
@@ -217,7 +217,7 @@ class Fano(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Fano
+    >>> from usidx.models import Fano
     >>> Fano().names
     ('amplitude', 'center', 'width', 'q')
     """
@@ -264,7 +264,7 @@ class BreitWignerFano(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import BreitWignerFano
+    >>> from usidx.models import BreitWignerFano
     >>> BreitWignerFano().names
     ('amplitude', 'center', 'width', 'inverse_q')
     """

@@ -60,7 +60,7 @@ class HysteresisLoop(Shape):
     Examples
     --------
     >>> import numpy as np
-    >>> from usidx.fit.models import HysteresisLoop
+    >>> from usidx.models import HysteresisLoop
     >>> loop = HysteresisLoop()
     >>> shape = dict.fromkeys(loop.names[-4:], 0.5) | {"v_minus": -2.0, "v_plus": 3.0, "slope": 0.0}
     >>> loop(np.array([0.0, 8.0, 0.0, -8.0]), r_minus=-1.0, switchable_polarization=2.0, **shape).round(6)

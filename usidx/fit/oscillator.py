@@ -44,7 +44,7 @@ class SHO(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import SHO
+    >>> from usidx.models import SHO
     >>> complex(SHO()(0.0, amplitude=2.0, frequency=3e5, quality_factor=100.0, phase=0.0))
     (-2+0j)
     """

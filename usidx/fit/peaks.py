@@ -64,7 +64,7 @@ class Gaussian(Peak):
 
     Examples
     --------
-    >>> from usidx.fit.models import Gaussian
+    >>> from usidx.models import Gaussian
     >>> Gaussian(normalized="height").names
     ('amplitude', 'center', 'sigma')
     """
@@ -105,7 +105,7 @@ class Lorentzian(Peak):
 
     Examples
     --------
-    >>> from usidx.fit.models import Lorentzian
+    >>> from usidx.models import Lorentzian
     >>> Lorentzian().names
     ('amplitude', 'center', 'sigma')
     """

@@ -50,7 +50,7 @@ class Diode(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Diode
+    >>> from usidx.models import Diode
     >>> float(Diode()(0.0, saturation_current=1e-9, ideality=1.5))
     0.0
     """
@@ -99,7 +99,7 @@ class Langmuir(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Langmuir
+    >>> from usidx.models import Langmuir
     >>> float(Langmuir()(0.5, amplitude=3.0, affinity=2.0))
     1.5
     """

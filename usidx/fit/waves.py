@@ -44,7 +44,7 @@ class Sine(Shape):
 
     Examples
     --------
-    >>> from usidx.fit.models import Sine
+    >>> from usidx.models import Sine
     >>> float(Sine()(0.25, amplitude=2.0, frequency=1.0, phase=0.0))
     2.0
     """

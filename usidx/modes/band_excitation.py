@@ -13,7 +13,7 @@ import xarray as xr
 from usidx.errors import SelectionError, UsidWarning
 from usidx.fit.fit import Value, fit
 from usidx.fit.inputs import whole_along
-from usidx.fit.models import SHO
+from usidx.fit.oscillator import SHO
 from usidx.fit.sweep import Sweep, check_dtype, sweep_of
 from usidx.modes.resonance import FIGURES, guess_oscillators
 from usidx.results.provenance import last_step, record

@@ -10,7 +10,7 @@ import xarray as xr
 
 from usidx.errors import SelectionError, UsidError
 from usidx.fit.inputs import FIGURE, whole_along
-from usidx.fit.models import HysteresisLoop
+from usidx.fit.loop import HysteresisLoop
 from usidx.fit.sweep import Sweep
 from usidx.fit.tabulate import Shown, to_dataset
 from usidx.modes.loops import CRITERIA, Search, fit_loops, widths

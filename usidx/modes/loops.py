@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fit.curves import extent
-from usidx.fit.models import HysteresisLoop
+from usidx.fit.loop import HysteresisLoop
 from usidx.fit.solve import Options, evaluate_block, figures, solve_block
 from usidx.modes.guess import guess_loops
 from usidx.modes.projection import METRICS, project
