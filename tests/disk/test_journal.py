@@ -262,7 +262,7 @@ def _interrupted(path: Path) -> tuple[bytes, bytes]:
     _make(path)
     before = path.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "drop", lambda self: (_ for _ in ()).throw(RuntimeError("killed")))
+        patch.setattr(Journal, "drop", lambda self, **_: (_ for _ in ()).throw(RuntimeError("killed")))
         patch.setattr(staged.StagedFile, "roll_back", lambda self: None)
         with pytest.raises(RuntimeError, match="killed"), transaction(path) as changes:
             _first(changes)

@@ -13,6 +13,10 @@ The order that makes every instant safe:
 2. OLD records written, journal synced; only then those bytes may be overwritten;
 3. file synced; only then the journal is removed, and that is the commit; the folder is synced.
 
+Readers of other programs may look at the last commit beside all this until bytes are overwritten. They share a lock on
+the journal, and go by its size: once it holds a record, new ones wait. Between the steps 2 and 3 the writer waits for
+those that are still reading, and takes that lock for itself (`Journal.shut_out`).
+
 So a journal whose header is torn has protected nothing yet, and a record that is torn, nothing that was touched. To
 recover is to write the OLD bytes back, cut the file to its old size, sync it and remove the journal; doing so twice, or
 being killed while doing so, does no harm.
@@ -35,10 +39,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usidx.disk import raw as disk
+from usidx.disk.lock import POLL, FileLock, is_on, try_lock
 from usidx.disk.raw import RawFile
 from usidx.errors import RecoveryError
 
-__all__ = ["PAGE", "Journal", "Recovery", "RecoveryError", "journal_path", "restore"]
+__all__ = ["PAGE", "Journal", "Recovery", "RecoveryError", "is_quiet", "journal_path", "restore"]
 
 #: Old bytes are saved in whole pages of this size.
 PAGE = 4096
@@ -51,11 +56,17 @@ _DIGEST = 16
 _OLD, _NEXT = 1, 2
 _PIECE = 1 << 20
 _SAMPLES = 8
+_TRIES = 10
 
 
 def journal_path(path: Path) -> Path:
     """Return where the undo journal of a file lies while it is being written."""
     return path.with_name(path.name + ".usidx-journal")
+
+
+def is_quiet(size: int) -> bool:
+    """Tell by the size of a journal that nothing of its file has been overwritten: it holds no record yet."""
+    return size <= _HEADER.size + _DIGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,7 @@ class Journal:
         self._file = RawFile(path, create=True)
         self._key = os.urandom(_DIGEST)
         self._end = 0
+        self._lock: FileLock | None = None
         try:
             self._append(self._header())
             self._file.sync()
@@ -122,14 +134,28 @@ class Journal:
         """Return once all records are on the disk."""
         self._file.sync()
 
+    def shut_out(self, wait: float) -> bool:
+        """Keep readers of other programs off the file from now on; False if one still reads after `wait` seconds."""
+        deadline = time.monotonic() + wait
+        while is_on() and self._lock is None:
+            self._lock = try_lock(self._file.fileno(), self._file.path, exclusive=True)
+            if self._lock is None and time.monotonic() >= deadline:
+                return False
+            if self._lock is None:
+                time.sleep(POLL)
+        return True
+
     def close(self) -> None:
         """Close the journal and leave it where it is, for `restore`."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
         self._file.close()
 
-    def drop(self) -> None:
-        """Remove the journal for good."""
-        self._file.close()
-        _discard(self._file.path)
+    def drop(self, *, sync: bool = True) -> None:
+        """Remove the journal, for good once the folder is synced: here, or by the journal that follows."""
+        self.close()
+        _discard(self._file.path, sync=sync)
 
     def _header(self) -> bytes:
         base = self._target.size()
@@ -305,7 +331,16 @@ def _read(file: RawFile, address: int, length: int) -> bytes:
     return bytes(data)
 
 
-def _discard(path: Path) -> None:
+def _discard(path: Path, *, sync: bool = True) -> None:
     """Remove a journal so that no power loss brings it back."""
-    disk.remove(path)
-    disk.sync_folder(path.parent)
+    for patience in range(_TRIES, -1, -1):
+        try:
+            disk.remove(path)
+            break
+        except PermissionError:
+            # On Windows a name stays while anybody has the file open, such as a reader that looks at its size.
+            if patience == 0:
+                raise
+            time.sleep(POLL)
+    if sync:
+        disk.sync_folder(path.parent)

@@ -6,7 +6,8 @@ then see each other through ``msvcrt`` locks on bytes far behind the end of any 
 reader takes one of them, a writer all.
 
 Within this program a table of claims says which file is being written by whom. Readers of the same program may read on
-while a transaction runs, because it overwrites nothing before it commits; only the commit itself waits for them.
+while a transaction runs, because it overwrites nothing before it commits; only the commit itself waits for them. Those
+of other programs do so beside its journal (`usidx.disk.journal`).
 
 ``HDF5_USE_FILE_LOCKING=FALSE`` in the environment turns locks off here as it does in HDF5.
 """
@@ -28,7 +29,20 @@ import h5py
 from usidx.disk.raw import RawFile, optional_module
 from usidx.errors import LockedError
 
-__all__ = ["Claim", "FileLock", "LockedError", "acquire", "claimed", "file_key", "is_on", "opened", "reading"]
+__all__ = [
+    "PATIENCE",
+    "POLL",
+    "Claim",
+    "FileLock",
+    "LockedError",
+    "acquire",
+    "claimed",
+    "file_key",
+    "is_on",
+    "opened",
+    "reading",
+    "try_lock",
+]
 
 
 _fcntl: Any = optional_module("fcntl")
@@ -38,9 +52,8 @@ _msvcrt: Any = None if _fcntl else optional_module("msvcrt")
 _LOCK_ADDRESS = 1 << 43
 _LOCK_SLOTS = 64
 
-_POLL = 0.05
-#: How long the commit of a transaction and the readers of the same program wait for each other, in seconds.
-_PATIENCE = 60.0
+#: How often a lock is asked for again, and how long a commit and those who read wait for each other, in seconds.
+POLL, PATIENCE = 0.02, 60.0
 _REFUSED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 
@@ -97,14 +110,14 @@ def acquire(descriptor: int, path: Path, *, exclusive: bool = True, wait: float 
     if not is_on():
         return None
     deadline = time.monotonic() + wait
-    while (held := _try(descriptor, path, exclusive)) is None:
+    while (held := try_lock(descriptor, path, exclusive)) is None:
         if time.monotonic() >= deadline:
             purpose = "written" if exclusive else "read"
             raise LockedError(
                 f"{str(path)!r} cannot be {purpose}: it is locked by {_holder(path)}. Close it there, or pass wait= to "
                 "wait that many seconds. If nothing has it open, a network drive may keep an old lock: pass lock=False."
             )
-        time.sleep(min(_POLL, max(deadline - time.monotonic(), 0.0)))
+        time.sleep(min(POLL, max(deadline - time.monotonic(), 0.0)))
     return held
 
 
@@ -133,7 +146,7 @@ def opened(
         disk.close()
 
 
-def _try(descriptor: int, path: Path, exclusive: bool) -> FileLock | None:
+def try_lock(descriptor: int, path: Path, exclusive: bool) -> FileLock | None:
     """Ask once; None where another holds the file."""
     try:
         return _try_flock(descriptor, exclusive) if _fcntl is not None else _try_msvcrt(descriptor, exclusive)
@@ -232,7 +245,7 @@ class Claim:
         with _changed:
             if threading.get_ident() in self.readers:
                 raise LockedError(f"{str(self.path)!r} cannot be committed while the same thread still reads it.")
-            _wait_until(lambda: not self.readers, _PATIENCE, f"{str(self.path)!r} is still read by another thread.")
+            _wait_until(lambda: not self.readers, PATIENCE, f"{str(self.path)!r} is still read by another thread.")
             self.overwriting = True
 
     def settled(self) -> None:
@@ -244,6 +257,17 @@ class Claim:
 
 _claims: dict[tuple[int, int], Claim] = {}
 _changed = threading.Condition()
+
+
+def _after_fork() -> None:
+    """Forget, in a child, what only its parent writes, and the lock that a thread of the parent may have held."""
+    global _changed
+    _claims.clear()
+    _changed = threading.Condition()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float, message: str) -> None:
@@ -275,7 +299,7 @@ def claimed(path: Path, *, wait: float = 0.0) -> Iterator[Claim]:
         yield claim
     finally:
         with _changed:
-            del _claims[key]
+            _claims.pop(key, None)  # gone in a fork
             _changed.notify_all()
 
 
@@ -293,7 +317,7 @@ def reading(path: Path) -> Iterator[bool]:
     with _changed:
         claim = _claims.get(key)
         if claim is not None:
-            patience = 0.0 if claim.thread == thread else _PATIENCE
+            patience = 0.0 if claim.thread == thread else PATIENCE
             message = f"{str(path)!r} is being overwritten by a transaction of this program; read it after the commit."
             _wait_until(lambda: not claim.overwriting, patience, message)
             claim.readers.append(thread)

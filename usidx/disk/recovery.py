@@ -6,6 +6,7 @@ The order in which a reader looks is written down in `usidx.write.transaction`.
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import h5py
 
-from usidx.disk.journal import Recovery, journal_path, restore
-from usidx.disk.lock import is_on, opened, reading
+from usidx.disk.journal import Recovery, is_quiet, journal_path, restore
+from usidx.disk.lock import PATIENCE, POLL, is_on, opened, reading, try_lock
 from usidx.disk.raw import RawFile
 from usidx.errors import LockedError, RecoveryError, UsidWarning
 
 __all__ = ["needs_recovery", "recover", "shared", "undo"]
+
+# Without a journal it is no transaction that holds a lock, unless it began in this moment.
+_SHORT_PATIENCE = 1.0
 
 
 def needs_recovery(path: str | os.PathLike[str]) -> bool:
@@ -89,14 +93,14 @@ def _uncertain(path: Path) -> LockedError:
 def shared(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True) -> Iterator[h5py.File]:
     """Read an HDF5 file at one commit, with other readers, while nobody else writes it.
 
-    Where this program itself is writing the file, its last commit is read beside the transaction.
+    Where a transaction is writing the file, in this program or another, its last commit is read beside it.
 
     Parameters
     ----------
     path : path-like
         The file.
     wait : float
-        Seconds to wait while another program writes the file.
+        Seconds to wait while another program has the file locked. A commit is waited for in any case.
     lock : bool
         Take HDF5's own lock on the file; see `transaction`.
 
@@ -108,22 +112,85 @@ def shared(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True
     Raises
     ------
     LockedError
-        Another program is writing the file.
+        Another program that is not usidx is writing the file.
     RecoveryError
         A write was interrupted, and cannot be undone.
     """
     target = Path(os.path.realpath(path))
     with ExitStack() as stack:
-        if stack.enter_context(reading(target)):
-            yield stack.enter_context(h5py.File(target, "r", locking=False))
-            return
-        while True:
-            held = stack.enter_context(ExitStack())
-            held.enter_context(opened(target, write=False, wait=wait, lock=lock))
-            if not needs_recovery(target):
-                break
-            held.close()
-            if not (lock and is_on()):
-                raise _uncertain(target)
+        is_ours = stack.enter_context(reading(target))
+        is_held = not is_ours and _hold(target, stack.enter_context(ExitStack()), wait, lock)
+        yield stack.enter_context(_open(target, is_held and lock))
+
+
+def _open(target: Path, locking: bool) -> h5py.File:
+    """Open a file whose lock is held already, or cannot be had."""
+    try:
+        return h5py.File(target, "r", locking=None if locking else False)
+    except OSError as err:
+        # HDF5 opens one file twice only if it locks it both times or never; another thread has it open the other way.
+        if "flag values" not in str(err):
+            raise
+        return h5py.File(target, "r", locking=False if locking else None)
+
+
+def _hold(target: Path, held: ExitStack, wait: float, lock: bool) -> bool:
+    """Make sure that the file stays as it is: by its lock, or, where this returns False, beside a transaction."""
+    begun = time.monotonic()
+    while True:
+        try:
+            held.enter_context(opened(target, write=False, lock=lock))
+        except LockedError:
+            if _stand_beside(target, held):
+                return False
+            patience = PATIENCE if needs_recovery(target) else _SHORT_PATIENCE
+            if time.monotonic() - begun > max(wait, patience):
+                raise
+            time.sleep(POLL)
+            continue
+        if not needs_recovery(target):
+            return True
+        held.close()
+        if not (lock and is_on()):
+            # Written or interrupted: as long as nothing is overwritten, that makes no difference.
+            if _stand_beside(target, held):
+                return False
+            raise _uncertain(target)
+        try:
             _warn(target, recover(target, wait=wait))
-        yield stack.enter_context(h5py.File(target, "r", locking=None if lock else False))
+        except (LockedError, RecoveryError):
+            if _stand_beside(target, held):
+                return False
+            raise
+
+
+def _stand_beside(target: Path, held: ExitStack) -> bool:
+    """Share the lock of a journal that says that nothing was overwritten so far; nothing will be while it is shared."""
+    path = journal_path(target)
+    try:
+        journal = RawFile(path, write=False)
+    except OSError:
+        return False
+    held.callback(journal.close)
+    lock = try_lock(journal.fileno(), path, exclusive=False) if is_on() else None
+    if lock is not None:
+        held.callback(lock.release)
+    if (lock is not None or not is_on()) and _is_quiet(journal):
+        if lock is None:
+            held.callback(_confirm, target, journal)
+        return True
+    held.close()
+    return False
+
+
+def _is_quiet(journal: RawFile) -> bool:
+    try:
+        return os.path.samestat(os.fstat(journal.fileno()), journal.path.stat()) and is_quiet(journal.size())
+    except FileNotFoundError:
+        return False
+
+
+def _confirm(target: Path, journal: RawFile) -> None:
+    """Raise where, without locks, a commit came in between."""
+    if not _is_quiet(journal):
+        raise LockedError(f"{str(target)!r} was changed by another program while it was read; read it again.")

@@ -27,8 +27,17 @@ def constrained_scores(rows: Array, components: Array, *, closed: bool) -> Array
 
 def least_squares(gram: Array, cross: Array, *, closed: bool) -> Array:
     """Minimise ``x gram x / 2 - cross x`` for each row of `cross`, over x of no negative cell (and of sum one)."""
+    if closed:
+        return _minimised(gram, cross, closed=True)
+    # Components as long as each other: what is small in one unit would pass for rounding beside what is large.
+    size = np.sqrt(np.diag(gram))
+    size = np.where(size > 0, size, 1)
+    return _minimised(gram / np.outer(size, size), cross / size, closed=False) / size
+
+
+def _minimised(gram: Array, cross: Array, *, closed: bool) -> Array:
     found, free = _begin(gram, cross, closed)
-    slack = 1e-12 * (np.abs(cross).max(axis=1) + np.abs(gram).max(initial=0.0))
+    slack = 1e-12 * (np.abs(cross).max(axis=1) + (np.abs(gram).max(initial=0.0) if closed else 0.0))
     for _ in range(10 * len(gram)):
         slope = cross - found @ gram
         if closed:
@@ -82,9 +91,12 @@ def _shared(gram: Array, cross: Array, closed: bool) -> Array:
     if not len(gram):
         return cross
     inverse = np.linalg.pinv(gram, hermitian=True)
-    target = cross @ inverse
-    if closed:
-        lean = inverse.sum(axis=0)
-        total = lean.sum()
-        target = target + np.outer((1 - target.sum(axis=1)) / total, lean) if total > 0 else target
+    lean = inverse.sum(axis=0)
+    total = lean.sum() if closed else 0.0
+    target = np.zeros(cross.shape)
+    # Twice: the product with an inverse leaves slopes of the size of its rounding, which alike components make large.
+    for _ in range(2):
+        target = target + (cross - target @ gram) @ inverse
+        if total > 0:
+            target = target + np.outer((1 - target.sum(axis=1)) / total, lean)
     return np.asarray(target)

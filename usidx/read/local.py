@@ -1,8 +1,8 @@
 """A path of this machine -> an HDF5 file to look into, bytes at addresses, and the version that the file is in.
 
 While a transaction of usidx grows the file, its journal stands for the version instead, because until that is written
-to, nothing changes in what the file held at the last commit (see `usidx.disk.journal`). So data is read on, without a
-lock, while results are appended.
+to, nothing changes in what the file held at the last commit (see `usidx.disk.journal`). So data is read on while
+results are appended, by this program and by others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 import h5py
 
 from usidx.disk.journal import journal_path
-from usidx.disk.lock import LockedError
 from usidx.disk.recovery import shared
 from usidx.errors import UsidError
 from usidx.read.source import Source
@@ -26,10 +25,6 @@ __all__ = ["LocalFile", "Version", "version_of"]
 
 # File systems count time in steps of up to two seconds: a file that was changed just now may change again unnoticed.
 _SETTLED_NS = 2_100_000_000
-# A journal of this size or less holds no record yet, since a record holds a page of the file.
-_QUIET_JOURNAL = 256
-# How long a commit of another program is waited for; and a lock without a journal, which a commit, too, leaves last.
-_PATIENCE, _SHORT_PATIENCE, _POLL = 60.0, 1.0, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +36,6 @@ class Version:
     size: int
     changed: int
     journal: tuple[int, int, int] | None
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether a transaction is on that has overwritten nothing so far."""
-        return self.journal is not None and self.journal[1] <= _QUIET_JOURNAL
 
 
 def version_of(path: str) -> Version:
@@ -101,32 +91,9 @@ class LocalFile:
 
     @contextmanager
     def looked_into(self, version: Version) -> Iterator[h5py.File]:
-        """Open the file under its lock, or beside a transaction of another program that has overwritten nothing."""
-        start = time.monotonic()
-        with ExitStack() as stack:
-            file: h5py.File | None = None
-            while file is None:
-                try:
-                    file, _ = stack.enter_context(self.opened())
-                except LockedError:
-                    if version.is_quiet:
-                        file = stack.enter_context(self._unlocked())
-                        break
-                    if time.monotonic() - start > (_SHORT_PATIENCE if version.journal is None else _PATIENCE):
-                        raise
-                    time.sleep(_POLL)
-                    version = self.version()
+        """Open the file; the version that it is in is compared afterwards."""
+        with self.opened() as (file, _):
             yield file
-
-    @contextmanager
-    def _unlocked(self) -> Iterator[h5py.File]:
-        try:
-            with h5py.File(self.name, "r", locking=False) as file:
-                yield file
-        except OSError as err:
-            raise UsidError(
-                f"{self.name!r} cannot be read while another program writes it; try again. ({err})"
-            ) from err
 
     def version(self) -> Version:
         """Return the version that the file is in now."""

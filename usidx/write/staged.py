@@ -19,7 +19,9 @@ from typing import Any
 
 from usidx.disk.interrupt import again, uninterrupted
 from usidx.disk.journal import PAGE, Journal, Recovery, journal_path, restore
+from usidx.disk.lock import PATIENCE
 from usidx.disk.raw import RawFile
+from usidx.errors import LockedError
 
 __all__ = ["SPILL", "StagedFile"]
 
@@ -27,6 +29,8 @@ __all__ = ["SPILL", "StagedFile"]
 SPILL = 64 << 20
 
 _RUN = 256
+# How long readers of other programs are waited for where they need not be, in seconds.
+_AHEAD = 1.0
 _NOWHERE = 1 << 62
 #: After a failure: larger writes are raw data, which HDF5 never needs back to close, and forgotten at once.
 _FORGET_LARGE = 64 << 10
@@ -44,11 +48,21 @@ class StagedFile:
         Protect what the file holds now; not needed for a new file that nobody knows yet.
     may_overwrite : callable
         Asked before staged pages are written ahead of the commit.
+    lock : bool
+        Readers of other programs lock the journal; wait for them before anything is overwritten.
     """
 
-    def __init__(self, disk: RawFile, *, journaled: bool, may_overwrite: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        disk: RawFile,
+        *,
+        journaled: bool,
+        may_overwrite: Callable[[], bool] = lambda: True,
+        lock: bool = True,
+    ) -> None:
         self._disk = disk
         self._journaled = journaled
+        self._lock = lock
         self._may_overwrite = may_overwrite
         self._process = os.getpid()
         self.failure: BaseException | None = None
@@ -133,19 +147,24 @@ class StagedFile:
             self._begin()
 
     @uninterrupted
-    def commit(self) -> None:
-        """Make what was written the content of the file, durably; the file is then ready for the next change."""
+    def commit(self, *, begin: bool = False) -> None:
+        """Make what was written the content of the file, durably; the file is then ready for the next change.
+
+        With `begin` that change has begun: readers of other programs find one journal or the next.
+        """
         if os.getpid() != self._process:
             raise InterruptedError("the process was forked while it wrote; only the parent may commit")
         self.settle()
         if self._size < self._base:
-            self._begin()
+            self._wait_for_readers(self._begin())
             self._disk.truncate(self._size)
         if self._journal is not None or not self._journaled:
             self._disk.sync()
         if self._journal is not None:
-            self._journal.drop()
+            self._journal.drop(sync=not begin)
         self._restart()
+        if begin:
+            self.begin()
 
     def give_up(self) -> None:
         """Let HDF5 close without anything more reaching the disk."""
@@ -163,8 +182,8 @@ class StagedFile:
         # Without its journal the commit has happened, though it may not have been told so.
         return restore(self._disk, path) if path.exists() else Recovery()
 
-    def settle(self) -> None:
-        """Save the old bytes of the staged pages, sync, and overwrite them."""
+    def settle(self, *, ahead: bool = False) -> None:
+        """Save the old bytes of the staged pages, sync, and overwrite them; or not yet, if that is ahead of time."""
         changed = [page for page in sorted(self._pages) if self._differs(page)]
         if changed:
             journal = self._begin()
@@ -175,12 +194,22 @@ class StagedFile:
                 journal.announce(bytes(self._pages[0]))
             journal.sync()
             self._saved.update(fresh)
+            if ahead and self._lock and not journal.shut_out(_AHEAD):
+                return  # somebody reads on; the pages stay in memory
+            self._wait_for_readers(journal)
             for first, count in _runs(changed):
                 data = b"".join(self._pages[page] for page in range(first, first + count))
                 self._disk.write_at(first * PAGE, memoryview(data))
         self._pages.clear()
 
     # -- below ----------------------------------------------------------------------------------------------------
+
+    def _wait_for_readers(self, journal: Journal) -> None:
+        if self._lock and not journal.shut_out(PATIENCE):
+            raise LockedError(
+                f"{str(self._disk.path)!r} cannot be committed: another program has been reading the last commit for "
+                f"{PATIENCE:.0f} s, and perhaps is suspended. End it, and write again."
+            )
 
     def _begin(self) -> Journal:
         """Make sure that there is a journal before the file changes."""
@@ -209,7 +238,7 @@ class StagedFile:
             self._disk.write_at(address + below, data[below:])
         self._size = max(self._size, address + len(data))
         if len(self._pages) * PAGE > SPILL and self._may_overwrite():
-            self.settle()
+            self.settle(ahead=True)
 
     def _stage(self, address: int, data: memoryview) -> None:
         for page, inside, start, length in _pieces(address, len(data), self._limit):

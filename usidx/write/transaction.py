@@ -11,19 +11,20 @@ Every change to an existing file goes this way, in this order:
 1. nobody else of this program writes the file (nested use is refused), and its exclusive lock is taken;
 2. a journal beside it means that an earlier write was interrupted, since with the lock nobody is writing now: it is
    undone first (`usidx.disk.journal`), with a `UsidWarning`;
-3. a journal of its own tells readers of other programs from now on that the last commit can be read beside this write;
-   h5py works on `usidx.write.staged.StagedFile`: appended bytes go to the disk, overwritten ones to memory; what the
-   file held at the last commit stays on the disk;
-4. at the commit HDF5 flushes and closes, readers of this program are waited for, the old bytes are journaled and
-   synced, the new ones written and synced, and the removal of the journal is the commit;
+3. a journal of its own tells readers of other programs from now on that the last commit can be read beside this write
+   (they share a lock on the journal); h5py works on `usidx.write.staged.StagedFile`: appended bytes go to the disk,
+   overwritten ones to memory; what the file held at the last commit stays on the disk;
+4. at the commit HDF5 flushes and closes, the old bytes are journaled and synced, readers are waited for, the new bytes
+   written and synced, and the removal of the journal is the commit;
 5. any exception, a full disk or Ctrl-C among them, puts the file back to the last commit and is raised again.
 
 A reader (`shared`) looks, in this order: is this program itself writing the file? Then it reads the last commit beside
-it, without a lock. Else it takes the shared lock, or the file is being written: wait, or `LockedError`. Is there a
-journal although nobody is writing? Then the interrupted write is undone under the exclusive lock, with a `UsidWarning`,
-and the reader begins again. So usidx and every program that honours HDF5's locks see one commit or the next. What reads
-without locks sees the last commit but for the moment of step 4; after a kill in that very moment it must wait for
-`recover`.
+it, without a lock. Else it takes the shared lock, or another program is writing: a transaction whose last commit it
+reads beside it, or waits for the next; or a program that is not usidx, and that is a `LockedError`. Is there a journal
+although nobody is writing? Then the interrupted write is undone under the exclusive lock, with a `UsidWarning`, and the
+reader begins again; where that cannot be, and nothing was overwritten, the file is read as it is. So usidx and every
+program that honours HDF5's locks see one commit or the next. What reads without locks sees the last commit but for the
+moment of step 4; after a kill in that very moment it must wait for `recover`.
 
 Without locks (``lock=False``) nobody can tell an interrupted write from one that is going on, so a journal is then
 never undone by itself: call `recover` with ``lock=False`` when no other program has the file open.
@@ -115,12 +116,11 @@ class Transaction:
         WriteError
             The disk is full, or failed; the file is as it was at the last commit, and the transaction has ended.
         """
-        self._finish()
+        # Without locks a journal would have other programs think that a write was interrupted, so none is made ahead.
+        self._finish(begin=self._draft is None and self._lock)
         if self._draft is not None:
             self._publish(self._draft)
             self._attach()
-        else:
-            self._begin()
         self._open("r+")
 
     def _attach(self) -> None:
@@ -134,11 +134,7 @@ class Transaction:
         target = self._resources.enter_context(opened(self.path, wait=self._wait, lock=self._lock))
         if needs_recovery(self.path):
             undo(target, self._lock)
-        self._staged = StagedFile(target, journaled=True, may_overwrite=self._claim.try_overwrite)
-        self._begin()
-
-    def _begin(self) -> None:
-        """Make the journal at once; without locks it would have other programs think that a write was interrupted."""
+        self._staged = StagedFile(target, journaled=True, may_overwrite=self._claim.try_overwrite, lock=self._lock)
         if self._lock:
             try:
                 self._staged.begin()
@@ -165,7 +161,7 @@ class Transaction:
             raise WriteError(f"{str(self.path)!r} cannot be opened for writing as an HDF5 file: {err}") from err
 
     @uninterrupted
-    def _finish(self) -> None:
+    def _finish(self, *, begin: bool = False) -> None:
         """Commit, or put the file back."""
         file = self.file
         try:
@@ -175,7 +171,7 @@ class Transaction:
             self._file = None
             self.check()
             self._claim.overwrite()
-            self._staged.commit()
+            self._staged.commit(begin=begin)
             self._claim.settled()
         except BaseException as err:
             cause = self._staged.failure or err
