@@ -123,26 +123,31 @@ def _unique_names(side: Side) -> list[str]:
 
 
 def _column(side: Side, number: int, name: str) -> _Column:
-    index = side.indices[:, number]
+    index = np.ascontiguousarray(side.indices[:, number])
     lowest, highest = int(index.min()), int(index.max())
-    if highest - lowest < 4 * index.size:  # counting beats sorting
-        present = np.bincount(index - lowest, minlength=highest - lowest + 1) > 0
-        ranks = np.cumsum(present) - 1
-        return _Column(number, name, ranks[index - lowest], int(present.sum()))
+    if highest - lowest < 4 * index.size:  # marking what occurs beats sorting
+        index = index if lowest == 0 else index - lowest
+        present = np.zeros(highest - lowest + 1, dtype=bool)
+        present[index] = True
+        size = int(np.count_nonzero(present))
+        return _Column(number, name, index if size == present.size else (np.cumsum(present) - 1)[index], size)
     values, codes = np.unique(index, return_inverse=True)
     return _Column(number, name, codes.reshape(-1), int(values.size))
 
 
 def _is_complete(columns: Sequence[_Column], size: int) -> bool:
+    """Whether as many rows as cells hit every cell, and so each once."""
     if prod(c.size for c in columns) != size:
         return False
-    return bool(np.bincount(_cells(columns), minlength=size).max() == 1)
+    is_hit = np.zeros(size, dtype=bool)
+    is_hit[_cells(columns)] = True
+    return bool(is_hit.all())
 
 
 def _cells(columns: Sequence[_Column]) -> Array:
     """Return the C-order cell number of each row; the last column is the fastest."""
-    cells = np.zeros(columns[0].codes.size, dtype=np.int64) if columns else np.zeros(1, dtype=np.int64)
-    for column in columns:
+    cells = columns[0].codes if columns else np.zeros(1, dtype=np.int64)
+    for column in columns[1:]:
         cells = cells * column.size + column.codes
     return cells
 

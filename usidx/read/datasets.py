@@ -16,6 +16,7 @@ from usidx.format.layout import Array, Layout
 from usidx.label.coding import Frame, decode, parse_field
 from usidx.read.attributes import plain_attributes, text_attribute
 from usidx.read.chunks import main_blocks, plain_blocks
+from usidx.read.filters import bring_filters
 from usidx.read.lazy import Lazy, MainArray, PlainArray
 from usidx.read.main import Cache, lies_elsewhere, read_layout, where
 from usidx.read.places import Place, place_of
@@ -173,6 +174,7 @@ def fingerprint(dataset: h5py.Dataset, place: Place, mark: str | None = None) ->
     if lies_elsewhere(dataset):
         return ""
     rows, columns = dataset.shape
+    bring_filters(dataset)
     wanted = sorted(set(np.linspace(0, rows - 1, min(rows, _SAMPLES)).astype(int).tolist()))
     try:
         for sample in _sampled(dataset, place, wanted, slice(0, min(columns, _SAMPLE_CELLS))):

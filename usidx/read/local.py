@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
@@ -42,10 +43,16 @@ def version_of(path: str) -> Version:
     """Return the version that a file is in now."""
     status = os.stat(path)
     try:
-        journal = os.stat(journal_path(Path(os.path.realpath(path))))
+        journal = os.stat(_journal_of(path, status.st_dev, status.st_ino))
     except FileNotFoundError:
         return Version(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, None)
     return Version(status.st_dev, status.st_ino, 0, 0, (journal.st_ino, journal.st_size, journal.st_mtime_ns))
+
+
+@lru_cache(maxsize=1024)
+def _journal_of(path: str, device: int, number: int) -> str:
+    """Return where the journal of a file lies; following links asks the system for every folder, so once a file."""
+    return str(journal_path(Path(os.path.realpath(path))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ class LocalFile:
         except FileNotFoundError as err:
             raise self._missing() from err
         with source:
-            status = source.status()
+            status = source.status
             yield source if (status.st_dev, status.st_ino) == (version.device, version.number) else None
 
     def holding(self, object_: h5py.Group | h5py.Dataset) -> LocalFile:

@@ -14,6 +14,7 @@ from usidx.errors import LayoutError, NotMainError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels, text_of
 from usidx.read.attributes import DAMAGE, has_attribute, plain_attributes, stored_json, text_attribute
+from usidx.read.filters import bring_filters, lacking
 from usidx.read.identity import address_of
 
 __all__ = [
@@ -279,12 +280,12 @@ def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
     key = (address_of(dataset), dataset.file.filename)
     if key not in cache:
         _check_stored(dataset)
+        bring_filters(dataset)
         try:
             matrix = np.asarray(dataset[()])
         except (OSError, RuntimeError) as err:
-            raise LayoutError(
-                f"{where(dataset)} cannot be read: it is damaged, or its filter is missing ({err})."
-            ) from err
+            reason = lacking(dataset) or f" It is damaged. ({err})"
+            raise LayoutError(f"{where(dataset)} cannot be read.{reason}") from err
         cache[key] = matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
     return cache[key]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import BinaryIO
 
 from usidx.format.layout import Array
@@ -34,25 +35,27 @@ class Source:
         self._path = path
         self._lock = threading.Lock()
         self._handles: dict[int, BinaryIO] = {}
-        self._first = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by __exit__
+        # Not `open`, which makes more calls: after each, threads wait in line for the interpreter.
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         self._at_address = hasattr(os, "preadv")
 
     def __enter__(self) -> Source:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._first.close()
+        os.close(self._descriptor)
         for handle in self._handles.values():
             handle.close()
 
+    @cached_property
     def status(self) -> os.stat_result:
-        """Return size, number and times of the file that is open."""
-        return os.fstat(self._first.fileno())
+        """Size, number and times of the file, as they were when this was first asked for."""
+        return os.fstat(self._descriptor)
 
     @property
     def size(self) -> int:
         """Bytes of the file that is open."""
-        return self.status().st_size
+        return self.status.st_size
 
     @property
     def reads_along(self) -> bool:
@@ -67,7 +70,7 @@ class Source:
         """Fill buffers one after another with the bytes from `address` on; return whether there were enough."""
         total = sum(len(buffer) for buffer in buffers)
         at_once = self._at_address and total <= _CALL and len(buffers) <= BUFFERS
-        if at_once and os.preadv(self._first.fileno(), buffers, address) == total:
+        if at_once and os.preadv(self._descriptor, buffers, address) == total:
             return True
         for buffer in buffers:
             if not self._fill(address, buffer):
@@ -86,7 +89,7 @@ class Source:
 
     def _read_once(self, address: int, buffer: memoryview) -> int:
         if self._at_address:
-            return os.preadv(self._first.fileno(), [buffer], address)
+            return os.preadv(self._descriptor, [buffer], address)
         handle = self._handle()
         handle.seek(address)
         return handle.readinto(buffer) or 0  # type: ignore[attr-defined]

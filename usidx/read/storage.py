@@ -19,6 +19,7 @@ from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.format.placement import Selector
 from usidx.read.direct import read_direct
+from usidx.read.filters import bring_filters, lacking
 from usidx.read.identity import address_of
 from usidx.read.main import lies_elsewhere
 from usidx.read.places import Place, place_of
@@ -91,14 +92,15 @@ class StoredArray:
         plans = self._plans(selectors)
         out = np.empty([plan.size for plan in plans], dtype=self.dtype)
         with opened_file(self.file) as file:
-            source = self._source(file)
+            dataset = self._dataset(file)
+            bring_filters(dataset)
             for parts in product(*(plan.pieces for plan in plans)):
-                block = self._fetch(source, tuple(part.read for part in parts))
+                block = self._fetch(dataset, tuple(part.read for part in parts))
                 out[tuple(part.place for part in parts)] = block[_outer(parts, block.shape)]
         wanted = [plan.order for plan in plans]
         return out if all(order is None for order in wanted) else out[_ix(wanted, out.shape)]
 
-    def _source(self, file: h5py.File) -> Any:
+    def _dataset(self, file: h5py.File) -> h5py.Dataset:
         dataset = file.get(self.dataset)
         found = f"{dataset.shape} of {dataset.dtype}" if isinstance(dataset, h5py.Dataset) else "nothing"
         if not isinstance(dataset, h5py.Dataset) or dataset.shape != self.shape or not self._has_type(dataset.dtype):
@@ -117,7 +119,7 @@ class StoredArray:
                 f"{self.dataset!r} in {self.file.name!r} is made of other files, which cannot be followed from a URL. "
                 "Download them together and open the copy."
             )
-        return dataset if self.field is None else dataset.fields(self.field)
+        return dataset
 
     def _has_type(self, dtype: np.dtype[Any]) -> bool:
         if self.field is not None:
@@ -126,14 +128,13 @@ class StoredArray:
             dtype = dtype[self.field]
         return bool(dtype.newbyteorder("=") == self.dtype)
 
-    def _fetch(self, source: Any, part: tuple[slice, ...]) -> Array:
+    def _fetch(self, dataset: h5py.Dataset, part: tuple[slice, ...]) -> Array:
         try:
-            return np.asarray(source[part])
+            return np.asarray((dataset if self.field is None else dataset.fields(self.field))[part])
         except (OSError, RuntimeError) as err:
-            raise UsidError(
-                f"{self.dataset!r} in {self.file.name!r} cannot be read at {part}: it is damaged, or compressed by a "
-                f"filter that is not installed (import hdf5plugin brings most). ({err})"
-            ) from err
+            start = tuple(one.start for one in part)
+            reason = lacking(dataset) or f" It is damaged. ({err})"
+            raise UsidError(f"{self.dataset!r} in {self.file.name!r} cannot be read at {start}.{reason}") from err
 
     def _plans(self, selectors: Sequence[Selector]) -> list[_Plan]:
         counts = [_count(one, size) for one, size in zip(selectors, self.shape, strict=True)]
