@@ -11,6 +11,8 @@ import pytest
 import usidx
 from usidx import demo
 from usidx.cli import main
+from usidx.disk.journal import Journal, journal_path
+from usidx.disk.raw import RawFile
 from usidx.testing.broken import FAULTS, broken_file
 from usidx.testing.files import build_main
 from usidx.testing.measurements import aborted_file, relaxation_file, sparse_file
@@ -147,3 +149,17 @@ def test_demo_takes_a_stored_fit(tmp_path: Path) -> None:
     )
     add_sho_fit(built)
     assert demo.run_demo(tmp_path / "fit.h5").page.exists()
+
+
+def test_recover_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
+    path = tmp_path / "scan.h5"
+    usidx.write(usidx.simulate.band_excitation((3, 4), 16, seed=0)[0], path)
+    target = RawFile(path)
+    Journal(target, journal_path(path)).close()
+    target.write_at(target.size(), memoryview(b"tail"))
+    target.close()
+    monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "FALSE")
+    assert main(["recover", str(path)]) == 2
+    assert "without locks nobody can tell which" in capsys.readouterr().err
+    assert main(["recover", "--no-lock", str(path)]) == 0
+    assert "an interrupted write was undone: 0 bytes put back, 4 cut off the end" in capsys.readouterr().out

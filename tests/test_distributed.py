@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import pytest
 import xarray as xr
 
 import usidx
+from usidx.write.contiguous import ContiguousSink
+from usidx.write.transaction import transaction
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [
@@ -121,3 +124,40 @@ def test_a_finished_result_is_found_before_anything_is_computed(client: Any, sca
     assert done
     assert lazy.usid.svd(2).usid.write() == first
     assert len(list((tmp_path / "trace").iterdir())) == done
+
+
+def test_blocks_are_let_go_of_once_they_are_written(client: Any, tmp_path: Path) -> None:
+    """Workers must not hold a whole result that is written; here they hold less than half of it at any time."""
+    data = da.random.default_rng(0).normal(size=(40, 50, 1000), chunks=(1, 50, 1000))
+    scan = usidx.set_roles(xr.DataArray(data, dims=("Y", "X", "E"), name="Raw"), position=["Y", "X"], spectroscopic="E")
+    held: list[int] = []
+    put = ContiguousSink.put
+
+    def slow(sink: ContiguousSink, *block: Any) -> None:
+        held.append(sum(len(keys) for keys in client.has_what().values()))
+        put(sink, *block)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ContiguousSink, "put", slow)
+        usidx.write(scan, tmp_path / "scan.h5", progress=False)
+    assert len(held) == 40
+    assert held[-1] <= 2
+    np.testing.assert_allclose(usidx.open_main(tmp_path / "scan.h5").sum().compute(), data.sum().compute(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("verb", ["svd", "cumsum"])
+def test_a_worker_that_first_reads_while_the_file_is_being_written(client: Any, scan: Path, verb: str) -> None:
+    data = raw(scan)
+    with transaction(scan) as changes:
+        changes.file["new"] = np.ones(5000)
+        changes.file.flush()
+        np.testing.assert_allclose(data.sum().compute(), data.compute(scheduler="sync").sum(), rtol=1e-5)
+    result = data.usid.svd(2) if verb == "svd" else data.usid.map_positions(np.cumsum)
+    group = result.usid.write(progress=False)
+    assert usidx.validate(scan) == []
+    again = usidx.open_result(scan, group).compute(scheduler="sync")
+    alone = result.compute(scheduler="sync")
+    if verb == "svd":
+        xr.testing.assert_allclose(again, alone, rtol=1e-4, atol=1e-7)
+    else:
+        np.testing.assert_allclose(next(iter(again.data_vars.values())), alone, rtol=1e-6)

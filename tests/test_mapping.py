@@ -81,8 +81,79 @@ def test_other_shapes_are_refused() -> None:
     def uneven(spectrum: Array) -> Array:
         return spectrum[spectrum > 0]
 
-    with pytest.raises(ResultError, match=r"returned the shapes .* but"):
+    with pytest.raises(ResultError, match=r"returned float64 of shape \(\d,\) at entry \(.*\) of a block, but"):
         usidx.map_positions(uneven, cube())
+
+
+def test_numbers_are_never_cut_down() -> None:
+    """The first spectrum gives a whole number, as functions do where they find nothing."""
+    data = cube()
+
+    def height(spectrum: Array) -> Any:
+        return 0 if spectrum[0] == data[0, 0, 0] else float(spectrum.max())
+
+    with pytest.raises(ResultError, match=r"returned float64 at entry .* but int64 at .*like=0.0 makes floats"):
+        usidx.map_positions(height, data)
+    found = usidx.map_positions(height, data, like=0.0)
+    expected = data.max("E").values.copy()
+    expected[0, 0] = 0
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("returned", [None, "high", [None, 1.0], {"height": "high"}])
+def test_what_is_no_number_is_refused(returned: Any) -> None:
+    with pytest.raises(ResultError, match="which is no number and no array of numbers"):
+        usidx.map_positions(lambda _: returned, cube())
+
+
+def test_things_of_several_shapes_want_names() -> None:
+    with pytest.raises(ResultError, match="returns a tuple of things of several shapes; a dict names them"):
+        usidx.map_positions(lambda spectrum: (1.0, spectrum), cube())
+
+
+def choosy(spectrum: Array) -> dict[str, Any]:
+    if spectrum[0] < 0:
+        raise ZeroDivisionError("no peak")
+    return {"index": int(spectrum.argmax()), "normed": spectrum / spectrum.max()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_a_function_fails_there_is_nan(kind: Prepare) -> None:
+    data = cube()
+    like = {"index": 0, "normed": np.zeros(6)}
+    found = usidx.map_positions(choosy, kind(data), errors="nan", like=like).compute()
+    failed = data.values[..., 0] < 0
+    assert failed.any()
+    assert not failed.all()
+    np.testing.assert_array_equal(found["index"], np.where(failed, np.nan, data.values.argmax(-1)))
+    expected = np.where(failed[..., None], np.nan, data.values / data.values.max(-1, keepdims=True))
+    np.testing.assert_array_equal(found["normed"], expected)
+    with pytest.raises(ZeroDivisionError, match="no peak") as raised:
+        usidx.map_positions(choosy, kind(data), like=like).compute()
+    assert "errors='nan' puts NaN where a function fails" in raised.value.__notes__[0]
+
+
+def test_a_function_that_fails_at_the_first_spectrum() -> None:
+    with pytest.raises(ZeroDivisionError) as raised:
+        usidx.map_positions(choosy, -abs(cube()), errors="nan")
+    assert "pass like=" in raised.value.__notes__[0]
+    with pytest.raises(ResultError, match="errors is 'ignore'"):
+        usidx.map_positions(choosy, cube(), errors="ignore")  # type: ignore[arg-type]
+
+
+def greedy(spectrum: Array) -> float:
+    spectrum -= spectrum.mean()
+    return float(spectrum.max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_function_may_change_its_spectrum(kind: Prepare) -> None:
+    data = cube()
+    lazy = kind(data.copy(deep=True))
+    found, mean = usidx.compute(usidx.map_positions(greedy, lazy), lazy.mean("E"))
+    np.testing.assert_allclose(found, (data - data.mean("E")).max("E"))
+    np.testing.assert_allclose(mean, data.mean("E"))
+    np.testing.assert_array_equal(lazy, data)
 
 
 def test_without_roles_a_dim_is_named() -> None:

@@ -40,6 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
     recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
     recover.add_argument("file", help="an HDF5 file")
+    recover.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="where there are no locks, as on some network drives: only if no other program has the file open",
+    )
     return parser
 
 
@@ -78,7 +83,5 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
-    if not local_path(options.file).exists():
-        raise FileNotFoundError(f"There is no file {options.file!r}.")
-    print(usidx.recover(options.file))
+    print(usidx.recover(local_path(options.file), lock=not options.no_lock))
     return 0

@@ -16,7 +16,7 @@ import xarray as xr
 
 from usidx.merging import merged
 
-__all__ = ["compute", "counted", "followed", "on_cluster", "runs_here", "shown"]
+__all__ = ["cluster_threads", "compute", "counted", "fetched", "on_cluster", "runs_here", "shown"]
 
 # A bar that comes and goes within this many seconds only flickers.
 _SHOWN_AFTER = 1.0
@@ -177,6 +177,54 @@ def on_cluster() -> bool:
     except (ImportError, ValueError):
         return False
     return not runs_here()
+
+
+def cluster_threads() -> int:
+    """Return how many threads the cluster has; 0 where there is none."""
+    if not on_cluster():
+        return 0
+    from distributed import get_client
+
+    return int(sum(get_client().nthreads().values()))
+
+
+Block = tuple[int, tuple[slice, ...], Any]
+
+
+def fetched(arrays: Sequence[Any], progress: bool) -> Iterator[Block]:
+    """Compute dask arrays in other processes; give (number of the array, where in it, the block) in any order.
+
+    From a cluster each block comes once it is finished, and is then let go of, so that its workers hold what waits and
+    not the whole.
+    """
+    arrays = dask.persist(*arrays)
+    if on_cluster():
+        return _from_cluster(list(arrays), progress)
+    return (
+        (number, place, array.blocks[name[1:]].compute(scheduler="sync"))
+        for number, array in enumerate(arrays)
+        for name, place in _places(array)
+    )
+
+
+def _from_cluster(arrays: Sequence[Any], progress: bool) -> Iterator[Block]:
+    from distributed import as_completed, futures_of
+
+    places = {name: (number, place) for number, array in enumerate(arrays) for name, place in _places(array)}
+    finished = as_completed(futures_of(arrays))
+    del arrays  # which would keep all blocks on the workers
+    # The cluster's own bar would wait for all of them.
+    with counted(len(places), progress) as advance:
+        for future in finished:
+            yield *places[future.key], future.result()
+            advance()
+
+
+def _places(array: Any) -> Iterator[tuple[Any, tuple[slice, ...]]]:
+    """Give the name of each block, and where it lies."""
+    bounds = [np.cumsum([0, *sizes]).tolist() for sizes in array.chunks]
+    for index in np.ndindex(*array.numblocks):
+        yield (array.name, *index), tuple(slice(b[i], b[i + 1]) for b, i in zip(bounds, index, strict=True))
 
 
 def followed(running: Sequence[Any], progress: bool) -> None:

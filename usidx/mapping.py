@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ __all__ = ["map_positions"]
 
 Array = npt.NDArray[Any]
 
+_FAILED: Mapping[str, Any] = {}
+
 
 def map_positions(
     function: Callable[..., Any],
@@ -27,6 +29,7 @@ def map_positions(
     like: Any = None,
     units: str | Mapping[str, str] = "",
     parameters: Mapping[str, Any] | None = None,
+    errors: Literal["raise", "nan"] = "raise",
 ) -> Any:
     """Apply a function to the spectrum at each position.
 
@@ -37,8 +40,8 @@ def map_positions(
     Parameters
     ----------
     function : callable
-        Takes one spectrum, an array over the spectroscopic dims in the order of `data`, and returns a number, an
-        array, or a dict of these. On a cluster it must pickle.
+        Takes one spectrum, an array over the spectroscopic dims in the order of `data` that is its own to change, and
+        returns a number, an array, or a dict of these. On a cluster it must pickle.
     data : DataArray, dims (*position, *spectroscopic)
         Any labelled array.
     dim : str or iterable of str, optional
@@ -49,6 +52,9 @@ def map_positions(
         Unit of what is returned, or of each entry of a dict.
     parameters : mapping, optional
         Keyword arguments of the function; they are recorded.
+    errors : {"raise", "nan"}
+        What to do where the function raises an exception: end with it, or put NaN there and go on. With "nan" whole
+        numbers become floats, which have a NaN.
 
     Returns
     -------
@@ -61,7 +67,7 @@ def map_positions(
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        At some position the function returned another shape than at the first.
+        The function returns no numbers, or at some position another shape or kind of number than at the first.
 
     Examples
     --------
@@ -72,19 +78,55 @@ def map_positions(
     (('Y', 'X'), 'V')
     """
     position, features = split(data, dim)
+    if errors not in {"raise", "nan"}:
+        raise ResultError(f"errors is {errors!r}; it can be 'raise' or 'nan'.")
     keywords = dict(parameters or {})
     if like is None:
         first = data.isel(dict.fromkeys(position, 0)).transpose(*features)
-        like = function(np.asarray(first.values), **keywords)
-    outputs = {str(k): np.asarray(v) for k, v in like.items()} if isinstance(like, Mapping) else {"": np.asarray(like)}
-    found = _apply(function, data, features, outputs, keywords)
+        like = _first(function, np.array(first.values), keywords)
+    outputs = {
+        name: value.astype(np.result_type(value, np.float32)) if errors == "nan" else value
+        for name, value in _numbers(like).items()
+    }
+    found = _apply(function, data, features, outputs, keywords, errors)
     labelled = {n: _labelled(f, n, data, units) for n, f in zip(outputs, found, strict=True)}
     named = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
     # Functions of one name may differ, lambdas above all: the token tells them apart.
     recipe = {"function": named, "token": tokenize(function), "parameters": keywords}
+    if errors != "raise":
+        recipe["errors"] = errors
     if "" in labelled:
         return record(labelled[""], data, "map_positions", recipe)
     return record(xr.Dataset(labelled), data, "map_positions", recipe)
+
+
+def _first(function: Callable[..., Any], spectrum: Array, keywords: Mapping[str, Any]) -> Any:
+    try:
+        return function(spectrum, **keywords)
+    except Exception as err:
+        err.add_note(
+            "This was the first spectrum, which tells what map_positions returns. If others may do, pass "
+            "like=<something of that shape and type> and errors='nan'."
+        )
+        raise
+
+
+def _numbers(like: Any) -> dict[str, Array]:
+    """Return what the function returns, by name; one thing has the name ''."""
+    try:
+        found = {str(k): np.asarray(v) for k, v in (like if isinstance(like, Mapping) else {"": like}).items()}
+    except ValueError as err:
+        raise ResultError(
+            f"The function returns a {type(like).__name__} of things of several shapes; a dict names them, for example "
+            "{'height': height, 'width': width}."
+        ) from err
+    for name, value in found.items():
+        if value.dtype.kind not in "biufc":
+            raise ResultError(
+                f"The function returns {like!r}{f' as {name!r}' if name else ''}, which is no number and no array of "
+                "numbers. NaN can stand for what is missing."
+            )
+    return found
 
 
 def _apply(
@@ -93,6 +135,7 @@ def _apply(
     features: tuple[str, ...],
     outputs: Mapping[str, Array],
     keywords: Mapping[str, Any],
+    errors: str,
 ) -> tuple[xr.DataArray, ...]:
     # Each block holds whole spectra.
     whole = data.chunk(dict.fromkeys(features, -1)) if data.chunks is not None else data
@@ -100,7 +143,7 @@ def _apply(
     sizes = {d: n for name, v in outputs.items() for d, n in zip(dims[name], v.shape, strict=True)}
     metas = tuple(np.empty((0,) * (len(dims[n]) + data.ndim - len(features)), v.dtype) for n, v in outputs.items())
     mapped = xr.apply_ufunc(
-        _Each(function, keywords, {n: (v.shape, v.dtype) for n, v in outputs.items()}, len(features)),
+        _Each(function, keywords, {n: (v.shape, v.dtype) for n, v in outputs.items()}, len(features), errors),
         whole,
         input_core_dims=[list(features)],
         output_core_dims=[list(dims[n]) for n in outputs],
@@ -138,28 +181,56 @@ class _Each:
         keywords: Mapping[str, Any],
         outputs: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
         rank: int,
+        errors: str,
     ) -> None:
         self.function = function
         self.keywords = keywords
         self.outputs = outputs
         self.rank = rank
+        self.errors = errors
 
     def __call__(self, block: Array) -> Any:
         outer = block.shape[: block.ndim - self.rank]
         made = {name: np.empty(outer + shape, dtype) for name, (shape, dtype) in self.outputs.items()}
         for index in np.ndindex(*outer):
-            returned = self.function(block[index], **self.keywords)
-            entries = returned if isinstance(returned, Mapping) else {"": returned}
-            for name, (shape, _) in self.outputs.items():
-                if name not in entries or np.shape(entries[name]) != shape:
+            # A copy, since other results may be made of the same block.
+            returned = self._called(block[index].copy(), index)
+            if returned is _FAILED:
+                for array in made.values():
+                    array[index] = np.nan
+                continue
+            entries = _numbers(returned)
+            for name, (shape, dtype) in self.outputs.items():
+                value = entries.get(name)
+                if value is None or value.shape != shape or not np.can_cast(value.dtype, dtype, "same_kind"):
                     self._refuse(entries, index)
-                made[name][index] = entries[name]
+                made[name][index] = value
         return tuple(made.values()) if len(made) > 1 else next(iter(made.values()))
 
-    def _refuse(self, entries: Mapping[str, Any], index: tuple[int, ...]) -> None:
-        found = {name: np.shape(value) for name, value in entries.items()}
-        wanted = {name: shape for name, (shape, _) in self.outputs.items()}
+    def _called(self, spectrum: Array, index: tuple[int, ...]) -> Any:
+        try:
+            return self.function(spectrum, **self.keywords)
+        except Exception as err:
+            if self.errors == "nan":
+                return _FAILED
+            err.add_note(
+                f"This was at entry {index} of a block of map_positions; errors='nan' puts NaN where a function fails."
+            )
+            raise
+
+    def _refuse(self, entries: Mapping[str, Array], index: tuple[int, ...]) -> None:
+        found = {name: _described(value.shape, value.dtype) for name, value in entries.items()}
+        wanted = {name: _described(*output) for name, output in self.outputs.items()}
         raise ResultError(
-            f"The function returned the shapes {found} at entry {index} of a block, but {wanted} at the first "
-            f"position (or in like=). It must return the same everywhere; NaN can stand for what is missing."
+            f"The function returned {_listed(found)} at entry {index} of a block, but {_listed(wanted)} at the first "
+            f"position (or in like=). It must return the same everywhere; NaN can stand for what is missing, and "
+            f"like=0.0 makes floats of whole numbers."
         )
+
+
+def _described(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    return f"{dtype}" if shape == () else f"{dtype} of shape {shape}"
+
+
+def _listed(described: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {text}".strip() for name, text in described.items())

@@ -366,7 +366,31 @@ def test_a_journal_of_another_version_is_named(tmp_path: Path) -> None:
         recover(path)
 
 
+@pytest.mark.parametrize("byte", [5, 100, 300, 2000])
+def test_a_damaged_journal_of_a_file_that_was_overwritten_is_never_taken_for_harmless(
+    tmp_path: Path, byte: int
+) -> None:
+    path = tmp_path / "scan.h5"
+    _, after = _interrupted(path)
+    content = bytearray(journal_path(path).read_bytes())
+    content[byte] ^= 0xFF
+    journal_path(path).write_bytes(content)
+    with pytest.raises(RecoveryError, match=r"its journal '.*' is damaged|another program changed or replaced it"):
+        recover(path)
+    assert path.read_bytes() == after
+    assert needs_recovery(path)
+
+
+def test_a_write_that_was_interrupted_before_it_began(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    _make(path)
+    journal_path(path).write_bytes(b"\x89us")
+    assert str(recover(path)) == "a write was interrupted before it changed the file"
+
+
 def test_without_a_journal_there_is_nothing_to_do(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
     _make(path)
     assert str(recover(path)) == "no write was interrupted"
+    with pytest.raises(FileNotFoundError, match=r"There is no file '.*none.h5'"):
+        recover(tmp_path / "none.h5")

@@ -1,5 +1,6 @@
 """Results and arrays in files: where they land, what they share, and that nothing else changes."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import xarray as xr
 
 import usidx
-from usidx.errors import ExistsError, ResultError, RoleError, UsidWarning
+from usidx.errors import ExistsError, LayoutError, LockedError, ResultError, RoleError, UsidWarning
 from usidx.testing.files import build_main
 from usidx.testing.measurements import snake_file
 
@@ -242,3 +243,27 @@ def test_a_selection_is_recorded(scan: Path) -> None:
     extent = step["input"]["since_last_step"]["selection"]["Y"]
     assert extent == {"size": 3, "first": 0.0, "last": pytest.approx(2e-6)}
     assert (raw * 2).usid.svd(2).usid.history[-1]["input"]["since_last_step"] == "unknown"
+
+
+@pytest.mark.parametrize("dtype", ["U3", "O", "M8[s]", "m8[s]", "S2"])
+def test_what_holds_no_numbers_is_refused(tmp_path: Path, dtype: str) -> None:
+    data = xr.DataArray(np.zeros((3, 4), "i8").astype(dtype), dims=("X", "E"), name="Raw_Data")
+    scan = usidx.set_roles(data, position="X", spectroscopic="E")
+    with pytest.raises(LayoutError, match=r"'Raw_Data' holds .*; a main dataset holds numbers"):
+        usidx.write(scan, tmp_path / "scan.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_another_program_has_open_is_waited_for(scan: Path) -> None:
+    raw = usidx.open_main(scan)
+    with h5py.File(scan), pytest.raises(LockedError, match=r"cannot be written: it is locked by this program itself"):
+        raw.usid.svd(2).usid.write(wait=0)
+    held = h5py.File(scan)
+    threading.Timer(0.3, held.close).start()
+    assert raw.usid.svd(2).usid.write(wait=20).endswith("SVD_000")
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    data, _ = usidx.simulate.band_excitation((3, 4), 16, seed=0)
+    with pytest.raises(FileNotFoundError, match=r"There is no folder '.*none' to make 'scan.h5' in"):
+        usidx.write(data, tmp_path / "none" / "scan.h5")

@@ -307,10 +307,10 @@ def threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("usidx-write")]
 
 
-@pytest.mark.parametrize("chunks", [None, (64, 64)])
+@pytest.mark.parametrize(("chunks", "compression"), [(None, None), ((64, 64), "gzip"), ((64, 64), None)])
 @pytest.mark.parametrize("fail", ["exception", "Ctrl-C"])
 def test_what_is_broken_off_leaves_the_file_as_it_was(
-    tmp_path: Path, chunks: tuple[int, int] | None, fail: str
+    tmp_path: Path, chunks: tuple[int, int] | None, compression: str | None, fail: str
 ) -> None:
     path = tmp_path / "scan.h5"
     usidx.write(raster(cells((4, 4, 4), "f4")), path)
@@ -329,7 +329,6 @@ def test_what_is_broken_off_leaves_the_file_as_it_was(
 
     blocks = da.map_blocks(make, chunks=((2,) * 200, (60,), (100,)), dtype="f4", meta=np.empty((0, 0, 0), "f4"))
     expected = ZeroDivisionError if fail == "exception" else KeyboardInterrupt
-    compression = None if chunks is None else "gzip"
     with dask.config.set(scheduler="threads", num_workers=2), pytest.raises(expected):
         usidx.write(raster(blocks), path, compression=compression, chunks=chunks, progress=False)
     assert path.read_bytes() == before

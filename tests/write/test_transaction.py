@@ -121,6 +121,7 @@ def test_no_hdf5_file(tmp_path: Path) -> None:
     ):
         pass
     assert path.read_bytes() == b"no HDF5 " * 1000
+    assert _alone(path)
     with pytest.raises(FileNotFoundError), transaction(tmp_path / "none.h5"):
         pass
 

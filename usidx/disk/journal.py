@@ -23,8 +23,9 @@ being killed while doing so, does no harm.
 
 Recovery must never destroy what someone else wrote. The fingerprint is a hash over some pages of the file as it was at
 the last commit, and each byte of the first page, where every HDF5 program notes how long the file is, must be an OLD or
-a NEXT one. A file that fails this was changed or replaced by another program after the interruption: if nothing of it
-had been overwritten it is whole and the journal is just removed, else a `RecoveryError` leaves the choice to the user.
+a NEXT one. A file that fails this was changed or replaced by another program after the interruption: if the journal
+says that nothing of it had been overwritten it is whole and the journal is just removed, else a `RecoveryError` leaves
+the choice to the user.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class Recovery:
             return "no write was interrupted"
         if self.left_alone:
             return "an interrupted write had overwritten nothing; the file was changed since then and is kept as it is"
+        if not (self.restored or self.dropped):
+            return "a write was interrupted before it changed the file"
         return f"an interrupted write was undone: {self.restored} bytes put back, {self.dropped} cut off the end"
 
 
@@ -191,6 +194,7 @@ class _Entries:
     fingerprint: bytes
     who: str
     records: tuple[_Record, ...]
+    is_torn: bool
 
     def of(self, kind: int) -> tuple[_Record, ...]:
         return tuple(record for record in self.records if record.kind == kind)
@@ -214,16 +218,18 @@ def restore(target: RawFile, path: Path) -> Recovery:
     Raises
     ------
     RecoveryError
-        The journal is not of this file, or another program changed the file after the interruption.
+        The journal is not of this file or damaged, or another program changed the file after the interruption.
     """
     journal = RawFile(path, write=False)
     try:
         entries = _entries(journal)
         if entries is None:
+            if not is_quiet(journal.size()):
+                raise RecoveryError(_damaged(target, path))
             done = Recovery(True)
         elif _belongs(target, journal, entries):
             done = _put_back(target, journal, entries)
-        elif not entries.of(_OLD):
+        elif not entries.of(_OLD) and not entries.is_torn:
             done = Recovery(True, left_alone=True)
         else:
             raise RecoveryError(_foreign(target, path, entries))
@@ -243,6 +249,15 @@ def _put_back(target: RawFile, journal: RawFile, entries: _Entries) -> Recovery:
         target.truncate(entries.base)
     target.sync()
     return Recovery(True, restored, max(dropped, 0))
+
+
+def _damaged(target: RawFile, path: Path) -> str:
+    """Say so of a journal with records behind a bad header: that was on the disk before any record."""
+    return (
+        f"{str(target.path)!r} holds a write that was interrupted, and its journal {str(path)!r} is damaged. Bring "
+        "back the journal or the file from a copy; to keep the file as it is now, perhaps half written, delete the "
+        "journal."
+    )
 
 
 def _foreign(target: RawFile, path: Path, entries: _Entries) -> str:
@@ -289,7 +304,10 @@ def _entries(journal: RawFile) -> _Entries | None:
             f"{str(journal.path)!r} is an undo journal of version {version}; this usidx knows version {_VERSION}. "
             "Recover the file with the usidx that wrote it."
         )
-    return _Entries(base, fingerprint, who.rstrip(b"\0").decode(errors="replace"), tuple(_records(journal, key, base)))
+    records = tuple(_records(journal, key, base))
+    end = records[-1].start + records[-1].length if records else len(head)
+    is_torn = journal.size() > end
+    return _Entries(base, fingerprint, who.rstrip(b"\0").decode(errors="replace"), records, is_torn)
 
 
 def _records(journal: RawFile, key: bytes, base: int) -> Iterator[_Record]:

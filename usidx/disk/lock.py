@@ -114,11 +114,17 @@ def acquire(descriptor: int, path: Path, *, exclusive: bool = True, wait: float 
         if time.monotonic() >= deadline:
             purpose = "written" if exclusive else "read"
             raise LockedError(
-                f"{str(path)!r} cannot be {purpose}: it is locked by {_holder(path)}. Close it there, or pass wait= to "
-                "wait that many seconds. If nothing has it open, a network drive may keep an old lock: pass lock=False."
+                f"{str(path)!r} cannot be {purpose}: it is locked by {_holder(path)}. {_REMEDY[exclusive]} If nothing "
+                "has it open, a network drive may keep an old lock: set HDF5_USE_FILE_LOCKING=FALSE or pass lock=False."
             )
         time.sleep(min(POLL, max(deadline - time.monotonic(), 0.0)))
     return held
+
+
+_REMEDY = {
+    True: "Close it there, or pass wait= to wait that many seconds.",
+    False: "Close it there; writers are waited for only if they are usidx.",
+}
 
 
 @contextmanager
@@ -154,7 +160,7 @@ def try_lock(descriptor: int, path: Path, exclusive: bool) -> FileLock | None:
         if err.errno in _REFUSED:
             raise LockedError(
                 f"{str(path)!r} cannot be locked: its file system refuses locks ({os.strerror(err.errno)}), as network "
-                "drives do. If no other program has the file open, pass lock=False."
+                "drives do. If no other program has the file open, set HDF5_USE_FILE_LOCKING=FALSE, or pass lock=False."
             ) from err
         raise
 

@@ -6,6 +6,7 @@ The order in which a reader looks is written down in `usidx.write.transaction`.
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -49,12 +50,16 @@ def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = Tru
 
     Raises
     ------
+    FileNotFoundError
+        There is no such file.
     LockedError
         Another program is writing the file: it needs no recovery.
     RecoveryError
-        Another program changed or replaced the file since, or it cannot be written.
+        Another program changed or replaced the file since, its journal is damaged, or it cannot be written.
     """
     target = Path(os.path.realpath(path))
+    if not target.exists():
+        raise FileNotFoundError(f"There is no file {str(target)!r}.")
     if not needs_recovery(target):
         return Recovery()
     if lock and not is_on():
@@ -143,7 +148,7 @@ def _hold(target: Path, held: ExitStack, wait: float, lock: bool) -> bool:
         except LockedError:
             if _stand_beside(target, held):
                 return False
-            patience = PATIENCE if needs_recovery(target) else _SHORT_PATIENCE
+            patience = PATIENCE if needs_recovery(target) or _is_worker() else _SHORT_PATIENCE
             if time.monotonic() - begun > max(wait, patience):
                 raise
             time.sleep(POLL)
@@ -162,6 +167,15 @@ def _hold(target: Path, held: ExitStack, wait: float, lock: bool) -> bool:
             if _stand_beside(target, held):
                 return False
             raise
+
+
+def _is_worker() -> bool:
+    """Say whether this is a task of a cluster: on network drives a journal that another machine made shows up late."""
+    distributed = sys.modules.get("distributed")
+    try:
+        return distributed is not None and distributed.get_worker() is not None
+    except ValueError:
+        return False
 
 
 def _stand_beside(target: Path, held: ExitStack) -> bool:

@@ -19,13 +19,13 @@ import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
-from usidx.computing import counted, runs_here
+from usidx.computing import cluster_threads, counted
 from usidx.format import names
 from usidx.format.layout import Array, text_of
 from usidx.label.roles import position_dims
 from usidx.results.provenance import PROVENANCE, parse_steps
 from usidx.results.schema import Entry
-from usidx.write.store import Store, patience, store
+from usidx.write.store import Store, store
 from usidx.write.transaction import Transaction, transaction
 
 __all__ = ["Earlier", "find_earlier", "mark_unfinished", "runs_per_position", "store_in_batches"]
@@ -127,12 +127,9 @@ def mark_unfinished(group: h5py.Group, size: int) -> None:
 
 
 def store_in_batches(
-    file: Path, path: str, entries: Sequence[Entry], targets: Targets, *, progress: bool = False
+    file: Path, path: str, entries: Sequence[Entry], targets: Targets, *, progress: bool = False, wait: float = 2.0
 ) -> None:
     """Compute slab by slab along the slowest position dim, and commit on the way.
-
-    Where workers are in other processes the file is only held while a finished slab is put into it, so that they can
-    read it.
 
     Parameters
     ----------
@@ -146,36 +143,12 @@ def store_in_batches(
         Given the group in the file that is open now, returns where each entry's blocks go.
     progress : bool
         Show a progress bar, one for all slabs.
+    wait : float
+        Seconds to wait for the file.
     """
     slabs = list(_slabs(entries[0].data))
-    with counted(len(slabs), progress) as advance:
-        if runs_here():
-            with transaction(file, wait=patience()) as changes:
-                _store_slabs(changes, path, entries, targets, slabs, advance)
-        else:
-            _fetch_slabs(file, path, entries, targets, slabs, advance)
-
-
-def _fetch_slabs(
-    file: Path,
-    path: str,
-    entries: Sequence[Entry],
-    targets: Targets,
-    slabs: Sequence[Slab],
-    advance: Callable[[], None],
-) -> None:
-    for slab in slabs:
-        with transaction(file, wait=patience()) as changes:
-            group = changes.file[path]
-            is_done = bool(_status(group)[_rows(targets(group)[0], entries[0].data, slab)].all())
-        if not is_done:
-            parts = dask.compute(*(e.data.isel(slab).data for e in entries))
-            computed = [
-                Entry(e.name, e.data.isel(slab).copy(data=p), e.is_main) for e, p in zip(entries, parts, strict=True)
-            ]
-            with transaction(file, wait=patience()) as changes:
-                _store_slab(changes, changes.file[path], entries, computed, targets(changes.file[path]), slab)
-        advance()
+    with counted(len(slabs), progress) as advance, transaction(file, wait=wait) as changes:
+        _store_slabs(changes, path, entries, targets, slabs, advance)
 
 
 def _store_slabs(
@@ -235,7 +208,7 @@ def _slabs(array: xr.DataArray) -> Iterator[Slab]:
 
 
 def _workers() -> int:
-    return int(dask.config.get("num_workers", None) or CPU_COUNT)
+    return cluster_threads() or int(dask.config.get("num_workers", None) or CPU_COUNT)
 
 
 def _rows(target: Any, array: xr.DataArray, slab: Slab) -> slice | Array:

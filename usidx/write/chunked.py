@@ -21,6 +21,7 @@ import numpy as np
 from usidx.format.layout import Array
 from usidx.format.placement import Selector, as_selector
 from usidx.write.compress import packer
+from usidx.write.gate import Gate, Ground
 from usidx.write.gather import Gathering, Number
 
 __all__ = ["ChunkedSink", "chunked_sink", "takes_whole_chunks"]
@@ -98,18 +99,30 @@ class ChunkedSink:
         self._keep = keep
         self._dtype = dataset.dtype
         self._gathering = Gathering(shape, self._dtype, Path(dataset.file.filename).parent)
-        self._is_stopped = False
+        self._gate = Gate()
         self._pool: Executor | None = None
+        self._ground: Ground | None = None
+        self._addresses: dict[tuple[int, int], int] = {}
 
-    def start(self, pool: Executor | None) -> None:
-        """Take blocks from now on, and compress in the threads of a pool."""
+    def start(self, pool: Executor | None, ground: Ground | None = None) -> None:
+        """Take blocks from now on, and compress in the threads of a pool; what needs no HDF5 goes past it."""
         # A mere copy takes less time than handing it to another thread.
         self._pool = pool if self._dataset.compression else None
-        self._is_stopped = False
+        self._addresses = {} if ground is None else _addresses(self._dataset, ground)
+        self._ground = ground if self._addresses else None
+        self._gate.open()
+
+    def started(self) -> ChunkedSink:
+        """Take blocks from now on, without threads."""
+        self._gate.open()
+        return self
 
     def put(self, rows: Selector, columns: Selector, matrix: Array) -> None:
         """Take a block, dims (row, column); returns when its whole chunks are written."""
-        self._refuse_late()
+        with self._gate:
+            self._put(rows, columns, matrix)
+
+    def _put(self, rows: Selector, columns: Selector, matrix: Array) -> None:
         values = matrix.astype(self._dtype, copy=False)
         cuts = product(
             _cuts(rows, self._shape[0], self._dataset.shape[0]),
@@ -128,8 +141,7 @@ class ChunkedSink:
 
     def stop(self) -> None:
         """Refuse what still comes, and forget what waits."""
-        with self._lock:
-            self._is_stopped = True
+        self._gate.shut()
         self._pool = None
         self._gathering.clear()
 
@@ -161,21 +173,21 @@ class ChunkedSink:
         if not self._is_fresh:
             start = number[0] * self._shape[0], number[1] * self._shape[1]
             with self._lock:
-                self._refuse_late()
+                self._gate.check()
                 found = self._dataset[start[0] : start[0] + self._shape[0], start[1] : start[1] + self._shape[1]]
             chunk[: found.shape[0], : found.shape[1]] = found
         return chunk
 
     def _write(self, number: Number, chunk: Array) -> None:
         packed = self._pack(chunk)
+        self._gate.check()
+        start = number[0] * self._shape[0], number[1] * self._shape[1]
+        if self._ground is not None:
+            self._ground.write_new(self._addresses[start], packed.view(np.uint8).reshape(-1))
+            return
         with self._lock:
-            self._refuse_late()
-            start = number[0] * self._shape[0], number[1] * self._shape[1]
+            self._gate.check()
             self._keep(start, packed)
-
-    def _refuse_late(self) -> None:
-        if self._is_stopped:
-            raise InterruptedError("a block came after writing had ended")
 
 
 def _cuts(selector: Selector, chunk: int, size: int) -> Sequence[_Cut]:
@@ -212,6 +224,16 @@ def chunked_sink(dataset: h5py.Dataset, lock: Lock) -> ChunkedSink:
         pack=packer(dataset.compression_opts if dataset.compression else None),
         keep=dataset.id.write_direct_chunk,
     )
+
+
+def _addresses(dataset: h5py.Dataset, ground: Ground) -> dict[tuple[int, int], int]:
+    """Return where each chunk lies, if all may be written past HDF5: as they are, and allocated for this write."""
+    if dataset.compression or dataset.id.get_create_plist().get_alloc_time() != h5py.h5d.ALLOC_TIME_EARLY:
+        return {}
+    found: dict[tuple[int, int], int] = {}
+    # A call that returns nothing goes on to the next chunk.
+    dataset.id.chunk_iter(lambda chunk: found.__setitem__(chunk.chunk_offset, chunk.byte_offset))
+    return found if found and all(ground.is_new(address) for address in found.values()) else {}
 
 
 def _call(work: Callable[[], None]) -> None:

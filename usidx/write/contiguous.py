@@ -18,6 +18,7 @@ import numpy as np
 from usidx.format.layout import Array
 from usidx.format.placement import Selector
 from usidx.write.chunked import ChunkedSink
+from usidx.write.gate import Gate, Ground
 
 __all__ = ["ContiguousSink"]
 
@@ -40,28 +41,30 @@ class ContiguousSink:
     def __init__(self, dataset: h5py.Dataset, lock: Lock) -> None:
         self._dataset = dataset
         self._lock = lock
-        self._is_stopped = False
+        self._gate = Gate()
         self._tiles: ChunkedSink | None = None
         # Either all blocks go through tiles or none, since a tile must see all of its cells; the first one decides.
         self._is_decided = False
 
-    def start(self, pool: Executor | None) -> None:
-        """Take blocks from now on."""
-        self._is_stopped = self._is_decided = False
+    def start(self, pool: Executor | None, ground: Ground | None = None) -> None:
+        """Take blocks from now on, all through HDF5: the system lets one thread at a time write a file anyway."""
+        self._is_decided = False
+        self._gate.open()
 
     def put(self, rows: Selector, columns: Selector, matrix: Array) -> None:
         """Take a block, dims (row, column)."""
         runs = list(_runs(rows)), list(_runs(columns))
-        with self._lock:
-            self._refuse_late()
-            if not self._is_decided:
-                self._tiles = self._new_tiles() if self._is_in_pieces(matrix, *map(len, runs)) else None
-                self._is_decided = True
-            if self._tiles is None:
-                for row, column in product(*runs):
-                    self._dataset[row[0], column[0]] = matrix[row[1]][:, column[1]]
-                return
-        self._tiles.put(rows, columns, matrix)
+        with self._gate:
+            with self._lock:
+                self._gate.check()
+                if not self._is_decided:
+                    self._tiles = self._new_tiles() if self._is_in_pieces(matrix, *map(len, runs)) else None
+                    self._is_decided = True
+                if self._tiles is None:
+                    for row, column in product(*runs):
+                        self._dataset[row[0], column[0]] = matrix[row[1]][:, column[1]]
+                    return
+            self._tiles.put(rows, columns, matrix)
 
     def finish(self) -> None:
         """Write the tiles of which only a part came."""
@@ -70,14 +73,9 @@ class ContiguousSink:
 
     def stop(self) -> None:
         """Refuse what still comes."""
-        with self._lock:
-            self._is_stopped = True
         if self._tiles is not None:
             self._tiles.stop()
-
-    def _refuse_late(self) -> None:
-        if self._is_stopped:
-            raise InterruptedError("a block came after writing had ended")
+        self._gate.shut()
 
     def _is_in_pieces(self, matrix: Array, row_runs: int, column_runs: int) -> bool:
         is_whole = column_runs == 1 and matrix.shape[1] == self._dataset.shape[1]
@@ -95,7 +93,7 @@ class ContiguousSink:
             is_fresh=self._dataset.id.get_storage_size() == 0,
             pack=lambda tile: tile,
             keep=self._keep,
-        )
+        ).started()
 
     def _keep(self, start: tuple[int, int], tile: Array) -> None:
         place = tuple(

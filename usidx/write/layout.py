@@ -17,6 +17,7 @@ from itertools import accumulate
 from math import gcd, isqrt, log2, prod
 from typing import Any
 
+import h5py
 import numpy as np
 
 from usidx.errors import UsidError
@@ -48,10 +49,13 @@ class Storage:
         Of deflate after shuffle; None leaves the data as it is.
     chunks : tuple of int or None
         (rows, columns) of the main datasets; None chooses.
+    at_once : bool
+        All is written in one transaction: plain chunks get their places at once, so that they can go past HDF5.
     """
 
     level: int | None = None
     chunks: tuple[int, int] | None = None
+    at_once: bool = False
 
     @classmethod
     def parse(cls, compression: str | int | None, chunks: Sequence[int] | None) -> Storage:
@@ -72,7 +76,7 @@ class Storage:
         chunks = min(wanted[0], shape[0]), min(wanted[1], shape[1])
         _refuse_giants(chunks, dtype.itemsize)
         if self.level is None:
-            return {"chunks": chunks}
+            return {"chunks": chunks, "dcpl": _early()} if self.at_once else {"chunks": chunks}
         # A shuffle of single bytes does nothing.
         return {
             "chunks": chunks,
@@ -83,6 +87,13 @@ class Storage:
 
 
 CONTIGUOUS = Storage()
+
+
+def _early() -> Any:
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return plan
 
 
 def _level(compression: str | int | None) -> int | None:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from usidx.errors import ExistsError, UsidWarning
+from usidx.errors import ExistsError, LayoutError, UsidWarning
 from usidx.format import names
 from usidx.format.grid import Grid, grid_of
 from usidx.format.layout import Array, Role, Side
@@ -105,6 +105,7 @@ def create_main(
     RoleError, LayoutError
         The array cannot be laid out as a main dataset.
     """
+    _check_type(array)
     encoded = encode(array, name)
     _warn_left_out(encoded.left_out, array)
     if name in group:
@@ -121,6 +122,15 @@ def create_main(
     rows = _link_side(group, dataset, layout.position, shelf)
     columns = _link_side(group, dataset, layout.spectroscopic, shelf)
     return dataset, MainTarget(dataset, _placement(array, rows, columns), shelf.lock)
+
+
+def _check_type(array: xr.DataArray) -> None:
+    """Refuse what HDF5 has no numbers for."""
+    if array.dtype.kind not in "biufcV" or array.dtype.hasobject:
+        raise LayoutError(
+            f"{array.name!r} holds {array.dtype}; a main dataset holds numbers, or records of numbers. Convert it "
+            "first, for example da.astype(float)."
+        )
 
 
 def target_of(dataset: h5py.Dataset, array: xr.DataArray) -> MainTarget:

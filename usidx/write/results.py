@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import h5py
 import xarray as xr
 from dask import is_dask_collection
 
-from usidx.computing import followed, on_cluster, runs_here, shown
+from usidx.computing import shown
 from usidx.errors import ResultError, UsidWarning
 from usidx.format import names
 from usidx.format.layout import text_of
@@ -43,6 +43,7 @@ def write(
     chunks: tuple[int, int] | None = None,
     reuse: bool = True,
     progress: bool = True,
+    wait: float | None = None,
 ) -> str:
     """Write a labelled array as a main dataset, or a result as a results group.
 
@@ -73,6 +74,8 @@ def write(
         go on with it where it is not finished.
     progress : bool, default True
         Show a progress bar for work that takes more than a moment.
+    wait : float, optional
+        Seconds to wait while another program has the file locked; by default 2, and 30 where workers of a cluster read.
 
     Returns
     -------
@@ -88,7 +91,9 @@ def write(
     RoleError, LayoutError
         A variable cannot be laid out as a main dataset.
     LockedError
-        Another program has the file open.
+        Another program has the file open, and not even waiting helped; the message names it.
+    WriteError
+        The disk is full or failed; the file is as it was.
 
     References
     ----------
@@ -101,7 +106,7 @@ def write(
     >>> usidx.write(raw.usid.svd(4))
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
-    place = _Place.of(data, path, name, Storage.parse(compression, chunks))
+    place = _Place.of(data, path, name, Storage.parse(compression, chunks), patience() if wait is None else wait)
     if place.is_plain:
         assert isinstance(data, xr.DataArray)
         return _write_array(place, data, progress=progress)
@@ -126,6 +131,8 @@ class _Place:
         Of that main dataset.
     storage : Storage
         Compression and chunks.
+    wait : float
+        Seconds to wait for the file.
     """
 
     file: Path
@@ -134,6 +141,7 @@ class _Place:
     is_plain: bool
     name: str
     storage: Storage
+    wait: float
 
     @classmethod
     def of(
@@ -142,6 +150,7 @@ class _Place:
         path: str | PathLike[str] | None,
         name: str | None,
         storage: Storage,
+        wait: float,
     ) -> _Place:
         source = source_of(data)
         file = _target_path(path, source)
@@ -150,11 +159,11 @@ class _Place:
         is_result = bool(recorded) and recorded[-1]["tool"] != "open"
         is_plain = isinstance(data, xr.DataArray) and path is not None and not (is_own and is_result)
         main = safe_name(name or str(getattr(data, "name", None) or "Raw_Data"))
-        return cls(file, source, is_own, is_plain, main, storage)
+        return cls(file, source, is_own, is_plain, main, storage, wait)
 
     def changes(self) -> Any:
         """Open the file for changes, or make it."""
-        return transaction(self.file, wait=patience()) if self.file.exists() else create(self.file)
+        return transaction(self.file, wait=self.wait) if self.file.exists() else create(self.file)
 
 
 def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | None) -> Path:
@@ -171,19 +180,6 @@ def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | Non
     return Path(source[0])
 
 
-def _computed_first(data: Any, progress: bool) -> Any:
-    """Compute on a cluster before the file is held: its workers could not read it then."""
-    if runs_here():
-        return data
-    data = data.persist()
-    if on_cluster():
-        from distributed import futures_of, wait
-
-        followed([data], progress)
-        wait(futures_of(data))  # its workers read until then
-    return data
-
-
 def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
     if isinstance(data, xr.Dataset):
         return data
@@ -193,15 +189,15 @@ def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
 
 
 def _write_array(place: _Place, array: xr.DataArray, *, progress: bool) -> str:
-    array = _computed_first(array, progress)
     with shown(progress), place.changes() as changes:
         measurement = changes.file.create_group(_next_group(changes.file, "Measurement"))
         channel = measurement.create_group("Channel_000")
         for group in (measurement, channel):
             set_attributes(group, book_keeping())
-        dataset, target = create_main(channel, array, place.name, Shelf(), storage=place.storage)
+        storage = replace(place.storage, at_once=True)
+        dataset, target = create_main(channel, array, place.name, Shelf(), storage=storage)
         path = str(dataset.name)
-        store([(array.data, target)], changes.check)
+        store([(array.data, target)], changes.check, changes.ground, progress=progress)
         return path
 
 
@@ -220,8 +216,6 @@ def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse:
     # What lies in memory beside the data, such as the axis that was fitted along, is stored with the group.
     lasting = [e for e in stored.entries if e.is_main or is_dask_collection(e.data.data)]
     if not (place.is_own and runs_per_position(lasting)):
-        if not runs_here():
-            stored = to_stored(_computed_first(result, progress))
         return _write_at_once(place, stored, tool, result, progress=progress)
     if earlier is not None:
         _say_resumed(earlier)
@@ -234,6 +228,7 @@ def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse:
         lasting,
         lambda group: [target_of(group[e.name], e.data) for e in lasting],
         progress=progress,
+        wait=place.wait,
     )
     return path
 
@@ -251,9 +246,10 @@ def _begin(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset, l
 
 def _write_at_once(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset, *, progress: bool) -> str:
     with shown(progress), place.changes() as changes:
+        place = replace(place, storage=replace(place.storage, at_once=True))
         group, pairs = _create_group(changes.file, place, stored, tool, result)
         path = str(group.name)
-        store(pairs, changes.check)
+        store(pairs, changes.check, changes.ground, progress=progress)
         return path
 
 

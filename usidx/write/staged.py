@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from threading import RLock
 from typing import Any
 
 from usidx.disk.interrupt import again, uninterrupted
@@ -65,6 +66,7 @@ class StagedFile:
         self._lock = lock
         self._may_overwrite = may_overwrite
         self._process = os.getpid()
+        self._growing = RLock()
         self.failure: BaseException | None = None
         self._restart()
 
@@ -166,6 +168,28 @@ class StagedFile:
         if begin:
             self.begin()
 
+    def is_new(self, address: int) -> bool:
+        """Whether what lies there is behind the last commit, so that it may be written at once and by several threads.
+
+        HDF5 has to have allocated it, and must not write there itself.
+        """
+        return address >= self._limit
+
+    @uninterrupted
+    def write_new(self, address: int, data: Any) -> None:
+        """Write past HDF5 what is new; a failure is kept as those of HDF5's own writes are."""
+        if self.failure is not None:
+            return
+        try:
+            if self._journaled:
+                self._begin()
+            view = memoryview(data).cast("B")
+            self._disk.write_at(address, view)
+            with self._growing:
+                self._size = max(self._size, address + len(view))
+        except BaseException as err:
+            self._fail(err)
+
     def give_up(self) -> None:
         """Let HDF5 close without anything more reaching the disk."""
         if self.failure is None:
@@ -213,9 +237,10 @@ class StagedFile:
 
     def _begin(self) -> Journal:
         """Make sure that there is a journal before the file changes."""
-        if self._journal is None:
-            self._journal = Journal(self._disk, journal_path(self._disk.path))
-        return self._journal
+        with self._growing:
+            if self._journal is None:
+                self._journal = Journal(self._disk, journal_path(self._disk.path))
+            return self._journal
 
     def _read(self, address: int, buffer: memoryview) -> None:
         count = self._disk.read_into(address, buffer)
@@ -236,7 +261,8 @@ class StagedFile:
             if self._journaled:
                 self._begin()
             self._disk.write_at(address + below, data[below:])
-        self._size = max(self._size, address + len(data))
+        with self._growing:
+            self._size = max(self._size, address + len(data))
         if len(self._pages) * PAGE > SPILL and self._may_overwrite():
             self.settle(ahead=True)
 

@@ -10,7 +10,8 @@ import dask.array as da
 import h5py
 import numpy as np
 
-from usidx.computing import on_cluster, runs_here
+from usidx.computing import fetched, on_cluster, runs_here
+from usidx.write.gate import Ground
 from usidx.write.target import writing
 
 __all__ = ["Store", "patience", "put", "store"]
@@ -24,8 +25,12 @@ def patience() -> float:
     return 30.0 if on_cluster() else 2.0
 
 
-def store(pairs: Sequence[Store], check: Callable[[], None]) -> None:
+def store(
+    pairs: Sequence[Store], check: Callable[[], None], ground: Ground | None = None, *, progress: bool = False
+) -> None:
     """Compute what is lazy, once, and put every block where it belongs.
+
+    Only this process may write; from a cluster blocks are fetched as they are finished, and its workers let go of them.
 
     Parameters
     ----------
@@ -33,8 +38,12 @@ def store(pairs: Sequence[Store], check: Callable[[], None]) -> None:
         A target takes blocks by their slices.
     check : callable
         Raises what went wrong with the file so far.
+    ground : Ground, optional
+        Lets uncompressed cells be written past HDF5.
+    progress : bool
+        Show a progress bar for what comes from a cluster.
     """
-    with writing([target for _, target in pairs], check):
+    with writing([target for _, target in pairs], check, ground):
         for data, target in pairs:
             if not dask.is_dask_collection(data):
                 put(target, (slice(None),) * np.ndim(data), data)
@@ -44,17 +53,9 @@ def store(pairs: Sequence[Store], check: Callable[[], None]) -> None:
             if runs_here():
                 da.store(arrays, targets, lock=False, return_stored=False)  # targets and h5py lock for themselves
             else:
-                _fetch(arrays, targets)
+                for number, key, block in fetched(arrays, progress):
+                    put(targets[number], key, block)
     check()
-
-
-def _fetch(arrays: Sequence[Any], targets: Sequence[Any]) -> None:
-    """Fetch blocks one by one from where they were computed; only this process may write."""
-    for array, target in zip(arrays, targets, strict=True):
-        for index in np.ndindex(*array.numblocks):
-            bounds = [np.cumsum([0, *sizes]) for sizes in array.chunks]
-            key = tuple(slice(int(b[i]), int(b[i + 1])) for b, i in zip(bounds, index, strict=True))
-            put(target, key, array.blocks[index].compute(scheduler=None if on_cluster() else "sync"))
 
 
 def put(target: Any, key: tuple[slice, ...], block: Any) -> None:

@@ -18,6 +18,7 @@ from usidx.format.layout import Array
 from usidx.format.placement import Placement, Selector
 from usidx.write.chunked import ChunkedSink, chunked_sink, takes_whole_chunks
 from usidx.write.contiguous import ContiguousSink
+from usidx.write.gate import Ground
 
 __all__ = ["MainTarget", "writing"]
 
@@ -67,7 +68,7 @@ class MainTarget:
         columns = self.placement.spectroscopic.select(keys[split:])
         self._sink.put(rows, columns, cells.reshape(_length(rows), _length(columns)))
 
-    def start(self, pool: Executor | None, check: Callable[[], None]) -> None:
+    def start(self, pool: Executor | None, check: Callable[[], None], ground: Ground | None = None) -> None:
         """Take blocks from now on.
 
         Parameters
@@ -76,9 +77,11 @@ class MainTarget:
             Threads to compress in; None for the one that brings the block.
         check : callable
             Called after each block; raises what went wrong with the file.
+        ground : Ground, optional
+            Lets uncompressed cells be written past HDF5.
         """
         self._check = check
-        self._sink.start(pool)
+        self._sink.start(pool, ground)
 
     def finish(self) -> None:
         """Write the chunks of which only a part came."""
@@ -91,7 +94,7 @@ class MainTarget:
 
 
 @contextmanager
-def writing(targets: Sequence[Any], check: Callable[[], None]) -> Iterator[None]:
+def writing(targets: Sequence[Any], check: Callable[[], None], ground: Ground | None = None) -> Iterator[None]:
     """Have threads for what is written to targets inside the block.
 
     Whatever ends the block, after it no thread of ours runs and nobody touches the file. Blocks that dask's own threads
@@ -103,6 +106,8 @@ def writing(targets: Sequence[Any], check: Callable[[], None]) -> Iterator[None]
         Those that are no `MainTarget`, or seen through one, are left alone.
     check : callable
         Called after each block of each target; raises what went wrong with the file.
+    ground : Ground, optional
+        Lets uncompressed cells be written past HDF5.
     """
     ours = [t for t in (getattr(t, "target", t) for t in targets) if isinstance(t, MainTarget)]
     # Who asked for one thread gets one.
@@ -110,7 +115,7 @@ def writing(targets: Sequence[Any], check: Callable[[], None]) -> Iterator[None]
     pool = ThreadPoolExecutor(count, thread_name_prefix="usidx-write") if count > 1 else None
     try:
         for target in ours:
-            target.start(pool, check)
+            target.start(pool, check, ground)
         yield
         for target in ours:
             target.finish()

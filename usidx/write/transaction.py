@@ -94,6 +94,11 @@ class Transaction:
             raise WriteError(f"The transaction on {str(self.path)!r} has ended; open another one to write more.")
         return self._file
 
+    @property
+    def ground(self) -> StagedFile:
+        """What is written past HDF5, where it has been allocated in this transaction."""
+        return self._staged
+
     def check(self) -> None:
         """Raise what went wrong so far; h5py cannot say it at once, so long loops ask after each block.
 
@@ -158,6 +163,8 @@ class Transaction:
         try:
             self._file = h5py.File(self._staged, mode)
         except OSError as err:
+            self._staged.give_up()
+            self._staged.roll_back()
             raise WriteError(f"{str(self.path)!r} cannot be opened for writing as an HDF5 file: {err}") from err
 
     @uninterrupted
@@ -304,6 +311,8 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
 
     Raises
     ------
+    FileNotFoundError
+        There is no such folder.
     ExistsError
         The file, or the journal of a lost file of that name, exists.
     LockedError
@@ -312,6 +321,8 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
         The disk is full, or failed.
     """
     target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(target.parent)!r} to make {target.name!r} in.")
     if target.exists():
         raise ExistsError(f"{str(target)!r} exists already. Choose another name, or add to it with transaction().")
     if needs_recovery(target):
