@@ -67,6 +67,11 @@ class _Labelled(_Accessor):
     pca = _door(usidx.pca)
     nmf = _door(usidx.nmf)
     ica = _door(usidx.ica)
+    mcr_als = _door(usidx.mcr_als)
+    nfindr = _door(usidx.nfindr)
+    vca = _door(usidx.vca)
+    fcls = _door(usidx.fcls)
+    decompose = _door(usidx.decompose)
     cluster = _door(usidx.cluster)
     suggest_k = _door(usidx.suggest_k)
     loop_fit = _door(usidx.loop_fit)
@@ -93,11 +98,6 @@ class _Labelled(_Accessor):
 class UsidDataArrayAccessor(_Labelled):
     """Verbs on a labelled array."""
 
-    mcr_als = _door(usidx.mcr_als)
-    nfindr = _door(usidx.nfindr)
-    vca = _door(usidx.vca)
-    fcls = _door(usidx.fcls)
-    decompose = _door(usidx.decompose)
     fit = _door(usidx.fit)
     sho_fit = _door(usidx.sho_fit)
     relaxation_fit = _door(usidx.relaxation_fit)

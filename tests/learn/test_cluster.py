@@ -258,10 +258,49 @@ def test_a_mixture_tells_how_likely_it_is(backing: Backing, cube: Cube) -> None:
     cells[0, 1] = np.nan
     found = cluster(backing(cube(cells)), "gmm", 3).compute()
     rows = np.delete(cells.reshape(72, 3), 1, axis=0)
-    theirs = GaussianMixture(3, n_init=2, random_state=0, max_iter=300, tol=1e-4).fit(rows)
+    floor = 1e-6 * rows.var(axis=0).mean()  # theirs is a number, whatever the units of the data are
+    theirs = GaussianMixture(3, n_init=2, random_state=0, max_iter=300, tol=1e-4, reg_covar=floor).fit(rows)
     np.testing.assert_allclose(found.bic, theirs.bic(rows), rtol=1e-9)
     np.testing.assert_allclose(found.log_likelihood, theirs.score(rows) * 71, rtol=1e-9)
     parts = theirs.predict_proba(rows)[:, np.argsort(theirs.means_.sum(axis=1))]
     np.testing.assert_allclose(np.delete(found.responsibilities.values.reshape(72, 3), 1, axis=0), parts, atol=1e-9)
     assert np.isnan(found.responsibilities[0, 1]).all()
     assert found.responsibilities.dims == ("Y", "X", "cluster")
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e9])
+@pytest.mark.parametrize("method", ["kmeans", "minibatch", "gmm", "agglomerative", "hdbscan"])
+def test_units_change_nothing(method: str, unit: float, cube: Cube) -> None:
+    cells, labels = blobs((8, 9, 1, 3))
+    found = cluster(cube(cells * unit), method, 3)
+    np.testing.assert_array_equal(found.labels, labels)
+    rows, means = cells.reshape(72, 3), np.stack([cells[labels == k].mean(axis=0).ravel() for k in range(3)])
+    inertia = unit**2 * ((rows - means[labels.ravel()]) ** 2).sum()
+    np.testing.assert_allclose(found.inertia, inertia, rtol=1e-6)
+    assert found.inertia.attrs["units"] == "V^2"
+
+
+@pytest.mark.parametrize(("method", "said"), [("minibatch", "n_clusters=3"), ("gmm", "= 3"), ("agglomerative", "3 cl")])
+def test_refuses_more_clusters_than_complete_positions(method: str, said: str, backing: Backing, cube: Cube) -> None:
+    cells, _ = blobs((3, 4, 1, 3))
+    cells[1:], cells[0, 2:] = np.nan, np.nan
+    with pytest.raises(ResultError, match=f"refused 2 complete positions of 3 numbers each: .*{said}"):
+        cluster(backing(cube(cells)), method, 3).compute()
+
+
+def test_an_estimator_says_how_many_clusters_there_are(cube: Cube) -> None:
+    from sklearn.cluster import DBSCAN, KMeans
+    from sklearn.mixture import GaussianMixture
+
+    data = cube(blobs((8, 9, 1, 3))[0])
+    assert cluster(data, KMeans(3, n_init=3)).sizes["cluster"] == 3
+    assert cluster(data, GaussianMixture(2)).sizes["cluster"] == 2
+    assert cluster(data, DBSCAN(0.5)).sizes["cluster"] == 8
+    with pytest.raises(ResultError, match="pass a name, or an estimator"):
+        cluster(data, KMeans)
+
+
+@pytest.mark.parametrize("most", [0, 1.5, True])
+def test_refuses_what_is_no_number_of_iterations(most: Any, cube: Cube) -> None:
+    with pytest.raises(ResultError, match=r"max_iter=.* at least one"):
+        cluster(cube(blobs()[0]), n=3, max_iter=most)

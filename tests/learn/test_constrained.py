@@ -49,9 +49,9 @@ def test_residual_is_the_least_there_is(kind: str, closed: bool, seed: int) -> N
     elif kind == "any sign":
         components = rng.normal(size=(5, 9))
     else:
-        units = {"uneven": 10.0 ** rng.integers(-3, 4, (5, 1)), "small": 1e-15, "large": 1e9}[kind]
-        components = components * units
-        noise *= 1.0 if kind == "uneven" else float(units)
+        unit = {"uneven": 1.0, "small": 1e-15, "large": 1e9}[kind]
+        uneven = 10.0 ** rng.integers(-3, 4, (5, 1)) if kind == "uneven" else 1.0
+        components, noise = components * (unit * uneven), noise * unit
     rows = rng.dirichlet(np.ones(5), 20) @ components + noise * rng.normal(size=(20, 9))
     scores = constrained_scores(rows, components, closed=closed)
     assert (scores >= 0).all()

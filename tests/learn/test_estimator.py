@@ -4,8 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA, FactorAnalysis, FastICA, IncrementalPCA
+from sklearn.decomposition import (
+    NMF,
+    PCA,
+    FactorAnalysis,
+    FastICA,
+    IncrementalPCA,
+    MiniBatchNMF,
+    SparsePCA,
+    TruncatedSVD,
+)
 from sklearn.preprocessing import StandardScaler
 
 from tests.learn.conftest import Backing, Cube
@@ -79,3 +89,79 @@ def test_refuses_what_is_no_decomposition(cube: Cube) -> None:
         decompose(cube(values()), StandardScaler(), 2)
     with pytest.raises(ResultError, match="has neither components_ nor mixing_"):
         decompose(cube(values()), KMeans(2), 2)
+
+
+def test_partial_fit_sees_every_row(iteration: str, cube: Cube) -> None:
+    """Blocks of fewer rows than components are joined, also those at the end."""
+    data = cube(values())
+    found = decompose(data.chunk({"Y": 1, "X": 2}), IncrementalPCA(4)).compute()
+    np.testing.assert_allclose(found["mean"].values, data.mean(("Y", "X")).values, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_partial_fit_sees_batches_of_the_size_of_the_estimator(iteration: str, cube: Cube) -> None:
+    data = abs(cube(values()))
+    rows = data.values.reshape(42, 10)
+    reference = MiniBatchNMF(2, batch_size=5, random_state=0)
+    for batch in ([0, 5], [5, 10], [10, 14], [14, 19], [19, 24], [24, 28], [28, 33], [33, 38], [38, 42]):
+        reference.partial_fit(rows[slice(*batch)])
+    found = decompose(data.chunk({"Y": 2}), MiniBatchNMF(2, batch_size=5, random_state=0)).compute()
+    expected = reference.components_
+    if iteration == "held":
+        expected = MiniBatchNMF(2, batch_size=5, random_state=0).fit(rows).components_
+    np.testing.assert_allclose(found.components.values.reshape(2, 10), expected, rtol=1e-9)
+
+
+def test_what_is_held_does_not_depend_on_chunks(backing: Backing, cube: Cube) -> None:
+    data = cube(values())
+    found = decompose(backing(data), IncrementalPCA(3, batch_size=20)).compute()
+    reference = IncrementalPCA(3, batch_size=20).fit(data.values.reshape(42, 10))
+    np.testing.assert_allclose(found.components.values.reshape(3, 10), reference.components_, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [PCA(3), PCA(3, whiten=True), NMF(3, max_iter=2000), TruncatedSVD(3), SparsePCA(3, max_iter=50), FactorAnalysis(3)],
+    ids=lambda e: type(e).__name__,
+)
+def test_error_is_that_of_the_factors(estimator: Any, backing: Backing, iteration: str, cube: Cube) -> None:
+    data = abs(cube(values()))
+    data[1, 2, 0, 3] = np.nan
+    found = decompose(backing(data), estimator).compute()
+    kept = data.where(np.isfinite(found.scores[..., 0]))
+    left = float(np.sqrt(((reconstruct(found) - kept) ** 2).sum()))
+    np.testing.assert_allclose(found.reconstruction_error, left, rtol=1e-6)
+    assert found.reconstruction_error.attrs["units"] == "V"
+
+
+def test_fields_stand_side_by_side(cube: Cube) -> None:
+    data = cube(values()).drop_vars("field")
+    found = decompose(xr.Dataset({"a": data, "b": 2 * data}), PCA(2))
+    expected = PCA(2).fit(np.hstack([data.values.reshape(42, 10), 2 * data.values.reshape(42, 10)]))
+    np.testing.assert_allclose(found.components.sel(field="b").values.reshape(2, 10), expected.components_[:, 10:])
+    assert list(reconstruct(found)) == ["a", "b"]
+
+
+def test_says_what_the_estimator_refuses(backing: Backing, iteration: str, cube: Cube) -> None:
+    with pytest.raises(ResultError, match=r"PCA\(n_components=2\) refused the data: Complex data not supported"):
+        decompose(backing(cube(values() * 1j)), PCA(2)).compute()
+    with pytest.raises(ResultError, match=r"NMF\(n_components=2\) refused the data: Negative values"):
+        decompose(backing(cube(values() - 5)), NMF(2)).compute()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_arrays_among_the_parameters_are_told_apart(cube: Cube) -> None:
+    starts = [np.full((2, 2), 0.5), np.eye(2)]
+    steps = [last_step(decompose(cube(values()), FastICA(2, w_init=w, tol=1.0))) for w in starts]
+    assert steps[0] is not None
+    assert steps[1] is not None
+    assert steps[0]["parameters"]["estimator_token"] != steps[1]["parameters"]["estimator_token"]
+
+
+def test_asks_for_what_is_not_said(cube: Cube) -> None:
+    with pytest.raises(ResultError, match=r"PCA\(n_components=0.9\) does not say how many components"):
+        decompose(cube(values()), PCA(0.9))
+    with pytest.raises(ResultError, match=r"PCA is a class: pass an estimator, such as PCA\(\)"):
+        decompose(cube(values()), PCA)
+    with pytest.raises(ResultError, match=r"n=0 components: n is a whole number"):
+        decompose(cube(values()), PCA(2), 0)

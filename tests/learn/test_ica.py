@@ -81,3 +81,21 @@ def test_refuses_what_it_cannot_separate(cube: Cube) -> None:
         ica(data * 1j, 2)
     with pytest.raises(ResultError, match="No independent 'magic'"):
         ica(data, 2, independent="magic")
+
+
+@pytest.mark.parametrize("n", ["auto", 0.9999])
+def test_number_of_sources_as_of_components(n: Any, backing: Backing, cube: Cube) -> None:
+    data = cube(sources((10, 12, 2, 15), noise=0.01)[0])
+    assert ica(backing(data), n).sizes["component"] == 3
+
+
+def test_error_is_that_of_the_factors_and_the_iteration_says_whether_it_settled(backing: Backing, cube: Cube) -> None:
+    data = cube(sources((10, 12, 2, 15), noise=0.1)[0])
+    data[1, 2, 0, 3] = np.nan
+    found = ica(backing(data), 3).compute()
+    left = float(np.sqrt(((reconstruct(found) - data.where(np.isfinite(found.scores[..., 0]))) ** 2).sum()))
+    np.testing.assert_allclose(found.reconstruction_error, left, rtol=1e-9)
+    assert bool(found.converged)
+    assert not bool(ica(backing(data), 3, max_iter=1).converged.compute())
+    with pytest.raises(ResultError, match="max_iter=0: expected a whole number"):
+        ica(data, 3, max_iter=0)

@@ -8,7 +8,7 @@ import xarray as xr
 
 from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError
-from usidx.learn.mcr import mcr_als
+from usidx.learn.mcr import _unimodal, mcr_als
 from usidx.learn.reconstruct import project, reconstruct
 
 
@@ -103,5 +103,67 @@ def test_refuses_what_cannot_be_resolved(cube: Cube) -> None:
         mcr_als(data, 2, unimodal=True)
     with pytest.raises(ResultError, match=r"Initial profiles have the dims \('component', 'Cycle', 'Bias'\) and n=2"):
         mcr_als(data, 2, initial=xr.DataArray(np.zeros((2, 3)), dims=("component", "Bias")))
-    with pytest.raises(ResultError, match="have 6 steps each; the data has 30"):
+    with pytest.raises(ResultError, match="have 3 steps along 'Bias'; the data has 15"):
         mcr_als(data, 2, initial=xr.DataArray(np.zeros((2, 2, 3)), dims=("component", "Cycle", "Bias")))
+
+
+@pytest.mark.parametrize("closure", [False, True])
+@pytest.mark.parametrize("unimodal", [False, True])
+@pytest.mark.parametrize("max_iter", [1, 3, 200])
+def test_error_is_exactly_that_of_what_is_returned(
+    closure: bool, unimodal: bool, max_iter: int, backing: Backing, cube: Cube
+) -> None:
+    cells, _, _ = reaction(0.1)
+    data = backing(cube(cells).squeeze("Cycle"))
+    found = mcr_als(data, 3, closure=closure, unimodal=unimodal, max_iter=max_iter, tol=1e-5).compute()
+    left = np.linalg.norm(reconstruct(found) - data.compute())
+    np.testing.assert_allclose(found.reconstruction_error, left, rtol=1e-9)
+    assert max_iter > 1 or not bool(found.converged)
+    assert unimodal or max_iter < 200 or bool(found.converged)
+
+
+def test_a_hole_does_not_end_a_rise(backing: Backing, iteration: str, cube: Cube) -> None:
+    cells, peaks, parts = reaction()
+    data = cube(cells).squeeze("Cycle")
+    data[..., 4] = np.nan  # in the rise of the first peak
+    found = mcr_als(backing(data), 3, unimodal=True, closure=True, tol=1e-9, max_iter=500).compute()
+    assert float(found.reconstruction_error) < 1e-3
+    np.testing.assert_allclose(found.scores.values[..., order_of(found, peaks)], parts, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_unimodal_profile_is_the_nearest_there_is(seed: int) -> None:
+    from scipy.optimize import isotonic_regression
+
+    profile = np.random.default_rng(seed).normal(size=14).cumsum()
+    found = _unimodal(profile)
+    top = int(found.argmax())
+    assert (np.diff(found[: top + 1]) >= 0).all()
+    assert (np.diff(found[top:]) <= 0).all()
+    distances = []
+    for k in range(15):
+        sides = [(profile[:k], True), (profile[k:], False)]
+        nearest = np.concatenate([isotonic_regression(s, increasing=up).x for s, up in sides if s.size])
+        distances.append(((profile - nearest) ** 2).sum())
+    np.testing.assert_allclose(((profile - found) ** 2).sum(), min(distances))
+
+
+def test_fields_stand_side_by_side(backing: Backing, cube: Cube) -> None:
+    cells, _, parts = reaction()
+    data = backing(cube(cells).drop_vars("field"))
+    found = mcr_als(xr.Dataset({"a": data, "b": 2 * data}), 3, closure=True, tol=1e-8, max_iter=500).compute()
+    np.testing.assert_allclose(found.components.sel(field="b"), 2 * found.components.sel(field="a"), atol=1e-6)
+    np.testing.assert_allclose(np.sort(found.scores.max(("Y", "X"))), np.sort(parts.max((0, 1))), atol=0.01)
+    assert list(reconstruct(found)) == ["a", "b"]
+
+
+def test_refuses_initial_profiles_that_do_not_fit(cube: Cube) -> None:
+    cells, peaks, _ = reaction()
+    data = cube(cells).squeeze("Cycle", drop=True)
+    initial = xr.DataArray(peaks, dims=("component", "Bias"))
+    with pytest.raises(ResultError, match="Initial profiles have other coordinates 'Bias'"):
+        mcr_als(data, 3, initial=initial.assign_coords(Bias=np.arange(30.0)))
+    with pytest.raises(ResultError, match="cells that are not finite, at steps where the data is known"):
+        mcr_als(data, 3, initial=initial.where(initial.Bias != 3))
+    with pytest.raises(ResultError, match="max_iter=0: expected"):
+        mcr_als(data, 3, max_iter=0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from tests.learn.conftest import Backing, Cube
 from tests.learn.test_cluster import blobs
@@ -41,3 +42,24 @@ def test_refuses_what_it_cannot_count(cube: Cube) -> None:
         suggest_k(cube(blobs()[0]), rule="magic")
     with pytest.raises(ResultError, match="'Raw_Data' has 0 complete positions"):
         suggest_k(cube(np.full((3, 3, 1, 2), np.nan)))
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e9])
+@pytest.mark.parametrize("rule", ["silhouette", "gap", "bic"])
+def test_units_and_masked_positions_change_nothing(rule: str, unit: float, backing: Backing, cube: Cube) -> None:
+    cells, _ = blobs((10, 10, 1, 3), 3, seed=1)
+    cells[:, 4] = 1e3
+    mask = xr.DataArray(np.arange(10) == 4, dims="X")
+    assert suggest_k(backing(cube(cells * unit)), 5, rule=rule, mask=mask) == 3
+
+
+def test_constant_data_is_one_cluster(cube: Cube) -> None:
+    assert suggest_k(cube(np.ones((5, 5, 1, 3))), 4, rule="bic") == 1
+
+
+@pytest.mark.parametrize(("rule", "most"), [("silhouette", 1), ("gap", 0), ("bic", 2.0), ("elbow", True)])
+def test_refuses_what_is_no_number_of_clusters(rule: str, most: int, cube: Cube) -> None:
+    with pytest.raises(ResultError, match=f"most={most} clusters to try with the rule '{rule}': a whole number"):
+        suggest_k(cube(blobs()[0]), most, rule=rule)
+    with pytest.raises(ResultError, match="leave out dim= and mask="):
+        suggest_k(svd(cube(blobs()[0]), 2), dim="Bias")

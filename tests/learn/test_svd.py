@@ -284,3 +284,14 @@ def test_any_chunking_gives_the_same_and_full_rank_is_exact(rows: Any, chunks: t
     np.testing.assert_allclose(
         lazy.singular_values, np.linalg.svd(rows, compute_uv=False), atol=1e-6 * scale * max(rows.shape)
     )
+
+
+@pytest.mark.parametrize("coordinates", [[0.0, 0.5], [1.0, 0.5, 0.0], [0.1, 0.6, 1.1]])
+def test_refuses_a_mask_of_other_cells(coordinates: list[float], cube: Cube) -> None:
+    """Where only some coordinates are equal, xarray would go on with those."""
+    data = cube(np.ones((3, 2, 1, 4)))
+    mask = xr.DataArray(np.zeros(len(coordinates), bool), {"Y": coordinates}, "Y")
+    with pytest.raises(RoleError, match=f"other cells along 'Y' than array 'Raw_Data': {len(coordinates)} and 3"):
+        svd(data, 1, mask=mask)
+    with pytest.raises(RoleError, match="this one is a ndarray"):
+        svd(data, 1, mask=np.zeros((3, 2), bool))  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import scipy.optimize
 import xarray as xr
 
 from tests.learn.conftest import Backing, Cube
-from usidx.errors import ResultError
+from usidx.errors import ResultError, UnitsError
 from usidx.learn.reconstruct import project, reconstruct
 from usidx.learn.unmix import fcls, nfindr, vca
 
@@ -101,3 +101,37 @@ def test_refuses_what_cannot_be_unmixed(cube: Cube) -> None:
         nfindr(data, 25)
     with pytest.raises(ResultError, match=r"these have \('Bias',\)"):
         fcls(data, data[0, 0, 0].drop_vars(["Y", "X"]))
+
+
+def test_fcls_of_masked_positions_and_steps(backing: Backing, cube: Cube) -> None:
+    cells, pure, parts = mixture(3)
+    cells[..., 1, 3], cells[2, 2] = 99.0, 77.0
+    endmembers = xr.DataArray(pure.reshape(3, 2, 12), dims=("component", "Cycle", "Bias"))
+    step = xr.DataArray(np.arange(24).reshape(2, 12) == 15, dims=("Cycle", "Bias"))
+    place = xr.DataArray(np.arange(42).reshape(6, 7) == 16, dims=("Y", "X"))
+    # A step that is left out everywhere leaves no row complete, unless the endmembers leave it out, too.
+    found = fcls(backing(cube(cells)), endmembers.where(~step), mask=place).compute()
+    assert np.isnan(found.scores[2, 2]).all()
+    parts[2, 2] = np.nan
+    np.testing.assert_allclose(found.scores, parts, atol=1e-9)
+
+
+@pytest.mark.parametrize("verb", [nfindr, vca])
+def test_fields_stand_side_by_side(verb: Any, backing: Backing, cube: Cube) -> None:
+    cells, _, parts = mixture(3)
+    data = backing(cube(cells).drop_vars("field"))
+    found = verb(xr.Dataset({"a": data, "b": 3 * data}), 3).compute()
+    assert found.components.dims == ("component", "Cycle", "Bias", "field")
+    fields = xr.Dataset({"a": data, "b": 3 * data})
+    again = fcls(fields, found.components)
+    np.testing.assert_allclose(again.scores.compute(), found.scores, atol=1e-9)
+    order = [int(np.abs(found.scores.values - parts[..., [k]]).sum(axis=(0, 1)).argmin()) for k in range(3)]
+    np.testing.assert_allclose(found.scores.values[..., order], parts, atol=1e-7)
+    assert list(reconstruct(found)) == ["a", "b"]
+
+
+def test_refuses_endmembers_in_other_units(cube: Cube) -> None:
+    cells, pure, _ = mixture(3)
+    endmembers = xr.DataArray(pure.reshape(3, 2, 12), dims=("component", "Cycle", "Bias"), attrs={"units": "mV"})
+    with pytest.raises(UnitsError, match="'Raw_Data' is in 'V', the endmembers in 'mV'"):
+        fcls(cube(cells), endmembers)

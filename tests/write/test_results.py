@@ -1,6 +1,7 @@
 """Results and arrays in files: where they land, what they share, and that nothing else changes."""
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import xarray as xr
+from sklearn.decomposition import PCA
 
 import usidx
 from usidx.errors import ExistsError, LayoutError, LockedError, ResultError, RoleError, UsidWarning
@@ -267,3 +269,42 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     data, _ = usidx.simulate.band_excitation((3, 4), 16, seed=0)
     with pytest.raises(FileNotFoundError, match=r"There is no folder '.*none' to make 'scan.h5' in"):
         usidx.write(data, tmp_path / "none" / "scan.h5")
+
+
+def _pairs(raw: xr.DataArray) -> dict[str, tuple[xr.Dataset, xr.Dataset]]:
+    """Return calls that differ in one argument, or in what was chosen of an earlier result."""
+    masks = [xr.DataArray(np.arange(raw.sizes["Y"]) == k, dims="Y") for k in (0, 1)]
+    size = abs(raw)
+    pure = [size.isel(Y=0, X=[k, k + 1]).drop_vars(["Y", "X"]).rename(X="component").compute() for k in (0, 1)]
+    found = raw.usid.svd(4)
+    some = [found.isel(component=chosen) for chosen in ([0, 1], [2, 3])]
+
+    def both(verb: Any, **arguments: Any) -> tuple[xr.Dataset, xr.Dataset]:
+        (name, values), *_ = arguments.items()
+        one, other = (verb(**{name: value}) for value in values)
+        return one, other
+
+    return {
+        "svd": both(partial(raw.usid.svd, 2), mask=masks),
+        "pca": both(partial(raw.usid.pca, 2), mask=[None, masks[1]]),
+        "nmf": both(partial(size.usid.nmf, 2), mask=masks),
+        "ica": both(partial(size.usid.ica, 2), mask=masks),
+        "mcr_als": both(partial(size.usid.mcr_als, 2), mask=masks),
+        "initial": both(partial(size.usid.mcr_als, 2), initial=pure),
+        "nfindr": both(partial(size.usid.nfindr, 2), mask=masks),
+        "vca": both(partial(size.usid.vca, 2), mask=masks),
+        "fcls": both(size.usid.fcls, endmembers=pure),
+        "masked fcls": both(partial(size.usid.fcls, pure[0]), mask=masks),
+        "cluster": both(partial(size.usid.cluster, "kmeans", 2), mask=masks),
+        "decompose": both(partial(size.usid.decompose, PCA(2)), mask=masks),
+        "clusters of modes": (some[0].usid.cluster("kmeans", 2), some[1].usid.cluster("kmeans", 2)),
+        "modes": (some[0].usid.reconstruct().to_dataset(), some[1].usid.reconstruct().to_dataset()),
+    }
+
+
+def test_other_masks_profiles_and_modes_are_other_results(scan: Path) -> None:
+    """What decides a result is in its recipe: a finished one of another call is never returned."""
+    for name, (one, other) in _pairs(usidx.open_main(scan)).items():
+        groups = [usidx.write(result, progress=False) for result in (one, other, one)]
+        assert groups[0] != groups[1], name
+        assert groups[0] == groups[2], name

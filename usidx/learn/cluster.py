@@ -11,14 +11,16 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from dask.tokenize import tokenize
 
 from usidx.errors import ResultError, UsidWarning
 from usidx.label.roles import Dims
 from usidx.learn.blocks import Blocks
+from usidx.learn.estimator import asked
 from usidx.learn.fields import kept_fields, together
 from usidx.learn.kmeans import Clusters, kmeans
 from usidx.learn.loaded import Loaded, agglomerative, gmm, hdbscan, minibatch, mixture_figures
-from usidx.learn.matrix import Matrix, masked, refuse_dim, row_numbers, to_matrix, working_dtype
+from usidx.learn.matrix import Matrix, check_most, masked, refuse_dim, row_numbers, to_matrix, working_dtype
 from usidx.learn.passes import Passes, passes_over
 from usidx.learn.reconstruct import decomposition_step, is_decomposition
 from usidx.learn.result import assemble
@@ -29,6 +31,7 @@ from usidx.results.provenance import record
 __all__ = ["METHODS", "cluster"]
 
 _LARGE = 2**26
+_NUMBER = 8
 
 Array = npt.NDArray[Any]
 Method = Callable[[Blocks, Array, int, int, int, int, float], Clusters]
@@ -45,7 +48,7 @@ METHODS: dict[str, Method] = {
 def cluster(
     data: xr.DataArray | xr.Dataset,
     method: str | Any = "kmeans",
-    n: int = 8,
+    n: int | None = None,
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
@@ -68,9 +71,11 @@ def cluster(
     method : {"kmeans", "minibatch", "gmm", "agglomerative", "hdbscan"} or estimator, optional
         "kmeans" is streamed. The others, and any estimator with ``fit_predict`` as in scikit-learn, load all rows: best
         for the scores of a decomposition. "gmm" is a mixture of normal distributions; "agglomerative" joins by Ward's
-        rule; "hdbscan" finds dense regions, and positions outside of them have the label -1.
+        rule, of more than 8192 positions small groups of them; "hdbscan" finds dense regions, and positions outside of
+        them have the label -1.
     n : int, optional
-        Number of clusters; for hdbscan and an estimator the most that may be found, the rest being empty.
+        Number of clusters, by default 8; for hdbscan and an estimator the most that may be found, the rest being empty,
+        by default what the estimator was made to find.
     dim : str or iterable of str, optional
         The dims of a response; by default those with the role spectroscopic. Not for a decomposition.
     mask : DataArray of bool, dims among those of `data`, optional
@@ -86,8 +91,9 @@ def cluster(
     -------
     Dataset
         ``labels`` (*position), int32; ``mean_response`` (cluster, *spectroscopic), in the units of the data also for a
-        decomposition; ``distance`` (*position), to the mean of the cluster; ``size`` (cluster). Clusters stand in the
-        order of the leaves of a tree over their means, so that neighbours are alike [1]_; the smaller end is first.
+        decomposition, where it is made of its components; ``distance`` (*position), to the mean of the cluster;
+        ``size`` (cluster); ``inertia``, the sum of the squared distances. Clusters stand in the order of the leaves of
+        a tree over their means, so that neighbours are alike [1]_; the smaller end is first.
         "agglomerative" adds ``linkage`` (merge, link), the merges that would follow, as SciPy writes them: two clusters
         (those made here are numbered on from `n`), their distance by Ward's rule, clusters in both; the top of the
         dendrogram, which :func:`usidx.look.plot.plot_dendrogram` draws. "gmm" adds ``responsibilities`` (*position,
@@ -99,8 +105,8 @@ def cluster(
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        The method is not known, `n` is not a number of clusters that the array can have, or fields are not numbers over
-        the same dims.
+        The method is not known or refuses the data, `n` is not a number of clusters that the array can have,
+        `max_iter` is no number of iterations, or fields are not numbers over the same dims.
     UnitsError
         Fields have different units.
 
@@ -126,9 +132,11 @@ def cluster(
     (array([0, 1, 0], dtype=int32), array([[0. , 0.1], [5. , 5. ]]))
     """
     chosen = _method(method)
+    check_most(max_iter)
+    n = _number_of(method) if n is None else n
     _warn_of_loading(data, chosen)
     parameters: dict[str, Any] = {
-        "method": method if isinstance(method, str) else repr(method),
+        **_named(method),
         "n": n,
         "random_state": random_state,
         "max_iter": max_iter,
@@ -147,7 +155,7 @@ def cluster(
     means = passes.array(found, _means, (n, matrix.values.shape[1]), working_dtype(matrix.values.dtype))
     response = matrix.in_order(means, matrix.columns, "cluster")
     result = assemble(data, _variables(matrix, passes, found, response, n, chosen))
-    return record(result, data, "cluster", {**parameters, "dim": matrix.columns})
+    return record(result, data, "cluster", {**parameters, "dim": matrix.columns, "mask": mask})
 
 
 def _method(method: Any) -> Method:
@@ -155,11 +163,21 @@ def _method(method: Any) -> Method:
         if method not in METHODS:
             raise ResultError(f"No clustering method {method!r}; there are {sorted(METHODS)}.")
         return METHODS[method]
-    if not callable(getattr(method, "fit_predict", None)):
+    if isinstance(method, type) or not callable(getattr(method, "fit_predict", None)):
         raise ResultError(f"{method!r} is no clustering method: pass a name, or an estimator with fit_predict.")
     from sklearn.base import clone
 
-    return Loaded(lambda *_: clone(method))
+    return Loaded(lambda *_: clone(method, safe=False))
+
+
+def _number_of(method: Any) -> int:
+    """Return how many clusters to make room for, where nobody says."""
+    return asked(method, "n_clusters", "n_components") or _NUMBER
+
+
+def _named(method: Any) -> dict[str, Any]:
+    """Return what a record keeps of the method; repr leaves out what is long."""
+    return {"method": method} if isinstance(method, str) else {"method": repr(method), "method_token": tokenize(method)}
 
 
 def _warn_of_loading(data: xr.DataArray | xr.Dataset, method: Method) -> None:
@@ -211,6 +229,7 @@ def _variables(
         "mean_response": response,
         "distance": matrix.along_rows(passes.split(found, _distance, 1, np.float64)),
         "size": passes.array(found, _sizes, (n,), np.int64),
+        "inertia": passes.array(found, _inertia, (), np.float64),
     }
     if method == METHODS["agglomerative"] and n > 1:
         merges = passes.array(found, _tree, (n - 1, 4), np.float64)
@@ -264,6 +283,10 @@ def _sizes(found: Clusters) -> Array:
 
 def _means(found: Clusters) -> Array:
     return np.where(found.holes, np.nan, found.means)
+
+
+def _inertia(found: Clusters) -> float:
+    return found.inertia
 
 
 def _tree(found: Clusters) -> Array:

@@ -12,7 +12,7 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.label.roles import Dims
 from usidx.learn.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix import Matrix, to_matrix
+from usidx.learn.matrix import Matrix, check_most, to_matrix
 from usidx.learn.passes import passes_over
 from usidx.learn.result import assemble
 from usidx.learn.spectrum import fix_sign
@@ -25,6 +25,14 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
+class _Unmixing:
+    """The matrix (n, n) that turns components, and whether the iteration settled."""
+
+    matrix: Array
+    converged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Sources:
     """What turns components, and scores, into those of the sources."""
 
@@ -34,7 +42,7 @@ class _Sources:
 
 def ica(
     data: Decomposable,
-    n: int,
+    n: int | float | str,
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
@@ -52,8 +60,8 @@ def ica(
     ----------
     data : DataArray, dims (*position, *spectroscopic), or Dataset of such
         Real. Fields of a Dataset stand side by side, as in :func:`svd`.
-    n : int
-        Number of sources.
+    n : int, float or "auto"
+        Number of sources, as the number of components of :func:`pca`.
     dim : str or iterable of str, optional
         The dims of a response; by default those with the role spectroscopic.
     mask : DataArray of bool, dims among those of `data`, optional
@@ -69,15 +77,17 @@ def ica(
     -------
     Dataset
         ``scores`` (*position, component), in the units of `data`; ``components`` (component, *spectroscopic), of norm
-        one, the largest cell positive, in falling order of the norm of their scores; ``mean`` (*spectroscopic).
+        one, the largest cell positive, in falling order of the norm of their scores; ``mean`` (*spectroscopic);
+        ``reconstruction_error``, the Frobenius norm of what is left; ``converged``, false where the iteration was
+        stopped by `max_iter`.
 
     Raises
     ------
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        The data is complex, `n` is not a number of sources that the array can have, or fields are not numbers over the
-        same dims.
+        The data is complex, `n` is not a number of sources that the array can have, `max_iter` is no number of
+        iterations, or fields are not numbers over the same dims.
     UnitsError
         Fields have different units.
 
@@ -107,7 +117,9 @@ def ica(
         raise ResultError(f"Array {data.name!r} is {data.dtype}: sources need real data. Pass abs(data), or data.real.")
     if independent not in ("scores", "components"):
         raise ResultError(f"No independent {independent!r}: it is 'scores' or 'components'.")
+    check_most(max_iter)
     found = pca(data, n, dim=dim, mask=mask, random_state=random_state)
+    count = found.sizes["component"]
     scores, components = found["scores"], found["components"]
     features = tuple(str(d) for d in components.dims if d != "component")
     rows = to_matrix(scores, "component")
@@ -117,15 +129,18 @@ def ica(
     unmixing = passes.gather(_unmixing, source.values, independent == "scores", random_state, max_iter, tol)
     joint = passes.gather(_applied, flat.values, unmixing, passes.gather(_squares, rows.values))
     turned = passes.array(joint, _components, components.shape, components.dtype)
-    matrix = passes.array(joint, _scores, (n, n), scores.dtype)
+    matrix = passes.array(joint, _scores, (count, count), scores.dtype)
     variables = {
         "scores": scores.copy(data=scores.data @ matrix),
         "components": components.copy(data=turned),
         "mean": found["mean"],
+        "reconstruction_error": _left(found),
+        "converged": passes.array(unmixing, _converged, (), bool),
     }
     parameters = {
         "n": n,
         "dim": features,
+        "mask": mask,
         "independent": independent,
         "random_state": random_state,
         "max_iter": max_iter,
@@ -135,12 +150,19 @@ def ica(
     return record(assemble(data, variables), data, "ica", parameters)
 
 
-def _unmixing(rows: Array, scores: bool, seed: int, max_iter: int, tol: float) -> Array:
-    """Return the matrix (n, n) that turns components; the rows, whose mixtures become independent, are of either."""
+def _left(found: xr.Dataset) -> xr.DataArray:
+    """Return the norm of what the components leave, from the share of the squares that they hold."""
+    squares = (found["singular_values"] ** 2).sum()
+    share = found["explained_variance_ratio"].sum()
+    return (squares * (1 / share.where(share > 0) - 1)).clip(min=0).fillna(0) ** 0.5
+
+
+def _unmixing(rows: Array, scores: bool, seed: int, max_iter: int, tol: float) -> _Unmixing:
+    """Return what turns components; the rows, whose mixtures become independent, are scores or components."""
     n = rows.shape[1]
     known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
     if len(known) < 2:
-        return np.eye(n)
+        return _Unmixing(np.eye(n), converged=True)
     about = known - known.mean(axis=0)
     size, axes = np.linalg.eigh(about.T @ about / len(about))
     # Directions without spread are noise of rounding: they are left alone.
@@ -149,13 +171,14 @@ def _unmixing(rows: Array, scores: bool, seed: int, max_iter: int, tol: float) -
     real = np.isfinite(whitening).all(axis=0) & (np.abs(whitening).sum(axis=0) > 0)
     turn = np.eye(n)
     count = int(real.sum())
-    turn[n - count :, n - count :] = _fixed_point(about @ whitening[:, real], seed, max_iter, tol)
+    turn[n - count :, n - count :], settled = _fixed_point(about @ whitening[:, real], seed, max_iter, tol)
     restore = np.where(real, spread, 1.0)
     matrix = turn @ (axes / restore).T
-    return np.asarray(np.linalg.inv(matrix).T if scores else matrix)
+    return _Unmixing(np.asarray(np.linalg.inv(matrix).T if scores else matrix), settled)
 
 
-def _fixed_point(white: Array, seed: int, max_iter: int, tol: float) -> Array:
+def _fixed_point(white: Array, seed: int, max_iter: int, tol: float) -> tuple[Array, bool]:
+    """Return the rotation, and whether its change fell below `tol`."""
     drawn = np.random.default_rng(seed).normal(size=(white.shape[1],) * 2)
     matrix = _decorrelated(drawn) if white.shape[1] else drawn
     for _ in range(max_iter):
@@ -164,8 +187,8 @@ def _fixed_point(white: Array, seed: int, max_iter: int, tol: float) -> Array:
         still = np.abs(np.abs((fresh * matrix).sum(axis=1)) - 1).max(initial=0.0) < tol
         matrix = fresh
         if still:
-            break
-    return matrix
+            return matrix, True
+    return matrix, False
 
 
 def _decorrelated(matrix: Array) -> Array:
@@ -178,16 +201,20 @@ def _squares(rows: Array) -> Array:
     return np.asarray(known.T @ known)
 
 
-def _applied(components: Array, unmixing: Array, squares: Array) -> _Sources:
+def _applied(components: Array, unmixing: _Unmixing, squares: Array) -> _Sources:
     """Return components of norm one, strongest first, and the matrix that gives their scores."""
     holes = np.logical_not(np.isfinite(components).all(axis=0))
-    turned, back = unmixing @ np.where(holes, 0, components), np.linalg.inv(unmixing)
+    turned, back = unmixing.matrix @ np.where(holes, 0, components), np.linalg.inv(unmixing.matrix)
     norms = np.linalg.norm(turned, axis=1)
     norms[norms == 0] = 1
     factor = fix_sign(turned) / norms
     turned, back = turned * factor[:, np.newaxis], back / factor
     order = np.argsort(-np.sqrt(np.maximum(np.diag(back.T @ squares @ back), 0)), kind="stable")
     return _Sources(np.where(holes, np.nan, turned[order]), back[:, order])
+
+
+def _converged(found: _Unmixing) -> bool:
+    return found.converged
 
 
 def _components(found: _Sources) -> Array:

@@ -14,6 +14,7 @@ from usidx.learn.blocks import Blocks
 from usidx.learn.holes import without_holes
 from usidx.learn.kmeans import Clusters, as_real, real_blocks
 from usidx.learn.survey import survey
+from usidx.learn.ward import Ward
 
 __all__ = ["Loaded", "agglomerative", "gmm", "hdbscan", "minibatch", "mixture_figures"]
 
@@ -45,13 +46,23 @@ class Loaded:
         if len(rows):
             found = np.empty(len(rows), np.int32)
             estimator = self.make(n, seed, max_iter, tol)
-            found[order] = estimator.fit_predict(rows[order])
+            found[order] = _predicted(estimator, rows[order])
             _refuse_more(int(found.max()) + 1, n)
             labels[used] = found
             told = {} if self.tell is None else self.tell(estimator, rows)
         if "parts" in told:
             told["parts"] = _filled(told["parts"], used)
         return replace(_described(rows, labels, used, holes, n), **told)
+
+
+def _predicted(estimator: Any, rows: Array) -> Array:
+    try:
+        return np.asarray(estimator.fit_predict(rows))
+    except ValueError as err:
+        name, said = type(estimator).__name__.strip("_"), str(err).splitlines()[0]
+        raise ResultError(
+            f"{name} refused {len(rows)} complete positions of {rows.shape[1]} numbers each: {said}"
+        ) from err
 
 
 def minibatch(n: int, seed: int, max_iter: int, tol: float) -> Any:
@@ -63,25 +74,37 @@ def minibatch(n: int, seed: int, max_iter: int, tol: float) -> Any:
 
 def gmm(n: int, seed: int, max_iter: int, tol: float) -> Any:
     """Make the estimator of a mixture of normal distributions."""
-    from sklearn.mixture import GaussianMixture
+    return _Mixture(n, seed, max_iter, tol)
 
-    return GaussianMixture(n, n_init=2, random_state=seed, max_iter=max_iter, tol=max(tol, 1e-6))
+
+class _Mixture:
+    """A mixture of normal distributions of data in any units: the floor of the variances goes with the data."""
+
+    def __init__(self, n: int, seed: int, max_iter: int, tol: float) -> None:
+        self._settings: dict[str, Any] = {"n_components": n, "random_state": seed, "max_iter": max_iter}
+        self._tol = max(tol, 1e-6)
+
+    def fit_predict(self, rows: Array) -> Array:
+        """Fit, and return the label of each row."""
+        from sklearn.mixture import GaussianMixture
+
+        floor = max(1e-6 * float(rows.var(axis=0).mean()), np.finfo(float).tiny)
+        self.fitted = GaussianMixture(n_init=2, tol=self._tol, reg_covar=floor, **self._settings)
+        return np.asarray(self.fitted.fit_predict(rows))
 
 
 def mixture_figures(estimator: Any, rows: Array) -> dict[str, Any]:
     """Return what a fitted mixture says of its rows."""
     return {
-        "parts": estimator.predict_proba(rows),
-        "likelihood": float(estimator.score(rows)) * len(rows),
-        "criterion": float(estimator.bic(rows)),
+        "parts": estimator.fitted.predict_proba(rows),
+        "likelihood": float(estimator.fitted.score(rows)) * len(rows),
+        "criterion": float(estimator.fitted.bic(rows)),
     }
 
 
-def agglomerative(n: int, _seed: int, _max_iter: int, _tol: float) -> Any:
+def agglomerative(n: int, seed: int, _max_iter: int, _tol: float) -> Any:
     """Make the estimator that joins the nearest clusters, by Ward's rule."""
-    from sklearn.cluster import AgglomerativeClustering
-
-    return AgglomerativeClustering(n)
+    return Ward(n, seed)
 
 
 def hdbscan(_n: int, _seed: int, _max_iter: int, _tol: float) -> Any:

@@ -18,7 +18,7 @@ import xarray as xr
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import Dims, split
 
-__all__ = ["Matrix", "masked", "refuse_dim", "row_numbers", "to_matrix", "working_dtype"]
+__all__ = ["Matrix", "check_most", "masked", "refuse_dim", "row_numbers", "to_matrix", "working_dtype"]
 
 #: Blocks that have to be cut anew, because columns were cut, are made this large.
 _BLOCK_BYTES = 2**25
@@ -116,13 +116,29 @@ def masked(data: xr.DataArray, mask: xr.DataArray | None) -> xr.DataArray:
     """Return the array with NaN where the mask is true; integers become floats."""
     if mask is None:
         return data
-    strange = [d for d in mask.dims if d not in data.dims]
-    if strange or mask.dtype != bool:
+    strange = not isinstance(mask, xr.DataArray) or not set(mask.dims) <= set(data.dims) or mask.dtype != bool
+    if strange:
+        found = f"{mask.dtype} over {mask.dims}" if isinstance(mask, xr.DataArray) else f"a {type(mask).__name__}"
         raise RoleError(
-            f"A mask is boolean, true where cells are left out, over dims among {data.dims}; "
-            f"this one is {mask.dtype} over {mask.dims}."
+            f"A mask is a DataArray of bool, true where cells are left out, over dims among {data.dims}; "
+            f"this one is {found}."
         )
+    for dim in map(str, mask.dims):
+        _check_cells(data, mask, dim)
     return data.where(~mask)
+
+
+def _check_cells(data: xr.DataArray, mask: xr.DataArray, dim: str) -> None:
+    """Refuse a mask of other cells: xarray would leave out those that are not in both, and say nothing."""
+    same = mask.sizes[dim] == data.sizes[dim]
+    if same and dim in mask.indexes and dim in data.indexes:
+        same = mask.indexes[dim].equals(data.indexes[dim])
+    if not same:
+        raise RoleError(
+            f"The mask has other cells along {dim!r} than array {data.name!r}: {mask.sizes[dim]} and "
+            f"{data.sizes[dim]}, or with other coordinates. Make it like the array first, for example with "
+            f"mask.reindex_like(data, fill_value=True)."
+        )
 
 
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -155,6 +171,12 @@ def refuse_dim(data: xr.DataArray, dim: str) -> None:
             f"Array {data.name!r} already has a dim or coordinate {dim!r}, which the result adds. "
             f"Rename it first: data.rename({{{dim!r}: ...}})."
         )
+
+
+def check_most(max_iter: int) -> None:
+    """Refuse a number of iterations that is none."""
+    if isinstance(max_iter, bool) or not isinstance(max_iter, int | np.integer) or max_iter < 1:
+        raise ResultError(f"max_iter={max_iter!r}: expected a whole number of iterations, at least one.")
 
 
 def _flat_shape(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...]) -> tuple[int, int]:

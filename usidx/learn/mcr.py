@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,13 @@ from usidx.label.roles import Dims
 from usidx.learn.blocks import Blocks, pieces
 from usidx.learn.constrained import least_squares
 from usidx.learn.endmembers import farthest_rows
+from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.holes import without_holes
-from usidx.learn.matrix import masked, refuse_dim, row_numbers, to_matrix, working_dtype
+from usidx.learn.matrix import check_most, masked, refuse_dim, row_numbers, to_matrix, working_dtype
 from usidx.learn.passes import passes_over
 from usidx.learn.reconstruct import scores_of
 from usidx.learn.result import assemble
-from usidx.learn.survey import survey
+from usidx.learn.survey import Survey, survey
 from usidx.learn.svd import check_n
 from usidx.results.provenance import record
 
@@ -27,12 +28,19 @@ __all__ = ["mcr_als"]
 
 Array = npt.NDArray[Any]
 
+#: Iterations without a lower error, as unimodality may make them, until it is given up.
+_PATIENCE = 8
+
 
 @dataclass(frozen=True, slots=True)
 class _Resolved:
+    """Profiles, the error of them with the concentrations they give, and the sums over these, c cᵀ."""
+
     components: Array
     holes: npt.NDArray[np.bool_]
     error: float
+    inner: Array
+    converged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class _Rules:
 
 
 def mcr_als(
-    data: xr.DataArray,
+    data: Decomposable,
     n: int,
     *,
     dim: Dims | None = None,
@@ -66,8 +74,8 @@ def mcr_als(
 
     Parameters
     ----------
-    data : DataArray, dims (*position, *spectroscopic)
-        Real; negative cells are allowed, as noise has them.
+    data : DataArray, dims (*position, *spectroscopic), or Dataset of such
+        Real; negative cells are allowed, as noise has them. Fields of a Dataset stand side by side, as in :func:`svd`.
     n : int
         Number of constituents.
     dim : str or iterable of str, optional
@@ -75,39 +83,50 @@ def mcr_als(
     mask : DataArray of bool, dims among those of `data`, optional
         True where cells are left out.
     initial : DataArray, dims (component, *spectroscopic), optional
-        Profiles to begin with; by default the purest rows of a sample.
+        Profiles to begin with, of any length, which are computed; by default the purest rows of a sample.
     closure : bool, optional
         The concentrations of a position sum to one.
     nonnegative_components : bool, optional
         The profiles are not negative either.
     unimodal : bool, optional
-        The profiles have one maximum; for a single dim.
+        The profiles rise to one maximum and fall after it; for a single dim.
     random_state : int, optional
         Chooses the sample, where there are more rows than can be held.
     max_iter : int, optional
-        Most iterations; each is a pass over the data.
+        Most iterations; each is a pass over the data, and one more is for the error.
     tol : float, optional
-        Stop when an iteration lowers the error by less than this part of it.
+        Stop when an iteration changes the error by less than this part of it.
 
     Returns
     -------
     Dataset
         ``scores`` (*position, component), the concentrations; ``components`` (component, *spectroscopic), the profiles;
-        ``reconstruction_error``, the Frobenius norm of what is left. With `closure` the scores are dimensionless and
-        the profiles have the units of `data`; else the profiles are of norm one and the scores have the units.
+        ``reconstruction_error``, the Frobenius norm of what is left; ``converged``, false where the iteration did not
+        settle within `max_iter`, or went on to raise the error: the best profiles it met are returned. With `closure`
+        the scores are dimensionless and the profiles have the units of `data`; else the profiles are of norm one and
+        the scores have the units.
 
     Raises
     ------
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        The data is complex, `n` is not a number of constituents that the array can have, `initial` does not fit, or
-        unimodal profiles over several dims are asked for.
+        The data is complex, `n` is not a number of constituents that the array can have, `initial` does not fit,
+        unimodal profiles over several dims are asked for, fields are not numbers over the same dims, or `max_iter` is
+        not a number of iterations.
+    UnitsError
+        Fields have different units.
+
+    Notes
+    -----
+    Each step solves its constrained least squares exactly; unimodal profiles are then the nearest to the solution [2]_.
 
     References
     ----------
     .. [1] R. Tauler, Multivariate curve resolution applied to second order data, Chemometrics and Intelligent
        Laboratory Systems 30 (1995) 133-146.
+    .. [2] Q. Stout, Unimodal regression via prefix isotonic regression, Computational Statistics and Data Analysis 53
+       (2008) 289-297.
 
     Examples
     --------
@@ -118,7 +137,10 @@ def mcr_als(
     array([[0.   , 0.707, 0.707],
            [1.   , 0.   , 0.   ]])
     """
+    fields = kept_fields(data)
+    data, dim = together(data, dim)
     refuse_dim(data, "component")
+    check_most(max_iter)
     if data.dtype.kind == "c":
         raise ResultError(f"Array {data.name!r} is {data.dtype}: constituents need real data. Pass abs(data).")
     used = masked(data, mask)
@@ -129,35 +151,44 @@ def mcr_als(
         raise ResultError(f"Profiles over the dims {matrix.columns} have no one maximum: unimodal= is for one dim.")
     passes, dtype = passes_over(matrix.values), working_dtype(matrix.values.dtype)
     rules = _Rules(closure, nonnegative_components, unimodal)
-    begun = None if initial is None else _initial(initial, n, matrix.columns, width)
+    begun = None if initial is None else _initial(initial, n, used, matrix.columns)
     arguments = (row_numbers(matrix), width, n, begun, rules, random_state, max_iter, tol)
     found = passes.iterate(_resolved, *arguments)
     components = matrix.in_order(passes.array(found, _components, (n, width), dtype), matrix.columns, "component")
     scores = scores_of(xr.Dataset({"components": components}), used, "closed" if closure else "nonnegative")
     error = passes.array(found, _error, (), np.float64)
-    variables = {"scores": scores, "components": components, "reconstruction_error": error}
+    settled = passes.array(found, _converged, (), bool)
+    variables = {"scores": scores, "components": components, "reconstruction_error": error, "converged": settled}
     result = assemble(data, variables, units_in="components" if closure else "scores")
     parameters = {
         "n": n,
         "dim": matrix.columns,
-        "initial": initial is not None,
+        "mask": mask,
+        "initial": initial,
         "closure": closure,
         "nonnegative_components": nonnegative_components,
         "unimodal": unimodal,
         "random_state": random_state,
         "max_iter": max_iter,
         "tol": tol,
+        **fields,
     }
     return record(result, data, "mcr_als", parameters)
 
 
-def _initial(initial: xr.DataArray, n: int, columns: tuple[str, ...], width: int) -> Array:
-    if set(initial.dims) != {"component", *columns} or initial.shape[initial.dims.index("component")] != n:
-        raise ResultError(f"Initial profiles have the dims {('component', *columns)} and n={n}; got {initial.sizes}.")
-    found = np.asarray(initial.transpose("component", *columns).values, np.float64)
-    if found.size != n * width:
-        raise ResultError(f"Initial profiles have {found.size // n} steps each; the data has {width}.")
-    return found.reshape(n, width)
+def _initial(initial: xr.DataArray, n: int, data: xr.DataArray, columns: tuple[str, ...]) -> Array:
+    if set(initial.dims) != {"component", *columns} or initial.sizes["component"] != n:
+        raise ResultError(
+            f"Initial profiles have the dims {('component', *columns)} and n={n}; got {dict(initial.sizes)}."
+        )
+    for dim in columns:
+        if initial.sizes[dim] != data.sizes[dim]:
+            raise ResultError(
+                f"Initial profiles have {initial.sizes[dim]} steps along {dim!r}; the data has {data.sizes[dim]}."
+            )
+        if dim in initial.coords and dim in data.coords and not np.array_equal(initial[dim], data[dim]):
+            raise ResultError(f"Initial profiles have other coordinates {dim!r} than the data: interpolate them.")
+    return np.asarray(initial.transpose("component", *columns).values, np.float64).reshape(n, -1)
 
 
 def _resolved(
@@ -173,18 +204,36 @@ def _resolved(
 ) -> _Resolved:
     seen = survey(blocks, numbers, width, seed)
     if not seen.count:
-        return _Resolved(np.zeros((n, width)), seen.holes, 0.0)
-    sample = seen.sample.astype(np.float64)
-    components = sample[farthest_rows(sample, n)] if begun is None else np.where(seen.holes, 0, begun)
-    components, previous, error = _obeying(components, rules), np.inf, float(np.sqrt(seen.square))
-    for _ in range(max_iter):
+        return _Resolved(np.zeros((n, width)), seen.holes, 0.0, np.zeros((n, n)), converged=True)
+    components = _obeying(_begun(seen, n, rules) if begun is None else _known(begun, seen.holes), rules, seen.holes)
+    best, previous, idle = None, np.inf, 0
+    for step in range(max_iter + 1):
         inner, outer = blocks.fold(_products, _join, components, seen.holes, rules.closure)
-        components = _obeying(_profiles(inner, outer, rules), rules)
         error = _residual(seen.square, components, inner, outer)
-        if previous - error <= tol * error:
+        settled = abs(previous - error) <= tol * error
+        idle = 0 if best is None or error < best.error else idle + 1
+        if best is None or error < best.error:
+            best = _Resolved(components, seen.holes, error, inner, settled)
+        if settled or idle == _PATIENCE or step == max_iter:
             break
         previous = error
-    return _ordered(_Resolved(components, seen.holes, error), inner, rules)
+        components = _obeying(_profiles(inner, outer, rules), rules, seen.holes)
+    assert best is not None
+    return _ordered(replace(best, converged=settled), rules)
+
+
+def _begun(seen: Survey, n: int, rules: _Rules) -> Array:
+    """Return the purest rows of the sample."""
+    sample = seen.sample.astype(np.float64)
+    sample = np.maximum(sample, 0) if rules.nonnegative else sample
+    return sample[farthest_rows(sample, n)]
+
+
+def _known(begun: Array, holes: Array) -> Array:
+    """Return the initial profiles, zero where the data has holes."""
+    if not np.isfinite(begun[:, ~holes]).all():
+        raise ResultError("Initial profiles have cells that are not finite, at steps where the data is known.")
+    return np.where(holes, 0, begun)
 
 
 def _products(block: Array, components: Array, holes: Array, closed: bool) -> tuple[Array, Array]:
@@ -210,18 +259,42 @@ def _profiles(inner: Array, outer: Array, rules: _Rules) -> Array:
     return np.asarray(np.linalg.pinv(inner, hermitian=True) @ outer)
 
 
-def _obeying(components: Array, rules: _Rules) -> Array:
+def _obeying(components: Array, rules: _Rules, holes: Array) -> Array:
     components = np.maximum(components, 0) if rules.nonnegative else components
-    return np.stack([_unimodal(row) for row in components]) if rules.unimodal else components
+    if rules.unimodal:
+        components = components.copy()
+        components[:, ~holes] = [_unimodal(row) for row in components[:, ~holes]]
+    return components
 
 
 def _unimodal(profile: Array) -> Array:
-    """Return the nearest profile that rises to the maximum and falls after it."""
+    """Return the nearest profile that rises to a maximum, wherever that is, and falls after it."""
     from scipy.optimize import isotonic_regression
 
-    top = int(profile.argmax())
-    rising, falling = isotonic_regression(profile[: top + 1]).x, isotonic_regression(profile[top:], increasing=False).x
-    return np.concatenate([rising[:-1], [max(rising[-1], falling[0])], falling[1:]])
+    errors = _rise_errors(profile) + _rise_errors(profile[::-1])[::-1]
+    top = int(errors.argmin())
+    sides = [(profile[:top], True), (profile[top:], False)]
+    return np.concatenate([isotonic_regression(side, increasing=up).x for side, up in sides if side.size])
+
+
+def _rise_errors(values: Array) -> Array:
+    """Return the squared distance of the first k values, k from 0 to all, to the nearest that do not fall.
+
+    Neighbours that fall are pooled to their mean as each value comes; the error changes by theirs alone.
+    """
+    errors, total = np.zeros(len(values) + 1), 0.0
+    means: list[float] = []
+    counts: list[int] = []
+    for k, value in enumerate(values.tolist(), 1):
+        mean, count = value, 1
+        while means and means[-1] >= mean:
+            other, more = means.pop(), counts.pop()
+            total += (other - mean) ** 2 * count * more / (count + more)
+            mean, count = (mean * count + other * more) / (count + more), count + more
+        means.append(mean)
+        counts.append(count)
+        errors[k] = total
+    return errors
 
 
 def _residual(square: float, components: Array, inner: Array, outer: Array) -> float:
@@ -229,13 +302,13 @@ def _residual(square: float, components: Array, inner: Array, outer: Array) -> f
     return float(np.sqrt(max(left, 0.0)))
 
 
-def _ordered(found: _Resolved, inner: Array, rules: _Rules) -> _Resolved:
+def _ordered(found: _Resolved, rules: _Rules) -> _Resolved:
     """Put the constituent of largest concentrations first; without closure, profiles are scaled to norm one."""
     norms = np.linalg.norm(found.components, axis=1)
     norms[norms == 0] = 1
-    size = np.sqrt(np.diag(inner)) * (1 if rules.closure else norms)
+    size = np.sqrt(np.diag(found.inner)) * (1 if rules.closure else norms)
     components = found.components if rules.closure else found.components / norms[:, np.newaxis]
-    return _Resolved(components[np.argsort(-size, kind="stable")], found.holes, found.error)
+    return replace(found, components=components[np.argsort(-size, kind="stable")])
 
 
 def _components(found: _Resolved) -> Array:
@@ -244,3 +317,7 @@ def _components(found: _Resolved) -> Array:
 
 def _error(found: _Resolved) -> float:
     return found.error
+
+
+def _converged(found: _Resolved) -> bool:
+    return found.converged

@@ -166,6 +166,7 @@ def nmf(
     parameters = {
         "n": n,
         "dim": matrix.columns,
+        "mask": mask,
         "solver": solver,
         "alpha_W": penalty.scores,
         "alpha_H": penalty.components,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from usidx.label.roles import Dims
 from usidx.learn.blocks import Blocks, Held
 from usidx.learn.fields import together
 from usidx.learn.kmeans import kmeans, real_blocks
-from usidx.learn.matrix import row_numbers, to_matrix
+from usidx.learn.matrix import masked, row_numbers, to_matrix
 from usidx.learn.passes import passes_over
 from usidx.learn.reconstruct import is_decomposition
 from usidx.learn.survey import survey
@@ -33,6 +34,7 @@ def suggest_k(
     *,
     rule: str = "silhouette",
     dim: Dims | None = None,
+    mask: xr.DataArray | None = None,
     random_state: int = 0,
 ) -> int:
     """Suggest a number of clusters, from k-means on a fair sample of the positions.
@@ -51,6 +53,8 @@ def suggest_k(
         information criterion of a mixture of spherical normal distributions.
     dim : str or iterable of str, optional
         The dims of a response; by default those with the role spectroscopic. Not for a decomposition.
+    mask : DataArray of bool, dims among those of `data`, optional
+        True where cells are left out. Not for a decomposition.
     random_state : int, optional
         Decides the sample and the starts.
 
@@ -62,7 +66,7 @@ def suggest_k(
     Raises
     ------
     ResultError
-        The rule is not known, or there are too few complete positions.
+        The rule is not known, `most` is no number of clusters, or there are too few complete positions.
 
     References
     ----------
@@ -82,11 +86,18 @@ def suggest_k(
     if rule not in _RULES:
         raise ResultError(f"No rule {rule!r}; there are {sorted(_RULES)}.")
     held = isinstance(data, xr.Dataset) and is_decomposition(data)
+    least = 2 if rule == "silhouette" else 1
+    if isinstance(most, bool) or not isinstance(most, int | np.integer) or most < least:
+        raise ResultError(f"most={most!r} clusters to try with the rule {rule!r}: a whole number, at least {least}.")
     if isinstance(data, xr.Dataset) and held:
+        if dim is not None or mask is not None:
+            raise ResultError(
+                "The number of clusters of a decomposition is that of its scores: leave out dim= and mask=."
+            )
         matrix = to_matrix(data["scores"], "component")
     else:
         data, dim = together(data, dim)
-        matrix = to_matrix(data, dim)
+        matrix = to_matrix(masked(data, mask), dim)
     width = matrix.values.shape[1] * (2 if matrix.values.dtype.kind == "c" else 1)
     found = passes_over(matrix.values).iterate(_sample, row_numbers(matrix), width, random_state, hold=held)
     sample = found if isinstance(found, np.ndarray) else found.compute()
@@ -95,12 +106,18 @@ def suggest_k(
             f"Array {data.name if isinstance(data, xr.DataArray) else 'scores'!r} has {len(sample)} complete "
             f"positions; a number of clusters needs at least three."
         )
-    return _RULES[rule](sample, min(most, len(sample) - 1), random_state)
+    return _RULES[rule](_evened(sample), min(most, len(sample) - 1), random_state)
 
 
 def _sample(blocks: Blocks, numbers: Array, width: int, seed: int) -> Array:
     seen = survey(real_blocks(blocks), numbers, width, seed)
     return seen.sample[:_SAMPLE].astype(np.float64)
+
+
+def _evened(sample: Array) -> Array:
+    """Return the sample in numbers whose squares neither overflow nor vanish; every rule takes any unit."""
+    largest = float(np.abs(sample).max())
+    return sample / largest if largest > 0 else sample
 
 
 def _clusters(sample: Array, k: int, seed: int) -> tuple[Array, float]:
@@ -137,13 +154,21 @@ def _gap(sample: Array, most: int, seed: int) -> int:
 
 
 def _bic(sample: Array, most: int, seed: int) -> int:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
+    spread = float(sample.var(axis=0).mean())
+
     def criterion(k: int) -> float:
-        mixture = GaussianMixture(k, covariance_type="spherical", n_init=3, random_state=seed)
+        # The floor of the variance is a part of the spread: data in small units has no other than that in large ones.
+        floor = max(1e-6 * spread, np.finfo(float).tiny)
+        mixture = GaussianMixture(k, covariance_type="spherical", n_init=3, reg_covar=floor, random_state=seed)
         return float(mixture.fit(sample).bic(sample))
 
-    return 1 + int(np.argmin([criterion(k) for k in range(1, most + 1)]))
+    with warnings.catch_warnings():
+        # Fewer distinct responses than clusters is an answer here.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return 1 + int(np.argmin([criterion(k) for k in range(1, most + 1)]))
 
 
 _RULES: dict[str, Callable[[Array, int, int], int]] = {

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from usidx.label.units import power
+
 __all__ = ["assemble"]
 
 #: long_name, and whether the variable has the units of the data; None: it is the quantity of the data itself.
@@ -18,12 +20,14 @@ _QUANTITIES: dict[str, tuple[str | None, bool]] = {
     "singular_values_error": ("Estimated relative error of the singular values", False),
     "explained_variance_ratio": ("Explained variance ratio", False),
     "reconstruction_error": ("Frobenius norm of the residual", True),
+    "converged": ("Whether the iteration settled", False),
     "relative_error": ("Norm of the residual over that of the data", False),
     "scale": ("Scale that each step was divided by", False),
     "mean": (None, True),
     "mean_response": (None, True),
     "labels": ("Cluster labels", False),
     "distance": ("Distance to the centre of the cluster", True),
+    "inertia": ("Sum of squared distances", True),
     "size": ("Positions in the cluster", False),
     "linkage": ("Merges of clusters", False),
     "responsibilities": ("Probability of the cluster", False),
@@ -61,4 +65,5 @@ def _attrs(data: xr.DataArray, name: str, units_in: str) -> dict[str, Any]:
     has_units = name == units_in if name in ("scores", "components") else has_units
     quantity = data.attrs.get("long_name") if long_name is None else long_name
     units = data.attrs.get("units") if has_units else ""
+    units = power(units, 2) if units and name == "inertia" else units
     return {key: value for key, value in (("long_name", quantity), ("units", units)) if value is not None}

@@ -222,7 +222,7 @@ def _recorded(
     if open_ended:
         known = record(found, data, verb, {})
         found = found.isel(component=slice(max(1, suggest_n(known, "significant" if n == "auto" else n))))
-    parameters = {"n": n, "dim": features, "scale": scale, **asdict(recipe), **kept_fields(given)}
+    parameters = {"n": n, "dim": features, "mask": mask, "scale": scale, **asdict(recipe), **kept_fields(given)}
     return record(found, data, verb, parameters)
 
 

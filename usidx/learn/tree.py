@@ -42,21 +42,26 @@ def _ward(centres: list[Any], counts: list[float], i: int, j: int) -> float:
 def leaves(means: Array, tree: Array | None) -> npt.NDArray[np.intp]:
     """Return the clusters in the order of the leaves of a tree (by default that of average links), empty ones last."""
     from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
-    from scipy.spatial.distance import pdist
 
     filled = np.flatnonzero(np.isfinite(means).all(axis=1))
     if len(filled) > 2:
         own = tree is not None and bool(np.isfinite(tree).all())
-        merges = optimal_leaf_ordering(tree, pdist(means)) if own else _average(linkage, means[filled])
-        filled = filled[leaves_list(merges)]
+        apart = _apart(means[filled])
+        merges = tree if own else linkage(apart, "average")
+        filled = filled[leaves_list(optimal_leaf_ordering(merges, apart))]
     # A tree read from either end is the same tree: the end of smaller norm is the first.
     if len(filled) > 1 and np.linalg.norm(means[filled[0]]) > np.linalg.norm(means[filled[-1]]):
         filled = filled[::-1]
     return np.concatenate([filled, np.setdiff1d(np.arange(len(means)), filled)])
 
 
-def _average(linkage: Any, means: Array) -> Any:
-    return linkage(means, "average", optimal_ordering=True)
+def _apart(means: Array) -> Array:
+    """Return the distances between means, the largest being one: SciPy orders leaves wrongly beyond 2**30."""
+    from scipy.spatial.distance import pdist
+
+    distances = np.asarray(pdist(means))
+    largest = float(distances.max(initial=0.0))
+    return distances / largest if largest > 0 else distances
 
 
 def renumbered(tree: Array, rank: Array) -> Array:

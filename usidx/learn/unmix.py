@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.errors import ResultError
+from usidx.errors import ResultError, UnitsError
 from usidx.label.roles import Dims, split
 from usidx.learn.endmembers import largest_simplex, vertex_components
+from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.matrix import masked, refuse_dim, to_matrix
 from usidx.learn.passes import passes_over
 from usidx.learn.reconstruct import scores_of
@@ -24,17 +25,19 @@ __all__ = ["fcls", "nfindr", "vca"]
 Array = npt.NDArray[Any]
 
 
-def fcls(data: xr.DataArray, endmembers: xr.DataArray) -> xr.Dataset:
+def fcls(data: Decomposable, endmembers: Decomposable, *, mask: xr.DataArray | None = None) -> xr.Dataset:
     """Find how much of each endmember every position holds: abundances, none negative, that sum to one.
 
     Lazy where the data or the endmembers are. Positions with a cell that is not finite get NaN.
 
     Parameters
     ----------
-    data : DataArray, dims (*position, *spectroscopic)
-        Real.
-    endmembers : DataArray, dims (component, *spectroscopic)
-        Pure responses, in the units of `data`.
+    data : DataArray, dims (*position, *spectroscopic), or Dataset of such
+        Real. Fields of a Dataset stand side by side, as in :func:`svd`.
+    endmembers : DataArray, dims (component, *spectroscopic), or Dataset of the same fields
+        Pure responses, in the units of `data`. Steps where one is not finite do not count.
+    mask : DataArray of bool, dims among those of `data`, optional
+        True where cells are left out.
 
     Returns
     -------
@@ -44,9 +47,11 @@ def fcls(data: xr.DataArray, endmembers: xr.DataArray) -> xr.Dataset:
     Raises
     ------
     ResultError
-        The data is complex, or the endmembers have no dim ``component``.
+        The data is complex, the endmembers have no dim ``component``, or fields are not numbers over the same dims.
     RoleError
         `data` lacks a dim of the endmembers, or its size or coordinate differs.
+    UnitsError
+        The endmembers, or fields, have other units.
 
     References
     ----------
@@ -62,16 +67,21 @@ def fcls(data: xr.DataArray, endmembers: xr.DataArray) -> xr.Dataset:
     array([[0.25, 0.75],
            [1.  , 0.  ]])
     """
+    fields = kept_fields(data)
+    data, endmembers = together(data, None)[0], together(endmembers, None)[0]
     _refuse_complex(data)
     refuse_dim(data, "component")
     if "component" not in endmembers.dims:
         raise ResultError(f"Endmembers have the dims ('component', *spectroscopic); these have {endmembers.dims}.")
     pure = endmembers if "component" in endmembers.coords else endmembers.assign_coords(component=_numbers(endmembers))
-    return record(_abundances(data, pure), data, "fcls", {"dim": [d for d in pure.dims if d != "component"]})
+    _refuse_other_units(data, endmembers)
+    features = [d for d in pure.dims if d != "component"]
+    parameters = {"dim": features, "endmembers": endmembers, "mask": mask, **fields}
+    return record(_abundances(masked(data, mask), pure), data, "fcls", parameters)
 
 
 def nfindr(
-    data: xr.DataArray, n: int, *, dim: Dims | None = None, mask: xr.DataArray | None = None, random_state: int = 0
+    data: Decomposable, n: int, *, dim: Dims | None = None, mask: xr.DataArray | None = None, random_state: int = 0
 ) -> xr.Dataset:
     """Find the positions that span the simplex of largest volume, and the abundances of their responses everywhere.
 
@@ -80,8 +90,8 @@ def nfindr(
 
     Parameters
     ----------
-    data : DataArray, dims (*position, *spectroscopic)
-        Real.
+    data : DataArray, dims (*position, *spectroscopic), or Dataset of such
+        Real. Fields of a Dataset stand side by side, as in :func:`svd`.
     n : int
         Number of endmembers, at least two.
     dim : str or iterable of str, optional
@@ -102,7 +112,10 @@ def nfindr(
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        The data is complex, or `n` is not a number of endmembers that the array can have.
+        The data is complex, `n` is not a number of endmembers that the array can have, or fields are not numbers over
+        the same dims.
+    UnitsError
+        Fields have different units.
 
     References
     ----------
@@ -117,6 +130,8 @@ def nfindr(
     >>> nfindr(cube, 2, dim="energy").scores.round(6).values[2]
     array([0.5, 0.5])
     """
+    fields = kept_fields(data)
+    data, dim = together(data, dim)
     features = _checked(data, n, dim)
     used = masked(data, mask)
     found = pca(used, n - 1, dim=features, random_state=random_state)
@@ -124,11 +139,13 @@ def nfindr(
     passes = passes_over(matrix.values)
     corners = passes.array(passes.gather(largest_simplex, matrix.values), _itself, (n, n - 1), np.float64)
     result = _abundances(used, _responses(found, corners) + found["mean"].variable)
-    return record(result, data, "nfindr", {"n": n, "dim": features, "random_state": random_state})
+    return record(
+        result, data, "nfindr", {"n": n, "dim": features, "mask": mask, "random_state": random_state, **fields}
+    )
 
 
 def vca(
-    data: xr.DataArray, n: int, *, dim: Dims | None = None, mask: xr.DataArray | None = None, random_state: int = 0
+    data: Decomposable, n: int, *, dim: Dims | None = None, mask: xr.DataArray | None = None, random_state: int = 0
 ) -> xr.Dataset:
     """Find endmembers as the extremes along directions at right angles to those found before, and their abundances.
 
@@ -137,8 +154,8 @@ def vca(
 
     Parameters
     ----------
-    data : DataArray, dims (*position, *spectroscopic)
-        Real.
+    data : DataArray, dims (*position, *spectroscopic), or Dataset of such
+        Real. Fields of a Dataset stand side by side, as in :func:`svd`.
     n : int
         Number of endmembers, at least two.
     dim : str or iterable of str, optional
@@ -159,7 +176,10 @@ def vca(
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        The data is complex, or `n` is not a number of endmembers that the array can have.
+        The data is complex, `n` is not a number of endmembers that the array can have, or fields are not numbers over
+        the same dims.
+    UnitsError
+        Fields have different units.
 
     References
     ----------
@@ -174,6 +194,8 @@ def vca(
     >>> vca(cube, 2, dim="energy").scores.round(6).values[2]
     array([0.5, 0.5])
     """
+    fields = kept_fields(data)
+    data, dim = together(data, dim)
     features = _checked(data, n, dim)
     used = masked(data, mask)
     found = svd(used, n, dim=features, random_state=random_state)
@@ -183,7 +205,7 @@ def vca(
     ratio = passes.gather(_number, found["explained_variance_ratio"].sum().data)
     chosen = passes.gather(_vertices, matrix.values, ratio, width, random_state)
     result = _abundances(used, _responses(found, passes.array(chosen, _itself, (n, n), np.float64)))
-    return record(result, data, "vca", {"n": n, "dim": features, "random_state": random_state})
+    return record(result, data, "vca", {"n": n, "dim": features, "mask": mask, "random_state": random_state, **fields})
 
 
 def _checked(data: xr.DataArray, n: int, dim: Dims | None) -> tuple[str, ...]:
@@ -203,6 +225,15 @@ def _refuse_complex(data: xr.DataArray) -> None:
         raise ResultError(
             f"Array {data.name!r} is {data.dtype}: abundances need real data. Pass abs(data), or one of data.real and "
             f"data.imag."
+        )
+
+
+def _refuse_other_units(data: xr.DataArray, endmembers: xr.DataArray) -> None:
+    units = [str(a.attrs.get("units", "")) for a in (data, endmembers)]
+    if all(units) and units[0] != units[1]:
+        raise UnitsError(
+            f"Array {data.name!r} is in {units[0]!r}, the endmembers in {units[1]!r}: bring them to the same units, or "
+            f"set the attribute 'units' right."
         )
 
 

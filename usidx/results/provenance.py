@@ -132,6 +132,10 @@ def with_steps(result: Labelled, recorded: list[Step]) -> Labelled:
 
 def _describe(source: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     described: dict[str, Any] = {"dims": {str(d): int(n) for d, n in source.sizes.items()}}
+    if isinstance(source, xr.Dataset):
+        described["since_last_step"] = "unknown"  # variables, components or clusters may have been chosen
+        if any(v.chunks is not None for v in source.data_vars.values()):
+            described["token"] = tokenize({str(name): v.data for name, v in source.data_vars.items()})
     if isinstance(source, xr.DataArray):
         described["name"] = None if source.name is None else str(source.name)
         described["dtype"] = str(source.dtype)

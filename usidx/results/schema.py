@@ -43,7 +43,7 @@ TOOLS: Mapping[str, Tool] = {
         {"component": "Principal Component"},
         "svd_method",
     ),
-    **dict.fromkeys(("pca", "nmf", "ica", "mcr_als", "nfindr", "vca", "decompose", "rotate"), _DECOMPOSITION),
+    **dict.fromkeys(("pca", "nmf", "ica", "mcr_als", "nfindr", "vca", "fcls", "decompose", "rotate"), _DECOMPOSITION),
     "cluster": Tool(
         "Cluster",
         {"labels": "Labels", "mean_response": "Mean_Response", "distance": "Distance"},
