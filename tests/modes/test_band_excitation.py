@@ -113,6 +113,34 @@ def test_spectra_that_show_nothing_fail_alone() -> None:
     xr.testing.assert_equal(found.isel(Y=2), whole.isel(Y=2))
 
 
+def test_noise_and_flat_response_are_not_taken_for_resonances() -> None:
+    rng = np.random.default_rng(2)
+    band = np.linspace(300e3, 340e3, 40)
+    noise = rng.normal(size=(500, 40)) + 1j * rng.normal(size=(500, 40))
+    # Five times the noise at resonance.
+    resonance = usidx.models.SHO()(band, amplitude=5 / 150, frequency=321e3, quality_factor=150.0, phase=0.3)
+    spectra = np.stack([noise, noise + 3.0, noise + resonance])
+    data = xr.DataArray(spectra, dims=("kind", "X", "Frequency"), coords={"Frequency": band})
+    found = usidx.sho_fit(data)
+    shares = found.is_resonance.mean("X")
+    assert float(shares[0]) < 0.03
+    assert float(shares[1]) < 0.01
+    assert float(shares[2]) > 0.99
+    left = abs(usidx.residual(found, data)) ** 2
+    around = abs(data - data.mean("Frequency")) ** 2
+    gained = 80 * np.log(around.sum("Frequency") / left.sum("Frequency"))
+    expected = (gained > 4 * np.log(80)) & found.converged
+    np.testing.assert_array_equal(found.is_resonance, expected)
+
+
+def test_few_samples_of_noise_are_not_taken_for_the_other_convention() -> None:
+    rng = np.random.default_rng(1)
+    band = np.linspace(300e3, 340e3, 8)
+    for _ in range(4):
+        noise = rng.normal(size=(50, 8)) + 1j * rng.normal(size=(50, 8))
+        usidx.sho_fit(xr.DataArray(noise, dims=("X", "Frequency"), coords={"Frequency": band}))
+
+
 def test_options_reach_the_fit() -> None:
     scan, _ = usidx.simulate.band_excitation((3, 3), 48)
     found = usidx.sho_fit(scan, fixed={"quality_factor": 150.0}, covariance=True)

@@ -101,6 +101,8 @@ def test_a_width_on_its_bound_takes_the_error_of_the_switching_voltage_along() -
     held = np.isnan(found.rising_width_below_stderr) | np.isnan(found.rising_width_above_stderr)
     assert held.any()
     assert_array_equal(np.isnan(found.v_plus_stderr), held)
+    for name in ("rising_width_below", "rising_width_above"):  # what is left of the branch is not known either
+        assert_array_equal(np.isnan(found[f"{name}_stderr"]), held)
     assert_array_equal(np.isnan(found.nucleation_bias_1_stderr), held)
     assert_array_equal(np.isnan(found.imprint_stderr), held | np.isnan(found.v_minus_stderr))
     assert np.isfinite(found.r_plus_stderr).all()

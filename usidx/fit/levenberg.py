@@ -56,6 +56,7 @@ def minimise(
     known = head[READY] > 0
     cost = bench[SETTINGS, START_COST] if known else equations(head, info, code, bench, data, AT_PARAMETERS)
     evaluations, damping, growth = 0 if known else 1, 1e-3, 2.0
+    singular = False  # whether the equations here cannot be solved with less damping
     if not math.isfinite(cost):
         return -4, evaluations, cost
     while True:
@@ -64,12 +65,12 @@ def minimise(
             return 3, evaluations, cost
         promised = solve(head, info, bench, GRADIENT, damping)
         if promised < 0.0:
-            damping = max(10.0 * damping, 1e-6)
+            damping, singular = max(10.0 * damping, 1e-6), True
             if damping > _HOPELESS:
                 return -3, evaluations, cost
             continue
         if promised * (1.0 + damping) <= bench[SETTINGS, TOLERANCE] * cost:
-            if growth > 2.0:
+            if growth > 2.0 or singular:
                 return end, evaluations, cost
             if damping <= 1e-9:
                 # The step is far below the standard errors, so it is taken without looking again.
@@ -88,7 +89,7 @@ def minimise(
         evaluations += 1
         if new < cost:
             damping *= max(0.05, 1.0 - (2.0 * (cost - new) / promised - 1.0) ** 3)
-            growth, cost = 2.0, new
+            growth, cost, singular = 2.0, new, False
             _accept(head, bench)
         else:
             damping, growth = max(damping, 1e-9) * growth, 2.0 * growth

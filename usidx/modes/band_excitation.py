@@ -24,6 +24,7 @@ _FREQUENCY: Final = "Frequency"
 _FIGURE: Final = "_figure"
 _R2: Final = FIGURES.index("r2")
 _POOR: Final = 0.5  # an r2 below it: not what the model describes
+_BETTER: Final = 0.3  # of r2: by less than that few samples of noise may seem better when turned round
 _FEW: Final = 32  # spectra that are looked at
 
 
@@ -47,7 +48,8 @@ def sho_fit(
 
     A lazy array stays lazy: a block is read once, guessed and fitted. Every position and every step of what else was
     swept (bias, field, cycle, reversal curve, read and write voltage) is fitted by itself. Samples that are not
-    finite are left out; a spectrum that cannot be fitted gets NaN, ``converged`` False and a ``status``.
+    finite are left out; a spectrum that cannot be fitted gets NaN, ``converged`` False and a ``status``. Noise can be
+    fitted too: ``is_resonance`` is False where a constant is the better description.
 
     Parameters
     ----------
@@ -66,8 +68,9 @@ def sho_fit(
     Dataset
         Over the other dims of `data`: ``amplitude`` (> 0, the static one, in the units of the data), ``frequency``
         (in those of the coordinate), ``quality_factor`` and ``phase`` (rad, in (-pi, pi]), each with ``_stderr`` and
-        ``_guess``; ``r2`` and ``r2_guess``; and the other figures of :func:`usidx.fit`. :func:`usidx.write` makes
-        ``<source>-SHO_Fit_NNN`` of it, with the compound datasets ``Guess`` and ``Fit`` of pycroscopy and BGlib.
+        ``_guess``; ``r2`` and ``r2_guess``; the other figures of :func:`usidx.fit`; and ``is_resonance``.
+        :func:`usidx.write` makes ``<source>-SHO_Fit_NNN`` of it, with the compound datasets ``Guess`` and ``Fit`` of
+        pycroscopy and BGlib.
 
     Raises
     ------
@@ -94,6 +97,10 @@ def sho_fit(
     the guess; where noise drowns it, resonances all over the band are tried. The fit minimises the squares of real
     and imaginary residuals by Levenberg and Marquardt's method.
 
+    ``is_resonance`` says that n ln(1 / (1 - r2)) > 4 ln n, with n real and imaginary parts: that four numbers more than
+    a constant pay by the Bayesian information criterion. Of spectra of noise alone 1 % pass that have 40 samples, 3 %
+    that have 20, 9 % that have 8.
+
     References
     ----------
     S. Jesse, S. V. Kalinin, R. Proksch, A. P. Baddorf and B. J. Rodriguez, Nanotechnology 18, 435503 (2007).
@@ -118,7 +125,8 @@ def sho_fit(
     )  # fmt: skip
     told = (last_step(fitted) or {})["parameters"]
     own = {"dim": [*sweep.dims], "start": {}, "guess": "linear form"}
-    return record(_with_guess(fitted, guessed), data, "sho_fit", told | own)
+    whole = _with_guess(fitted, guessed).assign(is_resonance=_is_resonance(fitted))
+    return record(whole, data, "sho_fit", told | own)
 
 
 def _frequency_dim(data: xr.DataArray) -> str | None:
@@ -187,19 +195,29 @@ def _guess_block(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | None) 
 
 def _warn_of_conjugates(y: npt.NDArray[Any], x: npt.NDArray[Any], r2: npt.NDArray[np.float64]) -> None:
     """Warn where few spectra of a block are oscillators, and their conjugates are: phases run the other way round."""
-    spectra, quality = y.reshape(-1, y.shape[-1]), r2.reshape(-1)
+    spectra, quality = y.reshape(r2.size, y.shape[-1]), r2.reshape(-1)
     missed = np.flatnonzero(~(quality >= _POOR) & np.isfinite(spectra).any(axis=-1) & (spectra != 0).any(axis=-1))
     if len(missed) == 0 or 2 * len(missed) < np.isfinite(quality).sum():
         return
     some = missed[:: -(-len(missed) // _FEW)]
     turned = guess_oscillators(spectra[some].conj(), np.broadcast_to(x, y.shape).reshape(spectra.shape)[some], 1)
-    if np.median(np.nan_to_num(turned[:, _R2])) >= _POOR:
+    before, after = (np.median(np.nan_to_num(found)) for found in (quality[some], turned[:, _R2]))
+    if after >= max(_POOR, before + _BETTER):
         warnings.warn(
             "The phases of most spectra rise through the resonance, where those of the model fall: the data is in the "
             "other convention of time, and cannot be fitted as it is. Fit data.conj().",
             UsidWarning,
             stacklevel=2,
         )
+
+
+def _is_resonance(fitted: xr.Dataset) -> xr.Variable:
+    """Tell resonances from what noise alone looks like: by how much more they explain than a constant."""
+    count = 2.0 * np.maximum(fitted["samples"].variable, 1)
+    left = 1.0 - fitted["r2"].variable
+    # An exact fit leaves nothing; where there is no fit, nothing is greater than NaN.
+    found = left < count ** (-len(SHO().names) / count)
+    return xr.Variable(found.dims, found.data, {"long_name": "Whether an Oscillator Says More Than a Constant"})
 
 
 def _with_guess(fitted: xr.Dataset, guessed: xr.Dataset) -> xr.Dataset:

@@ -63,8 +63,9 @@ def loop_fit(
         ``projected_loops``, of the dims of the response; over all dims but `dim`: the metrics of
         :func:`usidx.project_loops`; the parameters of :class:`usidx.models.HysteresisLoop`, in units of response and
         voltage, among them ``v_minus``, ``v_plus``, ``r_minus`` and ``switchable_polarization``, each with ``_stderr``
-        (NaN on a bound; for a switching voltage also where a width of its branch is) and ``_guess``; ``imprint``,
-        ``r_plus``, ``work_of_switching``, ``nucleation_bias_1`` and ``nucleation_bias_2``, with the same; ``r2_guess``
+        (NaN on a bound; where a width of a branch is on one, for both widths of the branch and its switching voltage)
+        and ``_guess``; ``imprint``, ``r_plus``, ``work_of_switching``, ``nucleation_bias_1`` and
+        ``nucleation_bias_2``, with the same; ``r2_guess``
         and the figures of :func:`usidx.fit`; ``aic_loop``, ``bic_loop``, ``aic_line`` and ``bic_line``; and
         ``is_loop``. :func:`usidx.write` makes ``Fit-Loop_Fit_NNN`` of it, as BGlib does.
 
@@ -193,7 +194,8 @@ def _guesses(values: xr.Variable, names: tuple[str, ...], fitted: Mapping[str, x
     found = {}
     for place, name in enumerate(names):
         attrs = fitted[name].attrs
-        own = {k: v for k, v in attrs.items() if k == "units"} | {"long_name": f"Guess of {attrs['long_name']}"}
+        title = f"{attrs['long_name']} of the Guess" if name == "r2" else f"Guess of {attrs['long_name']}"
+        own = {k: v for k, v in attrs.items() if k == "units"} | {"long_name": title}
         found[f"{name}_guess"] = _column(values, place, own)
     return found
 

@@ -30,7 +30,8 @@ CRITERIA: Final[Mapping[str, str]] = {
 _MODEL: Final = HysteresisLoop()
 _COUNT: Final = len(_MODEL.names)
 _STATUS: Final = 2 * _COUNT + 4  # its column in the table of a fit; see `usidx.fit.batch`
-# Switching voltage -> the widths of its branch. With one of those on a bound it seems far better known than it is.
+# Switching voltage -> the widths of its branch. With one of those on a bound, it and the other seem far better known
+# than they are.
 _WIDTHS_OF: Final = {2: [5, 6], 3: [7, 8]}
 _TOO_FEW, _CONVERGED, _ON_BOUND = -2.0, 1.0, 2.0  # values of the status
 _SHARPEST: Final = 1 / 3  # of a step of the voltage: samples do not tell a sharper branch
@@ -137,7 +138,7 @@ def _fit(loops: Array, course: Array, start: Array, options: Options, threads: i
     at_end = (fitted[:, :_COUNT] <= low) | (fitted[:, :_COUNT] >= high)
     at_end[:, :-4] = False
     for place, own in _WIDTHS_OF.items():
-        at_end[:, place] = at_end[:, own].any(axis=-1)
+        at_end[:, [place, *own]] = at_end[:, own].any(axis=-1)[:, None]
     errors[at_end] = np.nan
     covariance[at_end[:, :, None] | at_end[:, None, :]] = np.nan
     fitted[at_end.any(axis=-1) & (fitted[:, _STATUS] == _CONVERGED), _STATUS] = _ON_BOUND

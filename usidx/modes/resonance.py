@@ -46,9 +46,9 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | N
         See `FIGURES`; NaN where fewer than three samples are finite, or all are alike.
     """
     lead, samples = y.shape[:-1], y.shape[-1]
-    spectra = y.reshape(-1, samples)
+    spectra = y.reshape(int(np.prod(lead)), samples)  # not -1, which empty arrays leave open
     shared = int(np.prod(x.shape[:-1])) == 1
-    swept = x.reshape(1, samples) if shared else np.broadcast_to(x, y.shape).reshape(-1, samples)
+    swept = x.reshape(1, samples) if shared else np.broadcast_to(x, y.shape).reshape(spectra.shape)
     found = np.empty((len(spectra), len(FIGURES)))
 
     def each(work: Callable[[Rows, _Spectra], None], rows: Rows) -> None:

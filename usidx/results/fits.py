@@ -21,7 +21,7 @@ __all__ = ["FitNames", "compound_fields", "fit_names", "fit_step", "joined"]
 GUESS = "_guess"
 STDERR = "_stderr"
 _R2 = "R2 Criterion"
-_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged", "samples", "is_loop")
+_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged", "samples", "is_loop", "is_resonance")
 
 
 @dataclass(frozen=True, slots=True)
