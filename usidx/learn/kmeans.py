@@ -13,6 +13,7 @@ from usidx.learn.blocks import Blocks, Held, pieces
 from usidx.learn.holes import without_holes
 from usidx.learn.spectrum import leading_rows
 from usidx.learn.survey import survey
+from usidx.learn.threads import single_blas
 
 __all__ = ["Clusters", "as_real", "assign", "kmeans", "real_blocks"]
 
@@ -61,6 +62,12 @@ def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_
 
     `tol` is the total squared movement of the centres at which to stop, in units of the mean variance of a column.
     """
+    # The small products between passes are over before a second thread has begun.
+    with single_blas():
+        return _iterated(blocks, numbers, columns, n, seed, max_iter, tol)
+
+
+def _iterated(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float) -> Clusters:
     seen = survey(real_blocks(blocks), numbers, columns, seed)
     still = tol * float(seen.sample.var(axis=0, dtype=np.float64).mean()) if seen.count else 0.0
     starts = _starts(seen.sample, n, np.random.default_rng(seed), still)
@@ -216,6 +223,9 @@ class _Real:
 
     def each(self) -> Iterator[Array]:
         return (as_real(block) for block in self._blocks.each())
+
+    def some(self, count: int) -> Array:
+        return as_real(self._blocks.some(count))
 
     def fold_states(self, step: Any, merge: Any, states: Any, *shared: Any) -> Any:
         return self._blocks.fold_states(_OnReal(step), merge, states, *shared)
