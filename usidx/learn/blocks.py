@@ -26,6 +26,8 @@ Step = Callable[..., Any]
 #: A piece is what a kernel works on at once: small enough to stay in the cache between two products.
 _PIECE_BYTES = 2**22
 _SMALL = 2**18
+#: One block of so many is enough for some rows of all.
+_SHARE = 8
 
 
 class Blocks(Protocol):
@@ -42,10 +44,13 @@ class Blocks(Protocol):
     def each(self) -> Iterator[Array]:
         """Give one block after another."""
 
+    def some(self, count: int) -> Array:
+        """Return about so many rows (all, where there are fewer), evenly from a part of the blocks."""
 
-def pieces(rows: int, row_bytes: int) -> list[slice]:
-    """Cut rows into slices that fit the cache, at least 256 rows each."""
-    size = max(256, _PIECE_BYTES // max(1, row_bytes))
+
+def pieces(rows: int, row_bytes: int, least: int = 256) -> list[slice]:
+    """Cut rows into slices that fit the cache, of at least so many rows each."""
+    size = max(least, _PIECE_BYTES // max(1, row_bytes))
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
@@ -74,6 +79,11 @@ class Held:
     def each(self) -> Iterator[Array]:
         """Give one block after another."""
         yield from self._blocks
+
+    def some(self, count: int) -> Array:
+        """Return about so many rows (all, where there are fewer), evenly from all blocks."""
+        step = max(1, sum(self.sizes) // count)
+        return np.concatenate([block[::step] for block in self._blocks])
 
     def map(self, func: Step) -> list[Any]:
         """Return the answer of every block, in order."""
@@ -115,6 +125,13 @@ class Streamed:
             with executor() as pool:
                 yield threaded.get(self._graph, key, pool=pool)
 
+    def some(self, count: int) -> Array:
+        """Return about so many rows (all, where there are fewer), evenly from an eighth of the blocks or one."""
+        chosen = range(0, len(self._keys), _SHARE) if sum(self.sizes) >= _SHARE * count else range(len(self._keys))
+        step = max(1, sum(self.sizes[i] for i in chosen) // count)
+        calls = [(self._keys[i], _every, TaskRef(self._keys[i]), step) for i in chosen]
+        return np.concatenate(self._run(calls, list.__add__))
+
     def _run(self, calls: list[tuple[Any, ...]], merge: Step) -> Any:
         graph, last = dict(self._graph), [f"answer-{i}" for i in range(len(calls))]
         for name, (_, func, *args) in zip(last, calls, strict=True):
@@ -130,6 +147,10 @@ class Streamed:
         fused = fuse_linear_task_spec(graph, {last[0]})
         with executor() as pool, single_blas():
             return threaded.get(fused, last[0], pool=pool)
+
+
+def _every(block: Array, step: int) -> list[Array]:
+    return [np.array(block[::step])]
 
 
 def _join(merge: Step, first: Any, *second: Any) -> Any:

@@ -113,8 +113,9 @@ def cluster(
     Notes
     -----
     k-means: centres start from greedy k-means++ on a sample of the rows, six times, and are improved by swaps [2]_; the
-    best four are compared over all rows in the same passes, and the best of them is iterated. The same rows are drawn
-    for any chunks.
+    best four are compared over all rows in the same passes, and the best of them is iterated. Where there are more than
+    2 n + 16 steps that happens among as many leading components of the sample, over all rows or a fair part that fits
+    into 32 MiB; passes over the data itself end it. The same rows are drawn for any chunks.
 
     References
     ----------

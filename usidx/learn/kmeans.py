@@ -12,7 +12,8 @@ import numpy.typing as npt
 from usidx.learn.blocks import Blocks, Held, pieces
 from usidx.learn.holes import without_holes
 from usidx.learn.spectrum import leading_rows
-from usidx.learn.survey import survey
+from usidx.learn.survey import Survey, draw_limit, draws, survey
+from usidx.learn.threads import single_blas
 
 __all__ = ["Clusters", "as_real", "assign", "kmeans", "real_blocks"]
 
@@ -25,6 +26,9 @@ _ROUGH = 30
 _SPARE = 16
 _FINALISTS = 4
 _LAPS = 3
+#: Sets that are moved to rest among the leading components of the rows, which may take so much.
+_FINISHERS = 2
+_THIN_BYTES = 2**25
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,52 @@ def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_
 
     `tol` is the total squared movement of the centres at which to stop, in units of the mean variance of a column.
     """
+    # The small products between passes are over before a second thread has begun.
+    with single_blas():
+        return _iterated(blocks, numbers, columns, n, seed, max_iter, tol)
+
+
+def _iterated(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float) -> Clusters:
     seen = survey(real_blocks(blocks), numbers, columns, seed)
     still = tol * float(seen.sample.var(axis=0, dtype=np.float64).mean()) if seen.count else 0.0
-    starts = _starts(seen.sample, n, np.random.default_rng(seed), still)
-    over: Blocks = blocks if seen.count > len(seen.sample) else Held(seen.sample)
-    starts = _race(over, starts, seen.holes)
-    centres = _lloyd(over, starts[0], seen.holes, max_iter, still)[0]
+    rng, width = np.random.default_rng(seed), 2 * n + _SPARE
+    starts = _starts(seen.sample, n, rng, still)
+    few = seen.count <= len(seen.sample)
+    if not few and columns > width:
+        # Of the lengthy way most is gone among the leading components, which all fit in memory.
+        starts = [_thin_lloyd(blocks, seen, numbers, starts, seed, max_iter, still)]
+    else:
+        starts = _race(Held(seen.sample) if few else blocks, starts, seen.holes)
+    centres = _lloyd(Held(seen.sample) if few else blocks, starts[0], seen.holes, max_iter, still)[0]
     return assign(blocks, centres, seen.holes)
+
+
+def _thin_lloyd(
+    blocks: Blocks, seen: Survey, numbers: Array, starts: list[Array], seed: int, max_iter: int, still: float
+) -> Array:
+    """Return the best centres of all rows on the leading components of the sample, or of a fair part of the rows."""
+    middle = seen.sample.mean(axis=0, dtype=np.float64)
+    basis = leading_rows(seen.sample - middle, 2 * len(starts[0]) + _SPARE)
+    limit = draw_limit(_THIN_BYTES // (8 * len(basis)), len(numbers))
+    states = [(draws(place, seed) <= limit, None) for place in np.split(numbers, np.cumsum(blocks.sizes)[:-1])]
+    _, found = blocks.fold_states(_thin_block, _nothing, states, middle, basis, seen.holes)
+    rows, holes = Held(np.concatenate(found)), np.zeros(len(basis), bool)
+    raced = _race(rows, [(start - middle) @ basis.T for start in starts], holes)
+    moved = [_lloyd(rows, centres, holes, max_iter, still) for centres in raced[:_FINISHERS]]
+    return np.asarray(min(moved, key=lambda run: run[1])[0] @ basis + middle)
+
+
+def _thin_block(block: Array, state: Any, middle: Array, basis: Array, holes: Array) -> tuple[None, Array]:
+    rows, used = without_holes(as_real(block), holes)
+    chosen = state[0] if used is None else state[0][used]
+    thin = np.empty((len(rows), len(basis)), rows.dtype)
+    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+        thin[part] = (rows[part] - middle.astype(rows.dtype)) @ basis.T.astype(rows.dtype)
+    return None, thin[chosen]
+
+
+def _nothing(_first: None, _second: None) -> None:
+    return None
 
 
 def _starts(sample: Array, n: int, rng: np.random.Generator, still: float) -> list[Array]:
@@ -162,7 +205,7 @@ def _swapped(sample: Array, centres: Array, rng: np.random.Generator) -> Array:
     apart = np.maximum(squares + (near * near).sum(axis=1)[:, np.newaxis] - 2 * (near.astype(rows.dtype) @ rows.T), 0)
     found = centres.copy()
     for _ in range(_SWAPS if len(centres) > 1 else 0):
-        labels, (best, second) = apart.argmin(axis=0), np.partition(apart, 1, axis=0)[:2]
+        labels, best, second = _lowest(apart)
         total = best.sum()
         if total <= 0:
             break
@@ -217,6 +260,9 @@ class _Real:
     def each(self) -> Iterator[Array]:
         return (as_real(block) for block in self._blocks.each())
 
+    def some(self, count: int) -> Array:
+        return as_real(self._blocks.some(count))
+
     def fold_states(self, step: Any, merge: Any, states: Any, *shared: Any) -> Any:
         return self._blocks.fold_states(_OnReal(step), merge, states, *shared)
 
@@ -231,28 +277,33 @@ class _OnReal:
 
 def _sum_block(block: Array, centres: Array, holes: Array) -> _Sums:
     """Return what moves the centres."""
-    rows, _ = without_holes(as_real(block), holes)
-    totals, sizes, inertia = np.zeros(centres.shape), np.zeros(len(centres)), 0.0
-    farthest, lonely = -1.0, np.zeros(centres.shape[1])
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
-        labels, squares = _nearest(rows[part], centres)
-        member = (labels == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)
-        totals += member @ rows[part]
-        sizes += member.sum(axis=1)
-        inertia += float(squares.sum())
-        if squares.max() > farthest:
-            farthest, lonely = float(squares.max()), rows[part][int(squares.argmax())].astype(np.float64)
-    return _Sums(totals, sizes, inertia, farthest, lonely)
+    return _summed(without_holes(as_real(block), holes)[0], centres)
 
 
 def _label_block(block: Array, _state: Any, centres: Array, holes: Array) -> tuple[_Sums, Any]:
     """Return the sums, and labels and distances of the block."""
     rows, used = without_holes(as_real(block), holes)
     labels, distance = np.zeros(len(rows), np.int32), np.zeros(len(rows))
+    sums = _summed(rows, centres, labels, distance)
+    return sums, _filled(labels, distance, used, len(block))
+
+
+def _summed(rows: Array, centres: Array, labels: Array | None = None, distance: Array | None = None) -> _Sums:
+    """Return the sums; labels and exact distances, where they are wanted, are filled in on the way."""
+    totals, sizes, inertia = np.zeros(centres.shape), np.zeros(len(centres)), 0.0
+    farthest, lonely = -1.0, np.zeros(centres.shape[1])
     for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
-        labels[part] = _nearest(rows[part], centres)[0]
-        distance[part] = np.linalg.norm(rows[part].astype(np.float64) - centres[labels[part]], axis=1)
-    return _sum_block(block, centres, holes), _filled(labels, distance, used, len(block))
+        nearest, squares = _nearest(rows[part], centres)
+        member = (nearest == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)
+        totals += member @ rows[part]
+        sizes += member.sum(axis=1)
+        inertia += float(squares.sum())
+        if squares.max() > farthest:
+            farthest, lonely = float(squares.max()), rows[part][int(squares.argmax())].astype(np.float64)
+        if labels is not None and distance is not None:
+            apart = rows[part] - centres[nearest]
+            labels[part], distance[part] = nearest, np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    return _Sums(totals, sizes, inertia, farthest, lonely)
 
 
 def _nearest(rows: Array, centres: Array) -> tuple[Array, Array]:
@@ -262,10 +313,22 @@ def _nearest(rows: Array, centres: Array) -> tuple[Array, Array]:
     """
     middle = centres.mean(axis=0)
     near, basis = rows - middle.astype(rows.dtype), (centres - middle).astype(rows.dtype)
-    partial = (basis * basis).sum(axis=1) - 2 * (near @ basis.T)
-    labels = partial.argmin(axis=1)
-    squares = np.einsum("ij,ij->i", near, near) + partial[np.arange(len(rows)), labels]
+    partial = (basis * basis).sum(axis=1)[:, np.newaxis] - 2 * (basis @ near.T)
+    labels, lowest, _ = _lowest(partial, second=False)
+    squares = np.einsum("ij,ij->i", near, near) + lowest
     return labels, np.maximum(squares, 0).astype(np.float64)
+
+
+def _lowest(values: Array, *, second: bool = True) -> tuple[npt.NDArray[np.int32], Array, Array]:
+    """Return the place, the lowest and the second lowest of few values (few, many): for few faster than argmin."""
+    places = np.zeros(values.shape[1], np.int32)
+    best, after = values[0].copy(), np.full(values.shape[1], np.inf, values.dtype)
+    for i, row in enumerate(values[1:], 1):
+        np.copyto(places, i, where=row < best)
+        if second:
+            np.minimum(after, np.maximum(row, best), out=after)
+        np.minimum(best, row, out=best)
+    return places, best, after
 
 
 def _join(first: _Sums, second: _Sums) -> _Sums:

@@ -1,20 +1,24 @@
-"""Blocks of wide rows to leading singular vectors, by block Lanczos: no Gram matrix, one pass per step.
+"""Blocks of rows to leading singular vectors, by block Lanczos: no Gram matrix, one pass per step.
 
 Each pass multiplies a thin block of vectors with the Gram matrix without forming it. The best approximation within
-all vectors so far (Rayleigh and Ritz) comes with its own error, so the passes end when that is small enough.
+all vectors so far (Rayleigh and Ritz) comes with its own error, so the passes end when that is small enough. The first
+block is found among some of the rows, where steps cost little; these rows also tell how many passes there will be.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from usidx.learn.blocks import Blocks, pieces
-from usidx.learn.holes import sift, without_holes
-from usidx.learn.spectrum import Decomposed, fix_sign, shares
+from usidx.learn.blocks import Blocks, Held
+from usidx.learn.holes import sift
+from usidx.learn.moments import Moments
+from usidx.learn.products import Frame, Sums, arithmetic, first_sums, framed, gram_sums, join_sums, next_sums
+from usidx.learn.spectrum import Decomposed, decompose_rows, fix_sign, shares
+from usidx.learn.threads import single_blas
 
 __all__ = ["MOST_PASSES", "lanczos"]
 
@@ -22,82 +26,138 @@ Array = npt.NDArray[Any]
 
 MOST_PASSES = 24
 _SPARE = 8
+#: Machine code works on so many vectors at once: a part of them would cost as much.
+_LANE = 16
+_SAMPLE_BYTES = 2**24
+_SAMPLE_SHARE = 16
+_SAMPLE_STEPS = 6
+_SAMPLE_TOL = 1e-4
+#: Vectors this much nearer than asked need no further pass.
+_DONE = 0.01
+#: Rounding of a singular value, relative, that single precision is good enough for; and over its square, for a Gram
+#: matrix, how loud the loudest may be.
+_ROUGH = 1e-6
+_LOUD = 32.0
+_EPS = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True, slots=True)
-class _Product:
-    """Sums over the rows x that count, about their mean: conj(x) (xᵀ basis), and the squares."""
+class _Task:
+    """What is looked for: n components to `tol`, by blocks of `width` vectors, while fewer than `budget` passes do."""
 
-    holes: npt.NDArray[np.bool_]
-    count: int
-    mean: Array
-    product: Array
-    square: float
+    n: int
+    width: int
+    centred: bool
+    tol: float
+    double: bool = True
+    budget: float = np.inf
 
 
 @dataclass(frozen=True, slots=True)
-class _Join:
-    """Join products about their common mean (Chan, Golub and LeVeque, 1983)."""
+class _Found:
+    """Vectors as columns, the squares of their values, estimated errors of these, and the largest after each pass.
 
-    basis: Array
+    ``loudest`` is the largest square about the shift, which rounding goes by.
+    """
 
-    def __call__(self, first: _Product, second: _Product) -> _Product:
-        holes = first.holes & second.holes
-        used = [p for p in (first, second) if p.count and (p.holes == holes).all()]
-        if not used:
-            return _Product(holes, 0, np.zeros_like(first.mean), np.zeros_like(first.product), 0.0)
-        if len(used) == 1:
-            return used[0]
-        count = first.count + second.count
-        apart = second.mean - first.mean
-        weight = first.count * second.count / count
-        product = first.product + second.product
-        if apart.any():
-            product += np.outer(apart.conj(), apart @ self.basis) * weight
-        square = first.square + second.square + weight * float(np.vdot(apart, apart).real)
-        return _Product(holes, count, first.mean + apart * (second.count / count), product, square)
+    frame: Frame
+    vectors: Array
+    squares: Array
+    errors: Array
+    history: list[float]
+    loudest: float
 
 
-def lanczos(blocks: Blocks, columns: int, pairs: bool, n: int, centred: bool, seed: int, tol: float) -> Decomposed:
-    """Return the n leading components; `tol` bounds the estimated relative error of a singular value."""
-    basis = _random(columns, min(columns, n + _SPARE), pairs, seed)
-    seen = blocks.fold(_first_block, _Join(basis), basis, centred)
-    basis, images = _within(basis, seen.product, seen.holes)
-    newest = images
-    for passed in range(1, MOST_PASSES + 1):
-        squares, vectors, errors = _ritz(basis, images, n)
-        if passed == MOST_PASSES or not seen.count or errors.max() <= tol:
+def lanczos(
+    blocks: Blocks, columns: int, pairs: bool, n: int, centred: bool, seed: int, tol: float, adaptive: bool
+) -> Decomposed:
+    """Return the n leading components; `tol` bounds the estimated relative error of a singular value.
+
+    Where it is `adaptive`, the Gram matrix is summed after all if the passes look like costing more.
+    """
+    task = _Task(n, min(columns, -(-(n + _SPARE) // _LANE) * _LANE), centred, tol)
+    task = replace(task, budget=columns / (4 * n) if adaptive else np.inf)
+    # The small products between passes are over before a second thread has begun.
+    with single_blas():
+        return _leading(blocks, _random(columns, task.width, pairs, seed), task)
+
+
+def _leading(blocks: Blocks, basis: Array, task: _Task) -> Decomposed:
+    columns, n = len(basis), task.n
+    rows, _ = sift(blocks.some(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
+    shift = _short_mean(rows, columns)
+    if len(rows) >= 8 * task.width:
+        early = replace(task, double=False, budget=np.inf, tol=max(task.tol, _SAMPLE_TOL))
+        seen = _iterate(Held(rows), basis, shift, early, _SAMPLE_STEPS)
+        basis, task = seen.vectors, replace(task, double=bool(_rounding(seen, n)[-1] > _ROUGH))
+        double = task.double or seen.loudest > _LOUD * seen.squares[n - 1]
+        task = replace(task, budget=task.budget * (1 + double - task.double))
+        # What some rows have left to do takes all of them two passes more.
+        if _hopeless(seen.history, task.tol, task.budget - 2):
+            return _by_gram(blocks, shift, task, double)
+    found = _iterate(blocks, basis, shift, task, MOST_PASSES)
+    if np.isfinite(task.budget) and found.errors.max() > task.tol:
+        return _by_gram(blocks, shift, task, True)
+    components = found.vectors[:, :n].conj().T
+    components *= fix_sign(components)[:, np.newaxis]
+    squares, frame = found.squares[:n], found.frame
+    errors = found.errors + _small(squares) + (0 if task.double else _rounding(found, n))
+    return Decomposed(
+        components, np.sqrt(squares), shares(squares, frame.square), frame.mean, frame.holes, None, errors
+    )
+
+
+def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int) -> _Found:
+    seen = blocks.fold(first_sums, join_sums, basis, shift, task.double)
+    frame, loudest = framed(seen, shift, task.centred), float(np.linalg.norm(seen.inner, 2))
+    space, newest, inside = _within(frame, basis, seen)
+    images, history = newest, list[float]()
+    while True:
+        squares, vectors, errors, residual = _ritz(space, images, inside, task.n, task.width)
+        history.append(float(errors.max()))
+        done = len(history) == most or not frame.count or history[-1] <= task.tol
+        if done or _hopeless(history[2:], task.tol, 1.5 * task.budget):
             break
-        fresh = _fresh(newest, basis, seen.holes)
+        fresh = _fresh(residual[:, errors > task.tol * _DONE], space, frame.holes)
         if not fresh.shape[1]:
             break
-        newest = blocks.fold(_next_block, np.add, fresh, seen.mean, seen.holes)
-        basis, images = np.hstack([basis, fresh]), np.hstack([images, newest])
-    components = vectors.conj().T
-    components *= fix_sign(components)[:, np.newaxis]
-    ratio = shares(squares, seen.square)
-    return Decomposed(components, np.sqrt(squares), ratio, seen.mean, seen.holes, None, errors)
+        newest, inner = frame.whole(fresh, *blocks.fold(next_sums, _add, fresh, frame.shift, frame.holes, task.double))
+        across = space.conj().T @ newest
+        inside = np.block([[inside, across], [across.conj().T, inner]])
+        space, images = np.hstack([space, fresh]), np.hstack([images, newest])
+    return _Found(frame, vectors, squares, errors, history, loudest)
 
 
-def _first_block(block: Array, basis: Array, centred: bool) -> _Product:
-    rows, holes = sift(block)
-    wide = np.result_type(rows.dtype, np.float64)
-    mean = rows.mean(axis=0, dtype=wide) if centred and len(rows) else np.zeros(rows.shape[1], wide)
-    product, square = np.zeros(basis.shape, basis.dtype), 0.0
-    for part in pieces(len(rows), rows.shape[1] * wide.itemsize):
-        near = rows[part].astype(wide) - mean
-        product += near.conj().T @ (near @ basis)
-        square += float(np.vdot(near, near).real)
-    return _Product(holes, len(rows), mean, product, square)
+def _add(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
+    return first[0] + second[0], first[1] + second[1]
 
 
-def _next_block(block: Array, basis: Array, mean: Array, holes: Array) -> Array:
-    rows, _ = without_holes(block, holes)
-    product = np.zeros(basis.shape, basis.dtype)
-    for part in pieces(len(rows), rows.shape[1] * basis.itemsize):
-        near = rows[part] - mean
-        product += near.conj().T @ (near @ basis)
-    return product
+def _hopeless(history: list[float], tol: float, budget: float) -> bool:
+    """Say whether the passes that remain, at the rate of the last, are more than the budget."""
+    if len(history) < 2 or history[-1] <= tol:
+        return False
+    rate = np.log(history[-2] / history[-1])
+    return bool(np.log(history[-1] / tol) > budget * max(rate, 0.0))
+
+
+def _by_gram(blocks: Blocks, shift: Array, task: _Task, double: bool) -> Decomposed:
+    sums = blocks.fold(gram_sums, join_sums, shift, double)
+    frame = framed(sums, shift, task.centred)
+    found = decompose_rows(Moments(frame.holes, frame.count, frame.mean, frame.gram(sums.product)), task.n)
+    squares = found.values**2
+    if double:
+        return replace(found, errors=_small(squares))
+    # Sums of squares of few digits may all be rounded the same way, so there is a least error.
+    rounding = _EPS * (2 + _over(_norm(sums.product), squares) / 2)
+    return replace(found, errors=_small(squares) + rounding)
+
+
+def _short_mean(rows: Array, columns: int) -> Array:
+    """Return the mean in as many digits as will be multiplied, so that taking it off is exact."""
+    if not len(rows):
+        return np.zeros(columns)
+    mean = rows.mean(axis=0, dtype=np.result_type(rows.dtype, np.float64))
+    return np.asarray(mean.astype(arithmetic(rows.dtype, False)), mean.dtype)
 
 
 def _random(columns: int, width: int, pairs: bool, seed: int) -> Array:
@@ -106,43 +166,69 @@ def _random(columns: int, width: int, pairs: bool, seed: int) -> Array:
     return np.linalg.qr(drawn + 1j * rng.normal(size=drawn.shape) if pairs else drawn)[0]
 
 
-def _within(basis: Array, images: Array, holes: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Take the holes out of the basis, which have no image."""
-    if not holes.any() or (~holes).sum() < basis.shape[1]:
-        return basis, images
-    outside, triangle = np.linalg.qr(np.where(holes[:, np.newaxis], 0, basis))
-    return outside, np.linalg.solve(triangle.T, images.T).T
+def _within(frame: Frame, basis: Array, seen: Sums) -> tuple[Array, Array, Array]:
+    """Return the basis without the holes, which have no image, its image, and the product of both."""
+    product, inner = seen.product, seen.inner
+    if basis[frame.holes].any() and (~frame.holes).sum() >= basis.shape[1]:
+        basis, triangle = np.linalg.qr(np.where(frame.holes[:, np.newaxis], 0, basis))
+        turn = np.linalg.inv(triangle)
+        product, inner = product @ turn, turn.conj().T @ inner @ turn
+    return basis, *frame.whole(basis, product, inner)
 
 
-def _fresh(newest: Array, basis: Array, holes: npt.NDArray[np.bool_]) -> Array:
-    """Return an orthonormal block of what the newest images add; twice is enough against rounding (Parlett, 1980)."""
+def _fresh(residual: Array, basis: Array, holes: npt.NDArray[np.bool_]) -> Array:
+    """Return an orthonormal block of what the residuals add; twice is enough against rounding (Parlett, 1980)."""
     from scipy.linalg import qr
 
-    size = float(np.linalg.norm(newest))
+    sizes = np.linalg.norm(residual, axis=0)
+    fresh = residual[:, sizes > 0] / sizes[sizes > 0]
     for _ in range(2):
-        newest = newest - basis @ (basis.conj().T @ newest)
-        newest[holes] = 0
-        orthonormal, triangle, _order = qr(newest, mode="economic", pivoting=True)
-        newest = orthonormal[:, np.abs(np.diag(triangle)) > 1e-13 * size]
-        size = 1.0
-    return newest
+        fresh = fresh - basis @ (basis.conj().T @ fresh)
+        fresh[holes] = 0
+        fresh, triangle, _order = qr(fresh, mode="economic", pivoting=True)
+        fresh = fresh[:, np.abs(np.diag(triangle)) > 1e-10]
+    return np.asarray(fresh)
 
 
-def _ritz(basis: Array, images: Array, n: int) -> tuple[Array, Array, Array]:
-    """Return the best eigenvalues, their vectors, and the estimated relative error of each square root.
+def _ritz(basis: Array, images: Array, inside: Array, n: int, width: int) -> tuple[Array, Array, Array, Array]:
+    """Return the best eigenvalues and their vectors; for the n first the errors of their roots, and the residuals.
 
     An eigenvalue is as near as the residual is long, and nearer by the residual over the gap to the rest.
     """
     from scipy.linalg import eigh
 
-    inner = basis.conj().T @ images
-    values, turn = eigh((inner + inner.conj().T) / 2)
+    values, turn = eigh(inside)
     values, turn = np.maximum(values[::-1], 0), turn[:, ::-1]
-    vectors = basis @ turn[:, :n]
-    residual = np.linalg.norm(images @ turn[:, :n] - vectors * values[:n], axis=0)
+    vectors = basis @ turn[:, :width]
+    left = images @ turn[:, :n] - vectors[:, :n] * values[:n]
+    residual = np.linalg.norm(left, axis=0)
     rest = values[n] if len(values) > n else 0.0
     gap = np.maximum(values[:n] - rest, residual)
     floor = max(float(values[0]), np.finfo(float).tiny) * len(basis) * np.finfo(float).eps
-    known = values[:n] > floor
-    error = np.divide(residual**2, 2 * gap * values[:n], out=np.zeros(n), where=known & (gap > 0))
-    return np.where(known, values[:n], 0.0), vectors, error
+    known = values > floor
+    error = np.divide(residual**2, 2 * gap * values[:n], out=np.zeros(n), where=known[:n] & (gap > 0))
+    return np.where(known, values, 0.0)[:width], vectors, error, left
+
+
+def _rounding(found: _Found, n: int) -> Array:
+    """Return how far single precision may put the values off, relatively."""
+    return _EPS / 4 * np.sqrt(_over(found.loudest, found.squares[:n]))
+
+
+def _small(squares: Array) -> Array:
+    """Return how far double precision may put the roots off, relatively, of squares much below the largest."""
+    return float(np.finfo(np.float64).eps) * _over(float(squares[0]), squares)
+
+
+def _over(loudest: float, squares: Array) -> Array:
+    return np.divide(loudest, squares, out=np.zeros(len(squares)), where=squares > 0)
+
+
+def _norm(gram: Array) -> float:
+    """Return nearly the largest eigenvalue."""
+    vector = np.ones(len(gram), gram.dtype)
+    for _ in range(10):
+        vector = gram @ vector
+        size = float(np.linalg.norm(vector))
+        vector = vector / (size or 1.0)
+    return size

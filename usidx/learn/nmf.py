@@ -21,6 +21,7 @@ from usidx.learn.penalty import Penalty
 from usidx.learn.result import assemble
 from usidx.learn.survey import refuse_negative, survey
 from usidx.learn.svd import check_n
+from usidx.learn.threads import single_blas
 from usidx.results.provenance import record
 
 __all__ = ["nmf"]
@@ -197,14 +198,18 @@ def _solver(wanted: str | None, size: int) -> str:
 
 
 def _factors(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -> Factors:
+    # The small products between passes are over before a second thread has begun.
+    with single_blas():
+        return _ordered(_iterated(blocks, numbers, width, recipe), scaled=not recipe.penalty)
+
+
+def _iterated(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -> Factors:
     n, tol, penalty = recipe.n, recipe.tol, recipe.penalty
     seen = survey(blocks, numbers, width, recipe.random_state, refuse_negative)
     if recipe.solver == "compressed" and seen.square > 0:
-        found = compressed(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)
-    else:
-        components = settle(seen.sample, n, tol, penalty) if seen.count else np.zeros((n, width))
-        found = factorise(blocks, seen, components, recipe.max_iter, tol, penalty)
-    return _ordered(found, scaled=not penalty)
+        return compressed(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)
+    components = settle(seen.sample, n, tol, penalty) if seen.count else np.zeros((n, width))
+    return factorise(blocks, seen, components, recipe.max_iter, tol, penalty)
 
 
 def _ordered(found: Factors, *, scaled: bool) -> Factors:

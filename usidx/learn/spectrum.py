@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from usidx.learn.blocks import pieces
 from usidx.learn.holes import without_holes
 from usidx.learn.moments import Moments
 from usidx.learn.threads import single_blas
@@ -48,18 +49,31 @@ def decompose_rows(moments: Moments, n: int) -> Decomposed:
 
 def project_rows(block: Array, found: Decomposed) -> Array:
     """Return the scores of a block; rows with cells that are not finite get NaN."""
+    if not found.holes.any():
+        with np.errstate(invalid="ignore", over="ignore"):
+            scores = _projected(block, found)
+        # A cell that is not finite shows in the scores: to look for it in all cells first would take longer.
+        if np.isfinite(scores).all():
+            return scores
     rows, used = without_holes(block, found.holes)
-    dtype = np.result_type(rows.dtype, np.float32) if rows.dtype.kind in "fc" else np.dtype(np.float64)
-    dtype = np.result_type(dtype, _kind(found.components))
-    basis = found.components.conj().T.astype(dtype, copy=False)
-    if found.mean.any():
-        rows = rows - found.mean.astype(dtype, copy=False)
-    scores: Array = rows.astype(dtype, copy=False) @ basis
     if used is None:
-        return scores
+        return _projected(rows, found)
+    scores = _projected(rows, found)
     full = np.full((len(block), scores.shape[1]), np.nan, scores.dtype)
     full[used] = scores
     return full
+
+
+def _projected(rows: Array, found: Decomposed) -> Array:
+    dtype = np.result_type(rows.dtype, np.float32) if rows.dtype.kind in "fc" else np.dtype(np.float64)
+    dtype = np.result_type(dtype, _kind(found.components))
+    basis = found.components.conj().T.astype(dtype, copy=False)
+    mean = found.mean.astype(dtype, copy=False) if found.mean.any() else None
+    scores = np.empty((len(rows), basis.shape[1]), dtype)
+    for part in pieces(len(rows), rows.shape[1] * dtype.itemsize):
+        near = rows[part] if mean is None else rows[part] - mean
+        scores[part] = near.astype(dtype, copy=False) @ basis
+    return scores
 
 
 def fix_sign(components: Array) -> Array:

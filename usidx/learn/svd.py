@@ -15,6 +15,7 @@ from usidx.learn.krylov import lanczos
 from usidx.learn.matrix import Matrix, masked, refuse_dim, to_matrix, working_dtype
 from usidx.learn.moments import block_moments, join_moments
 from usidx.learn.passes import Passes, passes_over
+from usidx.learn.products import arithmetic
 from usidx.learn.rank import suggest_n
 from usidx.learn.result import assemble
 from usidx.learn.scale import decompose_scaled
@@ -28,6 +29,10 @@ __all__ = ["check_n", "pca", "svd"]
 _MOST_TRIED = 128
 #: Up to this many rows and columns a Gram matrix is 32 MiB, and its eigenvectors take seconds at most.
 _GRAM_SIDE = 2048
+SOLVERS = ("gram", "krylov", "adaptive")
+#: Fewer cells are decomposed at once in any way; more bytes are taken to be read anew in each pass.
+_FEW_CELLS = 2**20
+_CACHED_BYTES = 2**33
 
 
 def svd(
@@ -38,14 +43,14 @@ def svd(
     mask: xr.DataArray | None = None,
     scale: str | None = None,
     solver: str | None = None,
-    tol: float = 1e-6,
+    tol: float = 1e-8,
     random_state: int = 0,
 ) -> xr.Dataset:
     """Decompose an array into its leading singular vectors, without removing a mean.
 
-    A lazy array stays lazy: the result is a graph of two passes over the blocks, the second starting when the first
-    is done, so a few blocks per worker are held at a time. Positions with a cell that is not finite are left out and
-    get NaN scores; what is not finite at every position gets NaN components.
+    A lazy array stays lazy: the result is a graph of passes over the blocks, each starting when the one before is done,
+    so a few blocks per worker are held at a time: two passes, or as many as the solver takes. Positions with a cell
+    that is not finite are left out and get NaN scores; what is not finite at every position gets NaN components.
 
     Parameters
     ----------
@@ -63,12 +68,12 @@ def svd(
         Divide the data first, which takes one more pass: by the roots of its means over positions and over steps, so
         that the noise of counts is even [3]_; or each step by its standard deviation. The components are given their
         scale back, and are then orthonormal only if divided by ``scale`` (*spectroscopic), which is in the result.
-    solver : {"gram", "krylov"}, optional
-        How the components are found; by default from the shape, see the notes of :func:`svd`. Recorded.
+    solver : {"gram", "krylov", "adaptive"}, optional
+        How the components are found; by default chosen by what it costs, see the notes of :func:`svd`. Recorded.
     tol : float, optional
-        Relative error of a singular value at which the Krylov solver may stop.
+        Relative error of a singular value at which Krylov passes may stop; components are then right to about its root.
     random_state : int, optional
-        Seed of the Krylov solver; the Gram solver does not depend on it.
+        Seed of the Krylov passes; the Gram solver does not depend on it.
 
     Returns
     -------
@@ -93,12 +98,22 @@ def svd(
 
     Notes
     -----
-    Gram solver: the eigenvectors of the Gram matrix of the smaller side, summed in double precision over the blocks,
-    are the singular vectors; two passes. A singular value is right to the rounding of the data where it is above about
-    1e-7 of the largest, and zero where it cannot be told from zero. It is chosen up to 2048 on the smaller side.
+    "gram": the eigenvectors of the Gram matrix of the smaller side, summed in double precision over the blocks, are the
+    singular vectors; two passes, which results on the same source share. A singular value is right to the rounding of
+    the data where it is above about 1e-7 of the largest, and zero where it cannot be told from zero.
 
-    Krylov solver: block Lanczos [1]_ [2]_ without that matrix, one pass per step (at most 24) until the estimated error
-    of every singular value is below `tol`, and one for the scores. The estimates are in ``singular_values_error``.
+    "krylov": block Lanczos [1]_ [2]_ without that matrix, started from the components of up to a sixteenth of the rows,
+    one pass per step (at most 24) until the estimated error of every singular value is below `tol`, and one for the
+    scores. Single precision data is multiplied in single precision about its mean and summed in double, unless some of
+    the rows show values so far apart that this would cost more than a millionth of the n-th. The estimates, with what
+    rounding may add, are in ``singular_values_error``.
+
+    "adaptive": the same, but where the passes look like costing more than the Gram matrix, this is summed after all, in
+    single precision where the values are near each other: so it is where some of the components are noise.
+
+    By default it is "adaptive" for data of single precision, or of integers of up to 16 bits, with 1024 × 1024 cells to
+    8 GiB (larger is not taken to be cached between passes), no fewer positions than steps, and more than 10 (n + 8)
+    steps; else "gram" up to 2048 on the smaller side, and "krylov" above.
 
     Among the cells of a component within a thousandth of the largest in modulus, the first is real and positive; the
     scores turn with it.
@@ -132,7 +147,7 @@ def pca(
     mask: xr.DataArray | None = None,
     scale: str | None = None,
     solver: str | None = None,
-    tol: float = 1e-6,
+    tol: float = 1e-8,
     random_state: int = 0,
 ) -> xr.Dataset:
     """Decompose an array into its principal components, about the mean over positions.
@@ -151,12 +166,12 @@ def pca(
         True where cells are left out.
     scale : {"poisson", "std"}, optional
         Divide the data first, as in :func:`svd`.
-    solver : {"gram", "krylov"}, optional
-        How the components are found; by default from the shape, see the notes of :func:`svd`. Recorded.
+    solver : {"gram", "krylov", "adaptive"}, optional
+        How the components are found; by default chosen by what it costs, see the notes of :func:`svd`. Recorded.
     tol : float, optional
-        Relative error of a singular value at which the Krylov solver may stop.
+        Relative error of a singular value at which Krylov passes may stop; components are then right to about its root.
     random_state : int, optional
-        Seed of the Krylov solver; the Gram solver does not depend on it.
+        Seed of the Krylov passes; the Gram solver does not depend on it.
 
     Returns
     -------
@@ -212,7 +227,7 @@ def _recorded(
     most = min(height, width, _MOST_TRIED) if open_ended else n
     check_n(most, min(height, width), f"{height} positions and {width} spectroscopic steps")
     count = int(most)
-    recipe = replace(recipe, solver=_solver(recipe.solver, height, width, count))
+    recipe = replace(recipe, solver=_solver(recipe.solver, data, width, count))
     used = masked(data, mask)
 
     def decompose(some: xr.DataArray) -> xr.Dataset:
@@ -237,8 +252,8 @@ def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: 
         if recipe.solver == "gram":
             found = passes.call(decompose_rows, passes.fold(block_moments, join_moments, centred), n)
         else:
-            pairs = matrix.values.dtype.kind == "c"
-            found = passes.iterate(lanczos, width, pairs, n, centred, recipe.random_state, recipe.tol)
+            pairs, adaptive = matrix.values.dtype.kind == "c", recipe.solver == "adaptive"
+            found = passes.iterate(lanczos, width, pairs, n, centred, recipe.random_state, recipe.tol, adaptive)
         variables = _by_features(matrix, passes, n, found)
     return assemble(data, variables | _figures(matrix, passes, n, found, features, centred, recipe.solver))
 
@@ -247,12 +262,17 @@ def _count(data: xr.DataArray, dims: tuple[str, ...]) -> int:
     return int(np.prod([data.sizes[d] for d in dims], dtype=np.int64))
 
 
-def _solver(wanted: str | None, height: int, width: int, n: int) -> str:
-    """Choose the solver: the Gram matrix while it is small, or smaller than the basis of the other."""
-    if wanted not in (None, "gram", "krylov"):
-        raise ResultError(f"No solver {wanted!r}: it is 'gram' or 'krylov', or None to have it chosen from the shape.")
+def _solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -> str:
+    """Choose the solver by what it costs, from the shape, the size and the precision."""
+    if wanted is not None and wanted not in SOLVERS:
+        raise ResultError(f"No solver {wanted!r}: it is one of {SOLVERS}, or None to have it chosen.")
+    height = data.size // width
     small = min(height, width)
-    return wanted or ("gram" if small <= _GRAM_SIDE or small**2 < 10 * n * width else "krylov")
+    if wanted is not None or small > _GRAM_SIDE:
+        return wanted or ("gram" if small**2 < 10 * n * width else "krylov")
+    single = arithmetic(data.dtype, double=False) in (np.float32, np.complex64)
+    cached = data.size > _FEW_CELLS and data.nbytes <= _CACHED_BYTES
+    return "adaptive" if single and cached and height >= width > 10 * (n + 8) else "gram"
 
 
 def check_n(n: Any, most: int, of_what: str, things: str = "components") -> None:
@@ -296,7 +316,7 @@ def _figures(
         "singular_values": passes.array(found, _values, (n,), np.float64),
         "explained_variance_ratio": passes.array(found, _ratio, (n,), np.float64),
     }
-    if solver == "krylov":
+    if solver in ("adaptive", "krylov"):
         figures["singular_values_error"] = passes.array(found, _errors, (n,), np.float64)
     if centred:
         width = _count(matrix.labelled, features)
