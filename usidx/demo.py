@@ -20,6 +20,8 @@ from usidx.look.plot import plot_map, plot_maps, plot_spectra
 from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
 from usidx.look.reading import describe_cell
 from usidx.look.report import Figure, History, Section, Table, pairs, write_report
+from usidx.look.scale import size
+from usidx.modes.swept import voltage_of
 from usidx.read.places import local_path
 from usidx.results.provenance import last_step, record
 
@@ -114,12 +116,13 @@ def run_demo(
     run.sections.append(_about(path, name, raw))
     run.sections.append(_first_look(raw))
     stack = _features(path, raw)
-    if stack is None:
-        run.sections.append(Section("Decomposition", ["A single spectrum has nothing to decompose or to sort."]))
+    if isinstance(stack, str):
+        run.sections.append(Section("Decomposition", [stack]))
     else:
         _decompose(run, stack)
     if _is_band_excitation(raw):
-        _fit(run, raw, truth, noiseless)
+        fitted = _fit(run, raw, truth, noiseless)
+        _fit_loops(run, fitted)
     page = Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html"
     run.sections.append(_written(run))
     write_report(page, f"{path.name}", run.sections, subtitle=str(raw.attrs.get("long_name", name)))
@@ -162,7 +165,7 @@ def _first_field(path: Path, name: str) -> str | None:
 def _about(path: Path, name: str, raw: xr.DataArray) -> Section:
     facts = {
         "File": str(path),
-        "Size": f"{path.stat().st_size / 1e6:.1f} MB",
+        "Size": size(path.stat().st_size),
         "Main dataset": name,
         "Quantity": f"{raw.attrs.get('long_name', '')} [{raw.attrs.get('units', '')}]",
         "Position dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.position_dims) or "one place",
@@ -188,15 +191,19 @@ def _first_look(raw: xr.DataArray) -> Section:
         picture = plot_map(abs(shown) if shown.dtype.kind == "c" else shown)
         blocks.append(Figure(picture, f"{at[0].upper()}{at[1:]}.", "map"))
     if spectral:
-        blocks.append(Figure(plot_spectra(raw, spectral[-1]), "Spectra from across the scan.", "spectra"))
+        told = "Spectra from across the scan." if raw.ndim > 1 else "The spectrum."
+        blocks.append(Figure(plot_spectra(raw, spectral[-1]), told, "spectra"))
     return Section("First look", blocks)
 
 
-def _features(path: Path, raw: xr.DataArray) -> xr.DataArray | None:
-    """Return what can be decomposed: spectra as they are, or the channels of an image side by side."""
+def _features(path: Path, raw: xr.DataArray) -> xr.DataArray | str:
+    """Return what can be decomposed, spectra or the channels of an image side by side; or why nothing can."""
     if not raw.usid.position_dims:
-        return None
-    return raw if raw.usid.spectroscopic_dims else _channels(path, raw)
+        return "What was measured at one place has nothing to decompose or to sort."
+    if raw.usid.spectroscopic_dims:
+        return raw
+    stack = _channels(path, raw)
+    return stack if stack.sizes["Channel"] > 1 else "A single image has nothing to decompose or to sort."
 
 
 def _channels(path: Path, image: xr.DataArray) -> xr.DataArray:
@@ -263,15 +270,13 @@ def _is_band_excitation(raw: xr.DataArray) -> bool:
     return raw.dtype.kind == "c" and "Frequency" in raw.dims and raw.sizes["Frequency"] >= 8
 
 
-def _fit(run: _Run, raw: xr.DataArray, truth: xr.Dataset | None, noiseless: xr.DataArray | None) -> None:
+def _fit(run: _Run, raw: xr.DataArray, truth: xr.Dataset | None, noiseless: xr.DataArray | None) -> xr.Dataset:
     with run.step("simple harmonic oscillator fit"):
         fit = run.keep(raw.usid.sho_fit("Frequency")).compute()
-    at = {d: fit.sizes[d] // 2 for d in fit.amplitude.dims if d not in raw.usid.position_dims}
-    maps = fit[["amplitude", "frequency", "quality_factor", "phase"]].isel(at)
-    done = float(fit.converged.mean())
+    seen = float(fit.is_resonance.sum() / max(int(fit.converged.sum()), 1))
     blocks: list[Any] = [
-        f"{done:.2%} of {fit.converged.size} spectra were fitted; the others are NaN and flagged.",
-        *([Figure(plot_maps(maps), "Maps of the fitted parameters.", "fit-maps")] if maps.amplitude.dims else []),
+        f"{_share(fit.converged, 'spectra')} In {seen:.2%} of the fits the resonance is no noise.",
+        *_maps(fit, ["amplitude", "frequency", "quality_factor", "phase"], "fit-maps"),
         Figure(plot_fit(raw, fit.usid.evaluate(), "Frequency", truth=noiseless, count=_SHOWN), "Some fits.", "fits"),
     ]
     if truth is not None:
@@ -279,6 +284,44 @@ def _fit(run: _Run, raw: xr.DataArray, truth: xr.Dataset | None, noiseless: xr.D
         blocks.insert(1, table)
         run.say(_as_text(table))
     run.sections.append(Section("Simple harmonic oscillator fit", blocks))
+    return fit
+
+
+def _fit_loops(run: _Run, fit: xr.Dataset) -> None:
+    """Fit loops where a voltage was swept up and down, out of field where both were measured."""
+    if "Field" in fit.amplitude.dims:
+        fit = fit.isel(Field=int(np.argmin(np.abs(fit["Field"].values))))
+    try:
+        swept = str(voltage_of(fit.amplitude, None, None).dims[-1])
+    except UsidError:
+        return
+    with run.step("hysteresis loops"):
+        loops = run.keep(fit.usid.loop_fit(swept)).compute()
+    measured = loops.projected_loops
+    curves = plot_fit(measured, loops.usid.evaluate(), swept, count=_SHOWN)
+    shown = float(loops.is_loop.sum() / max(int(loops.converged.sum()), 1))
+    blocks: list[Any] = [
+        f"{_share(loops.converged, 'loops')} {shown:.2%} of the fits say more than a straight line.",
+        *_maps(loops.where(loops.is_loop), ["v_plus", "v_minus", "imprint", "switchable_polarization"], "loop-maps"),
+        Figure(curves, "Some loops, projected onto the axis along which they switch.", "loops"),
+    ]
+    run.sections.append(Section("Hysteresis loops", blocks))
+
+
+def _share(converged: xr.DataArray, of: str) -> str:
+    if bool(converged.all()):
+        return f"All {converged.size} {of} were fitted."
+    return f"{float(converged.mean()):.2%} of {converged.size} {of} were fitted; the others are NaN and flagged."
+
+
+def _maps(fit: xr.Dataset, names: list[str], stem: str) -> list[Any]:
+    """Return a picture of some parameters at a step in the middle of the sweep, nothing where there is no map."""
+    first = fit[names[0]]
+    at = {str(d): first.sizes[d] // 2 for d in first.dims if d not in usidx.position_dims(first)}
+    if len(at) == first.ndim:
+        return []
+    told = f", at {describe_cell(first, at)}" if at else ""
+    return [Figure(plot_maps(fit[names].isel(at)), f"Maps of the fitted parameters{told}.", stem)]
 
 
 def _as_text(table: Table) -> str:
@@ -288,9 +331,9 @@ def _as_text(table: Table) -> str:
 
 
 def _written(run: _Run) -> Section:
+    if not run.groups:
+        return Section("What was written", ["Nothing: the file is as it was."])
     timed = pairs({title: f"{seconds:.1f} s" for title, seconds in run.seconds.items()}, "Time of each step.")
-    blocks: list[Any] = [timed]
-    if run.groups:
-        blocks.insert(0, Table([[g] for g in run.groups], ("Results groups written to the file",)))
-        blocks.append(History(list(usidx.history(usidx.open_result(run.file, run.groups[-1])))))
-    return Section("What was written", blocks)
+    written = Table([[g] for g in run.groups], ("Results groups written to the file",))
+    made = History(list(usidx.history(usidx.open_result(run.file, run.groups[-1]))))
+    return Section("What was written", [written, timed, made])

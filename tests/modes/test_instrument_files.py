@@ -13,6 +13,7 @@ from tests.modes import instrument_files as files
 from tests.modes.instrument_files import Scan
 from usidx.demo import run_demo
 from usidx.errors import ResultError, SelectionError, UnitsError, UsidWarning
+from usidx.testing.measurements import image_file
 
 Make = Callable[..., Scan]
 
@@ -234,3 +235,30 @@ def test_noise_is_not_taken_for_the_other_convention() -> None:
     noise = random.normal(size=(300, 40)) + 1j * random.normal(size=(300, 40))
     data = xr.DataArray(noise, dims=("X", "Frequency"), coords={"Frequency": np.linspace(3e5, 4e5, 40)})
     usidx.sho_fit(data)
+
+
+def test_loops_are_reported_where_the_voltage_went_up_and_down(path: Path) -> None:
+    scan = files.beps(path, 3, 4, 24, 21, cycles=1, padded=1)
+    page = run_demo(scan.path, report=path.with_suffix(".html")).page.read_text(encoding="utf-8")
+    assert "Maps of the fitted parameters, at DC Offset 0 V, Field 0." in page
+    assert "Hysteresis loops" in page
+    loops = usidx.open_result(scan.path, "Fit-Loop_Fit_000").compute()
+    assert int(loops.Field) == 0
+    known = xr.DataArray(scan.truth["v_plus"], dims=("Y", "X"))
+    assert abs(loops.v_plus - known).median() < 16 / 24  # half a step of the voltage
+
+
+def test_no_loops_are_reported_where_the_voltage_went_one_way(path: Path) -> None:
+    scan = files.relaxation(path, 2, 3, times=6, bins=15)
+    left = run_demo(scan.path, report=path.with_suffix(".html"))
+    assert "Hysteresis loops" not in left.page.read_text(encoding="utf-8")
+    assert not any("Loop_Fit" in group for group in left.groups)
+
+
+def test_of_a_single_image_nothing_is_written(path: Path) -> None:
+    image_file(path)
+    left = run_demo(path, report=path.with_suffix(".html"))
+    page = left.page.read_text(encoding="utf-8")
+    assert "A single image has nothing to decompose" in page
+    assert "Nothing: the file is as it was." in page
+    assert not left.groups

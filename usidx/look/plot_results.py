@@ -8,7 +8,18 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError, RoleError
-from usidx.look.canvas import INK, SMALL, finished, grid_shape, label_axes, new_figure, style, text, whole_numbers
+from usidx.look.canvas import (
+    INK,
+    SMALL,
+    finished,
+    grid_shape,
+    label_axes,
+    new_figure,
+    style,
+    text,
+    whole_numbers,
+    wrapped,
+)
 from usidx.look.colours import category_colours, colours_for
 from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
 from usidx.look.maps import draw_map, map_aspect, read_map
@@ -20,6 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["plot_clusters", "plot_fit", "plot_scree"]
+
+_TITLE = 36  # characters that have room above a panel
 
 
 def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None) -> Figure:
@@ -211,7 +224,7 @@ def plot_fit(
         stacked = stacked_panels(holder, split)
         for array, stroke in picked:
             draw_lines(stacked, array.isel(cell=[number]), dim, stroke, scales)
-        stacked[0].set_title(text(describe_cell(data, cell)), fontsize=SMALL, color=INK)
+        stacked[0].set_title(wrapped(text(describe_cell(data, cell)), _TITLE), fontsize=SMALL, color=INK)
         for axes in stacked if number % columns else ():
             axes.set_ylabel("")
     handles, names = stacked[0].get_legend_handles_labels()
