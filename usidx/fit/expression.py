@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from threading import Lock
 from typing import Any, Final
 
 from usidx.errors import SelectionError
@@ -17,6 +19,9 @@ Value = Node | Pair
 
 _CONSTANTS: Final = {"pi": math.pi, "e": math.e}
 _LONGEST: Final = 2000
+# Python counts the depth of all parsers together, so that two threads that parse at once confuse each other (CPython
+# issue 106905).
+_parsing: Final = Lock()
 
 _OPERATORS: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: lambda a, b: a + b,
@@ -102,6 +107,14 @@ def names_in(text: str) -> tuple[str, ...]:
 
 
 def _tree(text: str) -> ast.expr:
+    if not isinstance(text, str):
+        raise SelectionError(f"A formula is a text, such as 'a * exp(-x / tau)'; found {text!r}.")
+    with _parsing:
+        return _parsed(text)
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> ast.expr:
     if len(text) > _LONGEST:
         raise SelectionError(f"The formula has {len(text)} characters; at most {_LONGEST} are read.")
     try:

@@ -32,7 +32,7 @@ class Expression(Model):
     Raises
     ------
     SelectionError
-        The text is no formula, holds what is not allowed, or has no parameter.
+        The text is no formula, holds what is not allowed, or lacks the coordinate or a parameter.
 
     Notes
     -----
@@ -56,6 +56,11 @@ class Expression(Model):
         self._graph()
         if not self.names:
             raise SelectionError(f"The formula {self.text!r} has no parameter besides {self.variable!r}.")
+        if self.variable not in names_in(self.text):
+            raise SelectionError(
+                f"The formula {self.text!r} has no coordinate {self.variable!r}, only {self.names}. Say which of these "
+                f"it is, variable=...; for what does not change along the coordinate there is models.Constant()."
+            )
 
     @property
     def is_complex(self) -> bool:  # type: ignore[override]

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 import xarray as xr
 
-from usidx.fit.checks import check_bounds, check_choices, check_free_names, check_names, check_start, check_tied
+from usidx.fit.checks import (
+    check_bounds,
+    check_choices,
+    check_free_names,
+    check_kinds,
+    check_names,
+    check_numbers,
+    check_start,
+    check_tied,
+)
 from usidx.fit.inputs import Work
 from usidx.fit.model import Model
 from usidx.fit.solve import Options
@@ -133,13 +142,15 @@ def fit(
     >>> round(found.slope.item(), 6), round(found.intercept.item(), 6), found.intercept.units
     (2.0, 1.0, 'V')
     """
+    check_kinds(data, model)
     sweep = sweep_of(data, model, dim, coordinate)
     check_dtype(data.dtype, model, data.name)
     check_choices(loss, retry)
+    check_numbers(tolerance=tolerance, max_evaluations=max_evaluations, loss_scale=loss_scale)
     check_free_names(data, model)
+    check_names(model, start=start or {}, bounds=bounds or {}, fixed=fixed or {}, tied=tied or {})
     bounds, fixed, tied = dict(bounds or {}), dict(fixed or {}), dict(tied or {})
     start = {k: v for k, v in model.defaults.items() if k not in fixed and k not in tied} | dict(start or {})
-    check_names(model, start=start, bounds=bounds, fixed=fixed, tied=tied)
     check_tied(tied, start=start, bounds=bounds, fixed=fixed)
     ties = tie(model, tied) if tied else None
     options = Options(
