@@ -116,7 +116,8 @@ def fit(
         A name is not a parameter, a coordinate, a loss or a retry, a parameter has the name of something else in the
         result, a formula lacks a start value, or what is tied is tied in a circle, or bounded.
     UsidError
-        The data's dtype does not go with the model, or nothing is left to fit.
+        The data's dtype does not go with the model, nothing is left to fit, or an argument is not of the kind that is
+        wanted.
     UnitsError
         The coordinate is not a number.
 
