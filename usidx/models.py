@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from usidx.fit.curves import Constant, Exponential, Linear, Polynomial, PowerLaw, Step, StretchedExponential
-from usidx.fit.expressions import Expression
+from usidx.fit.expression import Expression
 from usidx.fit.functions import Function
 from usidx.fit.images import Gaussian2D
 from usidx.fit.lineshapes import BreitWignerFano, Fano, PseudoVoigt, SkewedGaussian, SplitGaussian, Voigt

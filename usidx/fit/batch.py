@@ -16,6 +16,7 @@ from usidx.fit.levenberg import minimise
 from usidx.fit.linear import invert
 from usidx.fit.machine import Equations, Integers, Row, Rows, copy_into
 from usidx.fit.recipe import (
+    FACTORED,
     FOR_RESIDUAL,
     FREE,
     GIVEN,
@@ -145,11 +146,17 @@ def _solve_one(
     if spread <= _FLAT * _FLAT * energy and not _is_linear(head, info):
         out[2 * n + 4] = -3.0
         return
-    evaluations, missing, head[READY] = 0, False, 0
+    evaluations, missing, head[READY] = 0, 0, 0
     for k in range(n):
         bench[PARAMETERS, k] = bench[GIVEN, k]
-        missing = missing or math.isnan(bench[GIVEN, k])
-    if missing:
+        missing += 1 if math.isnan(bench[GIVEN, k]) else 0
+    wanted = 0
+    for j in range(free):
+        wanted += 1 if math.isnan(bench[GIVEN, info[FREE, j]]) else 0
+    if missing > wanted:  # what is held is not known
+        out[2 * n + 4] = -4.0
+        return
+    if missing > 0:
         evaluations = find_start(equations, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
     floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _weighted(head, data)) if head[LOSS] == 0 else -1.0
@@ -208,7 +215,7 @@ def _report(
 ) -> bool:
     """Fill in the figures of a fit that converged; False where the data does not determine it."""
     n, free, inverse = head[N_PARAMETERS], head[N_FREE], head[TRIAL_MATRIX]
-    determined = invert(head, info, bench)
+    determined = invert(head, info, bench, head[FACTORED] > 0)
     for j in range(free):
         p = bench[PARAMETERS, info[FREE, j]]
         on_bound = p <= bench[LOWER, j] or p >= bench[UPPER, j]
@@ -240,7 +247,7 @@ def _write_covariance(head: Integers, info: Integers, bench: Rows, redchi: float
     for j in range(head[N_FREE]):
         for k in range(head[N_FREE]):
             known = info[USE, j] > 0 and info[USE, k] > 0
-            value = bench[head[TRIAL_MATRIX] + j, k] * redchi if known else np.nan
+            value = bench[head[TRIAL_MATRIX] + max(j, k), min(j, k)] * redchi if known else np.nan
             out[info[FREE, j] * n + info[FREE, k]] = value
 
 

@@ -40,6 +40,8 @@ class Caller:
 
         `x` is of shape (spectrum or 1, variable, sample), `parameters` of shape (spectrum, parameter).
         """
+        x = x.view()
+        x.flags.writeable = False  # a function that writes into its argument should say so, not fit something else
         with np.errstate(all="ignore"):
             values = self._many(x, parameters) if self.at_once else self._each(x, parameters)
         return _as_parts(values, self.model)
@@ -100,6 +102,7 @@ def caller_of(model: Function, x: Array, parameters: Array) -> Caller:
     shifts = np.where(first == 0.0, 0.01, 0.05 * first)
     rows = np.stack([first, first + shifts, first - 0.7 * shifts])
     own = x[min(known[0], x.shape[0] - 1)][None]
+    own.flags.writeable = False
     with np.errstate(all="ignore"):
         _one(model, own[0], first)  # what is wrong with the function itself should be seen
     singly = Caller(model, at_once=False)(own, rows)

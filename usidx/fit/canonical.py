@@ -37,5 +37,5 @@ def _exchange(table: Array, n: int, first: int, second: int, angle: int) -> None
     table[rows, n : 2 * n] = table[rows][:, n + order]
     table[rows, angle] += 0.5 * math.pi
     if table.shape[1] > 2 * n + 6:
-        square = table[rows, 2 * n + 6 :].reshape(-1, n, n)
+        square = table[rows, 2 * n + 6 :].reshape(len(rows), n, n)
         table[rows, 2 * n + 6 :] = square[:, order][:, :, order].reshape(len(rows), n * n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any, Final
 
 import xarray as xr
@@ -12,12 +13,33 @@ from usidx.fit.model import Model
 from usidx.fit.recipe import LOSSES
 from usidx.fit.solve import Options, linear_parameters
 
-__all__ = ["check_bounds", "check_choices", "check_free_names", "check_names", "check_start", "check_tied"]
+__all__ = [
+    "check_bounds", "check_choices", "check_free_names", "check_kinds", "check_names", "check_numbers", "check_start",
+    "check_tied",
+]  # fmt: skip
 
 RETRIES: Final = ("neighbours",)
 _RESERVED: Final = frozenset(
     {"chi2", "redchi", "r2", "nfev", "status", "converged", "samples", "covariance", "second_try", "parameter"}
 )
+
+
+def check_kinds(data: object, model: object) -> None:
+    """Refuse what is no array or no model."""
+    if not isinstance(data, xr.DataArray):
+        some = f"Choose one of its variables: {tuple(data.data_vars)}." if isinstance(data, xr.Dataset) else ""
+        raise UsidError(f"A fit is of a DataArray, and this is a {type(data).__name__}. {some}".rstrip())
+    if not isinstance(model, Model):
+        called = isinstance(model, type) and issubclass(model, Model)
+        hint = f"Write {model.__name__}()." if called else "See usidx.models, such as models.Gaussian()."  # type: ignore[attr-defined]
+        raise UsidError(f"model: {model!r} is no model. {hint}")
+
+
+def check_numbers(*, tolerance: float, max_evaluations: int, loss_scale: float) -> None:
+    """Refuse numbers with which no fit ends well."""
+    for name, value in {"tolerance": tolerance, "max_evaluations": max_evaluations, "loss_scale": loss_scale}.items():
+        if not value > 0:
+            raise UsidError(f"{name} is {value!r}; it should be above zero.")
 
 
 def check_choices(loss: str, retry: str | None) -> None:
@@ -41,6 +63,10 @@ def check_free_names(data: xr.DataArray, model: Model) -> None:
 def check_names(model: Model, **given: Mapping[str, Any]) -> None:
     """Refuse names that are not parameters."""
     for option, mapping in given.items():
+        if not isinstance(mapping, Mapping):
+            raise SelectionError(
+                f"{option}: {mapping!r} says nothing of parameters. Write {{{model.names[0]!r}: ...}}."
+            )
         for name in mapping:
             if name not in model.names:
                 raise SelectionError(f"{option}: no parameter {name!r} in the model; its parameters are {model.names}.")
@@ -79,6 +105,9 @@ def check_bounds(options: Options) -> None:
     if not options.free:
         raise UsidError("All parameters are fixed or tied, so nothing is left to fit. Leave at least one free.")
     for name in options.free:
-        low, high = options.bounds[name]
+        pair = options.bounds[name]
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(v, Real) for v in pair)):
+            raise UsidError(f"bounds: {name!r} has {pair!r}; write (low, high), with -inf or inf for none.")
+        low, high = pair
         if not low < high:
             raise UsidError(f"bounds: {name!r} has the bounds ({low}, {high}); the first should be the lower one.")

@@ -212,7 +212,7 @@ class PowerLaw(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return the usual exponents, of falls and of rises."""
-        return [{self.prefix + "exponent": r} for r in (-6.0, -4.0, -3.0, -2.0, -1.0, -0.5, 0.5, 1.5, 2.5)]
+        return [{self.prefix + "exponent": float(r)} for r in np.arange(-6.0, 3.25, 0.25) if r]
 
     def _value(self, x: Node, amplitude: Node, exponent: Node) -> Node:
         return amplitude * x**exponent

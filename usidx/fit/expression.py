@@ -1,22 +1,30 @@
-"""Text of a formula -> graph, through a list of what is allowed; nothing in the text is ever run."""
+"""Text of a formula -> graph, through a list of what is allowed, and a model of it; nothing in it is ever run."""
 
 from __future__ import annotations
 
 import ast
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any, ClassVar, Final
 
 from usidx.errors import SelectionError
+from usidx.fit.model import Model, registered
 from usidx.fit.pairs import Pair, as_pair
-from usidx.fit.symbols import FUNCTIONS, Node, constant, function, select
+from usidx.fit.parameters import UNBOUNDED, Parameter
+from usidx.fit.symbols import FUNCTIONS, Node, constant, function, parameter, select, variable
 
-__all__ = ["names_in", "parse"]
+__all__ = ["Expression", "names_in", "parse"]
 
 Value = Node | Pair
 
 _CONSTANTS: Final = {"pi": math.pi, "e": math.e}
 _LONGEST: Final = 2000
+# Python counts the depth of all parsers together, so that two threads that parse at once confuse each other (CPython
+# issue 106905).
+_parsing: Final = Lock()
 
 _OPERATORS: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: lambda a, b: a + b,
@@ -102,6 +110,14 @@ def names_in(text: str) -> tuple[str, ...]:
 
 
 def _tree(text: str) -> ast.expr:
+    if not isinstance(text, str):
+        raise SelectionError(f"A formula is a text, such as 'a * exp(-x / tau)'; found {text!r}.")
+    with _parsing:
+        return _parsed(text)
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> ast.expr:
     if len(text) > _LONGEST:
         raise SelectionError(f"The formula has {len(text)} characters; at most {_LONGEST} are read.")
     try:
@@ -166,3 +182,72 @@ def _call(name: str, value: Value, text: str) -> Value:
         return _MADE[name](value)
     allowed = ", ".join(sorted(FUNCTIONS | set(_MADE)))
     raise SelectionError(f"{text!r}: no function {name!r}; there are {allowed}.")
+
+
+@registered
+@dataclass(frozen=True)
+class Expression(Model):
+    """Describe a model by the text of its formula, such as ``"a * exp(-x / tau) + c"``.
+
+    Parameters
+    ----------
+    text : str
+        The formula: numbers, names, ``+ - * / **``, parentheses, common functions, and ``1j``. See
+        `usidx.fit.expression.parse`. It is read, never run.
+    variable : str
+        The name that stands for the coordinate; the other names are parameters, in the order of the text.
+
+    Raises
+    ------
+    SelectionError
+        The text is no formula, holds what is not allowed, or lacks the coordinate or a parameter.
+
+    Notes
+    -----
+    Value and derivatives are worked out exactly; machine code for a new formula is made in a fraction of a second.
+    Parameters that enter linearly need no start value. The others do: give `start` to `fit`. Units of the parameters
+    are not known.
+
+    Examples
+    --------
+    >>> from usidx.models import Expression
+    >>> Expression("a * exp(-x / tau) + c").names
+    ('a', 'tau', 'c')
+    """
+
+    search: ClassVar[str] = "given"
+
+    text: str
+    variable: str = "x"
+
+    def __post_init__(self) -> None:
+        self._graph()
+        if not self.names:
+            raise SelectionError(f"The formula {self.text!r} has no parameter besides {self.variable!r}.")
+        if self.variable not in names_in(self.text):
+            raise SelectionError(
+                f"The formula {self.text!r} has no coordinate {self.variable!r}, only {self.names}. Say which of these "
+                f"it is, variable=...; for what does not change along the coordinate there is models.Constant()."
+            )
+
+    @property
+    def is_complex(self) -> bool:  # type: ignore[override]
+        """Return whether an imaginary number takes part."""
+        return isinstance(self._graph(), Pair)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the names in the formula, but for the coordinate."""
+        return tuple(Parameter(n, n, None, UNBOUNDED) for n in names_in(self.text) if n != self.variable)
+
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        """Return the graph of the text."""
+        own = {name: parameters[name] for name in self.names}
+        return parse(self.text, own | {self.variable: variables[0]})
+
+    def describe(self) -> dict[str, Any]:
+        """Return the text."""
+        return {"model": "Expression", "text": self.text, "variable": self.variable}
+
+    def _graph(self) -> Node | Pair:
+        return parse(self.text, {n: parameter(n) for n in self.names} | {self.variable: variable()})

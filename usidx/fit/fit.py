@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 import xarray as xr
 
-from usidx.fit.checks import check_bounds, check_choices, check_free_names, check_names, check_start, check_tied
+from usidx.fit.checks import (
+    check_bounds,
+    check_choices,
+    check_free_names,
+    check_kinds,
+    check_names,
+    check_numbers,
+    check_start,
+    check_tied,
+)
 from usidx.fit.inputs import Work
 from usidx.fit.model import Model
 from usidx.fit.solve import Options
@@ -107,7 +116,8 @@ def fit(
         A name is not a parameter, a coordinate, a loss or a retry, a parameter has the name of something else in the
         result, a formula lacks a start value, or what is tied is tied in a circle, or bounded.
     UsidError
-        The data's dtype does not go with the model, or nothing is left to fit.
+        The data's dtype does not go with the model, nothing is left to fit, or an argument is not of the kind that is
+        wanted.
     UnitsError
         The coordinate is not a number.
 
@@ -133,13 +143,15 @@ def fit(
     >>> round(found.slope.item(), 6), round(found.intercept.item(), 6), found.intercept.units
     (2.0, 1.0, 'V')
     """
+    check_kinds(data, model)
     sweep = sweep_of(data, model, dim, coordinate)
     check_dtype(data.dtype, model, data.name)
     check_choices(loss, retry)
+    check_numbers(tolerance=tolerance, max_evaluations=max_evaluations, loss_scale=loss_scale)
     check_free_names(data, model)
+    check_names(model, start=start or {}, bounds=bounds or {}, fixed=fixed or {}, tied=tied or {})
     bounds, fixed, tied = dict(bounds or {}), dict(fixed or {}), dict(tied or {})
     start = {k: v for k, v in model.defaults.items() if k not in fixed and k not in tied} | dict(start or {})
-    check_names(model, start=start, bounds=bounds, fixed=fixed, tied=tied)
     check_tied(tied, start=start, bounds=bounds, fixed=fixed)
     ties = tie(model, tied) if tied else None
     options = Options(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.errors import RoleError
+from usidx.errors import RoleError, UsidError
 from usidx.fit.functions import Function
 from usidx.fit.model import Model
 from usidx.fit.numeric import evaluate_function_block
@@ -58,6 +58,8 @@ def weights(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ..
     ------
     RoleError
         `sigma` has a dim that the data does not have.
+    UsidError
+        It is no real number.
     """
     spread = _aligned("sigma", xr.DataArray(sigma), data)
     ones = xr.DataArray(np.ones([data.sizes[d] for d in dims]), dims=dims)
@@ -74,6 +76,8 @@ def start_values(
     ------
     RoleError
         A start value has a dim that the result does not have.
+    UsidError
+        It is no real number.
     """
     other = data.isel(dict.fromkeys(dims, 0), drop=True)
     parts = [_aligned("start", xr.DataArray(start.get(name, np.nan)), other) for name in model.names]
@@ -83,6 +87,8 @@ def start_values(
 
 
 def _aligned(option: str, value: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
+    if value.dtype.kind not in "biuf":
+        raise UsidError(f"{option}: found dtype {value.dtype}, wanted real numbers.")
     extra = [d for d in value.dims if d not in data.dims]
     if extra:
         raise RoleError(f"{option}: dim {extra[0]!r} is not among the dims {data.dims} that it may have.")
@@ -123,7 +129,7 @@ def block_table(y: Array, *inputs: Array, work: Work) -> Array:
     """Fit a block: y (*other, *samples), a coordinate per variable, weights if any, start (*other, parameter)."""
     lead, flat, x, weight, start = _flattened(y, inputs, work)
     found = solve(work.model, work.ties, work.options, flat, x, weight, start, work.threads)
-    return found.reshape(*lead, -1)
+    return found.reshape(*lead, found.shape[1])
 
 
 def block_again(y: Array, *inputs: Array, work: Work) -> Array:
@@ -132,14 +138,15 @@ def block_again(y: Array, *inputs: Array, work: Work) -> Array:
     n, names = len(work.model.names), work.model.names
     lead, flat, x, weight, start = _flattened(y, tuple(same), work)
     free = np.isin(names, [*work.options.free, *(work.ties.formulas if work.ties is not None else ())])
-    around = np.where(free, starts.reshape(len(flat), -1, n), start[:, None])
+    around = np.where(free, starts.reshape(len(flat), starts.shape[-1] // n, n), start[:, None])
 
     def solved(rows: npt.NDArray[np.intp], begin: Array) -> Array:
         own_x = x if x.shape[0] == 1 else x[rows]
         own_weight = weight if weight is None or weight.shape[0] == 1 else weight[rows]
         return solve(work.model, work.ties, work.options, flat[rows], own_x, own_weight, begin, work.threads)
 
-    return solve_again(solved, table.reshape(len(flat), -1), around, work.options, n).reshape(*lead, -1)
+    again = solve_again(solved, table.reshape(len(flat), table.shape[-1]), around, work.options, n)
+    return again.reshape(*lead, again.shape[1])
 
 
 def _flattened(
@@ -158,7 +165,7 @@ def block_values(parameters: Array, *x: Array, model: Model, threads: int | None
     """Evaluate a block: parameters (*other, parameter) and a coordinate per variable."""
     lead, samples = parameters.shape[:-1], tuple(c.shape[-1] for c in x)
     rows = _coordinate_rows(x, lead, samples)
-    flat = parameters.reshape(-1, parameters.shape[-1])
+    flat = parameters.reshape(int(np.prod(lead)), parameters.shape[-1])
     if isinstance(model, Function):
         return evaluate_function_block(model, rows, flat, threads).reshape(*lead, *samples)
     return evaluate_block(model, rows, flat, threads).reshape(*lead, *samples)
@@ -181,4 +188,4 @@ def _rows(array: Array, lead: tuple[int, ...], core: tuple[int, ...]) -> Array:
     outer = array.shape[: array.ndim - len(core)]
     if int(np.prod(outer)) == 1:
         return np.broadcast_to(array.reshape(array.shape[array.ndim - len(core) :]), core).reshape(1, size)
-    return np.broadcast_to(array, (*lead, *core)).reshape(-1, size)
+    return np.broadcast_to(array, (*lead, *core)).reshape(int(np.prod(lead)), size)

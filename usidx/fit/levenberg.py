@@ -1,6 +1,6 @@
 """One spectrum and start values -> best parameters, by Levenberg and Marquardt's method, in machine code.
 
-The normal equations are scaled to a unit diagonal, so that volts at 1e-12 and hertz at 1e6 stand side by side.
+Damping is by the diagonal of the normal equations, so that volts at 1e-12 and hertz at 1e6 stand side by side.
 Importing this module imports numba; do so only inside a function.
 
 References
@@ -19,6 +19,7 @@ from usidx.fit.machine import Equations, Integers, Rows, copy_into
 from usidx.fit.recipe import (
     AT_PARAMETERS,
     AT_TRIAL,
+    FACTORED,
     FREE,
     GRADIENT,
     LOWER,
@@ -42,6 +43,7 @@ from usidx.fit.recipe import (
 __all__ = ["minimise"]
 
 _HOPELESS = 1e12  # damping beyond which a step is no step
+_LITTLE, _SOME = 1e-10, 1e-6  # what is tried in turn where the equations are singular without damping
 
 
 @compiled
@@ -55,8 +57,8 @@ def minimise(
     """
     known = head[READY] > 0
     cost = bench[SETTINGS, START_COST] if known else equations(head, info, code, bench, data, AT_PARAMETERS)
-    evaluations, damping, growth = 0 if known else 1, 1e-3, 2.0
-    singular = False  # whether the equations here cannot be solved with less damping
+    evaluations, damping, growth, least = 0 if known else 1, 1e-3, 2.0, 0.0
+    head[FACTORED] = 0
     if not math.isfinite(cost):
         return -4, evaluations, cost
     while True:
@@ -65,20 +67,20 @@ def minimise(
             return 3, evaluations, cost
         promised = solve(head, info, bench, GRADIENT, damping)
         if promised < 0.0:
-            damping, singular = max(10.0 * damping, 1e-6), True
+            damping, least = _raised(damping, least)
             if damping > _HOPELESS:
                 return -3, evaluations, cost
             continue
         if promised * (1.0 + damping) <= bench[SETTINGS, TOLERANCE] * cost:
-            if growth > 2.0 or singular:
+            if growth > 2.0:
                 return end, evaluations, cost
             if damping <= 1e-9:
-                # The step is far below the standard errors, so it is taken without looking again.
-                _move(head, info, bench)
-                copy_into(bench[PARAMETERS], bench[TRIAL], head[N_PARAMETERS])
+                _take(head, info, bench, damping)
                 return end, evaluations, cost - promised
+            if least > _LITTLE:
+                return -3, evaluations, cost
             # Damping hides what weakly determined parameters still promise: look again without.
-            damping = 1e-10
+            damping = least
             continue
         if evaluations >= head[MAX_EVALUATIONS]:
             return -1, evaluations, cost
@@ -89,10 +91,27 @@ def minimise(
         evaluations += 1
         if new < cost:
             damping *= max(0.05, 1.0 - (2.0 * (cost - new) / promised - 1.0) ** 3)
-            growth, cost, singular = 2.0, new, False
+            growth, cost, least = 2.0, new, 0.0
             _accept(head, bench)
         else:
             damping, growth = max(damping, 1e-9) * growth, 2.0 * growth
+
+
+@compiled
+def _raised(damping: float, least: float) -> tuple[float, float]:
+    """Return more damping for equations that were singular, and the least that is still to be tried."""
+    if damping > _LITTLE:
+        return max(10.0 * damping, _SOME), least
+    more = _LITTLE if damping == 0.0 else _SOME
+    return more, more
+
+
+@compiled
+def _take(head: Integers, info: Integers, bench: Rows, damping: float) -> None:
+    """Take the last step without looking again: it is far below the standard errors."""
+    head[FACTORED] = 1 if damping == 0.0 else 0
+    _move(head, info, bench)
+    copy_into(bench[PARAMETERS], bench[TRIAL], head[N_PARAMETERS])
 
 
 @compiled
@@ -124,5 +143,4 @@ def _accept(head: Integers, bench: Rows) -> None:
     """Make the trial point the current one."""
     copy_into(bench[PARAMETERS], bench[TRIAL], head[N_PARAMETERS])
     copy_into(bench[GRADIENT], bench[TRIAL_GRADIENT], head[N_FREE])
-    for j in range(head[N_FREE]):
-        copy_into(bench[head[MATRIX] + j], bench[head[TRIAL_MATRIX] + j], j + 1)
+    head[MATRIX], head[TRIAL_MATRIX] = head[TRIAL_MATRIX], head[MATRIX]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,12 +16,13 @@ from usidx.fit.model import registered
 from usidx.fit.parameters import POSITIVE, Parameter
 from usidx.fit.peaks import CENTER, FWHM_OF_SIGMA, Peak
 from usidx.fit.shape import Shape
-from usidx.fit.symbols import Node, faddeeva, function, select
+from usidx.fit.symbols import Node, derivative, faddeeva, function, parameter, select, substitute
 
 __all__ = ["BreitWignerFano", "Fano", "PseudoVoigt", "SkewedGaussian", "SplitGaussian", "Voigt"]
 
 Array = npt.NDArray[np.float64]
 _ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
+_NARROW = 1e-3
 
 
 @registered
@@ -36,8 +38,8 @@ class Voigt(Shape):
     Notes
     -----
     z = (x - center + i gamma) / (sigma sqrt 2), and w is the Faddeeva function. Parameters: ``amplitude``, the area;
-    ``center``; ``sigma`` (> 0) of the Gaussian; ``gamma`` (>= 0), half width at half maximum of the Lorentzian. Where
-    the data shows no Lorentzian part, the fit ends with `gamma` on its bound of zero.
+    ``center``; ``sigma`` (>= 0) of the Gaussian; ``gamma`` (>= 0), half width at half maximum of the Lorentzian. Where
+    the data shows no part of one kind, the fit ends with its width on the bound of zero.
 
     References
     ----------
@@ -60,8 +62,34 @@ class Voigt(Shape):
         return Parameter("amplitude", "Amplitude", (1, 1)), CENTER, sigma, gamma
 
     def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
-        scale = 1.0 / (math.sqrt(2.0) * sigma)
-        return amplitude / (_ROOT_TWO_PI * sigma) * faddeeva((x - center) * scale, gamma * scale)[0]
+        return _folded(x, amplitude, center, _least(sigma, gamma), gamma)
+
+    def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node]:
+        """Return the derivatives by the widths at the width that is used, where `sigma` is next to nothing.
+
+        There it says on which side of zero the best width is; that by `sigma` itself would be zero on both.
+        """
+        amplitude, center, sigma, gamma = (parameters[name] for name in self.names)
+        own = parameter("_sigma")
+        value, used = _folded(variables[0], amplitude, center, own, gamma), {own: _least(sigma, gamma)}
+        return {
+            name: substitute(derivative(value, by), used) for name, by in zip(self.names[2:], (own, gamma), strict=True)
+        }
+
+
+def _folded(x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
+    scale = 1.0 / (math.sqrt(2.0) * sigma)
+    return amplitude / (_ROOT_TWO_PI * sigma) * faddeeva((x - center) * scale, gamma * scale)[0]
+
+
+def _least(sigma: Node, gamma: Node) -> Node:
+    """Return `sigma`, or where it is next to nothing beside `gamma` a width that is not zero, and falls with it.
+
+    At zero the formula divides by zero, and near it derivatives drown in rounding. The profile depends on the square
+    of the width, so there it changes by less than 1e-6 of its height.
+    """
+    lowest = _NARROW * gamma
+    return select(sigma - lowest, sigma, 0.5 * (sigma * sigma / lowest + lowest))
 
 
 @registered

@@ -182,25 +182,23 @@ class Model(ABC):
         return (self,)
 
     def __add__(self, other: Model) -> Sum:
-        return Sum((*self.terms, *other.terms))
+        return Sum((*self.terms, *other.terms)) if isinstance(other, Model) else NotImplemented
 
     def __mul__(self, other: Model) -> Product:
-        return Product((*_factors(self), *_factors(other)))
+        return Product((*_factors(self), *_factors(other))) if isinstance(other, Model) else NotImplemented
 
     def __call__(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the value for coordinates and parameters that broadcast against each other."""
-        known = self._values(x, parameters)
-        parts = [interpret(part[0], known) for part in graphs(self)]
-        return parts[0] + 1j * parts[1] if self.is_complex else parts[0]
+        return self._output(0, self._values(x, parameters))
 
     def jacobian(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> dict[str, npt.NDArray[Any]]:
         """Return the exact derivative of the value by each parameter."""
         known = self._values(x, parameters)
-        found = {}
-        for k, name in enumerate(self.names):
-            parts = [interpret(part[k + 1], known) for part in graphs(self)]
-            found[name] = parts[0] + 1j * parts[1] if self.is_complex else parts[0]
-        return found
+        return {name: self._output(k, known) for k, name in enumerate(self.names, 1)}
+
+    def _output(self, k: int, known: Mapping[Node, npt.ArrayLike]) -> npt.NDArray[Any]:
+        parts = [interpret(part[k], known) for part in graphs(self)]
+        return parts[0] + 1j * parts[1] if self.is_complex else parts[0]
 
     def _values(
         self, x: tuple[npt.ArrayLike, ...], parameters: Mapping[str, npt.ArrayLike]
@@ -255,9 +253,8 @@ class Composite(Model):
     def __init__(self, members: tuple[Model, ...]) -> None:
         if not members:
             raise UsidError(f"{type(self).__name__} needs at least one model; none was given.")
-        for member in members:
-            if not member.has_formula:
-                member.formula((), {})  # says why not
+        for member in (m for m in members if not m.has_formula):
+            member.formula((), {})  # says why not
         dims = {m.variables for m in members if not m.over_any}
         if len(dims) > 1:
             raise UsidError(f"Models of {sorted(dims)} variables do not combine; use models of the same number.")
@@ -330,6 +327,12 @@ class Product(Composite):
     Amplitudes of all factors but the first stay parameters; hold them at 1 (``fixed={...}``), for only the product
     of amplitudes is determined by data.
     """
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return those of the factors; the units of the data are with the first."""
+        first, *others = self.members
+        return (*first.parameters, *(p.without_data() for m in others for p in m.parameters))
 
     @property
     def search(self) -> str:  # type: ignore[override]

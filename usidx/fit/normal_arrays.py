@@ -21,10 +21,11 @@ def solve(matrix: Array, right: Array, moves: Mask, damping: Array) -> tuple[Arr
     """
     scaled, root = _scaled(matrix, moves)
     factor, regular = _cholesky(scaled, 1.0 + damping)
-    wanted = np.where(moves, right / root, 0.0)
-    step = _substitute(factor, wanted[..., None])[..., 0]
-    promised = (step * (wanted + damping[:, None] * step)).sum(axis=1)
-    return np.where(regular[:, None], step / root, 0.0), np.where(regular, promised, -1.0)
+    with np.errstate(all="ignore"):
+        wanted = np.where(moves, right / root, 0.0)
+        step = _substitute(factor, wanted[..., None])[..., 0]
+        promised = (step * (wanted + damping[:, None] * step)).sum(axis=1)
+        return np.where(regular[:, None], step / root, 0.0), np.where(regular, promised, -1.0)
 
 
 def inverse(matrix: Array, moves: Mask) -> tuple[Array, Mask]:
@@ -32,7 +33,8 @@ def inverse(matrix: Array, moves: Mask) -> tuple[Array, Mask]:
     scaled, root = _scaled(matrix, moves)
     factor, regular = _cholesky(scaled, np.ones(len(matrix)))
     units = np.broadcast_to(np.eye(matrix.shape[1]), matrix.shape)
-    return _substitute(factor, units) / (root[:, :, None] * root[:, None, :]), regular
+    with np.errstate(all="ignore"):
+        return _substitute(factor, units) / (root[:, :, None] * root[:, None, :]), regular
 
 
 def _scaled(matrix: Array, moves: Mask) -> tuple[Array, Array]:

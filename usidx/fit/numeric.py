@@ -89,6 +89,7 @@ class _State:
     matrix: Array
     gradient: Array
     moves: Mask
+    singular: Mask
 
 
 def solve_function_block(
@@ -187,6 +188,7 @@ class _Solver:
         state = _State(
             start, np.empty(n), np.full(n, 1e-3), np.full(n, 2.0), np.ones(n), np.zeros(n, np.int64),
             np.empty((n, free, free)), np.empty((n, free)), np.ones((n, free), bool),
+            np.zeros(n, bool),
         )  # fmt: skip
         sizes = np.empty((n, free))
         for rows, own in spectra.parts(np.arange(n)):
@@ -270,7 +272,7 @@ class _Solver:
         good, bad = rows[better], rows[~better]
         gain = 2.0 * (old[better] - cost[better]) / promised[better] - 1.0
         state.damping[good] *= np.maximum(0.05, 1.0 - gain**3)
-        state.growth[good] = 2.0
+        state.growth[good], state.singular[good] = 2.0, False
         state.parameters[good] = trial[better]
         if good.size:
             taken = spectra if not bad.size else spectra.take(np.flatnonzero(better))
@@ -294,6 +296,8 @@ class _Solver:
         worn = ~little & ~singular & (state.nfev[rows] >= self.options.max_evaluations)
         stuck = ~little & ~singular & ((damping > _HOPELESS) | still)
         lost = singular & (np.maximum(10.0 * damping, 1e-6) > _HOPELESS)
+        lost |= little & ~ended & ~last & state.singular[rows]
+        state.singular[rows] |= singular & (damping <= 1e-9)
         conditions = [exact, lost, ended | last, worn, stuck & (cost <= 1e8 * floor), stuck]
         codes = [_CODE["exact"], _CODE["undetermined"], end, _CODE["too_many_evaluations"], end, _CODE["stuck"]]
         state.status[rows] = np.select(conditions, [np.asarray(c) for c in codes], _RUNNING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -44,6 +44,10 @@ class Parameter:
     role: str = ""
     width_per_fwhm: float = 0.0
     period: float = 0.0
+
+    def without_data(self) -> Parameter:
+        """Return the parameter of a factor that has no units."""
+        return replace(self, units=(0, self.units[1])) if isinstance(self.units, tuple) else self
 
     def unit(self, data: str | None, coordinate: str | None) -> str | None:
         """Return the unit, None where it rests on a unit that is not known."""

@@ -35,11 +35,12 @@ N_PARAMETERS, N_FREE, N_PARTS, N_VARIABLES, N_TERMS, N_NUMBER_CODE, N_VALUE_CODE
 SAMPLES, HAS_WEIGHT, LOSS, MAX_EVALUATIONS, LEVEL_ONLY = range(7, 12)
 MATRIX, TRIAL_MATRIX, FACTOR, SCALED, REGISTERS = range(12, 17)
 Y, WEIGHT, RESIDUAL, TOTAL = range(17, 21)
-# Whether all that is not linear scales with a linear parameter, and whether the start's normal equations are known.
-SCALES, READY = range(21, 23)
+# Whether all that is not linear scales with a linear parameter, whether the start's normal equations are known, and
+# whether the factors at hand are those of the undamped equations.
+SCALES, READY, FACTORED = range(21, 24)
 # First of the rows of `bench` for what an operation works out on its way.
-SCRATCH = 23
-HEAD_SIZE = 24
+SCRATCH = 24
+HEAD_SIZE = 25
 SCRATCH_ROWS = 3
 
 # Rows of `info`. By free parameter: its number, whether it enters linearly, whether it may move now, and the (place
@@ -51,8 +52,8 @@ ROLE_CANDIDATE, ROLE_CENTER, ROLE_WIDTH, ROLE_LINEAR = range(4)
 SEARCH_LINEAR, SEARCH_CANDIDATES, SEARCH_PEAK, SEARCH_RESONANCE = range(4)
 
 # Rows of `bench`; the square tables and the registers follow, from the rows that `head` names.
-PARAMETERS, TRIAL, BEST, GIVEN, STEP, GRADIENT, TRIAL_GRADIENT, UNIT = range(8)
-LOWER, UPPER, WIDTH_PER_FWHM, SETTINGS, NUMBERS, ZERO, BENCH_ROWS = range(8, 15)
+PARAMETERS, TRIAL, BEST, PLACED, GIVEN, STEP, GRADIENT, TRIAL_GRADIENT, UNIT = range(9)
+LOWER, UPPER, WIDTH_PER_FWHM, SETTINGS, NUMBERS, ZERO, BENCH_ROWS = range(9, 16)
 
 # Places in the row SETTINGS of `bench`.
 TOLERANCE, LOSS_SCALE, START_COST = range(3)

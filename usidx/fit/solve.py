@@ -178,7 +178,8 @@ def _all_scale(model: Model, options: Options) -> bool:
 def _bench(model: Model, options: Options, program: Program, rows: int) -> Array:
     from usidx.fit.machine import TILE
 
-    bench = np.zeros((rows, max(TILE, len(program.numbers), len(model.names) + 1)))
+    # Rows of a power of two bytes would all begin in the same few lines of the nearest cache.
+    bench = np.zeros((rows, max(TILE, len(program.numbers), len(model.names) + 1) + 8))
     for j, name in enumerate(options.free):
         bench[at.LOWER, j], bench[at.UPPER, j] = options.bounds[name]
     bench[at.WIDTH_PER_FWHM, : len(model.names)] = [p.width_per_fwhm for p in model.parameters]
@@ -240,28 +241,29 @@ def solve_block(
     ndarray of float64, shape (spectrum, figure)
         See `usidx.fit.batch`.
     """
+    from usidx.fit.batch import solve_rows
+    from usidx.fit.fused import equations_of
+
     x = _with_derived(model, x)
     grid = _templates(model, options, x, weight, start)
     out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
     dtype = np.complex128 if model.is_complex else np.float64
     shared = _tables(model, options, y.shape[1], weighted=weight is not None)
+    program = _program(model, options.free)
+    equations = equations_of(program, weighted=weight is not None, robust=options.loss != "linear")
+    alike = _candidates(model, x) if x.shape[0] == 1 else None
 
     def run(part: slice) -> None:
-        from usidx.fit.batch import solve_rows
-        from usidx.fit.fused import equations_of
-
         values = _writable(y[part], dtype)
         own_x, own_weight = _rows(x, part), None if weight is None else _rows(weight, part)
         own_x, values, own_weight = _ascending(own_x, values, own_weight)
-        tables = deepcopy(shared)
         parts = values.view(np.float64).reshape(*values.shape, -1)
         weights = np.ones((1, 1)) if own_weight is None else own_weight
         given = _rows(start, part)
         if grid is not None:
             given = np.where(np.isnan(given), _placed(grid, y[part], weight), given)
-        program = _program(model, options.free)
-        equations = equations_of(program, weighted=weight is not None, robust=options.loss != "linear")
-        solve_rows(equations, *tables, own_x, parts, weights, given, _candidates(model, own_x), out[part])
+        candidates = _candidates(model, own_x) if alike is None else alike
+        solve_rows(equations, *deepcopy(shared), own_x, parts, weights, given, candidates, out[part])
 
     share(run, y.shape[0], threads)
     return canonical(model, options.free, options.bounds, out)

@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from usidx.fit.compiled import bits_to_float, compiled, float_to_bits, inlined
+from usidx.fit.levenberg import minimise
 from usidx.fit.linear import solve
 from usidx.fit.machine import Equations, Integers, Row, Rows, copy_into
 from usidx.fit.recipe import (
@@ -30,11 +31,13 @@ from usidx.fit.recipe import (
     LOSS,
     LOWER,
     MATRIX,
+    MAX_EVALUATIONS,
     N_FREE,
     N_PARAMETERS,
     N_PARTS,
     N_TERMS,
     PARAMETERS,
+    PLACED,
     READY,
     RESIDUAL,
     ROLE,
@@ -64,6 +67,9 @@ from usidx.fit.resonance import place_resonance
 
 __all__ = ["find_start", "keep_within"]
 
+_LOOKS = 4  # at several peaks, with boxes of up to a half of the samples, a quarter, an eighth, a sixteenth
+_STEPS = 10  # from each of them
+_SAME = 1e-6  # of the cost: two starts that come so near are one minimum
 _BOX_PER_FWHM = 1.2  # width of the box that matches a Gaussian best, in full widths at half maximum
 
 
@@ -81,6 +87,43 @@ def find_start(
 
     `candidates` (term, candidate, parameter) is NaN where a term has fewer.
     """
+    peaks = 0
+    for term in range(head[N_TERMS]):
+        peaks += 1 if info[SEARCH, term] == SEARCH_PEAK else 0
+    if peaks < 2:
+        return _place_all(equations, head, info, code, bench, data, candidates, head[SAMPLES] // 2)
+    # Peaks that overlap look like one that is broad, so the search goes again with ever narrower boxes. Which start is
+    # the best shows after some steps only.
+    evaluations, best, most = 0, np.inf, head[MAX_EVALUATIONS]
+    head[MAX_EVALUATIONS] = min(_STEPS, most)
+    for look in range(_LOOKS):
+        evaluations += _place_all(equations, head, info, code, bench, data, candidates, head[SAMPLES] >> (1 + look))
+        keep_within(head, info, bench)
+        status, more, cost = minimise(equations, head, info, code, bench, data, -1.0)
+        evaluations += more
+        again = status > 0 and abs(cost - best) <= _SAME * best
+        if cost < best or look == 0:
+            copy_into(bench[PLACED], bench[PARAMETERS], head[N_PARAMETERS])
+            best = cost if math.isfinite(cost) else np.inf
+        if again:
+            break
+    copy_into(bench[PARAMETERS], bench[PLACED], head[N_PARAMETERS])
+    head[MAX_EVALUATIONS] = most
+    return evaluations
+
+
+@compiled
+def _place_all(
+    equations: Equations,
+    head: Integers,
+    info: Integers,
+    code: Integers,
+    bench: Rows,
+    data: Rows,
+    candidates: Rows,
+    widest: int,
+) -> int:
+    """Place all terms, one after the other; peaks no wider than so many samples."""
     evaluations, waiting, placed = 0, 0, False
     for k in range(head[N_PARAMETERS]):
         p = bench[GIVEN, k]
@@ -101,7 +144,7 @@ def find_start(
     for term in range(head[N_TERMS]):
         if info[SEARCH, term] != SEARCH_LINEAR:
             _leave_residual(equations, head, info, code, bench, data, placed)
-            evaluations += _place_term(equations, head, info, code, bench, data, candidates[term], term)
+            evaluations += _place_term(equations, head, info, code, bench, data, candidates[term], term, widest)
             placed = True
     return evaluations
 
@@ -116,6 +159,7 @@ def _place_term(
     data: Rows,
     candidates: Rows,
     term: int,
+    widest: int,
 ) -> int:
     """Try the candidates of one term, the linear parameters solved for each; keep the best."""
     center, width = np.nan, np.nan
@@ -124,7 +168,7 @@ def _place_term(
     looks = 2 if head[LOSS] > 0 and info[SEARCH, term] == SEARCH_PEAK else 1
     for c in range(candidates.shape[0] * looks):
         if info[SEARCH, term] == SEARCH_PEAK and c % candidates.shape[0] == 0:
-            center, width = _look_for_peak(head, info, data, term, c > 0)
+            center, width = _look_for_peak(head, info, data, term, widest, c > 0)
         if not _set_term(head, info, bench, candidates[c % candidates.shape[0]], term, center, width):
             continue
         sure = info[SEARCH, term] == SEARCH_RESONANCE and place_resonance(head, info, bench, data, term, c == 0)
@@ -247,7 +291,9 @@ def _solve_linear(
 
 
 @compiled
-def _look_for_peak(head: Integers, info: Integers, data: Rows, term: int, smooth: bool) -> tuple[float, float]:
+def _look_for_peak(
+    head: Integers, info: Integers, data: Rows, term: int, widest: int, smooth: bool
+) -> tuple[float, float]:
     """Find the peak in the residual, or in the residual's medians of five."""
     residual, size = data[head[RESIDUAL]], head[SAMPLES]
     if smooth:
@@ -257,7 +303,7 @@ def _look_for_peak(head: Integers, info: Integers, data: Rows, term: int, smooth
             residual[i] = _median(source[i - 2], source[i - 1], source[i], source[i + 1], source[i + 2])
         for i in range(min(2, size)):
             residual[i], residual[size - 1 - i] = residual[min(2, size - 1)], residual[max(size - 3, 0)]
-    return _find_peak(data[0], residual, data[head[TOTAL]], size, info[SIGN, term])
+    return _find_peak(data[0], residual, data[head[TOTAL]], size, widest, info[SIGN, term])
 
 
 @compiled
@@ -269,17 +315,11 @@ def _median(a: float, b: float, c: float, d: float, e: float) -> float:
 
 
 @compiled
-def _find_peak(x: Row, y: Row, total: Row, size: int, sign: int) -> tuple[float, float]:
+def _find_peak(x: Row, y: Row, total: Row, size: int, widest: int, sign: int) -> tuple[float, float]:
     """Return centre and full width at half maximum of the box that, with a constant, explains most of the spectrum."""
-    mean = 0.0
-    for i in range(size):
-        mean += y[i]
-    mean /= size
-    total[0] = 0.0
-    for i in range(size):
-        total[i + 1] = total[i] + (y[i] - mean)
+    _running_sums(y, total, size)
     best, length, height, width = -1.0, 1, 0, 1
-    while width == 1 or 2 * width <= size:
+    while width == 1 or width <= widest:
         highest = _highest_square(total, size, width, sign)
         score = bits_to_float(highest) / (width * (1.0 - width / (size + 1.0)))
         if score > best:
@@ -292,6 +332,33 @@ def _find_peak(x: Row, y: Row, total: Row, size: int, sign: int) -> tuple[float,
     begin = max(last - length, 0)
     center = 0.5 * (x[first] + x[first + length - 1])
     return center, length * abs(x[last] - x[begin]) / max(last - begin, 1) / _BOX_PER_FWHM
+
+
+@compiled
+def _running_sums(y: Row, total: Row, size: int) -> None:
+    """Fill `total` with the sums of the first 0, 1, 2, ... values, less their mean.
+
+    Four stretches are summed side by side, for none of their sums has to wait for the others.
+    """
+    mean, part = 0.0, size // 4
+    for i in range(size):
+        mean += y[i]
+    mean /= size
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    for i in range(part):
+        a += y[i] - mean
+        b += y[i + part] - mean
+        c += y[i + 2 * part] - mean
+        d += y[i + 3 * part] - mean
+        total[i + 1], total[i + 1 + part] = a, b
+        total[i + 1 + 2 * part], total[i + 1 + 3 * part] = c, d
+    for i in range(part):
+        total[i + 1 + part] += a
+        total[i + 1 + 2 * part] += a + b
+        total[i + 1 + 3 * part] += a + b + c
+    total[0] = 0.0
+    for i in range(4 * part, size):
+        total[i + 1] = total[i] + (y[i] - mean)
 
 
 @inlined

@@ -51,6 +51,8 @@ def sweep_of(data: xr.DataArray, model: Model, dim: Dims | None, coordinate: str
         A coordinate is not a number.
     """
     dims = _named_dims(data, model, dim) if dim is not None else _usual_dims(data, model)
+    if not all(data.sizes[d] for d in dims):
+        raise RoleError(f"Array {data.name!r} has no samples to fit: its sizes are {dict(data.sizes)}.")
     if coordinate is not None and len(dims) > 1:
         raise SelectionError(f"coordinate={coordinate!r} names one coordinate, but the fit runs along {dims}.")
     return Sweep(dims, tuple(_coordinate(data, d, coordinate or d) for d in dims))

@@ -85,6 +85,8 @@ def _applied(function: Any, inputs: list[xr.Variable], dims: list[list[str]], wo
 
 def _starts(table: xr.Variable, n: int, rank: int) -> xr.Variable:
     """Return the parameters of the neighbours (*other, neighbour times n)."""
+    if not table.size:
+        return xr.Variable((*table.dims[:-1], _NEIGHBOUR), np.zeros((*table.shape[:-1], n * len(offsets(rank)))))
     gather = partial(_flat_around, n=n, rank=rank)
     if table.chunks is None:
         return xr.Variable((*table.dims[:-1], _NEIGHBOUR), gather(table.values))
@@ -96,4 +98,4 @@ def _starts(table: xr.Variable, n: int, rank: int) -> xr.Variable:
 
 
 def _flat_around(table: Array, n: int, rank: int) -> Array:
-    return around(table, n, rank).reshape(*table.shape[:-1], -1)
+    return around(table, n, rank).reshape(*table.shape[:-1], n * len(offsets(rank)))

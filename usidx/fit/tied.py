@@ -63,7 +63,7 @@ class Ties:
         slopes = np.empty((len(table), m, n))
         for i, j in np.ndindex(m, n):
             slopes[:, i, j] = interpret(derivative(graphs[i], parameter(own[j])), at)
-        spread, unknown = _propagated(slopes, table[:, 2 * n + 6 :].reshape(-1, n, n))
+        spread, unknown = _propagated(slopes, table[:, 2 * n + 6 :].reshape(len(table), n, n))
         out = np.empty((len(table), 2 * m + 6 + (m * m if covariance else 0)))
         for i, graph in enumerate(graphs):
             out[:, i] = interpret(graph, at)
