@@ -3,6 +3,8 @@
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,12 +115,29 @@ def test_what_is_no_file(tmp_path: Path, opener: Callable[..., Any]) -> None:
         opener(tmp_path / "none.h5")
     built = measurements.snake_file(tmp_path / "scan.h5")
     content = built.path.read_bytes()
-    for name, part in {"empty": b"", "text": b"USID " * 400, "cut": content[: len(content) // 2]}.items():
-        (tmp_path / name).write_bytes(part)
-        with pytest.raises(UsidError, match=f"{name}' cannot be opened as HDF5: it is no HDF5 file, or it is cut off"):
-            opener(tmp_path / name)
+    parts = {"empty": b"", "no HDF5 file": b"USID " * 400, "cut off": content[: len(content) // 2]}
+    for reason, part in parts.items():
+        (tmp_path / "bad").write_bytes(part)
+        with pytest.raises(UsidError, match=f"bad' cannot be opened as HDF5: it is {reason}"):
+            opener(tmp_path / "bad")
     with pytest.raises(UsidError, match="cannot be opened as HDF5"):
         opener(tmp_path)
+
+
+def test_a_file_that_was_never_closed(tmp_path: Path) -> None:
+    """As the program of an instrument leaves it when it dies."""
+    measurements.snake_file(tmp_path / "scan.h5")
+    program = """
+import os, sys, h5py
+with h5py.File(sys.argv[1]) as whole:
+    file = h5py.File(sys.argv[2], "w", libver="latest")
+    whole.copy("/Measurement_000", file)
+    file.flush()
+    os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", program, tmp_path / "scan.h5", tmp_path / "open.h5"], check=True)
+    with pytest.raises(UsidError, match=r"open\.h5' cannot .*: the program that writes it has it open, .* h5clear -s"):
+        usidx.open_main(tmp_path / "open.h5")
 
 
 def linked_file(folder: Path) -> tuple[Expected, Expected]:

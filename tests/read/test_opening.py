@@ -12,6 +12,7 @@ import usidx
 from tests.agreement import assert_coordinates, assert_opens
 from usidx.errors import NotMainError, SelectionError, UsidError
 from usidx.label.roles import ROLE
+from usidx.read.tree import find_main
 from usidx.testing import measurements
 from usidx.testing.files import Expected, build_main
 from usidx.testing.measurements import distinct, raster
@@ -289,3 +290,36 @@ def test_no_mains_at_all(tmp_path: Path) -> None:
         file["x"] = [1, 2]
     with pytest.raises(SelectionError, match=r"other.h5' has no main dataset"):
         usidx.open_main(tmp_path / "other.h5")
+
+
+def test_hdf5_of_another_kind_is_told_from_broken_mains(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"], file["y"] = [1, 2], [3]
+    with pytest.raises(SelectionError, match=r"none of its 2 datasets refers to Position_Indices .*open_tree"):
+        usidx.open_main(tmp_path / "other.h5")
+    path = measurements.image_file(tmp_path / "scan.h5").path
+    with h5py.File(path, "r+") as file:
+        main = file["Measurement_000/Channel_000/Raw_Data"]
+        del main.attrs["Spectroscopic_Values"]
+        with pytest.raises(SelectionError, match=r"Channel_000/Raw_Data' claims to be one and breaks"):
+            find_main(file, None)
+        file["copy"] = main[()]
+        file["copy"].attrs["Position_Values"] = main.attrs["Position_Values"]
+        with pytest.raises(SelectionError, match=r"2 datasets claim to be one and break a rule; usidx\.validate"):
+            find_main(file, None)
+
+
+def test_references_in_an_array_and_null_texts(tmp_path: Path) -> None:
+    """As LabVIEW, MATLAB and IDL write what h5py writes as scalars."""
+    built = measurements.snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        attrs = file[built.main].attrs
+        for name in ("Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values"):
+            attrs.create(name, np.array([attrs[name]], dtype=h5py.ref_dtype), dtype=h5py.ref_dtype)
+        attrs["units"] = h5py.Empty("S1")
+    assert usidx.list_mains(built.path) == [built.main]
+    raw = usidx.open_main(built.path)
+    np.testing.assert_array_equal(raw, built.array)
+    assert raw.units == ""
+    tree = usidx.open_tree(built.path)
+    assert not tree[built.main.rpartition("/")[0]].data_vars  # the four tables are known as such

@@ -10,7 +10,7 @@ import xarray as xr
 
 import usidx
 from tests.agreement import assert_opens
-from usidx.errors import SelectionError
+from usidx.errors import SelectionError, UsidWarning
 from usidx.testing import measurements
 from usidx.testing.files import build_sparse
 from usidx.testing.measurements import distinct
@@ -106,3 +106,31 @@ def test_sparse_round_trip(tmp_path: Path) -> None:
     where = [("X", "nm", [0.0, 1.0, 0.0]), ("Y", "nm", [0.0, 0.0, 1.0])]
     built = build_sparse(tmp_path / "scan.h5", distinct((3, 6)), where, BIAS)
     assert_opens(usidx.open_main(built.path), built)
+
+
+def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path: Path) -> None:
+    built = measurements.snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        group = file["Measurement_000"]
+        texts = np.array(["a long remark"] * 500, dtype=object)
+        notes = group.create_dataset("notes", data=texts, dtype=h5py.string_dtype(), chunks=(500,), compression="gzip")
+        stored = notes.id.get_chunk_info(0)
+        h5py.h5d.create(group.id, b"when", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((3,)))
+        group["good"] = [1, 2, 3]
+    with open(built.path, "r+b") as raw:
+        raw.seek(stored.byte_offset)
+        raw.write(b"\xff" * stored.size)
+    with pytest.warns(UsidWarning) as warned:
+        tree = usidx.open_tree(built.path)
+    told = sorted(str(one.message) for one in warned)
+    assert [text.split(" in ")[0] for text in told] == ["'/Measurement_000/notes'", "'/Measurement_000/when'"]
+    assert all("is left out: it is damaged, or of an unknown type" in text for text in told)
+    np.testing.assert_array_equal(tree["Measurement_000"]["good"], [1, 2, 3])
+    np.testing.assert_array_equal(tree[built.main].to_dataset()["Raw_Data"], built.array)
+
+
+def test_texts_that_claim_much_memory_stay_unread(tmp_path: Path) -> None:
+    built = measurements.snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        file["Measurement_000"].create_dataset("blank", (10_000,), dtype="S1000000", chunks=(1,))
+    assert "blank" not in usidx.open_tree(built.path)["Measurement_000"].data_vars

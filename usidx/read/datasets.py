@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Container, Iterable, Sequence
 from hashlib import blake2b
 from math import prod
@@ -11,10 +12,10 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from usidx.errors import SelectionError, UsidError
+from usidx.errors import SelectionError, UsidError, UsidWarning
 from usidx.format.layout import Array, Layout
 from usidx.label.coding import Frame, decode, parse_field
-from usidx.read.attributes import plain_attributes, text_attribute
+from usidx.read.attributes import DAMAGE, plain_attributes, text_attribute
 from usidx.read.chunks import main_blocks, plain_blocks
 from usidx.read.filters import bring_filters
 from usidx.read.lazy import Lazy, MainArray, PlainArray
@@ -29,7 +30,7 @@ __all__ = ["FIELD", "chosen_field", "extra_variable", "fingerprint", "group_data
 #: Attribute of a variable that keeps the title of the compound field it came from.
 FIELD = "usid_field"
 # Texts are decoded when the file is opened; a dataset with more of them stays unread.
-_MOST_TEXTS = 100_000
+_MOST_TEXTS, _MOST_TEXT_BYTES = 100_000, 64 << 20
 _SAMPLES, _SAMPLE_CELLS = 16, 1024
 # Chunks of so many bytes take longer to decode through HDF5, one after another, than their map takes to collect.
 _LARGE_CHUNK = 256 << 10
@@ -90,7 +91,7 @@ def _beside(taken: set[str], name: str) -> str:
 
 def _check_type(dataset: h5py.Dataset, dtype: np.dtype[Any], field: str | None = None) -> None:
     if dtype.kind not in "biufc" or dtype.shape:
-        part = "" if field is None else f"field {field!r} has "
+        part = "it has " if field is None else f"field {field!r} has "
         raise UsidError(
             f"{where(dataset)}: {part}the type {dtype}, which is not a number; it cannot be opened as data."
         )
@@ -114,7 +115,12 @@ def group_dataset(group: h5py.Group, extras: Iterable[str], origin: Origin | Non
     named = {path.rsplit("/", 1)[-1]: path for path in extras}
     variables = {}
     for name, path in named.items():
-        variable = extra_variable(group.file[path], named, origin)
+        try:
+            variable = extra_variable(group.file[path], named, origin)
+        except DAMAGE as err:  # it must not hide the others
+            text = f"{path!r} in {group.file.filename!r} is left out: it is damaged, or of an unknown type ({err})."
+            warnings.warn(text, UsidWarning, stacklevel=4)
+            continue
         if variable is not None:
             variables[name] = variable
     return xr.Dataset(variables, attrs=plain_attributes(group))
@@ -155,8 +161,10 @@ def _size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]
 
 
 def _texts(dataset: h5py.Dataset) -> Array | None:
-    if h5py.check_string_dtype(dataset.dtype) is None or dataset.size > _MOST_TEXTS or lies_elsewhere(dataset):
+    is_large = dataset.size > _MOST_TEXTS or dataset.nbytes > _MOST_TEXT_BYTES
+    if h5py.check_string_dtype(dataset.dtype) is None or is_large or lies_elsewhere(dataset):
         return None
+    bring_filters(dataset)
     texts = np.asarray(dataset.asstr("utf-8", errors="replace")[()], dtype=object)
     return texts.astype(str) if texts.size else texts.astype("U1")
 

@@ -21,6 +21,7 @@ from usidx.disk.journal import journal_path
 from usidx.disk.recovery import shared
 from usidx.errors import UsidError
 from usidx.read.source import Source
+from usidx.read.unreadable import unreadable
 
 __all__ = ["LocalFile", "Version", "version_of"]
 
@@ -91,9 +92,7 @@ class LocalFile:
             except UsidError:
                 raise
             except OSError as err:
-                raise UsidError(
-                    f"{self.name!r} cannot be opened as HDF5: it is no HDF5 file, or it is cut off or damaged. ({err})"
-                ) from err
+                raise unreadable(self.name, err, os.stat(self.name).st_size) from err
             yield file, None
 
     @contextmanager

@@ -107,6 +107,8 @@ def ancillaries_of(dataset: h5py.Dataset) -> Ancillaries:
 
 def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
     reference = _attribute(dataset, name)
+    if isinstance(reference, np.ndarray) and reference.size == 1:  # as programs in other languages write a scalar
+        reference = reference.reshape(-1)[0]
     if not isinstance(reference, h5py.Reference) or isinstance(reference, h5py.RegionReference):
         raise LayoutError(
             f"{where(dataset)}: attribute {name!r} must be a reference to a dataset, "
@@ -134,7 +136,7 @@ def _text(dataset: h5py.Dataset, name: str) -> str:
     if not has_attribute(dataset, name):
         return ""
     raw = _attribute(dataset, name)
-    text = text_of(raw)
+    text = "" if isinstance(raw, h5py.Empty) else text_of(raw)
     if text is None:
         raise NotMainError(
             f"{where(dataset)} is not a main dataset: attribute {name!r} must be a string, found {raw!r}."

@@ -17,11 +17,12 @@ from typing import Any, NoReturn
 import h5py
 from dask.base import tokenize
 
-from usidx.errors import RemoteError, UsidError
+from usidx.errors import RemoteError
 from usidx.read.connection import Connection
 from usidx.read.fetched import RemoteSource
 from usidx.read.pages import Pages, forget
 from usidx.read.secrets import shown_url
+from usidx.read.unreadable import unreadable
 
 __all__ = ["ObjectVersion", "RemoteFile"]
 
@@ -124,9 +125,7 @@ class RemoteFile:
     def _refuse(self, pages: Pages, error: OSError) -> NoReturn:
         if pages.failure is not None:
             raise pages.failure
-        raise UsidError(
-            f"{self.name!r} cannot be opened as HDF5: it is no HDF5 file, or it is cut off or damaged. ({error})"
-        ) from error
+        raise unreadable(self.name, error) from error
 
     def connection(self) -> Connection:
         """Return what sends requests for the object."""

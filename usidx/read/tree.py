@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import h5py
 
 from usidx.errors import NotMainError, SelectionError, UsidError
-from usidx.format import names
 from usidx.read.attributes import DAMAGE
 from usidx.read.identity import address_of, file_of
-from usidx.read.main import is_main, looks_like_main, where
+from usidx.read.main import ancillaries_of, is_main, looks_like_main, where
 from usidx.read.places import FilePath, Options, Place, place_of
 
 __all__ = [
@@ -131,13 +130,9 @@ def children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset
 def _sorted_out(file: h5py.File, groups: list[str], datasets: list[str]) -> Inventory:
     claimed = [path for path in datasets if looks_like_main(file[path])]
     mains = [path for path in claimed if is_main(file[path])]
-    ancillaries = {_target(file[path], name) for path in mains for name in names.ANCILLARIES}
+    ancillaries = {address_of(one) for path in mains for one in ancillaries_of(file[path]).values()}
     extras = [p for p in datasets if p not in set(mains) and address_of(file[p]) not in ancillaries]
     return Inventory(tuple(groups), tuple(mains), tuple(extras), tuple(p for p in claimed if p not in set(mains)))
-
-
-def _target(dataset: h5py.Dataset, name: str) -> int:
-    return address_of(dataset.file[dataset.attrs[name]])
 
 
 def list_mains(path: FilePath, *, storage_options: Options = None) -> list[str]:
@@ -196,14 +191,15 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
             raise NotMainError(
                 f"{where(exact)} is a group, not a main dataset.{_listing('Main datasets in it', inside)}"
             )
-    mains = inventory(file).mains
+    found = inventory(file)
+    mains = found.mains
     matches = mains if name is None else _ending_in(mains, name)
     # What is computed from a measurement must not make its name ambiguous.
     measured = [m for m in matches if "-" not in m]
     if len(matches) == 1 or len(measured) == 1:
         return file[(measured or matches)[0]]
     if not mains:
-        raise SelectionError(f"{file.filename!r} has no main dataset.")
+        raise SelectionError(_without_mains(file, found))
     if name is None:
         raise SelectionError(
             f"{file.filename!r} has {len(mains)} main datasets; name one of them.{_listing('They are', mains)}"
@@ -214,6 +210,21 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
             f"{_listing('They are', matches)}"
         )
     raise SelectionError(f"{file.filename!r} has no main dataset {name!r}.{_listing('It has', mains)}")
+
+
+def _without_mains(file: h5py.File, found: Inventory) -> str:
+    """Say that a file has nothing to open, and where to look for the reason."""
+    if found.broken:
+        claim = (
+            f"{found.broken[0]!r} claims to be one and breaks a rule"
+            if len(found.broken) == 1
+            else (f"{len(found.broken)} datasets claim to be one and break a rule")
+        )
+        return f"{file.filename!r} has no main dataset: {claim}; usidx.validate(path) says which."
+    return (
+        f"{file.filename!r} has no main dataset: it is HDF5, but none of its {len(found.extras)} datasets refers to "
+        f"Position_Indices and the other three tables of USID. usidx.open_tree(path) shows what it holds."
+    )
 
 
 def find_group(file: h5py.File, name: str) -> h5py.Group:
