@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
 import usidx
+from usidx.disk import lock
 from usidx.disk import raw as disk
 from usidx.disk.journal import Journal, is_quiet, journal_path
 from usidx.disk.raw import RawFile
@@ -282,3 +284,21 @@ def test_a_forked_child_reads_beside_its_parent(path: Path) -> None:
                 os._exit(9)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         changes.commit()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="takes away an open file")
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_is_taken_away_while_its_lock_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, is_replaced: bool
+) -> None:
+    acquire = lock.acquire
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        path.unlink()
+        if is_replaced:
+            path.write_bytes(b"another")
+        return acquire(*arguments, **options)
+
+    monkeypatch.setattr(lock, "acquire", slowly)
+    with pytest.raises(LockedError, match="was replaced or taken away by another program"), transaction(path):
+        pass

@@ -142,14 +142,23 @@ def opened(
     try:
         held = acquire(disk.fileno(), path, exclusive=write, wait=wait) if lock else None
         try:
-            if not os.path.samestat(os.fstat(disk.fileno()), path.stat()):
-                raise LockedError(f"{str(path)!r} was replaced by another file while it was being locked; try again.")
+            if not _is_still(path, disk):
+                raise LockedError(
+                    f"{str(path)!r} was replaced or taken away by another program while it was being locked; try again."
+                )
             yield disk
         finally:
             if held is not None:
                 held.release()
     finally:
         disk.close()
+
+
+def _is_still(path: Path, disk: RawFile) -> bool:
+    try:
+        return os.path.samestat(os.fstat(disk.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def try_lock(descriptor: int, path: Path, exclusive: bool) -> FileLock | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from threading import Condition
+import time
+from threading import get_ident
 from typing import Any, Protocol
 
 __all__ = ["Gate", "Ground"]
+
+_POLL = 0.001
 
 
 class Ground(Protocol):
@@ -21,11 +24,14 @@ class Ground(Protocol):
 
 
 class Gate:
-    """Entered by whoever writes a block; shut until it is opened."""
+    """Entered by whoever writes a block; shut until it is opened.
+
+    There is no lock and no count, which Ctrl-C in the main thread could leave behind for ever: threads sign in and out,
+    and a thread that shuts the gate is not inside, whatever it was broken off from.
+    """
 
     def __init__(self) -> None:
-        self._changed = Condition()
-        self._inside = 0
+        self._inside: list[int] = []
         self.is_open = False
 
     def open(self) -> None:
@@ -33,10 +39,10 @@ class Gate:
         self.is_open = True
 
     def shut(self) -> None:
-        """Let none in any more; once this returns, none is inside."""
-        with self._changed:
-            self.is_open = False
-            self._changed.wait_for(lambda: self._inside == 0)
+        """Let none in any more; once this returns, no other thread is inside."""
+        self.is_open = False
+        while any(thread != get_ident() for thread in list(self._inside)):
+            time.sleep(_POLL)
 
     def check(self) -> None:
         """Raise if it has been shut meanwhile."""
@@ -44,11 +50,10 @@ class Gate:
             raise InterruptedError("a block came after writing had ended")
 
     def __enter__(self) -> None:
-        with self._changed:
+        self._inside.append(get_ident())  # before looking, so that who shuts it sees this
+        if not self.is_open:
+            self.__exit__()
             self.check()
-            self._inside += 1
 
     def __exit__(self, *exception: object) -> None:
-        with self._changed:
-            self._inside -= 1
-            self._changed.notify_all()
+        self._inside.remove(get_ident())
