@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import usidx
 from usidx.errors import MissingExtraError, ResultError, RoleError
 from usidx.look.plot import plot_clusters, plot_fit, plot_map, plot_maps, plot_scree, plot_spectra
 from usidx.simulate import band_excitation, gaussian_map
@@ -284,3 +285,11 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"Drawing needs the package 'matplotlib'.*usidx\[plot\]"):
         plot_spectra(TRUTH.frequency)
+
+
+def test_maps_of_a_decomposition_are_those_of_its_scores() -> None:
+    scan, _ = usidx.simulate.band_excitation((5, 4), 16)
+    result = abs(scan).usid.nfindr(3)
+    figure = drawn(plot_maps(result))
+    assert [axes.get_title() for axes in figure.axes] == ["component 0", "component 1", "component 2"]
+    assert "Abundance" in words(figure)

@@ -45,3 +45,10 @@ def test_refuses_clusters_without_positions() -> None:
     result["linkage"] = result.linkage.where(result.linkage < 3)
     with pytest.raises(ResultError, match="clusters without positions"):
         plot_dendrogram(result)
+
+
+def test_heights_have_the_units_of_distances() -> None:
+    result = tree()
+    result["distance"].attrs["units"] = "nA"
+    assert plot_dendrogram(result).axes[0].get_ylabel() == "Distance by Ward's rule (nA)"
+    assert plot_dendrogram(result.drop_vars("distance")).axes[0].get_ylabel() == "Distance by Ward's rule"

@@ -36,7 +36,7 @@ def test_svd(tmp_path: Path, source: Build, chunks: Any) -> None:
     np.testing.assert_array_equal(result.singular_values, found["S"])
     np.testing.assert_array_equal(result.component, [0, 1, 2])
     assert result.components.dtype == built.array.dtype
-    assert (result.components.attrs["long_name"], result.components.attrs["units"]) == (built.quantity, built.unit)
+    assert (result.scores.attrs["units"], result.components.attrs["units"]) == (built.unit, "")
     assert (result.scores.chunks is None) == (chunks is None)
 
 
@@ -46,6 +46,67 @@ def test_scores_times_components_is_the_source(tmp_path: Path) -> None:
     result = usidx.open_result(built.path, "SVD_000")
     again = (result.scores.astype("f8") * result.components.astype("f8")).sum("component")
     np.testing.assert_allclose(again.transpose("Y", "X", "Bias"), built.array, rtol=1e-5)
+    made = result.usid.reconstruct()
+    assert (made.name, made.attrs) == ("Raw_Data", made.attrs | {"long_name": built.quantity, "units": built.unit})
+    np.testing.assert_allclose(made.transpose("Y", "X", "Bias"), built.array, rtol=1e-4)
+    raw = usidx.open_main(built.path, "Raw_Data")
+    np.testing.assert_allclose(result.usid.project(raw), result.scores, rtol=1e-3)
+    alike = result.usid.cluster("kmeans", 2)
+    assert alike.mean_response.attrs["units"] == built.unit
+    assert alike.usid.write().endswith("/Raw_Data-SVD_000/U-Cluster_000")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "verb"), [("NMF", "nmf"), ("TruncatedSVD", "decompose"), ("PCA", "decompose"), ("FastICA", None)]
+)
+def test_old_decompositions_are_put_together_where_that_is_the_data(
+    tmp_path: Path, algorithm: str, verb: str | None
+) -> None:
+    built = snake_file(tmp_path / "scan.h5")
+    found = add_decomposition(built)
+    with h5py.File(built.path, "r+") as file:
+        (group,) = [g for g in file[built.main].parent.values() if "Decomposition" in str(g.name)]
+        group.attrs["decomposition_algorithm"] = algorithm
+    result = usidx.open_result(built.path, "Decomposition_000")
+    assert ("comment" in result.components.attrs) == (algorithm == "PCA")  # its mean was not stored
+    if verb is None:  # its components are what unmixes, not what was mixed
+        with pytest.raises(ResultError, match="is not a decomposition"):
+            result.usid.reconstruct()
+    else:
+        assert result.usid.history[-1]["tool"] == verb
+        made = np.tensordot(found["Projection"], found["Components"], axes=1)
+        np.testing.assert_allclose(result.usid.reconstruct().transpose("Y", "X", "Bias"), made, rtol=1e-5)
+
+
+def test_an_old_svd_of_a_fit_has_its_fields_side_by_side(tmp_path: Path) -> None:
+    """The old tool put the fields of a compound dataset side by side, and kept `V` compound."""
+    built = beps_file(tmp_path / "scan.h5")
+    add_sho_fit(built)
+    with h5py.File(built.path, "r+") as file:
+        fit = next(g for g in file[built.main].parent.values() if "SHO_Fit" in str(g.name))["Fit"]
+        cells = fit[()]
+        rows = np.hstack([cells[name] for name in cells.dtype.names]).astype("f8")
+        left, sizes, right = np.linalg.svd(rows, full_matrices=False)
+        group = fit.parent.create_group("Fit-SVD_000")
+        group.attrs.update({"tool": "SVD", "source_000": fit.ref})
+        group["S"] = sizes[:3].astype("f4")
+        compound = np.zeros((3, cells.shape[1]), cells.dtype)
+        for k, name in enumerate(cells.dtype.names):
+            compound[name] = right[:3, k * cells.shape[1] : (k + 1) * cells.shape[1]]
+        numbers = {"position": np.arange(3).reshape(3, 1), "spectroscopic": np.arange(3).reshape(1, 3)}
+        for name, data, role in (("U", left[:, :3].astype("f4"), "spectroscopic"), ("V", compound, "position")):
+            main = group.create_dataset(name, data=data)
+            main.attrs.update({k: v for k, v in fit.attrs.items() if "_" in k} | {"quantity": "S", "units": "c"})
+            for kind in ("Indices", "Values"):
+                table = group.create_dataset(f"{role}_{kind}", data=numbers[role].astype("u4"))
+                table.attrs.update({"labels": [b"Principal Component"], "units": [b"a. u."]})
+                main.attrs[f"{role.title()}_{kind}"] = table.ref
+    result = usidx.open_result(built.path, "Fit-SVD_000")
+    assert result.components.dims[-1] == "field"
+    again = result.usid.reconstruct()
+    assert again["Amplitude"].attrs["units"] == "V"
+    expected = (left[:, :3] * sizes[:3]) @ right[:3, : cells.shape[1]]
+    np.testing.assert_allclose(again["Amplitude"].values.ravel(), expected.ravel(), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("source", SOURCES)

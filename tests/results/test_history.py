@@ -78,4 +78,4 @@ def test_steps_of_other_writers_are_shown_as_far_as_they_go(step: dict[str, obje
 def test_old_results_begin_where_they_were_opened(tmp_path: Path) -> None:
     built = snake_file(tmp_path / "scan.h5")
     add_svd(built)
-    assert [s["tool"] for s in usidx.history(usidx.open_result(built.path, "SVD_000"))] == ["open"]
+    assert [s["tool"] for s in usidx.history(usidx.open_result(built.path, "SVD_000"))] == ["open", "svd"]

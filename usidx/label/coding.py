@@ -186,7 +186,8 @@ def coordinates_of(variables: Mapping[str, xr.Variable]) -> xr.Coordinates:
 
 def _can_index(values: Array) -> bool:
     """Say whether values can label a dim: repeats and gaps make look-ups fail, so they stay plain coordinates."""
-    return bool(np.isfinite(values).all()) and np.unique(values).size == values.size
+    complete = values.dtype.kind == "U" or bool(np.isfinite(values).all())
+    return complete and np.unique(values).size == values.size
 
 
 def _attrs(layout: Layout) -> dict[str, Any]:

@@ -36,6 +36,10 @@ _QUANTITIES: dict[str, tuple[str | None, bool]] = {
 }
 
 
+#: What factors are called where the components are responses as they would be measured, None: that of the data.
+_UNMIXED = {"scores": "Abundance", "components": None}
+
+
 def assemble(data: xr.DataArray, variables: Mapping[str, Any], *, units_in: str = "scores") -> xr.Dataset:
     """Return the Dataset of a verb on `data`, whose coordinates it keeps, those over both kinds of dims too.
 
@@ -62,6 +66,8 @@ def _labelled(found: Any, along: str) -> xr.DataArray:
 
 def _attrs(data: xr.DataArray, name: str, units_in: str) -> dict[str, Any]:
     long_name, has_units = _QUANTITIES[name]
+    if units_in == "components" and name in _UNMIXED:
+        long_name = _UNMIXED[name] or data.attrs.get("long_name", long_name)
     has_units = name == units_in if name in ("scores", "components") else has_units
     quantity = data.attrs.get("long_name") if long_name is None else long_name
     units = data.attrs.get("units") if has_units else ""

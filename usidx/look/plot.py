@@ -87,8 +87,8 @@ def plot_maps(
     Parameters
     ----------
     data : DataArray, dims (*position, dim), or Dataset
-        Of a Dataset the variables over the most common dims are drawn, at the first index of what they have beyond
-        two position dims; the figure says which.
+        Of a decomposition the scores are drawn, a map per component. Of another Dataset the variables over the most
+        common dims are drawn, at the first index of what they have beyond two position dims; the figure says which.
     dim : str, optional
         The dim to go through, ``"component"`` for example. By default the one that is not a position.
     variables : iterable of str, optional
@@ -117,6 +117,8 @@ def plot_maps(
     >>> scan, truth = band_excitation((16, 16), 8)
     >>> figure = plot_maps(truth, variables=["amplitude", "phase"])
     """
+    if isinstance(data, xr.Dataset) and variables is None and {"scores", "components"} <= set(data.data_vars):
+        data, dim = data["scores"], "component" if dim is None else dim
     named = _variables(data, variables) if isinstance(data, xr.Dataset) else _slices(data, dim)
     if not named:
         raise RoleError("Nothing to draw: the Dataset has no variable of numbers over a dim.")

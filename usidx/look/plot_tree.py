@@ -10,7 +10,7 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.look.canvas import INK, finished, label_axes, new_figure, style
 from usidx.look.colours import category_colours
-from usidx.look.scale import plain
+from usidx.look.scale import label, plain, unit_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
     ----------
     result : Dataset
         With ``linkage`` (merge, link), as ``cluster`` with ``"agglomerative"`` returns; leaves are labelled with their
-        ``size`` where that is there.
+        ``size``, and heights with the units of ``distance``, where these are there.
     title : str, optional
         Heading of the figure.
 
@@ -72,7 +72,8 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
     axes.scatter(places, np.zeros(len(places)), s=36, c=leaf_colors, zorder=3, clip_on=False)
     sizes = result["size"].values if "size" in result else None
     axes.set_xticks(places, [str(leaf) if sizes is None else f"{leaf}\n{sizes[leaf]}" for leaf in drawn["leaves"]])
+    unit = unit_of(result["distance"]) if "distance" in result else ""
     style(axes)
-    label_axes(axes, "Cluster" if sizes is None else "Cluster, positions in it", "Distance")
+    label_axes(axes, "Cluster" if sizes is None else "Cluster, positions in it", label("Distance by Ward's rule", unit))
     axes.set_ylim(bottom=0)
     return finished(figure, title)

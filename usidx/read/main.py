@@ -23,6 +23,7 @@ __all__ = [
     "is_main",
     "lies_elsewhere",
     "looks_like_main",
+    "quantity_and_units",
     "read_layout",
     "source_main",
     "where",
@@ -222,7 +223,7 @@ def read_layout(dataset: h5py.Dataset, cache: Cache | None = None) -> Layout:
     version = _version(dataset)
     attributes = plain_attributes(dataset)
     taken = {*names.ANCILLARIES, names.QUANTITY, names.UNITS, names.MAIN_HINTS, *names.BOOK_KEEPING}
-    quantity, units = _quantity_and_units(dataset)
+    quantity, units = quantity_and_units(dataset)
     hints = stored_json(dataset, names.MAIN_HINTS) | _unknown(dataset)
     return Layout(
         name=str(dataset.name).rsplit("/", 1)[-1],
@@ -315,7 +316,7 @@ def _version(dataset: h5py.Dataset) -> tuple[int, ...]:
     return () if found is None else tuple(int(part) for part in found[0].split("."))
 
 
-def _quantity_and_units(dataset: h5py.Dataset, chain: int = _LONGEST_CHAIN) -> tuple[str, str]:
+def quantity_and_units(dataset: h5py.Dataset, chain: int = _LONGEST_CHAIN) -> tuple[str, str]:
     """Return quantity and units; where an old program kept only their first letters, those of the source."""
     quantity, units = (_text(dataset, name).strip() for name in (names.QUANTITY, names.UNITS))
     if len(quantity) != 1 or chain == 0:
@@ -323,7 +324,7 @@ def _quantity_and_units(dataset: h5py.Dataset, chain: int = _LONGEST_CHAIN) -> t
     source = source_main(dataset)
     if source is None or not is_main(source):
         return quantity, units
-    source_quantity, source_units = _quantity_and_units(source, chain - 1)
+    source_quantity, source_units = quantity_and_units(source, chain - 1)
     if source_quantity.startswith(quantity):
         quantity = source_quantity
         units = source_units if len(units) == 1 and source_units.startswith(units) else units

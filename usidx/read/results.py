@@ -14,15 +14,15 @@ import xarray as xr
 from usidx.errors import ResultError, SelectionError, UsidWarning
 from usidx.format import names
 from usidx.label.coding import coordinates_of
-from usidx.label.roles import SPECTROSCOPIC, role_of
+from usidx.label.roles import ROLE, SPECTROSCOPIC, role_of
 from usidx.read.attributes import stored_json, text_attribute
 from usidx.read.datasets import FIELD
-from usidx.read.main import is_main, where
+from usidx.read.main import is_main, quantity_and_units, source_main, where
 from usidx.read.opening import Chunks, open_at
 from usidx.read.places import FilePath, Options, place_of
 from usidx.read.tree import children, find_group, inventory, opened_file
-from usidx.results.legacy import Names, names_for
-from usidx.results.provenance import PROVENANCE, parse_steps, with_steps
+from usidx.results.legacy import Names, Source, as_decomposition, names_for
+from usidx.results.provenance import PROVENANCE, Step, parse_steps, with_steps
 from usidx.results.schema import restored_attrs
 
 __all__ = ["list_results", "open_result"]
@@ -75,8 +75,9 @@ def open_result(
     """Open a results group as the Dataset that the verb returned.
 
     Lazy. Groups of pycroscopy 0.60 and BGlib (``SVD``, ``Cluster``, ``Decomposition``, ``SHO_Fit``, ``Loop_Fit``)
-    open under the same names: ``scores``, ``components``, ``labels``, ``amplitude``, ``v_plus``. Groups of other
-    tools open with a variable per dataset.
+    open under the same names: ``scores``, ``components``, ``labels``, ``amplitude``, ``v_plus``; what is reconstructed,
+    projected or clustered from a decomposition of today can be from those. Groups of other tools open with a variable
+    per dataset.
 
     Parameters
     ----------
@@ -118,19 +119,31 @@ def open_result(
                 f"{where(found)} holds no main dataset, so it is no result (or one that was not finished)."
             )
         _warn_of_unfinished(found, file[mains[0]].shape[0])
-        name, hints = str(found.name), stored_json(found, names.RESULT_HINTS)
+        name, hints, source = str(found.name), stored_json(found, names.RESULT_HINTS), _source(found)
+        algorithm = text_attribute(found, "decomposition_algorithm") or ""
         text = text_attribute(found, PROVENANCE)
     opened = {m.rsplit("/", 1)[-1]: open_at(place, m, chunks=chunks) for m in mains}
     records = _records(hints)
     extras = _small_arrays(open_at(place, name, chunks=chunks), records | _records(hints, "coords"))
+    told: list[Step] = []
     if records:
         result = _restored(name, opened, extras, hints)
     else:
         result = _translated(opened, extras, names_for(frozenset(opened) | frozenset(extras)))
+        result, told = as_decomposition(result, algorithm, source)
     if text is not None:
         return with_steps(result, parse_steps(text))
     recorded = next(iter(opened.values())).attrs.get(PROVENANCE, "[]")
-    return with_steps(result, parse_steps(recorded))
+    return with_steps(result, [*parse_steps(recorded), *told])
+
+
+def _source(group: h5py.Group) -> Source:
+    """Return what the array was called that a result of another program was made of."""
+    main = source_main(group)
+    if main is None or not is_main(main):
+        return Source("", "", "")
+    quantity, units = quantity_and_units(main)
+    return Source(str(main.name).rsplit("/", 1)[-1], quantity, "" if main.dtype.names else units)
 
 
 def _warn_of_unfinished(group: h5py.Group, rows: int) -> None:
@@ -293,6 +306,9 @@ def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variab
     """Give an old tool's datasets the names that results have in memory."""
     variables: dict[str, xr.DataArray | xr.Variable] = {}
     for dataset, data in opened.items():
+        if dataset in known.variables and len(data.data_vars) > 1:
+            variables[known.variables[dataset]] = _legacy_dims(known.variables[dataset], _side_by_side(data), known)
+            continue
         for field, variable in data.data_vars.items():
             titled = known.fields.get(str(field), str(field))
             ending = "_guess" if dataset.startswith("Guess") and known.fields else ""
@@ -311,6 +327,14 @@ def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variab
         if name in result:
             result[name].attrs["comment"] = comment
     return result
+
+
+def _side_by_side(fields: xr.Dataset) -> xr.DataArray:
+    """Return the fields of a compound dataset as one array whose last dim is the field, as decompositions have it."""
+    names = xr.Variable("field", [str(n) for n in fields.data_vars], {ROLE: SPECTROSCOPIC, "long_name": "Field"})
+    units = [str(v.attrs.get("units", "")) for v in fields.data_vars.values()]
+    stacked = fields.drop_attrs(deep=False).to_dataarray("field").transpose(..., "field")
+    return stacked.assign_coords(field=names).rename(None).assign_attrs(field_units=units)
 
 
 def _legacy_dims(name: str, variable: xr.DataArray, known: Names) -> xr.DataArray:

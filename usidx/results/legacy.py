@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from usidx.results.loops import LOOP_FIELDS, LOOP_METRICS, SWITCHING_FIELDS
+import xarray as xr
 
-__all__ = ["Names", "names_for"]
+from usidx.results.loops import LOOP_FIELDS, LOOP_METRICS, SWITCHING_FIELDS
+from usidx.results.provenance import Step
+
+__all__ = ["Names", "Source", "as_decomposition", "names_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +124,57 @@ def names_for(datasets: frozenset[str]) -> Names:
         if required <= datasets:
             return names
     return _SHO if datasets & {"Guess", "Fit"} else Names({})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Name, quantity and units of the main dataset that a result was made of."""
+
+    name: str
+    quantity: str
+    units: str
+
+
+#: Estimators whose components_ times the scores are the data again, by the verb of today; of the others the components
+#: are something else (of FastICA, what unmixes).
+_ALGORITHMS = {
+    "NMF": "nmf",
+    **dict.fromkeys(
+        ("TruncatedSVD", "PCA", "IncrementalPCA", "FactorAnalysis", "SparsePCA", "MiniBatchSparsePCA"), "decompose"
+    ),
+}
+_MEANLESS = "The mean that {} removes was not stored: what is reconstructed lacks it."
+
+
+def as_decomposition(result: xr.Dataset, algorithm: str, source: Source) -> tuple[xr.Dataset, list[Step]]:
+    """Say of an old decomposition what today's verbs need to know of it; of any other result nothing."""
+    verb = "svd" if "singular_values" in result else _ALGORITHMS.get(algorithm)
+    if verb is None or not {"scores", "components"} <= set(result.data_vars):
+        return result, []
+    fields = _fields(result)
+    if verb == "svd":
+        result["components"].attrs = {"long_name": "Components", "units": ""}
+        result["scores"].attrs = {"long_name": "Scores", "units": source.units}
+        result["singular_values"].attrs = {"long_name": "Singular values", "units": source.units}
+    if verb == "decompose" and algorithm != "TruncatedSVD":
+        result["components"].attrs["comment"] = _MEANLESS.format(algorithm)
+    dims = [d for name in ("scores", "components") for d in result[name].dims if d != "component"]
+    parameters = {"algorithm": algorithm, "n": result.sizes["component"], "fields": fields}
+    given = {
+        "dims": {str(d): result.sizes[d] for d in dims},
+        "name": source.name,
+        "long_name": source.quantity,
+        "units": source.units,
+        "since_last_step": "unknown",
+    }
+    return result, [{"tool": verb, "version": "of another program", "parameters": parameters, "input": given}]
+
+
+def _fields(result: xr.Dataset) -> dict[str, dict[str, str]]:
+    """Return the units and the kind of numbers of each field of a compound source."""
+    components = result["components"]
+    if "field" not in components.dims:
+        return {}
+    units = components.attrs.pop("field_units", [""] * components.sizes["field"])
+    names = [str(name) for name in components["field"].values]
+    return {n: {"dtype": str(components.dtype), "units": u} for n, u in zip(names, units, strict=True)}

@@ -53,6 +53,9 @@ TOOLS: Mapping[str, Tool] = {
     "reconstruct": Tool("Rebuilt"),
 }
 
+#: What the old tools called the number of what was found.
+_COUNTS = {"SVD": "num_components", "Cluster": "n_clusters"}
+
 # Attributes are small; a longer array is data in the wrong place.
 _LONGEST_ATTRIBUTE = 1000
 
@@ -227,9 +230,10 @@ def _field_hint(variable: xr.DataArray, dataset: str, title: str) -> dict[str, A
 def _flat_parameters(step: Mapping[str, Any], tool: Tool) -> dict[str, Any]:
     flat = {k: v for k, v in step.get("parameters", {}).items() if isinstance(v, str | int | float)}
     if tool.algorithm_attribute:
-        flat[tool.algorithm_attribute] = str(flat.get("method", step["tool"]))
+        named = str(flat.get("method", flat.get("estimator", step["tool"])))
+        flat[tool.algorithm_attribute] = named.partition("(")[0]  # of an estimator the class, as the old tools
     if "n" in flat:
-        flat["num_components" if tool.title == "SVD" else "n_components"] = flat.pop("n")
+        flat[_COUNTS.get(tool.title, "n_components")] = flat.pop("n")
     return flat
 
 
