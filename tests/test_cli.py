@@ -1,6 +1,8 @@
 """The command line, as a person would use it."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,3 +165,8 @@ def test_recover_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.Mo
     assert "without locks nobody can tell which" in capsys.readouterr().err
     assert main(["recover", "--no-lock", str(path)]) == 0
     assert "an interrupted write was undone: 0 bytes put back, 4 cut off the end" in capsys.readouterr().out
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "usidx", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usidx ")

@@ -10,7 +10,7 @@ import xarray as xr
 
 from usidx.errors import GridError, RoleError
 from usidx.format.layout import Array
-from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC
+from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, refuse_unlabelled
 
 __all__ = ["to_grid"]
 
@@ -55,6 +55,7 @@ def to_grid(data: xr.DataArray, fill_value: Any = None) -> xr.DataArray:
     array([[ 1.,  2.],
            [ 3., nan]])
     """
+    refuse_unlabelled(data)
     dim = _flat_dim(data)
     names = _axes_of(data, dim)
     codes, axes = zip(*(_codes(data, name, dim) for name in names), strict=True)

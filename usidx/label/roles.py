@@ -14,7 +14,17 @@ import xarray as xr
 
 from usidx.errors import RoleError
 
-__all__ = ["POSITION", "ROLE", "SPECTROSCOPIC", "position_dims", "role_of", "set_roles", "spectroscopic_dims", "split"]
+__all__ = [
+    "POSITION",
+    "ROLE",
+    "SPECTROSCOPIC",
+    "position_dims",
+    "refuse_unlabelled",
+    "role_of",
+    "set_roles",
+    "spectroscopic_dims",
+    "split",
+]
 
 ROLE = "usid_role"
 POSITION = "position"
@@ -40,6 +50,7 @@ def spectroscopic_dims(data: xr.DataArray | xr.Dataset) -> tuple[str, ...]:
 
 
 def _dims_with(data: xr.DataArray | xr.Dataset, role: str) -> tuple[str, ...]:
+    refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     return tuple(str(dim) for dim in data.dims if role_of(data, dim) == role)
 
 
@@ -61,8 +72,9 @@ def split(data: xr.DataArray, dim: Dims | None = None) -> tuple[tuple[str, ...],
     Raises
     ------
     RoleError
-        A named dim is not there, or none is named and the array has no spectroscopic dim.
+        A named dim is not there, or none is named and the array has no spectroscopic dim; or it is no DataArray.
     """
+    refuse_unlabelled(data)
     features = spectroscopic_dims(data) if dim is None else as_dims(data, dim)
     if not features:
         raise RoleError(
@@ -71,6 +83,16 @@ def split(data: xr.DataArray, dim: Dims | None = None) -> tuple[tuple[str, ...],
             f"da.usid.set_roles(spectroscopic=[...])."
         )
     return tuple(str(d) for d in data.dims if d not in features), features
+
+
+def refuse_unlabelled(data: object, kinds: tuple[type, ...] = (xr.DataArray,)) -> None:
+    """Raise a RoleError for what is none of these labelled kinds."""
+    if not isinstance(data, kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise RoleError(
+            f"A {type(data).__name__} where a {expected} is expected. Label an array first: "
+            "xr.DataArray(values, dims=('Y', 'X', 'Bias')); choose one variable of a Dataset: dataset['name']."
+        )
 
 
 def as_dims(data: xr.DataArray | xr.Dataset, dim: Dims) -> tuple[str, ...]:

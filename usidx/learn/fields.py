@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError, UnitsError
-from usidx.label.roles import ROLE, SPECTROSCOPIC, Dims
+from usidx.label.roles import ROLE, SPECTROSCOPIC, Dims, refuse_unlabelled
 from usidx.results.provenance import steps, with_steps
 
 __all__ = ["FIELD", "Decomposable", "apart", "kept_fields", "together"]
@@ -29,11 +29,14 @@ def together(data: Decomposable, dim: Dims | None, *, any_units: bool = False) -
 
     Raises
     ------
+    RoleError
+        It is neither.
     ResultError
         The fields are not numbers over the same dims.
     UnitsError
         They have several units, and `any_units` does not say that each is scaled later.
     """
+    refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     if isinstance(data, xr.DataArray):
         return data, dim
     _check(data)
@@ -51,6 +54,7 @@ def together(data: Decomposable, dim: Dims | None, *, any_units: bool = False) -
 
 def kept_fields(data: Decomposable) -> dict[str, Any]:
     """Return what a record keeps of the fields of a Dataset; nothing for an array."""
+    refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     if isinstance(data, xr.DataArray):
         return {}
     described = {}

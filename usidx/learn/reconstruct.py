@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError, RoleError
+from usidx.label.roles import refuse_unlabelled
 from usidx.learn.constrained import constrained_scores
 from usidx.learn.fields import Decomposable, apart, together
 from usidx.learn.holes import without_holes
@@ -149,6 +150,7 @@ def is_decomposition(result: xr.Dataset) -> bool:
 
 def decomposition_step(result: xr.Dataset) -> Step:
     """Return the recorded step of the decomposition that made a Dataset."""
+    refuse_unlabelled(result, (xr.Dataset,))
     found = [step for step in steps(result) if step["tool"] in _KINDS]
     if found and is_decomposition(result):
         return found[-1]

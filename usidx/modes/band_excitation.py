@@ -15,6 +15,7 @@ from usidx.fit.fit import Value, fit
 from usidx.fit.inputs import whole_along
 from usidx.fit.oscillator import SHO
 from usidx.fit.sweep import Sweep, check_dtype, sweep_of
+from usidx.label.roles import refuse_unlabelled
 from usidx.modes.resonance import FIGURES, guess_oscillators
 from usidx.results.provenance import last_step, record
 
@@ -115,6 +116,7 @@ def sho_fit(
     >>> bool(abs(found.frequency - truth.frequency).median() < 50)
     True
     """
+    refuse_unlabelled(data)
     sweep = _sweep(data, dim or _frequency_dim(data), coordinate)
     check_dtype(data.dtype, SHO(), data.name)
     guessed = _guess(data, sweep)

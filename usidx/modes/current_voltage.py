@@ -13,7 +13,7 @@ import xarray as xr
 from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
 from usidx.fit.inputs import whole_along
 from usidx.label import units
-from usidx.label.roles import as_dims, spectroscopic_dims
+from usidx.label.roles import as_dims, refuse_unlabelled, spectroscopic_dims
 from usidx.modes.derivative import Stencil, broadening_stencil, derivative_stencil, runs
 from usidx.results.provenance import record
 
@@ -316,6 +316,7 @@ def _normalized(current: npt.NDArray[Any], *, bias: Array, parts: tuple[Stencil,
 
 def _bias(data: xr.DataArray, dim: str | None) -> xr.DataArray:
     """Return the bias, as a coordinate along one dim."""
+    refuse_unlabelled(data)
     swept = _BIAS if dim is None and _BIAS in data.dims else dim
     if swept is None:
         found = [d for d in spectroscopic_dims(data) if data.sizes[d] > 1]

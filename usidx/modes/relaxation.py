@@ -18,6 +18,7 @@ from usidx.fit.model import registered
 from usidx.fit.parameters import POSITIVE, Parameter
 from usidx.fit.shape import Shape
 from usidx.fit.symbols import Node, function
+from usidx.label.roles import refuse_unlabelled
 from usidx.results.provenance import last_step, record
 
 __all__ = ["Relaxation", "relaxation_fit"]
@@ -177,6 +178,7 @@ def relaxation_fit(
     >>> bool((abs(found.time_constant_2 / truth.time_constant_2 - 1) < 0.1).mean() > 0.9)
     True
     """
+    refuse_unlabelled(data)
     along = dim or (_TIME if _TIME in data.dims else None)
     fitted = fit(
         data, Relaxation(decay), along, coordinate=coordinate, start=start, bounds=bounds, fixed=fixed, sigma=sigma,

@@ -9,7 +9,7 @@ import xarray as xr
 
 from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
 from usidx.fit.loop import rising
-from usidx.label.roles import SPECTROSCOPIC, as_dims, role_of
+from usidx.label.roles import SPECTROSCOPIC, as_dims, refuse_unlabelled, role_of
 from usidx.results.provenance import PROVENANCE
 
 __all__ = ["response_of", "voltage_of"]
@@ -30,6 +30,7 @@ def response_of(data: xr.DataArray | xr.Dataset) -> xr.DataArray:
     UsidError
         An array is not numeric.
     """
+    refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     if isinstance(data, xr.DataArray):
         if data.dtype.kind not in "biufc":
             raise UsidError(

@@ -17,6 +17,8 @@ import numpy as np
 import xarray as xr
 from dask.base import tokenize
 
+from usidx.label.roles import refuse_unlabelled
+
 __all__ = [
     "PROVENANCE",
     "Step",
@@ -52,6 +54,7 @@ def steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
 
     A Dataset that was put together by hand from variables of one origin answers for that origin.
     """
+    refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     text = data.attrs.get(PROVENANCE)
     if text is None and isinstance(data, xr.Dataset):
         found = {v.attrs[PROVENANCE] for v in data.data_vars.values() if PROVENANCE in v.attrs}

@@ -354,7 +354,7 @@ def _run(changes: Transaction) -> Iterator[Transaction]:
 def _write_error(path: Path, cause: OSError) -> WriteError:
     """Say what failed, and that nothing was lost."""
     reason = "its disk is full" if cause.errno == errno.ENOSPC else f"the disk said {cause.strerror or str(cause)!r}"
-    what = f"{str(path)!r} could not be written: {reason}. It is as it was at the last commit; nothing of it was lost."
-    error = WriteError(what)
+    state = "It is as it was at the last commit; nothing of it was lost." if path.exists() else "It was not made."
+    error = WriteError(f"{str(path)!r} could not be written: {reason}. {state}")
     error.errno = cause.errno
     return error
