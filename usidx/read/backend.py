@@ -110,12 +110,14 @@ def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, x
     with opened_place(place) as (file, origin):
         root = "/" if group is None else str(find_group(file, group).name)
         found = inventory(file)
+        extras: dict[str, list[str]] = {}
+        for path in found.extras:
+            extras.setdefault(_parent(path), []).append(path)
         cache: Cache = {}
         nodes: dict[str, xr.Dataset] = {}
         for path in found.groups:
             if _is_below(path, root):
-                extras = [p for p in found.extras if _parent(p) == path]
-                nodes[_relative(path, root)] = group_dataset(file[path], extras, origin)
+                nodes[_relative(path, root)] = group_dataset(file[path], extras.get(path, []), origin)
         for path in found.mains:
             if _is_below(path, root):
                 leaf = _leaf(file[path], origin, squeeze=squeeze, cache=cache)
