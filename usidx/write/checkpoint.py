@@ -17,6 +17,8 @@ import dask
 import h5py
 import numpy as np
 import xarray as xr
+from dask.core import flatten
+from dask.optimization import cull
 from dask.system import CPU_COUNT
 
 from usidx.computing import cluster_threads, counted
@@ -114,8 +116,14 @@ def _is_computed_alone(array: xr.DataArray) -> bool:
     dim = position_dims(array)[0]
     sizes = array.chunksizes[dim]
     part = array.isel({dim: slice(0, sizes[0])}).data
-    (whole,), (alone,) = dask.optimize(array.data), dask.optimize(part)
-    return len(dict(alone.dask)) <= max(_SHARED_WORK, 2 / len(sizes)) * len(dict(whole.dask))
+    return _tasks(part) <= max(_SHARED_WORK, 2 / len(sizes)) * _tasks(array.data)
+
+
+def _tasks(array: Any) -> int:
+    """Count the tasks that an array needs; what is optimised may hold more, which are dropped when it is computed."""
+    (optimised,) = dask.optimize(array)
+    needed, _ = cull(dict(optimised.dask), list(flatten(optimised.__dask_keys__())))
+    return len(needed)
 
 
 def mark_unfinished(group: h5py.Group, size: int) -> None:
