@@ -25,7 +25,7 @@ Step = Callable[..., Any]
 
 #: A piece is what a kernel works on at once: small enough to stay in the cache between two products.
 _PIECE_BYTES = 2**22
-_SMALL = 2**18
+_SMALL = 2**21
 #: One block of so many is enough for some rows of all.
 _SHARE = 8
 

@@ -32,6 +32,7 @@ __all__ = ["METHODS", "cluster"]
 
 _LARGE = 2**26
 _NUMBER = 8
+_TOL, _TOL_LOADED = 1e-6, 1e-4
 
 Array = npt.NDArray[Any]
 Method = Callable[[Blocks, Array, int, int, int, int, float], Clusters]
@@ -54,7 +55,7 @@ def cluster(
     mask: xr.DataArray | None = None,
     random_state: int = 0,
     max_iter: int = 300,
-    tol: float = 1e-4,
+    tol: float | None = None,
 ) -> xr.Dataset:
     """Sort positions into clusters of alike responses.
 
@@ -85,7 +86,8 @@ def cluster(
     max_iter : int, optional
         Most iterations; each is a pass over the data.
     tol : float, optional
-        Stop when the squared movement of all centres is below this part of the mean variance of a column.
+        When to stop. "kmeans": when moving the centres lowers the inertia by less than this part of it, by default
+        1e-6. "minibatch" and "gmm": as in scikit-learn, by default 1e-4.
 
     Returns
     -------
@@ -135,6 +137,7 @@ def cluster(
     chosen = _method(method)
     check_most(max_iter)
     n = _number_of(method) if n is None else n
+    tol = (_TOL if chosen is kmeans else _TOL_LOADED) if tol is None else tol
     _warn_of_loading(data, chosen)
     parameters: dict[str, Any] = {
         **_named(method),

@@ -12,17 +12,20 @@ import numpy.typing as npt
 from usidx.learn.blocks import Blocks, Held, pieces
 from usidx.learn.holes import without_holes
 from usidx.learn.spectrum import leading_rows
-from usidx.learn.survey import Survey, draw_limit, draws, survey
+from usidx.learn.survey import draw_limit, draws, survey
 from usidx.learn.threads import single_blas
 
 __all__ = ["Clusters", "as_real", "assign", "kmeans", "real_blocks"]
 
 Array = npt.NDArray[Any]
+Frame = tuple[Array, Array]
 
-#: Draws of centres from the sample; moves that each is given there; sets that are compared over all rows, and how long.
+#: Draws of centres from the sample; swaps and moves that each is given there, and when that is enough; sets that are
+#: compared over all rows, and how long.
 _RUNS = 6
 _SWAPS = 60
 _ROUGH = 30
+_ROUGHLY = 1e-4
 _SPARE = 16
 _FINALISTS = 4
 _LAPS = 3
@@ -63,7 +66,7 @@ class _Sums:
 def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float) -> Clusters:
     """Start from the best of several runs on a fair sample, compared over all rows, then iterate over all rows.
 
-    `tol` is the total squared movement of the centres at which to stop, in units of the mean variance of a column.
+    It ends when moving the centres lowers the inertia by less than `tol` of it.
     """
     # The small products between passes are over before a second thread has begun.
     with single_blas():
@@ -72,77 +75,80 @@ def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_
 
 def _iterated(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float) -> Clusters:
     seen = survey(real_blocks(blocks), numbers, columns, seed)
-    still = tol * float(seen.sample.var(axis=0, dtype=np.float64).mean()) if seen.count else 0.0
     rng, width = np.random.default_rng(seed), 2 * n + _SPARE
-    starts = _starts(seen.sample, n, rng, still)
+    # Groups are told apart among the leading components, at a fraction of the cost, and of all rows they fit in memory.
+    frame = _frame(seen.sample, width) if columns > width and len(seen.sample) else None
+    starts = _starts(seen.sample, n, rng, frame)
     few = seen.count <= len(seen.sample)
-    if not few and columns > width:
-        # Of the lengthy way most is gone among the leading components, which all fit in memory.
-        starts = [_thin_lloyd(blocks, seen, numbers, starts, seed, max_iter, still)]
+    if frame is not None and not few:
+        rows = _thin_rows(blocks, numbers, seed, frame, seen.holes)
+        starts = [_settled(rows, starts, frame, max_iter, tol)]
     else:
         starts = _race(Held(seen.sample) if few else blocks, starts, seen.holes)
-    centres = _lloyd(Held(seen.sample) if few else blocks, starts[0], seen.holes, max_iter, still)[0]
+    centres = _lloyd(Held(seen.sample) if few else blocks, starts[0], seen.holes, max_iter, tol)[0]
     return assign(blocks, centres, seen.holes)
 
 
-def _thin_lloyd(
-    blocks: Blocks, seen: Survey, numbers: Array, starts: list[Array], seed: int, max_iter: int, still: float
-) -> Array:
-    """Return the best centres of all rows on the leading components of the sample, or of a fair part of the rows."""
-    middle = seen.sample.mean(axis=0, dtype=np.float64)
-    basis = leading_rows(seen.sample - middle, 2 * len(starts[0]) + _SPARE)
-    limit = draw_limit(_THIN_BYTES // (8 * len(basis)), len(numbers))
+def _frame(sample: Array, width: int) -> Frame:
+    """Return the mean of a sample and its leading components about it."""
+    middle = sample.mean(axis=0, dtype=np.float64)
+    return middle, leading_rows(sample - middle.astype(sample.dtype), width)
+
+
+def _thin_rows(blocks: Blocks, numbers: Array, seed: int, frame: Frame, holes: Array) -> Array:
+    """Return all rows on the leading components of the sample, or a fair part of them that fits in memory."""
+    limit = draw_limit(_THIN_BYTES // (8 * len(frame[1])), len(numbers))
     states = [(draws(place, seed) <= limit, None) for place in np.split(numbers, np.cumsum(blocks.sizes)[:-1])]
-    _, found = blocks.fold_states(_thin_block, _nothing, states, middle, basis, seen.holes)
-    rows, holes = Held(np.concatenate(found)), np.zeros(len(basis), bool)
-    raced = _race(rows, [(start - middle) @ basis.T for start in starts], holes)
-    moved = [_lloyd(rows, centres, holes, max_iter, still) for centres in raced[:_FINISHERS]]
+    _, found = blocks.fold_states(_thin_block, _nothing, states, frame, holes)
+    return np.concatenate(found)
+
+
+def _settled(rows: Array, starts: list[Array], frame: Frame, max_iter: int, tol: float) -> Array:
+    """Return the best centres of thin rows, as whole ones."""
+    middle, basis = frame
+    held, holes = Held(rows), np.zeros(len(basis), bool)
+    raced = _race(held, [(start - middle) @ basis.T for start in starts], holes)
+    moved = [_lloyd(held, centres, holes, max_iter, tol) for centres in raced[:_FINISHERS]]
     return np.asarray(min(moved, key=lambda run: run[1])[0] @ basis + middle)
 
 
-def _thin_block(block: Array, state: Any, middle: Array, basis: Array, holes: Array) -> tuple[None, Array]:
+def _thin_block(block: Array, state: Any, frame: Frame, holes: Array) -> tuple[None, Array]:
     rows, used = without_holes(as_real(block), holes)
-    chosen = state[0] if used is None else state[0][used]
+    return None, _thin(rows, frame)[state[0] if used is None else state[0][used]]
+
+
+def _thin(rows: Array, frame: Frame) -> Array:
+    """Return rows on the components of a frame."""
+    middle, basis = (part.astype(rows.dtype) for part in frame)
     thin = np.empty((len(rows), len(basis)), rows.dtype)
     for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
-        thin[part] = (rows[part] - middle.astype(rows.dtype)) @ basis.T.astype(rows.dtype)
-    return None, thin[chosen]
+        thin[part] = (rows[part] - middle) @ basis.T
+    return thin
 
 
 def _nothing(_first: None, _second: None) -> None:
     return None
 
 
-def _starts(sample: Array, n: int, rng: np.random.Generator, still: float) -> list[Array]:
-    """Return centres that suit a sample, from several draws, the best first.
-
-    They are looked for among the leading components of the sample, which tell groups apart at a fraction of the cost.
-    """
+def _starts(sample: Array, n: int, rng: np.random.Generator, frame: Frame | None) -> list[Array]:
+    """Return centres that suit a sample, from several draws, the best first."""
     if not len(sample):
         return [np.zeros((n, sample.shape[1]))]
-    thin = _thin(sample, 2 * n + _SPARE)
+    thin = sample if frame is None else _thin(sample, frame)
     rows, holes = Held(thin), np.zeros(thin.shape[1], bool)
     runs = []
     for _ in range(_RUNS):
         centres = _swapped(thin, _spread(thin, n, rng), rng)
-        runs.append(_lloyd(rows, centres, holes, _ROUGH, 10 * still))
+        runs.append(_lloyd(rows, centres, holes, _ROUGH, _ROUGHLY))
     runs.sort(key=lambda run: run[1])
-    again = [_lloyd(rows, _swapped(thin, run[0], rng), holes, _ROUGH, still) for run in runs[:_FINALISTS]]
+    again = [_lloyd(rows, _swapped(thin, run[0], rng), holes, _ROUGH, _ROUGHLY) for run in runs[:_FINALISTS]]
     best = sorted([*again, *runs], key=lambda run: run[1])[:_FINALISTS]
     return [_lifted(sample, thin, centres) for centres, _ in best]
 
 
-def _thin(sample: Array, width: int) -> Array:
-    """Return the rows on their leading components about the mean; as they are where these would be as many."""
-    if sample.shape[1] <= width:
-        return sample
-    near = sample - sample.mean(axis=0)
-    return np.asarray(near @ leading_rows(near, width).T.astype(near.dtype))
-
-
 def _lifted(sample: Array, thin: Array, centres: Array) -> Array:
     """Return the means of the whole rows that are nearest to centres among thin ones; of an empty one some row."""
-    labels = _nearest(thin, centres)[0]
+    labels = _nearest(*_about(thin, centres))[0]
     member = labels == np.arange(len(centres))[:, np.newaxis]
     sizes = member.sum(axis=1)
     means = (member.astype(sample.dtype) @ sample).astype(np.float64) / np.maximum(sizes, 1)[:, np.newaxis]
@@ -168,15 +174,15 @@ def _join_all(first: list[_Sums], second: list[_Sums]) -> list[_Sums]:
     return [_join(one, other) for one, other in zip(first, second, strict=True)]
 
 
-def _lloyd(blocks: Blocks, centres: Array, holes: Array, max_iter: int, still: float) -> tuple[Array, float]:
-    """Move each centre to the mean of its rows until they stand still; return them and the last inertia."""
+def _lloyd(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: float) -> tuple[Array, float]:
+    """Move each centre to the mean of its rows until that hardly helps; return them and the last inertia."""
     inertia = np.inf
     for _ in range(max_iter):
         found = blocks.fold(_sum_block, _join, centres, holes)
         moved, inertia = _moved(centres, found), found.inertia
-        shift = float(((moved - centres) ** 2).sum())
+        gain = float(found.sizes @ ((moved - centres) ** 2).sum(axis=1))
         centres = moved
-        if shift <= still:
+        if gain <= tol * inertia and (found.sizes.all() or inertia == 0):
             break
     return centres, inertia
 
@@ -293,7 +299,8 @@ def _summed(rows: Array, centres: Array, labels: Array | None = None, distance: 
     totals, sizes, inertia = np.zeros(centres.shape), np.zeros(len(centres)), 0.0
     farthest, lonely = -1.0, np.zeros(centres.shape[1])
     for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
-        nearest, squares = _nearest(rows[part], centres)
+        near, basis = _about(rows[part], centres)
+        nearest, squares = _nearest(near, basis)
         member = (nearest == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)
         totals += member @ rows[part]
         sizes += member.sum(axis=1)
@@ -301,21 +308,25 @@ def _summed(rows: Array, centres: Array, labels: Array | None = None, distance: 
         if squares.max() > farthest:
             farthest, lonely = float(squares.max()), rows[part][int(squares.argmax())].astype(np.float64)
         if labels is not None and distance is not None:
-            apart = rows[part] - centres[nearest]
+            apart = near - basis[nearest]
             labels[part], distance[part] = nearest, np.sqrt(np.einsum("ij,ij->i", apart, apart))
     return _Sums(totals, sizes, inertia, farthest, lonely)
 
 
-def _nearest(rows: Array, centres: Array) -> tuple[Array, Array]:
-    """Return the nearest centre of each row and the square of the distance, about the mean of the centres.
+def _about(rows: Array, centres: Array) -> tuple[Array, Array]:
+    """Return rows and centres about the mean of the centres, in the precision of the rows.
 
-    About the mean, because the difference of large squares would lose a small distance far from zero.
+    The difference of large squares would lose a small distance far from zero.
     """
-    middle = centres.mean(axis=0)
-    near, basis = rows - middle.astype(rows.dtype), (centres - middle).astype(rows.dtype)
-    partial = (basis * basis).sum(axis=1)[:, np.newaxis] - 2 * (basis @ near.T)
+    middle = centres.mean(axis=0).astype(rows.dtype)
+    return rows - middle, (centres - middle).astype(rows.dtype)
+
+
+def _nearest(rows: Array, centres: Array) -> tuple[Array, Array]:
+    """Return the nearest centre of each row, and the square of the distance."""
+    partial = (centres * centres).sum(axis=1)[:, np.newaxis] - 2 * (centres @ rows.T)
     labels, lowest, _ = _lowest(partial, second=False)
-    squares = np.einsum("ij,ij->i", near, near) + lowest
+    squares = np.einsum("ij,ij->i", rows, rows) + lowest
     return labels, np.maximum(squares, 0).astype(np.float64)
 
 
