@@ -15,7 +15,7 @@ import usidx
 from usidx.errors import UsidWarning
 from usidx.results.provenance import record
 from usidx.testing.files import build_main
-from usidx.write import checkpoint
+from usidx.write import checkpoint, staged
 
 Array = npt.NDArray[Any]
 CALLS: list[int] = []
@@ -153,3 +153,26 @@ def test_batches_share_one_progress_bar(
     assert shares == sorted(set(shares))
     assert shares[-1] == 100
     assert len(shares) > 2
+
+
+def _twice(spectrum: Array) -> Array:
+    return 2 * spectrum
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "sync"])
+def test_much_that_is_overwritten_does_not_shut_out_who_computes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheduler: str
+) -> None:
+    # After the first commit, blocks go to where the dataset was laid out: they overwrite, page by page.
+    data = np.random.default_rng(0).normal(size=(16, 32, 64)).astype("f4")
+    position = [("Y", "m", np.arange(16)), ("X", "m", np.arange(32))]
+    build_main(tmp_path / "scan.h5", data, position, [("Bias", "V", np.arange(64))])
+    monkeypatch.setattr(staged, "SPILL", 8192)
+    monkeypatch.setattr(checkpoint, "_COMMIT_EVERY", 0.0)
+    monkeypatch.setattr("usidx.disk.lock.PATIENCE", 2.0)
+    doubled = usidx.map_positions(_twice, usidx.open_main(tmp_path / "scan.h5", chunks={"Y": 1}))
+    with dask.config.set(scheduler=scheduler, num_workers=2):
+        group = doubled.usid.write(name="Double")
+    (found,) = usidx.open_result(tmp_path / "scan.h5", group).data_vars.values()
+    assert (found.values == 2 * data).all()
+    assert not (tmp_path / "scan.h5.usidx-journal").exists()

@@ -155,7 +155,7 @@ def store_in_batches(
         Seconds to wait for the file.
     """
     slabs = list(_slabs(entries[0].data))
-    with counted(len(slabs), progress) as advance, transaction(file, wait=wait) as changes:
+    with counted(len(slabs), progress) as advance, transaction(file, wait=wait, ahead=False) as changes:
         _store_slabs(changes, path, entries, targets, slabs, advance)
 
 
@@ -175,7 +175,7 @@ def _store_slabs(
             parts = [Entry(e.name, e.data.isel(slab), e.is_main) for e in entries]
             _store_slab(changes, group, entries, parts, places, slab)
         advance()
-        if time.monotonic() - committed > _COMMIT_EVERY:
+        if changes.is_full or time.monotonic() - committed > _COMMIT_EVERY:
             changes.commit()  # closes what was open
             group = changes.file[path]
             places = targets(group)

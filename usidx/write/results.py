@@ -163,7 +163,7 @@ class _Place:
 
     def changes(self) -> Any:
         """Open the file for changes, or make it."""
-        return transaction(self.file, wait=self.wait) if self.file.exists() else create(self.file)
+        return transaction(self.file, wait=self.wait, ahead=False) if self.file.exists() else create(self.file)
 
 
 def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | None) -> Path:

@@ -206,6 +206,11 @@ class StagedFile:
         # Without its journal the commit has happened, though it may not have been told so.
         return restore(self._disk, path) if path.exists() else Recovery()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more is held in memory than should be for long."""
+        return len(self._pages) * PAGE > SPILL
+
     def settle(self, *, ahead: bool = False) -> None:
         """Save the old bytes of the staged pages, sync, and overwrite them; or not yet, if that is ahead of time."""
         changed = [page for page in sorted(self._pages) if self._differs(page)]
@@ -263,7 +268,7 @@ class StagedFile:
             self._disk.write_at(address + below, data[below:])
         with self._growing:
             self._size = max(self._size, address + len(data))
-        if len(self._pages) * PAGE > SPILL and self._may_overwrite():
+        if self.is_full and self._may_overwrite():
             self.settle(ahead=True)
 
     def _stage(self, address: int, data: memoryview) -> None:

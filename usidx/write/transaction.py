@@ -75,12 +75,15 @@ class Transaction:
         Seconds to wait for its lock.
     lock : bool
         Take the lock.
+    ahead : bool
+        Overwrite before the commit where much is held in memory.
     """
 
-    def __init__(self, path: Path, *, wait: float, lock: bool) -> None:
+    def __init__(self, path: Path, *, wait: float, lock: bool, ahead: bool = True) -> None:
         self.path = path
         self._wait = wait
         self._lock = lock
+        self._ahead = ahead
         self._draft: Path | None = None
         self._resources = ExitStack()
         self._file: h5py.File | None = None
@@ -98,6 +101,11 @@ class Transaction:
     def ground(self) -> StagedFile:
         """What is written past HDF5, where it has been allocated in this transaction."""
         return self._staged
+
+    @property
+    def is_full(self) -> bool:
+        """Whether much is held in memory until the commit."""
+        return self._staged.is_full
 
     def check(self) -> None:
         """Raise what went wrong so far; h5py cannot say it at once, so long loops ask after each block.
@@ -139,12 +147,15 @@ class Transaction:
         target = self._resources.enter_context(opened(self.path, wait=self._wait, lock=self._lock))
         if needs_recovery(self.path):
             undo(target, self._lock)
-        self._staged = StagedFile(target, journaled=True, may_overwrite=self._claim.try_overwrite, lock=self._lock)
+        self._staged = StagedFile(target, journaled=True, may_overwrite=self._may_overwrite, lock=self._lock)
         if self._lock:
             try:
                 self._staged.begin()
             except OSError as err:
                 raise _write_error(self.path, err) from err
+
+    def _may_overwrite(self) -> bool:
+        return self._ahead and self._claim.try_overwrite()
 
     def _attach_draft(self) -> None:
         """Make and lock a new file under a name of its own."""
@@ -236,7 +247,9 @@ class Transaction:
 
 
 @contextmanager
-def transaction(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True) -> Iterator[Transaction]:
+def transaction(
+    path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True, ahead: bool = True
+) -> Iterator[Transaction]:
     """Change an existing HDF5 file whole or not at all.
 
     At the end of the block the changes are committed; an exception, a full disk or a kill leaves the file, byte for
@@ -251,6 +264,9 @@ def transaction(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool =
     lock : bool
         Take HDF5's own lock on the file. Pass False only where the file system refuses locks, and no other program has
         the file open.
+    ahead : bool
+        Where more than 64 MiB of what the file held is changed, overwrite it before the commit. The file cannot be read
+        from then on; pass False where what is written is computed from the file itself, and commit when it `is_full`.
 
     Yields
     ------
@@ -283,7 +299,7 @@ def transaction(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool =
     ...         print(file["Raw_Data"].attrs["units"])
     V
     """
-    changes = Transaction(Path(os.path.realpath(path)), wait=wait, lock=lock)
+    changes = Transaction(Path(os.path.realpath(path)), wait=wait, lock=lock, ahead=ahead)
     with deferred(), changes._resources:
         changes._attach()
         changes._open("r+")
