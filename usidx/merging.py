@@ -13,10 +13,12 @@ import dask.array as da
 from dask._task_spec import Task, TaskRef
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
-__all__ = ["AGAIN", "after", "merged"]
+__all__ = ["AGAIN", "BARRIER", "after", "merged"]
 
 #: Stands in the names of layers that read a source once more, before the token of the pass.
 AGAIN = "-again-"
+#: How the names begin of what is found from all of a source, in one task or many, before anything that rests on it.
+BARRIER = "usidx-barrier"
 
 Layers = dict[str, Any]
 Dependencies = dict[str, set[str]]

@@ -98,7 +98,7 @@ def _measure(path: str, main: str, verb: str) -> dict[str, float]:
         while not is_over.wait(0.005):
             most = max(most, _resident())
 
-    thread = threading.Thread(target=sample)
+    thread = threading.Thread(target=sample, daemon=True)  # an error must not leave it waiting
     thread.start()
     begun = time.perf_counter()
     result = VERBS[verb](raw)

@@ -14,6 +14,7 @@ import xarray as xr
 import usidx
 from usidx.errors import UsidWarning
 from usidx.results.provenance import record
+from usidx.results.schema import Entry
 from usidx.testing.files import build_main
 from usidx.write import checkpoint, staged
 
@@ -176,3 +177,11 @@ def test_much_that_is_overwritten_does_not_shut_out_who_computes_it(
     (found,) = usidx.open_result(tmp_path / "scan.h5", group).data_vars.values()
     assert (found.values == 2 * data).all()
     assert not (tmp_path / "scan.h5.usidx-journal").exists()
+
+
+@pytest.mark.parametrize("solver", ["gram", "krylov"])
+def test_what_rests_on_the_whole_source_is_not_computed_slab_by_slab(scan: Path, solver: str) -> None:
+    raw = usidx.open_main(scan, chunks={"Y": 1})
+    clean = usidx.reconstruct(usidx.svd(raw, 2, solver=solver))
+    assert not checkpoint.runs_per_position([Entry("Clean", clean, True)])
+    assert checkpoint.runs_per_position([Entry("Double", 2 * raw, True)])

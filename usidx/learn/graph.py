@@ -17,13 +17,12 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
-from usidx.merging import AGAIN
+from usidx.merging import AGAIN, BARRIER
 from usidx.merging import after as after_all
 
 __all__ = ["Detached", "Graph", "barrier", "barrier_key", "block_keys", "detached", "node", "once_more"]
 
 Graph = dict[Any, GraphNode]
-_BARRIER = "usidx-barrier"
 
 
 def block_keys(array: Any) -> list[Any]:
@@ -40,7 +39,7 @@ def node(func: Callable[..., Any], parents: list[Any], *args: Any, token: str) -
 
 def barrier_key(label: str, token: str) -> str:
     """Return the name of a barrier."""
-    return f"{_BARRIER}-{label}-{token}"
+    return f"{BARRIER}-{label}-{token}"
 
 
 def barrier(key: str, graph: Mapping[Any, Any], parents: list[Any]) -> Delayed:
@@ -120,4 +119,4 @@ def _renamed(key: Any, array_name: str, name: str, token: str) -> Any:
 
 
 def _is_barrier(key: Any) -> bool:
-    return isinstance(key, str) and key.startswith(_BARRIER)
+    return isinstance(key, str) and key.startswith(BARRIER)

@@ -25,6 +25,7 @@ from usidx.computing import cluster_threads, counted
 from usidx.format import names
 from usidx.format.layout import Array, text_of
 from usidx.label.roles import position_dims
+from usidx.merging import BARRIER
 from usidx.results.provenance import PROVENANCE, parse_steps
 from usidx.results.schema import Entry
 from usidx.write.store import Store, store
@@ -113,6 +114,8 @@ def runs_per_position(entries: Sequence[Entry]) -> bool:
 
 def _is_computed_alone(array: xr.DataArray) -> bool:
     """Say whether the first slab along the positions needs only its share of the work."""
+    if any(layer.startswith(BARRIER) for layer in array.data.dask.layers):
+        return False  # a task that looks like one among many reads the whole source
     dim = position_dims(array)[0]
     sizes = array.chunksizes[dim]
     part = array.isel({dim: slice(0, sizes[0])}).data
