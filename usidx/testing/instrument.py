@@ -16,7 +16,6 @@ __all__ = ["instrument_file"]
 
 Array = npt.NDArray[Any]
 
-_CHANNEL: Final = "Measurement_000/Channel_000"
 _UDVS: Final = ("step_num", "dc_offset", "ac_amp", "wave_type", "wave_mod", "be-line")
 _NOISE: Final = [(name, "f4") for name in ("super_band", "inter_bin_band", "sub_band")]
 _FIELDS: Final = {0: "out-of-field", 1: "in-field"}
