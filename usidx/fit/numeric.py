@@ -18,7 +18,8 @@ from usidx.fit.functions import Function
 from usidx.fit.normal_arrays import inverse, solve
 from usidx.fit.recipe import STATUS
 from usidx.fit.robust import rho
-from usidx.fit.solve import Options, figures, share
+from usidx.fit.sharing import share
+from usidx.fit.solve import Options, figures
 
 __all__ = ["evaluate_function_block", "solve_function_block"]
 
