@@ -86,8 +86,8 @@ def grid_of(
     columns, offset = _templates(model, at, values, x)
     if weight is not None:
         columns, offset = columns * weight[:, None], offset * weight
-    length = np.sqrt((columns**2).sum(axis=1, keepdims=True))
     with np.errstate(all="ignore"):
+        length = np.sqrt((columns**2).sum(axis=1, keepdims=True))
         unit = columns / length
     fine = np.isfinite(unit).all(axis=(1, 2)) & np.isfinite(offset).all(axis=1)
     basis, triangle = np.linalg.qr(unit[fine])
