@@ -1,6 +1,6 @@
 """Fitting every spectrum of a map: usidx beside SciPy, xarray, lmfit, HyperSpy and sidpy, in turns in one run.
 
-    python tests/benchmarks/fit_speed.py [--spectra 20000] [--few 200] [--rounds 5]
+    python tests/benchmarks/fit_speed.py [--spectra 100000] [--few 200] [--rounds 5]
 
 The same noisy spectra of 128 samples, four parameters each. The others fit the first `few` of them and get start
 values near the truth; usidx fits all and finds its start values itself. Packages that are not installed are left out.
@@ -182,7 +182,7 @@ def _measure(case: Case, spectra: int, few: int, rounds: int) -> Iterator[str]:
 def main() -> None:
     """Run both cases and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spectra", type=int, default=20000)
+    parser.add_argument("--spectra", type=int, default=100000)
     parser.add_argument("--few", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

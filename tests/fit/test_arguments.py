@@ -35,7 +35,9 @@ def test_what_is_no_array_or_no_model_is_refused(peaks: Maker) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"tolerance": -1.0}, "tolerance is -1.0; it should be above zero"),
+        ({"tolerance": -1.0}, "tolerance is -1.0; it should be a number above zero"),
+        ({"loss_scale": "0.1"}, "loss_scale is '0.1'; it should be a number"),
+        ({"max_evaluations": np.inf}, "max_evaluations is inf"),
         ({"tolerance": np.nan}, "tolerance is nan"),
         ({"max_evaluations": 0}, "max_evaluations is 0"),
         ({"loss": "huber", "loss_scale": 0.0}, "loss_scale is 0.0"),
@@ -73,6 +75,12 @@ def test_no_spectra_of_other_solvers() -> None:
 def test_no_samples_are_refused() -> None:
     with pytest.raises(RoleError, match=r"'Raw' has no samples to fit: its sizes are {'p': 3, 'x': 0}"):
         fit(xr.DataArray(np.zeros((3, 0)), dims=("p", "x"), name="Raw"), PEAK, "x")
+
+
+def test_a_sigma_of_zero_fits_nothing() -> None:
+    x = np.linspace(0.0, 10.0, 50)
+    data = xr.DataArray(3.0 * np.exp(-x / 2.0) + 0.0 * x, dims="t", coords={"t": x})
+    assert not fit(data, Exponential(), "t", sigma=0.0).converged
 
 
 def test_what_is_held_at_nothing_known_is_not_fitted(peaks: Maker) -> None:

@@ -29,6 +29,10 @@ def peak(x: Array, amplitude: Array, center: Array, sigma: float = 0.8, offset: 
     return amplitude / (sigma * 2.5066282746310002) * np.exp(-0.5 * ((x - center) / sigma) ** 2) + offset
 
 
+def whole(x: Array, amplitude: Array, center: Array, sigma: float = 0.8, offset: float = 0.0) -> Array:
+    return peak(np.asarray(x, float), amplitude, center, sigma, offset)  # wants numbers, so it cannot be followed
+
+
 def one_by_one(x: Array, amplitude: float, center: float, sigma: float = 0.8, offset: float = 0.0) -> list[float]:
     height = amplitude / (sigma * math.sqrt(2 * math.pi))
     return [height * math.exp(-0.5 * ((v - center) / sigma) ** 2) + offset for v in x]
@@ -44,7 +48,7 @@ def near(truth: xr.Dataset) -> dict[str, Any]:
     return {"amplitude": 1.1 * truth.amplitude, "center": truth.center + 0.1}
 
 
-@pytest.mark.parametrize("function", [peak, one_by_one], ids=["broadcasts", "does not"])
+@pytest.mark.parametrize("function", [peak, whole, one_by_one], ids=["is followed", "broadcasts", "does not"])
 def test_agrees_with_scipy_pixel_by_pixel(peaks: Maker, function: Callable[..., Any]) -> None:
     data, truth = peaks(shape=(3, 4))
     found = fit(data, Model.from_function(function), start=near(truth), covariance=True)
@@ -71,10 +75,15 @@ def test_a_function_whose_shape_broadcasts_and_values_do_not_is_called_one_by_on
         assert_allclose([float(found[name][here]) for name in truth], best, rtol=1e-3, atol=1e-4)
 
 
-def test_complex_function_agrees_with_the_compiled_oscillator(oscillators: Maker) -> None:
+def whole_oscillator(x: Array, amplitude: Array, frequency: Array, quality_factor: Array, phase: Array) -> Any:
+    return oscillator(np.asarray(x, float), amplitude, frequency, quality_factor, phase)
+
+
+@pytest.mark.parametrize("response", [oscillator, whole_oscillator], ids=["is followed", "broadcasts"])
+def test_complex_function_agrees_with_the_compiled_oscillator(oscillators: Maker, response: Callable[..., Any]) -> None:
     data, truth = oscillators(shape=(4, 5))
     start = {str(name): truth[name] * 1.002 for name in truth}
-    found = fit(data, Model.from_function(oscillator, complex_valued=True), start=start)
+    found = fit(data, Model.from_function(response, complex_valued=True), start=start)
     plain = fit(data, SHO(), start=start)
     for name in truth:
         away = np.angle(np.exp(1j * (found[name] - plain[name]))) if name == "phase" else found[name] - plain[name]
@@ -95,12 +104,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("function", [peak, whole], ids=["is followed", "broadcasts"])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_options_mean_what_they_mean_for_compiled_models(peaks: Maker, name: str) -> None:
+def test_options_mean_what_they_mean_for_compiled_models(peaks: Maker, name: str, function: Callable[..., Any]) -> None:
     data, truth = peaks(shape=(4, 5))
     data[0, 1, ::7] = np.nan
     start = {str(k): truth[k] for k in truth if k not in OPTIONS[name].get("fixed", {})}
-    found = fit(data, Model.from_function(peak), start=start, **OPTIONS[name])
+    found = fit(data, Model.from_function(function), start=start, **OPTIONS[name])
     plain = fit(data, COMPILED, start=start, **OPTIONS[name])
     # Where no fit ends well, the reasons may differ: derivatives by differences are not exact.
     assert_array_equal(found.status.where(plain.converged), plain.status.where(plain.converged))
@@ -112,11 +122,12 @@ def test_options_mean_what_they_mean_for_compiled_models(peaks: Maker, name: str
             assert_allclose(found[variable].where(done), plain[variable].where(done), rtol=2e-4, atol=1e-6)
 
 
-def test_bounded_function_agrees_with_scipy(peaks: Maker) -> None:
+@pytest.mark.parametrize("function", [peak, whole], ids=["is followed", "broadcasts"])
+def test_bounded_function_agrees_with_scipy(peaks: Maker, function: Callable[..., Any]) -> None:
     data, truth = peaks(shape=(2, 3), noise=0.05)
     low, high = [0.5, -2.6, 0.5, -1.0], [3.0, 2.6, 0.8, 0.2]
     bounds = dict(zip(map(str, truth), zip(low, high, strict=True), strict=True))
-    found = fit(data, Model.from_function(peak), start=near(truth), bounds=bounds)
+    found = fit(data, Model.from_function(function), start=near(truth), bounds=bounds)
     for y, x in np.ndindex(2, 3):
         here = {"Y": y, "X": x}
 
@@ -131,13 +142,14 @@ def test_bounded_function_agrees_with_scipy(peaks: Maker) -> None:
         assert float(found.chi2[here]) <= 2 * best.cost * (1 + 1e-6)
 
 
-def test_hopeless_spectra_are_flagged_and_touch_no_other(peaks: Maker) -> None:
+@pytest.mark.parametrize("function", [peak, whole], ids=["is followed", "broadcasts"])
+def test_hopeless_spectra_are_flagged_and_touch_no_other(peaks: Maker, function: Callable[..., Any]) -> None:
     data, truth = peaks(shape=(4, 3))
-    alone = fit(data, Model.from_function(peak), start=near(truth))
+    alone = fit(data, Model.from_function(function), start=near(truth))
     spoilt = data.copy()
     spoilt[0, 1], spoilt[1, 1], spoilt[2, 1] = np.nan, 3.7e-9, np.inf
     spoilt[3, 1] = np.where(np.arange(60) == 7, 1e300, -1e300)
-    found = fit(spoilt, Model.from_function(peak), start=near(truth))
+    found = fit(spoilt, Model.from_function(function), start=near(truth))
     meanings = dict(zip(found.status.flag_values, found.status.flag_meanings.split(), strict=True))
     reasons = [meanings[int(s)] for s in found.status[:, 1]]
     assert reasons == ["too_few_samples", "undetermined", "too_few_samples", "not_finite"]
@@ -146,7 +158,7 @@ def test_hopeless_spectra_are_flagged_and_touch_no_other(peaks: Maker) -> None:
         assert_array_equal(found[name].isel(X=[0, 2]), alone[name].isel(X=[0, 2]))
 
 
-@pytest.mark.parametrize("function", [peak, one_by_one], ids=["broadcasts", "does not"])
+@pytest.mark.parametrize("function", [peak, whole, one_by_one], ids=["is followed", "broadcasts", "does not"])
 @pytest.mark.parametrize("chunks", [{"Y": 1, "X": 1, "Energy": 1}, {"Y": 3, "X": 2}, {"X": 4, "Energy": 17}])
 def test_any_chunking_gives_the_same_bits(peaks: Maker, function: Callable[..., Any], chunks: dict[str, int]) -> None:
     data, truth = peaks(shape=(4, 5))
@@ -165,6 +177,7 @@ def test_scales_far_from_one_and_start_values_of_zero() -> None:
     data = xr.DataArray(clean + 2e-14 * rng.normal(size=clean.shape), dims=("p", "x"), coords={"x": x})
 
     def hill(x: Array, height: float = 1e-12, center: float = 0.0, sigma: float = 1e-9, offset: float = 0.0) -> Array:
+        x = np.asarray(x, float)  # not followed: derivatives are differences
         return height * np.exp(-0.5 * ((x - center) / sigma) ** 2) + offset
 
     found = fit(data, Model.from_function(hill), "x")

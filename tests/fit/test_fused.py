@@ -1,5 +1,7 @@
 """Machine code of one program beside the machine that runs all programs, and beside closed forms."""
 
+import subprocess
+import sys
 from functools import cache
 from typing import Any
 
@@ -276,3 +278,28 @@ def test_coordinates_may_be_several_and_differ_from_spectrum_to_spectrum() -> No
     assert isinstance(fused.equations_of(solve._program(model, model.names), weighted=False, robust=False), fused.Fused)
     found = solve.solve_block(model, solve.Options(model.names, bounds), values, coordinates, None, truth * 1.02)
     assert_allclose(found[:, :6], truth, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("model", [PEAK, SHO(), Linear()])
+def test_the_residual_is_data_less_model(model: Model) -> None:
+    rng = np.random.default_rng(9)
+    x = rng.uniform(0.2, 3.0, 77)
+    parameters = rng.uniform(0.5, 1.5, len(model.names))
+    y = rng.normal(size=77) + (1j * rng.normal(size=77) if model.is_complex else 0.0)
+    tables, made = prepared(model, parameters, x, y)
+    assert isinstance(made, fused.Fused)
+    squares = run(made, tables, at.FOR_RESIDUAL)
+    away = y - model(x, **dict(zip(model.names, parameters, strict=True)))
+    parts = np.stack([away.real, away.imag]) if model.is_complex else away[None]
+    first = tables.head[at.RESIDUAL]
+    assert_allclose(tables.data[first : first + len(parts), :77], parts, rtol=1e-10, atol=1e-13)
+    assert_allclose(squares, (parts**2).sum(), rtol=1e-12)
+
+
+def test_what_is_not_needed_is_not_compiled() -> None:
+    code = (
+        "import sys, numpy as np, xarray as xr, usidx; from usidx.models import Constant, Gaussian;"
+        "x = np.linspace(-3, 3, 40); y = xr.DataArray(np.exp(-x * x), dims='x', coords={'x': x});"
+        "assert usidx.fit(y, Gaussian() + Constant()).converged; assert 'usidx.fit.normal' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,5 +10,6 @@ become one loop of machine code (`fused`), or are carried out one by one (`machi
 
 The way of a spectrum, in machine code: `solve` fills the tables whose places `recipe` names and hands slices to
 `batch`, which looks for start values (`starts`, `resonance`; `templates` for all at once), improves them (`levenberg`,
-`linear`) and writes the figures. Python functions (`functions`, `calls`) go the same way in NumPy (`numeric`).
+`linear`) and writes the figures. Python functions (`functions`) that write down their own formula (`tracing`, `ufuncs`,
+`followed`) go this way too; the others are called (`calls`) and go the same way in NumPy (`numeric`).
 """

@@ -14,8 +14,6 @@ from usidx.fit.functions import Function
 __all__ = ["Caller", "caller_of"]
 
 Array = npt.NDArray[np.float64]
-#: What a function written for one spectrum may raise when it is handed many.
-_ON_MANY: Final = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
 #: What a function may raise for some values of its parameters: there the model has no value.
 _NO_VALUE: Final = (ArithmeticError, ValueError)
 
@@ -40,8 +38,9 @@ class Caller:
 
         `x` is of shape (spectrum or 1, variable, sample), `parameters` of shape (spectrum, parameter).
         """
-        x = x.view()
-        x.flags.writeable = False  # a function that writes into its argument should say so, not fit something else
+        # A function that writes into its arguments should say so, and not fit something else.
+        x, parameters = x.view(), parameters.view()
+        x.flags.writeable = parameters.flags.writeable = False
         with np.errstate(all="ignore"):
             values = self._many(x, parameters) if self.at_once else self._each(x, parameters)
         return _as_parts(values, self.model)
@@ -108,11 +107,18 @@ def caller_of(model: Function, x: Array, parameters: Array) -> Caller:
     singly = Caller(model, at_once=False)(own, rows)
     together = [own, np.repeat(own, 3, axis=0)] if x.shape[0] > 1 else [own]
     for coordinates in together:
-        try:
-            values = Caller(model, at_once=True)(coordinates, rows)
-        except _ON_MANY:
+        values = _attempted(Caller(model, at_once=True), coordinates, rows)
+        if isinstance(values, Exception):
             return Caller(model, at_once=False)
         scale = np.max(np.abs(singly), initial=0.0, where=np.isfinite(singly))
         if not np.allclose(values, singly, rtol=1e-9, atol=1e-13 * scale, equal_nan=True):
             return Caller(model, at_once=False)
     return Caller(model, at_once=True)
+
+
+def _attempted(call: Caller, x: Array, parameters: Array) -> Array | Exception:
+    """Return values, or what is raised: that may be anything where a function for one spectrum is handed many."""
+    try:
+        return call(x, parameters)
+    except Exception as error:
+        return error

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, Final
 
+import numpy as np
 import xarray as xr
 
 from usidx.errors import SelectionError, UsidError
@@ -37,9 +38,10 @@ def check_kinds(data: object, model: object) -> None:
 
 def check_numbers(*, tolerance: float, max_evaluations: int, loss_scale: float) -> None:
     """Refuse numbers with which no fit ends well."""
-    for name, value in {"tolerance": tolerance, "max_evaluations": max_evaluations, "loss_scale": loss_scale}.items():
-        if not value > 0:
-            raise UsidError(f"{name} is {value!r}; it should be above zero.")
+    given: dict[str, Any] = {"tolerance": tolerance, "max_evaluations": max_evaluations, "loss_scale": loss_scale}
+    for name, value in given.items():
+        if not isinstance(value, Real) or not 0.0 < float(value) < np.inf:
+            raise UsidError(f"{name} is {value!r}; it should be a number above zero.")
 
 
 def check_choices(loss: str, retry: str | None) -> None:

@@ -16,7 +16,7 @@ from llvmlite import binding
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["bits_to_float", "called", "compiled", "float_to_bits", "inlined", "kernel"]
+__all__ = ["EQUATIONS", "bits_to_float", "called", "compiled", "float_to_bits", "inlined", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -58,6 +58,10 @@ _ASSEMBLED: Final = ("0.68.",)
 # _nrt: kernels allocate nothing, and without reference counts they are smaller and faster.
 _OPTIONS: Final = {"error_model": "numpy", "_nrt": False}
 
+_LINE, _TABLE, _ROWS = types.int64[::1], types.int64[:, ::1], types.float64[:, ::1]
+#: What `called` makes takes and returns.
+EQUATIONS: Final = types.float64(_LINE, _TABLE, _TABLE, _ROWS, _ROWS, types.int64)
+
 
 def compiled(function: Function) -> Function:
     """Compile as a part of kernels; sums may be reordered so that they vectorise."""
@@ -83,10 +87,8 @@ def called(function: Function) -> Function:
 
     The arguments are head, info, code, bench, data (see `usidx.fit.recipe`) and a whole number.
     """
-    line, table, rows = types.int64[::1], types.int64[:, ::1], types.float64[:, ::1]
-    signature = types.float64(line, table, table, rows, rows, types.int64)
     options = {"cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
-    made: Function = numba.cfunc(signature, **_pipeline("Kernel"), **options)(_named(function))
+    made: Function = numba.cfunc(EQUATIONS, **_pipeline("Kernel"), **options)(_named(function))
     return made
 
 

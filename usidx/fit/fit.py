@@ -84,7 +84,8 @@ def fit(
     absolute_sigma : bool
         Whether `sigma` is known in absolute terms; if not (the default), standard errors are scaled by ``redchi``.
     loss : {"linear", "soft_l1", "huber", "cauchy"}
-        What is done with large residuals, as in scipy.optimize.least_squares.
+        What is done with large residuals, as in scipy.optimize.least_squares. Where one is chosen, start values are
+        looked for without samples that are far from their neighbours.
     loss_scale : float
         The residual (by `sigma`) from which on it is large.
     tolerance : float
@@ -128,9 +129,9 @@ def fit(
 
     Notes
     -----
-    Levenberg and Marquardt's method with exact derivatives; those of Python functions are forward differences, which
-    ``nfev`` does not count. Start values: what enters linearly is solved for, peaks are found by a matched filter, an
-    oscillator by its linear form, the rest among templates or by trying candidates. Standard errors
+    Levenberg and Marquardt's method with exact derivatives; those of Python functions that give no formula are forward
+    differences, which ``nfev`` does not count. Start values: what enters linearly is solved for, peaks are found by a
+    matched filter, an oscillator by its linear form, the rest among templates or by trying candidates. Standard errors
     are the roots of the diagonal of redchi (J'J)^-1 at the solution; those of tied parameters are propagated from it.
 
     Examples

@@ -44,10 +44,14 @@ class Function(Model):
 
     Notes
     -----
-    For speed the function is called for many spectra at once: coordinates of shape (sample) or (spectrum, sample),
-    parameters of shape (spectrum, 1). Whether it broadcasts is found out by comparing with calls for one spectrum at
-    a time (coordinates of shape (sample), parameters as numbers); where it does not, it is called so throughout,
-    which is right and slower. Derivatives are forward differences. Units of the parameters are not known.
+    A function made of arithmetic, NumPy's functions and branches on parameters is followed once with symbols in the
+    place of numbers. The formula that comes out, compared with the function on numbers, is then fitted like that of
+    an `Expression`, with exact derivatives and in machine code. What cannot be followed (loops over samples, tables,
+    ``x.max()``, ``np.asarray(x, float)``) is called, for many spectra at once: coordinates of shape (sample) or
+    (spectrum, sample), parameters of shape (spectrum, 1). Whether it broadcasts is found out by comparing with calls
+    for one spectrum at a time (coordinates of shape (sample), parameters as numbers); where it does not, it is called
+    so throughout, which is right and slower. Derivatives are then forward differences. Units of the parameters are
+    not known.
 
     A result holds the name of the function and not its code: `evaluate` and `residual` need ``model=`` for it.
 

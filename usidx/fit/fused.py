@@ -17,9 +17,10 @@ import numpy as np
 from llvmlite import binding, ir
 from numba.core import types
 from numba.core.registry import cpu_target
+from numba.experimental import function_type
 
 from usidx.fit import recipe as at
-from usidx.fit.normal import normal_equations
+from usidx.fit.compiled import EQUATIONS
 from usidx.fit.program import OPERATIONS, Program
 
 __all__ = ["Fused", "equations_of"]
@@ -47,9 +48,11 @@ _COVERED: Final = (
 # What another version, or another platform, may answer.
 _FAILURES: Final = (AttributeError, TypeError, ValueError, LookupError, RuntimeError, OSError)
 
-_machine: Any = normal_equations
 _made: dict[tuple[object, ...], Any] = {}
 _lock = Lock()
+
+
+_ = function_type  # as long as it is not imported, numba does not know functions by their address
 
 
 class Fused(types.WrapperAddressProtocol):
@@ -64,7 +67,7 @@ class Fused(types.WrapperAddressProtocol):
 
     def signature(self) -> Any:
         """Return the types of its arguments."""
-        return _machine._sig
+        return EQUATIONS
 
 
 def equations_of(program: Program, *, weighted: bool, robust: bool) -> Any:
@@ -74,7 +77,7 @@ def equations_of(program: Program, *, weighted: bool, robust: bool) -> Any:
     can be made. The choice never depends on the spectra, for the two differ by rounding.
     """
     if robust or not _is_covered(program):
-        return normal_equations
+        return _machine()
     tables = (program.numbers, program.number_code, program.row_code, program.outputs)
     shape = (program.n_parameters, program.n_variables, program.outputs.shape)
     key = (weighted, *shape, *(table.tobytes() for table in tables))
@@ -83,8 +86,15 @@ def equations_of(program: Program, *, weighted: bool, robust: bool) -> Any:
             try:
                 _made[key] = _compiled(program, weighted=weighted)
             except _FAILURES:
-                _made[key] = normal_equations
+                _made[key] = _machine()
         return _made[key]
+
+
+def _machine() -> Any:
+    """Return what runs all programs; to compile it takes longer than all else, so only where it is needed."""
+    from usidx.fit.normal import normal_equations
+
+    return normal_equations
 
 
 def _is_covered(program: Program) -> bool:
@@ -133,7 +143,7 @@ _ARGUMENTS: Final = (_array(1, _WHOLE), *[_array(2, _WHOLE)] * 2, *[_array(2, _D
 
 
 def _is_known_layout() -> bool:
-    known = [str(cpu_target.target_context.get_value_type(kind)) for kind in _machine._sig.args]
+    known = [str(cpu_target.target_context.get_value_type(kind)) for kind in EQUATIONS.args]
     return known == [str(kind) for kind in _ARGUMENTS]
 
 
@@ -147,7 +157,6 @@ class _Writer:
         self.head, _, _, self.bench, self.data, self.purpose = self.function.args
         self.slopes = [{j: s for j, s in enumerate(part[1:]) if s >= 0} for part in program.outputs.tolist()]
         self.free = program.outputs.shape[1] - 1
-        self._leave_residual_to_the_machine()
         first = self._from_head(at.Y)
         self.x = [self._row(self.data, _WHOLE(k)) for k in range(program.n_variables)]
         self.y = [self._row(self.data, self.b.add(first, _WHOLE(k))) for k in range(len(self.slopes))]
@@ -156,9 +165,14 @@ class _Writer:
     def write(self) -> None:
         """Write it all."""
         b = self.b
+        with b.if_then(b.icmp_signed("==", self.purpose, _WHOLE(at.FOR_RESIDUAL))):
+            b.ret(self._residual(self._numbers(self._row(self.bench, _WHOLE(at.PARAMETERS)))))
         trial = b.icmp_signed("==", self.purpose, _WHOLE(at.AT_TRIAL))
         row = b.select(trial, _WHOLE(at.TRIAL), _WHOLE(at.PARAMETERS))
-        totals = self._loop(self._numbers(self._row(self.bench, row)))
+        numbers = self._numbers(self._row(self.bench, row))
+        totals = self._loop(
+            self._places(), lambda sums, i: self._sums(sums, self._registers(numbers, i, self.program.row_code), i)
+        )
         matrix = b.select(trial, self._from_head(at.TRIAL_MATRIX), self._from_head(at.MATRIX))
         gradient = self._row(self.bench, b.select(trial, _WHOLE(at.TRIAL_GRADIENT), _WHOLE(at.GRADIENT)))
         for j in range(self.free):
@@ -168,11 +182,21 @@ class _Writer:
                 b.store(totals.get((j, k), _DOUBLE(0.0)), b.gep(line, [_WHOLE(k)]))
         b.ret(totals[-1, -1])
 
-    def _leave_residual_to_the_machine(self) -> None:
-        """Call `normal_equations` where the residual alone is asked for, which is once or never in a fit."""
-        with self.b.if_then(self.b.icmp_signed("==", self.purpose, _WHOLE(at.FOR_RESIDUAL))):
-            machine = self.b.inttoptr(_WHOLE(_machine.address), self.function.ftype.as_pointer())
-            self.b.ret(self.b.call(machine, self.function.args))
+    def _residual(self, numbers: Sequence[Any]) -> Any:
+        """Write the loop that leaves the residual, and return the sum of its squares."""
+        b, first = self.b, self._from_head(at.RESIDUAL)
+        targets = [self._row(self.data, b.add(first, _WHOLE(k))) for k in range(len(self.y))]
+        values, code = self.program.outputs[:, 0].tolist(), self.program.row_code[: self.program.n_value_code]
+
+        def leave(total: Mapping[Place, Any], i: Any) -> dict[Place, Any]:
+            sums, registers = dict(total), self._registers(numbers, i, code)
+            for y, value, target in zip(self.y, values, targets, strict=True):
+                left = b.fsub(b.load(b.gep(y, [i])), registers[value], flags=_FAST)
+                b.store(left, b.gep(target, [i]))
+                sums[-1, -1] = b.fadd(sums[-1, -1], b.fmul(left, left, flags=_FAST), flags=_FAST)
+            return sums
+
+        return self._loop([(-1, -1)], leave)[-1, -1]
 
     def _from_head(self, place: int) -> Any:
         return self.b.load(self.b.gep(self.b.extract_value(self.head, 4), [_WHOLE(place)]))
@@ -190,15 +214,17 @@ class _Writer:
             found[target] = self._operation(_NAMES[operation], [found[s] for s in sources])
         return found
 
-    def _loop(self, numbers: Sequence[Any]) -> dict[Place, Any]:
-        """Write the loop over the samples and return the sums."""
+    def _loop(
+        self, places: Sequence[Place], step: Callable[[Mapping[Place, Any], Any], dict[Place, Any]]
+    ) -> dict[Place, Any]:
+        """Write a loop over the samples and return the sums; `step` writes how sample `i` adds to them."""
         b, before, samples = self.b, self.b.block, self._from_head(at.SAMPLES)
         body, after = (self.function.append_basic_block(name) for name in ("body", "after"))
         b.cbranch(b.icmp_signed(">", samples, _WHOLE(0)), body, after)
         b.position_at_end(body)
         i = b.phi(_WHOLE)
-        so_far = {place: b.phi(_DOUBLE) for place in self._places()}
-        sums = self._sums(so_far, self._registers(numbers, i), i)
+        so_far = {place: b.phi(_DOUBLE) for place in places}
+        sums = step(so_far, i)
         following = b.add(i, _WHOLE(1), flags=("nuw", "nsw"))
         b.cbranch(b.icmp_signed("<", following, samples), body, after)
         b.position_at_end(after)
@@ -217,11 +243,11 @@ class _Writer:
         pairs = [(j, k) for j in range(-1, self.free) for k in range(-1, j + 1)]
         return [pair for pair in pairs if any(set(pair) <= part for part in known)]
 
-    def _registers(self, numbers: Sequence[Any], i: Any) -> dict[int, Any]:
-        """Write the instructions for sample `i` and return the registers of rows."""
+    def _registers(self, numbers: Sequence[Any], i: Any, code: Any) -> dict[int, Any]:
+        """Write instructions for sample `i` and return the registers of rows."""
         found = {k: self.b.load(self.b.gep(row, [i])) for k, row in enumerate(self.x)}
         nothing = _DOUBLE(0.0)
-        for operation, target, *sources in self.program.row_code.tolist():
+        for operation, target, *sources in code.tolist():
             name = _NAMES[operation]
             values = [found.get(source, nothing) for source in sources]
             if name.startswith("number_") or name == "fill":

@@ -79,6 +79,9 @@ def start_values(
     UsidError
         It is no real number.
     """
+    if all(isinstance(value, float | int) for value in start.values()):
+        numbers = [float(start.get(name, np.nan)) for name in model.names]
+        return xr.DataArray(numbers, dims=PARAMETER)
     other = data.isel(dict.fromkeys(dims, 0), drop=True)
     parts = [_aligned("start", xr.DataArray(start.get(name, np.nan)), other) for name in model.names]
     parts = [p.reset_coords(drop=True).drop_vars(list(p.coords)).astype(np.float64) for p in xr.broadcast(*parts)]

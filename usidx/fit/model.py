@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -167,7 +167,7 @@ class Model(ABC):
         """Return start values that the model brings along."""
         return {}
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Return the names of the parameters in order."""
         return tuple(p.name for p in self.parameters)
@@ -276,7 +276,7 @@ class Composite(Model):
     def derived(self) -> int:  # type: ignore[override]
         return sum(m.derived for m in self.members)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         return tuple(p for m in self.members for p in m.parameters)
 

@@ -17,7 +17,9 @@ from usidx.fit.calls import Caller, caller_of
 from usidx.fit.functions import Function
 from usidx.fit.normal_arrays import inverse, solve
 from usidx.fit.recipe import STATUS
-from usidx.fit.solve import Options, figures, share
+from usidx.fit.robust import rho
+from usidx.fit.sharing import share
+from usidx.fit.solve import Options, figures
 
 __all__ = ["evaluate_function_block", "solve_function_block"]
 
@@ -238,19 +240,11 @@ class _Solver:
         state.gradient[rows] = (slopes @ residual[..., None])[..., 0]
 
     def _loss(self, residual: Array) -> tuple[Array, Array | None]:
-        """Return the cost, and the root of the loss's slope; the formulas are those of scipy's least_squares."""
-        kind, scale = self.options.loss, self.options.loss_scale
-        z = residual * residual if kind == "linear" else (residual / scale) ** 2
-        if kind == "linear":
-            return z.sum(axis=1), None
-        if kind == "soft_l1":
-            rho, slope = 2.0 * (np.sqrt(1.0 + z) - 1.0), 1.0 / np.sqrt(1.0 + z)
-        elif kind == "huber":
-            far = np.sqrt(np.maximum(z, 1.0))
-            rho, slope = np.where(z > 1.0, 2.0 * far - 1.0, z), 1.0 / far
-        else:
-            rho, slope = np.log1p(z), 1.0 / (1.0 + z)
-        return (rho * scale * scale).sum(axis=1), np.sqrt(slope)
+        """Return the cost, and the root of the loss's slope."""
+        if self.options.loss == "linear":
+            return (residual * residual).sum(axis=1), None
+        lost, slope = rho(residual, self.options.loss, self.options.loss_scale)
+        return lost.sum(axis=1), np.sqrt(slope)
 
     def _iterate(self, spectra: _Spectra, state: _State, floor: Array) -> None:
         """Improve the parameters of all until each has ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from functools import cached_property
 from typing import Any
 
 from usidx.fit.model import Model
@@ -29,7 +30,7 @@ class Shape(Model):
     def _value(self, *nodes: Any) -> Any:
         """Return the formula of (*variables, *parameters)."""
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Return the parameters in order, with the prefix."""
         words = self.prefix.replace("_", " ").title()

@@ -6,9 +6,7 @@ threads share the work; inside a dask task one thread does, for dask runs the ta
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -22,11 +20,12 @@ from usidx.fit.canonical import canonical
 from usidx.fit.model import Model, graphs
 from usidx.fit.program import Program, assemble
 from usidx.fit.recipe import LOSSES, Tables
+from usidx.fit.sharing import share
 from usidx.fit.symbols import ZERO, derivative, parameter, substitute
 from usidx.fit.templates import Grid, grid_of, template_starts
 from usidx.learn.threads import single_blas
 
-__all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "share", "solve_block"]
+__all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "solve_block"]
 
 Array = npt.NDArray[np.float64]
 _SEARCHES: Final = {
@@ -36,7 +35,6 @@ _SEARCHES: Final = {
     "resonance": at.SEARCH_RESONANCE,
 }
 _ROLES: Final = {"": at.ROLE_CANDIDATE, "center": at.ROLE_CENTER, "width": at.ROLE_WIDTH}
-_SLICE: Final = 2048  # spectra that one thread takes at a time: their copies stay small
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +95,32 @@ def linear_parameters(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
 
 def _tables(model: Model, options: Options, samples: int, *, weighted: bool) -> Tables:
     """Return fresh tables for one thread."""
-    program = _program(model, options.free)
-    free, parts, n = len(options.free), len(program.outputs), len(model.names)
+    limits = tuple((float(low), float(high)) for low, high in (options.bounds[name] for name in options.free))
+    known = _known_tables(
+        model, options.free, limits, options.loss, options.loss_scale, options.tolerance, options.max_evaluations,
+        samples, weighted,
+    )  # fmt: skip
+    return deepcopy(known)
+
+
+@lru_cache(maxsize=16)
+def _known_tables(
+    model: Model, free: tuple[str, ...], limits: tuple[tuple[float, float], ...], loss: str, loss_scale: float,
+    tolerance: float, max_evaluations: int, samples: int, weighted: bool,
+) -> Tables:  # fmt: skip
+    """Return the tables that blocks of one array begin with."""
+    bounds = dict(zip(free, limits, strict=True))
+    options = Options(free, bounds, loss, loss_scale, tolerance, max_evaluations)
+    program = _program(model, free)
+    count, parts, n = len(free), len(program.outputs), len(model.names)
     head = np.zeros(at.HEAD_SIZE, dtype=np.int64)
-    head[at.N_PARAMETERS], head[at.N_FREE], head[at.N_PARTS] = n, free, parts
+    head[at.N_PARAMETERS], head[at.N_FREE], head[at.N_PARTS] = n, count, parts
     head[at.N_VARIABLES], head[at.N_TERMS] = program.n_variables, len(model.terms)
     head[at.N_NUMBER_CODE], head[at.N_VALUE_CODE] = len(program.number_code), program.n_value_code
     head[at.HAS_WEIGHT], head[at.LOSS] = weighted, LOSSES[options.loss]
-    head[at.MAX_EVALUATIONS], head[at.LEVEL_ONLY] = options.max_evaluations, _is_level_only(model, options.free)
+    head[at.MAX_EVALUATIONS], head[at.LEVEL_ONLY] = options.max_evaluations, _is_level_only(model, free)
     head[at.SCALES] = _all_scale(model, options)
-    rows = {at.MATRIX: free, at.TRIAL_MATRIX: free, at.FACTOR: free + 1, at.SCALED: free + 2}
+    rows = {at.MATRIX: count, at.TRIAL_MATRIX: count, at.FACTOR: count + 1, at.SCALED: count + 2}
     first = at.BENCH_ROWS
     for place, length in rows.items():
         head[place] = first
@@ -339,24 +353,6 @@ def _rows(table: Array, part: slice) -> Array:
 def _writable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     # To numba a read-only array is of another type: each kernel would be compiled, and kept on disk, once for each mix.
     return np.require(array, dtype, ["C", "A", "W"])
-
-
-def share(run: Callable[[slice], None], size: int, threads: int | None, at_once: int = _SLICE) -> None:
-    """Run over slices of the spectra on some threads."""
-    parts = [slice(begin, min(begin + at_once, size)) for begin in range(0, size, at_once)]
-    threads = min(_processors() if threads is None else threads, len(parts))
-    if threads < 2:
-        for part in parts:
-            run(part)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(run, parts):
-            pass
-
-
-def _processors() -> int:
-    # Not on every system: the processors that this process may use.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | None = None) -> npt.NDArray[Any]:

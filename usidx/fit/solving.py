@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from usidx.fit.followed import followed
 from usidx.fit.functions import Function
 from usidx.fit.model import Model
 from usidx.fit.numeric import solve_function_block
+from usidx.fit.robust import solve_without_spikes
 from usidx.fit.solve import Options, linear_parameters, solve_block
 from usidx.fit.tied import Ties
 
@@ -25,14 +27,30 @@ def solve(
     start: Array, threads: int | None = None,
 ) -> Array:  # fmt: skip
     """Fit every spectrum of a block by itself; arguments and table are those of `usidx.fit.solve.solve_block`."""
+    if isinstance(model, Function) and (formula := followed(model)) is not None:
+        model, ties = formula, None if ties is None else replace(ties, model=formula)
 
     def solved(model: Model, options: Options, start: Array) -> Array:
-        solver: Callable[..., Array] = solve_function_block if isinstance(model, Function) else solve_block
-        return solver(model, options, y, x, weight, start, threads)
+        if isinstance(model, Function):
+            return solve_function_block(model, options, y, x, weight, start, threads)
+        table = solve_block(model, options, y, x, weight, start, threads)
+        free = [model.names.index(n) for n in options.free]
+        if options.loss == "linear" or not np.isnan(start[:, free]).any():
+            return table
+
+        def some(rows: npt.NDArray[np.intp], y: npt.NDArray[Any], start: Array) -> Array:
+            own_x, own_weight = _of(x, rows), None if weight is None else _of(weight, rows)
+            return solve_block(model, options, y, own_x, own_weight, start, threads)
+
+        return solve_without_spikes(some, table, model, options, y, x, weight, start)
 
     if ties is None:
         return solved(model, options, start)
     return _solve_tied(solved, ties, options, start)
+
+
+def _of(table: Array, rows: npt.NDArray[np.intp]) -> Array:
+    return table if table.shape[0] == 1 else table[rows]
 
 
 def _solve_tied(solved: Callable[[Model, Options, Array], Array], ties: Ties, options: Options, start: Array) -> Array:

@@ -28,7 +28,6 @@ from usidx.fit.recipe import (
     GRADIENT,
     LEVEL_ONLY,
     LINEAR,
-    LOSS,
     LOWER,
     MATRIX,
     MAX_EVALUATIONS,
@@ -164,12 +163,11 @@ def _place_term(
     """Try the candidates of one term, the linear parameters solved for each; keep the best."""
     center, width = np.nan, np.nan
     best, tried = np.inf, 0
-    # A robust loss expects outliers, so peaks are looked for a second time without single high samples.
-    looks = 2 if head[LOSS] > 0 and info[SEARCH, term] == SEARCH_PEAK else 1
-    for c in range(candidates.shape[0] * looks):
-        if info[SEARCH, term] == SEARCH_PEAK and c % candidates.shape[0] == 0:
-            center, width = _look_for_peak(head, info, data, term, widest, c > 0)
-        if not _set_term(head, info, bench, candidates[c % candidates.shape[0]], term, center, width):
+    if info[SEARCH, term] == SEARCH_PEAK:
+        residual, total = data[head[RESIDUAL]], data[head[TOTAL]]
+        center, width = _find_peak(data[0], residual, total, head[SAMPLES], widest, info[SIGN, term])
+    for c in range(candidates.shape[0]):
+        if not _set_term(head, info, bench, candidates[c], term, center, width):
             continue
         sure = info[SEARCH, term] == SEARCH_RESONANCE and place_resonance(head, info, bench, data, term, c == 0)
         keep_within(head, info, bench)
@@ -288,30 +286,6 @@ def _solve_linear(
         cost -= promised if inside else 0.0
         keep_within(head, info, bench)
     return cost if math.isfinite(cost) else np.inf
-
-
-@compiled
-def _look_for_peak(
-    head: Integers, info: Integers, data: Rows, term: int, widest: int, smooth: bool
-) -> tuple[float, float]:
-    """Find the peak in the residual, or in the residual's medians of five."""
-    residual, size = data[head[RESIDUAL]], head[SAMPLES]
-    if smooth:
-        source = data[head[TOTAL]]
-        copy_into(source, residual, size)
-        for i in range(2, size - 2):
-            residual[i] = _median(source[i - 2], source[i - 1], source[i], source[i + 1], source[i + 2])
-        for i in range(min(2, size)):
-            residual[i], residual[size - 1 - i] = residual[min(2, size - 1)], residual[max(size - 3, 0)]
-    return _find_peak(data[0], residual, data[head[TOTAL]], size, widest, info[SIGN, term])
-
-
-@compiled
-def _median(a: float, b: float, c: float, d: float, e: float) -> float:
-    """Return the median of five."""
-    low = max(min(a, b), min(c, d))
-    high = min(max(a, b), max(c, d))
-    return max(min(low, high), min(max(low, high), e))
 
 
 @compiled

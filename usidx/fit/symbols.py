@@ -263,7 +263,8 @@ def _folded(name: str, value: Callable[[], float], args: tuple[Node, ...]) -> No
 
 def select(condition: Operand, positive: Operand, otherwise: Operand) -> Node:
     """Return `positive` where the condition is >= 0, else `otherwise`."""
-    return _make("select", (_node(condition), _node(positive), _node(otherwise)))
+    condition, positive, otherwise = _node(condition), _node(positive), _node(otherwise)
+    return positive if positive is otherwise else _make("select", (condition, positive, otherwise))
 
 
 def faddeeva(x: Operand, y: Operand) -> tuple[Node, Node]:
@@ -296,23 +297,26 @@ def derivative(node: Node, by: Node, memo: dict[Node, Node] | None = None) -> No
     if not node.args:
         return ZERO
     if node not in memo:
-        total = ZERO
-        for position, arg in enumerate(node.args):
-            inner = derivative(arg, by, memo)
-            if inner is not ZERO:
-                total = total + _partial(node, position) * inner
-        memo[node] = total
+        memo[node] = _chained(node, by, memo)
     return memo[node]
+
+
+def _chained(node: Node, by: Node, memo: dict[Node, Node]) -> Node:
+    inner = [derivative(arg, by, memo) for arg in node.args]
+    if node.op == "select":
+        # The jump at the condition's zero carries no derivative. A factor of 0 would not do for the other way: what
+        # is not chosen may be infinite.
+        return ZERO if inner[1] is inner[2] is ZERO else select(node.args[0], inner[1], inner[2])
+    total = ZERO
+    for position, slope in enumerate(inner):
+        if slope is not ZERO:
+            total = total + _partial(node, position) * slope
+    return total
 
 
 def _partial(node: Node, position: int) -> Node:
     """Return the derivative of an operation by one of its arguments."""
     return _PARTIALS[node.op](node, *node.args)[position]
-
-
-def _partial_select(node: Node, condition: Node, positive: Node, otherwise: Node) -> tuple[Node, ...]:
-    # The jump at the condition's zero carries no derivative.
-    return ZERO, select(condition, 1.0, 0.0), select(condition, 0.0, 1.0)
 
 
 def _partial_faddeeva(node: Node, x: Node, y: Node) -> tuple[Node, Node]:
@@ -339,7 +343,6 @@ _PARTIALS: Final[dict[str, Callable[..., tuple[Node, ...]]]] = {
     "arctan": lambda n, a: (1.0 / (1.0 + a * a),),
     "erf": lambda n, a: (2.0 / math.sqrt(math.pi) * function("exp", -(a * a)),),
     "abs": lambda n, a: (select(a, 1.0, -1.0),),
-    "select": _partial_select,
     "wofz_real": _partial_faddeeva,
     "wofz_imag": _partial_faddeeva,
 }

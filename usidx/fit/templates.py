@@ -24,7 +24,7 @@ from usidx.fit.interpret import interpret
 from usidx.fit.model import Model, graphs
 from usidx.fit.symbols import Node, parameter, variable
 
-__all__ = ["Grid", "grid_of", "template_starts"]
+__all__ = ["Grid", "bridged", "grid_of", "template_starts"]
 
 Array = npt.NDArray[np.float64]
 _MOST_VALUES: Final = 2**23  # of all templates together
@@ -86,8 +86,8 @@ def grid_of(
     columns, offset = _templates(model, at, values, x)
     if weight is not None:
         columns, offset = columns * weight[:, None], offset * weight
-    length = np.sqrt((columns**2).sum(axis=1, keepdims=True))
     with np.errstate(all="ignore"):
+        length = np.sqrt((columns**2).sum(axis=1, keepdims=True))
         unit = columns / length
     fine = np.isfinite(unit).all(axis=(1, 2)) & np.isfinite(offset).all(axis=1)
     basis, triangle = np.linalg.qr(unit[fine])
@@ -169,7 +169,7 @@ def template_starts(grid: Grid, y: Array, weight: Array | None) -> Array:
     starts = np.full((len(y), grid.values.shape[1]), np.nan)
     block = np.zeros((_ROWS, samples))
     for begin in range(0, len(y), _ROWS):
-        rows, known = _bridged(y[begin : begin + _ROWS])
+        rows, known = bridged(y[begin : begin + _ROWS])
         block[: len(rows)] = rows if weight is None else rows * np.nan_to_num(np.maximum(weight, 0.0))
         products = (block @ tables).reshape(_ROWS, candidates, linear)
         if moved:
@@ -182,7 +182,7 @@ def template_starts(grid: Grid, y: Array, weight: Array | None) -> Array:
     return starts
 
 
-def _bridged(y: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+def bridged(y: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Return spectra without gaps, and which have not too many."""
     finite = np.isfinite(y)
     known = finite.sum(axis=1) > y.shape[1] // 2
