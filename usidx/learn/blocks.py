@@ -133,28 +133,20 @@ class Streamed:
         return np.concatenate(self._run(calls, list.__add__))
 
     def _run(self, calls: list[tuple[Any, ...]], merge: Step) -> Any:
-        graph, last = dict(self._graph), [f"answer-{i}" for i in range(len(calls))]
-        for name, (_, func, *args) in zip(last, calls, strict=True):
-            graph[name] = Task(name, func, *args)
-        level = 0
-        while len(last) > 1:
-            level += 1
-            pairs = [last[i : i + 2] for i in range(0, len(last), 2)]
-            last = [f"joined-{level}-{i}" for i in range(len(pairs))]
-            for name, pair in zip(last, pairs, strict=True):
-                graph[name] = Task(name, _join, merge, *(TaskRef(p) for p in pair))
+        graph, last = dict(self._graph), "answer-0"
+        for i, (_, func, *args) in enumerate(calls):
+            graph[f"answer-{i}"] = Task(f"answer-{i}", func, *args)
+            if i:  # one after another: a tree would keep an answer per level
+                graph[f"joined-{i}"] = Task(f"joined-{i}", merge, TaskRef(last), TaskRef(f"answer-{i}"))
+                last = f"joined-{i}"
         # A block that is read and answered in one task is gone when that ends, before another is read.
-        fused = fuse_linear_task_spec(graph, {last[0]})
+        fused = fuse_linear_task_spec(graph, {last, *(f"answer-{i}" for i in range(len(calls)))})
         with executor() as pool, single_blas():
-            return threaded.get(fused, last[0], pool=pool)
+            return threaded.get(fused, last, pool=pool)
 
 
 def _every(block: Array, step: int) -> list[Array]:
     return [np.array(block[::step])]
-
-
-def _join(merge: Step, first: Any, *second: Any) -> Any:
-    return merge(first, *second) if second else first
 
 
 def _even_sizes(values: Array) -> list[int]:

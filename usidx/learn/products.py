@@ -135,7 +135,7 @@ def gram_sums(block: Array, shift: Array, double: bool) -> Sums:
     rows, holes = sift(block)
     dtype = arithmetic(rows.dtype, double)
     total, gram = np.zeros(rows.shape[1], _wide(dtype)), np.zeros((rows.shape[1],) * 2, _wide(dtype))
-    for near in _near(rows, np.where(holes, 0, shift), dtype, least=2 * rows.shape[1]):
+    for near in _near(rows, np.where(holes, 0, shift), dtype, least=rows.shape[1]):
         gram += gram_of(near)
         total += np.ones(len(near), dtype) @ near
     return Sums(holes, len(rows), total, gram, gram[:0, :0], float(np.trace(gram).real))
