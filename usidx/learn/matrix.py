@@ -94,7 +94,8 @@ def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = Fal
     Returns
     -------
     Matrix
-        Its columns are whole in each block; a block is a block of `data` wherever that holds already.
+        Its columns are whole in each block; a block is a block of `data` wherever that holds already. Half precision
+        becomes single, and more than double becomes double.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = Fal
     """
     samples, features = split(data, dim)
     rows, columns = (features, samples) if turned else (samples, features)
-    labelled = data.transpose(*rows, *columns)
+    labelled = _worked_on(data).transpose(*rows, *columns)
     if not data.size:
         raise RoleError(f"Array {data.name!r} with sizes {dict(data.sizes)} is empty: there is nothing to learn from.")
     if labelled.chunks is None:
@@ -148,6 +149,13 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind == "c":
         return np.dtype(np.complex64 if dtype.itemsize <= 8 else np.complex128)
     return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
+
+
+def _worked_on(data: xr.DataArray) -> xr.DataArray:
+    """Return the array in numbers that can be summed without loss, and that libraries of linear algebra know."""
+    dtype = working_dtype(data.dtype)
+    known = data.dtype.kind in "biu" or data.dtype.newbyteorder("=") == dtype
+    return data if known else data.astype(dtype)
 
 
 def row_numbers(matrix: Matrix) -> npt.NDArray[np.int64]:

@@ -84,6 +84,9 @@ def rotate(
     found["scores"] = scores.copy(data=scores.data @ matrix)
     found["components"] = components.copy(data=turned)
     found["component"] = np.arange(len(components))
+    if units := components.attrs.get("units"):
+        # Components of norm one have none: they pass them on to the scores.
+        found["scores"].attrs["units"], found["components"].attrs["units"] = units, ""
     return record(found, result, "rotate", {"method": method, "power": power, "max_iter": max_iter, "tol": tol})
 
 
