@@ -63,6 +63,15 @@ def test_varimax_of_scaled_data_makes_the_same_array(backing: Backing, cube: Cub
     np.testing.assert_allclose(project(turned, data).compute(), turned.scores.compute(), atol=1e-9)
 
 
+@pytest.mark.parametrize("method", ["varimax", "promax"])
+def test_components_of_no_strength_spoil_no_shape(method: str, backing: Backing, cube: Cube) -> None:
+    cells, shapes = simple()
+    found = rotate(svd(backing(cube(cells)), 5), method).compute()
+    likeness = np.abs(found.components.values.reshape(5, 24)[:3] @ shapes.T)
+    np.testing.assert_allclose(likeness.max(axis=0), 1, atol=0.02)
+    np.testing.assert_allclose(found.scores[..., 3:], 0, atol=1e-6)
+
+
 def test_refuses_what_it_cannot_rotate(cube: Cube) -> None:
     data = cube(np.random.default_rng(1).random(size=(4, 5, 2, 6)))
     with pytest.raises(ResultError, match="Components of 'nmf' are not rotated"):

@@ -80,9 +80,15 @@ def split(data: xr.DataArray, dim: Dims | None = None) -> tuple[tuple[str, ...],
         raise RoleError(
             f"Array {data.name!r} with dims {data.dims} has no spectroscopic dim of more than one step. "
             f"Name the dims to work along with dim=..., or mark them with "
-            f"da.usid.set_roles(spectroscopic=[...])."
+            f"da.usid.set_roles(spectroscopic=[...]).{_one_step(data)}"
         )
     return tuple(str(d) for d in data.dims if d not in features), features
+
+
+def _one_step(data: xr.DataArray) -> str:
+    """Say how a sweep of one step, which is a scalar coordinate, becomes a dim again."""
+    scalar = [name for name, c in data.coords.items() if c.ndim == 0 and c.attrs.get(ROLE) == SPECTROSCOPIC]
+    return f" One step is kept as a dim by data.expand_dims({scalar[0]!r})." if scalar else ""
 
 
 def refuse_unlabelled(data: object, kinds: tuple[type, ...] = (xr.DataArray,)) -> None:

@@ -40,11 +40,11 @@ def quotient(numerator: str, denominator: str) -> str:
     return f"{top}/{_grouped(denominator)}"
 
 
-def power(unit: str, exponent: int) -> str:
-    """Raise a unit to an integer power: ``power("V", 2)`` is ``"V^2"``."""
+def power(unit: str, exponent: float) -> str:
+    """Raise a unit to a power: ``power("V", 2)`` is ``"V^2"``."""
     if exponent == 0 or is_dimensionless(unit):
         return DIMENSIONLESS
-    return clean(unit) if exponent == 1 else f"{_grouped(unit)}^{exponent}"
+    return clean(unit) if exponent == 1 else f"{_grouped(unit)}^{exponent:g}"
 
 
 def _grouped(unit: str) -> str:

@@ -212,7 +212,11 @@ def _of_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:
     source.attrs = {k: v for k, v in source.attrs.items() if k == "units"}
     if quantity := step.get("input", {}).get("long_name"):
         source.attrs["long_name"] = quantity
-    return assemble(source, _variables(matrix, passes, found, response, n, options[0]))
+    made = assemble(source, _variables(matrix, passes, found, response, n, options[0]))
+    if units := step.get("input", {}).get("units"):
+        # Those of the scores are others where the components have the units of the data.
+        made["mean_response"].attrs["units"] = units
+    return made
 
 
 def _found(matrix: Matrix, options: tuple[Any, ...], hold: bool) -> tuple[Any, Passes]:

@@ -12,19 +12,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from usidx.errors import ResultError
+
 __all__ = ["all_finite", "complete", "sift", "without_holes"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
+#: Fourth powers of such numbers are still finite; single precision ends far below.
+_LARGEST = 1e75
+
 
 def all_finite(block: Array) -> bool:
-    """Say whether every cell is a number; integers always are."""
+    """Say whether every cell is a number; integers always are. Refuse numbers whose powers would overflow."""
     if block.dtype.kind in "biu" or not block.size:
         return True
     # Smallest and largest are NaN where any cell is, and take no array of the size of the block to find.
     parts = (block.real, block.imag) if block.dtype.kind == "c" else (block,)
-    return all(bool(np.isfinite(part.min()) and np.isfinite(part.max())) for part in parts)
+    ends = np.array([[part.min(), part.max()] for part in parts])
+    if not np.isfinite(ends).all():
+        return False
+    if (largest := float(np.abs(ends).max())) > _LARGEST:
+        raise ResultError(
+            f"The data has numbers up to {largest:.3g}, whose squares cannot be summed. Where they stand for missing "
+            f"cells leave them out, with mask= or data.where(abs(data) < {_LARGEST:g}); else divide the data."
+        )
+    return True
 
 
 def sift(block: Array) -> tuple[Array, Bools]:
@@ -34,7 +47,9 @@ def sift(block: Array) -> tuple[Array, Bools]:
     finite = np.isfinite(block)
     holes: Bools = np.logical_not(finite[finite.any(axis=1)].any(axis=0))
     used = (finite | holes).all(axis=1) & finite.any(axis=1)
-    return np.where(holes, 0, block[used]), holes
+    rows = np.where(holes, 0, block[used])
+    all_finite(rows)  # refuses
+    return rows, holes
 
 
 def complete(block: Array, holes: Bools) -> Bools | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from usidx.learn.blocks import Blocks, Held, pieces
 from usidx.learn.holes import without_holes
+from usidx.learn.magnitude import exponent_of, lowered
 from usidx.learn.spectrum import leading_rows
-from usidx.learn.survey import draw_limit, draws, survey
+from usidx.learn.survey import Survey, draw_limit, draws, survey
 from usidx.learn.threads import single_blas
 
 __all__ = ["Clusters", "as_real", "assign", "kmeans", "real_blocks"]
@@ -70,11 +71,28 @@ def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_
     """
     # The small products between passes are over before a second thread has begun.
     with single_blas():
-        return _iterated(blocks, numbers, columns, n, seed, max_iter, tol)
+        seen = survey(real_blocks(blocks), numbers, columns, seed)
+        exponent = exponent_of(seen.sample)
+        if not exponent:
+            return _iterated(blocks, seen, numbers, columns, n, seed, max_iter, tol)
+        blocks = lowered(real_blocks(blocks), exponent)
+        return _raised(
+            _iterated(blocks, survey(blocks, numbers, columns, seed), numbers, columns, n, seed, max_iter, tol),
+            exponent,
+        )
 
 
-def _iterated(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float) -> Clusters:
-    seen = survey(real_blocks(blocks), numbers, columns, seed)
+def _raised(found: Clusters, exponent: int) -> Clusters:
+    """Return the clusters of what was lowered by a power of two."""
+    inertia = float(np.ldexp(found.inertia, 2 * exponent))
+    return replace(
+        found, distance=np.ldexp(found.distance, exponent), means=np.ldexp(found.means, exponent), inertia=inertia
+    )
+
+
+def _iterated(
+    blocks: Blocks, seen: Survey, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float
+) -> Clusters:
     rng, width = np.random.default_rng(seed), 2 * n + _SPARE
     # Groups are told apart among the leading components, at a fraction of the cost, and of all rows they fit in memory.
     frame = _frame(seen.sample, width) if columns > width and len(seen.sample) else None

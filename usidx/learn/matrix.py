@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from dask._task_spec import Task, TaskRef
+from dask.highlevelgraph import HighLevelGraph
+from dask.tokenize import tokenize
 
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import Dims, split
@@ -49,8 +53,8 @@ class Matrix:
     def unfolded(self, found: Any) -> xr.DataArray:
         """Label an array of the shape of the values with the dims (*rows, *columns)."""
         labelled = self.labelled
-        if isinstance(found, da.Array) and self.rows and self.columns:
-            found = da.reshape_blockwise(found, labelled.shape, chunks=labelled.variable.chunks)
+        if isinstance(found, da.Array):
+            return labelled.copy(data=_in_blocks(found, _chunks(labelled, (*self.rows, *self.columns))))
         return labelled.copy(data=found.reshape(labelled.shape))
 
     def along_rows(self, found: Any, dim: str | None = None) -> xr.DataArray:
@@ -58,8 +62,7 @@ class Matrix:
         width = found.shape[1]
         shape = (*(self.labelled.sizes[d] for d in self.rows), width)
         if isinstance(found, da.Array):
-            row_chunks = _chunks(self.labelled, self.rows)
-            found = da.reshape_blockwise(found, shape, chunks=(*row_chunks, (width,))) if self.rows else found[0]
+            found = _in_blocks(found, (*_chunks(self.labelled, self.rows), (width,)))
         else:
             found = found.reshape(shape)
         coords = _coords_over(self.labelled, self.rows)
@@ -91,7 +94,8 @@ def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = Fal
     Returns
     -------
     Matrix
-        Its columns are whole in each block; a block is a block of `data` wherever that holds already.
+        Its columns are whole in each block; a block is a block of `data` wherever that holds already. Half precision
+        becomes single, and more than double becomes double.
 
     Raises
     ------
@@ -100,15 +104,14 @@ def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = Fal
     """
     samples, features = split(data, dim)
     rows, columns = (features, samples) if turned else (samples, features)
-    labelled = data.transpose(*rows, *columns)
+    labelled = _worked_on(data).transpose(*rows, *columns)
     if not data.size:
         raise RoleError(f"Array {data.name!r} with sizes {dict(data.sizes)} is empty: there is nothing to learn from.")
     if labelled.chunks is None:
         return Matrix(_flat(labelled, rows, columns), labelled, rows, columns)
     labelled = _whole_columns(labelled, columns)
-    values = labelled.data if rows else labelled.data[np.newaxis]
-    values = values if columns else values[..., np.newaxis]
-    flat = da.reshape_blockwise(values, _flat_shape(labelled, rows, columns))
+    heights = tuple(int(np.prod(sizes, dtype=np.int64)) for sizes in product(*_chunks(labelled, rows)))
+    flat = _in_blocks(labelled.data, (heights, _flat_shape(labelled, rows, columns)[1:]))
     return Matrix(flat, labelled, rows, columns)
 
 
@@ -146,6 +149,13 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind == "c":
         return np.dtype(np.complex64 if dtype.itemsize <= 8 else np.complex128)
     return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
+
+
+def _worked_on(data: xr.DataArray) -> xr.DataArray:
+    """Return the array in numbers that can be summed without loss, and that libraries of linear algebra know."""
+    dtype = working_dtype(data.dtype)
+    known = data.dtype.kind in "biu" or data.dtype.newbyteorder("=") == dtype
+    return data if known else data.astype(dtype)
 
 
 def row_numbers(matrix: Matrix) -> npt.NDArray[np.int64]:
@@ -198,6 +208,22 @@ def _whole_columns(labelled: xr.DataArray, columns: tuple[str, ...]) -> xr.DataA
         return labelled
     wanted = {i: -1 if d in columns else "auto" for i, d in enumerate(labelled.dims)}
     return labelled.copy(data=labelled.data.rechunk(wanted, block_size_limit=_BLOCK_BYTES))
+
+
+def _in_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
+    """Return the array of the same blocks, each reshaped, in the same order.
+
+    As :func:`dask.array.reshape_blockwise`, which loses count where dims are one long.
+    """
+    name = f"usidx-reshaped-{tokenize(array.name, chunks)}"
+    found = product(*(range(len(sizes)) for sizes in array.chunks))
+    made = zip(product(*(range(len(sizes)) for sizes in chunks)), product(*chunks), strict=True)
+    graph = {
+        (name, *place): Task((name, *place), np.reshape, TaskRef((array.name, *key)), shape)
+        for key, (place, shape) in zip(found, made, strict=True)
+    }
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=[array])
+    return da.Array(layers, name, chunks, dtype=array.dtype)
 
 
 def _chunks(labelled: xr.DataArray, dims: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:

@@ -15,11 +15,12 @@ from usidx.learn.blocks import Blocks, pieces
 from usidx.learn.compressed import compressed
 from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.hals import Factors, factorise, settle
+from usidx.learn.magnitude import exponent_of, lowered
 from usidx.learn.matrix import masked, refuse_dim, row_numbers, to_matrix, working_dtype
 from usidx.learn.passes import passes_over
 from usidx.learn.penalty import Penalty
 from usidx.learn.result import assemble
-from usidx.learn.survey import refuse_negative, survey
+from usidx.learn.survey import Survey, refuse_negative, survey
 from usidx.learn.svd import check_n
 from usidx.learn.threads import single_blas
 from usidx.results.provenance import record
@@ -200,12 +201,23 @@ def _solver(wanted: str | None, size: int) -> str:
 def _factors(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -> Factors:
     # The small products between passes are over before a second thread has begun.
     with single_blas():
-        return _ordered(_iterated(blocks, numbers, width, recipe), scaled=not recipe.penalty)
+        seen = survey(blocks, numbers, width, recipe.random_state, refuse_negative)
+        exponent = exponent_of(seen.sample)
+        if exponent:
+            blocks, recipe = lowered(blocks, exponent), replace(recipe, penalty=recipe.penalty.lowered(exponent))
+            seen = survey(blocks, numbers, width, recipe.random_state)
+        found = _ordered(_iterated(blocks, seen, numbers, width, recipe), scaled=not recipe.penalty)
+    return _raised(found, exponent) if exponent else found
 
 
-def _iterated(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -> Factors:
+def _raised(found: Factors, exponent: int) -> Factors:
+    """Return the factors of what was lowered by a power of two; the components do not change."""
+    error, norm = float(np.ldexp(found.error, exponent)), float(np.ldexp(found.norm, exponent))
+    return replace(found, scores=np.ldexp(found.scores, exponent), error=error, norm=norm)
+
+
+def _iterated(blocks: Blocks, seen: Survey, numbers: Array, width: int, recipe: _Recipe) -> Factors:
     n, tol, penalty = recipe.n, recipe.tol, recipe.penalty
-    seen = survey(blocks, numbers, width, recipe.random_state, refuse_negative)
     if recipe.solver == "compressed" and seen.square > 0:
         return compressed(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)
     components = settle(seen.sample, n, tol, penalty) if seen.count else np.zeros((n, width))

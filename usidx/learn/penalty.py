@@ -6,7 +6,7 @@ complete rows of m known columns: the objective of scikit-learn's NMF, whose wei
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,11 +45,15 @@ class Penalties:
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """The weights as a user gives them, each for one cell of the data."""
+    """The weights as a user gives them, each for one cell of the data, which is divided by `unit`.
+
+    Scores are then divided by it, too, and the objective by its square.
+    """
 
     scores: float
     components: float
     l1_ratio: float
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse weights that are no weights."""
@@ -66,10 +70,15 @@ class Penalty:
     def over(self, holes: npt.NDArray[np.bool_], rows: int) -> Penalties:
         """Return the weights for this many complete rows and the columns that are no holes."""
         columns = int(np.logical_not(holes).sum())
-        return Penalties(self._weights(self.scores * columns), self._weights(self.components * rows))
+        scores, components = self.scores * columns, self.components * rows / self.unit / self.unit
+        return Penalties(self._weights(scores, scores / self.unit), self._weights(components, components))
 
-    def _weights(self, size: float) -> Weights:
-        return Weights(size * self.l1_ratio, size * (1 - self.l1_ratio))
+    def lowered(self, exponent: int) -> Penalty:
+        """Return the same penalty for data that is divided by two to that power."""
+        return replace(self, unit=float(np.ldexp(self.unit, exponent)))
+
+    def _weights(self, on_squares: float, on_values: float) -> Weights:
+        return Weights(on_values * self.l1_ratio, on_squares * (1 - self.l1_ratio))
 
 
 NO_PENALTY = Penalty(0.0, 0.0, 0.0)

@@ -69,7 +69,7 @@ def suggest_n(result: xr.Dataset, rule: str | float = "significant") -> int:
     Returns
     -------
     int
-        From 0 to the number of components of `result`.
+        From 0, as of data without variance, to the number of components of `result`.
 
     Raises
     ------
@@ -139,11 +139,13 @@ def elbow(values: Values) -> int:
 
 
 def fraction_rank(ratio: Values, part: float) -> int:
-    """Count the components that together explain a part of the variance."""
+    """Count the components that together explain a part of the variance; none where there is no variance."""
+    if not ratio.any():
+        return 0
     explained = np.cumsum(ratio)
     reached = explained >= part * (1 - 1e-12)
     if not reached.any():
-        last = float(explained[-1]) if explained.size else 0.0
+        last = float(explained[-1])
         raise ResultError(
             f"{len(ratio)} components explain {last:.4g} of the variance, less than the {part:g} asked for. "
             f"Decompose into more components."

@@ -106,8 +106,8 @@ def project(result: xr.Dataset, other: Decomposable) -> xr.DataArray:
     Returns
     -------
     DataArray, dims (*any, component)
-        In the units of `other`. For :func:`pca` the mean is removed first; for :func:`nmf` the scores are the
-        non-negative ones of the least squares.
+        In the units of `other`, or in none where the components have them. For :func:`pca` the mean is removed first;
+        for :func:`nmf` the scores are the non-negative ones of the least squares.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def project(result: xr.Dataset, other: Decomposable) -> xr.DataArray:
     step = decomposition_step(result)
     other, _ = together(other, None, any_units="scale" in result)
     scores = scores_of(result, other, _kind(step))
-    units = {"units": other.attrs["units"]} if "units" in other.attrs else {}
-    scores.attrs = {"long_name": "Scores", **units}
+    units = {"units": "" if _are_numbers(result, step) else other.attrs["units"]} if "units" in other.attrs else {}
+    scores.attrs = {"long_name": result["scores"].attrs.get("long_name", "Scores"), **units}
     return record(scores.rename("scores"), other, "project", {"decomposition": step})
 
 
@@ -240,7 +240,7 @@ def _split_basis(together: Array) -> Decomposed:
     holes = np.logical_not(np.isfinite(flat).all(axis=0))
     mean, scale, *rows = np.where(holes, 0, flat)
     # Least squares of data and components both divided by the scale; the inverse is one for orthonormal components.
-    weight = np.divide(1, scale.real**2, out=np.zeros(scale.shape), where=~holes)
+    weight = np.divide(1, scale.real.astype(np.float64) ** 2, out=np.zeros(scale.shape), where=~holes)
     components = np.stack(rows).astype(np.result_type(flat.dtype, np.float64))
     dual = np.linalg.pinv((components * weight) @ components.conj().T, hermitian=True) @ (components * weight)
     return Decomposed(dual, np.zeros(0), np.zeros(0), mean, holes)
@@ -272,6 +272,11 @@ def _constrained_block(block: Array, basis: Decomposed, *, closed: bool) -> Arra
 
 
 _BLOCKS = {"linear": project_block, "nonnegative": fit_block, "closed": unmix_block}
+
+
+def _are_numbers(result: xr.Dataset, step: Step) -> bool:
+    """Say whether the scores have no units, because the components have those of the data."""
+    return _kind(step) == "closed" or bool(result["components"].attrs.get("units"))
 
 
 def _kind(step: Step) -> str:

@@ -84,6 +84,9 @@ def rotate(
     found["scores"] = scores.copy(data=scores.data @ matrix)
     found["components"] = components.copy(data=turned)
     found["component"] = np.arange(len(components))
+    if units := components.attrs.get("units"):
+        # Components of norm one have none: they pass them on to the scores.
+        found["scores"].attrs["units"], found["components"].attrs["units"] = units, ""
     return record(found, result, "rotate", {"method": method, "power": power, "max_iter": max_iter, "tol": tol})
 
 
@@ -97,9 +100,11 @@ def _with_values(components: Any, values: Any) -> Any:
 def _rotated(together: Array, oblique: bool, power: int, max_iter: int, tol: float) -> _Turn:
     flat, size = together[:, :-1], np.abs(together[:, -1])
     wide = np.where(np.isfinite(flat), flat, 0).astype(np.result_type(flat.dtype, np.float64))
-    turn = _varimax(wide.T, max_iter, tol).T
-    if oblique:
-        turn = _promax((turn @ wide).T, power).T @ turn
+    # Components of no strength have no shape to be found: mixed in, they would spoil those of the others.
+    strong = size > 0
+    shapes, turn = wide[strong], np.eye(len(wide), dtype=wide.dtype)
+    part = _varimax(shapes.T, max_iter, tol).T
+    turn[np.ix_(strong, strong)] = _promax((part @ shapes).T, power).T @ part if oblique and strong.any() else part
     components, back = turn @ wide, np.linalg.inv(turn)
     norms = np.linalg.norm(components, axis=1)
     norms[norms == 0] = 1

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.label.units import power
 from usidx.learn.holes import sift
 from usidx.learn.matrix import Matrix, to_matrix, working_dtype
 from usidx.learn.passes import passes_over
@@ -23,6 +24,12 @@ __all__ = ["SCALES", "decompose_scaled"]
 Array = npt.NDArray[Any]
 
 SCALES = ("poisson", "std")
+
+#: The power of the units of the data that a variable has, where it is another than without a scale.
+_OWN_UNITS: dict[str, dict[str, float]] = {
+    "poisson": {"singular_values": 0.5},
+    "std": {"scores": 0, "components": 1, "singular_values": 0, "scale": 1},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,8 @@ def decompose_scaled(
 ) -> xr.Dataset:
     """Decompose the array divided by its scale, and give the components their scale back.
 
-    The scores are those of the unscaled data in the least squares weighted by 1 / scale².
+    The scores are those of the unscaled data in the least squares weighted by 1 / scale². A standard deviation has the
+    units of the data: the components carry them then, and the scores are numbers.
     """
     matrix = to_matrix(data, features)
     _refuse(data, scale)
@@ -51,7 +59,11 @@ def decompose_scaled(
         found["mean"] = found["mean"] * steps.variable
     found["scale"] = steps
     found["scores"] = scores_of(found, data, "linear")
-    return assemble(data, {str(name): found[name] for name in found.data_vars})
+    made = assemble(data, {str(name): found[name] for name in found.data_vars})
+    units = data.attrs.get("units", "")
+    for name, own in (_OWN_UNITS[scale] if units else {}).items():
+        made[name].attrs["units"] = power(units, own)
+    return made
 
 
 def _refuse(data: xr.DataArray, scale: str) -> None:

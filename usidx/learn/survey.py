@@ -83,9 +83,10 @@ def _survey_block(
     numbers = draws(places, seed)
     kept = numbers if len(rows) == len(block) else numbers[_kept(block, holes)]
     square = 0.0
-    for part in pieces(len(rows), 8 * rows.shape[1]):
-        flat = rows[part].astype(np.float64).ravel()
-        square += float(flat @ flat)
+    with np.errstate(over="ignore"):  # that is told from the sample
+        for part in pieces(len(rows), 8 * rows.shape[1]):
+            flat = rows[part].astype(np.float64).ravel()
+            square += float(flat @ flat)
     near = np.flatnonzero(kept <= limit)
     chosen = near[np.argsort(kept[near], kind="stable")[:size]]
     return Survey(holes, len(rows), square, rows[chosen], kept[chosen]), places

@@ -67,7 +67,8 @@ def svd(
     scale : {"poisson", "std"}, optional
         Divide the data first, which takes one more pass: by the roots of its means over positions and over steps, so
         that the noise of counts is even [3]_; or each step by its standard deviation. The components are given their
-        scale back, and are then orthonormal only if divided by ``scale`` (*spectroscopic), which is in the result.
+        scale back, and are then orthonormal only if divided by ``scale`` (*spectroscopic), which is in the result. With
+        "std" they have the units of `data`, and scores and singular values have none.
     solver : {"gram", "krylov", "adaptive"}, optional
         How the components are found; by default chosen by what it costs, see the notes of :func:`svd`. Recorded.
     tol : float, optional

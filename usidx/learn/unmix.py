@@ -214,6 +214,11 @@ def _checked(data: xr.DataArray, n: int, dim: Dims | None) -> tuple[str, ...]:
     samples, features = split(data, dim)
     height, width = (int(np.prod([data.sizes[d] for d in dims], dtype=np.int64)) for dims in (samples, features))
     most = min(height, width)
+    if most < 2:
+        raise ResultError(
+            f"n={n!r} endmembers of an array with {height} positions and {width} spectroscopic steps: a mixture needs "
+            f"at least two of each."
+        )
     check_n(n, most, f"{height} positions and {width} spectroscopic steps", "endmembers")
     if n < 2:
         raise ResultError("n=1 endmembers: one would be everywhere; ask for at least two.")

@@ -28,6 +28,8 @@ class Ward:
 
     def fit_predict(self, rows: Array) -> Array:
         """Return the label of each row: exact up to 8192 rows, and else of the small group that the row is in."""
+        if len(rows) == 1:
+            return np.zeros(1, np.intp)
         if len(rows) <= max(_MOST_ROWS, self._n):
             from sklearn.cluster import AgglomerativeClustering
 
