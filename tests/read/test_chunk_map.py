@@ -229,6 +229,17 @@ def found_in(path: Path) -> Located:
     return found
 
 
+def test_a_chunk_that_lies_beyond_every_array_is_left_to_hdf5(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=np.arange(8.0), chunks=(8,))
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    corner = content.index(b"TREE\1") + 24 + 8  # behind the header of the node, and the size and mask of the chunk
+    assert content[corner - 8 : corner + 8] == (64).to_bytes(8, "little") + bytes(8)
+    content[corner : corner + 8] = (1 << 63).to_bytes(8, "little")
+    (tmp_path / "a.h5").write_bytes(content)
+    assert described(tmp_path / "a.h5") is None
+
+
 def test_a_map_is_kept_while_the_file_is_the_same(tmp_path: Path) -> None:
     path = scan(tmp_path / "a.h5")
     assert found_in(path) is found_in(path)

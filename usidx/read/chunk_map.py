@@ -195,11 +195,12 @@ def _chunked(
     if prod(grid) >= 1 << 62 or prod(chunk) * dataset.dtype.itemsize >= 1 << 32:
         return None
     infos = _chunk_infos(file, dataset, prod(grid))
-    corners = np.array([info[0] for info in infos], dtype=np.int64).reshape(len(infos), len(chunk))
-    if (corners % chunk).any() or (corners < 0).any() or (corners >= dataset.shape).any():
+    corners = np.array([info[0] for info in infos], dtype=np.uint64).reshape(len(infos), len(chunk))
+    steps, ends = np.array(chunk, dtype=np.uint64), np.array(dataset.shape, dtype=np.uint64)
+    if (corners % steps).any() or (corners >= ends).any():
         return None  # some versions of HDF5 count in chunks
     strides = [prod(grid[axis + 1 :]) for axis in range(len(grid))]
-    numbers = (corners // chunk @ np.array(strides, dtype=np.int64)).tolist()
+    numbers = (corners // steps @ np.array(strides, dtype=np.uint64)).tolist()
     if len(set(numbers)) < len(numbers):
         return None
     found = sorted((number, *info[1:]) for number, info in zip(numbers, infos, strict=True))

@@ -13,7 +13,15 @@ import numpy as np
 from usidx.errors import LayoutError, NotMainError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels, text_of
-from usidx.read.attributes import DAMAGE, has_attribute, plain_attributes, stored_json, text_attribute
+from usidx.read.attributes import (
+    DAMAGE,
+    attribute_if_any,
+    has_attribute,
+    plain_attributes,
+    read_attribute,
+    stored_json,
+    text_attribute,
+)
 from usidx.read.filters import bring_filters, lacking
 from usidx.read.identity import address_of
 
@@ -127,7 +135,7 @@ def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
 
 def _attribute(object_: h5py.Dataset, name: str) -> Any:
     try:
-        return object_.attrs[name]
+        return read_attribute(object_, name)
     except DAMAGE as err:
         raise LayoutError(f"{where(object_)}: attribute {name!r} cannot be read ({err}).") from err
 
@@ -335,7 +343,7 @@ def source_main(object_: h5py.Group | h5py.Dataset) -> h5py.Dataset | None:
     """Return the dataset that a result (or its group) was computed from, None where the file does not say."""
     group = object_.parent if isinstance(object_, h5py.Dataset) else object_
     try:
-        reference = group.attrs.get("source_000")
+        reference = attribute_if_any(group, "source_000")
         if isinstance(reference, h5py.Reference) and reference:
             target: Any = object_.file[reference]
         else:

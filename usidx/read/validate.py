@@ -12,6 +12,7 @@ from usidx.errors import UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.grid import grid_of
 from usidx.format.layout import Layout
+from usidx.read.attributes import attribute_if_any
 from usidx.read.main import read_layout
 from usidx.read.places import FilePath, Options
 from usidx.read.tree import inventory, opened_file
@@ -137,7 +138,7 @@ def _result_doubts(group: h5py.Group) -> list[Problem]:
     if "-" not in path.rsplit("/", 1)[-1]:
         return []
     doubts = []
-    reference = group.attrs.get("source_000")
+    reference = attribute_if_any(group, "source_000")
     if isinstance(reference, h5py.Reference) and not reference:
         doubts.append(Problem(path, "source", f"{path!r}: the reference 'source_000' points to nothing."))
     if not len(group):
