@@ -210,7 +210,7 @@ def test_an_index_that_goes_round_is_refused(tmp_path: Path, monkeypatch: pytest
                     pass
 
     with h5py.File(tmp_path / "a.h5") as file, pytest.raises(UsidError, match=r"'/x' in .* lists more than 3 chunks"):
-        chunk_map._chunk_infos(file, Endless(), 3)
+        chunk_map.chunk_infos(file, Endless(), 3)
 
 
 # -- the cache --------------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 """An attribute of an open file -> the proof that HDF5 can read its texts without harm.
 
-Texts of variable length lie in heaps, and the attribute only says where: how long, in which collection, under which
-number. HDF5 follows that blindly. In a damaged collection it loops for ever, for a wrong length it takes gigabytes or
-writes past its own buffer, and no Python code can stop it. So what it is about to follow is followed here first, in the
-bytes of the file. Not proven is what lies outside the header of its object, where HDF5's newest format puts attributes
-if there are more than eight.
+Texts of variable length lie in heaps, and an attribute or dataset only says where: how long, in which collection, under
+which number. HDF5 follows that blindly. In a damaged collection it loops for ever, for a wrong length it takes
+gigabytes or writes past its own buffer, and no Python code can stop it. So what it is about to follow is followed here
+first, in the bytes of the file. Not proven is what lies outside the header of its object, where HDF5's newest format
+puts attributes if there are more than eight.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ import h5py
 
 from usidx.read.identity import identity_of
 
-__all__ = ["Read", "local_bytes", "prove", "watched"]
+__all__ = ["POINTER", "Read", "WatchedBytes", "bytes_of", "local_bytes", "prove", "watched"]
 
 #: Address, bytes wanted -> as many of them as the file has.
 Read = Callable[[int, int], bytes]
+
+#: Bytes of a pointer to a text: its length, the address of a collection, and a number in it.
+POINTER = 16
 
 # Kinds of messages and of types, as "HDF5 File Format Specification" numbers them (sections IV.A.2 and IV.A.2.d).
 _CONTINUATION, _ATTRIBUTE = 0x10, 0x0C
@@ -44,11 +47,11 @@ class _Attribute(NamedTuple):
     data: bytes
 
 
-class _Bytes:
+class WatchedBytes:
     """The bytes of an open file, and what was found in them."""
 
     def __init__(self, read: Read, base: int) -> None:
-        self._read, self._base = read, base
+        self.read, self._base = read, base
         self._attributes: dict[int, dict[bytes, list[_Attribute]]] = {}
         self._collections: dict[int, dict[int, int]] = {}
 
@@ -69,10 +72,22 @@ class _Bytes:
             self._collections[address] = _sizes(self._at(address, size), size) if magic == b"GCOL" else {}
         return self._collections[address]
 
+    def prove(self, kind: bytes, pointers: bytes) -> int:
+        """Follow the pointers of a type to their texts; return the bytes of all of these."""
+        if kind[1] & 15 > 1 or kind[8] & 15 in {_COMPOUND, _VARIABLE, _ARRAY}:
+            raise OSError("its type is damaged")
+        (size,) = unpack_from("<I", kind, 12)
+        total = 0
+        for length, address, index in iter_unpack("<IQI", pointers):
+            if address and self.sizes(address).get(index) != length * size:
+                raise OSError(f"the heap at byte {address} holds no text for it, or is damaged")
+            total += length * size
+        return total
+
     def _at(self, address: int, size: int) -> bytes:
         if size < 0 or address >= _END:
             raise OSError("it leads out of the file")
-        return self._read(self._base + address, min(size, _MOST))
+        return self.read(self._base + address, min(size, _MOST))
 
     def _messages(self, address: int) -> Iterator[bytes]:
         """Yield the attributes in a header; those that are shared between objects lie elsewhere."""
@@ -145,7 +160,7 @@ def _count(shape: bytes) -> int:
     return prod(unpack_from(f"<{rank}Q", shape, 8 if version == 1 else 4))
 
 
-_watched: WeakValueDictionary[int, _Bytes] = WeakValueDictionary()
+_watched: WeakValueDictionary[int, WatchedBytes] = WeakValueDictionary()
 
 
 @contextmanager
@@ -163,11 +178,16 @@ def watched(file: h5py.File, read: Read) -> Iterator[None]:
     made = file.id.get_create_plist()
     is_read = file.id.get_intent() == h5py.h5f.ACC_RDONLY and made.get_sizes() == (8, 8)
     number, _ = identity_of(file)
-    held = _watched.setdefault(number, _Bytes(read, made.get_userblock())) if is_read else None
+    held = _watched.setdefault(number, WatchedBytes(read, made.get_userblock())) if is_read else None
     try:
         yield
     finally:
         del held
+
+
+def bytes_of(dataset: h5py.Dataset) -> WatchedBytes | None:
+    """Return the bytes of the file that holds a dataset, None where it is not watched."""
+    return _watched.get(identity_of(dataset)[0])
 
 
 def local_bytes(file: h5py.File) -> Read:
@@ -216,15 +236,12 @@ def prove(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> None:
         raise OSError(f"it is damaged: {err}") from err
 
 
-def _prove(held: _Bytes, kind: bytes, attribute: _Attribute) -> None:
-    count = _count(attribute.shape)
-    is_known = kind[1] & 15 < 2 and kind[8] & 15 not in {_COMPOUND, _VARIABLE, _ARRAY}
-    if not is_known or 16 * count > len(attribute.data):
-        raise OSError("its type is damaged")
-    (size,) = unpack_from("<I", kind, 12)
-    for length, address, index in iter_unpack("<IQI", attribute.data[: 16 * count]):
-        if address and held.sizes(address).get(index) != length * size:
-            raise OSError(f"the heap at byte {address} holds no text for it, or is damaged")
+def _prove(held: WatchedBytes, kind: bytes, attribute: _Attribute) -> None:
+    nbytes = POINTER * _count(attribute.shape)
+    if nbytes > len(attribute.data):
+        raise OSError("its shape is damaged")
+    if held.prove(kind, attribute.data[:nbytes]) > _MOST:  # as many pointers may lead to one text
+        raise OSError("its texts are too long")
 
 
 def _type_of(object_: h5py.Group | h5py.Dataset, name: bytes) -> h5py.h5t.TypeID:
