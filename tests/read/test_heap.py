@@ -11,6 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
+import usidx
+from usidx.errors import UsidError
 from usidx.read.attributes import plain_attributes, read_attribute
 from usidx.read.tree import opened_file
 
@@ -25,6 +27,8 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 READ = """
 import json, resource, sys, warnings
+import usidx
+from usidx.errors import UsidError
 from usidx.read.attributes import plain_attributes
 from usidx.read.tree import opened_file
 
@@ -185,3 +189,13 @@ def test_a_file_that_this_program_writes_is_read_as_it_will_be(tmp_path: Path, m
         writer["group"].attrs["later"] = "not written yet"
         with opened_file(tmp_path / "scan.h5") as file:
             assert plain_attributes(file["group"])["later"] == "not written yet"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_root_that_cannot_be_read_is_told_as_damage(tmp_path: Path, form: str) -> None:
+    data = build(tmp_path / "scan.h5", **FORMATS[form])
+    with h5py.File(tmp_path / "scan.h5") as file:
+        root = user_block(data) + int(h5py.h5o.get_info(file["/"].id).addr)
+    (tmp_path / "scan.h5").write_bytes(replaced(data, root, b"\xff" * 12))
+    with pytest.raises(UsidError, match=r"its root cannot be read|cannot be opened as HDF5"):
+        usidx.open_tree(tmp_path / "scan.h5")

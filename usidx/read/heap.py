@@ -175,14 +175,22 @@ def watched(file: h5py.File, read: Read) -> Iterator[None]:
     read : callable
         Reads it.
     """
-    made = file.id.get_create_plist()
-    is_read = file.id.get_intent() == h5py.h5f.ACC_RDONLY and made.get_sizes() == (8, 8)
-    number, _ = identity_of(file)
-    held = _watched.setdefault(number, WatchedBytes(read, made.get_userblock())) if is_read else None
+    held = _watch(file, read)
     try:
         yield
     finally:
         del held
+
+
+def _watch(file: h5py.File, read: Read) -> WatchedBytes | None:
+    made = file.id.get_create_plist()
+    if file.id.get_intent() != h5py.h5f.ACC_RDONLY or made.get_sizes() != (8, 8):
+        return None
+    try:
+        number, _ = identity_of(file)
+    except (OSError, RuntimeError, ValueError, KeyError):
+        return None  # without its root, nothing of the file is read
+    return _watched.setdefault(number, WatchedBytes(read, made.get_userblock()))
 
 
 def bytes_of(dataset: h5py.Dataset) -> WatchedBytes | None:
