@@ -28,6 +28,7 @@ from usidx.read.identity import address_of
 __all__ = [
     "Ancillaries",
     "ancillaries_of",
+    "check_stored",
     "is_main",
     "lies_elsewhere",
     "looks_like_main",
@@ -290,7 +291,7 @@ def _without_units(found: Ancillaries, title: str, labels: tuple[str, ...]) -> d
 def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
     key = (address_of(dataset), dataset.file.filename)
     if key not in cache:
-        _check_stored(dataset)
+        check_stored(dataset)
         bring_filters(dataset)
         try:
             matrix = np.asarray(dataset[()])
@@ -301,15 +302,21 @@ def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
     return cache[key]
 
 
-def _check_stored(dataset: h5py.Dataset) -> None:
-    """Refuse a matrix that claims to be far larger than what is stored can hold, before memory is taken for it."""
+def check_stored(dataset: h5py.Dataset) -> None:
+    """Refuse a matrix that claims to be far larger than what is stored can hold, before memory is taken for it.
+
+    Raises
+    ------
+    LayoutError
+        It does, or it is made of files that cannot be followed.
+    """
     if lies_elsewhere(dataset):
         raise LayoutError(f"{where(dataset)} is made of other files, which cannot be followed from a URL.")
     stored = dataset.id.get_storage_size()
     if dataset.nbytes > _FREELY_READ and dataset.nbytes > _MOST_COMPRESSED * stored:
         raise LayoutError(
             f"{where(dataset)} has the shape {dataset.shape}, {dataset.nbytes} bytes, but only {stored} bytes of it "
-            f"are stored; an ancillary dataset holds a number for every position or step."
+            f"are stored; it should hold a number for every position or step."
         )
 
 
