@@ -82,11 +82,7 @@ for seed in range(first, last):
         os._exit(0)
     _, status = os.waitpid(child, 0)
     said = open(target + ".log").read() if status else ""
-    # The HDF5 library itself loops for ever over some damaged heaps; nothing in Python can stop it.
-    frames = [line for line in said.splitlines() if line.startswith("  File")]
-    if status and "Timeout" in said and frames and "h5py" in frames[0]:
-        print("hdf5", seed, flush=True)
-    elif status:
+    if status:
         print("bad", seed, status, said[-2000:], flush=True)
 print("done", flush=True)
 """
@@ -104,4 +100,3 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path, compression: str | No
     assert done.returncode == 0, done.stderr[-3000:]
     assert "bad" not in done.stdout, done.stdout[-3000:]
     assert done.stdout.endswith("done\n")
-    assert done.stdout.count("hdf5") <= CASES // 10

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from usidx.read.attributes import plain_attributes, stored_json
+from usidx.read.tree import opened_file
 
 CASES: dict[str, tuple[Any, Any]] = {
     "text": ("µm", "µm"),
@@ -70,3 +71,11 @@ def test_json_that_is_none_of_ours(tmp_path: Path, text: Any) -> None:
         file.attrs["it"] = np.bytes_(b'{"a": 1}')
         assert stored_json(file, "it") == {"a": 1}
         assert stored_json(file, "other") == {}
+
+
+def test_a_name_in_latin_1(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs[b"step \xb5m"] = "two"
+        assert plain_attributes(file) == {"step µm": "two"}
+    with opened_file(tmp_path / "a.h5") as file:
+        assert plain_attributes(file) == {"step µm": "two"}

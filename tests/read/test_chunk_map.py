@@ -210,7 +210,7 @@ def test_an_index_that_goes_round_is_refused(tmp_path: Path, monkeypatch: pytest
                     pass
 
     with h5py.File(tmp_path / "a.h5") as file, pytest.raises(UsidError, match=r"'/x' in .* lists more than 3 chunks"):
-        chunk_map._chunk_infos(file, Endless(), 3)
+        chunk_map.chunk_infos(file, Endless(), 3)
 
 
 # -- the cache --------------------------------------------------------------------------------------------------------
@@ -227,6 +227,17 @@ def found_in(path: Path) -> Located:
     found = locate(LocalFile(str(path)), "/x")
     assert found is not None
     return found
+
+
+def test_a_chunk_that_lies_beyond_every_array_is_left_to_hdf5(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=np.arange(8.0), chunks=(8,))
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    corner = content.index(b"TREE\1") + 24 + 8  # behind the header of the node, and the size and mask of the chunk
+    assert content[corner - 8 : corner + 8] == (64).to_bytes(8, "little") + bytes(8)
+    content[corner : corner + 8] = (1 << 63).to_bytes(8, "little")
+    (tmp_path / "a.h5").write_bytes(content)
+    assert described(tmp_path / "a.h5") is None
 
 
 def test_a_map_is_kept_while_the_file_is_the_same(tmp_path: Path) -> None:

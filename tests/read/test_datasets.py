@@ -80,10 +80,3 @@ def test_extras_that_hold_no_numbers(tmp_path: Path) -> None:
         found = extra_variable(file.create_dataset("texts", data=["abc"]))
     assert found is not None
     assert found.values.tolist() == ["abc"]
-
-
-def test_too_many_texts_stay_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usidx.read.datasets._MOST_TEXTS", 2)
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        assert extra_variable(file.create_dataset("x", data=["a", "b", "c"])) is None
-        assert extra_variable(file.create_dataset("y", data=["a", "b"])) is not None

@@ -134,3 +134,28 @@ def test_texts_that_claim_much_memory_stay_unread(tmp_path: Path) -> None:
     with h5py.File(built.path, "r+") as file:
         file["Measurement_000"].create_dataset("blank", (10_000,), dtype="S1000000", chunks=(1,))
     assert "blank" not in usidx.open_tree(built.path)["Measurement_000"].data_vars
+
+
+def test_a_shape_that_claims_petabytes_costs_nothing(tmp_path: Path) -> None:
+    """Dask would take gigabytes to count its blocks."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("claim", (1 << 20, 1 << 30), "f8", chunks=(1 << 10, 1 << 10))
+        file.create_dataset("large", (1 << 20, 1 << 20), "f8", chunks=(1 << 10, 1 << 10))
+    tree = usidx.open_tree(tmp_path / "a.h5")
+    assert tree.ds["claim"].chunks is None
+    assert tree.ds["claim"].shape == (1 << 20, 1 << 30)
+    assert not tree.ds["claim"][3, :2].any()
+    assert tree.ds["large"].chunks is not None
+
+
+def test_groups_are_followed_to_a_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usidx.read.tree._DEEPEST", 20)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file
+        for level in range(1, 25):
+            group = group.create_group(f"g{level}")
+            group["x"] = [level]
+    with pytest.warns(UsidWarning, match="g20' in .*a.h5' lies too deep to look into"):
+        found = usidx.open_tree(tmp_path / "a.h5")
+    assert found.depth == 20
+    assert found["/" + "/".join(f"g{level}" for level in range(1, 20))].ds["x"].values == 19

@@ -72,6 +72,10 @@ CASES: dict[str, tuple[Any, str]] = {
         lambda f, b: results_group(f, b.main, "T").__setitem__("completed_positions", np.arange(5) < 2),
         "is not finished: 2 of 5 positions are done",
     ),
+    "progress of terabytes": (
+        lambda f, b: results_group(f, b.main, "T").create_dataset("completed_positions", (1 << 42,), "u1", chunks=True),
+        "has the shape (4398046511104,), 4398046511104 bytes, but only 0 bytes of it are stored",
+    ),
     "null source": (
         lambda f, b: results_group(f, b.main, "T").attrs.__setitem__("source_000", h5py.Reference()),
         "the reference 'source_000' points to nothing",

@@ -9,12 +9,15 @@ import h5py
 import numpy as np
 
 from usidx.format.layout import text_of
+from usidx.read.heap import prove
 
 __all__ = [
     "DAMAGE",
+    "attribute_if_any",
     "has_attribute",
     "plain_attribute",
     "plain_attributes",
+    "read_attribute",
     "referenced",
     "stored_json",
     "text_attribute",
@@ -36,13 +39,19 @@ def plain_attributes(object_: h5py.Group | h5py.Dataset) -> dict[str, Any]:
         listed = []
     for name in listed:
         try:
-            raw = object_.attrs[name]
+            raw = read_attribute(object_, name)
         except DAMAGE:
             continue
         value = plain_attribute(raw, object_.file)
         if value is not None:
-            found[str(name)] = value
+            found[str(text_of(name))] = value
     return found
+
+
+def read_attribute(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> Any:
+    """Return an attribute as h5py does, once it is proven that HDF5 can read it."""
+    prove(object_, name)
+    return object_.attrs[name]
 
 
 def has_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> bool:
@@ -53,12 +62,17 @@ def has_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> bool:
         return False
 
 
-def text_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> str | None:
-    """Return an attribute that is text, None where it is missing or anything else."""
+def attribute_if_any(object_: h5py.Group | h5py.Dataset, name: str) -> Any:
+    """Return an attribute, None where it is missing or damaged."""
     try:
-        return text_of(object_.attrs[name]) if name in object_.attrs else None
+        return read_attribute(object_, name) if name in object_.attrs else None
     except DAMAGE:
         return None
+
+
+def text_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> str | None:
+    """Return an attribute that is text, None where it is missing or anything else."""
+    return text_of(attribute_if_any(object_, name))
 
 
 def plain_attribute(value: Any, file: h5py.File) -> Any:

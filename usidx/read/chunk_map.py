@@ -13,7 +13,7 @@ from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.read.identity import address_of, file_of
 
-__all__ = ["DEFLATE", "FLETCHER32", "SHUFFLE", "ChunkMap", "Filter", "describe"]
+__all__ = ["DEFLATE", "FLETCHER32", "SHUFFLE", "ChunkMap", "Filter", "chunk_infos", "describe", "filters_of"]
 
 DEFLATE, SHUFFLE, FLETCHER32 = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
 _SERVED = {DEFLATE, SHUFFLE, FLETCHER32}
@@ -132,7 +132,7 @@ def describe(file: h5py.File, name: str) -> ChunkMap | None:
 
 def _described(file: h5py.File, dataset: h5py.Dataset) -> ChunkMap | None:
     creation = dataset.id.get_create_plist()
-    filters = _filters(creation)
+    filters = filters_of(creation)
     if filters is None or not _is_plain_type(dataset) or creation.get_external_count():
         return None
     if creation.get_layout() == h5py.h5d.CONTIGUOUS:
@@ -147,7 +147,7 @@ def _lies_in(file: h5py.File, dataset: h5py.Dataset) -> bool:
     return file_of(file) == file_of(dataset) and bool(file.userblock_size == 0)
 
 
-def _filters(creation: Any) -> tuple[Filter, ...] | None:
+def filters_of(creation: Any) -> tuple[Filter, ...] | None:
     """Return the pipeline, None where it has other steps than those decoded here, or one of them twice."""
     steps = [creation.get_filter(index) for index in range(creation.get_nfilters())]
     codes = [int(code) for code, _, _, _ in steps]
@@ -194,19 +194,20 @@ def _chunked(
     grid = _grid(dataset.shape, chunk)
     if prod(grid) >= 1 << 62 or prod(chunk) * dataset.dtype.itemsize >= 1 << 32:
         return None
-    infos = _chunk_infos(file, dataset, prod(grid))
-    corners = np.array([info[0] for info in infos], dtype=np.int64).reshape(len(infos), len(chunk))
-    if (corners % chunk).any() or (corners < 0).any() or (corners >= dataset.shape).any():
+    infos = chunk_infos(file, dataset, prod(grid))
+    corners = np.array([info[0] for info in infos], dtype=np.uint64).reshape(len(infos), len(chunk))
+    steps, ends = np.array(chunk, dtype=np.uint64), np.array(dataset.shape, dtype=np.uint64)
+    if (corners % steps).any() or (corners >= ends).any():
         return None  # some versions of HDF5 count in chunks
     strides = [prod(grid[axis + 1 :]) for axis in range(len(grid))]
-    numbers = (corners // chunk @ np.array(strides, dtype=np.int64)).tolist()
+    numbers = (corners // steps @ np.array(strides, dtype=np.uint64)).tolist()
     if len(set(numbers)) < len(numbers):
         return None
     found = sorted((number, *info[1:]) for number, info in zip(numbers, infos, strict=True))
     return _map(dataset, fill, chunk, filters, found)
 
 
-def _chunk_infos(file: h5py.File, dataset: h5py.Dataset, cells: int) -> list[tuple[tuple[int, ...], int, int, int]]:
+def chunk_infos(file: h5py.File, dataset: h5py.Dataset, cells: int) -> list[tuple[tuple[int, ...], int, int, int]]:
     """List (corner, address, size, mask) of each chunk."""
     infos: list[tuple[tuple[int, ...], int, int, int]] = []
     most = min(cells, file.id.get_filesize() // _LEAST_ENTRY)

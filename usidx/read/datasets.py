@@ -22,6 +22,7 @@ from usidx.read.lazy import Lazy, MainArray, PlainArray
 from usidx.read.main import Cache, lies_elsewhere, read_layout, where
 from usidx.read.places import Place, place_of
 from usidx.read.storage import StoredArray, stored_array
+from usidx.read.texts import read_texts
 from usidx.read.tree import Origin
 from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps, with_steps
 
@@ -29,8 +30,6 @@ __all__ = ["FIELD", "chosen_field", "extra_variable", "fingerprint", "group_data
 
 #: Attribute of a variable that keeps the title of the compound field it came from.
 FIELD = "usid_field"
-# Texts are decoded when the file is opened; a dataset with more of them stays unread.
-_MOST_TEXTS, _MOST_TEXT_BYTES = 100_000, 64 << 20
 _SAMPLES, _SAMPLE_CELLS = 16, 1024
 # Chunks of so many bytes take longer to decode through HDF5, one after another, than their map takes to collect.
 _LARGE_CHUNK = 256 << 10
@@ -138,11 +137,13 @@ def extra_variable(
     attrs = plain_attributes(dataset)
     dims = _size_dims(dataset.shape, taken)
     if dataset.dtype.kind in "OSU":
-        texts = _texts(dataset)
+        texts = read_texts(dataset)
         return None if texts is None else xr.Variable(dims, texts, attrs)
     stored = stored_array(dataset, None, _place_of(dataset, origin))
     if stored.dtype.kind not in "biufcV":
         return None
+    if stored.dtype.hasobject:
+        raise UsidError("texts within other types are not read")
     encoding = {}
     if dims:
         blocks = plain_blocks(dataset.shape, stored.dtype.itemsize, dataset.chunks)
@@ -158,15 +159,6 @@ def _size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]
             name += "_again"
         names.append(name)
     return tuple(names)
-
-
-def _texts(dataset: h5py.Dataset) -> Array | None:
-    is_large = dataset.size > _MOST_TEXTS or dataset.nbytes > _MOST_TEXT_BYTES
-    if h5py.check_string_dtype(dataset.dtype) is None or is_large or lies_elsewhere(dataset):
-        return None
-    bring_filters(dataset)
-    texts = np.asarray(dataset.asstr("utf-8", errors="replace")[()], dtype=object)
-    return texts.astype(str) if texts.size else texts.astype("U1")
 
 
 def fingerprint(dataset: h5py.Dataset, place: Place, mark: str | None = None) -> str:

@@ -20,6 +20,7 @@ import h5py
 from usidx.disk.journal import journal_path
 from usidx.disk.recovery import shared
 from usidx.errors import UsidError
+from usidx.read.heap import local_bytes, watched
 from usidx.read.source import Source
 from usidx.read.unreadable import unreadable
 
@@ -93,7 +94,8 @@ class LocalFile:
                 raise
             except OSError as err:
                 raise unreadable(self.name, err, os.stat(self.name).st_size) from err
-            yield file, None
+            with watched(file, local_bytes(file)):
+                yield file, None
 
     @contextmanager
     def looked_into(self, version: Version) -> Iterator[h5py.File]:

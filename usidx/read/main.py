@@ -13,13 +13,22 @@ import numpy as np
 from usidx.errors import LayoutError, NotMainError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels, text_of
-from usidx.read.attributes import DAMAGE, has_attribute, plain_attributes, stored_json, text_attribute
+from usidx.read.attributes import (
+    DAMAGE,
+    attribute_if_any,
+    has_attribute,
+    plain_attributes,
+    read_attribute,
+    stored_json,
+    text_attribute,
+)
 from usidx.read.filters import bring_filters, lacking
 from usidx.read.identity import address_of
 
 __all__ = [
     "Ancillaries",
     "ancillaries_of",
+    "check_stored",
     "is_main",
     "lies_elsewhere",
     "looks_like_main",
@@ -127,7 +136,7 @@ def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
 
 def _attribute(object_: h5py.Dataset, name: str) -> Any:
     try:
-        return object_.attrs[name]
+        return read_attribute(object_, name)
     except DAMAGE as err:
         raise LayoutError(f"{where(object_)}: attribute {name!r} cannot be read ({err}).") from err
 
@@ -282,7 +291,7 @@ def _without_units(found: Ancillaries, title: str, labels: tuple[str, ...]) -> d
 def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
     key = (address_of(dataset), dataset.file.filename)
     if key not in cache:
-        _check_stored(dataset)
+        check_stored(dataset)
         bring_filters(dataset)
         try:
             matrix = np.asarray(dataset[()])
@@ -293,15 +302,21 @@ def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
     return cache[key]
 
 
-def _check_stored(dataset: h5py.Dataset) -> None:
-    """Refuse a matrix that claims to be far larger than what is stored can hold, before memory is taken for it."""
+def check_stored(dataset: h5py.Dataset) -> None:
+    """Refuse a matrix that claims to be far larger than what is stored can hold, before memory is taken for it.
+
+    Raises
+    ------
+    LayoutError
+        It does, or it is made of files that cannot be followed.
+    """
     if lies_elsewhere(dataset):
         raise LayoutError(f"{where(dataset)} is made of other files, which cannot be followed from a URL.")
     stored = dataset.id.get_storage_size()
     if dataset.nbytes > _FREELY_READ and dataset.nbytes > _MOST_COMPRESSED * stored:
         raise LayoutError(
             f"{where(dataset)} has the shape {dataset.shape}, {dataset.nbytes} bytes, but only {stored} bytes of it "
-            f"are stored; an ancillary dataset holds a number for every position or step."
+            f"are stored; it should hold a number for every position or step."
         )
 
 
@@ -335,7 +350,7 @@ def source_main(object_: h5py.Group | h5py.Dataset) -> h5py.Dataset | None:
     """Return the dataset that a result (or its group) was computed from, None where the file does not say."""
     group = object_.parent if isinstance(object_, h5py.Dataset) else object_
     try:
-        reference = group.attrs.get("source_000")
+        reference = attribute_if_any(group, "source_000")
         if isinstance(reference, h5py.Reference) and reference:
             target: Any = object_.file[reference]
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,8 @@ __all__ = ["Chunks", "open_at", "open_dataset", "open_main", "open_tree"]
 
 #: As xarray takes them: {} for usidx's own block sizes, a mapping per dim, "auto", an int, None for no dask.
 Chunks = Mapping[str, Any] | int | str | None
+# Dask keeps what it knows of each block in memory; a shape that asks for more claims tens of TB.
+_MOST_BLOCKS = 1_000_000
 
 
 def open_main(
@@ -204,10 +207,10 @@ def _chunked(data: xr.Dataset, chunks: Chunks, place: Place) -> xr.Dataset:
 
 
 def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks, place: Place) -> xr.Variable:
-    if chunks is None or "preferred_chunks" not in variable.encoding:
+    preferred = variable.encoding.get("preferred_chunks")
+    if chunks is None or preferred is None or _count_blocks(variable, preferred) > _MOST_BLOCKS:
         cached: Any = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(variable._data))  # type: ignore[no-untyped-call]
         return xr.Variable(variable.dims, cached, variable.attrs, variable.encoding, fastpath=True)
-    preferred = variable.encoding["preferred_chunks"]
     if isinstance(chunks, Mapping):
         wanted: Any = {d: chunks.get(str(d), preferred[d]) for d in variable.dims}
     else:
@@ -217,3 +220,7 @@ def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks, place: P
     origin = variable.attrs.get(PROVENANCE, uuid4().hex)
     token = tokenize(origin, place.token, name, variable.dims, variable.shape, wanted)
     return variable.chunk(wanted, name=f"usid-{name}-{token}")
+
+
+def _count_blocks(variable: xr.Variable, blocks: Mapping[Any, int]) -> int:
+    return prod(-(-size // max(blocks[dim], 1)) for dim, size in variable.sizes.items())

@@ -87,6 +87,11 @@ class Pages(io.RawIOBase):
         self._position = base + offset
         return self._position
 
+    def at(self, address: int, size: int) -> bytes:
+        """Return bytes at an address, as many of those wanted as there are."""
+        self.seek(address)
+        return self.read(max(min(size, self._version.size - address), 0)) or b""
+
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as the object reaches."""
         if self.failure is not None:

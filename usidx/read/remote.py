@@ -20,6 +20,7 @@ from dask.base import tokenize
 from usidx.errors import RemoteError
 from usidx.read.connection import Connection
 from usidx.read.fetched import RemoteSource
+from usidx.read.heap import watched
 from usidx.read.pages import Pages, forget
 from usidx.read.secrets import shown_url
 from usidx.read.unreadable import unreadable
@@ -113,6 +114,7 @@ class RemoteFile:
                     file = stack.enter_context(h5py.File(pages, "r"))
                 except OSError as err:
                     self._refuse(pages, err)
+                stack.enter_context(watched(file, pages.at))
                 yield file
         finally:
             # What a failed request left unread HDF5 takes for damage, and damage is passed over where it can be.

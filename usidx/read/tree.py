@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import h5py
 
-from usidx.errors import NotMainError, SelectionError, UsidError
+from usidx.errors import NotMainError, SelectionError, UsidError, UsidWarning
 from usidx.read.attributes import DAMAGE
 from usidx.read.identity import address_of, file_of
 from usidx.read.main import ancillaries_of, is_main, looks_like_main, where
@@ -25,6 +26,9 @@ __all__ = [
     "opened_file",
     "opened_place",
 ]
+
+# Groups within groups are followed so far: each makes every path below it longer, and slower to follow.
+_DEEPEST = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,11 @@ def inventory(file: h5py.File) -> Inventory:
             path = f"{str(group.name).rstrip('/')}/{name}"
             if isinstance(child, h5py.Group):
                 groups.append(path)
-                pending.append(child)
+                if path.count("/") < _DEEPEST:
+                    pending.append(child)
+                else:
+                    text = f"{path!r} in {file.filename!r} lies too deep to look into."
+                    warnings.warn(text, UsidWarning, stacklevel=3)
             elif isinstance(child, h5py.Dataset):
                 datasets.append(path)
     return _sorted_out(file, groups, datasets)

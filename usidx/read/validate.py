@@ -12,7 +12,8 @@ from usidx.errors import UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.grid import grid_of
 from usidx.format.layout import Layout
-from usidx.read.main import read_layout
+from usidx.read.attributes import DAMAGE, attribute_if_any
+from usidx.read.main import check_stored, read_layout
 from usidx.read.places import FilePath, Options
 from usidx.read.tree import inventory, opened_file
 
@@ -137,14 +138,23 @@ def _result_doubts(group: h5py.Group) -> list[Problem]:
     if "-" not in path.rsplit("/", 1)[-1]:
         return []
     doubts = []
-    reference = group.attrs.get("source_000")
+    reference = attribute_if_any(group, "source_000")
     if isinstance(reference, h5py.Reference) and not reference:
         doubts.append(Problem(path, "source", f"{path!r}: the reference 'source_000' points to nothing."))
     if not len(group):
         doubts.append(Problem(path, "result", f"{path!r} is an empty results group.", is_error=False))
-    status = group.get(names.COMPLETED_POSITIONS)
-    if isinstance(status, h5py.Dataset) and status.size and not np.all(status[()]):
+    return doubts + _progress_doubts(path, group.get(names.COMPLETED_POSITIONS))
+
+
+def _progress_doubts(path: str, status: h5py.Dataset | None) -> list[Problem]:
+    if not isinstance(status, h5py.Dataset) or not status.size:
+        return []
+    try:
+        check_stored(status)
         done = int(np.count_nonzero(status[()]))
-        text = f"{path!r} is not finished: {done} of {status.size} positions are done."
-        doubts.append(Problem(path, "result", text, is_error=False))
-    return doubts
+    except DAMAGE as err:
+        return [Problem(path, "result", f"{path!r}: what is done of it cannot be read ({err}).")]
+    if done == status.size:
+        return []
+    text = f"{path!r} is not finished: {done} of {status.size} positions are done."
+    return [Problem(path, "result", text, is_error=False)]
