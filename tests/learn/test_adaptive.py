@@ -157,3 +157,25 @@ def test_chosen_from_shape_size_and_precision(shape: tuple[int, int], dtype: str
     step = last_step(svd(lines(da.zeros(shape, dtype=dtype, chunks=(8192, -1))), 4, dim="energy"), "svd")
     assert step is not None
     assert step["parameters"]["solver"] == solver
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("part", [0.5, 0.8, 0.95])
+def test_a_part_of_the_variance_takes_as_many_as_in_scikit_learn(part: float, lazy: bool) -> None:
+    from sklearn.decomposition import PCA
+
+    cells = mixture(1000 / np.arange(1, 100))
+    data = lines(cells).chunk(x=500) if lazy else lines(cells)
+    found = pca(data, part, dim="energy", solver="adaptive").compute()
+    expected = PCA(part, svd_solver="full").fit(cells.astype("f8")).explained_variance_ratio_
+    np.testing.assert_allclose(found.explained_variance_ratio, expected, rtol=1e-5)
+    step = last_step(found)
+    assert step is not None
+    assert step["parameters"]["solver"] == "adaptive"
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_auto_finds_what_stands_out_of_the_noise(lazy: bool) -> None:
+    cells = mixture([400.0, 300.0, 200.0, 120.0]) + noise()
+    data = lines(cells).chunk(x=500) if lazy else lines(cells)
+    assert svd(data, "auto", dim="energy", solver="adaptive").sizes["component"] == 4

@@ -110,6 +110,13 @@ def test_a_result_from_a_file_still_reconstructs(scan: Path) -> None:
     np.testing.assert_allclose(rebuilt, raw, atol=1e-5)
 
 
+def test_a_result_of_few_numbers_opens_again(scan: Path) -> None:
+    made = usidx.scree(usidx.open_main(scan).usid.svd(3))
+    group = usidx.write(made, progress=False)
+    xr.testing.assert_identical(usidx.open_result(scan, group), made.compute())
+    assert usidx.validate(scan) == []
+
+
 def test_results_of_a_snake_scan_share_its_positions(tmp_path: Path) -> None:
     expected = snake_file(tmp_path / "snake.h5")
     raw = usidx.open_main(expected.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import h5py
 import numpy as np
@@ -26,6 +26,8 @@ from usidx.results.provenance import PROVENANCE, Step, parse_steps, with_steps
 from usidx.results.schema import restored_attrs
 
 __all__ = ["list_results", "open_result"]
+
+_Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 
 _MOST_STATUS: Final = 2**26  # bytes; a file that claims more is not believed
 _STATUS: Final = re.compile(r"completed_(\w+_)?positions")
@@ -114,12 +116,13 @@ def open_result(
     with opened_file(place) as file:
         found = find_group(file, group)
         mains = [f"{found.name}/{n}" for n, d, _ in children(found) if isinstance(d, h5py.Dataset) and is_main(d)]
-        if not mains:
+        name, hints, source = str(found.name), stored_json(found, names.RESULT_HINTS), _source(found)
+        if not mains and not _records(hints):
             raise ResultError(
                 f"{where(found)} holds no main dataset, so it is no result (or one that was not finished)."
             )
-        _warn_of_unfinished(found, file[mains[0]].shape[0])
-        name, hints, source = str(found.name), stored_json(found, names.RESULT_HINTS), _source(found)
+        if mains:
+            _warn_of_unfinished(found, file[mains[0]].shape[0])
         algorithm = text_attribute(found, "decomposition_algorithm") or ""
         text = text_attribute(found, PROVENANCE)
     opened = {m.rsplit("/", 1)[-1]: open_at(place, m, chunks=chunks) for m in mains}
@@ -132,8 +135,8 @@ def open_result(
         result = _translated(opened, extras, names_for(frozenset(opened) | frozenset(extras)))
         result, told = as_decomposition(result, algorithm, source)
     if text is not None:
-        return with_steps(result, parse_steps(text))
-    recorded = next(iter(opened.values())).attrs.get(PROVENANCE, "[]")
+        return with_steps(result if mains else _counted(result), parse_steps(text))
+    recorded = next(iter(opened.values()), result).attrs.get(PROVENANCE, "[]")
     return with_steps(result, [*parse_steps(recorded), *told])
 
 
@@ -286,7 +289,7 @@ def _renamed_to(data: xr.DataArray, wanted: list[str]) -> xr.DataArray:
 _TITLES = ("Principal Component", "Endmember", "Cluster")
 
 
-def _counted(data: xr.DataArray) -> xr.DataArray:
+def _counted(data: _Labelled) -> _Labelled:
     """Count components and clusters from 0, as verbs do."""
     for dim in ("component", "cluster"):
         if dim in data.dims:
