@@ -45,7 +45,7 @@ BENCHMARKS = {
     "write": Benchmark("write_speed.py", ("--megabytes", "1024"), ("--megabytes", "64", "--rounds", "3")),
     "append": Benchmark("append_speed.py", ("--megabytes", "500"), ("--megabytes", "32", "--rounds", "3")),
     "memory": Benchmark("memory_use.py", ("--sizes", "256", "1024"), ("--sizes", "16", "32")),
-    "learn": Benchmark("learn_speed.py", ("--size", "0.5", "--rounds", "3"), ("--size", "0.05", "--rounds", "2")),
+    "learn": Benchmark("learn_speed.py", ("--size", "1", "--rounds", "3"), ("--size", "0.05", "--rounds", "2")),
     "fit": Benchmark(
         "fit_speed.py", ("--spectra", "100000"), ("--spectra", "4000", "--few", "50", "--rounds", "3"), has_files=False
     ),
