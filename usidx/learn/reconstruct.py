@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -283,7 +283,7 @@ def _constrained_block(block: Array, basis: _Parts, *, closed: bool) -> Array:
     return full
 
 
-_BLOCKS = {"linear": project_block, "nonnegative": fit_block, "closed": unmix_block}
+_BLOCKS: dict[str, Callable[..., Array]] = {"linear": project_block, "nonnegative": fit_block, "closed": unmix_block}
 
 
 def _are_numbers(result: xr.Dataset, step: Step) -> bool:

@@ -100,7 +100,7 @@ def _step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataArray]
 def _position_scale(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:
     """Return the root of the mean count of each position; an empty position keeps its scale."""
     level = data.mean(list(features), skipna=True)
-    return np.sqrt(level.where(level > 0, 1.0))
+    return level.where(level > 0, 1.0) ** 0.5
 
 
 def _evened(data: xr.DataArray, steps: xr.DataArray, level: xr.DataArray | None) -> xr.DataArray:
