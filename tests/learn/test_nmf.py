@@ -82,7 +82,7 @@ def test_labels_units_and_record(backing: Backing, cube: Cube) -> None:
     assert step is not None
     assert step["parameters"] == {
         "n": 2, "dim": ["Cycle", "Bias"], "solver": "hals", "alpha_W": 0.0, "alpha_H": 0.0, "l1_ratio": 0.0,
-        "random_state": 5, "max_iter": 200, "tol": 1e-6, "mask": None,
+        "random_state": 5, "max_iter": 200, "tol": 1e-6, "mask": None, "scale": None,
     }  # fmt: skip
 
 

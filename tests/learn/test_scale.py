@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError
+from usidx.learn.nmf import nmf
 from usidx.learn.reconstruct import project, reconstruct
 from usidx.learn.svd import pca, svd
 
@@ -75,3 +77,41 @@ def test_refuses_what_has_no_such_noise(cube: Cube) -> None:
         svd(cube(-counts(TALL)), 2, scale="poisson")
     with pytest.raises(ResultError, match="No scale 'magic'"):
         svd(cube(counts(TALL)), 2, scale="magic")
+
+
+@pytest.mark.parametrize("scale", ["poisson", "std"])
+def test_nmf_is_that_of_the_divided_data(scale: str, backing: Backing, cube: Cube) -> None:
+    from sklearn.decomposition import NMF
+
+    rng = np.random.default_rng(3)
+    data = cube(rng.poisson(60 * rng.random((20, 2)) @ rng.random((2, 6))).reshape(TALL).astype(float))
+    rows = data.values.reshape(20, 6)
+    mean = rows.mean(axis=0) / rows.mean()
+    divided = np.sqrt(np.outer(rows.mean(axis=1), mean)) if scale == "poisson" else np.ones((20, 1)) * rows.std(axis=0)
+    model = NMF(2, init="nndsvda", tol=1e-9, max_iter=5000).fit(rows / divided)
+    found = nmf(backing(data), 2, scale=scale, tol=1e-10, max_iter=3000).compute()
+    assert found.reconstruction_error <= model.reconstruction_err_ * 1.0001
+    made = reconstruct(found)
+    left = np.linalg.norm((made.values.reshape(20, 6) - rows) / divided)
+    np.testing.assert_allclose(found.reconstruction_error, left, rtol=1e-6)
+    assert made.attrs["units"] == "V"
+    assert found.reconstruction_error.attrs["units"] == {"poisson": "V^0.5", "std": ""}[scale]
+    np.testing.assert_allclose(np.linalg.norm((found.components / found.scale).values.reshape(2, 6), axis=1), 1)
+    np.testing.assert_allclose(project(found, data), found.scores, atol=2e-3 * float(found.scores.max()))
+
+
+def test_counts_of_faint_steps_matter_as_much_as_bright_ones() -> None:
+    rng = np.random.default_rng(5)
+    energy = np.arange(60)
+    parts = np.stack([2000 * np.exp(-energy / 5), 6 * np.exp(-(((energy - 45) / 4.0) ** 2))])
+    amounts = np.stack([1 + 0.3 * rng.random(400), rng.random(400)], axis=1)
+    data = xr.DataArray(rng.poisson(amounts @ parts), dims=("x", "energy"))
+    found = nmf(data, 2, dim="energy", scale="poisson")
+    plain = nmf(data, 2, dim="energy")
+
+    def nearest(result: xr.Dataset) -> float:
+        alike = [np.corrcoef(amounts[:, 1], result.scores[:, k])[0, 1] for k in range(2)]
+        return float(max(alike))
+
+    assert nearest(found) > 0.9
+    assert nearest(found) > nearest(plain) + 0.1

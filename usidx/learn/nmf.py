@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
-from usidx.label.roles import Dims
+from usidx.label.roles import Dims, split
 from usidx.learn.blocks import Blocks, pieces
 from usidx.learn.compressed import compressed
 from usidx.learn.fields import Decomposable, kept_fields, together
@@ -20,6 +20,7 @@ from usidx.learn.matrix import masked, refuse_dim, row_numbers, to_matrix, worki
 from usidx.learn.passes import passes_over
 from usidx.learn.penalty import Penalty
 from usidx.learn.result import assemble
+from usidx.learn.scale import decompose_scaled
 from usidx.learn.survey import Survey, refuse_negative, survey
 from usidx.learn.svd import check_n
 from usidx.learn.threads import single_blas
@@ -40,6 +41,7 @@ def nmf(
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
+    scale: str | None = None,
     solver: str | None = None,
     alpha_W: float = 0.0,
     alpha_H: float | str = "same",
@@ -66,6 +68,10 @@ def nmf(
         The dims that the components extend over; by default those with the role spectroscopic.
     mask : DataArray of bool, dims among those of `data`, optional
         True where cells are left out.
+    scale : {"poisson", "std"}, optional
+        Divide the data first, as in :func:`svd`, so that noise that grows with the counts does not pass for structure.
+        The components are given their scale back, and are then of norm one only if divided by ``scale``; errors and
+        penalties are those of the divided data.
     solver : {"hals", "compressed"}, optional
         How the factors are found, see the notes; by default "hals" up to 64 MiB of data and "compressed" above, whether
         the data is lazy or not. Recorded.
@@ -143,32 +149,30 @@ def nmf(
     (array([[0.6, 0.8]]), array([ 5., 10.]))
     """
     fields = kept_fields(data)
-    data, dim = together(data, dim)
+    data, dim = together(data, dim, any_units=scale == "std")
     refuse_dim(data, "component")
     if data.dtype.kind == "c":
         raise ResultError(
             f"Array {data.name!r} is {data.dtype}: non-negative factors need real data. Pass abs(data), or one of "
             f"data.real and data.imag."
         )
-    matrix = to_matrix(masked(data, mask), dim)
-    height, width = matrix.values.shape
+    samples, features = split(data, dim)
+    height, width = (int(np.prod([data.sizes[d] for d in dims], dtype=np.int64)) for dims in (samples, features))
     check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps")
     solver = _solver(solver, data.nbytes)
     penalty = Penalty(alpha_W, alpha_W if alpha_H == "same" else alpha_H, l1_ratio)  # type: ignore[arg-type]
     recipe = _Recipe(n, solver, penalty, random_state, max_iter, tol)
-    passes, dtype = passes_over(matrix.values), working_dtype(matrix.values.dtype)
-    found = passes.iterate(_factors, row_numbers(matrix), width, recipe)
-    components = passes.array(found, _components, (n, width), dtype)
-    variables = {
-        "scores": matrix.along_rows(passes.split(found, _scores, n, dtype), "component"),
-        "components": matrix.in_order(components, matrix.columns, "component"),
-        "reconstruction_error": passes.array(found, _error, (), np.float64),
-        "relative_error": passes.array(found, _relative, (), np.float64),
-    }
+    used = masked(data, mask)
+
+    def decompose(some: xr.DataArray) -> xr.Dataset:
+        return _decomposed(some, features, recipe)
+
+    found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose, anew=False)
     parameters = {
         "n": n,
-        "dim": matrix.columns,
+        "dim": features,
         "mask": mask,
+        "scale": scale,
         "solver": solver,
         "alpha_W": penalty.scores,
         "alpha_H": penalty.components,
@@ -178,7 +182,7 @@ def nmf(
         "tol": tol,
         **fields,
     }
-    return record(assemble(data, variables), data, "nmf", parameters)
+    return record(found, data, "nmf", parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,21 @@ class _Recipe:
     random_state: int
     max_iter: int
     tol: float
+
+
+def _decomposed(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe) -> xr.Dataset:
+    matrix = to_matrix(data, features)
+    width = matrix.values.shape[1]
+    passes, dtype = passes_over(matrix.values), working_dtype(matrix.values.dtype)
+    found = passes.iterate(_factors, row_numbers(matrix), width, recipe)
+    components = passes.array(found, _components, (recipe.n, width), dtype)
+    variables = {
+        "scores": matrix.along_rows(passes.split(found, _scores, recipe.n, dtype), "component"),
+        "components": matrix.in_order(components, matrix.columns, "component"),
+        "reconstruction_error": passes.array(found, _error, (), np.float64),
+        "relative_error": passes.array(found, _relative, (), np.float64),
+    }
+    return assemble(data, variables)
 
 
 def _solver(wanted: str | None, size: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -229,10 +230,20 @@ def _one_array(result: xr.Dataset, components: xr.DataArray, columns: tuple[str,
     return da.concatenate([da.asarray(mean)[np.newaxis], da.asarray(scale)[np.newaxis], da.asarray(rows)])
 
 
-def _split_constrained(together: Array) -> Decomposed:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Components divided by the scale (*columns) of the data, zero in the holes."""
+
+    components: Array
+    scale: Array
+    holes: npt.NDArray[np.bool_]
+
+
+def _split_constrained(together: Array) -> _Parts:
     flat = together.reshape(len(together), -1)
     holes = np.logical_not(np.isfinite(flat).all(axis=0))
-    return Decomposed(np.where(holes, 0, flat[2:]), np.zeros(0), np.zeros(0), np.zeros(flat.shape[1]), holes)
+    scale = np.where(holes, 1, flat[1])
+    return _Parts(np.where(holes, 0, flat[2:]) / scale, scale, holes)
 
 
 def _split_basis(together: Array) -> Decomposed:
@@ -251,18 +262,19 @@ def project_block(block: Array, basis: Decomposed) -> Array:
     return project_rows(block, basis)
 
 
-def fit_block(block: Array, basis: Decomposed) -> Array:
+def fit_block(block: Array, basis: _Parts) -> Array:
     """Return the non-negative scores of a block; rows that are not complete get NaN."""
     return _constrained_block(block, basis, closed=False)
 
 
-def unmix_block(block: Array, basis: Decomposed) -> Array:
+def unmix_block(block: Array, basis: _Parts) -> Array:
     """Return the non-negative scores of a block that sum to one; rows that are not complete get NaN."""
     return _constrained_block(block, basis, closed=True)
 
 
-def _constrained_block(block: Array, basis: Decomposed, *, closed: bool) -> Array:
+def _constrained_block(block: Array, basis: _Parts, *, closed: bool) -> Array:
     rows, used = without_holes(block, basis.holes)
+    rows = rows if (basis.scale == 1).all() else rows / basis.scale.astype(working_dtype(rows.dtype))
     scores = constrained_scores(rows, basis.components, closed=closed)
     if used is None:
         return scores
@@ -271,7 +283,7 @@ def _constrained_block(block: Array, basis: Decomposed, *, closed: bool) -> Arra
     return full
 
 
-_BLOCKS = {"linear": project_block, "nonnegative": fit_block, "closed": unmix_block}
+_BLOCKS: dict[str, Callable[..., Array]] = {"linear": project_block, "nonnegative": fit_block, "closed": unmix_block}
 
 
 def _are_numbers(result: xr.Dataset, step: Step) -> bool:

@@ -27,8 +27,8 @@ SCALES = ("poisson", "std")
 
 #: The power of the units of the data that a variable has, where it is another than without a scale.
 _OWN_UNITS: dict[str, dict[str, float]] = {
-    "poisson": {"singular_values": 0.5},
-    "std": {"scores": 0, "components": 1, "singular_values": 0, "scale": 1},
+    "poisson": {"singular_values": 0.5, "reconstruction_error": 0.5},
+    "std": {"scores": 0, "components": 1, "singular_values": 0, "scale": 1, "reconstruction_error": 0},
 }
 
 
@@ -43,26 +43,37 @@ class _Columns:
 
 
 def decompose_scaled(
-    data: xr.DataArray, features: tuple[str, ...], scale: str, decompose: Callable[[xr.DataArray], xr.Dataset]
+    data: xr.DataArray,
+    features: tuple[str, ...],
+    scale: str,
+    decompose: Callable[[xr.DataArray], xr.Dataset],
+    *,
+    anew: bool = True,
 ) -> xr.Dataset:
     """Decompose the array divided by its scale, and give the components their scale back.
 
-    The scores are those of the unscaled data in the least squares weighted by 1 / scale². A standard deviation has the
-    units of the data: the components carry them then, and the scores are numbers.
+    The scores are those of the unscaled data in the least squares weighted by 1 / scale², found `anew`; or those of the
+    scaled data, given back what their position was divided by. A standard deviation has the units of the data: the
+    components carry them then, and the scores are numbers.
     """
     matrix = to_matrix(data, features)
     _refuse(data, scale)
     steps, again = _step_scale(matrix, scale)
-    found = decompose(_evened(again.transpose(*data.dims), features, steps, scale))
+    read = again.transpose(*data.dims)
+    level = _position_scale(read, features) if scale == "poisson" else None
+    found = decompose(_evened(read, steps, level))
     found["components"] = found["components"] * steps.variable
     if "mean" in found:
         found["mean"] = found["mean"] * steps.variable
     found["scale"] = steps
-    found["scores"] = scores_of(found, data, "linear")
+    if anew:
+        found["scores"] = scores_of(found, data, "linear")
+    elif level is not None:
+        found["scores"] = (found["scores"] * level).astype(found["scores"].dtype).transpose(*found["scores"].dims)
     made = assemble(data, {str(name): found[name] for name in found.data_vars})
     units = data.attrs.get("units", "")
-    for name, own in (_OWN_UNITS[scale] if units else {}).items():
-        made[name].attrs["units"] = power(units, own)
+    for name in made.data_vars.keys() & (_OWN_UNITS[scale].keys() if units else ()):
+        made[name].attrs["units"] = power(units, _OWN_UNITS[scale][str(name)])
     return made
 
 
@@ -86,12 +97,15 @@ def _step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataArray]
     return matrix.in_order(steps, matrix.columns), matrix.unfolded(passes.again(factors))
 
 
-def _evened(data: xr.DataArray, features: tuple[str, ...], steps: xr.DataArray, scale: str) -> xr.DataArray:
+def _position_scale(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:
+    """Return the root of the mean count of each position; an empty position keeps its scale."""
+    level = data.mean(list(features), skipna=True)
+    return level.where(level > 0, 1.0) ** 0.5
+
+
+def _evened(data: xr.DataArray, steps: xr.DataArray, level: xr.DataArray | None) -> xr.DataArray:
     even = data / steps.variable
-    if scale == "poisson":
-        level = data.mean(list(features), skipna=True)
-        even = even / np.sqrt(level.where(level > 0, 1.0))
-    return even.transpose(*data.dims)
+    return (even if level is None else even / level).transpose(*data.dims)
 
 
 def _column_sums(block: Array, counts: bool) -> _Columns:
