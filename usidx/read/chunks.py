@@ -13,8 +13,7 @@ from usidx.format.placement import Placement
 __all__ = ["BLOCK_BYTES", "main_blocks", "plain_blocks"]
 
 #: Aimed at for one block; large enough to hide the cost of a task, small enough for several per worker. Blocks of twice
-#: the size are read no faster and double the memory of every verb. From 32 MiB on glibc would give memory back at once,
-#: where a block now reuses that of one before, with no page faults.
+#: the size are read no faster and double the memory of every verb.
 BLOCK_BYTES = 16 * 1024 * 1024
 
 

@@ -35,6 +35,9 @@ _CHEAP_GAP = 16 << 10
 _WORTH_THREADS = 1 << 20
 _LEAST_UNIT = 256 << 10
 _TRIES = 5
+# How much freed memory glibc keeps for the next block follows the largest piece that was freed, up to 32 MiB; else it
+# gives blocks back, and each new one waits for fresh pages. Never touched, this piece takes none.
+np.empty(31 << 20, np.uint8)
 
 
 class Stored(Protocol):
