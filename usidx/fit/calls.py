@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import UsidError
-from usidx.fit.functions import Function
+from usidx.fit.functions import NO_VALUE, Function
 
 __all__ = ["Caller", "caller_of"]
 
 Array = npt.NDArray[np.float64]
-#: What a function may raise for some values of its parameters: there the model has no value.
-_NO_VALUE: Final = (ArithmeticError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Caller:
                 out[i] = _one(self.model, x[min(i, x.shape[0] - 1)], row)
             except UsidError:
                 raise
-            except _NO_VALUE:
+            except NO_VALUE:
                 continue
         return out
 

@@ -17,7 +17,10 @@ from usidx.fit.pairs import Pair
 from usidx.fit.parameters import UNBOUNDED, Parameter
 from usidx.fit.symbols import Node
 
-__all__ = ["Function"]
+__all__ = ["NO_VALUE", "Function"]
+
+#: What a function may raise for some values of its parameters: there the model has no value.
+NO_VALUE = (ArithmeticError, ValueError)
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from usidx.fit.functions import NO_VALUE
 from usidx.fit.pairs import Pair, as_pair
 from usidx.fit.symbols import Node, constant, variable
 from usidx.fit.ufuncs import TRUTHS, UFUNCS, Value, chosen, condition
@@ -24,8 +25,6 @@ __all__ = ["UnknownError", "follow"]
 _MOST_RUNS: Final = 32  # of the function, through its branches
 _DEEPEST: Final = 150  # operations on top of each other
 _NOTHING: Final = constant(np.nan)
-#: What a function raises for parameters for which it has no value.
-_NO_VALUE: Final = (ArithmeticError, ValueError)
 
 
 class UnknownError(Exception):
@@ -235,7 +234,7 @@ def _followed(
         if isinstance(returned, _Symbol) and returned.mask is not None:
             raise UnknownError
         value = _value_of(returned)
-    except _NO_VALUE:
+    except NO_VALUE:
         if not run.asked:
             raise
         value = _NOTHING

@@ -18,7 +18,7 @@ from dask._task_spec import DataNode, Task, TaskRef, fuse_linear_task_spec
 from usidx.learn.graph import Detached
 from usidx.learn.threads import executor, single_blas, worker_count
 
-__all__ = ["Blocks", "Held", "Streamed", "pieces"]
+__all__ = ["Blocks", "Changed", "Held", "Streamed", "pieces"]
 
 Array = npt.NDArray[Any]
 Step = Callable[..., Any]
@@ -107,7 +107,7 @@ class Streamed:
 
     def fold(self, step: Step, merge: Step, *shared: Any) -> Any:
         """Return the joined answers of ``step(block, *shared)``."""
-        return self._run([(key, step, TaskRef(key), *shared) for key in self._keys], merge)
+        return self._run([(step, TaskRef(key), *shared) for key in self._keys], merge)
 
     def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, list[Any]]:
         """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
@@ -117,7 +117,7 @@ class Streamed:
             found, kept[i] = step(block, kept[i], *shared)
             return found
 
-        return self._run([(key, answer, TaskRef(key), i) for i, key in enumerate(self._keys)], merge), kept
+        return self._run([(answer, TaskRef(key), i) for i, key in enumerate(self._keys)], merge), kept
 
     def each(self) -> Iterator[Array]:
         """Give one block after another."""
@@ -129,12 +129,12 @@ class Streamed:
         """Return about so many rows (all, where there are fewer), evenly from an eighth of the blocks or one."""
         chosen = range(0, len(self._keys), _SHARE) if sum(self.sizes) >= _SHARE * count else range(len(self._keys))
         step = max(1, sum(self.sizes[i] for i in chosen) // count)
-        calls = [(self._keys[i], _every, TaskRef(self._keys[i]), step) for i in chosen]
+        calls = [(_every, TaskRef(self._keys[i]), step) for i in chosen]
         return np.concatenate(self._run(calls, list.__add__))
 
     def _run(self, calls: list[tuple[Any, ...]], merge: Step) -> Any:
         graph, last = dict(self._graph), "answer-0"
-        for i, (_, func, *args) in enumerate(calls):
+        for i, (func, *args) in enumerate(calls):
             graph[f"answer-{i}"] = Task(f"answer-{i}", func, *args)
             if i:  # one after another: a tree would keep an answer per level
                 graph[f"joined-{i}"] = Task(f"joined-{i}", merge, TaskRef(last), TaskRef(f"answer-{i}"))
@@ -143,6 +143,34 @@ class Streamed:
         fused = fuse_linear_task_spec(graph, {last, *(f"answer-{i}" for i in range(len(calls)))})
         with executor() as pool, single_blas():
             return threaded.get(fused, last, pool=pool)
+
+
+class Changed:
+    """Blocks that are seen through a function, which keeps their rows."""
+
+    def __init__(self, blocks: Blocks, change: Callable[[Array], Array]) -> None:
+        self.sizes = blocks.sizes
+        self._blocks = blocks
+        self._change = change
+
+    def fold(self, step: Step, merge: Step, *shared: Any) -> Any:
+        """Return the joined answers of ``step(block, *shared)``."""
+        return self._blocks.fold(self._on_changed(step), merge, *shared)
+
+    def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, list[Any]]:
+        """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
+        return self._blocks.fold_states(self._on_changed(step), merge, states, *shared)
+
+    def each(self) -> Iterator[Array]:
+        """Give one block after another."""
+        return map(self._change, self._blocks.each())
+
+    def some(self, count: int) -> Array:
+        """Return about so many rows (all, where there are fewer), evenly from a part of the blocks."""
+        return self._change(self._blocks.some(count))
+
+    def _on_changed(self, step: Step) -> Step:
+        return lambda block, *args: step(self._change(block), *args)
 
 
 def _every(block: Array, step: int) -> list[Array]:

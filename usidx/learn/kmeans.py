@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from usidx.learn.blocks import Blocks, Held, pieces
+from usidx.learn.blocks import Blocks, Changed, Held, pieces
 from usidx.learn.holes import without_holes
 from usidx.learn.magnitude import exponent_of, lowered
 from usidx.learn.spectrum import leading_rows
@@ -268,35 +267,7 @@ def as_real(rows: Array) -> Array:
 
 def real_blocks(blocks: Blocks) -> Blocks:
     """Return blocks that show complex rows as pairs of real columns."""
-    return _Real(blocks)
-
-
-class _Real:
-    """Blocks with complex rows as pairs of real columns."""
-
-    def __init__(self, blocks: Blocks) -> None:
-        self.sizes = blocks.sizes
-        self._blocks = blocks
-
-    def fold(self, step: Any, merge: Any, *shared: Any) -> Any:
-        return self._blocks.fold(_OnReal(step), merge, *shared)
-
-    def each(self) -> Iterator[Array]:
-        return (as_real(block) for block in self._blocks.each())
-
-    def some(self, count: int) -> Array:
-        return as_real(self._blocks.some(count))
-
-    def fold_states(self, step: Any, merge: Any, states: Any, *shared: Any) -> Any:
-        return self._blocks.fold_states(_OnReal(step), merge, states, *shared)
-
-
-@dataclass(frozen=True, slots=True)
-class _OnReal:
-    step: Any
-
-    def __call__(self, block: Array, *args: Any) -> Any:
-        return self.step(as_real(block), *args)
+    return Changed(blocks, as_real)
 
 
 def _sum_block(block: Array, centres: Array, holes: Array) -> _Sums:

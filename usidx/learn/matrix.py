@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import dask.array as da
@@ -22,7 +23,7 @@ from dask.tokenize import tokenize
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import Dims, split
 
-__all__ = ["Matrix", "check_most", "masked", "refuse_dim", "row_numbers", "to_matrix", "working_dtype"]
+__all__ = ["Matrix", "cells_over", "check_most", "masked", "refuse_dim", "row_numbers", "to_matrix", "working_dtype"]
 
 #: Blocks that have to be cut anew, because columns were cut, are made this large.
 _BLOCK_BYTES = 2**25
@@ -189,9 +190,13 @@ def check_most(max_iter: int) -> None:
         raise ResultError(f"max_iter={max_iter!r}: expected a whole number of iterations, at least one.")
 
 
+def cells_over(data: xr.DataArray, dims: tuple[str, ...]) -> int:
+    """Return how many cells the dims span."""
+    return prod(data.sizes[d] for d in dims)
+
+
 def _flat_shape(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...]) -> tuple[int, int]:
-    height = int(np.prod([labelled.sizes[d] for d in rows], dtype=np.int64))
-    return height, int(np.prod([labelled.sizes[d] for d in columns], dtype=np.int64))
+    return cells_over(labelled, rows), cells_over(labelled, columns)
 
 
 def _flat(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...]) -> npt.NDArray[Any]:

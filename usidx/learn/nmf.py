@@ -16,7 +16,7 @@ from usidx.learn.compressed import compressed
 from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.hals import Factors, factorise, settle
 from usidx.learn.magnitude import exponent_of, lowered
-from usidx.learn.matrix import masked, refuse_dim, row_numbers, to_matrix, working_dtype
+from usidx.learn.matrix import cells_over, masked, refuse_dim, row_numbers, to_matrix, working_dtype
 from usidx.learn.passes import passes_over
 from usidx.learn.penalty import Penalty
 from usidx.learn.result import assemble
@@ -157,7 +157,7 @@ def nmf(
             f"data.real and data.imag."
         )
     samples, features = split(data, dim)
-    height, width = (int(np.prod([data.sizes[d] for d in dims], dtype=np.int64)) for dims in (samples, features))
+    height, width = cells_over(data, samples), cells_over(data, features)
     check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps")
     solver = _solver(solver, data.nbytes)
     penalty = Penalty(alpha_W, alpha_W if alpha_H == "same" else alpha_H, l1_ratio)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from usidx.errors import ResultError
 from usidx.label.roles import Dims, split
 from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.krylov import lanczos
-from usidx.learn.matrix import Matrix, masked, refuse_dim, to_matrix, working_dtype
+from usidx.learn.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, working_dtype
 from usidx.learn.moments import block_moments, join_moments
 from usidx.learn.passes import Passes, passes_over
 from usidx.learn.products import arithmetic
@@ -223,7 +223,7 @@ def _recorded(
     data, dim = together(given, dim, any_units=scale == "std")
     refuse_dim(data, "component")
     samples, features = split(data, dim)
-    height, width = _count(data, samples), _count(data, features)
+    height, width = cells_over(data, samples), cells_over(data, features)
     open_ended = n == "auto" or (isinstance(n, float) and 0 < n < 1)
     most = min(height, width, _MOST_TRIED) if open_ended else n
     check_n(most, min(height, width), f"{height} positions and {width} spectroscopic steps")
@@ -243,7 +243,7 @@ def _recorded(
 
 
 def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: bool, recipe: _Recipe) -> xr.Dataset:
-    height, width = data.size // _count(data, features), _count(data, features)
+    height, width = data.size // cells_over(data, features), cells_over(data, features)
     turned = recipe.solver == "gram" and height < width
     matrix = to_matrix(data, features, turned=turned)
     passes = passes_over(matrix.values)
@@ -257,10 +257,6 @@ def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: 
             found = passes.iterate(lanczos, width, pairs, n, centred, recipe.random_state, recipe.tol, adaptive)
         variables = _by_features(matrix, passes, n, found)
     return assemble(data, variables | _figures(matrix, passes, n, found, features, centred, recipe.solver))
-
-
-def _count(data: xr.DataArray, dims: tuple[str, ...]) -> int:
-    return int(np.prod([data.sizes[d] for d in dims], dtype=np.int64))
 
 
 def _solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -> str:
@@ -320,7 +316,7 @@ def _figures(
     if solver in ("adaptive", "krylov"):
         figures["singular_values_error"] = passes.array(found, _errors, (n,), np.float64)
     if centred:
-        width = _count(matrix.labelled, features)
+        width = cells_over(matrix.labelled, features)
         mean = passes.array(found, _mean, (1, width), working_dtype(matrix.values.dtype))
         figures["mean"] = matrix.in_order(mean, features)
     return figures

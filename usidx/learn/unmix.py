@@ -13,7 +13,7 @@ from usidx.errors import ResultError, UnitsError
 from usidx.label.roles import Dims, split
 from usidx.learn.endmembers import largest_simplex, vertex_components
 from usidx.learn.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix import masked, refuse_dim, to_matrix
+from usidx.learn.matrix import cells_over, masked, refuse_dim, to_matrix
 from usidx.learn.passes import passes_over
 from usidx.learn.reconstruct import scores_of
 from usidx.learn.result import assemble
@@ -212,7 +212,7 @@ def _checked(data: xr.DataArray, n: int, dim: Dims | None) -> tuple[str, ...]:
     _refuse_complex(data)
     refuse_dim(data, "component")
     samples, features = split(data, dim)
-    height, width = (int(np.prod([data.sizes[d] for d in dims], dtype=np.int64)) for dims in (samples, features))
+    height, width = cells_over(data, samples), cells_over(data, features)
     most = min(height, width)
     if most < 2:
         raise ResultError(

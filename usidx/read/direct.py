@@ -182,8 +182,6 @@ class _Block:
 
     def read(self) -> None:
         """Fill the output."""
-        if self._read_straight():
-            return
         cuts = cuts_of(self.axes, self.map.chunk, self.map.stored.itemsize, whole=bool(self.map.filters))
         entries = self._entries(cuts)
         for number in np.flatnonzero(entries < 0).tolist():
@@ -196,21 +194,6 @@ class _Block:
         for source, part in self.source.in_parts(table):
             block = replace(self, source=source)
             for_each(partial(block._read_unit, cuts), self._units(part))
-
-    def _read_straight(self) -> bool:
-        """Fill the output by one call, where it is little and lies in one piece; return whether that was so."""
-        found, cells = self.map, self.out.reshape(-1).view(np.uint8)
-        is_one = found.chunk == found.shape and found.numbers.size == 1 and not found.filters
-        is_same = self.stored.field is None and found.stored == self.out.dtype and isinstance(self.source, Source)
-        if not (is_one and is_same and self.axes and 0 < cells.size <= WINDOW):
-            return False
-        rows, *others = (axis.wanted for axis in self.axes)
-        is_wide = all(isinstance(one, range) and len(one) == n for one, n in zip(others, found.shape[1:], strict=True))
-        if not (is_wide and isinstance(rows, range) and rows.step == 1):
-            return False
-        first, size = int(found.addresses[0]), int(found.sizes[0])
-        is_right = size == found.chunk_bytes and 0 <= first <= self.file_size - size
-        return is_right and self.source.read_into(first + rows[0] * (cells.size // len(rows)), [cells.data])
 
     def _fill(self) -> Any:
         fill = self.map.fill if self.map.fill is not None else np.zeros((), self.map.stored)
