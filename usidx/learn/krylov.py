@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from usidx.learn.blocks import Blocks, Held
 from usidx.learn.holes import sift
+from usidx.learn.images import Images
 from usidx.learn.moments import Moments
 from usidx.learn.products import Frame, Sums, arithmetic, first_sums, framed, gram_sums, join_sums, next_sums
 from usidx.learn.spectrum import Decomposed, decompose_rows, fix_sign, shares
 from usidx.learn.threads import single_blas
 
-__all__ = ["MOST_PASSES", "lanczos"]
+__all__ = ["MOST_PASSES", "Aim", "lanczos"]
 
 Array = npt.NDArray[Any]
 
@@ -42,8 +43,24 @@ _EPS = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """What is looked for: n components, of which the singular values are right to `tol`, by an estimate.
+
+    Where it is `adaptive`, the Gram matrix is summed after all if the passes look like costing more. If `scored`, the
+    scores come along where the passes leave behind what they are made of.
+    """
+
+    n: int
+    centred: bool
+    seed: int
+    tol: float
+    adaptive: bool
+    scored: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Task:
-    """What is looked for: n components to `tol`, by blocks of `width` vectors, while fewer than `budget` passes do."""
+    """The same for some passes: by blocks of `width` vectors, while fewer than `budget` passes do."""
 
     n: int
     width: int
@@ -51,16 +68,20 @@ class _Task:
     tol: float
     double: bool = True
     budget: float = np.inf
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     """Vectors as columns, the squares of their values, estimated errors of these, and the largest after each pass.
 
-    ``loudest`` is the largest square about the shift, which rounding goes by.
+    ``loudest`` is the largest square about the shift, which rounding goes by. The vectors are ``turn`` times those that
+    were multiplied, of which there are ``images``.
     """
 
     frame: Frame
+    images: Images
+    turn: Array
     vectors: Array
     squares: Array
     errors: Array
@@ -68,52 +89,57 @@ class _Found:
     loudest: float
 
 
-def lanczos(
-    blocks: Blocks, columns: int, pairs: bool, n: int, centred: bool, seed: int, tol: float, adaptive: bool
-) -> Decomposed:
-    """Return the n leading components; `tol` bounds the estimated relative error of a singular value.
-
-    Where it is `adaptive`, the Gram matrix is summed after all if the passes look like costing more.
-    """
-    task = _Task(n, min(columns, -(-(n + _SPARE) // _LANE) * _LANE), centred, tol)
-    task = replace(task, budget=columns / (4 * n) if adaptive else np.inf)
+def lanczos(blocks: Blocks, columns: int, pairs: bool, aim: Aim) -> Decomposed:
+    """Return the leading components of rows of so many cells, which are complex if they are `pairs`."""
+    width = min(columns, -(-(aim.n + _SPARE) // _LANE) * _LANE)
+    budget = columns / (4 * aim.n) if aim.adaptive else np.inf
+    task = _Task(aim.n, width, aim.centred, aim.tol, budget=budget, keep=aim.scored)
     # The small products between passes are over before a second thread has begun.
     with single_blas():
-        return _leading(blocks, _random(columns, task.width, pairs, seed), task)
+        return _leading(blocks, _random(columns, width, pairs, aim.seed), task)
 
 
 def _leading(blocks: Blocks, basis: Array, task: _Task) -> Decomposed:
-    columns, n = len(basis), task.n
-    rows, _ = sift(blocks.some(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
-    shift = _short_mean(rows, columns)
-    if len(rows) >= 8 * task.width:
-        early = replace(task, double=False, budget=np.inf, tol=max(task.tol, _SAMPLE_TOL))
-        seen = _iterate(Held(rows), basis, shift, early, _SAMPLE_STEPS)
-        basis, task = seen.vectors, replace(task, double=bool(_rounding(seen, n)[-1] > _ROUGH))
-        double = task.double or seen.loudest > _LOUD * seen.squares[n - 1]
-        task = replace(task, budget=task.budget * (1 + double - task.double))
-        # What some rows have left to do takes all of them two passes more.
-        if _hopeless(seen.history, task.tol, task.budget - 2):
-            return _by_gram(blocks, shift, task, double)
+    n, (shift, basis, task, double) = task.n, _among_some(blocks, basis, task)
+    if double is not None:
+        return _by_gram(blocks, shift, task, double)
     found = _iterate(blocks, basis, shift, task, MOST_PASSES)
     if np.isfinite(task.budget) and found.errors.max() > task.tol:
         return _by_gram(blocks, shift, task, True)
-    components = found.vectors[:, :n].conj().T
-    components *= fix_sign(components)[:, np.newaxis]
+    sign = fix_sign(found.vectors[:, :n].T.conj())
+    vectors, turn = found.vectors[:, :n] * sign.conj(), found.turn[:, :n] * sign.conj()
     squares, frame = found.squares[:n], found.frame
+    scores = found.images.times(turn, (frame.shift - frame.mean) @ vectors)
     errors = found.errors + _small(squares) + (0 if task.double else _rounding(found, n))
     return Decomposed(
-        components, np.sqrt(squares), shares(squares, frame.square), frame.mean, frame.holes, None, errors
+        vectors.T.conj(), np.sqrt(squares), shares(squares, frame.square), frame.mean, frame.holes, scores, errors
     )
 
 
+def _among_some(blocks: Blocks, basis: Array, task: _Task) -> tuple[Array, Array, _Task, bool | None]:
+    """Return what some rows tell: shift, first vectors, precision; and that of the Gram matrix if it costs less."""
+    columns, n = len(basis), task.n
+    rows, _ = sift(blocks.some(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
+    shift = _short_mean(rows, columns)
+    if len(rows) < 8 * task.width:
+        return shift, basis, task, None
+    early = replace(task, double=False, budget=np.inf, tol=max(task.tol, _SAMPLE_TOL), keep=False)
+    seen = _iterate(Held(rows), basis, shift, early, _SAMPLE_STEPS)
+    task = replace(task, double=bool(_rounding(seen, n)[-1] > _ROUGH))
+    double = task.double or seen.loudest > _LOUD * seen.squares[n - 1]
+    task = replace(task, budget=task.budget * (1 + double - task.double))
+    # What some rows have left to do takes all of them two passes more.
+    return shift, seen.vectors, task, double if _hopeless(seen.history, task.tol, task.budget - 2) else None
+
+
 def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int) -> _Found:
-    seen = blocks.fold(first_sums, join_sums, basis, shift, task.double)
+    images = Images(blocks, task.keep)
+    seen = images.fold(first_sums, join_sums, basis, shift, task.double)
     frame, loudest = framed(seen, shift, task.centred), float(np.linalg.norm(seen.inner, 2))
     space, newest, inside = _within(frame, basis, seen)
-    images, history = newest, list[float]()
+    products, history = newest, list[float]()
     while True:
-        squares, vectors, errors, residual = _ritz(space, images, inside, task.n, task.width)
+        squares, turn, errors, residual = _ritz(space, products, inside, task.n, task.width)
         history.append(float(errors.max()))
         done = len(history) == most or not frame.count or history[-1] <= task.tol
         if done or _hopeless(history[2:], task.tol, 1.5 * task.budget):
@@ -121,11 +147,12 @@ def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int)
         fresh = _fresh(residual[:, errors > task.tol * _DONE], space, frame.holes)
         if not fresh.shape[1]:
             break
-        newest, inner = frame.whole(fresh, *blocks.fold(next_sums, _add, fresh, frame.shift, frame.holes, task.double))
+        sums = images.fold(next_sums, _add, fresh, frame.shift, frame.holes, task.double)
+        newest, inner = frame.whole(fresh, *sums)
         across = space.conj().T @ newest
         inside = np.block([[inside, across], [across.conj().T, inner]])
-        space, images = np.hstack([space, fresh]), np.hstack([images, newest])
-    return _Found(frame, vectors, squares, errors, history, loudest)
+        space, products = np.hstack([space, fresh]), np.hstack([products, newest])
+    return _Found(frame, images, turn, space @ turn, squares, errors, history, loudest)
 
 
 def _add(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -190,8 +217,8 @@ def _fresh(residual: Array, basis: Array, holes: npt.NDArray[np.bool_]) -> Array
     return np.asarray(fresh)
 
 
-def _ritz(basis: Array, images: Array, inside: Array, n: int, width: int) -> tuple[Array, Array, Array, Array]:
-    """Return the best eigenvalues and their vectors; for the n first the errors of their roots, and the residuals.
+def _ritz(basis: Array, products: Array, inside: Array, n: int, width: int) -> tuple[Array, Array, Array, Array]:
+    """Return the best eigenvalues, their vectors in the basis, and for the n first errors of the roots and residuals.
 
     An eigenvalue is as near as the residual is long, and nearer by the residual over the gap to the rest.
     """
@@ -199,15 +226,14 @@ def _ritz(basis: Array, images: Array, inside: Array, n: int, width: int) -> tup
 
     values, turn = eigh(inside)
     values, turn = np.maximum(values[::-1], 0), turn[:, ::-1]
-    vectors = basis @ turn[:, :width]
-    left = images @ turn[:, :n] - vectors[:, :n] * values[:n]
+    left = products @ turn[:, :n] - basis @ (turn[:, :n] * values[:n])
     residual = np.linalg.norm(left, axis=0)
     rest = values[n] if len(values) > n else 0.0
     gap = np.maximum(values[:n] - rest, residual)
     floor = max(float(values[0]), np.finfo(float).tiny) * len(basis) * np.finfo(float).eps
     known = values > floor
     error = np.divide(residual**2, 2 * gap * values[:n], out=np.zeros(n), where=known[:n] & (gap > 0))
-    return np.where(known, values, 0.0)[:width], vectors, error, left
+    return np.where(known, values, 0.0)[:width], turn[:, :width], error, left
 
 
 def _rounding(found: _Found, n: int) -> Array:

@@ -77,23 +77,25 @@ def framed(sums: Sums, shift: Array, centred: bool) -> Frame:
     return Frame(sums.holes, count, shift, total, max(square, 0.0), np.where(sums.holes, 0, mean), centred)
 
 
-def first_sums(block: Array, basis: Array, shift: Array, double: bool) -> Sums:
-    """Return the sums of a block whose holes are its own."""
+def first_sums(block: Array, basis: Array, shift: Array, double: bool) -> tuple[Sums, Array | None]:
+    """Return the sums of a block whose holes are its own, and its images where it has none."""
     # A cell that is not finite shows in the sums: to look for it in all cells first would take longer.
     with np.errstate(invalid="ignore", over="ignore"):
-        found = _sums(block, np.zeros(block.shape[1], bool), basis, shift, double)
-    return found if np.isfinite(found.inner).all() else _sums(*sift(block), basis, shift, double)
+        found, images = _sums(block, np.zeros(block.shape[1], bool), basis, shift, double)
+    if np.isfinite(found.inner).all():
+        return found, images
+    return _sums(*sift(block), basis, shift, double)[0], None
 
 
-def _sums(rows: Array, holes: Bools, basis: Array, shift: Array, double: bool) -> Sums:
+def _sums(rows: Array, holes: Bools, basis: Array, shift: Array, double: bool) -> tuple[Sums, Array]:
     dtype = arithmetic(rows.dtype, double)
     total, square = np.zeros(rows.shape[1], _wide(dtype)), 0.0
-    product, inner = _zeros(basis, dtype)
-    for near in _near(rows, np.where(holes, 0, shift), dtype):
-        _add(near, basis.astype(dtype), product, inner)
+    product, inner, images = _zeros(basis, len(rows), dtype)
+    for part, near in _near(rows, np.where(holes, 0, shift), dtype):
+        _add(near, basis.astype(dtype), product, inner, images[part])
         total += np.ones(len(near), dtype) @ near
-        square += float(np.einsum("ij,ij->i", near.conj(), near).real.sum(dtype=np.float64))
-    return Sums(holes, len(rows), total, product, inner, square)
+        square += float(np.vecdot(near, near).real.sum(dtype=np.float64))
+    return Sums(holes, len(rows), total, product, inner, square), images
 
 
 def join_sums(first: Sums, second: Sums) -> Sums:
@@ -115,19 +117,23 @@ def join_sums(first: Sums, second: Sums) -> Sums:
     )
 
 
-def next_sums(block: Array, basis: Array, shift: Array, holes: Bools, double: bool) -> tuple[Array, Array]:
-    """Return the product and the inner product of a block whose holes are known."""
+def next_sums(
+    block: Array, basis: Array, shift: Array, holes: Bools, double: bool
+) -> tuple[tuple[Array, Array], Array | None]:
+    """Return the product and the inner product of a block whose holes are known, and its images where it has none."""
     with np.errstate(invalid="ignore", over="ignore"):
-        found = _products(block, basis, shift, double)
-    return found if np.isfinite(found[1]).all() else _products(without_holes(block, holes)[0], basis, shift, double)
+        product, inner, images = _products(block, basis, shift, double)
+    if np.isfinite(inner).all():
+        return (product, inner), images
+    return _products(without_holes(block, holes)[0], basis, shift, double)[:2], None
 
 
-def _products(rows: Array, basis: Array, shift: Array, double: bool) -> tuple[Array, Array]:
+def _products(rows: Array, basis: Array, shift: Array, double: bool) -> tuple[Array, Array, Array]:
     dtype = arithmetic(rows.dtype, double)
-    product, inner = _zeros(basis, dtype)
-    for near in _near(rows, shift, dtype):
-        _add(near, basis.astype(dtype), product, inner)
-    return product, inner
+    product, inner, images = _zeros(basis, len(rows), dtype)
+    for part, near in _near(rows, shift, dtype):
+        _add(near, basis.astype(dtype), product, inner, images[part])
+    return product, inner, images
 
 
 def gram_sums(block: Array, shift: Array, double: bool) -> Sums:
@@ -135,7 +141,7 @@ def gram_sums(block: Array, shift: Array, double: bool) -> Sums:
     rows, holes = sift(block)
     dtype = arithmetic(rows.dtype, double)
     total, gram = np.zeros(rows.shape[1], _wide(dtype)), np.zeros((rows.shape[1],) * 2, _wide(dtype))
-    for near in _near(rows, np.where(holes, 0, shift), dtype, least=rows.shape[1]):
+    for _, near in _near(rows, np.where(holes, 0, shift), dtype, least=rows.shape[1]):
         gram += gram_of(near)
         total += np.ones(len(near), dtype) @ near
     return Sums(holes, len(rows), total, gram, gram[:0, :0], float(np.trace(gram).real))
@@ -147,21 +153,22 @@ def arithmetic(dtype: np.dtype[Any], double: bool) -> np.dtype[Any]:
     return np.dtype(np.complex128 if found.kind == "c" else np.float64) if found.itemsize > 16 else found
 
 
-def _near(rows: Array, shift: Array, dtype: np.dtype[Any], least: int = 256) -> Iterator[Array]:
+def _near(rows: Array, shift: Array, dtype: np.dtype[Any], least: int = 256) -> Iterator[tuple[slice, Array]]:
     shift = shift.astype(dtype)
     for part in pieces(len(rows), rows.shape[1] * dtype.itemsize, least):
-        yield np.subtract(rows[part], shift, dtype=dtype)
+        yield part, np.subtract(rows[part], shift, dtype=dtype)
 
 
-def _add(near: Array, basis: Array, product: Array, inner: Array) -> None:
-    images = near @ basis
+def _add(near: Array, basis: Array, product: Array, inner: Array, images: Array) -> None:
+    np.matmul(near, basis, out=images)
     product += near.conj().T @ images
     wide = images.astype(inner.dtype)
     inner += wide.conj().T @ wide
 
 
-def _zeros(basis: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    return np.zeros(basis.shape, _wide(dtype)), np.zeros((basis.shape[1],) * 2, _wide(dtype))
+def _zeros(basis: Array, rows: int, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    width, wide = basis.shape[1], _wide(dtype)
+    return np.zeros(basis.shape, wide), np.zeros((width, width), wide), np.empty((rows, width), dtype)
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:

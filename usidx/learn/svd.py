@@ -11,7 +11,8 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.label.roles import Dims, split
 from usidx.learn.fields import Decomposable, kept_fields, together
-from usidx.learn.krylov import lanczos
+from usidx.learn.images import MOST_BYTES, scored
+from usidx.learn.krylov import Aim, lanczos
 from usidx.learn.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, working_dtype
 from usidx.learn.moments import block_moments, join_moments
 from usidx.learn.passes import Passes, passes_over
@@ -43,7 +44,7 @@ def svd(
     mask: xr.DataArray | None = None,
     scale: str | None = None,
     solver: str | None = None,
-    tol: float = 1e-8,
+    tol: float = 1e-7,
     random_state: int = 0,
 ) -> xr.Dataset:
     """Decompose an array into its leading singular vectors, without removing a mean.
@@ -104,10 +105,11 @@ def svd(
     the data where it is above about 1e-7 of the largest, and zero where it cannot be told from zero.
 
     "krylov": block Lanczos [1]_ [2]_ without that matrix, started from the components of up to a sixteenth of the rows,
-    one pass per step (at most 24) until the estimated error of every singular value is below `tol`, and one for the
-    scores. Single precision data is multiplied in single precision about its mean and summed in double, unless some of
-    the rows show values so far apart that this would cost more than a millionth of the n-th. The estimates, with what
-    rounding may add, are in ``singular_values_error``.
+    one pass per step (at most 24) until the estimated error of every singular value is below `tol`. The scores come
+    from what the passes leave behind where that takes up to 64 MiB, else from one more. Single precision data is
+    multiplied in single precision about its mean and summed in double, unless some of the rows show values so far apart
+    that this would cost more than a millionth of the n-th. The estimates, with what rounding may add, are in
+    ``singular_values_error``.
 
     "adaptive": the same, but where the passes look like costing more than the Gram matrix, this is summed after all, in
     single precision where the values are near each other: so it is where some of the components are noise.
@@ -148,7 +150,7 @@ def pca(
     mask: xr.DataArray | None = None,
     scale: str | None = None,
     solver: str | None = None,
-    tol: float = 1e-8,
+    tol: float = 1e-7,
     random_state: int = 0,
 ) -> xr.Dataset:
     """Decompose an array into its principal components, about the mean over positions.
@@ -254,8 +256,9 @@ def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: 
             found = passes.call(decompose_rows, passes.fold(block_moments, join_moments, centred), n)
         else:
             pairs, adaptive = matrix.values.dtype.kind == "c", recipe.solver == "adaptive"
-            found = passes.iterate(lanczos, width, pairs, n, centred, recipe.random_state, recipe.tol, adaptive)
-        variables = _by_features(matrix, passes, n, found)
+            aim = Aim(n, centred, recipe.random_state, recipe.tol, adaptive, _is_scored(matrix, n))
+            found = passes.iterate(lanczos, width, pairs, aim)
+        variables = _by_features(matrix, passes, n, found, recipe.solver)
     return assemble(data, variables | _figures(matrix, passes, n, found, features, centred, recipe.solver))
 
 
@@ -281,9 +284,18 @@ def check_n(n: Any, most: int, of_what: str, things: str = "components") -> None
 Variables = dict[str, Any]
 
 
-def _by_features(matrix: Matrix, passes: Passes, n: int, found: Any) -> Variables:
+def _is_scored(matrix: Matrix, n: int) -> bool:
+    """Say whether what the passes make of the rows is small enough to be kept for the scores."""
+    rows, itemsize = matrix.values.shape[0], working_dtype(matrix.values.dtype).itemsize
+    return bool(2 * (n + 8) * rows * itemsize <= MOST_BYTES)
+
+
+def _by_features(matrix: Matrix, passes: Passes, n: int, found: Any, solver: str | None) -> Variables:
     dtype = working_dtype(matrix.values.dtype)
-    scores = passes.rows(project_rows, found, n, dtype)
+    if solver != "gram" and _is_scored(matrix, n):
+        scores = passes.split(passes.iterate(scored, found), _same, n, dtype)
+    else:
+        scores = passes.rows(project_rows, found, n, dtype)
     components = passes.array(found, _components, (n, matrix.values.shape[1]), dtype)
     return {
         "scores": matrix.along_rows(scores, "component"),
@@ -320,6 +332,10 @@ def _figures(
         mean = passes.array(found, _mean, (1, width), working_dtype(matrix.values.dtype))
         figures["mean"] = matrix.in_order(mean, features)
     return figures
+
+
+def _same(scores: Any) -> Any:
+    return scores
 
 
 def _components(found: Decomposed) -> Any:
