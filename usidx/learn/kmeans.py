@@ -15,7 +15,7 @@ from usidx.learn.spectrum import leading_rows
 from usidx.learn.survey import Survey, draw_limit, draws, survey
 from usidx.learn.threads import single_blas
 
-__all__ = ["Clusters", "as_real", "assign", "kmeans", "real_blocks"]
+__all__ = ["Clusters", "as_real", "kmeans", "real_blocks"]
 
 Array = npt.NDArray[Any]
 Frame = tuple[Array, Array]
@@ -102,8 +102,9 @@ def _iterated(
         starts = [_settled(rows, starts, frame, max_iter, tol)]
     else:
         starts = _race(Held(seen.sample) if few else blocks, starts, seen.holes)
-    centres = _lloyd(Held(seen.sample) if few else blocks, starts[0], seen.holes, max_iter, tol)[0]
-    return assign(blocks, centres, seen.holes)
+    if few:
+        starts = [_lloyd(Held(seen.sample), starts[0], seen.holes, max_iter, tol)[0]]
+    return _labelled(blocks, starts[0], seen.holes, 1 if few else max_iter, tol)
 
 
 def _frame(sample: Array, width: int) -> Frame:
@@ -196,18 +197,39 @@ def _lloyd(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: flo
     inertia = np.inf
     for _ in range(max_iter):
         found = blocks.fold(_sum_block, _join, centres, holes)
-        moved, inertia = _moved(centres, found), found.inertia
-        gain = float(found.sizes @ ((moved - centres) ** 2).sum(axis=1))
-        centres = moved
-        if gain <= tol * inertia and (found.sizes.all() or inertia == 0):
+        before, centres, inertia = centres, _moved(centres, found), found.inertia
+        if _rests(before, centres, found, tol):
             break
     return centres, inertia
+
+
+def _labelled(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: float) -> Clusters:
+    """Move centres to rest, and give every row the label of its nearest; the means are those of the rows so labelled.
+
+    Each pass but the first labels the rows on the way, so that the last has done it when nothing moves any more.
+    """
+    centres = _moved(centres, blocks.fold(_sum_block, _join, centres, holes))
+    for _ in range(max_iter):
+        found, states = blocks.fold_states(_label_block, _join, [None] * len(blocks.sizes), centres, holes)
+        before, centres = centres, _moved(centres, found)
+        if _rests(before, centres, found, tol):
+            break
+    with np.errstate(invalid="ignore"):
+        means = found.totals / found.sizes[:, np.newaxis]
+    labels, distance = (np.concatenate([s[i] for s in states]) for i in (0, 1))
+    return Clusters(labels, distance, means, found.sizes.astype(np.int64), holes, float(np.nansum(distance**2)))
+
+
+def _rests(before: Array, after: Array, found: _Sums, tol: float) -> bool:
+    """Say whether a move of the centres lowered the inertia by hardly anything, and left no cluster empty."""
+    gain = float(found.sizes @ ((after - before) ** 2).sum(axis=1))
+    return bool(gain <= tol * found.inertia and (found.sizes.all() or found.inertia == 0))
 
 
 def _spread(sample: Array, n: int, rng: np.random.Generator) -> Array:
     """Draw centres far from each other: greedy k-means++ (Arthur and Vassilvitskii, 2007)."""
     rows = sample - sample.mean(axis=0)
-    squares = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+    squares = np.vecdot(rows, rows).astype(np.float64)
     chosen = [int(rng.integers(len(rows)))]
     nearest = _squares_to(rows, squares, chosen)[0]
     for _ in range(1, n):
@@ -223,12 +245,12 @@ def _spread(sample: Array, n: int, rng: np.random.Generator) -> Array:
 def _swapped(sample: Array, centres: Array, rng: np.random.Generator) -> Array:
     """Put rows far from all centres in the place of centres that are worth less (Lattanzi and Sohler, ICML 2019)."""
     rows = sample - sample.mean(axis=0)
-    squares = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+    squares = np.vecdot(rows, rows).astype(np.float64)
     near = centres - sample.mean(axis=0)
     apart = np.maximum(squares + (near * near).sum(axis=1)[:, np.newaxis] - 2 * (near.astype(rows.dtype) @ rows.T), 0)
     found = centres.copy()
+    labels, best, second = _lowest(apart)
     for _ in range(_SWAPS if len(centres) > 1 else 0):
-        labels, best, second = _lowest(apart)
         total = best.sum()
         if total <= 0:
             break
@@ -239,6 +261,7 @@ def _swapped(sample: Array, centres: Array, rng: np.random.Generator) -> Array:
         worst = int(costs.argmin())
         if costs[worst] < total:
             found[worst], apart[worst] = sample[row], other
+            labels, best, second = _lowest(apart)
     return found
 
 
@@ -247,15 +270,6 @@ def _squares_to(rows: Array, squares: Array, chosen: Any) -> Array:
     found = squares + squares[chosen][:, np.newaxis] - 2 * (rows[chosen] @ rows.T)
     found[np.arange(len(chosen)), chosen] = 0
     return np.asarray(np.maximum(found, 0))
-
-
-def assign(blocks: Blocks, centres: Array, holes: npt.NDArray[np.bool_]) -> Clusters:
-    """Give every row the label of its nearest centre; the means are those of the rows so labelled."""
-    found, states = blocks.fold_states(_label_block, _join, [None] * len(blocks.sizes), centres, holes)
-    with np.errstate(invalid="ignore"):
-        means = found.totals / found.sizes[:, np.newaxis]
-    labels, distance = (np.concatenate([s[i] for s in states]) for i in (0, 1))
-    return Clusters(labels, distance, means, found.sizes.astype(np.int64), holes, float(np.nansum(distance**2)))
 
 
 def as_real(rows: Array) -> Array:
@@ -298,7 +312,7 @@ def _summed(rows: Array, centres: Array, labels: Array | None = None, distance: 
             farthest, lonely = float(squares.max()), rows[part][int(squares.argmax())].astype(np.float64)
         if labels is not None and distance is not None:
             apart = near - basis[nearest]
-            labels[part], distance[part] = nearest, np.sqrt(np.einsum("ij,ij->i", apart, apart))
+            labels[part], distance[part] = nearest, np.sqrt(np.vecdot(apart, apart))
     return _Sums(totals, sizes, inertia, farthest, lonely)
 
 
@@ -313,9 +327,10 @@ def _about(rows: Array, centres: Array) -> tuple[Array, Array]:
 
 def _nearest(rows: Array, centres: Array) -> tuple[Array, Array]:
     """Return the nearest centre of each row, and the square of the distance."""
-    partial = (centres * centres).sum(axis=1)[:, np.newaxis] - 2 * (centres @ rows.T)
-    labels, lowest, _ = _lowest(partial, second=False)
-    squares = np.einsum("ij,ij->i", rows, rows) + lowest
+    # This way round, and then turned, the product takes half the time.
+    along = np.ascontiguousarray((rows @ centres.T).T)
+    labels, lowest, _ = _lowest(np.vecdot(centres, centres)[:, np.newaxis] - 2 * along, second=False)
+    squares = np.vecdot(rows, rows) + lowest
     return labels, np.maximum(squares, 0).astype(np.float64)
 
 
@@ -324,7 +339,8 @@ def _lowest(values: Array, *, second: bool = True) -> tuple[npt.NDArray[np.int32
     places = np.zeros(values.shape[1], np.int32)
     best, after = values[0].copy(), np.full(values.shape[1], np.inf, values.dtype)
     for i, row in enumerate(values[1:], 1):
-        np.copyto(places, i, where=row < best)
+        # A higher place than all before: so the maximum sets it, five times as fast as a choice cell by cell.
+        np.maximum(places, (row < best) * np.int32(i), out=places)
         if second:
             np.minimum(after, np.maximum(row, best), out=after)
         np.minimum(best, row, out=best)
