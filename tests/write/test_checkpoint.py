@@ -1,5 +1,6 @@
 """Long work per position: committed on the way, taken up again, and not done twice."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,39 @@ def test_what_rests_on_the_whole_source_is_not_computed_slab_by_slab(scan: Path,
     clean = usidx.reconstruct(usidx.svd(raw, 2, solver=solver))
     assert not checkpoint.runs_per_position([Entry("Clean", clean, True)])
     assert checkpoint.runs_per_position([Entry("Double", 2 * raw, True)])
+
+
+@pytest.mark.parametrize("name", ["tool", "source_000", "usid_provenance"])
+def test_a_neighbour_whose_attribute_cannot_be_read_hinders_nothing(name: str, scan: Path) -> None:
+    first = usidx.write(doubled(scan), scan)
+    with h5py.File(scan, "r+") as file:
+        group = file[first]
+        assert name in group.attrs
+        del group.attrs[name]
+        # A time in seconds since 1970, for which h5py has no type of NumPy.
+        h5py.h5a.create(group.id, name.encode(), h5py.h5t.UNIX_D32LE, h5py.h5s.create(h5py.h5s.SCALAR))
+        with pytest.raises(TypeError):
+            group.attrs[name]
+    CALLS.clear()
+    again = usidx.write(doubled(scan), scan)
+    assert again != first
+    assert CALLS
+    (found,) = usidx.open_result(scan, again).data_vars.values()
+    np.testing.assert_array_equal(found, 2 * usidx.open_main(scan, usidx.list_mains(scan)[0]))
+
+
+def test_an_error_beside_a_neighbour_leaves_no_lock_of_hdf5_behind(scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usidx.write(doubled(scan), scan)
+
+    def fail(*unused: object) -> bool:
+        raise ValueError("of a neighbour")
+
+    monkeypatch.setattr(checkpoint, "_is_same", fail)
+    with pytest.raises(ValueError, match="of a neighbour") as kept:
+        usidx.write(doubled(scan), scan)
+    # As in a notebook, the error and all that it passed through stay there.
+    assert kept.tb is not None
+    other = threading.Thread(target=lambda: h5py.File(scan).close(), daemon=True)
+    other.start()
+    other.join(10)
+    assert not other.is_alive()

@@ -23,9 +23,10 @@ from dask.system import CPU_COUNT
 
 from usidx.computing import cluster_threads, counted
 from usidx.format import names
-from usidx.format.layout import Array, text_of
+from usidx.format.layout import Array
 from usidx.label.roles import position_dims
 from usidx.merging import BARRIER
+from usidx.read.attributes import attribute_if_any, text_attribute
 from usidx.results.provenance import PROVENANCE, parse_steps
 from usidx.results.schema import Entry
 from usidx.write.store import Store, store
@@ -66,11 +67,9 @@ def find_earlier(parent: h5py.Group, stem: str, tool: str, origin: h5py.Dataset,
     """
     if not _is_definite(recipe):
         return None
-    found = [
-        _progress(group)
-        for key, group in parent.items()
-        if key.startswith(f"{stem}-{tool}_") and isinstance(group, h5py.Group) and _is_same(group, tool, origin, recipe)
-    ]
+    # Not by items(): h5py holds its lock while they are gone through, and would for ever where an error ends that.
+    near = [parent.get(key) for key in parent if key.startswith(f"{stem}-{tool}_")]
+    found = [_progress(g) for g in near if isinstance(g, h5py.Group) and _is_same(g, tool, origin, recipe)]
     return max(found, key=lambda e: (e.done == e.size, e.path), default=None)
 
 
@@ -84,13 +83,13 @@ def _is_definite(recipe: str) -> bool:
 
 
 def _is_same(group: h5py.Group, tool: str, origin: h5py.Dataset, recipe: str) -> bool:
-    reference = group.attrs.get("source_000")
+    reference = attribute_if_any(group, "source_000")
     return (
-        text_of(group.attrs.get("tool", "")) == tool
+        text_attribute(group, "tool") == tool
         and isinstance(reference, h5py.Reference)
         and bool(reference)
         and group.file[reference] == origin
-        and text_of(group.attrs.get(PROVENANCE, "")) == recipe
+        and text_attribute(group, PROVENANCE) == recipe
     )
 
 

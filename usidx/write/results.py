@@ -17,7 +17,7 @@ from dask import is_dask_collection
 from usidx.computing import shown
 from usidx.errors import ResultError, UsidWarning
 from usidx.format import names
-from usidx.format.layout import text_of
+from usidx.read.attributes import text_attribute
 from usidx.read.main import is_main
 from usidx.read.places import local_path, place_of
 from usidx.read.remote import RemoteFile
@@ -290,7 +290,7 @@ def _made_of(origin: h5py.Dataset, name: str, result: xr.Dataset) -> h5py.Datase
         recipe = json.dumps(recorded)
         for key in sorted(origin.parent, reverse=True):
             group = origin.parent.get(key)  # None for a link that leads nowhere
-            if isinstance(group, h5py.Group) and text_of(group.attrs.get(PROVENANCE, "")) == recipe:
+            if isinstance(group, h5py.Group) and text_attribute(group, PROVENANCE) == recipe:
                 found = group.get(name)
                 if isinstance(found, h5py.Dataset) and is_main(found):
                     return found
