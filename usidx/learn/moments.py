@@ -11,7 +11,7 @@ import numpy.typing as npt
 from usidx.learn.blocks import pieces
 from usidx.learn.holes import sift
 
-__all__ = ["Moments", "block_moments", "gram_of", "join_moments"]
+__all__ = ["Moments", "add_gram", "block_moments", "join_moments", "mirror"]
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +33,8 @@ def block_moments(block: Array, centred: bool) -> Moments:
     mean = rows.mean(axis=0, dtype=wide) if centred and len(rows) else np.zeros(rows.shape[1], wide)
     gram = np.zeros((rows.shape[1],) * 2, wide)
     for part in pieces(len(rows), rows.shape[1] * wide.itemsize):
-        gram += gram_of(rows[part].astype(wide) - mean if centred else rows[part].astype(wide))
+        add_gram(gram, rows[part].astype(wide) - mean if centred else rows[part].astype(wide))
+    mirror(gram)
     return Moments(holes, len(rows), mean, gram)
 
 
@@ -53,13 +54,22 @@ def join_moments(first: Moments, second: Moments) -> Moments:
     return Moments(holes, count, first.mean + apart * (second.count / count), gram)
 
 
-def gram_of(rows: Array) -> Array:
-    """Return conj(rows)ᵀ rows; a complex product is put together from real symmetric ones, at half the cost."""
+def add_gram(gram: Array, rows: Array) -> None:
+    """Add conj(rows)ᵀ rows to the lower triangle; what is above it is left to :func:`mirror`."""
+    from scipy.linalg import get_blas_funcs
+
+    if not rows.size:
+        return
     if rows.dtype.kind != "c":
-        return rows.T @ rows
+        # NumPy mirrors each product by itself, which takes a fifth of the time.
+        gram += get_blas_funcs("syrk", (rows,))(1.0, rows.T).T
+        return
     real, imaginary = np.ascontiguousarray(rows.real), np.ascontiguousarray(rows.imag)
     cross = real.T @ imaginary
-    gram = np.empty_like(cross, dtype=rows.dtype)
-    gram.real = real.T @ real + imaginary.T @ imaginary
-    gram.imag = cross - cross.T
-    return gram
+    add_gram(gram.real, np.concatenate([real, imaginary]))
+    gram.imag += cross - cross.T
+
+
+def mirror(gram: Array) -> None:
+    """Make what is above the diagonal the conjugate of what is below."""
+    np.copyto(gram, gram.conj().T, where=~np.tri(len(gram), dtype=bool))

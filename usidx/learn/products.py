@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from usidx.learn.blocks import pieces
 from usidx.learn.holes import sift, without_holes
-from usidx.learn.moments import gram_of
+from usidx.learn.moments import add_gram, mirror
 
 __all__ = ["Frame", "Sums", "arithmetic", "first_sums", "framed", "gram_sums", "join_sums", "next_sums"]
 
@@ -142,8 +142,9 @@ def gram_sums(block: Array, shift: Array, double: bool) -> Sums:
     dtype = arithmetic(rows.dtype, double)
     total, gram = np.zeros(rows.shape[1], _wide(dtype)), np.zeros((rows.shape[1],) * 2, _wide(dtype))
     for _, near in _near(rows, np.where(holes, 0, shift), dtype, least=rows.shape[1]):
-        gram += gram_of(near)
+        add_gram(gram, near)
         total += np.ones(len(near), dtype) @ near
+    mirror(gram)
     return Sums(holes, len(rows), total, gram, gram[:0, :0], float(np.trace(gram).real))
 
 

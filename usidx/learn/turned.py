@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from usidx.learn.blocks import pieces
 from usidx.learn.holes import all_finite
-from usidx.learn.moments import Moments, gram_of
+from usidx.learn.moments import Moments, add_gram, mirror
 from usidx.learn.spectrum import Decomposed, fix_sign, leading, shares
 
 __all__ = ["Basis", "decompose_turned", "join_turned", "project_turned", "solve_turned", "turned_moments"]
@@ -30,7 +30,8 @@ def turned_moments(block: Array, centred: bool) -> Moments:
     for part in pieces(len(block), block.shape[1] * wide.itemsize):
         rows, lacking, known = _filled(block[part].astype(wide), centred)
         bad, used = bad | lacking, used + known
-        gram += gram_of(rows)
+        add_gram(gram, rows)
+    mirror(gram)
     return Moments(bad, used, np.zeros(0, wide), gram)
 
 
