@@ -31,7 +31,6 @@ def turned_moments(block: Array, centred: bool) -> Moments:
         rows, lacking, known = _filled(block[part].astype(wide), centred)
         bad, used = bad | lacking, used + known
         add_gram(gram, rows)
-    mirror(gram)
     return Moments(bad, used, np.zeros(0, wide), gram)
 
 
@@ -44,6 +43,7 @@ def solve_turned(moments: Moments, n: int, centred: bool) -> Basis:
     """Return the leading eigenvectors over the good samples, which samples are good, and the sum of squares."""
     good = ~moments.holes & (moments.count > 0)
     gram = moments.gram[np.ix_(good, good)]
+    mirror(gram)
     if centred and gram.size:
         # The rows were shifted by some mean; that of the good samples is removed here, at no loss of digits.
         gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
