@@ -125,7 +125,8 @@ def _among_some(blocks: Blocks, basis: Array, task: _Task) -> tuple[Array, Array
         return shift, basis, task, None
     early = replace(task, double=False, budget=np.inf, tol=max(task.tol, _SAMPLE_TOL), keep=False)
     seen = _iterate(Held(rows), basis, shift, early, _SAMPLE_STEPS)
-    task = replace(task, double=bool(_rounding(seen, n)[-1] > _ROUGH))
+    # Vectors that span everything cost as much as the Gram matrix: nothing is won by few digits.
+    task = replace(task, double=bool(columns == task.width or _rounding(seen, n)[-1] > _ROUGH))
     double = task.double or seen.loudest > _LOUD * seen.squares[n - 1]
     task = replace(task, budget=task.budget * (1 + double - task.double))
     # What some rows have left to do takes all of them two passes more.
@@ -238,7 +239,7 @@ def _ritz(basis: Array, products: Array, inside: Array, n: int, width: int) -> t
 
 def _rounding(found: _Found, n: int) -> Array:
     """Return how far single precision may put the values off, relatively."""
-    return _EPS / 4 * np.sqrt(_over(found.loudest, found.squares[:n]))
+    return _EPS / 4 * np.sqrt(np.maximum(_over(found.loudest, found.squares[:n]), 1))
 
 
 def _small(squares: Array) -> Array:
