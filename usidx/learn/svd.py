@@ -41,13 +41,14 @@ def svd(
     n: int | float | str = 16,
     *,
     dim: Dims | None = None,
+    center: bool = False,
     mask: xr.DataArray | None = None,
     scale: str | None = None,
     solver: str | None = None,
     tol: float = 1e-7,
     random_state: int = 0,
 ) -> xr.Dataset:
-    """Decompose an array into its leading singular vectors, without removing a mean.
+    """Decompose an array into its leading singular vectors, as it stands or about its mean.
 
     A lazy array stays lazy: the result is a graph of passes over the blocks, each starting when the one before is done,
     so a few blocks per worker are held at a time: two passes, or as many as the solver takes. Positions with a cell
@@ -63,6 +64,8 @@ def svd(
         variance, between 0 and 1, or "auto": those that stand out of the noise, see :func:`suggest_n`.
     dim : str or iterable of str, optional
         The dims that the components extend over; by default those with the role spectroscopic.
+    center : bool, optional
+        Remove the mean over positions first. That is :func:`pca`, and is recorded and written as such.
     mask : DataArray of bool, dims among those of `data`, optional
         True where cells are left out.
     scale : {"poisson", "std"}, optional
@@ -82,20 +85,22 @@ def svd(
     Dataset
         ``scores`` (*position, component) = `data` times the conjugate components, in the units of `data`;
         ``components`` (component, *spectroscopic), orthonormal, dimensionless; ``singular_values`` (component),
-        falling; ``explained_variance_ratio`` (component).
+        falling; ``explained_variance_ratio`` (component). With `center` the same of `data` less its mean, and ``mean``
+        (*spectroscopic) in the units of `data`.
 
     Raises
     ------
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        `n` is not a number of components that the array can have, or fields are not numbers over the same dims.
+        `n` is not a number of components that the array can have, `center` is neither true nor false, or fields are not
+        numbers over the same dims.
     UnitsError
         Fields have different units, and `scale` is not "std".
 
     See Also
     --------
-    pca : The same about the mean over positions.
+    pca : The same with ``center=True``.
     reconstruct : The way back, from all or some components.
 
     Notes
@@ -139,7 +144,9 @@ def svd(
     >>> found.components.values.round(3), found.scores.values.round(3).ravel(), found.scores.units
     (array([[0.6, 0.8]]), array([ 5., 10.]), 'V')
     """
-    return _recorded(data, "svd", n, dim, mask, scale, _Recipe(solver, tol, random_state))
+    if not isinstance(center, bool | np.bool_):
+        raise ResultError(f"center={center!r}: True removes the mean over positions, False removes none.")
+    return _recorded(data, "pca" if center else "svd", n, dim, mask, scale, _Recipe(solver, tol, random_state))
 
 
 def pca(
@@ -153,7 +160,7 @@ def pca(
     tol: float = 1e-7,
     random_state: int = 0,
 ) -> xr.Dataset:
-    """Decompose an array into its principal components, about the mean over positions.
+    """Decompose an array into its principal components: singular vectors about the mean over positions.
 
     A lazy array stays lazy, and cells that are not finite are treated as in :func:`svd`.
 
@@ -192,7 +199,7 @@ def pca(
 
     See Also
     --------
-    svd : The same without removing a mean.
+    svd : The same without removing a mean; with ``center=True`` this.
 
     Examples
     --------
@@ -203,7 +210,7 @@ def pca(
     >>> found["mean"].values, found.scores.values.ravel()
     (array([2., 5.]), array([-1.,  1.]))
     """
-    return _recorded(data, "pca", n, dim, mask, scale, _Recipe(solver, tol, random_state))
+    return svd(data, n, dim=dim, center=True, mask=mask, scale=scale, solver=solver, tol=tol, random_state=random_state)
 
 
 @dataclass(frozen=True, slots=True)
