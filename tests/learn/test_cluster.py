@@ -304,3 +304,16 @@ def test_an_estimator_says_how_many_clusters_there_are(cube: Cube) -> None:
 def test_refuses_what_is_no_number_of_iterations(most: Any, cube: Cube) -> None:
     with pytest.raises(ResultError, match=r"max_iter=.* at least one"):
         cluster(cube(blobs()[0]), n=3, max_iter=most)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_means_of_many_responses_far_from_zero(dtype: str, iteration: str) -> None:
+    """Sums of single precision, of numbers far above what tells them apart, would lose it."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat([10.0, -10.0], 10000)[:, np.newaxis] + rng.normal(size=(20000, 3)) + 1e4
+    values = (truth * (1 + 1j) if dtype.startswith("c") else truth).astype(dtype)
+    found = cluster(xr.DataArray(values, dims=("x", "energy")).chunk(x=9000), "kmeans", 2, dim="energy").compute()
+    for label in (0, 1):
+        mean = values[found.labels == label].mean(axis=0, dtype=complex if dtype.startswith("c") else float)
+        np.testing.assert_allclose(found.mean_response[label], mean, rtol=2e-7)
+    np.testing.assert_allclose(found.inertia, 3 * 20000 * (2 if dtype.startswith("c") else 1), rtol=0.02)
