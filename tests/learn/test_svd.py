@@ -278,6 +278,14 @@ def test_refuses_a_center_that_is_neither(center: Any, cube: Cube) -> None:
         svd(cube(values(TALL)), 2, center=center)
 
 
+@pytest.mark.parametrize("verb", [svd, pca])
+def test_by_default_there_are_sixteen_or_as_many_as_can_be(verb: Any, cube: Cube) -> None:
+    assert [verb(cube(values(shape))).sizes["component"] for shape in (TALL, WIDE, (5, 6, 2, 9))] == [6, 6, 16]
+    step = last_step(verb(cube(values(TALL))))
+    assert step is not None
+    assert step["parameters"]["n"] == 6
+
+
 @pytest.mark.parametrize("n", [0, 7, 2.5, True])
 def test_refuses_a_number_of_components_that_cannot_be(n: Any, cube: Cube) -> None:
     with pytest.raises(ResultError, match=f"n={n} components of an array with 20 positions and 6 .* from 1 to 6"):

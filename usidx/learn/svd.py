@@ -26,8 +26,8 @@ from usidx.results.provenance import record
 
 __all__ = ["check_n", "pca", "svd"]
 
-#: Components that are looked through for a number of them that is not given.
-_MOST_TRIED = 128
+#: Components where nobody says how many, and that are looked through for a number of them that is not given.
+_NUMBER, _MOST_TRIED = 16, 128
 #: Up to this many rows and columns a Gram matrix is 32 MiB, and its eigenvectors take seconds at most.
 _GRAM_SIDE = 2048
 SOLVERS = ("gram", "krylov", "adaptive")
@@ -38,7 +38,7 @@ _CACHED_BYTES = 2**33
 
 def svd(
     data: Decomposable,
-    n: int | float | str = 16,
+    n: int | float | str | None = None,
     *,
     dim: Dims | None = None,
     center: bool = False,
@@ -60,8 +60,9 @@ def svd(
         Real, complex or integer. The fields of a Dataset stand side by side: the components have the dim ``field`` too,
         and :func:`reconstruct` gives a Dataset again.
     n : int, float or "auto", optional
-        Number of components. Computes the singular values, also of a lazy array, to find it where it is a part of the
-        variance, between 0 and 1, or "auto": those that stand out of the noise, see :func:`suggest_n`.
+        Number of components, by default 16, or as many as the array can have. Computes the singular values, also of a
+        lazy array, to find it where it is a part of the variance, between 0 and 1, or "auto": those that stand out of
+        the noise, see :func:`suggest_n`.
     dim : str or iterable of str, optional
         The dims that the components extend over; by default those with the role spectroscopic.
     center : bool, optional
@@ -151,7 +152,7 @@ def svd(
 
 def pca(
     data: Decomposable,
-    n: int | float | str = 16,
+    n: int | float | str | None = None,
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
@@ -223,7 +224,7 @@ class _Recipe:
 def _recorded(
     given: Decomposable,
     verb: str,
-    n: int | float | str,
+    n: int | float | str | None,
     dim: Dims | None,
     mask: xr.DataArray | None,
     scale: str | None,
@@ -233,6 +234,7 @@ def _recorded(
     refuse_dim(data, "component")
     samples, features = split(data, dim)
     height, width = cells_over(data, samples), cells_over(data, features)
+    n = min(_NUMBER, height, width) if n is None else n
     open_ended = n == "auto" or (isinstance(n, float) and 0 < n < 1)
     most = min(height, width, _MOST_TRIED) if open_ended else n
     check_n(most, min(height, width), f"{height} positions and {width} spectroscopic steps")
