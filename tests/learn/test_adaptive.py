@@ -179,3 +179,30 @@ def test_auto_finds_what_stands_out_of_the_noise(lazy: bool) -> None:
     cells = mixture([400.0, 300.0, 200.0, 120.0]) + noise()
     data = lines(cells).chunk(x=500) if lazy else lines(cells)
     assert svd(data, "auto", dim="energy", solver="adaptive").sizes["component"] == 4
+
+
+@pytest.mark.parametrize(("dtype", "exponent"), [("f4", -100), ("f4", 60), ("c8", -80), ("c8", 110), ("f8", -400)])
+@pytest.mark.parametrize("solver", ["krylov", "adaptive"])
+def test_numbers_in_any_unit_where_some_rows_give_the_start(dtype: str, exponent: int, solver: str) -> None:
+    cells = mixture(np.r_[900, 500, 300, np.full(60, 1.0)], "complex64" if dtype == "c8" else dtype)
+    scaled = cells.copy()
+    parts = [(scaled.real, cells.real), (scaled.imag, cells.imag)] if dtype == "c8" else [(scaled, cells)]
+    for part, plain in parts:
+        part[...] = np.ldexp(plain, exponent)
+    found = pca(lines(scaled), N, dim="energy", solver=solver)
+    np.testing.assert_allclose(np.ldexp(found.singular_values, -exponent), exact(cells, centred=True), rtol=1e-6)
+    wide = scaled.astype(np.result_type(dtype, "f8"))
+    scores = (wide - wide.mean(axis=0)) @ found.components.values.conj().T
+    np.testing.assert_allclose(found.scores.values.astype(scores.dtype), scores, atol=1e-5 * np.abs(scores).max())
+
+
+@pytest.mark.parametrize("solver", ["krylov", "adaptive"])
+@pytest.mark.parametrize("values", [np.r_[900, 500, 300, np.full(60, 1.0)], np.ones(200)])
+def test_a_number_that_stands_for_a_missing_cell_is_a_number(solver: str, values: Any) -> None:
+    """In single precision its square is none; and it is not among the rows that give the start."""
+    cells = mixture(values)
+    cells[1501, 7] = np.finfo("f4").max
+    found = svd(lines(cells).chunk({"x": 640}), N, dim="energy", solver=solver).compute()
+    np.testing.assert_allclose(found.singular_values[0], np.finfo("f4").max, rtol=1e-6)
+    np.testing.assert_allclose(found.components[0, 7], 1, rtol=1e-6)
+    assert np.isfinite(found.singular_values_error).all()

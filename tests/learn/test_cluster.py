@@ -280,12 +280,24 @@ def test_units_change_nothing(method: str, unit: float, cube: Cube) -> None:
     assert found.inertia.attrs["units"] == "V^2"
 
 
-@pytest.mark.parametrize(("method", "said"), [("minibatch", "n_clusters=3"), ("gmm", "= 3"), ("agglomerative", "3 cl")])
-def test_refuses_more_clusters_than_complete_positions(method: str, said: str, backing: Backing, cube: Cube) -> None:
+@pytest.mark.parametrize(
+    ("method", "n", "complete", "said"),
+    [
+        ("minibatch", 3, 2, "'minibatch' with n=3 needs at least 3 complete positions; there are 2. Use 'kmeans'"),
+        ("agglomerative", 3, 2, "'agglomerative' with n=3 needs at least 3 .* are 2"),
+        ("gmm", 3, 2, "'gmm' with n=3 needs at least 3 .* are 2"),
+        ("gmm", 1, 1, "'gmm' with n=1 needs at least 2 .* is one"),
+        ("hdbscan", 2, 4, "'hdbscan' with n=2 needs at least 5 .* are 4"),
+        ("hdbscan", 1, 1, "'hdbscan' with n=1 needs at least 5 .* is one"),
+    ],
+)
+def test_refuses_too_few_complete_positions(
+    method: str, n: int, complete: int, said: str, backing: Backing, cube: Cube
+) -> None:
     cells, _ = blobs((3, 4, 1, 3))
-    cells[1:], cells[0, 2:] = np.nan, np.nan
-    with pytest.raises(ResultError, match=f"refused 2 complete positions of 3 numbers each: .*{said}"):
-        cluster(backing(cube(cells)), method, 3).compute()
+    cells[1:], cells[0, complete:] = np.nan, np.nan
+    with pytest.raises(ResultError, match=said):
+        cluster(backing(cube(cells)), method, n).compute()
 
 
 def test_an_estimator_says_how_many_clusters_there_are(cube: Cube) -> None:
@@ -304,3 +316,16 @@ def test_an_estimator_says_how_many_clusters_there_are(cube: Cube) -> None:
 def test_refuses_what_is_no_number_of_iterations(most: Any, cube: Cube) -> None:
     with pytest.raises(ResultError, match=r"max_iter=.* at least one"):
         cluster(cube(blobs()[0]), n=3, max_iter=most)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_means_of_many_responses_far_from_zero(dtype: str, iteration: str) -> None:
+    """Sums of single precision, of numbers far above what tells them apart, would lose it."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat([10.0, -10.0], 10000)[:, np.newaxis] + rng.normal(size=(20000, 3)) + 1e4
+    values = (truth * (1 + 1j) if dtype.startswith("c") else truth).astype(dtype)
+    found = cluster(xr.DataArray(values, dims=("x", "energy")).chunk(x=9000), "kmeans", 2, dim="energy").compute()
+    for label in (0, 1):
+        mean = values[found.labels == label].mean(axis=0, dtype=complex if dtype.startswith("c") else float)
+        np.testing.assert_allclose(found.mean_response[label], mean, rtol=2e-7)
+    np.testing.assert_allclose(found.inertia, 3 * 20000 * (2 if dtype.startswith("c") else 1), rtol=0.02)

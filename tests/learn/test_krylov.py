@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError
@@ -85,3 +86,15 @@ def test_chosen_from_the_shape(cube: Cube) -> None:
 def test_refuses_an_unknown_solver(cube: Cube) -> None:
     with pytest.raises(ResultError, match=r"No solver 'magic': it is one of .*'adaptive'"):
         svd(cube(np.zeros((2, 2, 1, 2))), 1, solver="magic")
+
+
+@pytest.mark.parametrize("columns", [2, 5, 12])
+@pytest.mark.parametrize("verb", [svd, pca])
+def test_estimates_hold_for_counts_at_few_steps(columns: int, verb: Any) -> None:
+    rng = np.random.default_rng(5)
+    values = np.rint(rng.normal(size=(4352, 2)) * [3000, 900] @ rng.normal(size=(2, columns)) + 1e4).astype("i2")
+    wide = values.astype("f8") - values.mean(axis=0) * (verb is pca)
+    expected = np.linalg.svd(wide, compute_uv=False)[:2]
+    found = verb(xr.DataArray(values, dims=("x", "energy")), 2, dim="energy", solver="krylov")
+    off = np.abs(found.singular_values.values / expected - 1)
+    assert (off <= found.singular_values_error.values + 1e-12).all()

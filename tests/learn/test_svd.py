@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError, RoleError
+from usidx.learn.reconstruct import project, reconstruct
 from usidx.learn.svd import pca, svd
 from usidx.results.provenance import last_step
 
@@ -247,6 +248,42 @@ def test_records_its_parameters(backing: Backing, cube: Cube) -> None:
         "n": 2, "dim": ["Cycle", "Bias"], "scale": None, "solver": "gram", "tol": 1e-7, "random_state": 3, "mask": None
     }  # fmt: skip
     assert step["input"]["name"] == "Raw_Data"
+
+
+@pytest.mark.parametrize("shape", [TALL, WIDE])
+@pytest.mark.parametrize(
+    "options", [{}, {"n": "auto"}, {"solver": "krylov", "random_state": 1}, {"scale": "std"}, {"dim": "Bias"}]
+)
+def test_about_the_mean_it_is_pca(shape: tuple[int, ...], options: Any, backing: Backing, cube: Cube) -> None:
+    data = backing(cube(values(shape)))
+    options = {"n": 2, "mask": xr.DataArray(np.arange(shape[-1]) == 1, dims="Bias")} | options
+    centred = svd(data, center=True, **options)
+    xr.testing.assert_identical(centred.compute(), pca(data, **options).compute())
+    assert last_step(centred, "pca") is not None
+
+
+def test_about_the_mean_it_comes_back_with_the_mean(backing: Backing, cube: Cube) -> None:
+    data = cube(values((8, 9, 2, 7)))
+    rows = flat(data)
+    found = svd(backing(data), 3, center=True)
+    left, size, right = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    again = (left[:, :3] * size[:3]) @ right[:3] + rows.mean(axis=0)
+    np.testing.assert_allclose(flat(reconstruct(found).compute()), again, atol=1e-9)
+    np.testing.assert_allclose(project(found, data).compute(), found.scores.compute(), atol=1e-9)
+
+
+@pytest.mark.parametrize("center", ["mean", 1, None])
+def test_refuses_a_center_that_is_neither(center: Any, cube: Cube) -> None:
+    with pytest.raises(ResultError, match=f"center={center!r}: True removes the mean"):
+        svd(cube(values(TALL)), 2, center=center)
+
+
+@pytest.mark.parametrize("verb", [svd, pca])
+def test_by_default_there_are_sixteen_or_as_many_as_can_be(verb: Any, cube: Cube) -> None:
+    assert [verb(cube(values(shape))).sizes["component"] for shape in (TALL, WIDE, (5, 6, 2, 9))] == [6, 6, 16]
+    step = last_step(verb(cube(values(TALL))))
+    assert step is not None
+    assert step["parameters"]["n"] == 6
 
 
 @pytest.mark.parametrize("n", [0, 7, 2.5, True])

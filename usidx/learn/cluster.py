@@ -39,10 +39,10 @@ Method = Callable[[Blocks, Array, int, int, int, int, float], Clusters]
 
 METHODS: dict[str, Method] = {
     "kmeans": kmeans,
-    "minibatch": Loaded(minibatch),
-    "gmm": Loaded(gmm, mixture_figures),
-    "agglomerative": Loaded(agglomerative),
-    "hdbscan": Loaded(hdbscan),
+    "minibatch": Loaded(minibatch, each=True),
+    "gmm": Loaded(gmm, mixture_figures, each=True, least=2),
+    "agglomerative": Loaded(agglomerative, each=True),
+    "hdbscan": Loaded(hdbscan, least=5),
 }
 
 

@@ -72,7 +72,8 @@ def decompose(
     Returns
     -------
     Dataset
-        ``scores`` (*position, component), what ``transform`` gives; ``components`` (component, *spectroscopic);
+        ``scores`` (*position, component), what ``transform`` gives of a block at a time, which of some estimators, such
+        as MiniBatchNMF, is not what ``fit_transform`` gives; ``components`` (component, *spectroscopic);
         ``mean`` (*spectroscopic), zero where the estimator has none; ``reconstruction_error``, the Frobenius norm of
         what scores times components plus mean leave of the data.
 

@@ -166,7 +166,8 @@ def _starts(sample: Array, n: int, rng: np.random.Generator, frame: Frame | None
 
 def _lifted(sample: Array, thin: Array, centres: Array) -> Array:
     """Return the means of the whole rows that are nearest to centres among thin ones; of an empty one some row."""
-    labels = _nearest(*_about(thin, centres))[0]
+    middle, basis = _about(centres, thin.dtype)
+    labels = _nearest(thin - middle, basis)[0]
     member = labels == np.arange(len(centres))[:, np.newaxis]
     sizes = member.sum(axis=1)
     means = (member.astype(sample.dtype) @ sample).astype(np.float64) / np.maximum(sizes, 1)[:, np.newaxis]
@@ -301,11 +302,12 @@ def _summed(rows: Array, centres: Array, labels: Array | None = None, distance: 
     """Return the sums; labels and exact distances, where they are wanted, are filled in on the way."""
     totals, sizes, inertia = np.zeros(centres.shape), np.zeros(len(centres)), 0.0
     farthest, lonely = -1.0, np.zeros(centres.shape[1])
+    middle, basis = _about(centres, rows.dtype)
     for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
-        near, basis = _about(rows[part], centres)
+        near = rows[part] - middle
         nearest, squares = _nearest(near, basis)
         member = (nearest == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)
-        totals += member @ rows[part]
+        totals += member @ near
         sizes += member.sum(axis=1)
         inertia += float(squares.sum())
         if squares.max() > farthest:
@@ -313,16 +315,17 @@ def _summed(rows: Array, centres: Array, labels: Array | None = None, distance: 
         if labels is not None and distance is not None:
             apart = near - basis[nearest]
             labels[part], distance[part] = nearest, np.sqrt(np.vecdot(apart, apart))
+    totals += np.outer(sizes, middle)
     return _Sums(totals, sizes, inertia, farthest, lonely)
 
 
-def _about(rows: Array, centres: Array) -> tuple[Array, Array]:
-    """Return rows and centres about the mean of the centres, in the precision of the rows.
+def _about(centres: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Return the mean of the centres, and the centres about it, in the precision of the rows.
 
-    The difference of large squares would lose a small distance far from zero.
+    Far from zero the difference of large squares would lose a small distance, and a sum of many rows a small mean.
     """
-    middle = centres.mean(axis=0).astype(rows.dtype)
-    return rows - middle, (centres - middle).astype(rows.dtype)
+    middle = centres.mean(axis=0).astype(dtype)
+    return middle, (centres - middle).astype(dtype)
 
 
 def _nearest(rows: Array, centres: Array) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from usidx.learn.blocks import Blocks, Held
 from usidx.learn.holes import sift
 from usidx.learn.images import Images
+from usidx.learn.magnitude import exponent_of, lowered, times_power
 from usidx.learn.moments import Moments, mirror
 from usidx.learn.products import Frame, Sums, arithmetic, first_sums, framed, gram_sums, join_sums, next_sums
 from usidx.learn.spectrum import Decomposed, decompose_rows, fix_sign, shares
@@ -96,11 +97,24 @@ def lanczos(blocks: Blocks, columns: int, pairs: bool, aim: Aim) -> Decomposed:
     task = _Task(aim.n, width, aim.centred, aim.tol, budget=budget, keep=aim.scored)
     # The small products between passes are over before a second thread has begun.
     with single_blas():
-        return _leading(blocks, _random(columns, width, pairs, aim.seed), task)
+        rows, _ = sift(blocks.some(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
+        exponent = exponent_of(rows)
+        rows = times_power(rows, -exponent) if exponent else rows
+        start = _among_some(rows, _random(columns, width, pairs, aim.seed), task)
+        del rows
+        found = _leading(lowered(blocks, exponent), *start)
+        return _raised(found, exponent) if exponent else found
 
 
-def _leading(blocks: Blocks, basis: Array, task: _Task) -> Decomposed:
-    n, (shift, basis, task, double) = task.n, _among_some(blocks, basis, task)
+def _raised(found: Decomposed, exponent: int) -> Decomposed:
+    """Return the components of what was lowered by a power of two."""
+    scores = None if found.scores is None else times_power(found.scores, exponent)
+    values, mean = times_power(found.values, exponent), times_power(found.mean, exponent)
+    return replace(found, values=values, mean=mean, scores=scores)
+
+
+def _leading(blocks: Blocks, shift: Array, basis: Array, task: _Task, double: bool | None) -> Decomposed:
+    n = task.n
     if double is not None:
         return _by_gram(blocks, shift, task, double)
     found = _iterate(blocks, basis, shift, task, MOST_PASSES)
@@ -116,16 +130,16 @@ def _leading(blocks: Blocks, basis: Array, task: _Task) -> Decomposed:
     )
 
 
-def _among_some(blocks: Blocks, basis: Array, task: _Task) -> tuple[Array, Array, _Task, bool | None]:
+def _among_some(rows: Array, basis: Array, task: _Task) -> tuple[Array, Array, _Task, bool | None]:
     """Return what some rows tell: shift, first vectors, precision; and that of the Gram matrix if it costs less."""
     columns, n = len(basis), task.n
-    rows, _ = sift(blocks.some(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
     shift = _short_mean(rows, columns)
     if len(rows) < 8 * task.width:
         return shift, basis, task, None
     early = replace(task, double=False, budget=np.inf, tol=max(task.tol, _SAMPLE_TOL), keep=False)
     seen = _iterate(Held(rows), basis, shift, early, _SAMPLE_STEPS)
-    task = replace(task, double=bool(_rounding(seen, n)[-1] > _ROUGH))
+    # Vectors that span everything cost as much as the Gram matrix: nothing is won by few digits.
+    task = replace(task, double=bool(columns == task.width or _rounding(seen, n)[-1] > _ROUGH))
     double = task.double or seen.loudest > _LOUD * seen.squares[n - 1]
     task = replace(task, budget=task.budget * (1 + double - task.double))
     # What some rows have left to do takes all of them two passes more.
@@ -161,7 +175,7 @@ def _add(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array
 
 def _hopeless(history: list[float], tol: float, budget: float) -> bool:
     """Say whether the passes that remain, at the rate of the last, are more than the budget."""
-    if len(history) < 2 or history[-1] <= tol:
+    if len(history) < 2 or history[-1] <= tol or np.isinf(budget):
         return False
     rate = np.log(history[-2] / history[-1])
     return bool(np.log(history[-1] / tol) > budget * max(rate, 0.0))
@@ -239,7 +253,7 @@ def _ritz(basis: Array, products: Array, inside: Array, n: int, width: int) -> t
 
 def _rounding(found: _Found, n: int) -> Array:
     """Return how far single precision may put the values off, relatively."""
-    return _EPS / 4 * np.sqrt(_over(found.loudest, found.squares[:n]))
+    return _EPS / 4 * np.sqrt(np.maximum(_over(found.loudest, found.squares[:n]), 1))
 
 
 def _small(squares: Array) -> Array:

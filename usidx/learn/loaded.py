@@ -25,11 +25,14 @@ Array = npt.NDArray[Any]
 class Loaded:
     """A method that loads the rows and hands them to ``make(n, seed, max_iter, tol).fit_predict``.
 
-    It may `tell` more of the fitted estimator and its rows: fields of :class:`Clusters`, and which.
+    It may `tell` more of the fitted estimator and its rows: fields of :class:`Clusters`, and which. It takes at least
+    as many rows as it makes clusters, if these are `each` to have one, and no fewer than `least`.
     """
 
     make: Callable[[int, int, int, float], Any]
     tell: Callable[[Any, Array], dict[str, Any]] | None = None
+    each: bool = False
+    least: int = 1
 
     def __call__(
         self, blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float
@@ -44,6 +47,7 @@ class Loaded:
         labels = np.full(len(used), -1, np.int32)
         told: dict[str, Any] = {}
         if len(rows):
+            self._refuse_few(len(rows), n)
             found = np.empty(len(rows), np.int32)
             estimator = self.make(n, seed, max_iter, tol)
             found[order] = _predicted(estimator, rows[order])
@@ -53,6 +57,14 @@ class Loaded:
         if "parts" in told:
             told["parts"] = _filled(told["parts"], used)
         return replace(_described(rows, labels, used, holes, n), **told)
+
+    def _refuse_few(self, count: int, n: int) -> None:
+        least = max(self.least, n if self.each else 1)
+        if count < least:
+            raise ResultError(
+                f"The method {self.make.__name__!r} with n={n} needs at least {least} complete positions; there "
+                f"{'is one' if count == 1 else f'are {count}'}. Use 'kmeans', which takes any number of them."
+            )
 
 
 def _predicted(estimator: Any, rows: Array) -> Array:

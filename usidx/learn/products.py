@@ -82,9 +82,13 @@ def first_sums(block: Array, basis: Array, shift: Array, double: bool) -> tuple[
     # A cell that is not finite shows in the sums: to look for it in all cells first would take longer.
     with np.errstate(invalid="ignore", over="ignore"):
         found, images = _sums(block, np.zeros(block.shape[1], bool), basis, shift, double)
-    if np.isfinite(found.inner).all():
-        return found, images
-    return _sums(*sift(block), basis, shift, double)[0], None
+        if _are_finite(found.product, found.inner, found.square):
+            return found, images
+        found = _sums(*sift(block), basis, shift, double)[0]
+    if _are_finite(found.product, found.square):
+        return found, None
+    # A cell far above those of the sample, as a number that stands for a missing one.
+    return _sums(*sift(block), basis, shift, True)[0], None
 
 
 def _sums(rows: Array, holes: Bools, basis: Array, shift: Array, double: bool) -> tuple[Sums, Array]:
@@ -123,9 +127,13 @@ def next_sums(
     """Return the product and the inner product of a block whose holes are known, and its images where it has none."""
     with np.errstate(invalid="ignore", over="ignore"):
         product, inner, images = _products(block, basis, shift, double)
-    if np.isfinite(inner).all():
-        return (product, inner), images
-    return _products(without_holes(block, holes)[0], basis, shift, double)[:2], None
+        if _are_finite(product, inner):
+            return (product, inner), images
+        rows = without_holes(block, holes)[0]
+        product, inner, _ = _products(rows, basis, shift, double)
+    if _are_finite(product):
+        return (product, inner), None
+    return _products(rows, basis, shift, True)[:2], None
 
 
 def _products(rows: Array, basis: Array, shift: Array, double: bool) -> tuple[Array, Array, Array]:
@@ -141,9 +149,12 @@ def gram_sums(block: Array, shift: Array, double: bool) -> Sums:
     rows, holes = sift(block)
     dtype = arithmetic(rows.dtype, double)
     total, gram = np.zeros(rows.shape[1], _wide(dtype)), np.zeros((rows.shape[1],) * 2, _wide(dtype))
-    for _, near in _near(rows, np.where(holes, 0, shift), dtype, least=rows.shape[1]):
-        add_gram(gram, near)
-        total += np.ones(len(near), dtype) @ near
+    with np.errstate(invalid="ignore", over="ignore"):
+        for _, near in _near(rows, np.where(holes, 0, shift), dtype, least=rows.shape[1]):
+            add_gram(gram, near)
+            total += np.ones(len(near), dtype) @ near
+    if not double and not _are_finite(gram):
+        return gram_sums(block, shift, True)
     return Sums(holes, len(rows), total, gram, gram[:0, :0], float(np.trace(gram).real))
 
 
@@ -169,6 +180,10 @@ def _add(near: Array, basis: Array, product: Array, inner: Array, images: Array)
 def _zeros(basis: Array, rows: int, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
     width, wide = basis.shape[1], _wide(dtype)
     return np.zeros(basis.shape, wide), np.zeros((width, width), wide), np.empty((rows, width), dtype)
+
+
+def _are_finite(*sums: Any) -> bool:
+    return all(bool(np.isfinite(found).all()) for found in sums)
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:

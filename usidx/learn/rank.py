@@ -78,7 +78,8 @@ def suggest_n(result: xr.Dataset, rule: str | float = "significant") -> int:
 
     Notes
     -----
-    The noise rule supposes white noise: scale data whose noise is not, see :func:`svd`.
+    The noise rule supposes white noise: scale data whose noise is not, see :func:`svd`. Of data that was smoothed,
+    interpolated or measured behind a slow filter it keeps far too many; "elbow" keeps fewer.
 
     References
     ----------

@@ -26,8 +26,8 @@ from usidx.results.provenance import record
 
 __all__ = ["check_n", "pca", "svd"]
 
-#: Components that are looked through for a number of them that is not given.
-_MOST_TRIED = 128
+#: Components where nobody says how many, and that are looked through for a number of them that is not given.
+_NUMBER, _MOST_TRIED = 16, 128
 #: Up to this many rows and columns a Gram matrix is 32 MiB, and its eigenvectors take seconds at most.
 _GRAM_SIDE = 2048
 SOLVERS = ("gram", "krylov", "adaptive")
@@ -38,16 +38,17 @@ _CACHED_BYTES = 2**33
 
 def svd(
     data: Decomposable,
-    n: int | float | str = 16,
+    n: int | float | str | None = None,
     *,
     dim: Dims | None = None,
+    center: bool = False,
     mask: xr.DataArray | None = None,
     scale: str | None = None,
     solver: str | None = None,
     tol: float = 1e-7,
     random_state: int = 0,
 ) -> xr.Dataset:
-    """Decompose an array into its leading singular vectors, without removing a mean.
+    """Decompose an array into its leading singular vectors, as it stands or about its mean.
 
     A lazy array stays lazy: the result is a graph of passes over the blocks, each starting when the one before is done,
     so a few blocks per worker are held at a time: two passes, or as many as the solver takes. Positions with a cell
@@ -59,10 +60,13 @@ def svd(
         Real, complex or integer. The fields of a Dataset stand side by side: the components have the dim ``field`` too,
         and :func:`reconstruct` gives a Dataset again.
     n : int, float or "auto", optional
-        Number of components. Computes the singular values, also of a lazy array, to find it where it is a part of the
-        variance, between 0 and 1, or "auto": those that stand out of the noise, see :func:`suggest_n`.
+        Number of components, by default 16, or as many as the array can have. Computes the singular values, also of a
+        lazy array, to find it where it is a part of the variance, between 0 and 1, or "auto": those that stand out of
+        the noise, see :func:`suggest_n`.
     dim : str or iterable of str, optional
         The dims that the components extend over; by default those with the role spectroscopic.
+    center : bool, optional
+        Remove the mean over positions first. That is :func:`pca`, and is recorded and written as such.
     mask : DataArray of bool, dims among those of `data`, optional
         True where cells are left out.
     scale : {"poisson", "std"}, optional
@@ -82,20 +86,22 @@ def svd(
     Dataset
         ``scores`` (*position, component) = `data` times the conjugate components, in the units of `data`;
         ``components`` (component, *spectroscopic), orthonormal, dimensionless; ``singular_values`` (component),
-        falling; ``explained_variance_ratio`` (component).
+        falling; ``explained_variance_ratio`` (component). With `center` the same of `data` less its mean, and ``mean``
+        (*spectroscopic) in the units of `data`.
 
     Raises
     ------
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        `n` is not a number of components that the array can have, or fields are not numbers over the same dims.
+        `n` is not a number of components that the array can have, `center` is neither true nor false, or fields are not
+        numbers over the same dims.
     UnitsError
         Fields have different units, and `scale` is not "std".
 
     See Also
     --------
-    pca : The same about the mean over positions.
+    pca : The same with ``center=True``.
     reconstruct : The way back, from all or some components.
 
     Notes
@@ -139,12 +145,14 @@ def svd(
     >>> found.components.values.round(3), found.scores.values.round(3).ravel(), found.scores.units
     (array([[0.6, 0.8]]), array([ 5., 10.]), 'V')
     """
-    return _recorded(data, "svd", n, dim, mask, scale, _Recipe(solver, tol, random_state))
+    if not isinstance(center, bool | np.bool_):
+        raise ResultError(f"center={center!r}: True removes the mean over positions, False removes none.")
+    return _recorded(data, "pca" if center else "svd", n, dim, mask, scale, _Recipe(solver, tol, random_state))
 
 
 def pca(
     data: Decomposable,
-    n: int | float | str = 16,
+    n: int | float | str | None = None,
     *,
     dim: Dims | None = None,
     mask: xr.DataArray | None = None,
@@ -153,7 +161,7 @@ def pca(
     tol: float = 1e-7,
     random_state: int = 0,
 ) -> xr.Dataset:
-    """Decompose an array into its principal components, about the mean over positions.
+    """Decompose an array into its principal components: singular vectors about the mean over positions.
 
     A lazy array stays lazy, and cells that are not finite are treated as in :func:`svd`.
 
@@ -192,7 +200,7 @@ def pca(
 
     See Also
     --------
-    svd : The same without removing a mean.
+    svd : The same without removing a mean; with ``center=True`` this.
 
     Examples
     --------
@@ -203,7 +211,7 @@ def pca(
     >>> found["mean"].values, found.scores.values.ravel()
     (array([2., 5.]), array([-1.,  1.]))
     """
-    return _recorded(data, "pca", n, dim, mask, scale, _Recipe(solver, tol, random_state))
+    return svd(data, n, dim=dim, center=True, mask=mask, scale=scale, solver=solver, tol=tol, random_state=random_state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +224,7 @@ class _Recipe:
 def _recorded(
     given: Decomposable,
     verb: str,
-    n: int | float | str,
+    n: int | float | str | None,
     dim: Dims | None,
     mask: xr.DataArray | None,
     scale: str | None,
@@ -226,6 +234,7 @@ def _recorded(
     refuse_dim(data, "component")
     samples, features = split(data, dim)
     height, width = cells_over(data, samples), cells_over(data, features)
+    n = min(_NUMBER, height, width) if n is None else n
     open_ended = n == "auto" or (isinstance(n, float) and 0 < n < 1)
     most = min(height, width, _MOST_TRIED) if open_ended else n
     check_n(most, min(height, width), f"{height} positions and {width} spectroscopic steps")
