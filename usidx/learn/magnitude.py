@@ -28,7 +28,7 @@ def exponent_of(sample: Array) -> int:
     if sample.dtype.kind not in "fc":
         return 0
     parts = (sample.real, sample.imag) if sample.dtype.kind == "c" else (sample,)
-    exponent = int(np.frexp(max(np.abs(part).max(initial=0.0) for part in parts))[1])
+    exponent = int(np.frexp(max(max(part.max(initial=0), -part.min(initial=0)) for part in parts))[1])
     return exponent if abs(exponent) > min(np.finfo(sample.dtype).maxexp * 3 // 8, _MOST) else 0
 
 
