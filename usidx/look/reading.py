@@ -135,10 +135,18 @@ def cells(sizes: dict[str, int], count: int) -> list[dict[str, int]]:
     if len(sizes) == 1:
         ((dim, length),) = sizes.items()
         return [{dim: round(n)} for n in np.linspace(0, length - 1, count)]
-    # Additive recurrence with irrational steps: evenly spread in any number of dims, never along one column.
-    root = _plastic(len(sizes))
-    points = (0.5 + np.outer(np.arange(1, count + 1), [root ** -(k + 1) for k in range(len(sizes))])) % 1
-    return [{d: int(p * n) for (d, n), p in zip(sizes.items(), point, strict=True)} for point in points]
+    lengths = tuple(sizes.values())
+    # Where dims are short the same cell comes up again; the first ones in order make up the number.
+    rest = zip(*(g.tolist() for g in np.unravel_index(np.arange(count), lengths)), strict=True)
+    found = dict.fromkeys([*_spread(lengths, 4 * count), *rest])
+    return [dict(zip(sizes, cell, strict=True)) for cell in list(found)[:count]]
+
+
+def _spread(lengths: tuple[int, ...], count: int) -> list[tuple[int, ...]]:
+    """Step through all dims at once by irrational steps: evenly spread, never along one column."""
+    root = _plastic(len(lengths))
+    points = (0.5 + np.outer(np.arange(1, count + 1), [root ** -(k + 1) for k in range(len(lengths))])) % 1
+    return [tuple((point * lengths).astype(int).tolist()) for point in points]
 
 
 def _plastic(dims: int) -> float:
