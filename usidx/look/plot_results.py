@@ -220,16 +220,24 @@ def plot_fit(
     holders = np.asarray(figure.subfigures(rows, columns, squeeze=False)).ravel()
     found = finite_range(np.abs(picked[0][0].values))
     scales = {"largest": found[1]} if found else {}
-    for number, (holder, cell) in enumerate(zip(holders, at, strict=False)):
+    titles = _titles(data, at)
+    for number, holder in enumerate(holders[: len(at)]):
         stacked = stacked_panels(holder, split)
         for array, stroke in picked:
             draw_lines(stacked, array.isel(cell=[number]), dim, stroke, scales)
-        stacked[0].set_title(wrapped(text(describe_cell(data, cell)), _TITLE), fontsize=SMALL, color=INK)
+        stacked[0].set_title(text(titles[number]), fontsize=SMALL, color=INK)
         for axes in stacked if number % columns else ():
             axes.set_ylabel("")
     handles, names = stacked[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper right", ncols=len(names), fontsize=SMALL, frameon=False)
     return finished(figure, title)
+
+
+def _titles(data: xr.DataArray, at: list[dict[str, int]]) -> list[str]:
+    """Write where each cell is, all in as many lines, else panels beside one another differ in height."""
+    told = [wrapped(describe_cell(data, cell), _TITLE) for cell in at]
+    lines = max(t.count("\n") for t in told)
+    return ["\n" * (lines - t.count("\n")) + t for t in told]
 
 
 def _same_dims(array: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
