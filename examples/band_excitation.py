@@ -1,8 +1,6 @@
 """A band-excitation scan: decompose, cluster, fit, write back, and open the results again."""
 
 import usidx
-from usidx.look.plot import plot_maps
-from usidx.look.plot_results import plot_clusters
 
 scan, truth = usidx.simulate.band_excitation((48, 48), 64)
 usidx.write(scan, "band_excitation.h5")
@@ -21,5 +19,5 @@ error = abs(again.frequency - truth.frequency).median()
 print(f"median error of the resonance frequency: {float(error):.1f} Hz")
 print(again.usid.history)
 
-plot_maps(again, variables=["amplitude", "frequency", "quality_factor", "phase"]).savefig("fit.png")
-plot_clusters(usidx.open_result("band_excitation.h5", "Cluster_000")).savefig("clusters.png")
+again.usid.plot_maps(variables=["amplitude", "frequency", "quality_factor", "phase"]).savefig("fit.png")
+usidx.open_result("band_excitation.h5", "Cluster_000").usid.plot_clusters().savefig("clusters.png")

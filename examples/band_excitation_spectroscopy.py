@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 
 import usidx
-from usidx.look.plot import plot_maps
 
 scan, truth = usidx.simulate.beps((16, 16), 48, dc_steps=32, noise=0.01, phase_offset=0.6)
 usidx.write(scan, "spectroscopy.h5")
@@ -20,7 +19,7 @@ loops = usidx.open_result("spectroscopy.h5", fitted.usid.loop_fit().usid.write()
 for name in ("v_plus", "v_minus", "imprint"):
     print(f"median error of {name}: {float(abs(loops[name] - truth[name]).median()) * 1e3:.0f} mV")
 
-plot_maps(loops, variables=["v_plus", "v_minus", "imprint", "switchable_polarization"]).savefig("switching.png")
+loops.usid.plot_maps(variables=["v_plus", "v_minus", "imprint", "switchable_polarization"]).savefig("switching.png")
 
 figure, axes = plt.subplots(figsize=(4.5, 3.2), layout="constrained")
 for y, x in ((2, 3), (8, 12), (13, 5)):

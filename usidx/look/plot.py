@@ -63,10 +63,9 @@ def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:
 
     Examples
     --------
-    >>> from usidx.look.plot import plot_map
-    >>> from usidx.simulate import band_excitation
-    >>> scan, truth = band_excitation((16, 16), 8)
-    >>> [axes.get_xlabel() for axes in plot_map(truth.frequency).axes]
+    >>> import usidx
+    >>> scan, truth = usidx.simulate.band_excitation((16, 16), 8)
+    >>> [axes.get_xlabel() for axes in usidx.plot_map(truth.frequency).axes]
     ['X (µm)']
     """
     return _draw_maps([("", data)], title)
@@ -112,10 +111,9 @@ def plot_maps(
 
     Examples
     --------
-    >>> from usidx.look.plot import plot_maps
-    >>> from usidx.simulate import band_excitation
-    >>> scan, truth = band_excitation((16, 16), 8)
-    >>> figure = plot_maps(truth, variables=["amplitude", "phase"])
+    >>> import usidx
+    >>> scan, truth = usidx.simulate.band_excitation((16, 16), 8)
+    >>> figure = usidx.plot_maps(truth, variables=["amplitude", "phase"])
     """
     if isinstance(data, xr.Dataset) and variables is None and {"scores", "components"} <= set(data.data_vars):
         data, dim = data["scores"], "component" if dim is None else dim
@@ -209,10 +207,9 @@ def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, 
 
     Examples
     --------
-    >>> from usidx.look.plot import plot_spectra
-    >>> from usidx.simulate import band_excitation
-    >>> scan, truth = band_excitation((16, 16), 32)
-    >>> figure = plot_spectra(scan, "Frequency", limit=3)
+    >>> import usidx
+    >>> scan, truth = usidx.simulate.band_excitation((16, 16), 32)
+    >>> figure = usidx.plot_spectra(scan, "Frequency", limit=3)
     """
     dim = spectral_dim(data, dim)
     sizes = {str(d): n for d, n in data.sizes.items() if d != dim}

@@ -62,9 +62,9 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
     Examples
     --------
     >>> import xarray as xr
-    >>> from usidx.look.plot import plot_scree
+    >>> import usidx
     >>> ratio = xr.DataArray([0.9, 0.09, 0.001], dims="component")
-    >>> figure = plot_scree(xr.Dataset({"explained_variance_ratio": ratio}))
+    >>> figure = usidx.plot_scree(xr.Dataset({"explained_variance_ratio": ratio}))
     """
     known = [name for name in ("explained_variance_ratio", "singular_values") if name in result]
     if not known:
@@ -126,10 +126,10 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
     Examples
     --------
     >>> import xarray as xr
-    >>> from usidx.look.plot import plot_clusters
+    >>> import usidx
     >>> labels = xr.DataArray([[0, 1], [1, 1]], dims=("Y", "X"))
     >>> means = xr.DataArray([[1.0, 2.0, 1.0], [0.0, 1.0, 3.0]], dims=("cluster", "Energy"))
-    >>> figure = plot_clusters(xr.Dataset({"labels": labels, "mean_response": means}))
+    >>> figure = usidx.plot_clusters(xr.Dataset({"labels": labels, "mean_response": means}))
     """
     missing = [name for name in ("labels", "mean_response") if name not in result]
     if missing:
@@ -202,10 +202,9 @@ def plot_fit(
 
     Examples
     --------
-    >>> from usidx.look.plot import plot_fit
-    >>> from usidx.simulate import gaussian_map
-    >>> (measured, _), (true, _) = gaussian_map((8, 8)), gaussian_map((8, 8), noise=0)
-    >>> figure = plot_fit(measured, true, "Energy", count=2)
+    >>> import usidx
+    >>> (measured, _), (true, _) = usidx.simulate.gaussian_map((8, 8)), usidx.simulate.gaussian_map((8, 8), noise=0)
+    >>> figure = usidx.plot_fit(measured, true, "Energy", count=2)
     """
     dim = spectral_dim(data, dim)
     at = cells({str(d): n for d, n in data.sizes.items() if d != dim}, count)

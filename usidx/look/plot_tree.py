@@ -46,9 +46,9 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
     Examples
     --------
     >>> import xarray as xr
-    >>> from usidx.look.plot import plot_dendrogram
+    >>> import usidx
     >>> merges = xr.DataArray([[0.0, 1.0, 0.5, 2.0], [2.0, 3.0, 2.0, 3.0]], dims=("merge", "link"))
-    >>> figure = plot_dendrogram(xr.Dataset({"linkage": merges}))
+    >>> figure = usidx.plot_dendrogram(xr.Dataset({"linkage": merges}))
     """
     if "linkage" not in result:
         there = ", ".join(repr(plain(name)) for name in result.data_vars)
