@@ -76,6 +76,15 @@ def test_stray_cells_do_not_hide_the_rest() -> None:
     assert chosen(RNG.normal(10, 1, 10_000)).extend == "neither"
 
 
+def test_a_stray_cell_of_a_small_map_is_one_too() -> None:
+    values = RNG.uniform(5, 15, 120)
+    values[3] = 350.0
+    colours = chosen(values)
+    assert colours.extend == "max"
+    assert colours.high <= 15
+    assert chosen([*range(10), 350.0]).extend == "neither"
+
+
 def test_categories() -> None:
     colours = chosen([0, 1, 2], "labels")
     assert list(colours.colormap.colors) == category_colours(3)
