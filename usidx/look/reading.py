@@ -191,8 +191,8 @@ def _at(array: xr.DataArray, dim: str, called: str, index: int) -> str:
 
 
 def first_of(array: xr.DataArray, count: int, *, keep: tuple[str, ...] = ()) -> tuple[xr.DataArray, str]:
-    """Take the first index of all but `count` dims (or all but those to keep); say which."""
-    kept = keep or (position_dims(array) or tuple(str(d) for d in array.dims))[:count]
+    """Take the first index of all but the `count` fastest position dims (or all but those to keep); say which."""
+    kept = keep or position_dims(array)[-count:] or tuple(str(d) for d in array.dims)[:count]
     rest = {str(d): 0 for d in array.dims if d not in kept}
     told = {d: n for d, n in rest.items() if array.sizes[d] > 1}
     return array.isel(rest), f"at {describe_cell(array, told)}" if told else ""
