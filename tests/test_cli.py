@@ -210,3 +210,11 @@ def test_demo_says_last_what_the_file_breaks(tmp_path: Path) -> None:
     sparse_file(tmp_path / "odd.h5")
     page = demo.run_demo(tmp_path / "odd.h5").page.read_text(encoding="utf-8")
     assert page.index("What was written") < page.index("What usidx validate says")
+
+
+def test_demo_asks_for_a_place_for_its_report_before_it_works(tmp_path: Path, capsys: Out) -> None:
+    path = usidx.example_file(str(tmp_path / "scan.h5"))
+    (tmp_path / "taken").touch()
+    assert main(["demo", path, "--report", str(tmp_path / "taken" / "page.html")]) == 2
+    assert re.search(r"The report cannot be written to '.*page.html': .*--report", capsys.readouterr().err)
+    assert usidx.list_results(path) == []

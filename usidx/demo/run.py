@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -109,13 +110,14 @@ def run_demo(
     Raises
     ------
     UsidError
-        The file cannot be opened, or has no main dataset.
+        The file cannot be opened, or has no main dataset; or the report cannot be written.
     """
     truth, noiseless = None, None
     if file is None:
         path, truth, noiseless = _simulated(say)
     else:
         path = local_path(file).resolve()
+    page = _writable(Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html")
     run = _Run(path, say)
     name = _largest_main(path)
     raw = usidx.open_main(path, name, field=_first_field(path, name))
@@ -133,9 +135,21 @@ def run_demo(
         _fit_loops(run, fitted)
     run.sections.append(_written(run))
     run.sections += _broken_rules(path)
-    page = Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html"
     write_report(page, path.name, run.sections, subtitle=str(raw.attrs.get("long_name", name)))
     return DemoReport(path, page, tuple(run.groups))
+
+
+def _writable(page: Path) -> Path:
+    """Refuse a place where no report can be written before there is anything to report."""
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=page.parent):
+            pass
+    except OSError as err:
+        raise UsidError(
+            f"The report cannot be written to {str(page)!r}: {err.strerror}. Name another place (report=, --report)."
+        ) from err
+    return page
 
 
 def _simulated(say: Callable[[str], None]) -> tuple[Path, xr.Dataset, xr.DataArray]:
