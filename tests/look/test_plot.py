@@ -309,3 +309,22 @@ def test_titles_break_after_commas_and_panels_are_as_high() -> None:
     assert {t.count("\n") for t in titles} == {1}
     heights = [axes.get_position().height * axes.figure.bbox.height for axes in figure.axes]
     np.testing.assert_allclose(heights, heights[0], rtol=0.01)
+
+
+EMPTY = xr.DataArray(np.zeros((0, 4)), dims=("Y", "X"), name="image")
+TEXTS = xr.DataArray(np.array([["a", "b"]]), dims=("Y", "X"), name="image")
+
+
+@pytest.mark.parametrize("draw", [plot_map, plot_maps, plot_spectra, lambda a: plot_fit(a, a)])
+@pytest.mark.parametrize(
+    ("array", "told"), [(EMPTY, "no cells to draw|lacks an index"), (TEXTS, "only numbers are drawn")]
+)
+def test_what_cannot_be_drawn_is_refused(draw: Any, array: xr.DataArray, told: str) -> None:
+    with pytest.raises(RoleError, match=told):
+        draw(array)
+
+
+@pytest.mark.parametrize("draw", [plot_spectra, plot_maps])
+def test_at_least_one_is_drawn(draw: Any) -> None:
+    with pytest.raises(RoleError, match="At least one is drawn, 0 is less"):
+        draw(image(RNG.random((4, 5))), limit=0)

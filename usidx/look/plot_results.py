@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError, RoleError
+from usidx.label.roles import refuse_unlabelled
 from usidx.look.canvas import (
     INK,
     SMALL,
@@ -23,7 +24,7 @@ from usidx.look.canvas import (
 from usidx.look.colours import category_colours, colours_for
 from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
 from usidx.look.maps import draw_map, map_aspect, read_map
-from usidx.look.reading import as_floats, cells, describe_cell, first_of, pick, spectral_dim
+from usidx.look.reading import as_floats, cells, describe_cell, first_of, pick, refuse_undrawable, spectral_dim
 from usidx.look.scale import finite_range, plain
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
     ------
     ResultError
         Neither variable is there.
+    RoleError
+        It is no Dataset.
     MissingExtraError
         matplotlib is not installed.
 
@@ -66,6 +69,7 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
     >>> ratio = xr.DataArray([0.9, 0.09, 0.001], dims="component")
     >>> figure = usidx.plot_scree(xr.Dataset({"explained_variance_ratio": ratio}))
     """
+    refuse_unlabelled(result, (xr.Dataset,))
     known = [name for name in ("explained_variance_ratio", "singular_values") if name in result]
     if not known:
         raise ResultError(
@@ -120,6 +124,8 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
     ------
     ResultError
         A variable is missing.
+    RoleError
+        It is no Dataset.
     MissingExtraError
         matplotlib is not installed.
 
@@ -131,6 +137,7 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
     >>> means = xr.DataArray([[1.0, 2.0, 1.0], [0.0, 1.0, 3.0]], dims=("cluster", "Energy"))
     >>> figure = usidx.plot_clusters(xr.Dataset({"labels": labels, "mean_response": means}))
     """
+    refuse_unlabelled(result, (xr.Dataset,))
     missing = [name for name in ("labels", "mean_response") if name not in result]
     if missing:
         raise ResultError(
@@ -196,7 +203,7 @@ def plot_fit(
     Raises
     ------
     RoleError
-        There is no such dim, or the dims of the arrays differ.
+        There is no such dim, the dims of the arrays differ, or there are no numbers to draw.
     MissingExtraError
         matplotlib is not installed.
 
@@ -206,6 +213,8 @@ def plot_fit(
     >>> (measured, _), (true, _) = usidx.simulate.gaussian_map((8, 8)), usidx.simulate.gaussian_map((8, 8), noise=0)
     >>> figure = usidx.plot_fit(measured, true, "Energy", count=2)
     """
+    for array in (data, curve) if truth is None else (data, curve, truth):
+        refuse_undrawable(array, count)
     dim = spectral_dim(data, dim)
     at = cells({str(d): n for d, n in data.sizes.items() if d != dim}, count)
     given = [(data, Stroke(["#8c8c8c"], ["measured"], points=True))]

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.errors import RoleError
-from usidx.label.roles import POSITION, position_dims, role_of, spectroscopic_dims
+from usidx.label.roles import POSITION, position_dims, refuse_unlabelled, role_of, spectroscopic_dims
 from usidx.look.scale import base_of, finite_range, label, number, plain, quantity_of, scale_for, unit_of
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "envelope",
     "first_of",
     "pick",
+    "refuse_undrawable",
     "ruler",
     "scattered",
     "spectral_dim",
@@ -64,6 +65,18 @@ class Ruler:
         most = float(np.abs(self.values).max()) if self.values.size else 0.0
         scale = scale_for(most if largest is None else largest, self.unit)
         return self.values * scale.factor, label(self.quantity, scale.unit)
+
+
+def refuse_undrawable(data: object, limit: int = 1) -> None:
+    """Raise a RoleError for what is no array of numbers, has no cells, or of which nothing is to be drawn."""
+    refuse_unlabelled(data)
+    assert isinstance(data, xr.DataArray)
+    if data.dtype.kind not in "biufc":
+        raise RoleError(f"Array {data.name!r} holds {data.dtype}, and only numbers are drawn.")
+    if not data.size:
+        raise RoleError(f"Array {data.name!r} has no cells to draw: its dims are {dict(data.sizes)}.")
+    if limit < 1:
+        raise RoleError(f"At least one is drawn, {limit} is less.")
 
 
 def ruler(array: xr.DataArray, dim: str) -> Ruler:
