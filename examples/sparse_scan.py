@@ -24,9 +24,9 @@ scan = xr.DataArray(
     attrs={"long_name": "Intensity", "units": "counts"},
 )
 scan = usidx.set_roles(scan, position=["position", "Y", "X"], spectroscopic="Energy")
-usidx.write(scan, "sparse.h5")
+main = usidx.write(scan, "sparse.h5")
 
-raw = usidx.open_main("sparse.h5")
+raw = usidx.open_main("sparse.h5", main)
 print(raw.usid)
 fit = raw.usid.fit(usidx.models.Gaussian() + usidx.models.Constant(), dim="Energy")
 center = fit.center.usid.to_grid()

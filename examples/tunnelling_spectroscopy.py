@@ -5,9 +5,9 @@ import matplotlib.pyplot as plt
 import usidx
 
 curves, truth = usidx.simulate.current_voltage((32, 32), 401, noise=1e-4)
-usidx.write(curves, "tunnelling.h5")
+main = usidx.write(curves, "tunnelling.h5")
 
-raw = usidx.open_main("tunnelling.h5")  # lazy, dims (Y, X, Bias)
+raw = usidx.open_main("tunnelling.h5", main)  # lazy, dims (Y, X, Bias)
 slope = raw.usid.didv()
 ratio = raw.usid.normalized_conductance(broadening=1.0)
 found = slope.usid.gap(inside=(-0.3, 0.3))
