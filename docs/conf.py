@@ -11,6 +11,7 @@ extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autos
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "usidx"
+html_show_copyright = False
 myst_heading_anchors = 3
 autosummary_generate = True
 numpydoc_show_class_members = False

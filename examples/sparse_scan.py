@@ -4,7 +4,6 @@ import numpy as np
 import xarray as xr
 
 import usidx
-from usidx.look.plot import plot_map
 
 random = np.random.default_rng(0)
 grid = [(y, x) for y in range(12) for x in range(16)]
@@ -25,11 +24,11 @@ scan = xr.DataArray(
     attrs={"long_name": "Intensity", "units": "counts"},
 )
 scan = usidx.set_roles(scan, position=["position", "Y", "X"], spectroscopic="Energy")
-usidx.write(scan, "sparse.h5")
+main = usidx.write(scan, "sparse.h5")
 
-raw = usidx.open_main("sparse.h5")
+raw = usidx.open_main("sparse.h5", main)
 print(raw.usid)
 fit = raw.usid.fit(usidx.models.Gaussian() + usidx.models.Constant(), dim="Energy")
 center = fit.center.usid.to_grid()
 print(f"{int(center.measured.sum())} of {center.size} cells were measured")
-plot_map(center).savefig("center.png")
+center.usid.plot_map().savefig("center.png")

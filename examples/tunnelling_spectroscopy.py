@@ -3,21 +3,20 @@
 import matplotlib.pyplot as plt
 
 import usidx
-from usidx.look.plot import plot_maps
 
 curves, truth = usidx.simulate.current_voltage((32, 32), 401, noise=1e-4)
-usidx.write(curves, "tunnelling.h5")
+main = usidx.write(curves, "tunnelling.h5")
 
-raw = usidx.open_main("tunnelling.h5")  # lazy, dims (Y, X, Bias)
+raw = usidx.open_main("tunnelling.h5", main)  # lazy, dims (Y, X, Bias)
 slope = raw.usid.didv()
 ratio = raw.usid.normalized_conductance(broadening=1.0)
 found = slope.usid.gap(inside=(-0.3, 0.3))
 print("wrote", found.usid.write())
 
 found = found.compute()
-print(f"median error of the gap: {float((found.gap - truth.gap).median()) * 1e3:.0f} mV")
+print(f"median error of the gap: {float(abs(found.gap - truth.gap).median()) * 1e3:.0f} mV")
 
-plot_maps(found, variables=["gap", "valence_edge", "conduction_edge"]).savefig("gap.png")
+found.usid.plot_maps(variables=["gap", "valence_edge", "conduction_edge"]).savefig("gap.png")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
 for y, x in ((4, 4), (16, 20), (28, 10)):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import usidx
-from usidx import demo
 from usidx.cli import main
+from usidx.demo import run as demo
 from usidx.disk.journal import Journal, journal_path
 from usidx.disk.raw import RawFile
 from usidx.testing.broken import FAULTS, broken_file
@@ -71,6 +71,19 @@ def test_a_missing_file_is_named(capsys: Out, command: str) -> None:
     assert main([command, "nowhere.h5"]) in {1, 2}
     captured = capsys.readouterr()
     assert "nowhere.h5" in captured.err + captured.out
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_a_line_without_code(capsys: Out, tmp_path: Path) -> None:
+    broken_file(tmp_path / "broken.h5", "quantity not a string")
+    assert main(["info", "broken.h5"]) == 0
+    assert re.fullmatch(r"usidx: warning: '/\S+' .+\n", capsys.readouterr().err)
+
+
+def test_one_error_is_no_plural(capsys: Out, tmp_path: Path) -> None:
+    (tmp_path / "empty.h5").touch()
+    assert main(["validate", "empty.h5"]) == 1
+    assert "empty.h5: 1 error, 0 warnings" in capsys.readouterr().out
 
 
 def test_what_is_no_hdf5_file_is_named(capsys: Out) -> None:
@@ -170,3 +183,38 @@ def test_recover_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.Mo
 def test_python_runs_the_package_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "usidx", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usidx ")
+
+
+def test_demo_shows_what_can_be_seen_and_every_image(tmp_path: Path) -> None:
+    """A bias of zero is in the middle of a sweep, and there is no current."""
+    scan, _ = usidx.simulate.current_voltage((8, 8), 21)
+    usidx.write(scan, tmp_path / "iv.h5")
+    page = demo.run_demo(tmp_path / "iv.h5").page.read_text(encoding="utf-8")
+    assert "Current at Bias 2 V." in page or "Current at Bias -2 V." in page
+    for quantity in ("Height", "Phase", "Phase"):
+        image = scan.isel(Bias=3, drop=True).assign_attrs(long_name=quantity).rename("Raw_Data")
+        usidx.write(image.drop_attrs(deep=False).assign_attrs(long_name=quantity, units="V"), tmp_path / "images.h5")
+    left = demo.run_demo(tmp_path / "images.h5")
+    assert "The images of the scan." in left.page.read_text(encoding="utf-8")
+
+
+def test_demo_takes_a_volume(tmp_path: Path) -> None:
+    sides = [("Z", "m", range(3)), ("Y", "m", range(4)), ("X", "m", range(5))]
+    values = np.random.default_rng(0).random((3, 4, 5, 6))
+    build_main(tmp_path / "volume.h5", values, sides, [("Bias", "V", range(6))])
+    page = demo.run_demo(tmp_path / "volume.h5").page.read_text(encoding="utf-8")
+    assert re.search(r"at Bias \d V, at Z 0 m", page)
+
+
+def test_demo_says_last_what_the_file_breaks(tmp_path: Path) -> None:
+    sparse_file(tmp_path / "odd.h5")
+    page = demo.run_demo(tmp_path / "odd.h5").page.read_text(encoding="utf-8")
+    assert page.index("What was written") < page.index("What usidx validate says")
+
+
+def test_demo_asks_for_a_place_for_its_report_before_it_works(tmp_path: Path, capsys: Out) -> None:
+    path = usidx.example_file(str(tmp_path / "scan.h5"))
+    (tmp_path / "taken").touch()
+    assert main(["demo", path, "--report", str(tmp_path / "taken" / "page.html")]) == 2
+    assert re.search(r"The report cannot be written to '.*page.html': .*--report", capsys.readouterr().err)
+    assert usidx.list_results(path) == []

@@ -1,4 +1,4 @@
-"""Each example runs, in a folder of its own."""
+"""Each example runs, in a folder of its own, and again over what it left there."""
 
 import runpy
 from pathlib import Path
@@ -11,4 +11,5 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(example), run_name="__main__")
+    for _ in range(2):
+        runpy.run_path(str(example), run_name="__main__")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -194,3 +196,19 @@ def test_compute_reads_each_block_once_for_many_results() -> None:
     assert len(reads) == 4
     assert float(mean) == float(largest) == 1
     assert float(usidx.compute(lazy.sum())) == 72
+
+
+def test_a_single_block_is_read_once_and_worked_through_in_parts() -> None:
+    read: list[int] = []
+
+    def one_block() -> Array:
+        read.append(1)
+        return np.arange(12.0).reshape(6, 2)
+
+    source = da.from_delayed(dask.delayed(one_block)(), (6, 2), float)
+    data = xr.DataArray(source, dims=("X", "Bias"))
+    mapped = usidx.map_positions(np.sum, data, dim="Bias", like=0.0)
+    assert len(mapped.chunks[0]) == 6
+    np.testing.assert_array_equal(mapped.compute(), np.arange(12.0).reshape(6, 2).sum(axis=1))
+    assert len(read) == 1
+    assert usidx.map_positions(np.sum, data.isel(X=slice(0)), dim="Bias", like=0.0).compute().size == 0

@@ -29,6 +29,15 @@ from usidx.learn.unmix import fcls, nfindr, vca
 from usidx.look.describe import summary_html
 from usidx.look.describe import summary_text as summary
 from usidx.look.explore import explore
+from usidx.look.plot import (
+    plot_clusters,
+    plot_dendrogram,
+    plot_fit,
+    plot_map,
+    plot_maps,
+    plot_scree,
+    plot_spectra,
+)
 from usidx.mapping import map_positions
 from usidx.modes.band_excitation import sho_fit
 from usidx.modes.current_voltage import didv, gap, normalized_conductance
@@ -75,6 +84,13 @@ __all__ = [
     "open_tree",
     "pca",
     "phase_offset",
+    "plot_clusters",
+    "plot_dendrogram",
+    "plot_fit",
+    "plot_map",
+    "plot_maps",
+    "plot_scree",
+    "plot_spectra",
     "position_dims",
     "project",
     "project_loops",

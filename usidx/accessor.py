@@ -77,6 +77,7 @@ class _Labelled(_Accessor):
     loop_fit = _door(usidx.loop_fit)
     project_loops = _door(usidx.project_loops)
     write = _door(usidx.write)
+    plot_maps = _door(usidx.plot_maps)
 
     @property
     def history(self) -> History:
@@ -106,6 +107,9 @@ class UsidDataArrayAccessor(_Labelled):
     gap = _door(usidx.gap)
     to_grid = _door(usidx.to_grid)
     explore = _door(usidx.explore)
+    plot_map = _door(usidx.plot_map)
+    plot_spectra = _door(usidx.plot_spectra)
+    plot_fit = _door(usidx.plot_fit)
     map_positions = _second_door(usidx.map_positions)
 
 
@@ -124,6 +128,9 @@ class UsidDatasetAccessor(_Labelled):
     phase_offset = _door(usidx.phase_offset)
     correct_phase = _door(usidx.correct_phase)
     response = _door(usidx.response)
+    plot_scree = _door(usidx.plot_scree)
+    plot_clusters = _door(usidx.plot_clusters)
+    plot_dendrogram = _door(usidx.plot_dendrogram)
 
 
 @xr.register_datatree_accessor("usid")  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 import usidx
@@ -19,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning  # type: ignore[assignment]
+            return run(options)
     except (UsidError, OSError) as err:
         print(f"usidx: {err}", file=sys.stderr)
         return 2
@@ -59,6 +62,11 @@ def _command(
     return command
 
 
+def _say_warning(message: Warning | str, *_where: object) -> None:
+    """Write a warning as a line: the place in the code says nothing to who types commands."""
+    print(f"usidx: warning: {message}", file=sys.stderr)
+
+
 def _info(options: argparse.Namespace) -> int:
     print(usidx.summary(usidx.open_tree(options.file)))
     return 0
@@ -69,16 +77,22 @@ def _validate(options: argparse.Namespace) -> int:
     for problem in problems:
         print(problem)
     errors = sum(problem.is_error for problem in problems)
-    print(f"{options.file}: {errors} errors, {len(problems) - errors} warnings")
+    print(f"{options.file}: {_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}")
     return 1 if errors else 0
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _demo(options: argparse.Namespace) -> int:
     from usidx.demo import run_demo
 
     left = run_demo(options.file, report=options.report, say=print)
-    print(f"results: {', '.join(left.groups) or 'none'} in {left.file}")
-    print(f"report:  {left.page}")
+    print(f"results in {left.file}:" if left.groups else f"nothing was written to {left.file}")
+    for group in left.groups:
+        print(f"  {group}")
+    print(f"report: {left.page}")
     return 0
 
 

@@ -19,6 +19,7 @@ __all__ = ["map_positions"]
 Array = npt.NDArray[Any]
 
 _FAILED: Mapping[str, Any] = {}
+_PARTS = 32
 
 
 def map_positions(
@@ -137,8 +138,7 @@ def _apply(
     keywords: Mapping[str, Any],
     errors: str,
 ) -> tuple[xr.DataArray, ...]:
-    # Each block holds whole spectra.
-    whole = data.chunk(dict.fromkeys(features, -1)) if data.chunks is not None else data
+    whole = _in_blocks(data, features) if data.chunks is not None else data
     dims = {name: _dims(name, value, data, features) for name, value in outputs.items()}
     sizes = {d: n for name, v in outputs.items() for d, n in zip(dims[name], v.shape, strict=True)}
     metas = tuple(np.empty((0,) * (len(dims[n]) + data.ndim - len(features)), v.dtype) for n, v in outputs.items())
@@ -153,6 +153,15 @@ def _apply(
         keep_attrs=False,
     )
     return mapped if isinstance(mapped, tuple) else (mapped,)
+
+
+def _in_blocks(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:
+    """Cut into blocks of whole spectra; a single block into several, read once, or nobody would see how far it is."""
+    whole = data.chunk(dict.fromkeys(features, -1))
+    longest = max((str(d) for d in data.dims if d not in features), key=lambda d: data.sizes[d], default=None)
+    if longest is None or any(len(blocks) > 1 for blocks in whole.chunks or ()):
+        return whole
+    return whole.chunk({longest: max(-(-data.sizes[longest] // _PARTS), 1)})
 
 
 def _dims(name: str, value: Array, data: xr.DataArray, features: tuple[str, ...]) -> tuple[str, ...]:

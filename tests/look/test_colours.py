@@ -76,6 +76,22 @@ def test_stray_cells_do_not_hide_the_rest() -> None:
     assert chosen(RNG.normal(10, 1, 10_000)).extend == "neither"
 
 
+def test_rounding_is_no_structure() -> None:
+    colours = chosen(1e-5 * (1 + 1e-8 * RNG.uniform(-1, 1, 80)), units="V")
+    assert colours.remark == "constant"
+    assert colours.high - colours.low > 0.5
+    assert chosen(320e3 + 0.1 * RNG.uniform(-1, 1, 80), units="Hz").remark == ""
+
+
+def test_a_stray_cell_of_a_small_map_is_one_too() -> None:
+    values = RNG.uniform(5, 15, 120)
+    values[3] = 350.0
+    colours = chosen(values)
+    assert colours.extend == "max"
+    assert colours.high <= 15
+    assert chosen([*range(10), 350.0]).extend == "neither"
+
+
 def test_categories() -> None:
     colours = chosen([0, 1, 2], "labels")
     assert list(colours.colormap.colors) == category_colours(3)

@@ -183,3 +183,15 @@ def test_a_missing_package_says_what_to_install(package: str, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=rf"Exploring needs the package '{package}'.*usidx\[plot\]"):
         explore(SCAN)
+
+
+def test_phases_come_round_in_colour() -> None:
+    """The colours of -180 and 180 degrees are the same, and those between differ."""
+    phases = xr.DataArray(
+        np.linspace(-180, 180, 48).reshape(6, 8), dims=("Y", "X"), name="Phase", attrs={"units": "deg"}
+    )
+    drawn = next(iter(made(phases).map[()].traverse(lambda e: e, ["Image"])))
+    palette = drawn.opts.get("style").kwargs["cmap"]
+    first, last = (np.array([int(colour[n : n + 2], 16) for n in (1, 3, 5)]) for colour in (palette[0], palette[-1]))
+    assert np.abs(first - last).max() < 8
+    assert len(set(palette)) > 200

@@ -112,6 +112,7 @@ def test_holes_are_grey_and_all_holes_are_said() -> None:
 def test_complex_is_magnitude_and_phase() -> None:
     figure = drawn(plot_map(SCAN.isel(Frequency=3)))
     assert [axes.get_title() for axes in figure.axes] == ["magnitude", "phase"]
+    assert "|Cantilever deflection| (mV)" in words(figure)
     magnitude = figure.axes[0].images[0].get_array()
     np.testing.assert_allclose(magnitude, 1e3 * np.abs(SCAN.isel(Frequency=3)), rtol=1e-6)
 
@@ -293,3 +294,37 @@ def test_maps_of_a_decomposition_are_those_of_its_scores() -> None:
     figure = drawn(plot_maps(result))
     assert [axes.get_title() for axes in figure.axes] == ["component 0", "component 1", "component 2"]
     assert "Abundance" in words(figure)
+
+
+def test_titles_break_after_commas_and_panels_are_as_high() -> None:
+    coords = {
+        "Y": ("Y", [6.45e-7, 1.61e-6], {"units": "m"}),
+        "X": ("X", [4.19e-6, 8.06e-7], {"units": "m"}),
+        "DC_Offset": ("DC_Offset", [-3.0, 1.0], {"units": "V"}),
+    }
+    data = xr.DataArray(RNG.random((2, 2, 2, 9)), dims=("Y", "X", "DC_Offset", "E"), coords=coords)
+    figure = drawn(plot_fit(data, data, "E", count=8))
+    titles = [axes.get_title() for axes in figure.axes]
+    assert "Y 0.645 µm, X 0.806 µm,\nDC Offset -3 V" in titles
+    assert {t.count("\n") for t in titles} == {1}
+    heights = [axes.get_position().height * axes.figure.bbox.height for axes in figure.axes]
+    np.testing.assert_allclose(heights, heights[0], rtol=0.01)
+
+
+EMPTY = xr.DataArray(np.zeros((0, 4)), dims=("Y", "X"), name="image")
+TEXTS = xr.DataArray(np.array([["a", "b"]]), dims=("Y", "X"), name="image")
+
+
+@pytest.mark.parametrize("draw", [plot_map, plot_maps, plot_spectra, lambda a: plot_fit(a, a)])
+@pytest.mark.parametrize(
+    ("array", "told"), [(EMPTY, "no cells to draw|lacks an index"), (TEXTS, "only numbers are drawn")]
+)
+def test_what_cannot_be_drawn_is_refused(draw: Any, array: xr.DataArray, told: str) -> None:
+    with pytest.raises(RoleError, match=told):
+        draw(array)
+
+
+@pytest.mark.parametrize("draw", [plot_spectra, plot_maps])
+def test_at_least_one_is_drawn(draw: Any) -> None:
+    with pytest.raises(RoleError, match="At least one is drawn, 0 is less"):
+        draw(image(RNG.random((4, 5))), limit=0)

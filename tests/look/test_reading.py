@@ -19,8 +19,12 @@ def test_cells_lie_inside_and_differ(sizes: dict[str, int], count: int) -> None:
     assert 1 <= len(picked) <= max(count, 1)
     assert all(0 <= cell[d] < sizes[d] for cell in picked for d in sizes)
     total = int(np.prod(list(sizes.values())))
-    if total <= count:
-        assert len({tuple(c.values()) for c in picked}) == total
+    assert len({tuple(c.values()) for c in picked}) == min(total, count) == len(picked)
+
+
+def test_cells_of_a_small_scan_differ() -> None:
+    picked = cells({"Y": 3, "X": 5, "Cycle": 2}, 16)
+    assert len({tuple(cell.values()) for cell in picked}) == 16
 
 
 def test_cells_spread_over_both_dims() -> None:

@@ -33,6 +33,7 @@ __all__ = [
 
 TEXT, SMALL = 9, 8
 INK, FAINT = "#222222", "#666666"
+_HOLDS = "\N{NO-BREAK SPACE}"
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -82,8 +83,12 @@ def label_axes(axes: Axes, horizontal: str, vertical: str, title: str = "", *, r
 
 
 def wrapped(words: str, room: int) -> str:
-    """Break a label into lines that fit beside its panel."""
-    return textwrap.fill(words, max(room, 8), break_long_words=True) if len(words) > room else words
+    """Break a label into lines that fit beside its panel: after a comma where that will do, never before a unit."""
+    if len(words) <= room:
+        return words
+    # A no-break space holds "DC offset -3 V" together.
+    pieces = [p.replace(" ", _HOLDS) if len(p) < room else p for p in words.split(", ")]
+    return textwrap.fill(", ".join(pieces), max(room, 8), break_long_words=True).replace(_HOLDS, " ")
 
 
 def plain_numbers(axis: Any) -> None:

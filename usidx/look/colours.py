@@ -21,6 +21,10 @@ _FULL_TURN = {"rad": 2 * math.pi, "deg": 360.0, "°": 360.0}
 # Blue, orange, green, pink, sky, red, grey, yellow: told apart with any colour vision (Okabe and Ito).
 _FEW = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f", "#f0e442")
 _HOLE = "#d9d9d9"
+# Values that are closer, by their size, differ in nothing but the rounding of single precision.
+_ROUNDING = 1e-7
+# Of fewer cells none is stray.
+_FEWEST = 30
 
 
 @dataclass(frozen=True)
@@ -136,13 +140,14 @@ def _cyclic(array: xr.DataArray, low: float, high: float, turn: float) -> Colour
 
 def _continuous(array: xr.DataArray, values: NDArray[np.float64], low: float, high: float) -> Colours:
     unit = unit_of(array)
-    remark = "constant" if low == high else ""
+    is_constant = high - low <= _ROUNDING * max(abs(low), abs(high))
+    remark = "constant" if is_constant else ""
     low, high, extend = _robust(values, low, high)
     scale = scale_for(max(abs(low), abs(high)), unit)
     if low < 0 < high and min(-low, high) > 0.1 * max(-low, high) and base_of(unit)[1] != "m":
         most = max(-low, high)
         return _sequential("RdBu_r", -most, most, scale.factor, scale.unit, extend=extend)
-    if low == high:
+    if is_constant:
         low, high = low - 0.05 * abs(low or 1.0), high + 0.05 * abs(high or 1.0)
     # Cameras and detectors write bytes; their pictures are grey everywhere else too.
     name = "gray" if array.dtype == np.uint8 else "viridis"
@@ -151,8 +156,14 @@ def _continuous(array: xr.DataArray, values: NDArray[np.float64], low: float, hi
 
 def _robust(values: NDArray[np.float64], low: float, high: float) -> tuple[float, float, str]:
     """Cut limits that a few stray cells have blown up, so that the rest is seen."""
-    inner_low, inner_high = (float(v) for v in np.nanpercentile(values, [0.5, 99.5]))
-    room = 1.0 * (inner_high - inner_low)
+    known = values[np.isfinite(values)]
+    if known.size < _FEWEST:
+        return low, high, "neither"
+    # Two cells at the least: a percentile of a small map lies half way to its outlier.
+    stray = max(2, known.size // 200)
+    ends = [stray, known.size - 1 - stray]
+    inner_low, inner_high = (float(v) for v in np.partition(known, ends)[ends])
+    room = inner_high - inner_low
     cut_low, cut_high = low < inner_low - room, high > inner_high + room
     if room == 0 or not (cut_low or cut_high):
         return low, high, "neither"

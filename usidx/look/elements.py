@@ -114,7 +114,7 @@ def _line(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, sa
 def _coloured(colours: Colours, said: str) -> dict[str, Any]:
     to_hex = require("matplotlib.colors", _PURPOSE).to_hex
     shades = getattr(colours.colormap, "colors", None) if colours.categories else None
-    palette = list(shades) if shades is not None else [to_hex(colours.colormap(n)) for n in range(256)]
+    palette = list(shades) if shades is not None else [to_hex(colours.colormap(n / 255)) for n in range(256)]
     return {
         "cmap": palette,
         "clim": (colours.low, colours.high),

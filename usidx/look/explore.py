@@ -64,6 +64,9 @@ def explore(
     -----
     A map is at most 512 x 512 cells: of a larger one every n-th row and column is read.
 
+    A notebook fetches the scripts of panel from the network. Where there is none, as beside many instruments, run
+    ``panel.extension(inline=True)`` first, and the notebook holds them itself.
+
     Examples
     --------
     >>> from usidx.look.explore import explore

@@ -50,13 +50,11 @@ def draw_lines(axes: list[Axes], lines: xr.DataArray, dim: str, stroke: Stroke, 
         if part == "phase":
             _draw_phases(panel, real, dim, stroke)
         else:
-            said = _draw_reals(panel, real, dim, stroke, scales, is_magnitude=part == "magnitude") or said
+            said = _draw_reals(panel, real, dim, stroke, scales) or said
     return said
 
 
-def _draw_reals(
-    axes: Axes, lines: xr.DataArray, dim: str, stroke: Stroke, scales: dict[str, float], *, is_magnitude: bool
-) -> str:
+def _draw_reals(axes: Axes, lines: xr.DataArray, dim: str, stroke: Stroke, scales: dict[str, float]) -> str:
     values = as_floats(lines.values)
     found = finite_range(values)
     largest = scales.setdefault("largest", max(map(abs, found)) if found else 0.0)
@@ -69,8 +67,7 @@ def _draw_reals(
             said = f"lines of {line.size} points drawn as the envelope of {y.size // 2} bins"
         axes.plot(x, y * scale.factor, **_looks(stroke, number))
     style(axes)
-    quantity = f"|{quantity_of(lines)}|" if is_magnitude else quantity_of(lines)
-    label_axes(axes, x_label, label(quantity, scale.unit), room=24)
+    label_axes(axes, x_label, label(quantity_of(lines), scale.unit), room=24)
     for axis in (axes.xaxis, axes.yaxis):
         plain_numbers(axis)
     if ruler(lines.isel(cell=0), dim).is_count:

@@ -95,7 +95,7 @@ def parts(array: xr.DataArray) -> list[tuple[str, xr.DataArray]]:
     """Split a complex array into magnitude and phase; a real one stays one."""
     if array.dtype.kind != "c":
         return [("", array)]
-    magnitude = array.copy(data=np.abs(array.data))
+    magnitude = array.copy(data=np.abs(array.data)).assign_attrs(long_name=f"|{quantity_of(array)}|")
     phase = array.copy(data=np.angle(array.data)).assign_attrs(long_name="Phase", units="rad")
     return [("magnitude", magnitude), ("phase", phase)]
 

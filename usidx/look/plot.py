@@ -12,14 +12,14 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import RoleError
-from usidx.label.roles import position_dims
+from usidx.label.roles import position_dims, refuse_unlabelled
 from usidx.look.canvas import finished, grid_shape, new_figure
 from usidx.look.colours import category_colours
 from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
 from usidx.look.maps import draw_map, map_aspect, parts, read_map
 from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
 from usidx.look.plot_tree import plot_dendrogram
-from usidx.look.reading import cells, describe_cell, first_of, pick, spectral_dim
+from usidx.look.reading import cells, describe_cell, first_of, pick, refuse_undrawable, spectral_dim
 from usidx.look.scale import name_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:
     Raises
     ------
     RoleError
-        More than two dims are longer than one.
+        More than two dims are longer than one, or there are no numbers to draw.
     MissingExtraError
         matplotlib is not installed.
 
@@ -63,12 +63,12 @@ def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:
 
     Examples
     --------
-    >>> from usidx.look.plot import plot_map
-    >>> from usidx.simulate import band_excitation
-    >>> scan, truth = band_excitation((16, 16), 8)
-    >>> [axes.get_xlabel() for axes in plot_map(truth.frequency).axes]
+    >>> import usidx
+    >>> scan, truth = usidx.simulate.band_excitation((16, 16), 8)
+    >>> [axes.get_xlabel() for axes in usidx.plot_map(truth.frequency).axes]
     ['X (µm)']
     """
+    refuse_undrawable(data)
     return _draw_maps([("", data)], title)
 
 
@@ -112,16 +112,21 @@ def plot_maps(
 
     Examples
     --------
-    >>> from usidx.look.plot import plot_maps
-    >>> from usidx.simulate import band_excitation
-    >>> scan, truth = band_excitation((16, 16), 8)
-    >>> figure = plot_maps(truth, variables=["amplitude", "phase"])
+    >>> import usidx
+    >>> scan, truth = usidx.simulate.band_excitation((16, 16), 8)
+    >>> figure = usidx.plot_maps(truth, variables=["amplitude", "phase"])
     """
+    refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     if isinstance(data, xr.Dataset) and variables is None and {"scores", "components"} <= set(data.data_vars):
         data, dim = data["scores"], "component" if dim is None else dim
     named = _variables(data, variables) if isinstance(data, xr.Dataset) else _slices(data, dim)
     if not named:
-        raise RoleError("Nothing to draw: the Dataset has no variable of numbers over a dim.")
+        what = (
+            "the Dataset has no variable of numbers over a dim" if isinstance(data, xr.Dataset) else "the dim is empty"
+        )
+        raise RoleError(f"Nothing to draw: {what}.")
+    for _, array in named:
+        refuse_undrawable(array, limit)
     said = [f"first {limit} of {len(named)} maps" if len(named) > limit else ""]
     shown: list[tuple[str, xr.DataArray]] = []
     for name, array in named[:limit]:
@@ -203,17 +208,17 @@ def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, 
     Raises
     ------
     RoleError
-        There is no such dim.
+        There is no such dim, or there are no numbers to draw.
     MissingExtraError
         matplotlib is not installed.
 
     Examples
     --------
-    >>> from usidx.look.plot import plot_spectra
-    >>> from usidx.simulate import band_excitation
-    >>> scan, truth = band_excitation((16, 16), 32)
-    >>> figure = plot_spectra(scan, "Frequency", limit=3)
+    >>> import usidx
+    >>> scan, truth = usidx.simulate.band_excitation((16, 16), 32)
+    >>> figure = usidx.plot_spectra(scan, "Frequency", limit=3)
     """
+    refuse_undrawable(data, limit)
     dim = spectral_dim(data, dim)
     sizes = {str(d): n for d, n in data.sizes.items() if d != dim}
     at = cells(sizes, limit)

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError, RoleError
+from usidx.label.roles import refuse_unlabelled
 from usidx.look.canvas import (
     INK,
     SMALL,
@@ -23,7 +24,7 @@ from usidx.look.canvas import (
 from usidx.look.colours import category_colours, colours_for
 from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
 from usidx.look.maps import draw_map, map_aspect, read_map
-from usidx.look.reading import as_floats, cells, describe_cell, first_of, pick, spectral_dim
+from usidx.look.reading import as_floats, cells, describe_cell, first_of, pick, refuse_undrawable, spectral_dim
 from usidx.look.scale import finite_range, plain
 
 if TYPE_CHECKING:
@@ -56,16 +57,19 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
     ------
     ResultError
         Neither variable is there.
+    RoleError
+        It is no Dataset.
     MissingExtraError
         matplotlib is not installed.
 
     Examples
     --------
     >>> import xarray as xr
-    >>> from usidx.look.plot import plot_scree
+    >>> import usidx
     >>> ratio = xr.DataArray([0.9, 0.09, 0.001], dims="component")
-    >>> figure = plot_scree(xr.Dataset({"explained_variance_ratio": ratio}))
+    >>> figure = usidx.plot_scree(xr.Dataset({"explained_variance_ratio": ratio}))
     """
+    refuse_unlabelled(result, (xr.Dataset,))
     known = [name for name in ("explained_variance_ratio", "singular_values") if name in result]
     if not known:
         raise ResultError(
@@ -120,17 +124,20 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
     ------
     ResultError
         A variable is missing.
+    RoleError
+        It is no Dataset.
     MissingExtraError
         matplotlib is not installed.
 
     Examples
     --------
     >>> import xarray as xr
-    >>> from usidx.look.plot import plot_clusters
+    >>> import usidx
     >>> labels = xr.DataArray([[0, 1], [1, 1]], dims=("Y", "X"))
     >>> means = xr.DataArray([[1.0, 2.0, 1.0], [0.0, 1.0, 3.0]], dims=("cluster", "Energy"))
-    >>> figure = plot_clusters(xr.Dataset({"labels": labels, "mean_response": means}))
+    >>> figure = usidx.plot_clusters(xr.Dataset({"labels": labels, "mean_response": means}))
     """
+    refuse_unlabelled(result, (xr.Dataset,))
     missing = [name for name in ("labels", "mean_response") if name not in result]
     if missing:
         raise ResultError(
@@ -196,17 +203,18 @@ def plot_fit(
     Raises
     ------
     RoleError
-        There is no such dim, or the dims of the arrays differ.
+        There is no such dim, the dims of the arrays differ, or there are no numbers to draw.
     MissingExtraError
         matplotlib is not installed.
 
     Examples
     --------
-    >>> from usidx.look.plot import plot_fit
-    >>> from usidx.simulate import gaussian_map
-    >>> (measured, _), (true, _) = gaussian_map((8, 8)), gaussian_map((8, 8), noise=0)
-    >>> figure = plot_fit(measured, true, "Energy", count=2)
+    >>> import usidx
+    >>> (measured, _), (true, _) = usidx.simulate.gaussian_map((8, 8)), usidx.simulate.gaussian_map((8, 8), noise=0)
+    >>> figure = usidx.plot_fit(measured, true, "Energy", count=2)
     """
+    for array in (data, curve) if truth is None else (data, curve, truth):
+        refuse_undrawable(array, count)
     dim = spectral_dim(data, dim)
     at = cells({str(d): n for d, n in data.sizes.items() if d != dim}, count)
     given = [(data, Stroke(["#8c8c8c"], ["measured"], points=True))]
@@ -220,16 +228,24 @@ def plot_fit(
     holders = np.asarray(figure.subfigures(rows, columns, squeeze=False)).ravel()
     found = finite_range(np.abs(picked[0][0].values))
     scales = {"largest": found[1]} if found else {}
-    for number, (holder, cell) in enumerate(zip(holders, at, strict=False)):
+    titles = _titles(data, at)
+    for number, holder in enumerate(holders[: len(at)]):
         stacked = stacked_panels(holder, split)
         for array, stroke in picked:
             draw_lines(stacked, array.isel(cell=[number]), dim, stroke, scales)
-        stacked[0].set_title(wrapped(text(describe_cell(data, cell)), _TITLE), fontsize=SMALL, color=INK)
+        stacked[0].set_title(text(titles[number]), fontsize=SMALL, color=INK)
         for axes in stacked if number % columns else ():
             axes.set_ylabel("")
     handles, names = stacked[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper right", ncols=len(names), fontsize=SMALL, frameon=False)
     return finished(figure, title)
+
+
+def _titles(data: xr.DataArray, at: list[dict[str, int]]) -> list[str]:
+    """Write where each cell is, all in as many lines, else panels beside one another differ in height."""
+    told = [wrapped(describe_cell(data, cell), _TITLE) for cell in at]
+    lines = max(t.count("\n") for t in told)
+    return ["\n" * (lines - t.count("\n")) + t for t in told]
 
 
 def _same_dims(array: xr.DataArray, data: xr.DataArray) -> xr.DataArray:

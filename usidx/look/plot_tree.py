@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.label.roles import refuse_unlabelled
 from usidx.look.canvas import INK, finished, label_axes, new_figure, style
 from usidx.look.colours import category_colours
 from usidx.look.scale import label, plain, unit_of
@@ -40,16 +41,19 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
     ------
     ResultError
         There is no tree, or not all clusters have positions.
+    RoleError
+        It is no Dataset.
     MissingExtraError
         matplotlib is not installed.
 
     Examples
     --------
     >>> import xarray as xr
-    >>> from usidx.look.plot import plot_dendrogram
+    >>> import usidx
     >>> merges = xr.DataArray([[0.0, 1.0, 0.5, 2.0], [2.0, 3.0, 2.0, 3.0]], dims=("merge", "link"))
-    >>> figure = plot_dendrogram(xr.Dataset({"linkage": merges}))
+    >>> figure = usidx.plot_dendrogram(xr.Dataset({"linkage": merges}))
     """
+    refuse_unlabelled(result, (xr.Dataset,))
     if "linkage" not in result:
         there = ", ".join(repr(plain(name)) for name in result.data_vars)
         raise ResultError(

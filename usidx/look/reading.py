@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.errors import RoleError
-from usidx.label.roles import POSITION, position_dims, role_of, spectroscopic_dims
+from usidx.label.roles import POSITION, position_dims, refuse_unlabelled, role_of, spectroscopic_dims
 from usidx.look.scale import base_of, finite_range, label, number, plain, quantity_of, scale_for, unit_of
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "envelope",
     "first_of",
     "pick",
+    "refuse_undrawable",
     "ruler",
     "scattered",
     "spectral_dim",
@@ -64,6 +65,18 @@ class Ruler:
         most = float(np.abs(self.values).max()) if self.values.size else 0.0
         scale = scale_for(most if largest is None else largest, self.unit)
         return self.values * scale.factor, label(self.quantity, scale.unit)
+
+
+def refuse_undrawable(data: object, limit: int = 1) -> None:
+    """Raise a RoleError for what is no array of numbers, has no cells, or of which nothing is to be drawn."""
+    refuse_unlabelled(data)
+    assert isinstance(data, xr.DataArray)
+    if data.dtype.kind not in "biufc":
+        raise RoleError(f"Array {data.name!r} holds {data.dtype}, and only numbers are drawn.")
+    if not data.size:
+        raise RoleError(f"Array {data.name!r} has no cells to draw: its dims are {dict(data.sizes)}.")
+    if limit < 1:
+        raise RoleError(f"At least one is drawn, {limit} is less.")
 
 
 def ruler(array: xr.DataArray, dim: str) -> Ruler:
@@ -135,10 +148,18 @@ def cells(sizes: dict[str, int], count: int) -> list[dict[str, int]]:
     if len(sizes) == 1:
         ((dim, length),) = sizes.items()
         return [{dim: round(n)} for n in np.linspace(0, length - 1, count)]
-    # Additive recurrence with irrational steps: evenly spread in any number of dims, never along one column.
-    root = _plastic(len(sizes))
-    points = (0.5 + np.outer(np.arange(1, count + 1), [root ** -(k + 1) for k in range(len(sizes))])) % 1
-    return [{d: int(p * n) for (d, n), p in zip(sizes.items(), point, strict=True)} for point in points]
+    lengths = tuple(sizes.values())
+    # Where dims are short the same cell comes up again; the first ones in order make up the number.
+    rest = zip(*(g.tolist() for g in np.unravel_index(np.arange(count), lengths)), strict=True)
+    found = dict.fromkeys([*_spread(lengths, 4 * count), *rest])
+    return [dict(zip(sizes, cell, strict=True)) for cell in list(found)[:count]]
+
+
+def _spread(lengths: tuple[int, ...], count: int) -> list[tuple[int, ...]]:
+    """Step through all dims at once by irrational steps: evenly spread, never along one column."""
+    root = _plastic(len(lengths))
+    points = (0.5 + np.outer(np.arange(1, count + 1), [root ** -(k + 1) for k in range(len(lengths))])) % 1
+    return [tuple((point * lengths).astype(int).tolist()) for point in points]
 
 
 def _plastic(dims: int) -> float:
@@ -183,8 +204,8 @@ def _at(array: xr.DataArray, dim: str, called: str, index: int) -> str:
 
 
 def first_of(array: xr.DataArray, count: int, *, keep: tuple[str, ...] = ()) -> tuple[xr.DataArray, str]:
-    """Take the first index of all but `count` dims (or all but those to keep); say which."""
-    kept = keep or (position_dims(array) or tuple(str(d) for d in array.dims))[:count]
+    """Take the first index of all but the `count` fastest position dims (or all but those to keep); say which."""
+    kept = keep or position_dims(array)[-count:] or tuple(str(d) for d in array.dims)[:count]
     rest = {str(d): 0 for d in array.dims if d not in kept}
     told = {d: n for d, n in rest.items() if array.sizes[d] > 1}
     return array.isel(rest), f"at {describe_cell(array, told)}" if told else ""

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from usidx.errors import ExistsError
 from usidx.simulate.band_excitation import band_excitation
 from usidx.write.results import write
 
@@ -41,6 +42,8 @@ def example_file(path: str | None = None) -> str:
         folder = tempfile.mkdtemp(prefix="usidx-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         path = str(Path(folder) / "scan.h5")
+    if Path(path).exists():
+        raise ExistsError(f"{str(path)!r} exists; give another name, or none for a temporary file.")
     scan, _ = band_excitation(shape=(12, 10), frequencies=32)
     write(scan, path)
     return path

@@ -8,28 +8,36 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import usidx
+from usidx.demo.first_look import (
+    about_file,
+    images_of_scan,
+    look_at_images,
+    look_at_spectra,
+    stack_images,
+    telling_step,
+)
 from usidx.errors import UsidError
 from usidx.look.comparison import truth_table
-from usidx.look.plot import plot_map, plot_maps, plot_spectra
-from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
-from usidx.look.reading import describe_cell
+from usidx.look.maps import parts
+from usidx.look.reading import describe_cell, first_of
 from usidx.look.report import Figure, History, Section, Table, pairs, write_report
-from usidx.look.scale import size
 from usidx.modes.swept import voltage_of
 from usidx.read.places import local_path
-from usidx.results.provenance import last_step, record
+from usidx.results.provenance import last_step
 
 __all__ = ["DemoReport", "run_demo"]
 
 _COMPONENTS = 9
 _CLUSTERS = 4
 _SHOWN = 6
+_LINES = 4
 # Of the demo's own scan: 10 MB, a few seconds of work.
 _SHAPE, _FREQUENCIES = (128, 128), 80
 
@@ -102,20 +110,22 @@ def run_demo(
     Raises
     ------
     UsidError
-        The file cannot be opened, or has no main dataset.
+        The file cannot be opened, or has no main dataset; or the report cannot be written.
     """
     truth, noiseless = None, None
     if file is None:
         path, truth, noiseless = _simulated(say)
     else:
-        path = local_path(file)
+        path = local_path(file).resolve()
+    page = _writable(Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html")
     run = _Run(path, say)
     name = _largest_main(path)
     raw = usidx.open_main(path, name, field=_first_field(path, name))
     say(usidx.summary(raw))
-    run.sections.append(_about(path, name, raw))
-    run.sections.append(_first_look(raw))
-    stack = _features(path, raw)
+    images = [] if raw.usid.spectroscopic_dims or not raw.ndim else images_of_scan(path, name, raw)
+    run.sections.append(about_file(path, name, raw))
+    run.sections.append(look_at_images(images) if images else look_at_spectra(raw))
+    stack = _features(raw, images)
     if isinstance(stack, str):
         run.sections.append(Section("Decomposition", [stack]))
     else:
@@ -123,10 +133,23 @@ def run_demo(
     if _is_band_excitation(raw):
         fitted = _fit(run, raw, truth, noiseless)
         _fit_loops(run, fitted)
-    page = Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html"
     run.sections.append(_written(run))
-    write_report(page, f"{path.name}", run.sections, subtitle=str(raw.attrs.get("long_name", name)))
+    run.sections += _broken_rules(path)
+    write_report(page, path.name, run.sections, subtitle=str(raw.attrs.get("long_name", name)))
     return DemoReport(path, page, tuple(run.groups))
+
+
+def _writable(page: Path) -> Path:
+    """Refuse a place where no report can be written before there is anything to report."""
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=page.parent):
+            pass
+    except OSError as err:
+        raise UsidError(
+            f"The report cannot be written to {str(page)!r}: {err.strerror}. Name another place (report=, --report)."
+        ) from err
+    return page
 
 
 def _simulated(say: Callable[[str], None]) -> tuple[Path, xr.Dataset, xr.DataArray]:
@@ -162,74 +185,21 @@ def _first_field(path: Path, name: str) -> str | None:
     return None if len(data.data_vars) == 1 else str(next(iter(data.data_vars)))
 
 
-def _about(path: Path, name: str, raw: xr.DataArray) -> Section:
-    facts = {
-        "File": str(path),
-        "Size": size(path.stat().st_size),
-        "Main dataset": name,
-        "Quantity": f"{raw.attrs.get('long_name', '')} [{raw.attrs.get('units', '')}]",
-        "Position dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.position_dims) or "one place",
-        "Spectroscopic dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.spectroscopic_dims) or "none",
-        "Type": str(raw.dtype),
-    }
-    others = [m for m in usidx.list_mains(path) if m != name]
-    blocks: list[Any] = [pairs(facts)]
-    if others:
-        blocks.append(Table([[m] for m in others], ("Other main datasets",)))
+def _broken_rules(path: Path) -> list[Section]:
     problems = usidx.validate(path)
-    if problems:
-        blocks.append(Table([[str(p)] for p in problems], ("Found by usidx validate",)))
-    return Section("The file", blocks)
+    if not problems:
+        return []
+    return [Section("What usidx validate says", [Table([[str(p)] for p in problems], ("Errors and warnings",))])]
 
 
-def _first_look(raw: xr.DataArray) -> Section:
-    blocks: list[Any] = []
-    spectral = raw.usid.spectroscopic_dims
-    if raw.usid.position_dims:
-        shown = raw.isel({d: raw.sizes[d] // 2 for d in spectral})
-        at = describe_cell(raw, {d: raw.sizes[d] // 2 for d in spectral}) if spectral else "the image"
-        picture = plot_map(abs(shown) if shown.dtype.kind == "c" else shown)
-        blocks.append(Figure(picture, f"{at[0].upper()}{at[1:]}.", "map"))
-    if spectral:
-        told = "Spectra from across the scan." if raw.ndim > 1 else "The spectrum."
-        blocks.append(Figure(plot_spectra(raw, spectral[-1]), told, "spectra"))
-    return Section("First look", blocks)
-
-
-def _features(path: Path, raw: xr.DataArray) -> xr.DataArray | str:
-    """Return what can be decomposed, spectra or the channels of an image side by side; or why nothing can."""
+def _features(raw: xr.DataArray, images: list[xr.DataArray]) -> xr.DataArray | str:
+    """Return what can be decomposed, spectra or the images of one scan side by side; or why nothing can."""
     if not raw.usid.position_dims:
         return "What was measured at one place has nothing to decompose or to sort."
     if raw.usid.spectroscopic_dims:
         return raw
-    stack = _channels(path, raw)
-    return stack if stack.sizes["Channel"] > 1 else "A single image has nothing to decompose or to sort."
-
-
-def _channels(path: Path, image: xr.DataArray) -> xr.DataArray:
-    """Stack the images of one scan, each in units of its own spread, as one spectrum of channels per position."""
-    found = []
-    for main in usidx.list_mains(path):
-        data = usidx.open_dataset(path, main)
-        other = next(iter(data.data_vars.values()))
-        same = other.dims == image.dims and all(other[d].equals(image[d]) for d in image.dims)
-        if "-" not in main and len(data.data_vars) == 1 and same and other.dtype.kind in "iuf":
-            found.append(other)
-    scaled = [_scaled(c) for c in found]
-    stacked = xr.concat([c.drop_vars(_scalars(c)) for c in scaled], "Channel", coords="minimal", compat="override")
-    stacked = stacked.transpose(*image.dims, "Channel").assign_coords(Channel=np.arange(len(found)))
-    stacked.attrs = {**image.attrs, "long_name": "Channels in units of their spread", "units": ""}
-    stacked = usidx.set_roles(stacked.rename(str(image.name)).chunk({"Channel": -1}), spectroscopic="Channel")
-    return record(stacked, image, "demo.stack_channels", {"channels": [c.attrs.get("long_name") for c in found]})
-
-
-def _scaled(channel: xr.DataArray) -> xr.DataArray:
-    spread = channel.std()
-    return (channel - channel.mean()) / spread.where(spread > 0, 1)
-
-
-def _scalars(array: xr.DataArray) -> list[str]:
-    return [str(name) for name, c in array.coords.items() if not c.dims]
+    stacked = [image for image in images if image.dtype.kind in "iuf"]
+    return stack_images(raw, stacked) if len(stacked) > 1 else "A single image has nothing to decompose or to sort."
 
 
 def _decompose(run: _Run, stack: xr.DataArray) -> None:
@@ -240,17 +210,20 @@ def _decompose(run: _Run, stack: xr.DataArray) -> None:
         svd = run.keep(stack.usid.svd(count))
     blocks: list[Any] = _channel_names(stack)
     blocks += [
-        Figure(plot_scree(svd), "How much of the data each component holds.", "scree"),
-        Figure(plot_maps(_magnitude(svd.scores), "component"), "Scores: where each component is found.", "scores"),
+        Figure(usidx.plot_scree(svd), "How much of the data each component holds.", "scree"),
+        Figure(
+            usidx.plot_maps(_magnitude(svd.scores), "component"), "Scores: where each component is found.", "scores"
+        ),
     ]
     if features > 1:
-        first = svd.components.isel(component=slice(min(count, 4)))
-        blocks.append(Figure(plot_spectra(first, stack.usid.spectroscopic_dims[-1]), "Components.", "components"))
+        blocks.append(_components(svd.components.isel(component=slice(_LINES)), telling_step(stack)))
     run.sections.append(Section("Singular value decomposition", blocks))
     if positions > _CLUSTERS:
         with run.step("k-means clustering"):
             clusters = run.keep(svd.usid.cluster("kmeans", _CLUSTERS))
-        picture = Figure(plot_clusters(clusters), "Positions that respond alike, and their mean response.", "clusters")
+        picture = Figure(
+            usidx.plot_clusters(clusters), "Positions that respond alike, and their mean response.", "clusters"
+        )
         run.sections.append(Section("Clusters", [picture]))
 
 
@@ -263,7 +236,17 @@ def _channel_names(stack: xr.DataArray) -> list[Any]:
 
 
 def _magnitude(scores: xr.DataArray) -> xr.DataArray:
-    return abs(scores) if scores.dtype.kind == "c" else scores
+    """Cut scores to a map for each component."""
+    shown, _ = first_of(scores, 2, keep=(*scores.usid.position_dims[-2:], "component"))
+    return parts(shown)[0][1]
+
+
+def _components(components: xr.DataArray, step: dict[str, int]) -> Figure:
+    """Draw components along the fastest dim, at one step of the others."""
+    *others, dim = step
+    at = {d: step[d] for d in others}
+    told = f"Components at {describe_cell(components, at)}." if at else "Components."
+    return Figure(usidx.plot_spectra(components.isel(at), dim), told, "components")
 
 
 def _is_band_excitation(raw: xr.DataArray) -> bool:
@@ -273,11 +256,11 @@ def _is_band_excitation(raw: xr.DataArray) -> bool:
 def _fit(run: _Run, raw: xr.DataArray, truth: xr.Dataset | None, noiseless: xr.DataArray | None) -> xr.Dataset:
     with run.step("simple harmonic oscillator fit"):
         fit = run.keep(raw.usid.sho_fit("Frequency")).compute()
-    seen = float(fit.is_resonance.sum() / max(int(fit.converged.sum()), 1))
+    curves = usidx.plot_fit(raw, fit.usid.evaluate(), "Frequency", truth=noiseless, count=_SHOWN)
     blocks: list[Any] = [
-        f"{_share(fit.converged, 'spectra')} In {seen:.2%} of the fits the resonance is no noise.",
+        f"{_share(fit.converged, 'spectra')} {_part(fit.is_resonance, fit.converged)} rise above the noise.",
         *_maps(fit, ["amplitude", "frequency", "quality_factor", "phase"], "fit-maps"),
-        Figure(plot_fit(raw, fit.usid.evaluate(), "Frequency", truth=noiseless, count=_SHOWN), "Some fits.", "fits"),
+        Figure(curves, "Some fits.", "fits"),
     ]
     if truth is not None:
         table = truth_table(truth, fit, caption="How close the fit came to the truth that was simulated.")
@@ -298,10 +281,9 @@ def _fit_loops(run: _Run, fit: xr.Dataset) -> None:
     with run.step("hysteresis loops"):
         loops = run.keep(fit.usid.loop_fit(swept)).compute()
     measured = loops.projected_loops
-    curves = plot_fit(measured, loops.usid.evaluate(), swept, count=_SHOWN)
-    shown = float(loops.is_loop.sum() / max(int(loops.converged.sum()), 1))
+    curves = usidx.plot_fit(measured, loops.usid.evaluate(), swept, count=_SHOWN)
     blocks: list[Any] = [
-        f"{_share(loops.converged, 'loops')} {shown:.2%} of the fits say more than a straight line.",
+        f"{_share(loops.converged, 'loops')} {_part(loops.is_loop, loops.converged)} are more than straight lines.",
         *_maps(loops.where(loops.is_loop), ["v_plus", "v_minus", "imprint", "switchable_polarization"], "loop-maps"),
         Figure(curves, "Some loops, projected onto the axis along which they switch.", "loops"),
     ]
@@ -311,7 +293,13 @@ def _fit_loops(run: _Run, fit: xr.Dataset) -> None:
 def _share(converged: xr.DataArray, of: str) -> str:
     if bool(converged.all()):
         return f"All {converged.size} {of} were fitted."
-    return f"{float(converged.mean()):.2%} of {converged.size} {of} were fitted; the others are NaN and flagged."
+    missing = converged.size - int(converged.sum())
+    return f"{missing} of {converged.size} {of} could not be fitted: NaN, and flagged."
+
+
+def _part(seen: xr.DataArray, converged: xr.DataArray) -> str:
+    share = float(seen.sum() / max(int(converged.sum()), 1))
+    return "All of the fits" if share == 1 else f"{100 * share:.3g} % of the fits"
 
 
 def _maps(fit: xr.Dataset, names: list[str], stem: str) -> list[Any]:
@@ -321,7 +309,7 @@ def _maps(fit: xr.Dataset, names: list[str], stem: str) -> list[Any]:
     if len(at) == first.ndim:
         return []
     told = f", at {describe_cell(first, at)}" if at else ""
-    return [Figure(plot_maps(fit[names].isel(at)), f"Maps of the fitted parameters{told}.", stem)]
+    return [Figure(usidx.plot_maps(fit[names].isel(at)), f"Maps of the fitted parameters{told}.", stem)]
 
 
 def _as_text(table: Table) -> str:

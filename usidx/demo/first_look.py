@@ -1,0 +1,108 @@
+"""A file to what is shown of it first: facts, images, spectra; and the images of one scan to one array."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import usidx
+from usidx.look.reading import cells, describe_cell, first_of, pick
+from usidx.look.report import Figure, Section, Table, pairs
+from usidx.look.scale import number, quantity_of, size
+from usidx.results.provenance import record
+
+__all__ = ["about_file", "images_of_scan", "look_at_images", "look_at_spectra", "stack_images", "telling_step"]
+
+_SPOTS = 16
+
+
+def about_file(path: Path, name: str, raw: xr.DataArray) -> Section:
+    """Say what the file holds."""
+    facts = {
+        "File": str(path),
+        "Size": size(path.stat().st_size),
+        "Main dataset": name,
+        "Quantity": f"{raw.attrs.get('long_name', '')} [{raw.attrs.get('units', '')}]",
+        "Position dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.position_dims) or "one place",
+        "Spectroscopic dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.spectroscopic_dims) or "none",
+        "Type": str(raw.dtype),
+    }
+    others = [m for m in usidx.list_mains(path) if m != name]
+    blocks: list[Any] = [pairs(facts)]
+    if others:
+        blocks.append(Table([[m] for m in others], ("Other main datasets",)))
+    return Section("The file", blocks)
+
+
+def look_at_images(images: list[xr.DataArray]) -> Section:
+    """Show every image of the scan."""
+    if len(images) == 1:
+        return Section("First look", [_map(images[0], quantity_of(images[0]))])
+    named: dict[str, xr.Variable] = {}
+    for channel, image in enumerate(images):
+        quantity = quantity_of(image)
+        is_taken = quantity in named or quantity in images[0].coords
+        named[f"{quantity} {channel}" if is_taken else quantity] = image.variable
+    picture = usidx.plot_maps(xr.Dataset(named, images[0].coords))
+    return Section("First look", [Figure(picture, "The images of the scan.", "maps")])
+
+
+def look_at_spectra(raw: xr.DataArray) -> Section:
+    """Show a map and spectra of one measurement."""
+    if not raw.ndim:
+        return Section("First look", [f"A single value: {number(float(abs(raw)))} {raw.attrs.get('units', '')}."])
+    blocks: list[Any] = []
+    if raw.usid.position_dims:
+        step = telling_step(raw)
+        blocks.append(_map(raw.isel(step), f"{quantity_of(raw)} at {describe_cell(raw, step)}"))
+    told = "Spectra from across the scan." if raw.ndim > 1 else "The spectrum."
+    blocks.append(Figure(usidx.plot_spectra(raw, raw.usid.spectroscopic_dims[-1]), told, "spectra"))
+    return Section("First look", blocks)
+
+
+def _map(array: xr.DataArray, told: str) -> Figure:
+    shown, where = first_of(array, 2)
+    return Figure(usidx.plot_map(shown), f"{', '.join(filter(None, (told, where)))}.", "map")
+
+
+def telling_step(raw: xr.DataArray) -> dict[str, int]:
+    """Return the step of the sweep at which positions differ most; the middle of a sweep often shows noise."""
+    spots = pick(raw, cells({d: raw.sizes[d] for d in raw.usid.position_dims}, _SPOTS)).compute()
+    swept = raw.usid.spectroscopic_dims
+    spread = np.nan_to_num(spots.transpose("cell", *swept).values, posinf=0, neginf=0).std(axis=0)
+    steps = np.unravel_index(int(spread.argmax()), spread.shape)
+    return {d: int(n) for d, n in zip(swept, steps, strict=True)}
+
+
+def images_of_scan(path: Path, name: str, raw: xr.DataArray) -> list[xr.DataArray]:
+    """Return the images of one scan, in the order of the file."""
+    found = []
+    for main in usidx.list_mains(path):
+        data = usidx.open_dataset(path, main)
+        other = raw if main == name else next(iter(data.data_vars.values()))
+        same = other.dims == raw.dims and all(other[d].equals(raw[d]) for d in raw.dims)
+        if main == name or ("-" not in main and len(data.data_vars) == 1 and same):
+            found.append(other)
+    return found
+
+
+def stack_images(image: xr.DataArray, images: list[xr.DataArray]) -> xr.DataArray:
+    """Stack images, each in units of its own spread, as one spectrum of channels per position of the given one."""
+    scaled = [_scaled(c) for c in images]
+    stacked = xr.concat([c.drop_vars(_scalars(c)) for c in scaled], "Channel", coords="minimal", compat="override")
+    stacked = stacked.transpose(*image.dims, "Channel").assign_coords(Channel=np.arange(len(images)))
+    stacked.attrs = {**image.attrs, "long_name": "Channels in units of their spread", "units": ""}
+    stacked = usidx.set_roles(stacked.rename(str(image.name)).chunk({"Channel": -1}), spectroscopic="Channel")
+    return record(stacked, image, "demo.stack_channels", {"channels": [c.attrs.get("long_name") for c in images]})
+
+
+def _scaled(channel: xr.DataArray) -> xr.DataArray:
+    spread = channel.std()
+    return (channel - channel.mean()) / spread.where(spread > 0, 1)
+
+
+def _scalars(array: xr.DataArray) -> list[str]:
+    return [str(name) for name, c in array.coords.items() if not c.dims]
