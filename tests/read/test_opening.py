@@ -1,5 +1,6 @@
 """Whole files open as what was measured: every order, storage, type and irregularity."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -323,3 +324,32 @@ def test_references_in_an_array_and_null_texts(tmp_path: Path) -> None:
     assert raw.units == ""
     tree = usidx.open_tree(built.path)
     assert not tree[built.main.rpartition("/")[0]].data_vars  # the four tables are known as such
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsidError, match=r"is a folder, not an HDF5 file\.$"):
+        usidx.open_main(tmp_path)
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        usidx.open_main(tmp_path / "scan.h5")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        usidx.open_main(tmp_path / "notes.txt" / "scan.h5")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.h5")
+    with pytest.raises(UsidError, match="is a pipe or a device, not an HDF5 file"):
+        usidx.open_tree(tmp_path / "pipe.h5")
+
+
+def test_results_are_not_listed_where_a_measurement_is_to_be_named(tmp_path: Path) -> None:
+    built = measurements.beps_file(tmp_path / "scan.h5")
+    usidx.open_main(built.path, built.main).usid.svd(2).usid.write()
+    with h5py.File(built.path, "r+") as file:
+        file.copy(built.main, "Measurement_001/Channel_000/Raw_Data")
+        # HDF5 copies no references.
+        file["Measurement_001/Channel_000/Raw_Data"].attrs.update(file[built.main].attrs)
+    with pytest.raises(SelectionError, match=r"has 2 main datasets and 2 in results; name one of them") as caught:
+        usidx.open_main(built.path)
+    assert "SVD" not in str(caught.value)

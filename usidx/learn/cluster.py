@@ -98,7 +98,7 @@ def cluster(
         a tree over their means, so that neighbours are alike [1]_; the smaller end is first.
         "agglomerative" adds ``linkage`` (merge, link), the merges that would follow, as SciPy writes them: two clusters
         (those made here are numbered on from `n`), their distance by Ward's rule, clusters in both; the top of the
-        dendrogram, which :func:`usidx.look.plot.plot_dendrogram` draws. "gmm" adds ``responsibilities`` (*position,
+        dendrogram, which :func:`usidx.plot_dendrogram` draws. "gmm" adds ``responsibilities`` (*position,
         cluster), the probability of each cluster, ``log_likelihood`` of all positions, and ``bic``, the Bayesian
         information criterion, to be compared between numbers of clusters.
 

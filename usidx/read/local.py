@@ -8,6 +8,7 @@ results are appended, by this program and by others.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -86,8 +87,7 @@ class LocalFile:
     def opened(self) -> Iterator[tuple[h5py.File, str | None]]:
         """Open the file at one commit; None, because nothing marks its version for good."""
         with ExitStack() as stack:
-            if not Path(self.name).exists():
-                raise self._missing()
+            self._refuse_no_file()
             try:
                 file = stack.enter_context(shared(self.name))
             except UsidError:
@@ -132,6 +132,15 @@ class LocalFile:
     def holding(self, object_: h5py.Group | h5py.Dataset) -> LocalFile:
         """Return the file that an object lies in: an external link leads to another one."""
         return LocalFile(str(Path(object_.file.filename).absolute()))
+
+    def _refuse_no_file(self) -> None:
+        try:
+            mode = os.stat(self.name).st_mode
+        except (FileNotFoundError, NotADirectoryError, ValueError) as err:
+            raise self._missing() from err
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise UsidError(f"{self.name!r} is {kind}, not an HDF5 file.")
 
     def _missing(self) -> FileNotFoundError:
         return FileNotFoundError(f"There is no file {self.name!r}.")

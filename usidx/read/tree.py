@@ -203,14 +203,16 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
     mains = found.mains
     matches = mains if name is None else _ending_in(mains, name)
     # What is computed from a measurement must not make its name ambiguous.
-    measured = [m for m in matches if "-" not in m]
+    measured = tuple(m for m in matches if "-" not in m)
     if len(matches) == 1 or len(measured) == 1:
         return file[(measured or matches)[0]]
     if not mains:
         raise SelectionError(_without_mains(file, found))
     if name is None:
+        shown = measured or mains
+        beside = f" and {len(mains) - len(shown)} in results" if len(mains) > len(shown) else ""
         raise SelectionError(
-            f"{file.filename!r} has {len(mains)} main datasets; name one of them.{_listing('They are', mains)}"
+            f"{file.filename!r} has {len(shown)} main datasets{beside}; name one of them.{_listing('They are', shown)}"
         )
     if matches:
         raise SelectionError(

@@ -12,7 +12,6 @@ _REASONS = {
     "consistency flags": "the program that writes it has it open, or ended without closing it. If it has ended, "
     "copy the file and take the mark off the copy with HDF5's own tool: h5clear -s FILE",
     "Permission denied": "you may not read it.",
-    "Is a directory": "it is a folder.",
 }
 
 
