@@ -14,7 +14,7 @@ from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
 from usidx.fit.inputs import whole_along
 from usidx.label import units
 from usidx.label.roles import as_dims, refuse_unlabelled, spectroscopic_dims
-from usidx.modes.derivative import Stencil, broadening_stencil, derivative_stencil, runs
+from usidx.modes.derivative import Broadening, Stencil, broadening_over, derivative_stencil, runs
 from usidx.results.provenance import record
 
 __all__ = ["didv", "gap", "normalized_conductance"]
@@ -142,7 +142,7 @@ def normalized_conductance(
     if not broadening >= 0:
         raise UsidError(f"broadening={broadening!r}; it should be a range of the bias, 0 or more.")
     bias = swept.values.astype(np.float64)
-    parts = derivative_stencil(bias, window, order), broadening_stencil(bias, broadening)
+    parts = derivative_stencil(bias, window, order), broadening_over(bias, broadening)
     found = _along(data, swept, partial(_normalized, bias=bias, parts=parts))
     found.attrs = {"long_name": "Normalized Conductance", "units": ""}
     told = {"dim": str(swept.dims[0]), "broadening": broadening, "window": window, "order": order}
@@ -304,7 +304,7 @@ def _edge(spectra: Array, bias: Array, limit: Array, center: float, stays: int) 
     return np.where(reached.any(-1) & ~passed, found, np.nan)
 
 
-def _normalized(current: npt.NDArray[Any], *, bias: Array, parts: tuple[Stencil, Stencil]) -> Array:
+def _normalized(current: npt.NDArray[Any], *, bias: Array, parts: tuple[Stencil, Broadening]) -> Array:
     slope, broaden = parts
     ratio = np.divide(current, bias, out=np.full(current.shape, np.nan), where=bias != 0)
     known = np.isfinite(ratio)

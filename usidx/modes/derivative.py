@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Run", "Stencil", "broadening_stencil", "derivative_stencil", "runs"]
+__all__ = ["Broadening", "Run", "Stencil", "broadening_over", "derivative_stencil", "runs"]
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -96,22 +96,50 @@ def _slope(distance: Array, order: int) -> Array:
     return weights
 
 
-def broadening_stencil(bias: Array, width: float) -> Stencil:
-    """Return what averages along each run with weights exp(-|V - V'| / width) dV', but for the sample at zero bias.
+@dataclass(frozen=True, slots=True, eq=False)
+class Broadening:
+    """Averages along each run with weights exp(-|V - V'| / width) dV', but for the sample at zero bias.
 
     The weights do not add up to one; divide by what they make of ones.
+
+    Attributes
+    ----------
+    runs : list of Run
+        Of the sweep.
+    cells : list of ndarray of float, one per run
+        dV' of its samples; zero for those that do not count.
+    decays : list of ndarray of float, one per run
+        exp(-|V - V'| / width) from each sample to the next.
     """
+
+    runs: list[Run]
+    cells: list[Array]
+    decays: list[Array]
+
+    def apply(self, values: Array) -> Array:
+        """Return the weighted sums along the last axis, of finite values."""
+        columns = np.ascontiguousarray(values.reshape(-1, values.shape[-1]).T)
+        total = np.empty_like(columns)
+        for run, cell, decay in zip(self.runs, self.cells, self.decays, strict=True):
+            sums = _decaying_sums(columns[run.samples] * cell[:, np.newaxis], decay)
+            total[run.samples[run.shared :]] = sums[run.shared :]
+        return np.asarray(total.T.reshape(values.shape))
+
+
+def broadening_over(bias: Array, width: float) -> Broadening:
+    """Return what averages a sweep over a range of the bias."""
     found = runs(bias)
-    longest = max(run.samples.size for run in found)
-    samples, weights = np.zeros((bias.size, longest), np.intp), np.zeros((bias.size, longest))
     counts = np.abs(bias) > 1e-9 * np.abs(bias).max(initial=0.0)
-    for run in found:
-        own = bias[run.samples]
-        cell = np.abs(np.gradient(own)) if own.size > 1 else np.ones(1)
-        for place in range(run.shared, run.samples.size):
-            here = run.samples[place]
-            samples[here, : own.size] = run.samples
-            distance = np.abs(own - own[place])
-            decay = np.exp(-distance / width) if width > 0 else (distance == 0).astype(np.float64)
-            weights[here, : own.size] = decay * cell * counts[run.samples]
-    return Stencil(samples, weights)
+    steps = [bias[run.samples] for run in found]
+    cells = [np.abs(np.gradient(own)) if own.size > 1 else np.ones(1) for own in steps]
+    decays = [np.exp(-np.abs(np.diff(own)) / width) if width > 0 else np.zeros(own.size - 1) for own in steps]
+    return Broadening(found, [cell * counts[run.samples] for run, cell in zip(found, cells, strict=True)], decays)
+
+
+def _decaying_sums(rows: Array, decay: Array) -> Array:
+    """Sum all rows, weighted by the product of the decays between: from each end on to the next, not pair by pair."""
+    ahead, behind = rows.copy(), rows.copy()
+    for k in range(1, len(rows)):
+        ahead[k] += decay[k - 1] * ahead[k - 1]
+        behind[-k - 1] += decay[-k] * behind[-k]
+    return ahead + behind - rows
