@@ -123,6 +123,9 @@ def nmf(
     With N complete positions of m known cells, half the square of the error plus ``alpha_W m (l1_ratio Σ W +
     (1 - l1_ratio) Σ W² / 2)`` for the scores W, and the same with ``alpha_H N`` for the components, is made small.
 
+    The error is the root of a difference of sums: a ``relative_error`` below about 1e-3 in single precision, and 1e-7
+    in double, says that hardly anything is left, but not how little.
+
     References
     ----------
     .. [1] A. Cichocki, R. Zdunek, S. Amari, Hierarchical ALS algorithms for nonnegative matrix and 3D tensor
