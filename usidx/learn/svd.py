@@ -26,7 +26,7 @@ from usidx.results.provenance import record
 
 __all__ = ["check_n", "pca", "svd"]
 
-#: Components where nobody says how many, and that are looked through for a number of them that is not given.
+#: Components where nobody says how many; and that are looked through, to begin with, for as many as matter.
 _NUMBER, _MOST_TRIED = 16, 128
 #: Up to this many rows and columns a Gram matrix is 32 MiB, and its eigenvectors take seconds at most.
 _GRAM_SIDE = 2048
@@ -234,23 +234,41 @@ def _recorded(
     refuse_dim(data, "component")
     samples, features = split(data, dim)
     height, width = cells_over(data, samples), cells_over(data, features)
-    n = min(_NUMBER, height, width) if n is None else n
+    most = min(height, width)
+    n = min(_NUMBER, most) if n is None else n
     open_ended = n == "auto" or (isinstance(n, float) and 0 < n < 1)
-    most = min(height, width, _MOST_TRIED) if open_ended else n
-    check_n(most, min(height, width), f"{height} positions and {width} spectroscopic steps")
-    count = int(most)
-    recipe = replace(recipe, solver=_solver(recipe.solver, data, width, count))
+    wanted = min(most, _MOST_TRIED) if open_ended else n
+    check_n(wanted, most, f"{height} positions and {width} spectroscopic steps")
     used = masked(data, mask)
 
-    def decompose(some: xr.DataArray) -> xr.Dataset:
-        return _decomposed(some, count, features, verb == "pca", recipe)
+    def decompose(count: int) -> tuple[xr.Dataset, _Recipe]:
+        chosen = replace(recipe, solver=_solver(recipe.solver, data, width, count))
 
-    found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose)
+        def of(some: xr.DataArray) -> xr.Dataset:
+            return _decomposed(some, count, features, verb == "pca", chosen)
+
+        return of(used) if scale is None else decompose_scaled(used, features, scale, of), chosen
+
+    found, chosen = decompose(int(wanted))
     if open_ended:
-        known = record(found, data, verb, {})
-        found = found.isel(component=slice(max(1, suggest_n(known, "significant" if n == "auto" else n))))
-    parameters = {"n": n, "dim": features, "mask": mask, "scale": scale, **asdict(recipe), **kept_fields(given)}
+        known = _with_figures(found)
+        while (count := found.sizes["component"]) < min(most, _GRAM_SIDE) and _lacks(known, n):
+            found, chosen = decompose(min(4 * count, most, _GRAM_SIDE))
+            known = _with_figures(found)
+        kept = suggest_n(record(known, data, verb, {}), "significant" if n == "auto" else n)
+        found = found.isel(component=slice(max(1, kept)))
+    parameters = {"n": n, "dim": features, "mask": mask, "scale": scale, **asdict(chosen), **kept_fields(given)}
     return record(found, data, verb, parameters)
+
+
+def _with_figures(found: xr.Dataset) -> xr.Dataset:
+    """Compute what tells how many components matter, all in the same passes."""
+    return found.assign(found[["singular_values", "explained_variance_ratio"]].compute())
+
+
+def _lacks(known: xr.Dataset, n: int | float | str) -> bool:
+    """Say whether it takes more components to explain the part `n` of the variance."""
+    return isinstance(n, float) and 0 < float(known["explained_variance_ratio"].sum()) < n
 
 
 def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: bool, recipe: _Recipe) -> xr.Dataset:
