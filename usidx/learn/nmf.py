@@ -16,7 +16,7 @@ from usidx.learn.compressed import compressed
 from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.hals import Factors, factorise, settle
 from usidx.learn.magnitude import exponent_of, lowered
-from usidx.learn.matrix import cells_over, masked, refuse_dim, row_numbers, to_matrix, working_dtype
+from usidx.learn.matrix import cells_over, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
 from usidx.learn.passes import passes_over
 from usidx.learn.penalty import Penalty
 from usidx.learn.result import assemble
@@ -164,6 +164,7 @@ def nmf(
     check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps")
     solver = _solver(solver, data.nbytes)
     penalty = Penalty(alpha_W, alpha_W if alpha_H == "same" else alpha_H, l1_ratio)  # type: ignore[arg-type]
+    random_state = whole_seed(random_state)
     recipe = _Recipe(n, solver, penalty, random_state, max_iter, tol)
     used = masked(data, mask)
 

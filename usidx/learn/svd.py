@@ -13,7 +13,7 @@ from usidx.label.roles import Dims, split
 from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.images import MOST_BYTES, scored
 from usidx.learn.krylov import Aim, lanczos
-from usidx.learn.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, working_dtype
+from usidx.learn.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, whole_seed, working_dtype
 from usidx.learn.moments import block_moments, join_moments
 from usidx.learn.passes import Passes, passes_over
 from usidx.learn.products import arithmetic
@@ -147,7 +147,8 @@ def svd(
     """
     if not isinstance(center, bool | np.bool_):
         raise ResultError(f"center={center!r}: True removes the mean over positions, False removes none.")
-    return _recorded(data, "pca" if center else "svd", n, dim, mask, scale, _Recipe(solver, tol, random_state))
+    recipe = _Recipe(solver, tol, whole_seed(random_state))
+    return _recorded(data, "pca" if center else "svd", n, dim, mask, scale, recipe)
 
 
 def pca(
