@@ -66,7 +66,7 @@ def test_refuses_a_decomposition_without_singular_values(cube: Cube) -> None:
         suggest_n(nmf(cube(np.abs(noisy(2))), 2))
 
 
-@pytest.mark.parametrize(("n", "kept"), [("auto", 3), (0.9, 3), (0.1, 1)])
+@pytest.mark.parametrize(("n", "kept"), [("auto", 3), (0.9, 3), (np.float32(0.9), 3), (0.1, 1)])
 def test_number_found_by_the_verb(n: Any, kept: int, backing: Backing, cube: Cube) -> None:
     data = cube(noisy(3))
     found = svd(backing(data), n)

@@ -28,6 +28,7 @@ __all__ = ["check_n", "pca", "svd"]
 
 #: Components where nobody says how many; and that are looked through, to begin with, for as many as matter.
 _NUMBER, _MOST_TRIED = 16, 128
+_OR_ELSE = ", a part of the variance between 0 and 1, or 'auto'"
 #: Up to this many rows and columns a Gram matrix is 32 MiB, and its eigenvectors take seconds at most.
 _GRAM_SIDE = 2048
 SOLVERS = ("gram", "krylov", "adaptive")
@@ -236,10 +237,10 @@ def _recorded(
     samples, features = split(data, dim)
     height, width = cells_over(data, samples), cells_over(data, features)
     most = min(height, width)
-    n = min(_NUMBER, most) if n is None else n
+    n = min(_NUMBER, most) if n is None else _plain(n)
     open_ended = n == "auto" or (isinstance(n, float) and 0 < n < 1)
     wanted = min(most, _MOST_TRIED) if open_ended else n
-    check_n(wanted, most, f"{height} positions and {width} spectroscopic steps")
+    check_n(wanted, most, f"{height} positions and {width} spectroscopic steps", or_else=_OR_ELSE)
     used = masked(data, mask)
 
     def decompose(count: int) -> tuple[xr.Dataset, _Recipe]:
@@ -260,6 +261,10 @@ def _recorded(
         found = found.isel(component=slice(max(1, kept)))
     parameters = {"n": n, "dim": features, "mask": mask, "scale": scale, **asdict(chosen), **kept_fields(given)}
     return record(found, data, verb, parameters)
+
+
+def _plain(n: Any) -> Any:
+    return float(n) if isinstance(n, np.floating) else n
 
 
 def _with_figures(found: xr.Dataset) -> xr.Dataset:
@@ -303,10 +308,12 @@ def _solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -> str:
     return "adaptive" if single and cached and height >= width > 10 * (n + 8) else "gram"
 
 
-def check_n(n: Any, most: int, of_what: str, things: str = "components") -> None:
+def check_n(n: Any, most: int, of_what: str, things: str = "components", or_else: str = "") -> None:
     """Refuse a number of components, or of other things, that cannot be."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
-        raise ResultError(f"n={n!r} {things} of an array with {of_what}: n is a whole number from 1 to {most}.")
+        raise ResultError(
+            f"n={n!r} {things} of an array with {of_what}: n is a whole number from 1 to {most}{or_else}."
+        )
 
 
 Variables = dict[str, Any]
