@@ -66,7 +66,7 @@ def test_refuses_a_decomposition_without_singular_values(cube: Cube) -> None:
         suggest_n(nmf(cube(np.abs(noisy(2))), 2))
 
 
-@pytest.mark.parametrize(("n", "kept"), [("auto", 3), (0.9, 3), (0.1, 1)])
+@pytest.mark.parametrize(("n", "kept"), [("auto", 3), (0.9, 3), (np.float32(0.9), 3), (0.1, 1)])
 def test_number_found_by_the_verb(n: Any, kept: int, backing: Backing, cube: Cube) -> None:
     data = cube(noisy(3))
     found = svd(backing(data), n)
@@ -76,3 +76,32 @@ def test_number_found_by_the_verb(n: Any, kept: int, backing: Backing, cube: Cub
     assert step is not None
     assert step["parameters"]["n"] == n
     assert len(steps(found)) == 1
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_part_of_the_variance_that_takes_many_components(lazy: bool, cube: Cube) -> None:
+    from sklearn.decomposition import PCA
+
+    rows = np.random.default_rng(0).normal(size=(300, 200))
+    data = cube(rows.reshape(15, 20, 1, 200))
+    found = pca(data.chunk({"Y": 4}) if lazy else data, 0.97)
+    assert found.sizes["component"] == PCA(0.97, svd_solver="full").fit(rows).n_components_ > 128
+    assert found.explained_variance_ratio.sum() >= 0.97
+
+
+@pytest.mark.parametrize("n", ["auto", 0.9])
+def test_looks_for_the_number_in_one_decomposition(n: Any, cube: Cube) -> None:
+    reads = []
+
+    def read(block: Any) -> Any:
+        reads.append(block.shape)
+        return block
+
+    data = cube(noisy(3)).chunk({"Y": 2, "X": -1, "Cycle": -1, "Bias": -1})
+    data = data.copy(data=data.data.map_blocks(read, dtype=data.dtype, meta=data.data._meta))
+    found = svd(data, n)
+    assert len(reads) == 5
+    reads.clear()
+    suggest_n(svd(data, 12))
+    assert len(reads) == 5
+    found.compute()

@@ -286,9 +286,11 @@ def test_by_default_there_are_sixteen_or_as_many_as_can_be(verb: Any, cube: Cube
     assert step["parameters"]["n"] == 6
 
 
-@pytest.mark.parametrize("n", [0, 7, 2.5, True])
+@pytest.mark.parametrize("n", [0, 7, 2.5, True, 1.0, "many"])
 def test_refuses_a_number_of_components_that_cannot_be(n: Any, cube: Cube) -> None:
-    with pytest.raises(ResultError, match=f"n={n} components of an array with 20 positions and 6 .* from 1 to 6"):
+    with pytest.raises(
+        ResultError, match=f"n={n!r} components of an array with 20 positions and 6 .* from 1 to 6, a part .* or 'auto'"
+    ):
         svd(cube(values(TALL)), n)
 
 

@@ -20,7 +20,7 @@ from usidx.learn.estimator import asked
 from usidx.learn.fields import kept_fields, together
 from usidx.learn.kmeans import Clusters, kmeans
 from usidx.learn.loaded import Loaded, agglomerative, gmm, hdbscan, minibatch, mixture_figures
-from usidx.learn.matrix import Matrix, check_most, masked, refuse_dim, row_numbers, to_matrix, working_dtype
+from usidx.learn.matrix import Matrix, check_most, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
 from usidx.learn.passes import Passes, passes_over
 from usidx.learn.reconstruct import decomposition_step, is_decomposition
 from usidx.learn.result import assemble
@@ -136,6 +136,7 @@ def cluster(
     """
     chosen = _method(method)
     check_most(max_iter)
+    random_state = whole_seed(random_state)
     n = _number_of(method) if n is None else n
     tol = (_TOL if chosen is kmeans else _TOL_LOADED) if tol is None else tol
     _warn_of_loading(data, chosen)

@@ -23,7 +23,17 @@ from dask.tokenize import tokenize
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import Dims, split
 
-__all__ = ["Matrix", "cells_over", "check_most", "masked", "refuse_dim", "row_numbers", "to_matrix", "working_dtype"]
+__all__ = [
+    "Matrix",
+    "cells_over",
+    "check_most",
+    "masked",
+    "refuse_dim",
+    "row_numbers",
+    "to_matrix",
+    "whole_seed",
+    "working_dtype",
+]
 
 #: Blocks that have to be cut anew, because columns were cut, are made this large.
 _BLOCK_BYTES = 2**25
@@ -188,6 +198,14 @@ def check_most(max_iter: int) -> None:
     """Refuse a number of iterations that is none."""
     if isinstance(max_iter, bool) or not isinstance(max_iter, int | np.integer) or max_iter < 1:
         raise ResultError(f"max_iter={max_iter!r}: expected a whole number of iterations, at least one.")
+
+
+def whole_seed(random_state: int) -> int:
+    """Return a seed as an ordinary number; refuse what is none, or would give other results the next time."""
+    whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
+    if not whole or not 0 <= random_state < 2**32:
+        raise ResultError(f"random_state={random_state!r}: a seed is a whole number from 0 to {2**32 - 1}.")
+    return int(random_state)
 
 
 def cells_over(data: xr.DataArray, dims: tuple[str, ...]) -> int:

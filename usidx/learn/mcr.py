@@ -16,7 +16,7 @@ from usidx.learn.constrained import least_squares
 from usidx.learn.endmembers import farthest_rows
 from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.holes import without_holes
-from usidx.learn.matrix import check_most, masked, refuse_dim, row_numbers, to_matrix, working_dtype
+from usidx.learn.matrix import check_most, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
 from usidx.learn.passes import passes_over
 from usidx.learn.reconstruct import scores_of
 from usidx.learn.result import assemble
@@ -141,6 +141,7 @@ def mcr_als(
     data, dim = together(data, dim)
     refuse_dim(data, "component")
     check_most(max_iter)
+    random_state = whole_seed(random_state)
     if data.dtype.kind == "c":
         raise ResultError(f"Array {data.name!r} is {data.dtype}: constituents need real data. Pass abs(data).")
     used = masked(data, mask)

@@ -15,7 +15,7 @@ from usidx.label.roles import Dims
 from usidx.learn.blocks import Blocks, Held
 from usidx.learn.fields import together
 from usidx.learn.kmeans import kmeans, real_blocks
-from usidx.learn.matrix import masked, row_numbers, to_matrix
+from usidx.learn.matrix import masked, row_numbers, to_matrix, whole_seed
 from usidx.learn.passes import passes_over
 from usidx.learn.reconstruct import is_decomposition
 from usidx.learn.survey import survey
@@ -85,6 +85,7 @@ def suggest_k(
     """
     if rule not in _RULES:
         raise ResultError(f"No rule {rule!r}; there are {sorted(_RULES)}.")
+    random_state = whole_seed(random_state)
     held = isinstance(data, xr.Dataset) and is_decomposition(data)
     least = 2 if rule == "silhouette" else 1
     if isinstance(most, bool) or not isinstance(most, int | np.integer) or most < least:

@@ -96,8 +96,9 @@ def suggest_n(result: xr.Dataset, rule: str | float = "significant") -> int:
     >>> suggest_n(svd(xr.DataArray(np.diag([2.0, 1.0]), dims=("x", "energy")), 2, dim="energy"), 0.8)
     1
     """
-    values = _variable(result, "singular_values").values.astype(np.float64)
-    ratio = _variable(result, "explained_variance_ratio").values
+    figures = {name: _variable(result, name) for name in ("singular_values", "explained_variance_ratio")}
+    known = xr.Dataset(figures).compute()  # in the same passes
+    values, ratio = known["singular_values"].values.astype(np.float64), known["explained_variance_ratio"].values
     if rule == "significant":
         return significant(values, ratio, *_shape(result))
     if rule == "elbow":

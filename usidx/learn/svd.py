@@ -13,7 +13,7 @@ from usidx.label.roles import Dims, split
 from usidx.learn.fields import Decomposable, kept_fields, together
 from usidx.learn.images import MOST_BYTES, scored
 from usidx.learn.krylov import Aim, lanczos
-from usidx.learn.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, working_dtype
+from usidx.learn.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, whole_seed, working_dtype
 from usidx.learn.moments import block_moments, join_moments
 from usidx.learn.passes import Passes, passes_over
 from usidx.learn.products import arithmetic
@@ -26,8 +26,9 @@ from usidx.results.provenance import record
 
 __all__ = ["check_n", "pca", "svd"]
 
-#: Components where nobody says how many, and that are looked through for a number of them that is not given.
+#: Components where nobody says how many; and that are looked through, to begin with, for as many as matter.
 _NUMBER, _MOST_TRIED = 16, 128
+_OR_ELSE = ", a part of the variance between 0 and 1, or 'auto'"
 #: Up to this many rows and columns a Gram matrix is 32 MiB, and its eigenvectors take seconds at most.
 _GRAM_SIDE = 2048
 SOLVERS = ("gram", "krylov", "adaptive")
@@ -147,7 +148,8 @@ def svd(
     """
     if not isinstance(center, bool | np.bool_):
         raise ResultError(f"center={center!r}: True removes the mean over positions, False removes none.")
-    return _recorded(data, "pca" if center else "svd", n, dim, mask, scale, _Recipe(solver, tol, random_state))
+    recipe = _Recipe(solver, tol, whole_seed(random_state))
+    return _recorded(data, "pca" if center else "svd", n, dim, mask, scale, recipe)
 
 
 def pca(
@@ -234,23 +236,45 @@ def _recorded(
     refuse_dim(data, "component")
     samples, features = split(data, dim)
     height, width = cells_over(data, samples), cells_over(data, features)
-    n = min(_NUMBER, height, width) if n is None else n
+    most = min(height, width)
+    n = min(_NUMBER, most) if n is None else _plain(n)
     open_ended = n == "auto" or (isinstance(n, float) and 0 < n < 1)
-    most = min(height, width, _MOST_TRIED) if open_ended else n
-    check_n(most, min(height, width), f"{height} positions and {width} spectroscopic steps")
-    count = int(most)
-    recipe = replace(recipe, solver=_solver(recipe.solver, data, width, count))
+    wanted = min(most, _MOST_TRIED) if open_ended else n
+    check_n(wanted, most, f"{height} positions and {width} spectroscopic steps", or_else=_OR_ELSE)
     used = masked(data, mask)
 
-    def decompose(some: xr.DataArray) -> xr.Dataset:
-        return _decomposed(some, count, features, verb == "pca", recipe)
+    def decompose(count: int) -> tuple[xr.Dataset, _Recipe]:
+        chosen = replace(recipe, solver=_solver(recipe.solver, data, width, count))
 
-    found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose)
+        def of(some: xr.DataArray) -> xr.Dataset:
+            return _decomposed(some, count, features, verb == "pca", chosen)
+
+        return of(used) if scale is None else decompose_scaled(used, features, scale, of), chosen
+
+    found, chosen = decompose(int(wanted))
     if open_ended:
-        known = record(found, data, verb, {})
-        found = found.isel(component=slice(max(1, suggest_n(known, "significant" if n == "auto" else n))))
-    parameters = {"n": n, "dim": features, "mask": mask, "scale": scale, **asdict(recipe), **kept_fields(given)}
+        known = _with_figures(found)
+        while (count := found.sizes["component"]) < min(most, _GRAM_SIDE) and _lacks(known, n):
+            found, chosen = decompose(min(4 * count, most, _GRAM_SIDE))
+            known = _with_figures(found)
+        kept = suggest_n(record(known, data, verb, {}), "significant" if n == "auto" else n)
+        found = found.isel(component=slice(max(1, kept)))
+    parameters = {"n": n, "dim": features, "mask": mask, "scale": scale, **asdict(chosen), **kept_fields(given)}
     return record(found, data, verb, parameters)
+
+
+def _plain(n: Any) -> Any:
+    return float(n) if isinstance(n, np.floating) else n
+
+
+def _with_figures(found: xr.Dataset) -> xr.Dataset:
+    """Compute what tells how many components matter, all in the same passes."""
+    return found.assign(found[["singular_values", "explained_variance_ratio"]].compute())
+
+
+def _lacks(known: xr.Dataset, n: int | float | str) -> bool:
+    """Say whether it takes more components to explain the part `n` of the variance."""
+    return isinstance(n, float) and 0 < float(known["explained_variance_ratio"].sum()) < n
 
 
 def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: bool, recipe: _Recipe) -> xr.Dataset:
@@ -284,10 +308,12 @@ def _solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -> str:
     return "adaptive" if single and cached and height >= width > 10 * (n + 8) else "gram"
 
 
-def check_n(n: Any, most: int, of_what: str, things: str = "components") -> None:
+def check_n(n: Any, most: int, of_what: str, things: str = "components", or_else: str = "") -> None:
     """Refuse a number of components, or of other things, that cannot be."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
-        raise ResultError(f"n={n!r} {things} of an array with {of_what}: n is a whole number from 1 to {most}.")
+        raise ResultError(
+            f"n={n!r} {things} of an array with {of_what}: n is a whole number from 1 to {most}{or_else}."
+        )
 
 
 Variables = dict[str, Any]
