@@ -120,7 +120,7 @@ def test_what_is_no_file(tmp_path: Path, opener: Callable[..., Any]) -> None:
         (tmp_path / "bad").write_bytes(part)
         with pytest.raises(UsidError, match=f"bad' cannot be opened as HDF5: it is {reason}"):
             opener(tmp_path / "bad")
-    with pytest.raises(UsidError, match="cannot be opened as HDF5"):
+    with pytest.raises(UsidError, match="is a folder, not an HDF5 file"):
         opener(tmp_path)
 
 
