@@ -17,7 +17,7 @@ from usidx.learn.blocks import Blocks, Held
 from usidx.learn.holes import sift
 from usidx.learn.images import Images
 from usidx.learn.magnitude import exponent_of, lowered, times_power
-from usidx.learn.moments import Moments, mirror
+from usidx.learn.moments import Moments
 from usidx.learn.products import Frame, Sums, arithmetic, first_sums, framed, gram_sums, join_sums, next_sums
 from usidx.learn.spectrum import Decomposed, decompose_rows, fix_sign, shares
 from usidx.learn.threads import single_blas
@@ -183,7 +183,6 @@ def _hopeless(history: list[float], tol: float, budget: float) -> bool:
 
 def _by_gram(blocks: Blocks, shift: Array, task: _Task, double: bool) -> Decomposed:
     sums = blocks.fold(gram_sums, join_sums, shift, double)
-    mirror(sums.product)
     frame = framed(sums, shift, task.centred)
     found = decompose_rows(Moments(frame.holes, frame.count, frame.mean, frame.gram(sums.product)), task.n)
     squares = found.values**2

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from usidx.learn.blocks import pieces
 from usidx.learn.holes import sift, without_holes
-from usidx.learn.moments import add_gram
+from usidx.learn.moments import gram_of
 
 __all__ = ["Frame", "Sums", "arithmetic", "first_sums", "framed", "gram_sums", "join_sums", "next_sums"]
 
@@ -145,13 +145,13 @@ def _products(rows: Array, basis: Array, shift: Array, double: bool) -> tuple[Ar
 
 
 def gram_sums(block: Array, shift: Array, double: bool) -> Sums:
-    """Return the sums of a block whose holes are its own; the product is the Gram matrix, its lower triangle alone."""
+    """Return the sums of a block whose holes are its own, with the whole Gram matrix about the shift as product."""
     rows, holes = sift(block)
     dtype = arithmetic(rows.dtype, double)
     total, gram = np.zeros(rows.shape[1], _wide(dtype)), np.zeros((rows.shape[1],) * 2, _wide(dtype))
     with np.errstate(invalid="ignore", over="ignore"):
         for _, near in _near(rows, np.where(holes, 0, shift), dtype, least=rows.shape[1]):
-            add_gram(gram, near)
+            gram += gram_of(near)
             total += np.ones(len(near), dtype) @ near
     if not double and not _are_finite(gram):
         return gram_sums(block, shift, True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from usidx.learn.blocks import pieces
 from usidx.learn.holes import all_finite
-from usidx.learn.moments import Moments, add_gram, mirror
+from usidx.learn.moments import Moments, gram_of
 from usidx.learn.spectrum import Decomposed, fix_sign, leading, shares
 
 __all__ = ["Basis", "decompose_turned", "join_turned", "project_turned", "solve_turned", "turned_moments"]
@@ -30,7 +30,7 @@ def turned_moments(block: Array, centred: bool) -> Moments:
     for part in pieces(len(block), block.shape[1] * wide.itemsize):
         rows, lacking, known = _filled(block[part].astype(wide), centred)
         bad, used = bad | lacking, used + known
-        add_gram(gram, rows)
+        gram += gram_of(rows)
     return Moments(bad, used, np.zeros(0, wide), gram)
 
 
@@ -43,7 +43,6 @@ def solve_turned(moments: Moments, n: int, centred: bool) -> Basis:
     """Return the leading eigenvectors over the good samples, which samples are good, and the sum of squares."""
     good = ~moments.holes & (moments.count > 0)
     gram = moments.gram[np.ix_(good, good)]
-    mirror(gram)
     if centred and gram.size:
         # The rows were shifted by some mean; that of the good samples is removed here, at no loss of digits.
         gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
