@@ -41,6 +41,9 @@ class Blocks(Protocol):
     def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, list[Any]]:
         """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
 
+    def map(self, func: Step) -> list[Any]:
+        """Return the answer of every block, in order."""
+
     def each(self) -> Iterator[Array]:
         """Give one block after another."""
 
@@ -119,6 +122,10 @@ class Streamed:
 
         return self._run([(answer, TaskRef(key), i) for i, key in enumerate(self._keys)], merge), kept
 
+    def map(self, func: Step) -> list[Any]:
+        """Return the answer of every block, in order."""
+        return self.fold(lambda block: [func(block)], list.__add__)  # type: ignore[no-any-return]
+
     def each(self) -> Iterator[Array]:
         """Give one block after another."""
         for key in self._keys:
@@ -160,6 +167,10 @@ class Changed:
     def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, list[Any]]:
         """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
         return self._blocks.fold_states(self._on_changed(step), merge, states, *shared)
+
+    def map(self, func: Step) -> list[Any]:
+        """Return the answer of every block, in order."""
+        return self._blocks.map(self._on_changed(func))
 
     def each(self) -> Iterator[Array]:
         """Give one block after another."""

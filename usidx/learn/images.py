@@ -57,8 +57,4 @@ def scored(blocks: Blocks, found: Decomposed) -> Array:
     """Return the scores of all rows in the order of the blocks: those that are there, or else by one more pass."""
     if found.scores is not None:
         return found.scores
-
-    def project(block: Array, state: Any) -> tuple[None, Array]:
-        return None, project_rows(block, found)
-
-    return np.concatenate(blocks.fold_states(project, lambda *unused: None, [None] * len(blocks.sizes))[1])
+    return np.concatenate(blocks.map(lambda block: project_rows(block, found)))

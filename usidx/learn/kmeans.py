@@ -103,8 +103,10 @@ def _iterated(
     else:
         starts = _race(Held(seen.sample) if few else blocks, starts, seen.holes)
     if few:
-        starts = [_lloyd(Held(seen.sample), starts[0], seen.holes, max_iter, tol)[0]]
-    return _labelled(blocks, starts[0], seen.holes, 1 if few else max_iter, tol)
+        centres, max_iter = _lloyd(Held(seen.sample), starts[0], seen.holes, max_iter, tol)[0], 1
+    else:
+        centres = _moved(starts[0], blocks.fold(_sum_block, _join, starts[0], seen.holes))
+    return _labelled(blocks, centres, seen.holes, max_iter, tol)
 
 
 def _frame(sample: Array, width: int) -> Frame:
@@ -207,9 +209,8 @@ def _lloyd(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: flo
 def _labelled(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: float) -> Clusters:
     """Move centres to rest, and give every row the label of its nearest; the means are those of the rows so labelled.
 
-    Each pass but the first labels the rows on the way, so that the last has done it when nothing moves any more.
+    Each pass labels the rows on the way, so that the last has done it when nothing moves any more.
     """
-    centres = _moved(centres, blocks.fold(_sum_block, _join, centres, holes))
     for _ in range(max_iter):
         found, states = blocks.fold_states(_label_block, _join, [None] * len(blocks.sizes), centres, holes)
         before, centres = centres, _moved(centres, found)

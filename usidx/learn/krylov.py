@@ -119,6 +119,7 @@ def _leading(blocks: Blocks, shift: Array, basis: Array, task: _Task, double: bo
         return _by_gram(blocks, shift, task, double)
     found = _iterate(blocks, basis, shift, task, MOST_PASSES)
     if np.isfinite(task.budget) and found.errors.max() > task.tol:
+        del found  # with its images
         return _by_gram(blocks, shift, task, True)
     sign = fix_sign(found.vectors[:, :n].T.conj())
     vectors, turn = found.vectors[:, :n] * sign.conj(), found.turn[:, :n] * sign.conj()
