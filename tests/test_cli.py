@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import usidx
+from tests.kit.broken import FAULTS, broken_file
 from usidx.cli import main
 from usidx.demo import run as demo
-from usidx.disk.journal import Journal, journal_path
-from usidx.disk.raw import RawFile
-from usidx.testing.broken import FAULTS, broken_file
+from usidx.io.disk.journal import Journal, journal_path
+from usidx.io.disk.raw import RawFile
 from usidx.testing.files import build_main
 from usidx.testing.measurements import aborted_file, relaxation_file, sparse_file
 
@@ -154,7 +154,7 @@ def test_demo_takes_odd_scans(tmp_path: Path, make: Callable[[Path], object]) ->
 
 
 def test_demo_takes_a_stored_fit(tmp_path: Path) -> None:
-    from usidx.testing.legacy import add_sho_fit
+    from tests.kit.legacy import add_sho_fit
 
     built = build_main(
         tmp_path / "fit.h5",

@@ -15,8 +15,8 @@ import pytest
 import xarray as xr
 
 import usidx
-from usidx.write.contiguous import ContiguousSink
-from usidx.write.transaction import transaction
+from usidx.io.write.blocks.contiguous import ContiguousSink
+from usidx.io.write.transaction import transaction
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [

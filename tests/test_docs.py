@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import usidx
+from tests.kit.legacy import add_sho_fit
 from usidx.testing.files import build_main
-from usidx.testing.legacy import add_sho_fit
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]

@@ -8,26 +8,28 @@ Open a file, analyse it out of core, write the results back beside the data they
 """
 
 from usidx import errors, models, simulate
-from usidx.computing import compute
-from usidx.disk.recovery import recover
-from usidx.fit.compare import compare
-from usidx.fit.evaluate import evaluate, residual
-from usidx.fit.fit import fit
+from usidx.fitting.compare import compare
+from usidx.fitting.evaluate import evaluate, residual
+from usidx.fitting.fit import fit
+from usidx.io.disk.recovery import recover
+from usidx.io.read.open import open_dataset, open_main, open_tree
+from usidx.io.read.results import list_results, open_result
+from usidx.io.read.usid.inventory import list_mains
+from usidx.io.read.validate import validate
+from usidx.io.write.results import write
 from usidx.label.gridding import to_grid
 from usidx.label.roles import position_dims, set_roles, spectroscopic_dims
 from usidx.learn.cluster import cluster
-from usidx.learn.estimator import decompose
+from usidx.learn.decompose import decompose
 from usidx.learn.ica import ica
 from usidx.learn.mcr import mcr_als
 from usidx.learn.nmf import nmf
-from usidx.learn.number import suggest_k
-from usidx.learn.rank import scree, suggest_n
 from usidx.learn.reconstruct import project, reconstruct
 from usidx.learn.rotate import rotate
+from usidx.learn.suggest_k import suggest_k
+from usidx.learn.suggest_n import scree, suggest_n
 from usidx.learn.svd import pca, svd
 from usidx.learn.unmix import fcls, nfindr, vca
-from usidx.look.describe import summary_html
-from usidx.look.describe import summary_text as summary
 from usidx.look.explore import explore
 from usidx.look.plot import (
     plot_clusters,
@@ -38,20 +40,18 @@ from usidx.look.plot import (
     plot_scree,
     plot_spectra,
 )
+from usidx.look.summary.text import summary_html
+from usidx.look.summary.text import summary_text as summary
 from usidx.mapping import map_positions
-from usidx.modes.band_excitation import sho_fit
-from usidx.modes.current_voltage import didv, gap, normalized_conductance
-from usidx.modes.hysteresis import loop_fit
-from usidx.modes.projection import project_loops
-from usidx.modes.relaxation import relaxation_fit
-from usidx.modes.response import correct_phase, phase_offset, response
-from usidx.read.opening import open_dataset, open_main, open_tree
-from usidx.read.results import list_results, open_result
-from usidx.read.tree import list_mains
-from usidx.read.validate import validate
+from usidx.modes.band_excitation.response import correct_phase, phase_offset, response
+from usidx.modes.band_excitation.sho_fit import sho_fit
+from usidx.modes.current_voltage.conductance import didv, gap, normalized_conductance
+from usidx.modes.switching.loop_fit import loop_fit
+from usidx.modes.switching.project_loops import project_loops
+from usidx.modes.switching.relaxation_fit import relaxation_fit
 from usidx.results.history import history
+from usidx.tasks.compute import compute
 from usidx.testing.example import example_file
-from usidx.write.results import write
 
 __all__ = [
     "cluster",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import usidx
 from usidx.errors import UsidError
-from usidx.read.places import local_path
+from usidx.io.read.place.place import local_path
 from usidx.results.provenance import usidx_version
 
 __all__ = ["main"]

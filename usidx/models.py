@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from usidx.fit.curves import Constant, Exponential, Linear, Polynomial, PowerLaw, Step, StretchedExponential
-from usidx.fit.expression import Expression
-from usidx.fit.functions import Function
-from usidx.fit.images import Gaussian2D
-from usidx.fit.lineshapes import BreitWignerFano, Fano, PseudoVoigt, SkewedGaussian, SplitGaussian, Voigt
-from usidx.fit.loop import HysteresisLoop
-from usidx.fit.model import Model, Product, Sum
-from usidx.fit.oscillator import SHO
-from usidx.fit.parameters import Parameter
-from usidx.fit.peaks import Gaussian, Lorentzian
-from usidx.fit.transport import Diode, Langmuir
-from usidx.fit.waves import Sine
+from usidx.fitting.models.curves import Constant, Exponential, Linear, Polynomial, PowerLaw, Step, StretchedExponential
+from usidx.fitting.models.expression import Expression
+from usidx.fitting.models.function import Function
+from usidx.fitting.models.gaussian2d import Gaussian2D
+from usidx.fitting.models.hysteresis_loop import HysteresisLoop
+from usidx.fitting.models.lineshapes import BreitWignerFano, Fano, PseudoVoigt, SkewedGaussian, SplitGaussian, Voigt
+from usidx.fitting.models.model import Model, Product, Sum
+from usidx.fitting.models.parameter import Parameter
+from usidx.fitting.models.peaks import Gaussian, Lorentzian
+from usidx.fitting.models.sho import SHO
+from usidx.fitting.models.transport import Diode, Langmuir
+from usidx.fitting.models.waves import Sine
 
 __all__ = [
     "SHO",

@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from usidx.write.transaction import transaction
+from usidx.io.write.transaction import transaction
 
 Array = NDArray[np.float32]
 Writer = Callable[[h5py.File, Array], None]

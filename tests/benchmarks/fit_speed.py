@@ -25,7 +25,7 @@ import numpy.typing as npt
 import xarray as xr
 from scipy.optimize import curve_fit
 
-from usidx.fit.fit import fit
+from usidx.fitting.fit import fit
 from usidx.models import SHO, Constant, Gaussian, Model
 
 Array = npt.NDArray[Any]

@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 
 import usidx
+from tests.kit.broken import broken_file
 from usidx.errors import GridError, RoleError
 from usidx.label.roles import ROLE
-from usidx.testing.broken import broken_file
 from usidx.testing.files import build_main, build_sparse
 from usidx.testing.measurements import aborted_file, distinct, image_file, raster, snake_file, sparse_file
 
@@ -166,7 +166,7 @@ def test_what_is_on_a_grid_already(tmp_path: Path, build: Any) -> None:
 
 
 def test_nothing_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from usidx.read.storage import StoredArray
+    from usidx.io.read.chunks.stored_array import StoredArray
 
     flat = usidx.open_main(aborted_file(tmp_path / "scan.h5").path)
     monkeypatch.setattr(StoredArray, "read", lambda *_: pytest.fail("read"))

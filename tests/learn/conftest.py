@@ -55,5 +55,5 @@ def cube() -> Cube:
 def iteration(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Lazy arrays held during an iteration, and read anew in each pass."""
     if request.param == "streamed":
-        monkeypatch.setattr("usidx.learn.passes._HELD_BYTES", 0)
+        monkeypatch.setattr("usidx.tasks.passes._HELD_BYTES", 0)
     return str(request.param)

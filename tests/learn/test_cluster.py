@@ -52,7 +52,7 @@ def test_inertia_of_rows_without_clusters(kind: str, monkeypatch: pytest.MonkeyP
     """Nothing but the search for a good start decides here; the sample is a tenth of the rows."""
     from sklearn.cluster import KMeans
 
-    monkeypatch.setattr("usidx.learn.survey._SAMPLE_ROWS", (600, 600))
+    monkeypatch.setattr("usidx.learn.matrix.sample._SAMPLE_ROWS", (600, 600))
     ratios = []
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -66,7 +66,7 @@ def test_inertia_of_rows_without_clusters(kind: str, monkeypatch: pytest.MonkeyP
 
 
 def test_sample_of_the_rows_serves_all(monkeypatch: pytest.MonkeyPatch, backing: Backing, cube: Cube) -> None:
-    monkeypatch.setattr("usidx.learn.survey._SAMPLE_ROWS", (12, 12))
+    monkeypatch.setattr("usidx.learn.matrix.sample._SAMPLE_ROWS", (12, 12))
     cells, labels = blobs()
     np.testing.assert_array_equal(cluster(backing(cube(cells)), n=3).compute().labels, labels)
 

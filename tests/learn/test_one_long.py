@@ -10,14 +10,14 @@ import xarray as xr
 from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError, RoleError
 from usidx.learn.cluster import cluster
-from usidx.learn.estimator import decompose
+from usidx.learn.decompose import decompose
 from usidx.learn.ica import ica
 from usidx.learn.mcr import mcr_als
 from usidx.learn.nmf import nmf
-from usidx.learn.number import suggest_k
-from usidx.learn.rank import scree, suggest_n
 from usidx.learn.reconstruct import project, reconstruct
 from usidx.learn.rotate import rotate
+from usidx.learn.suggest_k import suggest_k
+from usidx.learn.suggest_n import scree, suggest_n
 from usidx.learn.svd import SOLVERS, pca, svd
 from usidx.learn.unmix import fcls, nfindr, vca
 

@@ -14,7 +14,7 @@ import xarray as xr
 
 from usidx.errors import MissingExtraError, UsidError
 from usidx.look.explore import Explorer, build, explore, save_explorer
-from usidx.look.scene import scene_of, start_at
+from usidx.look.explorer.scene import scene_of, start_at
 from usidx.simulate import band_excitation
 
 SCAN, TRUTH = band_excitation((6, 8), 10)

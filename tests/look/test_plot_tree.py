@@ -6,7 +6,7 @@ import xarray as xr
 
 import usidx
 from usidx.errors import ResultError
-from usidx.look.colours import category_colours
+from usidx.look.draw.colours import category_colours
 from usidx.look.plot import plot_dendrogram
 
 

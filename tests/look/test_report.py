@@ -13,9 +13,9 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.look.comparison import truth_table
-from usidx.look.history import tell
 from usidx.look.plot import plot_map
 from usidx.look.report import Block, Figure, History, Section, Table, pairs, write_report
+from usidx.look.summary.steps import tell
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 VOID = {"meta", "img", "br", "link"}

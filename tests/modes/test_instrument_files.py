@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 import usidx
-from tests.modes import instrument_files as files
-from tests.modes.instrument_files import Scan
+from tests.kit import instrument_files as files
+from tests.kit.instrument_files import Scan
 from usidx.demo import run_demo
 from usidx.errors import ResultError, SelectionError, UnitsError, UsidWarning
 from usidx.testing.measurements import image_file

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import usidx
-from tests.agreement import assert_opens
+from tests.kit.agreement import assert_opens
 from usidx.format.grid import grid_of
 from usidx.format.layout import Side
 from usidx.testing.files import Expected, build_main, build_sparse

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import usidx
-from usidx.read.storage import StoredArray
+from usidx.io.read.chunks.stored_array import StoredArray
 from usidx.testing.files import build_main
 
 SHAPE = {"Y": 4, "X": 5, "Cycle": 3, "F": 6}

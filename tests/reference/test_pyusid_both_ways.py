@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import usidx
-from tests.reference.pyusid import accepts, main_datasets, old_numpy, open_with_pyusid
+from tests.kit.pyusid import accepts, main_datasets, old_numpy, open_with_pyusid
 
 Array = npt.NDArray[Any]
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.reference.pyusid import accepts, main_datasets, old_numpy, open_with_pyusid
-from usidx.testing import legacy, measurements
-from usidx.testing.broken import broken_file
+from tests.kit import legacy
+from tests.kit.broken import broken_file
+from tests.kit.pyusid import accepts, main_datasets, old_numpy, open_with_pyusid
+from usidx.testing import measurements
 from usidx.testing.files import Expected, build_main
 
 Maker = Callable[..., Expected]

@@ -8,8 +8,8 @@ import pytest
 import xarray as xr
 
 import usidx
+from tests.kit.legacy import add_svd
 from usidx.results.provenance import record, with_steps
-from usidx.testing.legacy import add_svd
 from usidx.testing.measurements import snake_file
 
 

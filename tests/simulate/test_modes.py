@@ -107,7 +107,7 @@ def test_loops_are_those_of_the_nine_parameter_model() -> None:
     _, truth = beps((3, 3), 8, dc_steps=32)
     widths = {f"{b}_width_{side}": truth[f"{b}_width"] for b in ("falling", "rising") for side in ("below", "above")}
     named = {n: truth[n] for n in ("r_minus", "switchable_polarization", "v_minus", "v_plus", "slope")} | widths
-    loop = pytest.importorskip("usidx.fit.loop").HysteresisLoop()
+    loop = pytest.importorskip("usidx.fitting.models.hysteresis_loop").HysteresisLoop()
     for y, x in np.ndindex(3, 3):
         expected = loop(truth.DC_Offset.values, **{n: float(v[y, x]) for n, v in named.items()})
         np.testing.assert_allclose(truth.response[y, x], expected, rtol=1e-9)

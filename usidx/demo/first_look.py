@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 import usidx
-from usidx.look.reading import cells, describe_cell, first_of, pick
+from usidx.look.draw.downsample import cells, describe_cell, first_of, pick
+from usidx.look.draw.numbers import number, quantity_of, size
 from usidx.look.report import Figure, Section, Table, pairs
-from usidx.look.scale import number, quantity_of, size
 from usidx.results.provenance import record
 
 __all__ = ["about_file", "images_of_scan", "look_at_images", "look_at_spectra", "stack_images", "telling_step"]

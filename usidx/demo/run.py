@@ -24,12 +24,12 @@ from usidx.demo.first_look import (
     telling_step,
 )
 from usidx.errors import UsidError
+from usidx.io.read.place.place import local_path
 from usidx.look.comparison import truth_table
-from usidx.look.maps import parts
-from usidx.look.reading import describe_cell, first_of
+from usidx.look.draw.downsample import describe_cell, first_of
+from usidx.look.draw.maps import parts
 from usidx.look.report import Figure, History, Section, Table, pairs, write_report
-from usidx.modes.swept import voltage_of
-from usidx.read.places import local_path
+from usidx.modes.switching.voltage import voltage_of
 from usidx.results.provenance import last_step
 
 __all__ = ["DemoReport", "run_demo"]

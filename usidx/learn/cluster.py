@@ -15,18 +15,27 @@ from dask.tokenize import tokenize
 
 from usidx.errors import ResultError, UsidWarning
 from usidx.label.roles import Dims
-from usidx.learn.blocks import Blocks
-from usidx.learn.estimator import asked
-from usidx.learn.fields import kept_fields, together
-from usidx.learn.kmeans import Clusters, kmeans
-from usidx.learn.loaded import Loaded, agglomerative, gmm, hdbscan, minibatch, mixture_figures
-from usidx.learn.matrix import Matrix, check_most, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
-from usidx.learn.passes import Passes, passes_over
+from usidx.learn.clusters.dendrogram import leaves, renumbered, ward_tree
+from usidx.learn.clusters.in_memory import Loaded, agglomerative, gmm, hdbscan, minibatch, mixture_figures
+from usidx.learn.clusters.kmeans import Clusters, kmeans
+from usidx.learn.decompose import asked
+from usidx.learn.matrix.fields import kept_fields, together
+from usidx.learn.matrix.matrix import (
+    Matrix,
+    check_most,
+    masked,
+    refuse_dim,
+    row_numbers,
+    to_matrix,
+    whole_seed,
+    working_dtype,
+)
+from usidx.learn.matrix.results import assemble
 from usidx.learn.reconstruct import decomposition_step, is_decomposition
-from usidx.learn.result import assemble
 from usidx.learn.svd import check_n
-from usidx.learn.tree import leaves, renumbered, ward_tree
 from usidx.results.provenance import record
+from usidx.tasks.blocks import Blocks
+from usidx.tasks.passes import Passes, passes_over
 
 __all__ = ["METHODS", "cluster"]
 
@@ -234,11 +243,11 @@ def _variables(
     matrix: Matrix, passes: Passes, found: Any, response: xr.DataArray, n: int, method: Method
 ) -> dict[str, Any]:
     variables = {
-        "labels": matrix.along_rows(passes.split(found, _labels, 1, np.int32)),
+        "labels": matrix.along_rows(passes.split(found, "labels", 1, np.int32)),
         "mean_response": response,
-        "distance": matrix.along_rows(passes.split(found, _distance, 1, np.float64)),
-        "size": passes.array(found, _sizes, (n,), np.int64),
-        "inertia": passes.array(found, _inertia, (), np.float64),
+        "distance": matrix.along_rows(passes.split(found, "distance", 1, np.float64)),
+        "size": passes.array(found, "sizes", (n,), np.int64),
+        "inertia": passes.array(found, "inertia", (), np.float64),
     }
     if method == METHODS["agglomerative"] and n > 1:
         merges = passes.array(found, _tree, (n - 1, 4), np.float64)
@@ -246,8 +255,8 @@ def _variables(
     if method == METHODS["gmm"]:
         parts = matrix.along_rows(passes.split(found, _parts, n, np.float64), "cluster")
         variables["responsibilities"] = parts
-        variables["log_likelihood"] = passes.array(found, _likelihood, (), np.float64)
-        variables["bic"] = passes.array(found, _criterion, (), np.float64)
+        variables["log_likelihood"] = passes.array(found, "likelihood", (), np.float64)
+        variables["bic"] = passes.array(found, "criterion", (), np.float64)
     return variables
 
 
@@ -278,24 +287,8 @@ def _ordered(found: Clusters, merged: bool) -> Clusters:
     )
 
 
-def _labels(found: Clusters) -> Array:
-    return found.labels
-
-
-def _distance(found: Clusters) -> Array:
-    return found.distance
-
-
-def _sizes(found: Clusters) -> Array:
-    return found.sizes
-
-
 def _means(found: Clusters) -> Array:
     return np.where(found.holes, np.nan, found.means)
-
-
-def _inertia(found: Clusters) -> float:
-    return found.inertia
 
 
 def _tree(found: Clusters) -> Array:
@@ -304,11 +297,3 @@ def _tree(found: Clusters) -> Array:
 
 def _parts(found: Clusters) -> Any:
     return np.full((len(found.labels), len(found.sizes)), np.nan) if found.parts is None else found.parts
-
-
-def _likelihood(found: Clusters) -> float:
-    return found.likelihood
-
-
-def _criterion(found: Clusters) -> float:
-    return found.criterion

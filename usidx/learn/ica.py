@@ -11,13 +11,13 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims
-from usidx.learn.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix import Matrix, check_most, to_matrix
-from usidx.learn.passes import passes_over
-from usidx.learn.result import assemble
-from usidx.learn.spectrum import fix_sign
+from usidx.learn.factors.eigen import fix_sign
+from usidx.learn.matrix.fields import Decomposable, kept_fields, together
+from usidx.learn.matrix.matrix import Matrix, check_most, to_matrix
+from usidx.learn.matrix.results import assemble
 from usidx.learn.svd import pca
 from usidx.results.provenance import record
+from usidx.tasks.passes import passes_over
 
 __all__ = ["ica"]
 
@@ -128,14 +128,14 @@ def ica(
     source = rows if independent == "scores" else Matrix(flat.values.T, flat.labelled, flat.columns, flat.rows)
     unmixing = passes.gather(_unmixing, source.values, independent == "scores", random_state, max_iter, tol)
     joint = passes.gather(_applied, flat.values, unmixing, passes.gather(_squares, rows.values))
-    turned = passes.array(joint, _components, components.shape, components.dtype)
-    matrix = passes.array(joint, _scores, (count, count), scores.dtype)
+    turned = passes.array(joint, "components", components.shape, components.dtype)
+    matrix = passes.array(joint, "scores", (count, count), scores.dtype)
     variables = {
         "scores": scores.copy(data=scores.data @ matrix),
         "components": components.copy(data=turned),
         "mean": found["mean"],
         "reconstruction_error": _left(found),
-        "converged": passes.array(unmixing, _converged, (), bool),
+        "converged": passes.array(unmixing, "converged", (), bool),
     }
     parameters = {
         "n": n,
@@ -211,15 +211,3 @@ def _applied(components: Array, unmixing: _Unmixing, squares: Array) -> _Sources
     turned, back = turned * factor[:, np.newaxis], back / factor
     order = np.argsort(-np.sqrt(np.maximum(np.diag(back.T @ squares @ back), 0)), kind="stable")
     return _Sources(np.where(holes, np.nan, turned[order]), back[:, order])
-
-
-def _converged(found: _Unmixing) -> bool:
-    return found.converged
-
-
-def _components(found: _Sources) -> Array:
-    return found.components
-
-
-def _scores(found: _Sources) -> Array:
-    return found.scores

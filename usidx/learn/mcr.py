@@ -11,18 +11,18 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims
-from usidx.learn.blocks import Blocks, pieces
-from usidx.learn.constrained import least_squares
-from usidx.learn.endmembers import farthest_rows
-from usidx.learn.fields import Decomposable, kept_fields, together
-from usidx.learn.holes import without_holes
-from usidx.learn.matrix import check_most, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
-from usidx.learn.passes import passes_over
+from usidx.learn.factors.endmembers import farthest_rows
+from usidx.learn.factors.nnls import least_squares
+from usidx.learn.matrix.fields import Decomposable, kept_fields, together
+from usidx.learn.matrix.matrix import check_most, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
+from usidx.learn.matrix.missing import without_holes
+from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.sample import Survey, survey
 from usidx.learn.reconstruct import scores_of
-from usidx.learn.result import assemble
-from usidx.learn.survey import Survey, survey
 from usidx.learn.svd import check_n
 from usidx.results.provenance import record
+from usidx.tasks.blocks import Blocks, pieces
+from usidx.tasks.passes import passes_over
 
 __all__ = ["mcr_als"]
 
@@ -30,6 +30,8 @@ Array = npt.NDArray[Any]
 
 #: Iterations without a lower error, as unimodality may make them, until it is given up.
 _PATIENCE = 8
+#: Part of the sum of squares below which what is left of it is rounding.
+_ROUNDING = 32 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +159,8 @@ def mcr_als(
     found = passes.iterate(_resolved, *arguments)
     components = matrix.in_order(passes.array(found, _components, (n, width), dtype), matrix.columns, "component")
     scores = scores_of(xr.Dataset({"components": components}), used, "closed" if closure else "nonnegative")
-    error = passes.array(found, _error, (), np.float64)
-    settled = passes.array(found, _converged, (), bool)
+    error = passes.array(found, "error", (), np.float64)
+    settled = passes.array(found, "converged", (), bool)
     variables = {"scores": scores, "components": components, "reconstruction_error": error, "converged": settled}
     result = assemble(data, variables, units_in="components" if closure else "scores")
     parameters = {
@@ -211,7 +213,7 @@ def _resolved(
     for step in range(max_iter + 1):
         inner, outer = blocks.fold(_products, _join, components, seen.holes, rules.closure)
         error = _residual(seen.square, components, inner, outer)
-        settled = abs(previous - error) <= tol * error
+        settled = error == 0 or abs(previous - error) <= tol * error
         idle = 0 if best is None or error < best.error else idle + 1
         if best is None or error < best.error:
             best = _Resolved(components, seen.holes, error, inner, settled)
@@ -300,7 +302,8 @@ def _rise_errors(values: Array) -> Array:
 
 def _residual(square: float, components: Array, inner: Array, outer: Array) -> float:
     left = square - 2 * float(np.vdot(components, outer)) + float(np.vdot(components @ components.T, inner))
-    return float(np.sqrt(max(left, 0.0)))
+    # Less is rounding of the sums, which differs between processors, and an exact fit would never settle.
+    return float(np.sqrt(left)) if left > _ROUNDING * square else 0.0
 
 
 def _ordered(found: _Resolved, rules: _Rules) -> _Resolved:
@@ -314,11 +317,3 @@ def _ordered(found: _Resolved, rules: _Rules) -> _Resolved:
 
 def _components(found: _Resolved) -> Array:
     return np.where(found.holes, np.nan, found.components)
-
-
-def _error(found: _Resolved) -> float:
-    return found.error
-
-
-def _converged(found: _Resolved) -> bool:
-    return found.converged

@@ -11,20 +11,20 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims, split
-from usidx.learn.blocks import Blocks, pieces
-from usidx.learn.compressed import compressed
-from usidx.learn.fields import Decomposable, kept_fields, together
-from usidx.learn.hals import Factors, factorise, settle
-from usidx.learn.magnitude import exponent_of, lowered
-from usidx.learn.matrix import cells_over, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
-from usidx.learn.passes import passes_over
-from usidx.learn.penalty import Penalty
-from usidx.learn.result import assemble
-from usidx.learn.scale import decompose_scaled
-from usidx.learn.survey import Survey, refuse_negative, survey
+from usidx.learn.factors.hals import Factors, factorise, settle
+from usidx.learn.factors.penalty import Penalty
+from usidx.learn.factors.sketched_nmf import compressed
+from usidx.learn.matrix.exponent import exponent_of, lowered
+from usidx.learn.matrix.fields import Decomposable, kept_fields, together
+from usidx.learn.matrix.matrix import cells_over, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
+from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.sample import Survey, refuse_negative, survey
 from usidx.learn.svd import check_n
-from usidx.learn.threads import single_blas
+from usidx.learn.weighting import decompose_scaled
 from usidx.results.provenance import record
+from usidx.tasks.blocks import Blocks, pieces
+from usidx.tasks.passes import passes_over
+from usidx.tasks.threads import single_blas
 
 __all__ = ["nmf"]
 
@@ -206,9 +206,9 @@ def _decomposed(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe) 
     found = passes.iterate(_factors, row_numbers(matrix), width, recipe)
     components = passes.array(found, _components, (recipe.n, width), dtype)
     variables = {
-        "scores": matrix.along_rows(passes.split(found, _scores, recipe.n, dtype), "component"),
+        "scores": matrix.along_rows(passes.split(found, "scores", recipe.n, dtype), "component"),
         "components": matrix.in_order(components, matrix.columns, "component"),
-        "reconstruction_error": passes.array(found, _error, (), np.float64),
+        "reconstruction_error": passes.array(found, "error", (), np.float64),
         "relative_error": passes.array(found, _relative, (), np.float64),
     }
     return assemble(data, variables)
@@ -267,16 +267,8 @@ def _squares(scores: Array) -> Array:
     return total
 
 
-def _scores(found: Factors) -> Array:
-    return found.scores
-
-
 def _components(found: Factors) -> Array:
     return np.where(found.holes, np.nan, found.components)
-
-
-def _error(found: Factors) -> Any:
-    return found.error
 
 
 def _relative(found: Factors) -> Any:

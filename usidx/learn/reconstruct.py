@@ -13,13 +13,13 @@ import xarray as xr
 
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import refuse_unlabelled
-from usidx.learn.constrained import constrained_scores
-from usidx.learn.fields import Decomposable, apart, together
-from usidx.learn.holes import without_holes
-from usidx.learn.matrix import to_matrix, working_dtype
-from usidx.learn.passes import passes_over
-from usidx.learn.spectrum import Decomposed, project_rows
+from usidx.learn.factors.eigen import Decomposed, project_rows
+from usidx.learn.factors.nnls import constrained_scores
+from usidx.learn.matrix.fields import Decomposable, apart, together
+from usidx.learn.matrix.matrix import to_matrix, working_dtype
+from usidx.learn.matrix.missing import without_holes
 from usidx.results.provenance import Step, record, steps
+from usidx.tasks.passes import passes_over
 
 __all__ = ["decomposition_step", "is_decomposition", "project", "reconstruct", "select_modes"]
 

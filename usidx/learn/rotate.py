@@ -11,10 +11,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
-from usidx.learn.passes import passes_over
+from usidx.learn.factors.eigen import fix_sign
 from usidx.learn.reconstruct import decomposition_step
-from usidx.learn.spectrum import fix_sign
 from usidx.results.provenance import record
+from usidx.tasks.passes import passes_over
 
 __all__ = ["rotate"]
 
@@ -76,8 +76,8 @@ def rotate(
     passes = passes_over(scores.data if scores.chunks is not None else components.data.reshape(len(components), -1))
     together = _with_values(components.data, result["singular_values"].data)
     turn = passes.gather(_rotated, together, method == "promax", power, max_iter, tol)
-    turned = passes.array(turn, _components, components.shape, components.dtype)
-    matrix = passes.array(turn, _scores, (len(components), len(components)), scores.dtype)
+    turned = passes.array(turn, "components", components.shape, components.dtype)
+    matrix = passes.array(turn, "scores", (len(components), len(components)), scores.dtype)
     found = result.drop_vars(
         [name for name in result.data_vars if name not in ("scores", "components", "mean", "scale")]
     )
@@ -133,11 +133,3 @@ def _promax(shapes: Array, power: int) -> Array:
     """Return the matrix that brings the columns of `shapes` nearest to a power of them, which has no small cells."""
     target = shapes * np.abs(shapes) ** (power - 1)
     return np.asarray(np.linalg.lstsq(shapes, target, rcond=None)[0])
-
-
-def _components(turn: _Turn) -> Array:
-    return turn.components
-
-
-def _scores(turn: _Turn) -> Array:
-    return turn.scores

@@ -10,19 +10,25 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims, split
-from usidx.learn.fields import Decomposable, kept_fields, together
-from usidx.learn.images import MOST_BYTES, scored
-from usidx.learn.krylov import Aim, lanczos
-from usidx.learn.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, whole_seed, working_dtype
-from usidx.learn.moments import block_moments, join_moments
-from usidx.learn.passes import Passes, passes_over
-from usidx.learn.products import arithmetic
-from usidx.learn.rank import suggest_n
-from usidx.learn.result import assemble
-from usidx.learn.scale import decompose_scaled
-from usidx.learn.spectrum import Decomposed, decompose_rows, project_rows
-from usidx.learn.turned import decompose_turned, join_turned, project_turned, solve_turned, turned_moments
+from usidx.learn.factors.eigen import Decomposed, decompose_rows, project_rows
+from usidx.learn.factors.gram import block_moments, join_moments
+from usidx.learn.factors.gram_of_samples import (
+    decompose_turned,
+    join_turned,
+    project_turned,
+    solve_turned,
+    turned_moments,
+)
+from usidx.learn.factors.lanczos import Aim, lanczos
+from usidx.learn.factors.products import arithmetic
+from usidx.learn.factors.projections import MOST_BYTES, scored
+from usidx.learn.matrix.fields import Decomposable, kept_fields, together
+from usidx.learn.matrix.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, whole_seed, working_dtype
+from usidx.learn.matrix.results import assemble
+from usidx.learn.suggest_n import suggest_n
+from usidx.learn.weighting import decompose_scaled
 from usidx.results.provenance import record
+from usidx.tasks.passes import Passes, passes_over
 
 __all__ = ["check_n", "pca", "svd"]
 
@@ -328,7 +334,7 @@ def _is_scored(matrix: Matrix, n: int) -> bool:
 def _by_features(matrix: Matrix, passes: Passes, n: int, found: Any, solver: str | None) -> Variables:
     dtype = working_dtype(matrix.values.dtype)
     if solver != "gram" and _is_scored(matrix, n):
-        scores = passes.split(passes.iterate(scored, found), _same, n, dtype)
+        scores = passes.split(passes.iterate(scored, found), None, n, dtype)
     else:
         scores = passes.rows(project_rows, found, n, dtype)
     components = passes.array(found, _components, (n, matrix.values.shape[1]), dtype)
@@ -357,20 +363,16 @@ def _figures(
     matrix: Matrix, passes: Passes, n: int, found: Any, features: tuple[str, ...], centred: bool, solver: str | None
 ) -> Variables:
     figures: Variables = {
-        "singular_values": passes.array(found, _values, (n,), np.float64),
-        "explained_variance_ratio": passes.array(found, _ratio, (n,), np.float64),
+        "singular_values": passes.array(found, "values", (n,), np.float64),
+        "explained_variance_ratio": passes.array(found, "ratio", (n,), np.float64),
     }
     if solver in ("adaptive", "krylov"):
-        figures["singular_values_error"] = passes.array(found, _errors, (n,), np.float64)
+        figures["singular_values_error"] = passes.array(found, "errors", (n,), np.float64)
     if centred:
         width = cells_over(matrix.labelled, features)
         mean = passes.array(found, _mean, (1, width), working_dtype(matrix.values.dtype))
         figures["mean"] = matrix.in_order(mean, features)
     return figures
-
-
-def _same(scores: Any) -> Any:
-    return scores
 
 
 def _components(found: Decomposed) -> Any:
@@ -379,18 +381,6 @@ def _components(found: Decomposed) -> Any:
 
 def _mean(found: Decomposed) -> Any:
     return np.where(found.holes, np.nan, found.mean)
-
-
-def _values(found: Decomposed) -> Any:
-    return found.values
-
-
-def _ratio(found: Decomposed) -> Any:
-    return found.ratio
-
-
-def _errors(found: Decomposed) -> Any:
-    return found.errors
 
 
 def _turned_scores(found: Decomposed) -> Any:

@@ -11,14 +11,14 @@ import xarray as xr
 
 from usidx.errors import ResultError, UnitsError
 from usidx.label.roles import Dims, split
-from usidx.learn.endmembers import largest_simplex, vertex_components
-from usidx.learn.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix import cells_over, masked, refuse_dim, to_matrix
-from usidx.learn.passes import passes_over
+from usidx.learn.factors.endmembers import largest_simplex, vertex_components
+from usidx.learn.matrix.fields import Decomposable, kept_fields, together
+from usidx.learn.matrix.matrix import cells_over, masked, refuse_dim, to_matrix
+from usidx.learn.matrix.results import assemble
 from usidx.learn.reconstruct import scores_of
-from usidx.learn.result import assemble
 from usidx.learn.svd import check_n, pca, svd
 from usidx.results.provenance import record
+from usidx.tasks.passes import passes_over
 
 __all__ = ["fcls", "nfindr", "vca"]
 
@@ -137,7 +137,7 @@ def nfindr(
     found = pca(used, n - 1, dim=features, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
     passes = passes_over(matrix.values)
-    corners = passes.array(passes.gather(largest_simplex, matrix.values), _itself, (n, n - 1), np.float64)
+    corners = passes.array(passes.gather(largest_simplex, matrix.values), None, (n, n - 1), np.float64)
     result = _abundances(used, _responses(found, corners) + found["mean"].variable)
     return record(
         result, data, "nfindr", {"n": n, "dim": features, "mask": mask, "random_state": random_state, **fields}
@@ -204,7 +204,7 @@ def vca(
     width = found["components"].size // n
     ratio = passes.gather(_number, found["explained_variance_ratio"].sum().data)
     chosen = passes.gather(_vertices, matrix.values, ratio, width, random_state)
-    result = _abundances(used, _responses(found, passes.array(chosen, _itself, (n, n), np.float64)))
+    result = _abundances(used, _responses(found, passes.array(chosen, None, (n, n), np.float64)))
     return record(result, data, "vca", {"n": n, "dim": features, "mask": mask, "random_state": random_state, **fields})
 
 
@@ -265,10 +265,6 @@ def _vertices(scores: Array, ratio: float, features: int, seed: int) -> Array:
 
 def _numbers(labelled: xr.DataArray) -> Array:
     return np.arange(labelled.sizes["component"])
-
-
-def _itself(found: Array) -> Array:
-    return found
 
 
 def _number(found: Array) -> float:

@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.errors import ResultError
+from usidx.look.draw.numbers import number, quantity_of, scale_for, unit_of
 from usidx.look.report import Table
-from usidx.look.scale import number, quantity_of, scale_for, unit_of
 
 __all__ = ["truth_table"]
 

@@ -14,12 +14,22 @@ from typing import Any, Literal
 import xarray as xr
 
 from usidx.errors import UsidError
-from usidx.look import elements
-from usidx.look.extras import require
-from usidx.look.facts import array_facts, words
-from usidx.look.reading import describe_cell
-from usidx.look.scale import plain
-from usidx.look.scene import PARTS, Scene, nearest, part_of, read_map, read_mean, read_spectrum, scene_of, start_at
+from usidx.look.draw.downsample import describe_cell
+from usidx.look.draw.extras import require
+from usidx.look.draw.numbers import plain
+from usidx.look.explorer import elements
+from usidx.look.explorer.scene import (
+    PARTS,
+    Scene,
+    nearest,
+    part_of,
+    read_map,
+    read_mean,
+    read_spectrum,
+    scene_of,
+    start_at,
+)
+from usidx.look.summary.facts import array_facts, words
 
 __all__ = ["Explorer", "build", "explore", "save_explorer"]
 

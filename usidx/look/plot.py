@@ -13,14 +13,14 @@ import xarray as xr
 
 from usidx.errors import RoleError
 from usidx.label.roles import position_dims, refuse_unlabelled
-from usidx.look.canvas import finished, grid_shape, new_figure
-from usidx.look.colours import category_colours
-from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
-from usidx.look.maps import draw_map, map_aspect, parts, read_map
+from usidx.look.draw.canvas import finished, grid_shape, new_figure
+from usidx.look.draw.colours import category_colours
+from usidx.look.draw.downsample import cells, describe_cell, first_of, pick, refuse_undrawable, spectral_dim
+from usidx.look.draw.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
+from usidx.look.draw.maps import draw_map, map_aspect, parts, read_map
+from usidx.look.draw.numbers import name_of
 from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
 from usidx.look.plot_tree import plot_dendrogram
-from usidx.look.reading import cells, describe_cell, first_of, pick, refuse_undrawable, spectral_dim
-from usidx.look.scale import name_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

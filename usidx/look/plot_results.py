@@ -9,7 +9,7 @@ import xarray as xr
 
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import refuse_unlabelled
-from usidx.look.canvas import (
+from usidx.look.draw.canvas import (
     INK,
     SMALL,
     finished,
@@ -21,11 +21,11 @@ from usidx.look.canvas import (
     whole_numbers,
     wrapped,
 )
-from usidx.look.colours import category_colours, colours_for
-from usidx.look.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
-from usidx.look.maps import draw_map, map_aspect, read_map
-from usidx.look.reading import as_floats, cells, describe_cell, first_of, pick, refuse_undrawable, spectral_dim
-from usidx.look.scale import finite_range, plain
+from usidx.look.draw.colours import category_colours, colours_for
+from usidx.look.draw.downsample import as_floats, cells, describe_cell, first_of, pick, refuse_undrawable, spectral_dim
+from usidx.look.draw.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
+from usidx.look.draw.maps import draw_map, map_aspect, read_map
+from usidx.look.draw.numbers import finite_range, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,9 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import refuse_unlabelled
-from usidx.look.canvas import INK, finished, label_axes, new_figure, style
-from usidx.look.colours import category_colours
-from usidx.look.scale import label, plain, unit_of
+from usidx.look.draw.canvas import INK, finished, label_axes, new_figure, style
+from usidx.look.draw.colours import category_colours
+from usidx.look.draw.numbers import label, plain, unit_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,9 +15,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from usidx.look.canvas import png_of
-from usidx.look.history import tell
-from usidx.look.scale import plain
+from usidx.look.draw.canvas import png_of
+from usidx.look.draw.numbers import plain
+from usidx.look.summary.steps import tell
 from usidx.results.provenance import Step, usidx_version
 
 __all__ = ["Block", "Figure", "History", "Section", "Table", "pairs", "write_report"]

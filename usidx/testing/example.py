@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from usidx.errors import ExistsError
+from usidx.io.write.results import write
 from usidx.simulate.band_excitation import band_excitation
-from usidx.write.results import write
 
 __all__ = ["example_file"]
 

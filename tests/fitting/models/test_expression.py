@@ -1,0 +1,118 @@
+"""Formulas as text: what is read, what is refused, and fits with them."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from usidx.errors import SelectionError, UsidError
+from usidx.fitting.fit import fit
+from usidx.fitting.formula.nodes import Node, parameter, variable
+from usidx.fitting.formula.numpy_backend import interpret
+from usidx.fitting.models.expression import names_in, parse
+from usidx.models import Constant, Exponential, Expression
+
+
+def value(text: str, **known: float) -> float:
+    graph = parse(text, {name: parameter(name) for name in known})
+    assert isinstance(graph, Node)
+    return float(interpret(graph, {parameter(name): number for name, number in known.items()}))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 + 2 * a ** 2", 1 + 2 * 0.7**2),
+        ("-a ** 2", -(0.7**2)),
+        ("2 ** -a / +3", 2**-0.7 / 3),
+        ("exp(a) * log(a) + sqrt(a)", math.exp(0.7) * math.log(0.7) + math.sqrt(0.7)),
+        ("sin(a) + cos(a) - tan(a)", math.sin(0.7) + math.cos(0.7) - math.tan(0.7)),
+        ("sinh(a) + cosh(a) + tanh(a)", math.sinh(0.7) + math.cosh(0.7) + math.tanh(0.7)),
+        ("arctan(a) + erf(a) + erfc(a)", math.atan(0.7) + 1.0),
+        ("log10(a) + square(a) + abs(-a)", math.log10(0.7) + 0.49 + 0.7),
+        ("heaviside(a - 0.5) + heaviside(a - 1)", 1.0),
+        ("pi * e", math.pi * math.e),
+    ],
+)
+def test_text_means_what_it_says(text: str, expected: float) -> None:
+    assert value(text, a=0.7) == pytest.approx(expected)
+
+
+def test_names_come_in_the_order_of_the_text() -> None:
+    assert names_in("(b + exp(-x / tau)) * a + b * pi") == ("b", "x", "tau", "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("__import__('os').system('true')", r"is not allowed in a formula"),
+        ("a.real", r"'a.real' is not allowed"),
+        ("a[0]", r"is not allowed"),
+        ("a if a else 1", r"is not allowed"),
+        ("[a for a in x]", r"is not allowed"),
+        ("(lambda: a)()", r"is not allowed"),
+        ("a and 1", r"is not allowed"),
+        ("a < 1", r"is not allowed"),
+        ("exp(a, 2)", r"is not allowed"),
+        ("f'{a}'", r"is not allowed"),
+        ("open(a)", r"no function 'open'; there are abs"),
+        ("'text' + a", r"'text' is not a number"),
+        ("True * a", r"True is not a number"),
+        ("1" * 400 + " * a", r"is not a number"),
+        ("a +", r"is not a formula"),
+        ("a; b", r"is not a formula"),
+        ("a = 1", r"is not a formula"),
+        ("(1 + 1j) ** 0.5 * a", r"whole powers up to 16 only"),
+        ("sin(1j * a)", r"'sin' of a complex value is not allowed"),
+        ("1 + 2", r"has no parameter besides 'x'"),
+        ("a" * 2001, r"has 2001 characters; at most 2000"),
+        ("-" * 1900 + "a", r"nested too deeply|is not a formula"),
+    ],
+)
+def test_what_is_no_formula_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SelectionError, match=message):
+        Expression(text)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(alphabet="ax01.e+-*/() jsinqrt", max_size=30))
+def test_any_text_gives_a_model_or_a_clear_error(text: str) -> None:
+    try:
+        model = Expression(text)
+    except UsidError:
+        return
+    assert model.names
+
+
+def test_fit_with_a_formula_equals_the_model_of_that_formula() -> None:
+    rng = np.random.default_rng(0)
+    x = np.linspace(0, 10, 50)
+    tau = rng.uniform(1, 3, (20, 1))
+    data = xr.DataArray(
+        2 * np.exp(-x / tau) + 0.3 + 0.01 * rng.normal(size=(20, 50)),
+        dims=("p", "x"),
+        coords={"x": x},
+        attrs={"units": "V"},
+    )
+    found = fit(data, Expression("a * exp(-x / tau) + c"), "x", start={"tau": 2.0})
+    plain = fit(data, Exponential() + Constant(), "x")
+    assert_allclose(found.tau, plain.tau, rtol=1e-6)
+    assert_allclose(found.c_stderr, plain.offset_stderr, rtol=1e-5)
+    assert "units" not in found.tau.attrs
+    assert found.chi2.units == "V^2"
+
+
+def test_start_values_that_cannot_be_found_are_asked_for() -> None:
+    data = xr.DataArray(np.arange(5.0), dims="x", coords={"x": np.arange(5.0)})
+    with pytest.raises(SelectionError, match=r"start: 'tau' does not enter the formula linearly.*start=\{'tau': "):
+        fit(data, Expression("a * exp(-x / tau)"))
+    assert bool(fit(data, Expression("a * x + b")).converged)
+
+
+def test_graph_of_text_uses_the_given_nodes() -> None:
+    graph = parse("a * x", {"a": parameter("a"), "x": variable()})
+    assert graph is parameter("a") * variable()

@@ -1,0 +1,124 @@
+"""Every problem of a file is found, with its rule."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import usidx
+from tests.kit.broken import FAULTS, broken_file
+from tests.kit.legacy import add_cluster, add_decomposition, add_sho_fit, add_svd, results_group
+from usidx.testing import measurements
+from usidx.testing.files import build_main, build_sparse
+from usidx.testing.measurements import beps_file, distinct, snake_file
+
+
+@pytest.mark.parametrize("name", measurements.__all__)
+def test_sound_files(tmp_path: Path, name: str) -> None:
+    made = getattr(measurements, name)(tmp_path / "scan.h5")
+    path = made[0].path if isinstance(made, tuple) else made.path
+    found = usidx.validate(path)
+    if name in {"sparse_file", "aborted_file"}:
+        assert [(p.rule, p.is_error) for p in found] == [("grid", False)]
+        assert "rows fill no grid; they open as one dim 'position'" in str(found[0])
+    else:
+        assert found == []
+
+
+def test_sound_results(tmp_path: Path) -> None:
+    for number, add in enumerate((add_svd, add_cluster, add_decomposition, add_sho_fit)):
+        built = beps_file(tmp_path / f"{number}.h5")
+        add(built)  # type: ignore[operator]
+        assert usidx.validate(built.path) == []
+
+
+@pytest.mark.parametrize(
+    "fault", [f for f in FAULTS if "missing" not in f or "_" in f or f.startswith(("quan", "units"))]
+)
+def test_faults_are_found(tmp_path: Path, fault: str) -> None:
+    built = broken_file(tmp_path / "broken.h5", fault)
+    found = usidx.validate(built.path)
+    if fault == "reference to a deleted table":
+        return
+    warns_only = fault in {"index negative", "index huge", "duplicate cells", "quantity missing", "units missing"}
+    assert found
+    assert all(p.path == built.main for p in found)
+    assert any(p.is_error for p in found) is not warns_only
+
+
+def test_problems_read_as_sentences(tmp_path: Path) -> None:
+    found = usidx.validate(broken_file(tmp_path / "broken.h5", "labels disagree").path)
+    assert str(found[0]).startswith("error [ancillary] '/Measurement_000/Channel_000/Position_Indices' in ")
+
+
+def test_every_broken_main_is_told(tmp_path: Path) -> None:
+    built = measurements.shared_file(tmp_path / "scan.h5")
+    with h5py.File(built[0].path, "r+") as file:
+        file[built[0].main].attrs["quantity"] = 3.5
+        del file[built[2].main].attrs["Position_Values"]
+    assert {(p.path, p.rule) for p in usidx.validate(built[0].path)} == {
+        (built[0].main, "main"),
+        (built[2].main, "main"),
+    }
+
+
+CASES: dict[str, tuple[Any, str]] = {
+    "cropped": (lambda f, b: f[b.position.paths[0]].__setitem__(..., f[b.position.paths[0]][()] + 2), "start at 2"),
+    "values": (lambda f, b: f[b.position.paths[1]].__setitem__((0, 0), np.nan), "values hold NaN or infinity"),
+    "empty result": (lambda f, b: results_group(f, b.main, "Tool"), "is an empty results group"),
+    "partial": (
+        lambda f, b: results_group(f, b.main, "T").__setitem__("completed_positions", np.arange(5) < 2),
+        "is not finished: 2 of 5 positions are done",
+    ),
+    "progress of terabytes": (
+        lambda f, b: results_group(f, b.main, "T").create_dataset("completed_positions", (1 << 42,), "u1", chunks=True),
+        "has the shape (4398046511104,), 4398046511104 bytes, but only 0 bytes of it are stored",
+    ),
+    "null source": (
+        lambda f, b: results_group(f, b.main, "T").attrs.__setitem__("source_000", h5py.Reference()),
+        "the reference 'source_000' points to nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_doubts(tmp_path: Path, case: str) -> None:
+    change, message = CASES[case]
+    built = snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        change(file, built)
+    assert any(message in str(p) for p in usidx.validate(built.path))
+
+
+def test_labels_twice(tmp_path: Path) -> None:
+    path = build_main(tmp_path / "a.h5", distinct((2, 3, 1)), [("X", "m", [0, 1]), ("X", "m", [0, 1, 2])]).path
+    assert "label 'X' occurs twice" in str(usidx.validate(path)[0])
+
+
+def test_rows_twice(tmp_path: Path) -> None:
+    where = [("X", "m", [0, 1, 1]), ("Y", "m", [0, 1, 1])]
+    path = build_sparse(tmp_path / "a.h5", distinct((3, 1)), where).path
+    assert [p.rule for p in usidx.validate(path)] == ["grid"]
+
+
+def test_files_that_do_not_open(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("text")
+    assert [p.rule for p in usidx.validate(tmp_path / "text")] == ["hdf5"]
+    with h5py.File(tmp_path / "other", "w"):
+        pass
+    assert "has no main dataset" in str(usidx.validate(tmp_path / "other")[0])
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*none"):
+        usidx.validate(tmp_path / "none")
+
+
+@pytest.mark.parametrize("dtype", ["S3", "O"])
+def test_a_status_of_any_type(tmp_path: Path, dtype: str) -> None:
+    built = snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        group = results_group(file, built.main, "T")
+        group.create_dataset(
+            "completed_positions", data=["a", "b"], dtype=dtype if dtype == "S3" else h5py.string_dtype()
+        )
+    assert isinstance(usidx.validate(built.path), list)

@@ -1,0 +1,315 @@
+"""Derivatives, normalised conductance and gaps against scipy, closed forms and simulated truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy.signal
+import xarray as xr
+
+import usidx
+from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
+from usidx.label.roles import set_roles
+from usidx.modes.current_voltage.derivative import runs
+
+Array = npt.NDArray[Any]
+
+
+def curve(bias: Any, current: Any) -> xr.DataArray:
+    made = xr.DataArray(current, dims="Bias", coords={"Bias": ("Bias", bias, {"units": "V"})}, attrs={"units": "nA"})
+    return set_roles(made, spectroscopic="Bias")
+
+
+@pytest.mark.parametrize(
+    ("bias", "expected"),
+    [
+        ([0, 1, 2], [([0, 1, 2], 0)]),
+        ([2, 1, 0], [([0, 1, 2], 0)]),
+        ([0, 1, 2, 1, 0], [([0, 1, 2], 0), ([2, 3, 4], 1)]),
+        ([0, 1, 0, 1], [([0, 1], 0), ([1, 2], 1), ([2, 3], 1)]),
+        ([0, 1, 1, 0], [([0, 1], 0), ([2, 3], 0)]),
+        ([0, 0, 1, 2], [([0], 0), ([1, 2, 3], 0)]),
+        ([0, 0, 0], [([0], 0), ([1], 0), ([2], 0)]),
+        ([3], [([0], 0)]),
+    ],
+)
+def test_sweeps_split_where_they_turn_or_stand_still(bias: list[float], expected: Any) -> None:
+    found = [(run.samples.tolist(), run.shared) for run in runs(np.array(bias, float))]
+    assert found == expected
+
+
+@pytest.mark.parametrize(("window", "order"), [(3, 1), (5, 2), (7, 2), (9, 4)])
+def test_equal_steps_are_the_filter_of_savitzky_and_golay(window: int, order: int) -> None:
+    rng = np.random.default_rng(0)
+    bias = np.linspace(-1, 1, 41)
+    current = rng.normal(size=(3, 41))
+    data = xr.DataArray(current, dims=("X", "Bias"), coords={"Bias": bias})
+    expected = scipy.signal.savgol_filter(current, window, order, deriv=1, delta=0.05, mode="interp")
+    np.testing.assert_allclose(usidx.didv(data, window=window, order=order), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_unequal_steps_give_the_slope_of_a_polynomial_exactly() -> None:
+    bias = np.sort(np.random.default_rng(1).uniform(-2, 2, 60))
+    found = usidx.didv(curve(bias, 3 - 2 * bias + 0.5 * bias**2))
+    np.testing.assert_allclose(found, -2 + bias, rtol=1e-8, atol=1e-8)
+
+
+def test_up_and_down_sweeps_do_not_mix() -> None:
+    up = np.linspace(0, 1, 21)
+    bias = np.concatenate([up, up[-2::-1]])
+    # A hysteretic contact: other slopes on the way back.
+    current = np.where(np.arange(41) <= 20, 5 * bias, 5 - 2 * (1 - bias))
+    found = usidx.didv(curve(bias, current))
+    np.testing.assert_allclose(found[:21], 5.0, rtol=1e-9)
+    np.testing.assert_allclose(found[21:], 2.0, rtol=1e-9)
+    falling = usidx.didv(curve(up[::-1], up[::-1] ** 2))
+    np.testing.assert_allclose(falling, 2 * up[::-1], rtol=1e-9, atol=1e-9)
+
+
+def test_short_runs_and_single_samples() -> None:
+    bias = [0.0, 1.0, 2.0, 2.0, 1.0, 1.0]
+    found = usidx.didv(curve(bias, [0.0, 1.0, 4.0, 7.0, 5.0, 9.0]))
+    np.testing.assert_allclose(found[:3], [0.0, 2.0, 4.0], atol=1e-9)
+    np.testing.assert_allclose(found[3:5], 2.0)
+    assert np.isnan(found[5])
+
+
+@pytest.mark.parametrize("kind", ["ohmic", "diode", "tunnel"])
+@pytest.mark.parametrize("sweep", ["up", "cycle"])
+def test_simulated_conductance_is_found(kind: Any, sweep: Any) -> None:
+    curves, truth = usidx.simulate.current_voltage((3, 4), 401, kind=kind, sweep=sweep, noise=0.0)
+    found = usidx.didv(curves, window=5)
+    scale = float(truth.conductance.max())
+    np.testing.assert_allclose(found, truth.conductance, atol=0.02 * scale)
+    within = slice(110, 290) if sweep == "cycle" else slice(5, -5)
+    np.testing.assert_allclose(found[..., within], truth.conductance[..., within], atol=0.006 * scale)
+
+
+def test_noise_of_the_derivative_is_what_the_weights_say() -> None:
+    rng = np.random.default_rng(3)
+    bias = np.linspace(-1, 1, 41)
+    data = xr.DataArray(rng.normal(size=(4000, 41)), dims=("X", "Bias"), coords={"Bias": bias})
+    weights = scipy.signal.savgol_coeffs(7, 2, deriv=1, delta=0.05)
+    spread = usidx.didv(data)[:, 10:30].std()
+    assert float(spread) == pytest.approx(np.sqrt(np.sum(weights**2)), rel=0.02)
+
+
+def test_what_is_missing_touches_only_what_it_takes_part_in() -> None:
+    bias = np.linspace(-1, 1, 41)
+    data = curve(bias, bias.copy())
+    whole = usidx.didv(data)
+    for bad in (np.nan, np.inf):
+        holed = data.copy()
+        holed[20] = bad
+        found = usidx.didv(holed)
+        assert np.isnan(found[17:24]).all()
+        np.testing.assert_array_equal(found[:17], whole[:17])
+        np.testing.assert_array_equal(found[24:], whole[24:])
+
+
+def test_units_names_and_provenance() -> None:
+    data = curve(np.linspace(-1, 1, 11), np.zeros(11))
+    found = usidx.didv(data)
+    assert (found.name, found.units, found.attrs["long_name"]) == ("didv", "nA/V", "Differential Conductance")
+    assert usidx.history(found)[-1]["parameters"] == {"dim": "Bias", "window": 7, "order": 2}
+    assert "units" not in usidx.didv(data.drop_attrs()).attrs
+    assert usidx.normalized_conductance(data + data.Bias, broadening=0.2).units == ""
+    assert found.Bias.attrs == data.Bias.attrs
+
+
+def test_places_keep_their_coordinates() -> None:
+    curves, _ = usidx.simulate.current_voltage((2, 3), 31)
+    found = usidx.gap(usidx.didv(curves), threshold=1e-10)
+    for name in ("Y", "X"):
+        xr.testing.assert_identical(found[name], curves[name])
+    assert "Bias" not in found.coords
+
+
+def broadened(bias: Array, current: Array, width: float) -> Array:
+    """Write the integral out, sample by sample."""
+    found = []
+    for here in bias:
+        top = bottom = 0.0
+        for k, there in enumerate(bias):
+            if there == 0:
+                continue
+            left, right = bias[max(k - 1, 0)], bias[min(k + 1, bias.size - 1)]
+            cell = (right - left) / (2.0 if 0 < k < bias.size - 1 else 1.0)
+            weight = np.exp(-abs(here - there) / width) * cell
+            top += weight * current[k] / there
+            bottom += weight
+        found.append(top / bottom)
+    return np.array(found)
+
+
+def test_normalised_conductance_is_the_written_out_integral() -> None:
+    curves, _ = usidx.simulate.current_voltage((1, 2), 61, noise=0.01)
+    found = usidx.normalized_conductance(curves, broadening=0.7)
+    slope = usidx.didv(curves)
+    for x in range(2):
+        expected = slope[0, x].values / broadened(curves.Bias.values, curves[0, x].values, 0.7)
+        np.testing.assert_allclose(found[0, x], expected, rtol=1e-9)
+
+
+def test_powers_of_the_bias() -> None:
+    bias = np.linspace(0.1, 2, 200)
+    for power in (1, 2, 3):
+        found = usidx.normalized_conductance(curve(bias, bias**power), broadening=0.0, order=3)
+        np.testing.assert_allclose(found, power, rtol=1e-6)
+
+
+def test_without_broadening_zero_bias_is_not_known() -> None:
+    bias = np.linspace(-1, 1, 21)
+    bias[10] = 0.0
+    found = usidx.normalized_conductance(curve(bias, 2 * bias), broadening=0.0)
+    assert np.isnan(found[10])
+    np.testing.assert_allclose(np.delete(found.values, 10), 1.0)
+    np.testing.assert_allclose(usidx.normalized_conductance(curve(bias, 2 * bias), broadening=0.3), 1.0)
+
+
+def test_within_a_gap_it_stays_small() -> None:
+    curves, truth = usidx.simulate.current_voltage((4, 4), 161, noise=2e-4)
+    found = usidx.normalized_conductance(curves, broadening=1.0)
+    inside = (truth.Bias > truth.valence_edge + 0.15) & (truth.Bias < truth.conduction_edge - 0.15)
+    assert bool((abs(found.where(inside, 0)) < 0.2).all())
+    assert bool((found.isel(Bias=-5) > 1).all())
+
+
+def test_nothing_measured_is_nan_and_no_warning() -> None:
+    bias = np.linspace(-1, 1, 21)
+    assert np.isnan(usidx.normalized_conductance(curve(bias, np.zeros(21)), broadening=0.5)).all()
+    assert np.isnan(usidx.normalized_conductance(curve(bias, np.full(21, np.nan)), broadening=0.5)).all()
+    found = usidx.gap(curve(bias, np.full(21, np.nan)), threshold=1.0)
+    assert np.isnan(found.gap)
+
+
+def test_edges_lie_where_a_straight_line_reaches_the_threshold() -> None:
+    bias = np.linspace(-2, 2, 81)
+    conductance = np.clip(bias - 0.63, 0, None) + 2 * np.clip(-0.37 - bias, 0, None)
+    for data in (curve(bias, conductance), curve(bias[::-1], conductance[::-1])):
+        found = usidx.gap(data, threshold=0.2)
+        assert found.conduction_edge.item() == pytest.approx(0.83)
+        assert found.valence_edge.item() == pytest.approx(-0.47)
+        assert found.gap.item() == pytest.approx(1.30)
+        assert (found.gap.units, found.threshold.units) == ("V", "nA")
+
+
+@pytest.mark.parametrize("chunks", [None, {"Y": 3, "Bias": 50}])
+def test_simulated_gaps_are_found(chunks: Any) -> None:
+    curves, truth = usidx.simulate.current_voltage((8, 8), 401, noise=1e-4, chunks=chunks)
+    slope = usidx.didv(curves)
+    found = usidx.gap(slope, inside=(-0.35, 0.25))
+    assert (found.gap.chunks is None) == (chunks is None)
+    # An edge is seen when the conductance, 1e-9 per volt beyond it, has left the noise.
+    late = found.threshold / 1e-9
+    error = found.gap - truth.gap - 2 * late
+    assert float(abs(error.mean())) < 0.02
+    assert float(abs(error).max()) < 0.1
+    assert bool((found.conduction_edge > truth.conduction_edge - 0.05).all())
+
+
+def test_the_threshold_is_the_noise_within_the_gap() -> None:
+    rng = np.random.default_rng(4)
+    bias = np.linspace(-2, 2, 81)
+    floor = 0.1 + 0.02 * rng.normal(size=(5, 81))
+    data = xr.DataArray(floor + 10 * np.clip(np.abs(bias) - 1, 0, None), dims=("X", "Bias"), coords={"Bias": bias})
+    found = usidx.gap(data, inside=(-0.5, 0.5), sigmas=4.0)
+    noise = data.sel(Bias=slice(-0.5, 0.5))
+    np.testing.assert_allclose(found.threshold, noise.mean("Bias") + 4 * noise.std("Bias"))
+    np.testing.assert_allclose(found.gap, 2.0, atol=0.1)
+
+
+def test_metals_and_sides_without_an_edge() -> None:
+    bias = np.linspace(-1, 1, 21)
+    metal = usidx.gap(curve(bias, np.ones(21)), threshold=0.5)
+    assert (metal.gap.item(), metal.valence_edge.item(), metal.conduction_edge.item()) == (0.0, 0.0, 0.0)
+    one_sided = usidx.gap(curve(bias, np.clip(bias, 0, None)), threshold=0.5)
+    assert one_sided.conduction_edge.item() == pytest.approx(0.5)
+    assert np.isnan(one_sided.valence_edge)
+    assert np.isnan(one_sided.gap)
+    doped = usidx.gap(curve(bias, np.abs(bias - 0.2)), threshold=0.5, center=0.2)
+    assert doped.conduction_edge.item() == pytest.approx(0.7)
+    assert doped.valence_edge.item() == pytest.approx(-0.3)
+
+
+def test_a_spike_is_no_edge() -> None:
+    bias = np.linspace(-1, 1, 41)
+    data = curve(bias, np.clip(np.abs(bias) - 0.5, 0, None))
+    data[[22, 23]] = 1.0
+    assert usidx.gap(data, threshold=0.1).conduction_edge.item() == pytest.approx(0.6)
+    assert usidx.gap(data, threshold=0.1, stays=2).conduction_edge.item() == pytest.approx(0.05 + 0.05 * 0.1)
+    with pytest.raises(UsidError, match="stays=0"):
+        usidx.gap(data, threshold=0.1, stays=0)
+
+
+def test_a_missing_sample_on_the_way_leaves_the_edge_open() -> None:
+    bias = np.linspace(-1, 1, 21)
+    data = curve(bias, np.abs(bias))
+    data[13] = np.nan
+    found = usidx.gap(data, threshold=0.75)
+    assert np.isnan(found.conduction_edge)
+    assert found.valence_edge.item() == pytest.approx(-0.75)
+
+
+@pytest.mark.parametrize("verb", ["didv", "normalized_conductance", "gap"])
+@pytest.mark.parametrize("chunks", [{"Y": 2}, {"X": 3, "Bias": 7}])
+def test_chunks_change_nothing(verb: str, chunks: Any) -> None:
+    curves, _ = usidx.simulate.current_voltage((5, 4), 101, noise=0.01)
+    options: dict[str, Any] = {
+        "didv": {},
+        "normalized_conductance": {"broadening": 0.5},
+        "gap": {"inside": (-0.2, 0.2)},
+    }
+    work = getattr(usidx, verb)
+    whole, cut = work(curves, **options[verb]), work(curves.chunk(chunks), **options[verb])
+    assert cut.chunks
+    xr.testing.assert_equal(cut.compute(), whole)
+
+
+def test_dims_stay_in_place() -> None:
+    curves, _ = usidx.simulate.current_voltage((5, 4), 31)
+    turned = curves.transpose("Bias", "Y", "X")
+    xr.testing.assert_equal(usidx.didv(turned), usidx.didv(curves).transpose("Bias", "Y", "X"))
+
+
+def test_doors() -> None:
+    curves, _ = usidx.simulate.current_voltage((2, 2), 31)
+    xr.testing.assert_identical(curves.usid.didv(), usidx.didv(curves))
+    xr.testing.assert_identical(curves.usid.gap(threshold=1e-10), usidx.gap(curves, threshold=1e-10))
+    xr.testing.assert_identical(
+        curves.usid.normalized_conductance(broadening=1.0), usidx.normalized_conductance(curves, broadening=1.0)
+    )
+
+
+def test_refuses() -> None:
+    bias = np.linspace(-1, 1, 21)
+    data = curve(bias, bias)
+    with pytest.raises(UsidError, match=r"window=4, order=2"):
+        usidx.didv(data, window=4)
+    with pytest.raises(UsidError, match=r"window=3, order=3"):
+        usidx.didv(data, window=3, order=3)
+    with pytest.raises(UsidError, match="is of dtype complex128"):
+        usidx.didv(data.astype(complex))
+    with pytest.raises(UsidError, match=r"broadening=-1\.0"):
+        usidx.normalized_conductance(data, broadening=-1.0)
+    with pytest.raises(UnitsError, match="1 values are not finite"):
+        usidx.didv(curve(np.where(bias > 0.95, np.nan, bias), bias))
+    with pytest.raises(UnitsError, match="no coordinate of numbers"):
+        usidx.didv(data.drop_vars("Bias"), "Bias")
+    with pytest.raises(RoleError, match=r"name that of the bias with dim="):
+        usidx.didv(data.rename(Bias="V").drop_vars("V"))
+    with pytest.raises(RoleError, match="'Z'"):
+        usidx.didv(data, "Z")
+    with pytest.raises(SelectionError, match="give one of the two"):
+        usidx.gap(data)
+    with pytest.raises(SelectionError, match="0 samples of the bias lie there"):
+        usidx.gap(data, inside=(3.0, 4.0))
+    turned = curve(np.abs(bias), bias)
+    with pytest.raises(RoleError, match=r"turns round or stands still.*slice\(0, 11\)"):
+        usidx.gap(turned, threshold=1.0)
+    per_place = xr.DataArray(np.ones((2, 3)), dims=("X", "V")).assign_coords(Bias=(("X", "V"), np.ones((2, 3))))
+    with pytest.raises(UnitsError, match="'V' has no coordinate"):
+        usidx.didv(per_place, "V")

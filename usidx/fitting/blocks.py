@@ -1,0 +1,194 @@
+"""Labelled inputs of a fit -> blocks, and each block -> a table of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from usidx.errors import RoleError, UsidError
+from usidx.fitting.models.function import Function
+from usidx.fitting.models.model import Model
+from usidx.fitting.models.tied import Ties
+from usidx.fitting.solver.compiled import Options, evaluate_block
+from usidx.fitting.solver.neighbours import solve_again
+from usidx.fitting.solver.numpy_solver import evaluate_function_block
+from usidx.fitting.solver.solve import solve
+
+__all__ = [
+    "FIGURE",
+    "PARAMETER",
+    "Work",
+    "block_again",
+    "block_table",
+    "block_values",
+    "start_values",
+    "weights",
+    "whole_along",
+]
+
+FIGURE: Final = "_figure"
+PARAMETER: Final = "_parameter"
+_LARGEST_BLOCK: Final = 64 * 2**20
+
+Array = npt.NDArray[Any]
+
+
+def whole_along(data: xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
+    """Return the array with each spectrum in one block; blocks that grow too large by it are cut along other dims."""
+    if data.chunks is None or all(len(data.chunksizes[d]) == 1 for d in dims):
+        return data
+    whole = dict.fromkeys((data.get_axis_num(d) for d in dims), -1)
+    joined = data.data.rechunk(whole)
+    size = int(np.prod([max(c) for c in joined.chunks])) * data.dtype.itemsize
+    if size > _LARGEST_BLOCK:
+        sizes = dict.fromkeys(range(data.ndim), "auto") | whole
+        joined = data.data.rechunk(sizes, block_size_limit=_LARGEST_BLOCK)
+    return data.copy(data=joined)
+
+
+def weights(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
+    """Return one by the standard deviation, as a DataArray that has all the fitted dims.
+
+    Raises
+    ------
+    RoleError
+        `sigma` has a dim that the data does not have.
+    UsidError
+        It is no real number.
+    """
+    spread = _aligned("sigma", xr.DataArray(sigma), data)
+    ones = xr.DataArray(np.ones([data.sizes[d] for d in dims]), dims=dims)
+    weight = ones / spread
+    return whole_along(weight.transpose(..., *dims), dims)
+
+
+def start_values(
+    data: xr.DataArray, model: Model, start: Mapping[str, float | xr.DataArray], dims: tuple[str, ...]
+) -> xr.DataArray:
+    """Return start values with the dim of parameters last, NaN where they are to be found.
+
+    Raises
+    ------
+    RoleError
+        A start value has a dim that the result does not have.
+    UsidError
+        It is no real number.
+    """
+    if all(isinstance(value, float | int) for value in start.values()):
+        numbers = [float(start.get(name, np.nan)) for name in model.names]
+        return xr.DataArray(numbers, dims=PARAMETER)
+    other = data.isel(dict.fromkeys(dims, 0), drop=True)
+    parts = [_aligned("start", xr.DataArray(start.get(name, np.nan)), other) for name in model.names]
+    parts = [p.reset_coords(drop=True).drop_vars(list(p.coords)).astype(np.float64) for p in xr.broadcast(*parts)]
+    joined = xr.concat(parts, dim=PARAMETER).transpose(..., PARAMETER)
+    return joined.chunk({PARAMETER: -1}) if joined.chunks is not None else joined
+
+
+def _aligned(option: str, value: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
+    if value.dtype.kind not in "biuf":
+        raise UsidError(f"{option}: found dtype {value.dtype}, wanted real numbers.")
+    extra = [d for d in value.dims if d not in data.dims]
+    if extra:
+        raise RoleError(f"{option}: dim {extra[0]!r} is not among the dims {data.dims} that it may have.")
+    known = [d for d in value.dims if d in value.coords and d in data.coords]
+    wrong = [d for d in value.dims if value.sizes[d] != data.sizes[d]]
+    wrong += [d for d in known if d not in wrong and not np.array_equal(value.coords[d], data.coords[d])]
+    if wrong:
+        raise RoleError(f"{option}: its coordinate along {wrong[0]!r} is not that of the data. Align the two first.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is done with each block.
+
+    Attributes
+    ----------
+    model : Model
+        With all its parameters.
+    ties : Ties, optional
+        Those that follow from others.
+    options : Options
+        How to fit.
+    weighted : bool
+        Whether weights are among the inputs.
+    threads : int, optional
+        By default one per processor.
+    """
+
+    model: Model
+    ties: Ties | None
+    options: Options
+    weighted: bool
+    threads: int | None
+
+
+def block_table(y: Array, *inputs: Array, work: Work) -> Array:
+    """Fit a block: y (*other, *samples), a coordinate per variable, weights if any, start (*other, parameter)."""
+    lead, flat, x, weight, start = _flattened(y, inputs, work)
+    found = solve(work.model, work.ties, work.options, flat, x, weight, start, work.threads)
+    return found.reshape(*lead, found.shape[1])
+
+
+def block_again(y: Array, *inputs: Array, work: Work) -> Array:
+    """Fit again what failed in a block: inputs as for `block_table`, its table, and the neighbours' parameters."""
+    *same, table, starts = inputs
+    n, names = len(work.model.names), work.model.names
+    lead, flat, x, weight, start = _flattened(y, tuple(same), work)
+    free = np.isin(names, [*work.options.free, *(work.ties.formulas if work.ties is not None else ())])
+    around = np.where(free, starts.reshape(len(flat), starts.shape[-1] // n, n), start[:, None])
+
+    def solved(rows: npt.NDArray[np.intp], begin: Array) -> Array:
+        own_x = x if x.shape[0] == 1 else x[rows]
+        own_weight = weight if weight is None or weight.shape[0] == 1 else weight[rows]
+        return solve(work.model, work.ties, work.options, flat[rows], own_x, own_weight, begin, work.threads)
+
+    again = solve_again(solved, table.reshape(len(flat), table.shape[-1]), around, work.options, n)
+    return again.reshape(*lead, again.shape[1])
+
+
+def _flattened(
+    y: Array, inputs: tuple[Array, ...], work: Work
+) -> tuple[tuple[int, ...], Array, Array, Array | None, Array]:
+    """Return the shape of the other dims, and data, coordinates, weights and start values with one row per spectrum."""
+    count = work.model.variables
+    lead, samples = y.shape[: y.ndim - count], y.shape[y.ndim - count :]
+    x = _coordinate_rows(inputs[:count], lead, samples)
+    weight = _rows(inputs[count], lead, samples) if work.weighted else None
+    start = _rows(inputs[-1], lead, (len(work.model.names),))
+    return lead, y.reshape(int(np.prod(lead)), int(np.prod(samples))), x, weight, start
+
+
+def block_values(parameters: Array, *x: Array, model: Model, threads: int | None) -> Array:
+    """Evaluate a block: parameters (*other, parameter) and a coordinate per variable."""
+    lead, samples = parameters.shape[:-1], tuple(c.shape[-1] for c in x)
+    rows = _coordinate_rows(x, lead, samples)
+    flat = parameters.reshape(int(np.prod(lead)), parameters.shape[-1])
+    if isinstance(model, Function):
+        return evaluate_function_block(model, rows, flat, threads).reshape(*lead, *samples)
+    return evaluate_block(model, rows, flat, threads).reshape(*lead, *samples)
+
+
+def _coordinate_rows(x: tuple[Array, ...], lead: tuple[int, ...], samples: tuple[int, ...]) -> Array:
+    """Return coordinates as (spectrum or 1, variable, sample), for spectra whose samples are flattened."""
+    rows = []
+    for k, c in enumerate(x):
+        shape = [1] * len(samples)
+        shape[k] = samples[k]
+        rows.append(_rows(c.reshape(*c.shape[:-1], *shape), lead, samples))
+    height = max(r.shape[0] for r in rows)
+    return np.stack([np.broadcast_to(r, (height, r.shape[1])) for r in rows], axis=1)
+
+
+def _rows(array: Array, lead: tuple[int, ...], core: tuple[int, ...]) -> Array:
+    """Return an array that broadcasts against (*lead, *core) as one row per spectrum, or as a single row for all."""
+    size = int(np.prod(core))
+    outer = array.shape[: array.ndim - len(core)]
+    if int(np.prod(outer)) == 1:
+        return np.broadcast_to(array.reshape(array.shape[array.ndim - len(core) :]), core).reshape(1, size)
+    return np.broadcast_to(array, (*lead, *core)).reshape(int(np.prod(lead)), size)

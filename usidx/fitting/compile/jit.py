@@ -1,0 +1,114 @@
+"""Python function -> machine code, with the options that every kernel of the fits shares.
+
+Importing this module imports numba; do so only inside a function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numba
+from llvmlite import binding
+from numba.core import types
+from numba.extending import intrinsic
+
+__all__ = ["EQUATIONS", "bits_to_float", "called", "compiled", "float_to_bits", "inlined", "kernel"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@cache
+def _fingerprint() -> str:
+    """Return a digest of all sources of the fits, of the version of numba and of the kind of processor.
+
+    A kernel kept on disk holds the code and the constants of all that it calls, but numba asks only whether the
+    kernel's own file has changed. With the digest in its name a kernel from other sources is never taken. And since
+    a name then stands for one piece of machine code, processes that write it at the same time write the same.
+    """
+    machine = f"{numba.__version__} {binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return hashlib.sha256(b"".join([machine.encode(), *(s.read_bytes() for s in sources)])).hexdigest()[:12]
+
+
+def _pipeline(name: str) -> dict[str, Any]:
+    """Return how a function is compiled: by parts where numba is known to allow it.
+
+    `usidx.fitting.compile.numba_pipeline` does that. It reaches into numba's own classes, which change between its
+    versions. Any other version compiles by numba's usual way: slower at the first fit, the same results.
+    """
+    if not numba.__version__.startswith(_ASSEMBLED):
+        return {}
+    from usidx.fitting.compile import numba_pipeline
+
+    return {"pipeline_class": getattr(numba_pipeline, name)}
+
+
+def _named(function: Function) -> Function:
+    function.__qualname__ = f"{function.__qualname__}_{_fingerprint()}"
+    return function
+
+
+# Versions of numba whose inner classes the assembly was tested with.
+_ASSEMBLED: Final = ("0.68.",)
+# error_model: the check for division by zero would block vectorisation; inf and nan are wanted anyhow.
+# _nrt: kernels allocate nothing, and without reference counts they are smaller and faster.
+_OPTIONS: Final = {"error_model": "numpy", "_nrt": False}
+
+_LINE, _TABLE, _ROWS = types.int64[::1], types.int64[:, ::1], types.float64[:, ::1]
+#: What `called` makes takes and returns.
+EQUATIONS: Final = types.float64(_LINE, _TABLE, _TABLE, _ROWS, _ROWS, types.int64)
+
+
+def compiled(function: Function) -> Function:
+    """Compile as a part of kernels; sums may be reordered so that they vectorise."""
+    part: Function = numba.njit(**_pipeline("Part"), fastmath={"reassoc", "contract"}, **_OPTIONS)(function)
+    return part
+
+
+def inlined(function: Function) -> Function:
+    """Compile as a part of kernels, with each operation in the order written."""
+    part: Function = numba.njit(**_pipeline("Part"), fastmath={"contract"}, **_OPTIONS)(function)
+    return part
+
+
+def kernel(function: Function) -> Function:
+    """Compile without the interpreter lock, kept on disk."""
+    options = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
+    made: Function = numba.njit(**_pipeline("Kernel"), **options)(_named(function))
+    return made
+
+
+def called(function: Function) -> Function:
+    """Compile for calls through a pointer: a kernel that gets it as an argument compiles without it, much faster.
+
+    The arguments are head, info, code, bench, data (see `usidx.fitting.compile.layout`) and a whole number.
+    """
+    options = {"cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
+    made: Function = numba.cfunc(EQUATIONS, **_pipeline("Kernel"), **options)(_named(function))
+    return made
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def bits_to_float(context: Any, bits: Any) -> Any:
+    """Read 64 bits as a float."""
+    from llvmlite import ir
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def float_to_bits(context: Any, number: Any) -> Any:
+    """Read a float as 64 bits."""
+    from llvmlite import ir
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.int64(types.float64), generate

@@ -1,0 +1,220 @@
+"""Fitted parameters -> the model's values, and what the data has beyond them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from usidx.errors import ResultError
+from usidx.fitting.blocks import PARAMETER, block_values, whole_along
+from usidx.fitting.models.model import Model, from_description
+from usidx.results.provenance import record, steps
+
+__all__ = ["evaluate", "fit_step_of", "model_of", "residual"]
+
+
+def model_of(result: xr.Dataset) -> Model:
+    """Make the model of a fit again from the result's provenance.
+
+    Parameters
+    ----------
+    result : Dataset
+        What `fit` returned, reloaded or not.
+
+    Returns
+    -------
+    Model
+        Made by name from the models that usidx has; nothing that the file says is run.
+
+    Raises
+    ------
+    ResultError
+        The result does not come from a fit, or its model is not known here.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from usidx.fitting.evaluate import model_of
+    >>> from usidx.fitting.fit import fit
+    >>> from usidx.models import Constant
+    >>> model_of(fit(xr.DataArray([1.0, 2.0], dims="x"), Constant()))
+    Constant(prefix='')
+    """
+    return from_description(fit_step_of(result)["parameters"].get("model") or {})
+
+
+def fit_step_of(result: xr.Dataset) -> dict[str, Any]:
+    """Return the step that fitted.
+
+    Raises
+    ------
+    ResultError
+        There is none.
+    """
+    for step in reversed(steps(result)):
+        told = step.get("parameters")
+        if isinstance(told, dict) and isinstance(told.get("model"), dict) and isinstance(step.get("input"), dict):
+            return step
+    raise ResultError("This Dataset does not come from a fit: none of the steps that made it has a model.")
+
+
+def evaluate(result: xr.Dataset, x: xr.DataArray | None = None, *, model: Model | None = None) -> xr.DataArray:
+    """Evaluate a fitted model.
+
+    A lazy result stays lazy. Where the fit failed, the values are NaN.
+
+    Parameters
+    ----------
+    result : Dataset
+        What `fit` returned, also after a reload from a file.
+    x : DataArray, optional
+        Coordinate to evaluate at, along the fitted dim or one of another name; by default that of the fit.
+    model : Model, optional
+        Needed where the model was a Python function, for a result holds its name and not its code.
+
+    Returns
+    -------
+    DataArray, dims (*any, *dim)
+        In the units of the fitted data.
+
+    Raises
+    ------
+    ResultError
+        The result does not come from a fit, lacks a parameter, or has no coordinate to evaluate at; the model was a
+        Python function, and `model` is missing or has other parameters.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from usidx.fitting.evaluate import evaluate
+    >>> from usidx.fitting.fit import fit
+    >>> from usidx.models import Linear
+    >>> evaluate(fit(xr.DataArray([1.0, 3.0, 5.0], dims="x"), Linear())).values.round(6)
+    array([1., 3., 5.])
+    """
+    step = fit_step_of(result)
+    model = model_of(result) if model is None else _checked(model, step)
+    missing = [name for name in model.names if name not in result]
+    if missing:
+        raise ResultError(
+            f"The result of the fit lacks the parameter {missing[0]!r}; it has {tuple(result.data_vars)}."
+        )
+    coordinates = _coordinates(result, model, step, x)
+    told = {"x": None if x is None else str(x.name)}
+    return record(_values(result, coordinates, model, step), result, "evaluate", told)
+
+
+def _checked(model: Model, step: dict[str, Any]) -> Model:
+    """Refuse a model that is not the kind that was fitted."""
+    recorded = step["parameters"]["model"]
+    if recorded.get("model") != "Function":
+        known = from_description(recorded)
+        same = known == model
+        recorded = {"model": repr(known), "parameters": list(known.names)}
+    else:
+        same = recorded.get("parameters") == list(model.names)
+    if not same:
+        raise ResultError(
+            f"model: {model!r} has the parameters {list(model.names)}, but what was fitted is "
+            f"{recorded.get('function', recorded['model'])!r} with the parameters {recorded['parameters']}."
+        )
+    return model
+
+
+def residual(result: xr.Dataset, data: xr.DataArray, *, model: Model | None = None) -> xr.DataArray:
+    """Return data less the fitted model.
+
+    Lazy where `result` or `data` is. Where the fit failed, the residual is NaN.
+
+    Parameters
+    ----------
+    result : Dataset
+        What `fit` returned for `data`, also after a reload from a file.
+    data : DataArray
+        What was fitted.
+    model : Model, optional
+        As for `evaluate`.
+
+    Returns
+    -------
+    DataArray
+        Of the dims and units of `data`.
+
+    Raises
+    ------
+    ResultError
+        The result does not come from a fit, lacks a parameter, or is of another shape.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from usidx.fitting.evaluate import residual
+    >>> from usidx.fitting.fit import fit
+    >>> from usidx.models import Constant
+    >>> line = xr.DataArray([1.0, 3.0], dims="x")
+    >>> residual(fit(line, Constant()), line).values.round(6)
+    array([-1.,  1.])
+    """
+    values = evaluate(result, model=model)
+    if dict(values.sizes) != dict(data.sizes):
+        raise ResultError(f"The fit has the dims {dict(values.sizes)}, the data {dict(data.sizes)}; they should agree.")
+    left = data.variable - values.variable.transpose(*data.dims)
+    found = data.copy(data=left.data)
+    found.attrs = {k: v for k, v in data.attrs.items() if k == "units"} | {"long_name": "Residual"}
+    return record(found, result, "residual", {})
+
+
+def _coordinates(
+    result: xr.Dataset, model: Model, step: dict[str, Any], x: xr.DataArray | None
+) -> list[tuple[str, xr.DataArray]]:
+    """Return dim and coordinate for each variable of the model."""
+    dims = [str(d) for d in step["parameters"]["dim"]]
+    if x is not None:
+        if model.variables > 1 or not x.dims:
+            raise ResultError(f"x should be one coordinate with a dim; the model has {model.variables} variables.")
+        return [(dims[0] if dims[0] in x.dims else str(x.dims[-1]), x)]
+    name = step["parameters"].get("coordinate")
+    return [(dim, _stored_coordinate(result, dim, name or dim, step)) for dim in dims]
+
+
+def _stored_coordinate(result: xr.Dataset, dim: str, name: str, step: dict[str, Any]) -> xr.DataArray:
+    if name in result.coords:
+        return result.coords[name]
+    if step["parameters"].get("swept"):
+        raise ResultError(f"The result does not hold the coordinate {name!r} any more; pass it as x=...")
+    return xr.DataArray(np.arange(float(step["input"]["dims"][dim])), dims=(dim,))
+
+
+def _values(
+    result: xr.Dataset, coordinates: list[tuple[str, xr.DataArray]], model: Model, step: dict[str, Any]
+) -> xr.DataArray:
+    bare = [xr.DataArray(result[n].variable) for n in model.names]
+    table = xr.concat(bare, dim=PARAMETER).transpose(..., PARAMETER).variable
+    lazy = table.chunks is not None
+    dims = [dim for dim, _ in coordinates]
+    values: xr.Variable = xr.apply_ufunc(
+        block_values,
+        table.chunk({PARAMETER: -1}) if lazy else table,
+        *(whole_along(x, (dim,)).variable for dim, x in coordinates),
+        kwargs={"model": model, "threads": 1 if lazy else None},
+        input_core_dims=[[PARAMETER], *([d] for d in dims)],
+        output_core_dims=[dims],
+        dask="parallelized",
+        dask_gufunc_kwargs={
+            "output_sizes": {d: x.sizes[d] for d, x in coordinates},
+            "meta": np.empty((0,) * (table.ndim - 1 + len(dims)), np.complex128 if model.is_complex else np.float64),
+        },
+        keep_attrs=False,
+    )
+    attrs = {k: step["input"][k] for k in ("long_name", "units") if step["input"].get(k)}
+    own = {str(x.name): x for _, x in coordinates if x.name is not None}
+    swept = {str(d) for d in step["parameters"]["dim"]} | set(dims)
+    gone = [
+        n for n, c in result.coords.items() if n in own or swept & set(c.dims) or not set(c.dims) <= set(values.dims)
+    ]
+    coords = result.drop_vars(gone).coords
+    found = xr.DataArray(values)
+    found = found.assign_coords(coords).assign_coords({n: x for n, x in own.items() if set(x.dims) <= set(values.dims)})
+    return found.rename(step["input"].get("name")).assign_attrs(attrs)

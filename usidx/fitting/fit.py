@@ -1,0 +1,180 @@
+"""Labelled array and model -> Dataset of fitted parameters, one fit for each spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import xarray as xr
+
+from usidx.fitting.arguments import (
+    check_bounds,
+    check_choices,
+    check_free_names,
+    check_kinds,
+    check_names,
+    check_numbers,
+    check_start,
+    check_tied,
+)
+from usidx.fitting.axes import check_dtype, sweep_of
+from usidx.fitting.blocks import Work
+from usidx.fitting.models.model import Model
+from usidx.fitting.models.tied import tie
+from usidx.fitting.results import Shown, to_dataset
+from usidx.fitting.solver.compiled import Options
+from usidx.fitting.table import table_of
+from usidx.label.roles import Dims
+from usidx.results.provenance import record
+
+__all__ = ["fit"]
+
+Value = float | xr.DataArray
+
+
+def fit(
+    data: xr.DataArray,
+    model: Model,
+    dim: Dims | None = None,
+    *,
+    coordinate: str | None = None,
+    start: Mapping[str, Value] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    fixed: Mapping[str, Value] | None = None,
+    tied: Mapping[str, str] | None = None,
+    sigma: Value | None = None,
+    absolute_sigma: bool = False,
+    loss: str = "linear",
+    loss_scale: float = 1.0,
+    tolerance: float = 1e-8,
+    max_evaluations: int = 200,
+    covariance: bool = False,
+    retry: str | None = None,
+) -> xr.Dataset:
+    """Fit a model to each spectrum of an array.
+
+    A lazy array stays lazy: a block is read, fitted and left as a row of figures per spectrum. Samples that are not
+    finite are left out. A spectrum that cannot be fitted gets NaN, ``converged`` False and a ``status``, and touches
+    no other; each spectrum is fitted by itself, so the result does not depend on how the array is cut into blocks.
+    With `retry` a spectrum that failed looks at its neighbours, in the whole map, wherever blocks end.
+
+    Parameters
+    ----------
+    data : DataArray, dims (*any, *dim)
+        Real, integer or complex; complex exactly where the model is.
+    model : Model
+        Such as ``Gaussian() + Constant()``; see `usidx.models`. For formulas and functions of your own see
+        `Model.from_expression` and `Model.from_function`.
+    dim : str or iterable of str, optional
+        Where to fit, one dim for each coordinate of the model. By default the spectroscopic dim.
+    coordinate : str, optional
+        The coordinate along `dim`, by default that of the same name (or 0, 1, 2, ... where there is none). It may
+        change from spectrum to spectrum.
+    start : mapping of str to float or DataArray, optional
+        Start values of parameters; what is missing or NaN is found from the data.
+    bounds : mapping of str to (low, high), optional
+        Within those of the model, or in their place.
+    fixed : mapping of str to float or DataArray, optional
+        Parameters that are held at a value.
+    tied : mapping of str to str, optional
+        Parameters that follow from others, by formulas of these: ``{"sigma_2": "0.5 * sigma_1"}``. See
+        `models.expression.parse` for what a formula may hold; it is read, never run. The model's own bounds of a
+        tied parameter do not hold.
+    sigma : float or DataArray, optional
+        Standard deviation of the samples, in the units of `data`; dims among those of `data`.
+    absolute_sigma : bool
+        Whether `sigma` is known in absolute terms; if not (the default), standard errors are scaled by ``redchi``.
+    loss : {"linear", "soft_l1", "huber", "cauchy"}
+        What is done with large residuals, as in scipy.optimize.least_squares. Where one is chosen, start values are
+        looked for without samples that are far from their neighbours.
+    loss_scale : float
+        The residual (by `sigma`) from which on it is large.
+    tolerance : float
+        A fit has converged when the next step promises to lower the cost by less than this fraction.
+    max_evaluations : int
+        A fit that needs more evaluations has failed.
+    covariance : bool
+        Add ``covariance`` (*any, parameter, parameter_2).
+    retry : {"neighbours"}, optional
+        Fit spectra that failed again, from the parameters of each neighbour that converged: those beside it along the
+        position dims, or along all dims where none has that role. Adds ``second_try``, True where that helped. The
+        other spectra stay as they are. A lazy array's blocks are kept until the blocks beside them are fitted.
+
+    Returns
+    -------
+    Dataset
+        Over the other dims of `data`: a variable per parameter in its own units, and ``<name>_stderr`` (0 for what
+        was fixed, NaN for what ended on a bound); ``chi2``, the sum of squared residuals (by `sigma`), of real and
+        imaginary parts alike; ``redchi``, that by the degrees of freedom; ``r2`` = 1 - SS_res / SS_tot, without
+        weights and about the (complex) mean; ``nfev``, the number of evaluations of the model; ``status`` (its
+        attributes say what the values mean) and ``converged``; ``samples``, the number of finite samples. The
+        coordinate of `dim` stays, for `evaluate`.
+
+    Raises
+    ------
+    RoleError
+        A dim is not there, or which one is meant is not clear.
+    SelectionError
+        A name is not a parameter, a coordinate, a loss or a retry, a parameter has the name of something else in the
+        result, a formula lacks a start value, or what is tied is tied in a circle, or bounded.
+    UsidError
+        The data's dtype does not go with the model, nothing is left to fit, or an argument is not of the kind that is
+        wanted.
+    UnitsError
+        The coordinate is not a number.
+
+    See Also
+    --------
+    evaluate : The fitted model over the coordinate.
+    residual : The data less that.
+
+    Notes
+    -----
+    Levenberg and Marquardt's method with exact derivatives; those of Python functions that give no formula are forward
+    differences, which ``nfev`` does not count. Start values: what enters linearly is solved for, peaks are found by a
+    matched filter, an oscillator by its linear form, the rest among templates or by trying candidates. Standard errors
+    are the roots of the diagonal of redchi (J'J)^-1 at the solution; those of tied parameters are propagated from it.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from usidx.fitting.fit import fit
+    >>> from usidx.models import Linear
+    >>> line = xr.DataArray([1.0, 3.0, 5.0], dims="x", coords={"x": [0.0, 1.0, 2.0]}, attrs={"units": "V"})
+    >>> found = fit(line, Linear())
+    >>> round(found.slope.item(), 6), round(found.intercept.item(), 6), found.intercept.units
+    (2.0, 1.0, 'V')
+    """
+    check_kinds(data, model)
+    sweep = sweep_of(data, model, dim, coordinate)
+    check_dtype(data.dtype, model, data.name)
+    check_choices(loss, retry)
+    check_numbers(tolerance=tolerance, max_evaluations=max_evaluations, loss_scale=loss_scale)
+    check_free_names(data, model)
+    check_names(model, start=start or {}, bounds=bounds or {}, fixed=fixed or {}, tied=tied or {})
+    bounds, fixed, tied = dict(bounds or {}), dict(fixed or {}), dict(tied or {})
+    start = {k: v for k, v in model.defaults.items() if k not in fixed and k not in tied} | dict(start or {})
+    check_tied(tied, start=start, bounds=bounds, fixed=fixed)
+    ties = tie(model, tied) if tied else None
+    options = Options(
+        free=tuple(name for name in model.names if name not in fixed and name not in tied),
+        bounds={p.name: bounds.get(p.name, p.bounds) for p in model.parameters},
+        loss=loss, loss_scale=loss_scale, tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance,
+    )  # fmt: skip
+    check_bounds(options)
+    check_start(model if ties is None else ties.reduced(), options, start)
+    work = Work(model, ties, options, weighted=sigma is not None, threads=None if data.chunks is None else 1)
+    table = table_of(data, sweep, work, sigma, start | fixed, retry=retry is not None)
+    shown = Shown(covariance=covariance, absolute=absolute_sigma, second_try=retry is not None)
+    result = to_dataset(table, data, model, sweep, shown)
+    told = {
+        "model": {"name": _title(model), **model.describe()}, "dim": list(sweep.dims), "coordinate": coordinate,
+        "swept": [str(c.name) for c in sweep.coordinates if c.name is not None],
+        "start": start, "bounds": bounds, "fixed": fixed, "tied": tied, "sigma": sigma,
+        "absolute_sigma": absolute_sigma, "loss": loss, "loss_scale": loss_scale, "tolerance": tolerance,
+        "max_evaluations": max_evaluations, "covariance": covariance, "retry": retry,
+    }  # fmt: skip
+    return record(result, data, "fit", told)
+
+
+def _title(model: Model) -> str:
+    return " ".join(str(t.describe()["model"]) for t in model.terms)

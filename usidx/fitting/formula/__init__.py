@@ -1,0 +1,1 @@
+"""Formulas as graphs: nodes, complex numbers as pairs, Python functions followed to their formula."""

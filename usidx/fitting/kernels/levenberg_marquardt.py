@@ -1,0 +1,146 @@
+"""One spectrum and start values -> best parameters, by Levenberg and Marquardt's method, in machine code.
+
+Damping is by the diagonal of the normal equations, so that volts at 1e-12 and hertz at 1e6 stand side by side.
+Importing this module imports numba; do so only inside a function.
+
+References
+----------
+D. W. Marquardt, J. Soc. Indust. Appl. Math. 11, 431 (1963); damping after H. B. Nielsen, report IMM-REP-1999-05,
+Technical University of Denmark (1999).
+"""
+
+from __future__ import annotations
+
+import math
+
+from usidx.fitting.compile.interpreter import Equations, Integers, Rows, copy_into
+from usidx.fitting.compile.jit import compiled
+from usidx.fitting.compile.layout import (
+    AT_PARAMETERS,
+    AT_TRIAL,
+    FACTORED,
+    FREE,
+    GRADIENT,
+    LOWER,
+    MATRIX,
+    MAX_EVALUATIONS,
+    N_FREE,
+    N_PARAMETERS,
+    PARAMETERS,
+    READY,
+    SETTINGS,
+    START_COST,
+    STEP,
+    TOLERANCE,
+    TRIAL,
+    TRIAL_GRADIENT,
+    TRIAL_MATRIX,
+    UPPER,
+    USE,
+)
+from usidx.fitting.kernels.linear import solve
+
+__all__ = ["minimise"]
+
+_HOPELESS = 1e12  # damping beyond which a step is no step
+_LITTLE, _SOME = 1e-10, 1e-6  # what is tried in turn where the equations are singular without damping
+
+
+@compiled
+def minimise(
+    equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, floor: float
+) -> tuple[int, int, float]:
+    """Improve the parameters until the next step promises nothing.
+
+    `equations` is `usidx.fitting.compile.normal_equations.normal_equations`, handed in as a pointer. Returns (status,
+    evaluations, cost); the normal equations of the last point stay in `bench`.
+    """
+    known = head[READY] > 0
+    cost = bench[SETTINGS, START_COST] if known else equations(head, info, code, bench, data, AT_PARAMETERS)
+    evaluations, damping, growth, least = 0 if known else 1, 1e-3, 2.0, 0.0
+    head[FACTORED] = 0
+    if not math.isfinite(cost):
+        return -4, evaluations, cost
+    while True:
+        end = 2 if _hold(head, info, bench) > 0 else 1
+        if cost <= floor:
+            return 3, evaluations, cost
+        promised = solve(head, info, bench, GRADIENT, damping)
+        if promised < 0.0:
+            damping, least = _raised(damping, least)
+            if damping > _HOPELESS:
+                return -3, evaluations, cost
+            continue
+        if promised * (1.0 + damping) <= bench[SETTINGS, TOLERANCE] * cost:
+            if growth > 2.0:
+                return end, evaluations, cost
+            if damping <= 1e-9:
+                _take(head, info, bench, damping)
+                return end, evaluations, cost - promised
+            if least > _LITTLE:
+                return -3, evaluations, cost
+            # Damping hides what weakly determined parameters still promise: look again without.
+            damping = least
+            continue
+        if evaluations >= head[MAX_EVALUATIONS]:
+            return -1, evaluations, cost
+        if damping > _HOPELESS or not _move(head, info, bench):
+            # No step helps: either the residual is down to rounding, or the surface is not what J says.
+            return (end if cost <= 1e8 * floor else -5), evaluations, cost
+        new = equations(head, info, code, bench, data, AT_TRIAL)
+        evaluations += 1
+        if new < cost:
+            damping *= max(0.05, 1.0 - (2.0 * (cost - new) / promised - 1.0) ** 3)
+            growth, cost, least = 2.0, new, 0.0
+            _accept(head, bench)
+        else:
+            damping, growth = max(damping, 1e-9) * growth, 2.0 * growth
+
+
+@compiled
+def _raised(damping: float, least: float) -> tuple[float, float]:
+    """Return more damping for equations that were singular, and the least that is still to be tried."""
+    if damping > _LITTLE:
+        return max(10.0 * damping, _SOME), least
+    more = _LITTLE if damping == 0.0 else _SOME
+    return more, more
+
+
+@compiled
+def _take(head: Integers, info: Integers, bench: Rows, damping: float) -> None:
+    """Take the last step without looking again: it is far below the standard errors."""
+    head[FACTORED] = 1 if damping == 0.0 else 0
+    _move(head, info, bench)
+    copy_into(bench[PARAMETERS], bench[TRIAL], head[N_PARAMETERS])
+
+
+@compiled
+def _hold(head: Integers, info: Integers, bench: Rows) -> int:
+    """Mark the parameters that may move: not those on a bound that the gradient pushes out. Return how many stay."""
+    held = 0
+    for j in range(head[N_FREE]):
+        p, gradient = bench[PARAMETERS, info[FREE, j]], bench[GRADIENT, j]
+        out = (p <= bench[LOWER, j] and gradient <= 0.0) or (p >= bench[UPPER, j] and gradient >= 0.0)
+        info[USE, j] = 0 if out or not bench[head[MATRIX] + j, j] > 0.0 else 1
+        held += 1 if out else 0
+    return held
+
+
+@compiled
+def _move(head: Integers, info: Integers, bench: Rows) -> bool:
+    """Put the step's end, kept within the bounds, in the row TRIAL; False where nothing moved."""
+    moved = False
+    copy_into(bench[TRIAL], bench[PARAMETERS], head[N_PARAMETERS])
+    for j in range(head[N_FREE]):
+        k = info[FREE, j]
+        bench[TRIAL, k] = min(max(bench[PARAMETERS, k] + bench[STEP, j], bench[LOWER, j]), bench[UPPER, j])
+        moved = moved or bench[TRIAL, k] != bench[PARAMETERS, k]
+    return moved
+
+
+@compiled
+def _accept(head: Integers, bench: Rows) -> None:
+    """Make the trial point the current one."""
+    copy_into(bench[PARAMETERS], bench[TRIAL], head[N_PARAMETERS])
+    copy_into(bench[GRADIENT], bench[TRIAL_GRADIENT], head[N_FREE])
+    head[MATRIX], head[TRIAL_MATRIX] = head[TRIAL_MATRIX], head[MATRIX]

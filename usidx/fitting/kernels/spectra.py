@@ -1,0 +1,296 @@
+"""Many spectra -> one row of figures each, in machine code.
+
+A row holds the P parameters, their P standard errors, chi2, redchi, r2, the number of evaluations, the status, the
+number of samples, and on request the covariance (P x P). Importing this module imports numba; do so only inside a
+function.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
+from usidx.fitting.compile.jit import compiled, kernel
+from usidx.fitting.compile.layout import (
+    FACTORED,
+    FOR_RESIDUAL,
+    FREE,
+    GIVEN,
+    HAS_WEIGHT,
+    LINEAR,
+    LOSS,
+    LOWER,
+    N_FREE,
+    N_PARAMETERS,
+    N_PARTS,
+    N_VARIABLES,
+    PARAMETERS,
+    READY,
+    RESIDUAL,
+    SAMPLES,
+    TRIAL_MATRIX,
+    UPPER,
+    USE,
+    WEIGHT,
+    Y,
+)
+from usidx.fitting.kernels.levenberg_marquardt import minimise
+from usidx.fitting.kernels.linear import invert
+from usidx.fitting.kernels.start import find_start, keep_within
+
+__all__ = ["evaluate_rows", "solve_rows"]
+
+_EXACT = 1e-14  # of the size of the data: a residual below it is rounding
+_FLAT = 1e-12  # of the size of the data: a spread below it is no spread
+
+
+@kernel
+def solve_rows(
+    equations: Equations,
+    head: Integers,
+    info: Integers,
+    code: Integers,
+    bench: Rows,
+    data: Rows,
+    x: Rows,
+    y: Rows,
+    weight: Rows,
+    given: Rows,
+    candidates: Rows,
+    out: Rows,
+) -> None:
+    """Fit each spectrum of `y` (spectrum, sample, part) by itself and fill `out` (spectrum, figure).
+
+    `equations` is `compile.normal_equations.normal_equations`, handed in as a pointer. The other inputs have
+    one row for each spectrum or one for all: `x` (spectrum, variable, sample), `weight` (spectrum, sample), `given`
+    (spectrum, parameter), `candidates` (spectrum, term, candidate, parameter).
+    """
+    for i in range(y.shape[0]):
+        own = min(i, weight.shape[0] - 1)
+        _load(head, data, x[min(i, x.shape[0] - 1)], y[i], weight[own])
+        copy_into(bench[GIVEN], given[min(i, given.shape[0] - 1)], head[N_PARAMETERS])
+        _solve_one(equations, head, info, code, bench, data, candidates[min(i, candidates.shape[0] - 1)], out[i])
+
+
+@compiled
+def _load(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> None:
+    """Copy the samples that are finite in all they have."""
+    if _copy_whole(head, data, x, y, weight):
+        head[SAMPLES] = y.shape[0]
+        return
+    size = 0
+    for i in range(y.shape[0]):
+        fine = True
+        for k in range(head[N_VARIABLES]):
+            data[k, size] = x[k, i]
+            fine = fine and math.isfinite(x[k, i])
+        for part in range(head[N_PARTS]):
+            data[head[Y] + part, size] = y[i, part]
+            fine = fine and math.isfinite(y[i, part])
+        if head[HAS_WEIGHT] > 0:
+            data[head[WEIGHT], size] = weight[i]
+            fine = fine and math.isfinite(weight[i]) and weight[i] > 0.0
+        size += 1 if fine else 0
+    head[SAMPLES] = size
+
+
+@compiled
+def _copy_whole(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> bool:
+    """Copy all samples; False where one is not finite, or of no weight. Without a branch per sample it vectorises."""
+    # Zero times a number is zero, unless that is infinite or nan.
+    left, least = 0.0, np.inf
+    for k in range(head[N_VARIABLES]):
+        target, source = data[k], x[k]
+        for i in range(y.shape[0]):
+            target[i] = source[i]
+            left += 0.0 * source[i]
+    for part in range(head[N_PARTS]):
+        target = data[head[Y] + part]
+        for i in range(y.shape[0]):
+            target[i] = y[i, part]
+            left += 0.0 * y[i, part]
+    if head[HAS_WEIGHT] > 0:
+        target = data[head[WEIGHT]]
+        for i in range(y.shape[0]):
+            target[i] = weight[i]
+            left += 0.0 * weight[i]
+            least = min(least, weight[i])
+    return left == 0.0 and least > 0.0
+
+
+@compiled
+def _solve_one(
+    equations: Equations,
+    head: Integers,
+    info: Integers,
+    code: Integers,
+    bench: Rows,
+    data: Rows,
+    candidates: Rows,
+    out: Row,
+) -> None:
+    """Fit the spectrum that is loaded."""
+    n, free, size = head[N_PARAMETERS], head[N_FREE], head[SAMPLES]
+    for k in range(out.size):
+        out[k] = np.nan
+    out[2 * n + 3], out[2 * n + 5] = 0.0, size
+    if size * head[N_PARTS] < max(free, 1):
+        out[2 * n + 4] = -2.0
+        return
+    energy, spread = _spread(head, data)
+    if not math.isfinite(energy):
+        out[2 * n + 4] = -4.0
+        return
+    if spread <= _FLAT * _FLAT * energy and not _is_linear(head, info):
+        out[2 * n + 4] = -3.0
+        return
+    evaluations, missing, head[READY] = 0, 0, 0
+    for k in range(n):
+        bench[PARAMETERS, k] = bench[GIVEN, k]
+        missing += 1 if math.isnan(bench[GIVEN, k]) else 0
+    wanted = 0
+    for j in range(free):
+        wanted += 1 if math.isnan(bench[GIVEN, info[FREE, j]]) else 0
+    if missing > wanted:  # what is held is not known
+        out[2 * n + 4] = -4.0
+        return
+    if missing > 0:
+        evaluations = find_start(equations, head, info, code, bench, data, candidates)
+    keep_within(head, info, bench)
+    floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _weighted(head, data)) if head[LOSS] == 0 else -1.0
+    status, more, cost = minimise(equations, head, info, code, bench, data, floor)
+    out[2 * n + 3] = evaluations + more
+    out[2 * n + 4] = status
+    if status > 0 and not _report(equations, head, info, code, bench, data, spread, cost, out):
+        out[2 * n + 4] = -3.0
+
+
+@compiled
+def _is_linear(head: Integers, info: Integers) -> bool:
+    linear = 0
+    for j in range(head[N_FREE]):
+        linear += info[LINEAR, j]
+    return bool(linear == head[N_FREE])
+
+
+@compiled
+def _spread(head: Integers, data: Rows) -> tuple[float, float]:
+    """Return the sum of squares, as it is and about the (complex) mean."""
+    energy, spread, size = 0.0, 0.0, head[SAMPLES]
+    for part in range(head[N_PARTS]):
+        y, mean = data[head[Y] + part], 0.0
+        for i in range(size):
+            mean += y[i]
+        mean /= size
+        for i in range(size):
+            energy += y[i] * y[i]
+            spread += (y[i] - mean) * (y[i] - mean)
+    return energy, spread
+
+
+@compiled
+def _weighted(head: Integers, data: Rows) -> float:
+    """Return the weighted sum of squares."""
+    energy, weight = 0.0, data[head[WEIGHT]]
+    for part in range(head[N_PARTS]):
+        y = data[head[Y] + part]
+        for i in range(head[SAMPLES]):
+            energy += (y[i] * weight[i]) ** 2
+    return energy
+
+
+@compiled
+def _report(
+    equations: Equations,
+    head: Integers,
+    info: Integers,
+    code: Integers,
+    bench: Rows,
+    data: Rows,
+    spread: float,
+    cost: float,
+    out: Row,
+) -> bool:
+    """Fill in the figures of a fit that converged; False where the data does not determine it."""
+    n, free, inverse = head[N_PARAMETERS], head[N_FREE], head[TRIAL_MATRIX]
+    determined = invert(head, info, bench, head[FACTORED] > 0)
+    for j in range(free):
+        p = bench[PARAMETERS, info[FREE, j]]
+        on_bound = p <= bench[LOWER, j] or p >= bench[UPPER, j]
+        determined = determined and math.isfinite(p) and (info[USE, j] > 0 or on_bound)
+    if not determined:
+        return False
+    chi2, squares = cost, cost
+    if head[HAS_WEIGHT] > 0 or head[LOSS] > 0:
+        chi2, squares = _chi2(equations, head, info, code, bench, data)
+    freedom = head[SAMPLES] * head[N_PARTS] - free
+    redchi = chi2 / freedom if freedom > 0 else np.nan
+    for k in range(n):
+        out[k], out[n + k] = bench[PARAMETERS, k], 0.0
+    for j in range(free):
+        known = info[USE, j] > 0
+        out[n + info[FREE, j]] = math.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
+    out[2 * n], out[2 * n + 1] = chi2, redchi
+    out[2 * n + 2] = 1.0 - squares / spread if spread > 0.0 else np.nan
+    if out.size > 2 * n + 6:
+        _write_covariance(head, info, bench, redchi, out[2 * n + 6 :])
+    return True
+
+
+@compiled
+def _write_covariance(head: Integers, info: Integers, bench: Rows, redchi: float, out: Row) -> None:
+    n = head[N_PARAMETERS]
+    for k in range(n * n):
+        out[k] = 0.0
+    for j in range(head[N_FREE]):
+        for k in range(head[N_FREE]):
+            known = info[USE, j] > 0 and info[USE, k] > 0
+            value = bench[head[TRIAL_MATRIX] + max(j, k), min(j, k)] * redchi if known else np.nan
+            out[info[FREE, j] * n + info[FREE, k]] = value
+
+
+@compiled
+def _chi2(
+    equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows
+) -> tuple[float, float]:
+    """Return the sum of squared residuals with and without weights; the loss has no part in it."""
+    squares = equations(head, info, code, bench, data, FOR_RESIDUAL)
+    if head[HAS_WEIGHT] == 0:
+        return squares, squares
+    chi2, weight = 0.0, data[head[WEIGHT]]
+    for part in range(head[N_PARTS]):
+        residual = data[head[RESIDUAL] + part]
+        for i in range(head[SAMPLES]):
+            chi2 += (residual[i] * weight[i]) ** 2
+    return chi2, squares
+
+
+@kernel
+def evaluate_rows(
+    equations: Equations,
+    head: Integers,
+    info: Integers,
+    code: Integers,
+    bench: Rows,
+    data: Rows,
+    x: Rows,
+    parameters: Rows,
+    out: Rows,
+) -> None:
+    """Fill `out` (spectrum, sample, part) with the model at each row of parameters.
+
+    The model is what its residual from no data is, turned round.
+    """
+    head[SAMPLES] = out.shape[1]
+    for i in range(out.shape[0]):
+        copy_into(bench[PARAMETERS], parameters[i], head[N_PARAMETERS])
+        own = min(i, x.shape[0] - 1)
+        for k in range(head[N_VARIABLES]):
+            copy_into(data[k], x[own, k], head[SAMPLES])
+        equations(head, info, code, bench, data, FOR_RESIDUAL)
+        for part in range(head[N_PARTS]):
+            residual = data[head[RESIDUAL] + part]
+            for j in range(head[SAMPLES]):
+                out[i, j, part] = -residual[j]

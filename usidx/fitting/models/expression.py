@@ -1,0 +1,253 @@
+"""Text of a formula -> graph, through a list of what is allowed, and a model of it; nothing in it is ever run."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any, ClassVar, Final
+
+from usidx.errors import SelectionError
+from usidx.fitting.formula.complex import Pair, as_pair
+from usidx.fitting.formula.nodes import FUNCTIONS, Node, constant, function, parameter, select, variable
+from usidx.fitting.models.model import Model, registered
+from usidx.fitting.models.parameter import UNBOUNDED, Parameter
+
+__all__ = ["Expression", "names_in", "parse"]
+
+Value = Node | Pair
+
+_CONSTANTS: Final = {"pi": math.pi, "e": math.e}
+_LONGEST: Final = 2000
+# Python counts the depth of all parsers together, so that two threads that parse at once confuse each other (CPython
+# issue 106905).
+_parsing: Final = Lock()
+
+_OPERATORS: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+}
+
+#: Functions of one argument besides the elementary ones, by what they are made of.
+_MADE: Final[Mapping[str, Callable[[Node], Node]]] = {
+    "sinh": lambda a: 0.5 * (function("exp", a) - function("exp", -a)),
+    "cosh": lambda a: 0.5 * (function("exp", a) + function("exp", -a)),
+    "tan": lambda a: function("sin", a) / function("cos", a),
+    "erfc": lambda a: 1.0 - function("erf", a),
+    "log10": lambda a: function("log", a) / math.log(10.0),
+    "square": lambda a: a * a,
+    "heaviside": lambda a: select(a, 1.0, 0.0),
+}
+
+
+def parse(text: str, known: Mapping[str, Node]) -> Value:
+    """Return the graph of a formula.
+
+    Parameters
+    ----------
+    text : str
+        Numbers, names, ``+ - * / **``, parentheses and functions: abs arctan cos cosh erf erfc exp heaviside log
+        log10 sin sinh sqrt square tan tanh; ``1j``, with exp and whole powers, for complex formulas.
+    known : mapping of str to Node
+        What the names mean; `pi` and `e` besides.
+
+    Returns
+    -------
+    Node or Pair
+        The value, complex where an imaginary number takes part.
+
+    Raises
+    ------
+    SelectionError
+        The text is no formula, or holds what is not allowed.
+
+    Examples
+    --------
+    >>> from usidx.fitting.models.expression import parse
+    >>> from usidx.fitting.formula.nodes import parameter, variable
+    >>> parse("a * exp(-x)", {"a": parameter("a"), "x": variable()})
+    mul(a, exp(mul(-1.0, x0)))
+    """
+    try:
+        return _value(_tree(text), text, known)
+    except RecursionError as error:
+        raise SelectionError("The formula is nested too deeply to be read.") from error
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Return the names of parameters and coordinates in a formula, in the order of the text.
+
+    Parameters
+    ----------
+    text : str
+        As for `parse`.
+
+    Returns
+    -------
+    tuple of str
+        Functions, `pi` and `e` left out.
+
+    Raises
+    ------
+    SelectionError
+        The text is no formula.
+
+    Examples
+    --------
+    >>> from usidx.fitting.models.expression import names_in
+    >>> names_in("a * exp(-x / tau) + c")
+    ('a', 'x', 'tau', 'c')
+    """
+    tree = _tree(text)
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called and n.id not in _CONSTANTS]
+    return tuple(dict.fromkeys(n.id for n in sorted(names, key=lambda n: (n.lineno, n.col_offset))))
+
+
+def _tree(text: str) -> ast.expr:
+    if not isinstance(text, str):
+        raise SelectionError(f"A formula is a text, such as 'a * exp(-x / tau)'; found {text!r}.")
+    with _parsing:
+        return _parsed(text)
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> ast.expr:
+    if len(text) > _LONGEST:
+        raise SelectionError(f"The formula has {len(text)} characters; at most {_LONGEST} are read.")
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise SelectionError(f"{text!r} is not a formula: {error}.") from error
+
+
+def _value(node: ast.expr, text: str, known: Mapping[str, Node]) -> Value:
+    if isinstance(node, ast.Constant):
+        return _number(node.value, text)
+    if isinstance(node, ast.Name) and (node.id in known or node.id in _CONSTANTS):
+        return known[node.id] if node.id in known else constant(_CONSTANTS[node.id])
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        inner = _value(node.operand, text, known)
+        return -inner if isinstance(node.op, ast.USub) else inner
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _alike(_value(node.left, text, known), _value(node.right, text, known))
+        found: Value = _OPERATORS[type(node.op)](left, right)
+        return found
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return _power(_value(node.left, text, known), _value(node.right, text, known), text)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1 and not node.keywords:
+        return _call(node.func.id, _value(node.args[0], text, known), text)
+    raise SelectionError(
+        f"{text!r}: {ast.unparse(node)!r} is not allowed in a formula. Use numbers, names, + - * / **, and "
+        f"{', '.join(sorted(FUNCTIONS | set(_MADE)))}."
+    )
+
+
+def _number(value: object, text: str) -> Value:
+    if isinstance(value, complex):
+        return as_pair(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
+        return constant(float(value))
+    raise SelectionError(f"{text!r}: {value!r} is not a number.")
+
+
+def _alike(left: Value, right: Value) -> tuple[Value, Value]:
+    if isinstance(left, Pair) or isinstance(right, Pair):
+        return as_pair(left), as_pair(right)
+    return left, right
+
+
+def _power(base: Value, exponent: Value, text: str) -> Value:
+    if isinstance(base, Node) and isinstance(exponent, Node):
+        return base**exponent
+    whole = isinstance(exponent, Node) and isinstance(exponent.value, float) and exponent.value.is_integer()
+    if not whole or not isinstance(base, Pair) or abs(float(str(exponent))) > 16:
+        raise SelectionError(f"{text!r}: a complex value can be raised to whole powers up to 16 only.")
+    return base ** int(float(str(exponent)))
+
+
+def _call(name: str, value: Value, text: str) -> Value:
+    if isinstance(value, Pair):
+        if name != "exp":
+            raise SelectionError(f"{text!r}: {name!r} of a complex value is not allowed; exp is.")
+        return value.exp()
+    if name in FUNCTIONS:
+        return function(name, value)
+    if name in _MADE:
+        return _MADE[name](value)
+    allowed = ", ".join(sorted(FUNCTIONS | set(_MADE)))
+    raise SelectionError(f"{text!r}: no function {name!r}; there are {allowed}.")
+
+
+@registered
+@dataclass(frozen=True)
+class Expression(Model):
+    """Describe a model by the text of its formula, such as ``"a * exp(-x / tau) + c"``.
+
+    Parameters
+    ----------
+    text : str
+        The formula: numbers, names, ``+ - * / **``, parentheses, common functions, and ``1j``. See
+        `usidx.fitting.models.expression.parse`. It is read, never run.
+    variable : str
+        The name that stands for the coordinate; the other names are parameters, in the order of the text.
+
+    Raises
+    ------
+    SelectionError
+        The text is no formula, holds what is not allowed, or lacks the coordinate or a parameter.
+
+    Notes
+    -----
+    Value and derivatives are worked out exactly; machine code for a new formula is made in a fraction of a second.
+    Parameters that enter linearly need no start value. The others do: give `start` to `fit`. Units of the parameters
+    are not known.
+
+    Examples
+    --------
+    >>> from usidx.models import Expression
+    >>> Expression("a * exp(-x / tau) + c").names
+    ('a', 'tau', 'c')
+    """
+
+    search: ClassVar[str] = "given"
+
+    text: str
+    variable: str = "x"
+
+    def __post_init__(self) -> None:
+        self._graph()
+        if not self.names:
+            raise SelectionError(f"The formula {self.text!r} has no parameter besides {self.variable!r}.")
+        if self.variable not in names_in(self.text):
+            raise SelectionError(
+                f"The formula {self.text!r} has no coordinate {self.variable!r}, only {self.names}. Say which of these "
+                f"it is, variable=...; for what does not change along the coordinate there is models.Constant()."
+            )
+
+    @property
+    def is_complex(self) -> bool:  # type: ignore[override]
+        """Return whether an imaginary number takes part."""
+        return isinstance(self._graph(), Pair)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the names in the formula, but for the coordinate."""
+        return tuple(Parameter(n, n, None, UNBOUNDED) for n in names_in(self.text) if n != self.variable)
+
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        """Return the graph of the text."""
+        own = {name: parameters[name] for name in self.names}
+        return parse(self.text, own | {self.variable: variables[0]})
+
+    def describe(self) -> dict[str, Any]:
+        """Return the text."""
+        return {"model": "Expression", "text": self.text, "variable": self.variable}
+
+    def _graph(self) -> Node | Pair:
+        return parse(self.text, {n: parameter(n) for n in self.names} | {self.variable: variable()})

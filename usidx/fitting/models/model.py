@@ -1,0 +1,400 @@
+"""What a model is: a formula, its parameters with their units, and where to look for start values.
+
+Models are immutable descriptions; they hold no data and no fitted values. A sum or product of models is a model.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache, cached_property, reduce
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.errors import ResultError, SelectionError, UsidError
+from usidx.fitting.formula.complex import Pair, as_pair
+from usidx.fitting.formula.nodes import Node, derivative, parameter, variable
+from usidx.fitting.formula.numpy_backend import interpret
+from usidx.fitting.models.parameter import Parameter
+
+__all__ = ["Model", "Product", "Sum", "from_description", "graphs", "registered"]
+
+Array = npt.NDArray[np.float64]
+
+
+class Model(ABC):
+    """Base of all models; see the subclasses for formulas.
+
+    Models add and multiply: ``Gaussian() + Constant()``. Where names of parameters repeat, the terms get prefixes
+    (``gaussian_1_center``), or those given as ``Gaussian(prefix="d_")``.
+    """
+
+    #: How start values are found: "candidates", "peak", "resonance", or "given" where that is left to the user.
+    search: ClassVar[str] = "candidates"
+    is_complex: ClassVar[bool] = False
+    #: Coordinates, one for each dim along which is fitted.
+    variables: ClassVar[int] = 1
+    #: Whether it combines with models of any number of coordinates.
+    over_any: ClassVar[bool] = False
+    #: Variables of the formula that follow from the coordinate of all samples together; see `derive`.
+    derived: ClassVar[int] = 0
+    #: What stands before the names of the parameters; None where they cannot be renamed.
+    prefix: str | None = None
+    #: Whether `formula` gives a graph, from which derivatives and sums are made.
+    has_formula: ClassVar[bool] = True
+
+    @classmethod
+    def from_expression(cls, text: str, variable: str = "x") -> Model:
+        """Return a model of the text of its formula; see `usidx.models.Expression`.
+
+        Parameters
+        ----------
+        text : str
+            Such as ``"a * exp(-x / tau) + c"``. It is read, never run.
+        variable : str
+            The name that stands for the coordinate.
+
+        Returns
+        -------
+        Expression
+            Its parameters are the other names, in the order of the text.
+
+        Raises
+        ------
+        SelectionError
+            The text is no formula, or holds what is not allowed.
+
+        Examples
+        --------
+        >>> import usidx
+        >>> usidx.models.Model.from_expression("a * exp(-x / tau) + c").names
+        ('a', 'tau', 'c')
+        """
+        return from_description({"model": "Expression", "text": text, "variable": variable})
+
+    @classmethod
+    def from_function(
+        cls, function: Callable[..., Any], *, coordinates: int = 1, complex_valued: bool = False
+    ) -> Model:
+        """Return a model of a Python function; see `usidx.models.Function`.
+
+        Parameters
+        ----------
+        function : callable
+            f(x, a, b, ...) of the coordinate and the parameters, whose names and start values are those of its
+            signature.
+        coordinates : int
+            How many of the first arguments are coordinates.
+        complex_valued : bool
+            Whether it gives complex values, for complex data.
+
+        Returns
+        -------
+        Function
+            For `fit`, and for `evaluate` on its result.
+
+        Raises
+        ------
+        SelectionError
+            The signature names no parameters.
+
+        Examples
+        --------
+        >>> import numpy as np, usidx
+        >>> usidx.models.Model.from_function(lambda t, a, tau=1.0: a * np.exp(-t / tau)).names
+        ('a', 'tau')
+        """
+        made: Any = _registry["Function"]
+        model: Model = made(function, coordinates, complex_valued)
+        return model
+
+    @property
+    @abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the parameters in order."""
+
+    @abstractmethod
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        """Return the graph of the value."""
+
+    def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
+        """Return derivatives that are shorter written out than derived from the formula; none need be."""
+        return {}
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what is needed to make the model again, as plain JSON values."""
+
+    def derive(self, x: Array) -> Array:
+        """Return the derived variables, (..., derived, sample), of the coordinates, (..., variable, sample)."""
+        return x[..., :0, :]
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return start values to try for the parameters that are neither linear nor read from a peak.
+
+        `x` (..., sample) is the coordinate, (..., variable, sample) where there are several; values are numbers or
+        arrays of the leading dims. For a width the candidate is a multiple of the width that was found.
+        """
+        return [{}]
+
+    @property
+    def axes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return pairs of widths that change places when an angle is turned by a quarter, and that angle."""
+        return ()
+
+    @classmethod
+    def remade(cls, options: Mapping[str, Any]) -> Model:
+        """Return the model that has these options.
+
+        Raises
+        ------
+        ResultError
+            There are others than the model has.
+        """
+        allowed = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        if not set(options) <= allowed:
+            raise ResultError(f"Model {cls.__name__!r} has the options {sorted(allowed)}; found {sorted(options)}.")
+        return cls(**options)
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """Return start values that the model brings along."""
+        return {}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the parameters in order."""
+        return tuple(p.name for p in self.parameters)
+
+    def with_prefix(self, prefix: str) -> Self:
+        """Return the same model with other names."""
+        return replace(self, prefix=prefix)  # type: ignore[type-var]
+
+    @property
+    def terms(self) -> tuple[Model, ...]:
+        """Return the models whose sum this is."""
+        return (self,)
+
+    def __add__(self, other: Model) -> Sum:
+        return Sum((*self.terms, *other.terms)) if isinstance(other, Model) else NotImplemented
+
+    def __mul__(self, other: Model) -> Product:
+        return Product((*_factors(self), *_factors(other))) if isinstance(other, Model) else NotImplemented
+
+    def __call__(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the value for coordinates and parameters that broadcast against each other."""
+        return self._output(0, self._values(x, parameters))
+
+    def jacobian(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> dict[str, npt.NDArray[Any]]:
+        """Return the exact derivative of the value by each parameter."""
+        known = self._values(x, parameters)
+        return {name: self._output(k, known) for k, name in enumerate(self.names, 1)}
+
+    def _output(self, k: int, known: Mapping[Node, npt.ArrayLike]) -> npt.NDArray[Any]:
+        parts = [interpret(part[k], known) for part in graphs(self)]
+        return parts[0] + 1j * parts[1] if self.is_complex else parts[0]
+
+    def _values(
+        self, x: tuple[npt.ArrayLike, ...], parameters: Mapping[str, npt.ArrayLike]
+    ) -> dict[Node, npt.ArrayLike]:
+        self._check_call(x, parameters)
+        known: dict[Node, npt.ArrayLike] = {parameter(k): v for k, v in parameters.items()}
+        return known | {variable(k): v for k, v in enumerate((*x, *self._derived_from(x)))}
+
+    def _derived_from(self, x: tuple[npt.ArrayLike, ...]) -> Iterator[Array]:
+        if self.derived:
+            values = self.derive(np.stack([np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in x], axis=-2))
+            yield from np.moveaxis(values, -2, 0)
+
+    def _check_call(self, x: tuple[npt.ArrayLike, ...], parameters: Mapping[str, npt.ArrayLike]) -> None:
+        wrong = sorted(set(self.names) ^ set(parameters))
+        if wrong or len(x) != self.variables:
+            raise SelectionError(
+                f"{self!r} takes {self.variables} coordinate(s) and the parameters {self.names}; "
+                f"{len(x)} coordinate(s) came, and {wrong} are missing or unknown."
+            )
+
+
+@cache
+def graphs(model: Model) -> tuple[tuple[Node, ...], ...]:
+    """Return per part (real, imaginary) the graph of the value and of its derivatives."""
+    nodes = {name: parameter(name) for name in model.names}
+    variables = tuple(map(variable, range(model.variables + model.derived)))
+    known = model.slopes(variables, nodes)
+    parts = _parts(model.formula(variables, nodes), model)
+    rows = []
+    for k, part in enumerate(parts):
+        slopes = (_parts(known[n], model)[k] if n in known else derivative(part, node) for n, node in nodes.items())
+        rows.append((part, *slopes))
+    return tuple(rows)
+
+
+def _parts(value: Node | Pair, model: Model) -> tuple[Node, ...]:
+    """Return real and imaginary part, or the value alone."""
+    if model.is_complex:
+        return as_pair(value).real, as_pair(value).imag
+    if isinstance(value, Pair):
+        raise UsidError(f"{model!r} is declared real, but its formula gives a complex value.")
+    return (value,)
+
+
+@dataclass(frozen=True, init=False)
+class Composite(Model):
+    """Base of sums and products; the members' names are made unique."""
+
+    members: tuple[Model, ...]
+
+    def __init__(self, members: tuple[Model, ...]) -> None:
+        if not members:
+            raise UsidError(f"{type(self).__name__} needs at least one model; none was given.")
+        for member in (m for m in members if not m.has_formula):
+            member.formula((), {})  # says why not
+        dims = {m.variables for m in members if not m.over_any}
+        if len(dims) > 1:
+            raise UsidError(f"Models of {sorted(dims)} variables do not combine; use models of the same number.")
+        object.__setattr__(self, "members", _with_unique_names(members))
+
+    @property
+    def is_complex(self) -> bool:  # type: ignore[override]
+        return any(m.is_complex for m in self.members)
+
+    @property
+    def variables(self) -> int:  # type: ignore[override]
+        return next((m.variables for m in self.members if not m.over_any), 1)
+
+    @property
+    def over_any(self) -> bool:  # type: ignore[override]
+        return all(m.over_any for m in self.members)
+
+    @property
+    def derived(self) -> int:  # type: ignore[override]
+        return sum(m.derived for m in self.members)
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return tuple(p for m in self.members for p in m.parameters)
+
+    @property
+    def axes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return those of the members."""
+        return tuple(names for m in self.members for names in m.axes)
+
+    def derive(self, x: Array) -> Array:
+        """Return what the members derive, one after the other."""
+        return np.concatenate([m.derive(x) for m in self.members], axis=-2)
+
+    def _shared(self, variables: tuple[Node, ...]) -> Iterator[tuple[Model, tuple[Node, ...]]]:
+        """Give each member the coordinates and its own derived variables."""
+        common, own = variables[: self.variables], iter(variables[self.variables :])
+        for member in self.members:
+            yield member, (*common, *itertools.islice(own, member.derived))
+
+    def _values_of_members(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> list[Any]:
+        values = [m.formula(own, parameters) for m, own in self._shared(variables)]
+        return [as_pair(v) for v in values] if self.is_complex else values
+
+    def describe(self) -> dict[str, Any]:
+        return {"model": type(self).__name__, "members": [m.describe() for m in self.members]}
+
+
+class Sum(Composite):
+    """Sum of models, as ``Gaussian() + Linear()`` makes it."""
+
+    @property
+    def terms(self) -> tuple[Model, ...]:
+        """Return the members."""
+        return self.members
+
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        """Return the graph of the sum."""
+        total: Node | Pair = reduce(operator.add, self._values_of_members(variables, parameters))
+        return total
+
+    def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
+        """Return what the members have written out."""
+        return {n: slope for m, own in self._shared(variables) for n, slope in m.slopes(own, parameters).items()}
+
+
+class Product(Composite):
+    """Product of models, as ``Exponential() * Sine()`` makes it.
+
+    Amplitudes of all factors but the first stay parameters; hold them at 1 (``fixed={...}``), for only the product
+    of amplitudes is determined by data.
+    """
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return those of the factors; the units of the data are with the first."""
+        first, *others = self.members
+        return (*first.parameters, *(p.without_data() for m in others for p in m.parameters))
+
+    @property
+    def search(self) -> str:  # type: ignore[override]
+        """Return the way of the factor that needs most; a resonance is only found where it stands alone."""
+        found = {"given" if m.search == "resonance" else m.search for m in self.members}
+        return next(way for way in ("given", "peak", "candidates") if way in found)
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return all combinations of what the factors propose."""
+        combinations = itertools.product(*(m.candidates(x) for m in self.members))
+        return [{k: v for choice in choices for k, v in choice.items()} for choices in combinations]
+
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        """Return the graph of the product."""
+        total: Node | Pair = reduce(operator.mul, self._values_of_members(variables, parameters))
+        return total
+
+
+def _factors(model: Model) -> tuple[Model, ...]:
+    return model.members if isinstance(model, Product) else (model,)
+
+
+def _with_unique_names(members: tuple[Model, ...]) -> tuple[Model, ...]:
+    """Prefix the members whose names another member has too."""
+    counts = Counter(name for m in members for name in m.names)
+    kinds = Counter(type(m).__name__ for m in members)
+    seen: Counter[str] = Counter()
+    renamed = []
+    for member in members:
+        kind = type(member).__name__
+        seen[kind] += 1
+        if member.prefix == "" and any(counts[name] > 1 for name in member.names):
+            number = f"_{seen[kind]}" if kinds[kind] > 1 else ""
+            member = member.with_prefix(f"{kind.lower()}{number}_")
+        renamed.append(member)
+    repeated = [n for n, count in Counter(name for m in renamed for name in m.names).items() if count > 1]
+    if repeated:
+        raise UsidError(f"The parameter {repeated[0]!r} appears twice; give the models different prefixes.")
+    return tuple(renamed)
+
+
+_registry: dict[str, type[Model]] = {"Sum": Sum, "Product": Product}
+
+
+def registered(model: type[Model]) -> type[Model]:
+    """Make a model known by its name, so that results can be read back."""
+    _registry[model.__name__] = model
+    return model
+
+
+def from_description(description: Mapping[str, Any]) -> Model:
+    """Make a model again from what `describe` returned; only models known by name are made, nothing is run.
+
+    Raises
+    ------
+    ResultError
+        The description names no known model, or options that it does not have.
+    """
+    name = description.get("model")
+    kind = _registry.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise ResultError(f"No model named {name!r} is known; known are {sorted(_registry)}.")
+    if issubclass(kind, Composite):
+        return kind(tuple(from_description(m) for m in description.get("members", ())))
+    return kind.remade({k: v for k, v in description.items() if k not in {"model", "name"}})

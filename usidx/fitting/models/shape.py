@@ -1,0 +1,47 @@
+"""Base of the models with one formula."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import Any
+
+from usidx.fitting.formula.complex import Pair
+from usidx.fitting.formula.nodes import Node
+from usidx.fitting.models.model import Model
+from usidx.fitting.models.parameter import Parameter
+
+__all__ = ["Shape"]
+
+
+class Shape(Model):
+    """Base of the models with one formula; subclasses are frozen dataclasses whose fields are options."""
+
+    prefix: str
+
+    @property
+    @abstractmethod
+    def _own_parameters(self) -> tuple[Parameter, ...]:
+        """Return the parameters without the prefix."""
+
+    @abstractmethod
+    def _value(self, *nodes: Any) -> Any:
+        """Return the formula of (*variables, *parameters)."""
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the parameters in order, with the prefix."""
+        words = self.prefix.replace("_", " ").title()
+        return tuple(replace(p, name=self.prefix + p.name, title=words + p.title) for p in self._own_parameters)
+
+    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
+        """Return the graph of the value."""
+        found: Node | Pair = self._value(*variables, *(parameters[name] for name in self.names))
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Return the name of the class and its options."""
+        options = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return {"model": type(self).__name__, **options}

@@ -1,0 +1,111 @@
+"""Table of figures -> Dataset with one variable per parameter, in its own units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from usidx.fitting.axes import Sweep
+from usidx.fitting.blocks import FIGURE
+from usidx.fitting.compile.layout import STATUS
+from usidx.fitting.models.model import Model
+from usidx.label import units
+
+__all__ = ["Shown", "to_dataset"]
+
+_COVARIANCE_DIMS: Final = ("parameter", "parameter_2")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a result shows besides, and how.
+
+    Attributes
+    ----------
+    covariance : bool
+        Whether the covariance is among its variables.
+    absolute : bool
+        Whether errors are not scaled by redchi.
+    second_try : bool
+        Whether the last column says for which spectra a second fit counted.
+    """
+
+    covariance: bool = False
+    absolute: bool = False
+    second_try: bool = False
+
+
+def to_dataset(table: xr.Variable, data: xr.DataArray, model: Model, sweep: Sweep, shown: Shown) -> xr.Dataset:
+    """Give the columns of a table (see `usidx.fitting.kernels.spectra`) their names, units and coordinates."""
+    unit = data.attrs.get("units")
+    unit = unit if isinstance(unit, str) else None
+    n = len(model.names)
+    redchi = table.isel({FIGURE: 2 * n + 1})
+    variables: dict[str, xr.Variable] = {}
+    for k, p in enumerate(model.parameters):
+        attrs = _attrs(p.title, p.unit(unit, sweep.units))
+        variables[p.name] = _named(table.isel({FIGURE: k}), attrs)
+        spread = table.isel({FIGURE: n + k})
+        spread = spread / redchi**0.5 if shown.absolute else spread
+        variables[f"{p.name}_stderr"] = _named(spread, attrs | {"long_name": f"Standard Error of {p.title}"})
+    variables |= _quality(table, 2 * n, unit)
+    if shown.second_try:
+        helped = table.isel({FIGURE: -1}) > 0
+        variables["second_try"] = _named(helped, {"long_name": "Whether a Fit from a Neighbour's Parameters Counts"})
+    if shown.covariance:
+        variables["covariance"] = _covariance(table, n, redchi if shown.absolute else None)
+    coords = _coordinates(data, sweep)
+    if shown.covariance:
+        coords = coords.assign(
+            {d: ("parameter" if d == "parameter" else d, list(model.names)) for d in _COVARIANCE_DIMS}
+        )
+    return xr.Dataset(variables, coords=coords)
+
+
+def _attrs(title: str, unit: str | None) -> dict[str, str]:
+    return {"long_name": title} | ({} if unit is None else {"units": unit})
+
+
+def _named(variable: xr.Variable, attrs: dict[str, Any]) -> xr.Variable:
+    return xr.Variable(variable.dims, variable.data, attrs)
+
+
+def _quality(table: xr.Variable, first: int, unit: str | None) -> dict[str, xr.Variable]:
+    """Return the figures of merit, from the column `first` on."""
+    squared = None if unit is None else units.power(unit, 2)
+    names = {"chi2": "Sum of Squared Residuals", "redchi": "Reduced Chi Squared"}
+    found = {
+        name: _named(table.isel({FIGURE: first + k}), _attrs(title, squared))
+        for k, (name, title) in enumerate(names.items())
+    }
+    found["r2"] = _named(table.isel({FIGURE: first + 2}), _attrs("Coefficient of Determination", ""))
+    nfev = table.isel({FIGURE: first + 3}).astype(np.int32)
+    found["nfev"] = _named(nfev, _attrs("Evaluations of the Model", ""))
+    status = table.isel({FIGURE: first + 4}).astype(np.int8)
+    values = sorted(STATUS)
+    flags = {"flag_values": np.array(values, dtype=np.int8), "flag_meanings": " ".join(STATUS[v] for v in values)}
+    found["status"] = _named(status, {"long_name": "Why the Fit Ended", **flags})
+    found["converged"] = _named(status > 0, {"long_name": "Whether the Fit Converged"})
+    samples = table.isel({FIGURE: first + 5}).astype(np.int32)
+    found["samples"] = _named(samples, _attrs("Samples That Were Fitted", ""))
+    return found
+
+
+def _covariance(table: xr.Variable, n: int, redchi: xr.Variable | None) -> xr.Variable:
+    values = table.isel({FIGURE: slice(2 * n + 6, 2 * n + 6 + n * n)})
+    if redchi is not None:
+        values = values / redchi
+    square = values.data.reshape(*values.shape[:-1], n, n)
+    dims = tuple(d for d in values.dims if d != FIGURE)
+    return xr.Variable((*dims, *_COVARIANCE_DIMS), square, {"long_name": "Covariance of the Parameters"})
+
+
+def _coordinates(data: xr.DataArray, sweep: Sweep) -> xr.Coordinates:
+    """Return the coordinates of what is left, and those that were swept, for evaluating the model again."""
+    keep = [n for n, c in data.coords.items() if not set(sweep.dims) & set(c.dims)]
+    swept = [c.name for c in sweep.coordinates if c.name is not None]
+    gone = [n for n in data.coords if n not in keep and n not in swept]
+    return data.drop_vars(gone).coords

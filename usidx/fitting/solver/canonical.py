@@ -1,0 +1,41 @@
+"""Table of figures -> the same fits in one form, of those that mean the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.fitting.models.model import Model
+
+__all__ = ["canonical"]
+
+Array = npt.NDArray[np.float64]
+
+
+def canonical(model: Model, free: tuple[str, ...], bounds: Mapping[str, tuple[float, float]], table: Array) -> Array:
+    """Put the longer axis first, and bring angles within half a period of zero; the table is changed in place."""
+    own = {p.name: p.bounds for p in model.parameters}
+    for names in model.axes:
+        if all(n in free and bounds[n] == own[n] for n in names):
+            _exchange(table, len(own), *(model.names.index(n) for n in names))
+    for k, p in enumerate(model.parameters):
+        if p.period:
+            half = 0.5 * p.period
+            table[:, k] = half - np.mod(half - table[:, k], p.period)
+    return table
+
+
+def _exchange(table: Array, n: int, first: int, second: int, angle: int) -> None:
+    """Exchange two axes where the second is the longer one."""
+    rows = np.flatnonzero(table[:, first] < table[:, second])
+    order = np.arange(n)
+    order[[first, second]] = second, first
+    table[rows, :n] = table[rows][:, order]
+    table[rows, n : 2 * n] = table[rows][:, n + order]
+    table[rows, angle] += 0.5 * math.pi
+    if table.shape[1] > 2 * n + 6:
+        square = table[rows, 2 * n + 6 :].reshape(len(rows), n, n)
+        table[rows, 2 * n + 6 :] = square[:, order][:, :, order].reshape(len(rows), n * n)

@@ -1,0 +1,389 @@
+"""Block of spectra and a model -> table of figures, one row per spectrum, on threads.
+
+The kernels are compiled at the first call and kept on disk. They hold no lock of the interpreter, so that plain
+threads share the work; inside a dask task one thread does, for dask runs the tasks side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.fitting.compile import layout as at
+from usidx.fitting.compile.bytecode import Program, assemble
+from usidx.fitting.compile.layout import LOSSES, Tables
+from usidx.fitting.formula.nodes import ZERO, derivative, parameter, substitute
+from usidx.fitting.models.model import Model, graphs
+from usidx.fitting.solver.canonical import canonical
+from usidx.fitting.solver.templates import Grid, grid_of, template_starts
+from usidx.tasks.share import share
+from usidx.tasks.threads import single_blas
+
+__all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "solve_block"]
+
+Array = npt.NDArray[np.float64]
+_SEARCHES: Final = {
+    "candidates": at.SEARCH_CANDIDATES,
+    "given": at.SEARCH_CANDIDATES,
+    "peak": at.SEARCH_PEAK,
+    "resonance": at.SEARCH_RESONANCE,
+}
+_ROLES: Final = {"": at.ROLE_CANDIDATE, "center": at.ROLE_CENTER, "width": at.ROLE_WIDTH}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What decides a fit besides model and data.
+
+    Attributes
+    ----------
+    free : tuple of str
+        Parameters that are fitted; the others stay at their start values.
+    bounds : mapping
+        Lowest and highest value of each parameter.
+    loss, loss_scale : str, float
+        Robust loss, and the residual from which on it is.
+    tolerance : float
+        A fit ends when the next step promises to lower the cost by less than this fraction.
+    max_evaluations : int
+        After so many evaluations a fit has failed.
+    covariance : bool
+        Whether the table holds the covariance too.
+    """
+
+    free: tuple[str, ...]
+    bounds: Mapping[str, tuple[float, float]]
+    loss: str = "linear"
+    loss_scale: float = 1.0
+    tolerance: float = 1e-8
+    max_evaluations: int = 200
+    covariance: bool = False
+
+
+def figures(model: Model, *, covariance: bool = False) -> int:
+    """Return the number of columns of the table."""
+    n = len(model.names)
+    return 2 * n + 6 + (n * n if covariance else 0)
+
+
+@cache
+def _program(model: Model, free: tuple[str, ...]) -> Program:
+    keep = [0, *(1 + model.names.index(name) for name in free)]
+    outputs = [[part[k] for k in keep] for part in graphs(model)]
+    return assemble(outputs, model.names, model.variables + model.derived)
+
+
+@cache
+def linear_parameters(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
+    """Return free parameters that enter linearly all at once, chosen in order."""
+    if not model.has_formula:
+        return ()
+    chosen: list[str] = []
+    for name in free:
+        k = 1 + model.names.index(name)
+        tested = (*chosen, name)
+        if all(derivative(part[k], parameter(other)) is ZERO for part in graphs(model) for other in tested):
+            chosen.append(name)
+    return tuple(chosen)
+
+
+def _tables(model: Model, options: Options, samples: int, *, weighted: bool) -> Tables:
+    """Return fresh tables for one thread."""
+    limits = tuple((float(low), float(high)) for low, high in (options.bounds[name] for name in options.free))
+    known = _known_tables(
+        model, options.free, limits, options.loss, options.loss_scale, options.tolerance, options.max_evaluations,
+        samples, weighted,
+    )  # fmt: skip
+    return deepcopy(known)
+
+
+@lru_cache(maxsize=16)
+def _known_tables(
+    model: Model, free: tuple[str, ...], limits: tuple[tuple[float, float], ...], loss: str, loss_scale: float,
+    tolerance: float, max_evaluations: int, samples: int, weighted: bool,
+) -> Tables:  # fmt: skip
+    """Return the tables that blocks of one array begin with."""
+    bounds = dict(zip(free, limits, strict=True))
+    options = Options(free, bounds, loss, loss_scale, tolerance, max_evaluations)
+    program = _program(model, free)
+    count, parts, n = len(free), len(program.outputs), len(model.names)
+    head = np.zeros(at.HEAD_SIZE, dtype=np.int64)
+    head[at.N_PARAMETERS], head[at.N_FREE], head[at.N_PARTS] = n, count, parts
+    head[at.N_VARIABLES], head[at.N_TERMS] = program.n_variables, len(model.terms)
+    head[at.N_NUMBER_CODE], head[at.N_VALUE_CODE] = len(program.number_code), program.n_value_code
+    head[at.HAS_WEIGHT], head[at.LOSS] = weighted, LOSSES[options.loss]
+    head[at.MAX_EVALUATIONS], head[at.LEVEL_ONLY] = options.max_evaluations, _is_level_only(model, free)
+    head[at.SCALES] = _all_scale(model, options)
+    rows = {at.MATRIX: count, at.TRIAL_MATRIX: count, at.FACTOR: count + 1, at.SCALED: count + 2}
+    first = at.BENCH_ROWS
+    for place, length in rows.items():
+        head[place] = first
+        first += length
+    head[at.REGISTERS], head[at.SCRATCH] = first, first + program.n_rows
+    head[at.Y] = program.n_variables
+    head[at.WEIGHT] = head[at.Y] + parts
+    head[at.RESIDUAL] = head[at.WEIGHT] + 1
+    head[at.TOTAL] = head[at.RESIDUAL] + parts
+    return Tables(
+        head=head,
+        info=_info(model, options, program),
+        code=np.concatenate([program.number_code, program.row_code]),
+        bench=_bench(model, options, program, first + program.n_rows + at.SCRATCH_ROWS),
+        data=np.zeros((head[at.TOTAL] + 1, samples + 1)),
+    )
+
+
+def _is_level_only(model: Model, free: tuple[str, ...]) -> bool:
+    """Say whether the terms that are linear altogether are no more than a constant, and others are not linear."""
+    linear = linear_parameters(model, free)
+    names = [n for t in model.terms if set(t.names) & set(free) <= set(linear) for n in t.names]
+    if len(names) != 1 or names[0] not in free or len(linear) == len(free):
+        return False
+    slope = graphs(model)[0][1 + model.names.index(names[0])]
+    return not slope.varies
+
+
+def _info(model: Model, options: Options, program: Program) -> npt.NDArray[np.int64]:
+    free, linear = options.free, linear_parameters(model, options.free)
+    info = np.zeros((at.OUTPUTS + len(program.outputs), len(model.names) + len(model.terms) + 1), dtype=np.int64)
+    info[at.FREE, : len(free)] = [model.names.index(name) for name in free]
+    info[at.LINEAR, : len(free)] = [name in linear for name in free]
+    info[at.SCALE, : len(free)] = _scales(model, free)
+    for k, term in enumerate(model.terms):
+        plain = set(term.names) & set(free) <= set(linear)
+        info[at.SEARCH, k] = at.SEARCH_LINEAR if plain else _SEARCHES[term.search]
+        info[at.SIGN, k] = _sign(term, options, linear)
+        for p in term.parameters:
+            place = model.names.index(p.name)
+            info[at.TERM, place] = k
+            info[at.ROLE, place] = at.ROLE_LINEAR if p.name in linear else _ROLES[p.role]
+    info[at.OUTPUTS :, : len(free) + 1] = program.outputs
+    return info
+
+
+@cache
+def _scales(model: Model, free: tuple[str, ...]) -> tuple[int, ...]:
+    """Return for each free parameter the linear one that its derivatives are proportional to, -1 for none."""
+    linear = linear_parameters(model, free)
+    without = {parameter(name): ZERO for name in linear}
+    found = []
+    for name in free:
+        slopes = [part[1 + model.names.index(name)] for part in graphs(model)]
+        with_it = [n for n in linear if any(derivative(s, parameter(n)) is not ZERO for s in slopes)]
+        proportional = len(with_it) == 1 and all(substitute(s, without) is ZERO for s in slopes)
+        found.append(free.index(with_it[0]) if proportional and name not in linear else -1)
+    return tuple(found)
+
+
+def _all_scale(model: Model, options: Options) -> bool:
+    """Say whether one term is searched for, and nothing but linear parameters makes it large or small."""
+    linear = linear_parameters(model, options.free)
+    searched = [t for t in model.terms if not set(t.names) & set(options.free) <= set(linear)]
+    scales = zip(options.free, _scales(model, options.free), strict=True)
+    return len(searched) == 1 and options.loss == "linear" and all(n in linear or k >= 0 for n, k in scales)
+
+
+def _bench(model: Model, options: Options, program: Program, rows: int) -> Array:
+    from usidx.fitting.compile.interpreter import TILE
+
+    # Rows of a power of two bytes would all begin in the same few lines of the nearest cache.
+    bench = np.zeros((rows, max(TILE, len(program.numbers), len(model.names) + 1) + 8))
+    for j, name in enumerate(options.free):
+        bench[at.LOWER, j], bench[at.UPPER, j] = options.bounds[name]
+    bench[at.WIDTH_PER_FWHM, : len(model.names)] = [p.width_per_fwhm for p in model.parameters]
+    bench[at.SETTINGS, at.TOLERANCE], bench[at.SETTINGS, at.LOSS_SCALE] = options.tolerance, options.loss_scale
+    bench[at.NUMBERS, : len(program.numbers)] = program.numbers
+    return bench
+
+
+def _sign(term: Model, options: Options, linear: tuple[str, ...]) -> int:
+    """Return the sign that bounds prescribe for a peak's amplitude."""
+    bounds = [options.bounds[name] for name in term.names if name in linear]
+    if any(low >= 0.0 for low, _ in bounds):
+        return 1
+    return -1 if any(high <= 0.0 for _, high in bounds) else 0
+
+
+def _candidates(model: Model, x: Array) -> Array:
+    """Return start candidates, (spectrum or 1, term, candidate, parameter), NaN where a term has fewer."""
+    found = [t.candidates(x[:, 0] if model.variables == 1 else x[:, : model.variables]) for t in model.terms]
+    table = np.full((x.shape[0], len(model.terms), max(map(len, found)), len(model.names)), np.nan)
+    for k, (term, choices) in enumerate(zip(model.terms, found, strict=True)):
+        defaults = {p.name: 1.0 if p.role == "width" else 0.0 for p in term.parameters}
+        for c, choice in enumerate(choices):
+            for name, value in (defaults | choice).items():
+                table[:, k, c, model.names.index(name)] = value
+    return table
+
+
+def solve_block(
+    model: Model,
+    options: Options,
+    y: npt.NDArray[np.generic],
+    x: Array,
+    weight: Array | None,
+    start: Array,
+    threads: int | None = None,
+) -> Array:
+    """Fit every spectrum of a block by itself.
+
+    Parameters
+    ----------
+    model : Model
+        What is fitted.
+    options : Options
+        How.
+    y : ndarray, shape (spectrum, sample)
+        Any real or complex dtype; complex exactly where the model is.
+    x : ndarray, shape (spectrum or 1, variable, sample)
+        The coordinates.
+    weight : ndarray, shape (spectrum or 1, sample), optional
+        One by the standard deviation of each sample.
+    start : ndarray, shape (spectrum or 1, parameter)
+        Start values, NaN where they are to be found.
+    threads : int, optional
+        By default one per processor.
+
+    Returns
+    -------
+    ndarray of float64, shape (spectrum, figure)
+        See `usidx.fitting.kernels.spectra`.
+    """
+    from usidx.fitting.compile.llvm import equations_of
+    from usidx.fitting.kernels.spectra import solve_rows
+
+    x = _with_derived(model, x)
+    grid = _templates(model, options, x, weight, start)
+    out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
+    dtype = np.complex128 if model.is_complex else np.float64
+    shared = _tables(model, options, y.shape[1], weighted=weight is not None)
+    program = _program(model, options.free)
+    equations = equations_of(program, weighted=weight is not None, robust=options.loss != "linear")
+    alike = _candidates(model, x) if x.shape[0] == 1 else None
+
+    def run(part: slice) -> None:
+        values = _writable(y[part], dtype)
+        own_x, own_weight = _rows(x, part), None if weight is None else _rows(weight, part)
+        own_x, values, own_weight = _ascending(own_x, values, own_weight)
+        parts = values.view(np.float64).reshape(*values.shape, -1)
+        weights = np.ones((1, 1)) if own_weight is None else own_weight
+        given = _rows(start, part)
+        if grid is not None:
+            given = np.where(np.isnan(given), _placed(grid, y[part], weight), given)
+        candidates = _candidates(model, own_x) if alike is None else alike
+        solve_rows(equations, *deepcopy(shared), own_x, parts, weights, given, candidates, out[part])
+
+    share(run, y.shape[0], threads)
+    return canonical(model, options.free, options.bounds, out)
+
+
+def _templates(model: Model, options: Options, x: Array, weight: Array | None, start: Array) -> Grid | None:
+    """Return templates where one coordinate is for all spectra, and nothing is known of them but candidates."""
+    linear = linear_parameters(model, options.free)
+    ways = {t.search for t in model.terms if not set(t.names) & set(options.free) <= set(linear)}
+    free = np.isin(model.names, options.free)
+    alone = x.shape[0] == start.shape[0] == 1 and bool(np.isnan(start[0, free]).all())
+    if ways != {"candidates"} or model.is_complex or not alone:
+        return None
+    bounds = tuple((float(low), float(high)) for low, high in (options.bounds[n] for n in model.names))
+    told = _bytes(weight) if weight is not None and weight.shape[0] == 1 else None
+    return _grid(model, options.free, bounds, _bytes(x), x.shape[1:], told, _bytes(start))
+
+
+def _bytes(values: Array) -> bytes:
+    return np.asarray(values, np.float64).tobytes()  # a coordinate of a file is of single precision
+
+
+def _placed(grid: Grid, y: npt.NDArray[np.generic], weight: Array | None) -> Array:
+    shared = weight if weight is not None and weight.shape[0] == 1 else None
+    with single_blas():
+        return template_starts(grid, np.asarray(y, np.float64), shared)
+
+
+@lru_cache(maxsize=4)
+def _grid(
+    model: Model,
+    free: tuple[str, ...],
+    bounds: tuple[tuple[float, float], ...],
+    x: bytes,
+    shape: tuple[int, int],
+    weight: bytes | None,
+    start: bytes,
+) -> Grid | None:
+    """Return the templates; blocks of one array share them."""
+    coordinates = np.frombuffer(x).reshape(shape)
+    weights = None if weight is None else np.nan_to_num(np.maximum(np.frombuffer(weight), 0.0))
+    if not np.isfinite(coordinates).all():
+        return None
+    linear = linear_parameters(model, free)
+    searched = [not set(t.names) & set(free) <= set(linear) for t in model.terms]
+    candidates = _candidates(model, coordinates[None])[0]
+    fixed = np.frombuffer(start)
+    return grid_of(model, candidates, searched, linear, np.array(bounds), coordinates, weights, fixed)
+
+
+def _with_derived(model: Model, x: Array) -> Array:
+    return np.concatenate([x, model.derive(x)], axis=1) if model.derived else x
+
+
+def _ascending(x: Array, y: npt.NDArray[Any], weight: Array | None) -> tuple[Array, npt.NDArray[Any], Array | None]:
+    """Sort the samples of each spectrum by a single coordinate, which finding start values relies on."""
+    if x.shape[1] > 1 or bool(np.all(x[:, 0, 1:] >= x[:, 0, :-1])):
+        return x, y, weight
+    order = np.argsort(x[:, 0], axis=-1, kind="stable")
+    x = np.take_along_axis(x, order[:, None], axis=-1)
+    y = np.take_along_axis(y, np.broadcast_to(order, y.shape), axis=-1)
+    if weight is not None:
+        both = np.broadcast_shapes(order.shape, weight.shape)
+        weight = np.take_along_axis(np.broadcast_to(weight, both), np.broadcast_to(order, both), axis=-1)
+    return x, _writable(y, y.dtype), weight
+
+
+def _rows(table: Array, part: slice) -> Array:
+    """Return the rows of some spectra, or the one row that is for all."""
+    return _writable(table if table.shape[0] == 1 else table[part], np.float64)
+
+
+def _writable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    # To numba a read-only array is of another type: each kernel would be compiled, and kept on disk, once for each mix.
+    return np.require(array, dtype, ["C", "A", "W"])
+
+
+def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | None = None) -> npt.NDArray[Any]:
+    """Return the model, shape (spectrum, sample).
+
+    Parameters
+    ----------
+    model : Model
+        What is evaluated.
+    x : ndarray, shape (spectrum or 1, variable, sample)
+        The coordinates.
+    parameters : ndarray, shape (spectrum, parameter)
+        NaN gives NaN.
+    threads : int, optional
+        By default one per processor.
+
+    Returns
+    -------
+    ndarray of float64 or complex128, shape (spectrum, sample)
+        The values.
+    """
+    x = _with_derived(model, x)
+    out = np.empty((parameters.shape[0], x.shape[2], 2 if model.is_complex else 1))
+
+    def run(part: slice) -> None:
+        from usidx.fitting.compile.normal_equations import normal_equations
+        from usidx.fitting.kernels.spectra import evaluate_rows
+
+        tables = _tables(model, Options(free=(), bounds={}), x.shape[2], weighted=False)
+        own = _writable(parameters[part], np.float64)
+        evaluate_rows(normal_equations, *tables, _rows(x, part), own, out[part])
+
+    share(run, parameters.shape[0], threads)
+    return out.view(np.complex128)[..., 0] if model.is_complex else out[..., 0]

@@ -1,0 +1,364 @@
+"""Block of spectra and a Python function -> table of figures: the compiled solver's method, on arrays in NumPy.
+
+Many spectra take each step side by side, and the function is called for all of them at once. What decides a step is
+written as in `kernels.levenberg_marquardt`, so both end for the same reasons; derivatives are forward differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.fitting.compile.layout import STATUS
+from usidx.fitting.models.calls import Caller, caller_of
+from usidx.fitting.models.function import Function
+from usidx.fitting.solver.compiled import Options, figures
+from usidx.fitting.solver.numpy_normal_equations import inverse, solve
+from usidx.fitting.solver.spikes import rho
+from usidx.tasks.share import share
+
+__all__ = ["evaluate_function_block", "solve_function_block"]
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+_CODE: Final = {meaning: code for code, meaning in STATUS.items()}
+_RUNNING: Final = 0
+_HOPELESS: Final = 1e12  # damping beyond which a step is no step
+_EXACT: Final = 1e-14  # of the size of the data: a residual below it is rounding
+_FLAT: Final = 1e-12  # of the size of the data: a spread below it is no spread
+_STEP: Final = float(np.sqrt(np.finfo(np.float64).eps))  # of a parameter, for a forward difference
+_AT_ONCE: Final = 32768  # samples that the function gets at a time: its arrays stay in the second cache
+_SIDE_BY_SIDE: Final = 2**18  # samples of spectra that take their steps side by side
+
+
+@dataclass(slots=True)
+class _Spectra:
+    """What is fitted, one row per spectrum; samples that are left out have weight 0.
+
+    Attributes
+    ----------
+    x : ndarray, shape (spectrum or 1, variable, sample)
+        Coordinates.
+    y, weight : ndarray, shape (spectrum, sample times parts)
+        Data, and one by its standard deviation.
+    used : ndarray of bool, shape (spectrum, sample times parts)
+        Which samples take part.
+    plain : bool
+        Whether all do, with weight 1.
+    """
+
+    x: Array
+    y: Array
+    weight: Array
+    used: Mask
+    plain: bool
+
+    def take(self, rows: Rows) -> _Spectra:
+        x = self.x if self.x.shape[0] == 1 else self.x[rows]
+        if self.plain:
+            alike = slice(len(rows))  # all weights are 1
+            return _Spectra(x, self.y[rows], self.weight[alike], self.used[alike], plain=True)
+        return _Spectra(x, self.y[rows], self.weight[rows], self.used[rows], plain=False)
+
+    def weighted(self, values: Array) -> Array:
+        """Return values by the standard deviation, 0 for samples that are left out."""
+        return values if self.plain else np.where(self.used, values, 0.0) * self.weight
+
+    def parts(self, rows: Rows) -> Iterator[tuple[Rows, _Spectra]]:
+        """Give some rows, a few at a time."""
+        few = max(1, _AT_ONCE // self.y.shape[1])
+        for begin in range(0, len(rows), few):
+            own = rows[begin : begin + few]
+            yield own, self.take(own)
+
+
+@dataclass(slots=True)
+class _State:
+    """Where the fits stand, one entry per spectrum (the words are those of `kernels.levenberg_marquardt`)."""
+
+    parameters: Array
+    cost: Array
+    damping: Array
+    growth: Array
+    nfev: Array
+    status: npt.NDArray[np.int64]
+    matrix: Array
+    gradient: Array
+    moves: Mask
+    singular: Mask
+
+
+def solve_function_block(
+    model: Function, options: Options, y: npt.NDArray[np.generic], x: Array, weight: Array | None, start: Array,
+    threads: int | None = None,
+) -> Array:  # fmt: skip
+    """Fit every spectrum of a block by itself; arguments and table are those of `solver.compiled.solve_block`."""
+    out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
+    if not y.shape[0]:
+        return out
+    caller = caller_of(model, x, _kept(options, model, start))
+
+    def run(part: slice) -> None:
+        begin = np.zeros((part.stop - part.start, start.shape[1])) + _rows(start, part)
+        spectra = _spectra(model, y[part], _rows(x, part), None if weight is None else _rows(weight, part))
+        out[part] = _Solver(caller, options).table(spectra, begin)
+
+    share(run, y.shape[0], threads, max(1, _SIDE_BY_SIDE // max(y.shape[1], 1)))
+    return out
+
+
+def evaluate_function_block(
+    model: Function, x: Array, parameters: Array, threads: int | None = None
+) -> npt.NDArray[Any]:
+    """Return the function's values, shape (spectrum, sample); arguments as for `solver.compiled.evaluate_block`."""
+    out = np.empty((parameters.shape[0], x.shape[2] * (1 + model.is_complex)))
+    caller = caller_of(model, x, parameters)
+
+    def run(part: slice) -> None:
+        out[part] = caller(_rows(x, part), parameters[part])
+        out[part][np.isnan(parameters[part]).any(axis=1)] = np.nan
+
+    share(run, parameters.shape[0], threads, max(1, _AT_ONCE // max(x.shape[2], 1)))
+    return out.view(np.complex128) if model.is_complex else out
+
+
+def _rows(table: Array, part: slice) -> Array:
+    return table if table.shape[0] == 1 else table[part]
+
+
+def _spectra(model: Function, y: npt.NDArray[Any], x: Array, weight: Array | None) -> _Spectra:
+    parts = 1 + model.is_complex
+    values = np.ascontiguousarray(y, np.complex128 if model.is_complex else np.float64).view(np.float64)
+    used: Any = np.isfinite(y) & np.isfinite(x).all(axis=1)
+    if weight is not None:
+        used = used & np.isfinite(weight) & (weight > 0.0)
+    used = np.repeat(used, parts, axis=1)
+    ones = np.float64(1.0) if weight is None else np.repeat(np.broadcast_to(weight, y.shape), parts, axis=1)
+    plain = weight is None and bool(used.all())
+    return _Spectra(x, np.where(used, values, 0.0), np.where(used, ones, 0.0), used, plain)
+
+
+def _kept(options: Options, model: Function, parameters: Array) -> Array:
+    """Bring free parameters within their bounds."""
+    kept = parameters.copy()
+    for name in options.free:
+        k = model.names.index(name)
+        kept[:, k] = np.clip(kept[:, k], *options.bounds[name])
+    return kept
+
+
+class _Solver:
+    """One function and the options of a fit."""
+
+    def __init__(self, caller: Caller, options: Options) -> None:
+        self.caller = caller
+        self.options = options
+        names = caller.model.names
+        self.free = np.array([names.index(name) for name in options.free])
+        self.low, self.high = np.array([options.bounds[name] for name in options.free], np.float64).T
+
+    def table(self, spectra: _Spectra, start: Array) -> Array:
+        """Fit spectra and return their rows of figures (see `usidx.fitting.kernels.spectra`)."""
+        n = start.shape[1]
+        out = np.full((len(start), figures(self.caller.model, covariance=self.options.covariance)), np.nan)
+        energy, spread = _spread(spectra, 1 + self.caller.model.is_complex)
+        samples = spectra.used.sum(axis=1)
+        status = np.zeros(len(start), np.int64)
+        status[spread <= _FLAT**2 * energy] = _CODE["undetermined"]
+        status[~np.isfinite(energy)] = _CODE["not_finite"]
+        status[samples < len(self.free)] = _CODE["too_few_samples"]
+        rows = np.flatnonzero(status == _RUNNING)
+        out[:, 2 * n + 3], out[:, 2 * n + 4] = 0.0, status
+        out[:, 2 * n + 5] = samples // (1 + self.caller.model.is_complex)
+        if rows.size:
+            taken = spectra.take(rows)
+            state = self._begin(taken, _kept(self.options, self.caller.model, start[rows]))
+            squares = (taken.weighted(taken.y) ** 2).sum(axis=1)
+            exact = _EXACT**2 * squares if self.options.loss == "linear" else -np.ones(rows.size)
+            self._iterate(taken, state, exact)
+            self._report(taken, state, spread[rows], out, rows)
+        return out
+
+    def _begin(self, spectra: _Spectra, start: Array) -> _State:
+        n, free = len(start), len(self.free)
+        state = _State(
+            start, np.empty(n), np.full(n, 1e-3), np.full(n, 2.0), np.ones(n), np.zeros(n, np.int64),
+            np.empty((n, free, free)), np.empty((n, free)), np.ones((n, free), bool),
+            np.zeros(n, bool),
+        )  # fmt: skip
+        sizes = np.empty((n, free))
+        for rows, own in spectra.parts(np.arange(n)):
+            values = self.caller(own.x, start[rows])
+            sizes[rows] = self._sizes(own, start[rows], values)
+            self._expand(own, state, rows, values, sizes[rows])
+        self.sizes = sizes
+        state.status[~np.isfinite(state.cost)] = _CODE["not_finite"]
+        return state
+
+    def _sizes(self, spectra: _Spectra, start: Array, values: Array) -> Array:
+        """Return how large the free parameters are: their start values; for zeros, by what a change does."""
+        sizes = np.abs(start[:, self.free])
+        scale = np.sqrt((spectra.y**2).sum(axis=1))
+        for j, k in enumerate(self.free):
+            zero = sizes[:, j] == 0.0
+            if not zero.any():
+                continue
+            size = np.ones(len(start))
+            for _ in range(3):
+                moved = start.copy()
+                moved[:, k] += _STEP * size
+                change = self.caller(spectra.x, moved) - values
+                change = change if spectra.plain else np.where(spectra.used, change, 0.0)
+                share = np.sqrt((change**2).sum(axis=1)) / scale / _STEP
+                size = np.where(share > 1e2, size / np.maximum(share, 1.0), np.where(share < 1e-2, size * 1e3, size))
+            sizes[zero, j] = size[zero]
+        return sizes
+
+    def _expand(self, spectra: _Spectra, state: _State, rows: Rows, values: Array, sizes: Array) -> None:
+        """Work out cost, normal equations and gradient of some rows, where the model has these values."""
+        p = state.parameters[rows]
+        residual = spectra.weighted(spectra.y - values)
+        slopes = np.empty((len(rows), len(self.free), residual.shape[1]))
+        for j, k in enumerate(self.free):
+            step = _STEP * np.maximum(np.abs(p[:, k]), sizes[:, j])
+            moved = p.copy()
+            moved[:, k] += np.where(p[:, k] + step > self.high[j], -step, step)
+            change = self.caller(spectra.x, moved) - values
+            change /= (moved[:, k] - p[:, k])[:, None]  # what the sum left of the step
+            slopes[:, j] = spectra.weighted(change)
+        cost, root = self._loss(residual)
+        if root is not None:
+            residual, slopes = residual * root, slopes * root[:, None]
+        state.cost[rows] = cost
+        state.matrix[rows] = slopes @ slopes.transpose(0, 2, 1)
+        state.gradient[rows] = (slopes @ residual[..., None])[..., 0]
+
+    def _loss(self, residual: Array) -> tuple[Array, Array | None]:
+        """Return the cost, and the root of the loss's slope."""
+        if self.options.loss == "linear":
+            return (residual * residual).sum(axis=1), None
+        lost, slope = rho(residual, self.options.loss, self.options.loss_scale)
+        return lost.sum(axis=1), np.sqrt(slope)
+
+    def _iterate(self, spectra: _Spectra, state: _State, floor: Array) -> None:
+        """Improve the parameters of all until each has ended."""
+        while (rows := np.flatnonzero(state.status == _RUNNING)).size:
+            trial, promised, waiting = self._propose(state, rows, floor[rows])
+            if not waiting.any():
+                continue
+            chosen = np.flatnonzero(waiting)
+            for few, own in spectra.parts(rows[chosen]):
+                here, chosen = chosen[: len(few)], chosen[len(few) :]
+                self._try(own, state, few, trial[here], promised[here])
+
+    def _try(self, spectra: _Spectra, state: _State, rows: Rows, trial: Array, promised: Array) -> None:
+        """Evaluate the trial points of some rows, and take those that are better."""
+        values = self.caller(spectra.x, trial)
+        cost, old = self._loss(spectra.weighted(spectra.y - values))[0], state.cost[rows]
+        state.nfev[rows] += 1
+        better = cost < old
+        good, bad = rows[better], rows[~better]
+        gain = 2.0 * (old[better] - cost[better]) / promised[better] - 1.0
+        state.damping[good] *= np.maximum(0.05, 1.0 - gain**3)
+        state.growth[good], state.singular[good] = 2.0, False
+        state.parameters[good] = trial[better]
+        if good.size:
+            taken = spectra if not bad.size else spectra.take(np.flatnonzero(better))
+            self._expand(taken, state, good, values[better], self.sizes[good])
+        state.damping[bad] = np.maximum(state.damping[bad], 1e-9) * state.growth[bad]
+        state.growth[bad] *= 2.0
+
+    def _propose(self, state: _State, rows: Rows, floor: Array) -> tuple[Array, Array, Mask]:
+        """Return a trial point for each, what it promises, and for which it waits for an evaluation; end the others."""
+        held = self._hold(state, rows)
+        end = np.where(held, _CODE["converged_on_a_bound"], _CODE["converged"])
+        cost, damping = state.cost[rows], state.damping[rows]
+        step, promised = solve(state.matrix[rows], state.gradient[rows], state.moves[rows], damping)
+        trial = state.parameters[rows]
+        trial[:, self.free] = np.clip(trial[:, self.free] + step, self.low, self.high)
+        still = (trial == state.parameters[rows]).all(axis=1)
+        exact, singular = cost <= floor, promised < 0.0
+        little = ~singular & (promised * (1.0 + damping) <= self.options.tolerance * cost)
+        last = little & (state.growth[rows] <= 2.0) & (damping <= 1e-9)
+        ended = little & (state.growth[rows] > 2.0)
+        worn = ~little & ~singular & (state.nfev[rows] >= self.options.max_evaluations)
+        stuck = ~little & ~singular & ((damping > _HOPELESS) | still)
+        lost = singular & (np.maximum(10.0 * damping, 1e-6) > _HOPELESS)
+        lost |= little & ~ended & ~last & state.singular[rows]
+        state.singular[rows] |= singular & (damping <= 1e-9)
+        conditions = [exact, lost, ended | last, worn, stuck & (cost <= 1e8 * floor), stuck]
+        codes = [_CODE["exact"], _CODE["undetermined"], end, _CODE["too_many_evaluations"], end, _CODE["stuck"]]
+        state.status[rows] = np.select(conditions, [np.asarray(c) for c in codes], _RUNNING)
+        # The step is far below the standard errors, so it is taken without looking again.
+        taken = last & ~exact
+        state.parameters[rows[taken]] = trial[taken]
+        state.cost[rows[taken]] -= promised[taken]
+        # Damping hides what weakly determined parameters still promise: look again without.
+        state.damping[rows] = np.where(singular, np.maximum(10.0 * damping, 1e-6), np.where(little, 1e-10, damping))
+        return trial, promised, (state.status[rows] == _RUNNING) & ~singular & ~little
+
+    def _hold(self, state: _State, rows: Rows) -> Mask:
+        """Mark the parameters that may move: not those on a bound that the gradient pushes out. Say where some stay."""
+        p, gradient = state.parameters[rows][:, self.free], state.gradient[rows]
+        out = ((p <= self.low) & (gradient <= 0.0)) | ((p >= self.high) & (gradient >= 0.0))
+        diagonal = np.diagonal(state.matrix[rows], axis1=1, axis2=2)
+        state.moves[rows] = ~out & (diagonal > 0.0)
+        held: Mask = out.any(axis=1)
+        return held
+
+    def _report(self, spectra: _Spectra, state: _State, spread: Array, out: Array, rows: Rows) -> None:
+        """Fill in the figures of the fits; what converged but is not determined is told apart."""
+        n, free = state.parameters.shape[1], self.free
+        p = state.parameters[:, free]
+        covariance, regular = inverse(state.matrix, state.moves)
+        known = state.moves | (p <= self.low) | (p >= self.high)
+        determined = regular & np.isfinite(p).all(axis=1) & known.all(axis=1)
+        state.status[(state.status > 0) & ~determined] = _CODE["undetermined"]
+        out[rows, 2 * n + 3], out[rows, 2 * n + 4] = state.nfev, state.status
+        fine = np.flatnonzero(state.status > 0)
+        if not fine.size:
+            return
+        taken, p, place = spectra.take(fine), state.parameters[fine], rows[fine]
+        chi2, squares = self._squares(taken, p)
+        freedom = taken.used.sum(axis=1) - len(free)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            redchi = np.where(freedom > 0, chi2 / freedom, np.nan)
+            r2 = np.where(spread[fine] > 0.0, 1.0 - squares / spread[fine], np.nan)
+        covariance = np.where(_both(state.moves[fine]), covariance[fine] * redchi[:, None, None], np.nan)
+        out[place, :n], out[place, n : 2 * n] = p, 0.0
+        out[place[:, None], n + free] = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        out[place, 2 * n], out[place, 2 * n + 1], out[place, 2 * n + 2] = chi2, redchi, r2
+        if self.options.covariance:
+            out[place, 2 * n + 6 :] = 0.0
+            out[place[:, None], 2 * n + 6 + (free[:, None] * n + free).ravel()] = covariance.reshape(
+                len(fine), len(free) ** 2
+            )
+
+    def _squares(self, spectra: _Spectra, parameters: Array) -> tuple[Array, Array]:
+        """Return the sum of squared residuals with and without weights; the loss has no part in it."""
+        chi2, squares = np.empty(len(parameters)), np.empty(len(parameters))
+        for rows, own in spectra.parts(np.arange(len(parameters))):
+            residual = own.y - self.caller(own.x, parameters[rows])
+            residual = residual if own.plain else np.where(own.used, residual, 0.0)
+            chi2[rows], squares[rows] = (own.weighted(residual) ** 2).sum(axis=1), (residual**2).sum(axis=1)
+        return chi2, squares
+
+
+def _both(mask: Mask) -> Mask:
+    return mask[:, :, None] & mask[:, None, :]
+
+
+def _spread(spectra: _Spectra, parts: int) -> tuple[Array, Array]:
+    """Return the sum of squares, as it is and about the (complex) mean."""
+    with np.errstate(all="ignore"):
+        energy = (spectra.y**2).sum(axis=1)
+        y, used = (a.reshape(len(energy), -1, parts) for a in (spectra.y, spectra.used))
+        mean = y.sum(axis=1) / np.maximum(used.sum(axis=1), 1)
+        spread = (np.where(used, y - mean[:, None], 0.0) ** 2).sum(axis=(1, 2))
+    return energy, spread

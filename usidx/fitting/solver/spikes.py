@@ -1,0 +1,106 @@
+"""Spectra with spikes and a robust loss -> start values that the spikes have no part in.
+
+A robust loss forgives few wild samples, but only from a start near the curve, and what looks for starts believes every
+sample. So spectra that have such samples are fitted twice more: without them, and from there whole. The better fit by
+the loss is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import median_filter
+
+from usidx.fitting.models.model import Model
+from usidx.fitting.solver.compiled import Options, evaluate_block
+from usidx.fitting.solver.templates import bridged
+
+__all__ = ["rho", "solve_without_spikes"]
+
+Array = npt.NDArray[np.float64]
+_WINDOW: Final = 7  # samples, of which three may be spikes
+_FAR: Final = 8.0  # standard deviations of noise
+_DEVIATION_PER_MAD: Final = 1.4826  # of normal noise
+
+
+def rho(residual: Array, loss: str, scale: float) -> tuple[Array, Array]:
+    """Return the loss of residuals, and its slope by their squares; the formulas of scipy's least_squares."""
+    z = (residual / scale) ** 2
+    if loss == "soft_l1":
+        root = np.sqrt(1.0 + z)
+        return 2.0 * (root - 1.0) * scale * scale, 1.0 / root
+    if loss == "huber":
+        far = np.sqrt(np.maximum(z, 1.0))
+        return np.where(z > 1.0, 2.0 * far - 1.0, z) * scale * scale, 1.0 / far
+    return np.log1p(z) * scale * scale, 1.0 / (1.0 + z)
+
+
+def solve_without_spikes(
+    solved: Callable[[npt.NDArray[np.intp], npt.NDArray[Any], Array], Array],
+    first: Array,
+    model: Model,
+    options: Options,
+    y: npt.NDArray[Any],
+    x: Array,
+    weight: Array | None,
+    start: Array,
+) -> Array:
+    """Return the table with those fits replaced that are better from a start without spikes.
+
+    `solved(rows, y, start)` fits some spectra; the other arguments are those of `solver.compiled.solve_block`.
+    """
+    clean, most = _without_spikes(y, x, in_order=model.derived > 0 or model.variables > 1)
+    rows, n = np.flatnonzero(np.isfinite(most).any(axis=1)), len(model.names)
+    if not rows.size:
+        return first
+    own = start if start.shape[0] == 1 else start[rows]
+    found = solved(rows, clean[rows], own)
+    second = solved(rows, y[rows], np.where(np.isnan(own), found[:, :n], own))
+
+    def cost(table: Array) -> Array:
+        # A peak as narrow as a spike explains it, and saves more of a loss than the true peak does: so a spike counts
+        # as no further away than what just is one.
+        values = evaluate_block(model, x if x.shape[0] == 1 else x[rows], table[:, :n])
+        away = np.minimum(abs(_parts(y[rows]) - _parts(values)), most[rows])
+        if weight is not None:
+            own_weight = weight if weight.shape[0] == 1 else weight[rows]
+            away = away * np.repeat(own_weight, away.shape[1] // own_weight.shape[1], axis=1)
+        with np.errstate(all="ignore"):
+            lost = np.nansum(rho(away, options.loss, options.loss_scale)[0], axis=1)
+        return np.where(table[:, 2 * n + 4] > 0, lost, np.inf)
+
+    out = first.copy()
+    out[rows] = np.where((cost(second) < cost(first[rows]))[:, None], second, first[rows])
+    out[rows, 2 * n + 3] = first[rows, 2 * n + 3] + found[:, 2 * n + 3] + second[:, 2 * n + 3]
+    return out
+
+
+def _parts(values: npt.NDArray[Any]) -> Array:
+    """Return real numbers: the values, or real and imaginary part of each in turns."""
+    if np.iscomplexobj(values):
+        return np.ascontiguousarray(values, np.complex128).view(np.float64)
+    return np.asarray(values, np.float64)
+
+
+def _without_spikes(y: npt.NDArray[Any], x: Array, *, in_order: bool) -> tuple[npt.NDArray[Any], Array]:
+    """Return spectra with samples that are far from the median of those around them replaced by it.
+
+    Also how far these samples count as away, infinite for all others.
+    """
+    if np.iscomplexobj(y):
+        (real, first), (imag, second) = (_without_spikes(part, x, in_order=in_order) for part in (y.real, y.imag))
+        return real + 1j * imag, np.stack([first, second], axis=-1).reshape(len(y), -1)
+    order = np.argsort(np.zeros(x[:, 0].shape) if in_order else x[:, 0], axis=-1, kind="stable")
+    order = np.broadcast_to(order, y.shape)
+    rows = np.take_along_axis(np.asarray(y, np.float64), order, axis=1)
+    filled, known = bridged(rows)
+    around = median_filter(filled, size=(1, _WINDOW), mode="mirror")
+    far = _FAR * _DEVIATION_PER_MAD * np.median(abs(filled - around), axis=1, keepdims=True)
+    spikes = (abs(rows - around) > far) & known[:, None]
+    clean, most = np.empty_like(rows), np.empty_like(rows)
+    np.put_along_axis(clean, order, np.where(spikes, around, rows), axis=1)
+    np.put_along_axis(most, order, np.where(spikes, far, np.inf), axis=1)
+    return clean, most

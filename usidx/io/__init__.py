@@ -1,0 +1,1 @@
+"""Files: read, write, and the disk below both."""

@@ -1,0 +1,100 @@
+"""Ctrl-C while HDF5 is at work -> the same, as soon as HDF5 has returned.
+
+Python runs its signal handlers inside the file object that HDF5 calls back into, and an exception must not be raised
+through HDF5 (see `usidx.io.write.staged`). A commit is likewise carried to its end before it is interrupted. Raising a
+little later would not do: a loop of writes is inside HDF5 nearly always. So the handler asks the interpreter, by the
+trace function that debuggers use, to be called at the next line of the Python code around HDF5, and raises there.
+"""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import CodeType, FrameType
+from typing import Any, TypeVar
+
+__all__ = ["again", "deferred", "uninterrupted"]
+
+_DELAY = 0.05
+_guarded: set[CodeType] = set()
+#: Empty, or holding a mark while an interrupt is on its way; no lock, since a handler may interrupt another.
+_coming: set[str] = set()
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def uninterrupted(function: F) -> F:
+    """Mark a function that Ctrl-C must not break off inside a `deferred` block."""
+    _guarded.add(function.__code__)
+    return function
+
+
+def again() -> None:
+    """Raise KeyboardInterrupt in the main thread a moment later."""
+    # A bare thread: the locks of the threading module may be held by the code that was interrupted.
+    _thread.start_new_thread(_press, ())
+
+
+def _press() -> None:
+    time.sleep(_DELAY)
+    _thread.interrupt_main()
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Hold Ctrl-C back while a marked function runs; does nothing outside the main thread, where no signal arrives."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        around = _around(frame)
+        if around is None:
+            before(number, frame)
+        elif not _coming:
+            _at_next_line(around, lambda: before(number, around))
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _coming.clear()
+
+
+def _around(frame: FrameType | None) -> FrameType | None:
+    """Find the code that called a marked function; None where none runs.
+
+    A weak reference that is being cleared counts as one: Python prints what is raised there, and loses it.
+    """
+    around = frame.f_back if frame is not None and frame.f_code.co_filename == weakref.__file__ else None
+    while frame is not None:
+        if frame.f_code in _guarded:
+            around = frame.f_back
+        frame = frame.f_back
+    return around
+
+
+def _at_next_line(frame: FrameType, action: Callable[[], None]) -> None:
+    """Have `action` called when `frame` goes on."""
+    everywhere, here = sys.gettrace(), frame.f_trace
+
+    def trace(reached: FrameType, event: str, argument: object) -> Any:
+        if reached is not frame:
+            return None
+        _coming.clear()
+        sys.settrace(everywhere)
+        frame.f_trace = here
+        action()
+        return here
+
+    _coming.add("interrupt")
+    frame.f_trace = trace
+    sys.settrace(trace)

@@ -1,0 +1,345 @@
+"""An open file -> the right to write or read it, against other programs and within this one.
+
+Between programs the lock is the whole-file ``flock`` that HDF5 itself takes, so h5py, pyUSID and usidx see each other:
+a writer holds it exclusively, a reader shares it. Windows has no ``flock``, and HDF5 takes none there; usidx programs
+then see each other through ``msvcrt`` locks on bytes far behind the end of any file, where they hinder no reader: a
+reader takes one of them, a writer all.
+
+Within this program a table of claims says which file is being written by whom. Readers of the same program may read on
+while a transaction runs, because it overwrites nothing before it commits; only the commit itself waits for them. Those
+of other programs do so beside its journal (`usidx.io.disk.journal`).
+
+``HDF5_USE_FILE_LOCKING=FALSE`` in the environment turns locks off here as it does in HDF5.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from usidx.errors import LockedError
+from usidx.io.disk.raw import RawFile, optional_module
+
+__all__ = [
+    "PATIENCE",
+    "POLL",
+    "Claim",
+    "FileLock",
+    "LockedError",
+    "acquire",
+    "claimed",
+    "file_key",
+    "is_on",
+    "opened",
+    "reading",
+    "try_lock",
+]
+
+
+_fcntl: Any = optional_module("fcntl")
+_msvcrt: Any = None if _fcntl else optional_module("msvcrt")
+
+#: Where the bytes lie that Windows programs lock, and how many readers there can be at once.
+_LOCK_ADDRESS = 1 << 43
+_LOCK_SLOTS = 64
+
+#: How often a lock is asked for again, and how long a commit and those who read wait for each other, in seconds.
+POLL, PATIENCE = 0.02, 60.0
+_REFUSED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+_HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+
+
+@dataclass(slots=True)
+class FileLock:
+    """A lock that is held on a descriptor until `release`."""
+
+    descriptor: int
+    slot: int = 0
+    slots: int = 0
+    process: int = field(default_factory=os.getpid)
+
+    def release(self) -> None:
+        """Give the lock back; said at once, because a forked child may keep the descriptor, and so the lock, open."""
+        if os.getpid() != self.process:
+            return
+        if _fcntl is not None:
+            _fcntl.flock(self.descriptor, _fcntl.LOCK_UN)
+        elif self.slots:
+            os.lseek(self.descriptor, _LOCK_ADDRESS + self.slot, os.SEEK_SET)
+            _msvcrt.locking(self.descriptor, _msvcrt.LK_UNLCK, self.slots)
+
+
+def is_on() -> bool:
+    """Whether the environment leaves HDF5, and so usidx, its locks."""
+    return os.environ.get("HDF5_USE_FILE_LOCKING", "").upper() not in {"FALSE", "0"}
+
+
+def acquire(descriptor: int, path: Path, *, exclusive: bool = True, wait: float = 0.0) -> FileLock | None:
+    """Lock an open file for writing, or with others for reading.
+
+    Parameters
+    ----------
+    descriptor : int
+        The open file; for an exclusive lock it must be open for writing (network file systems demand it).
+    path : Path
+        Its name, for the message.
+    exclusive : bool
+        Shut everyone else out; else share the file with other readers.
+    wait : float
+        Seconds to go on asking while another program holds the file.
+
+    Returns
+    -------
+    FileLock or None
+        What to release; None where locks are turned off by ``HDF5_USE_FILE_LOCKING=FALSE``.
+
+    Raises
+    ------
+    LockedError
+        Another program still holds the file after `wait` seconds, or the file system refuses locks.
+    """
+    if not is_on():
+        return None
+    deadline = time.monotonic() + wait
+    while (held := try_lock(descriptor, path, exclusive)) is None:
+        if time.monotonic() >= deadline:
+            purpose = "written" if exclusive else "read"
+            raise LockedError(
+                f"{str(path)!r} cannot be {purpose}: it is locked by {_holder(path)}. {_REMEDY[exclusive]} If nothing "
+                "has it open, a network drive may keep an old lock: set HDF5_USE_FILE_LOCKING=FALSE or pass lock=False."
+            )
+        time.sleep(min(POLL, max(deadline - time.monotonic(), 0.0)))
+    return held
+
+
+_REMEDY = {
+    True: "Close it there, or pass wait= to wait that many seconds.",
+    False: "Close it there; writers are waited for only if they are usidx.",
+}
+
+
+@contextmanager
+def opened(
+    path: Path, *, create: bool = False, write: bool = True, wait: float = 0.0, lock: bool = True
+) -> Iterator[RawFile]:
+    """Open a file and hold its lock while the block runs: exclusively to write, shared to read.
+
+    Raises
+    ------
+    LockedError
+        As `acquire`; or the name went over to other files while the lock was waited for.
+    """
+    disk = RawFile(path, create=create, write=write)
+    try:
+        held = acquire(disk.fileno(), path, exclusive=write, wait=wait) if lock else None
+        try:
+            if not _is_still(path, disk):
+                raise LockedError(
+                    f"{str(path)!r} was replaced or taken away by another program while it was being locked; try again."
+                )
+            yield disk
+        finally:
+            if held is not None:
+                held.release()
+    finally:
+        disk.close()
+
+
+def _is_still(path: Path, disk: RawFile) -> bool:
+    try:
+        return os.path.samestat(os.fstat(disk.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def try_lock(descriptor: int, path: Path, exclusive: bool) -> FileLock | None:
+    """Ask once; None where another holds the file."""
+    try:
+        return _try_flock(descriptor, exclusive) if _fcntl is not None else _try_msvcrt(descriptor, exclusive)
+    except OSError as err:
+        if err.errno in _REFUSED:
+            raise LockedError(
+                f"{str(path)!r} cannot be locked: its file system refuses locks ({os.strerror(err.errno)}), as network "
+                "drives do. If no other program has the file open, set HDF5_USE_FILE_LOCKING=FALSE, or pass lock=False."
+            ) from err
+        raise
+
+
+def _try_flock(descriptor: int, exclusive: bool) -> FileLock | None:
+    """Ask for the flock that HDF5 takes, too."""
+    try:
+        _fcntl.flock(descriptor, (_fcntl.LOCK_EX if exclusive else _fcntl.LOCK_SH) | _fcntl.LOCK_NB)
+    except OSError as err:
+        if err.errno in _HELD:
+            return None
+        raise
+    return FileLock(descriptor)
+
+
+def _try_msvcrt(descriptor: int, exclusive: bool) -> FileLock | None:
+    """Ask for all the lock bytes, or for any one."""
+    first = os.getpid() % _LOCK_SLOTS
+    wanted = [(0, _LOCK_SLOTS)] if exclusive else [((first + i) % _LOCK_SLOTS, 1) for i in range(_LOCK_SLOTS)]
+    for slot, slots in wanted:
+        os.lseek(descriptor, _LOCK_ADDRESS + slot, os.SEEK_SET)
+        try:
+            _msvcrt.locking(descriptor, _msvcrt.LK_NBLCK, slots)
+        except OSError as err:
+            if err.errno not in _HELD:
+                raise
+        else:
+            return FileLock(descriptor, slot, slots)
+    return None
+
+
+def _holder(path: Path) -> str:
+    """Say who most likely has the file, as far as the system tells."""
+    key = file_key(path)
+    handles = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+    names = [Path(os.fsdecode(handle.name)) for handle in handles]
+    if any(name.exists() and file_key(name) == key for name in names):
+        return "this program itself, which has it open through h5py (or xarray)"
+    pids = [pid for pid in _flock_pids(path) if pid != os.getpid()]
+    if pids:
+        return "another program (" + ", ".join(f"process {pid} {_program(pid)}".rstrip() for pid in pids) + ")"
+    return "another program, such as a notebook, a viewer or an acquisition that has it open"
+
+
+def _flock_pids(path: Path) -> list[int]:
+    """Read the processes that hold a flock from Linux's own table; elsewhere none are known."""
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return []
+    device, inode = file_key(path)
+    wanted = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
+    rows = [line.split() for line in lines]
+    return [int(row[4]) for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5] == wanted and int(row[4]) > 0]
+
+
+def _program(pid: int) -> str:
+    """Name a process, if it may be asked."""
+    try:
+        return repr(Path(f"/proc/{pid}/comm").read_text().strip())
+    except OSError:
+        return ""
+
+
+def file_key(path: Path) -> tuple[int, int]:
+    """Tell a file by device and number, which links to it share."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+@dataclass(slots=True)
+class Claim:
+    """The right of this program to write one file; `overwriting` while bytes of the last commit are being changed."""
+
+    path: Path
+    thread: int = field(default_factory=threading.get_ident)
+    readers: list[int] = field(default_factory=list)
+    overwriting: bool = False
+
+    def try_overwrite(self) -> bool:
+        """Shut readers of this program out unless one is reading; return whether the file may be overwritten."""
+        with _changed:
+            self.overwriting = self.overwriting or not self.readers
+            return self.overwriting
+
+    def overwrite(self) -> None:
+        """Wait for the readers of this program, then shut them out."""
+        with _changed:
+            if threading.get_ident() in self.readers:
+                raise LockedError(f"{str(self.path)!r} cannot be committed while the same thread still reads it.")
+            _wait_until(lambda: not self.readers, PATIENCE, f"{str(self.path)!r} is still read by another thread.")
+            self.overwriting = True
+
+    def settled(self) -> None:
+        """Let readers in again: the file holds one whole commit."""
+        with _changed:
+            self.overwriting = False
+            _changed.notify_all()
+
+
+_claims: dict[tuple[int, int], Claim] = {}
+_changed = threading.Condition()
+
+
+def _after_fork() -> None:
+    """Forget, in a child, what only its parent writes, and the lock that a thread of the parent may have held."""
+    global _changed
+    _claims.clear()
+    _changed = threading.Condition()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float, message: str) -> None:
+    """Wait, with the table of claims held, or raise."""
+    if not _changed.wait_for(condition, seconds):
+        raise LockedError(message)
+
+
+@contextmanager
+def claimed(path: Path, *, wait: float = 0.0) -> Iterator[Claim]:
+    """Claim a file for one writer in this program while the block runs.
+
+    Raises
+    ------
+    LockedError
+        The file is being written already: by this thread (nested use), or by another one for `wait` seconds.
+    """
+    key = file_key(path)
+    with _changed:
+        held = _claims.get(key)
+        if held is not None and held.thread == threading.get_ident():
+            raise LockedError(
+                f"{str(path)!r} is being written already: transactions on one file do not nest. Use the one that is "
+                "open (hand its 'file' on), or leave it first."
+            )
+        _wait_until(lambda: key not in _claims, wait, f"{str(path)!r} is being written by another thread; pass wait=.")
+        claim = _claims[key] = Claim(path)
+    try:
+        yield claim
+    finally:
+        with _changed:
+            _claims.pop(key, None)  # gone in a fork
+            _changed.notify_all()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[bool]:
+    """Read a file while the block runs; gives True where this program is writing it, so that no lock is to be had.
+
+    Raises
+    ------
+    LockedError
+        The transaction of this program has begun to overwrite the file and does not finish.
+    """
+    key = file_key(path)
+    thread = threading.get_ident()
+    with _changed:
+        claim = _claims.get(key)
+        if claim is not None:
+            patience = 0.0 if claim.thread == thread else PATIENCE
+            message = f"{str(path)!r} is being overwritten by a transaction of this program; read it after the commit."
+            _wait_until(lambda: not claim.overwriting, patience, message)
+            claim.readers.append(thread)
+    try:
+        yield claim is not None
+    finally:
+        if claim is not None:
+            with _changed:
+                claim.readers.remove(thread)
+                _changed.notify_all()

@@ -1,0 +1,180 @@
+"""The engine ``usid`` of ``xr.open_dataset`` and ``xr.open_datatree``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar
+
+import h5py
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from usidx.errors import UsidError, UsidWarning
+from usidx.io.read.place.opened import Origin, opened_file, opened_place
+from usidx.io.read.place.place import Options, Place, place_of
+from usidx.io.read.place.remote import RemoteFile
+from usidx.io.read.usid.datasets import group_dataset, main_dataset
+from usidx.io.read.usid.inventory import find_group, find_main, inventory
+from usidx.io.read.usid.main import Cache
+
+__all__ = ["UsidBackend", "open_node", "open_nodes"]
+
+_EXTENSIONS = {".h5", ".hdf5", ".hf5", ".usid"}
+
+
+class UsidBackend(BackendEntrypoint):
+    """Open USID HDF5 files with xarray."""
+
+    description: ClassVar[str] = "Open microscopy data in USID HDF5 files (.h5, .hdf5)"
+    url: ClassVar[str] = "https://pycroscopy.github.io/USID/"
+    supports_groups: ClassVar[bool] = True
+    open_dataset_parameters: ClassVar[tuple[str, ...]] = (
+        *("filename_or_obj", "drop_variables", "group", "squeeze", "storage_options"),
+    )
+
+    def open_dataset(  # type: ignore[override]
+        self,
+        filename_or_obj: str | PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        group: str | None = None,
+        squeeze: bool = True,
+        storage_options: Options = None,
+    ) -> xr.Dataset:
+        """Open one main dataset (or the attributes and extra datasets of one group) lazily."""
+        return _without(open_node(place_of(filename_or_obj, storage_options), group, squeeze=squeeze), drop_variables)
+
+    def open_groups_as_dict(  # type: ignore[override]
+        self,
+        filename_or_obj: str | PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        group: str | None = None,
+        squeeze: bool = True,
+        storage_options: Options = None,
+    ) -> dict[str, xr.Dataset]:
+        """Open every group and main dataset below `group` as one Dataset each, by path."""
+        nodes = open_nodes(place_of(filename_or_obj, storage_options), group, squeeze=squeeze)
+        return {name: _without(node, drop_variables) for name, node in nodes.items()}
+
+    def open_datatree(  # type: ignore[override]
+        self,
+        filename_or_obj: str | PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        group: str | None = None,
+        squeeze: bool = True,
+        storage_options: Options = None,
+    ) -> xr.DataTree:
+        """Open a file as a tree: a leaf per main dataset at its own path, a node per group."""
+        nodes = self.open_groups_as_dict(
+            filename_or_obj,
+            drop_variables=drop_variables,
+            group=group,
+            squeeze=squeeze,
+            storage_options=storage_options,
+        )
+        return xr.DataTree.from_dict(nodes)
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Say whether this is a local HDF5 file with at least one main dataset."""
+        if not isinstance(filename_or_obj, str | PathLike):
+            return False
+        place = place_of(filename_or_obj)
+        if isinstance(place, RemoteFile):
+            return False  # finding out takes requests; engine="usid" says it
+        path = Path(place.name)
+        if path.suffix.lower() not in _EXTENSIONS or not path.is_file():
+            return False
+        try:
+            with opened_file(path) as file:
+                return bool(inventory(file).mains)
+        except (OSError, UsidError):
+            return False
+
+
+def open_node(place: Place, name: str | None, *, squeeze: bool) -> xr.Dataset:
+    """Open one main dataset (or the attributes and extra datasets of one group) lazily."""
+    with opened_place(place) as (file, origin):
+        if name is None or not _is_group(file, name):
+            return _named(main_dataset(find_main(file, name), origin, squeeze=squeeze), origin)
+        held = find_group(file, name)
+        inside = [p for p in inventory(file).extras if _parent(p) == held.name]
+        return _named(group_dataset(held, inside, origin), origin)
+
+
+def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, xr.Dataset]:
+    """Open every group and main dataset below `group` as one Dataset each, by path."""
+    with opened_place(place) as (file, origin):
+        root = "/" if group is None else str(find_group(file, group).name)
+        found = inventory(file)
+        extras: dict[str, list[str]] = {}
+        for path in found.extras:
+            extras.setdefault(_parent(path), []).append(path)
+        cache: Cache = {}
+        nodes: dict[str, xr.Dataset] = {}
+        for path in found.groups:
+            if _is_below(path, root):
+                nodes[_relative(path, root)] = group_dataset(file[path], extras.get(path, []), origin)
+        for path in found.mains:
+            if _is_below(path, root):
+                leaf = _leaf(file[path], origin, squeeze=squeeze, cache=cache)
+                if leaf is not None:
+                    nodes[_relative(path, root)] = leaf
+        for path in found.broken:
+            if _is_below(path, root):
+                _warn_of_broken(path, file)
+        return {name: _named(node, origin) for name, node in nodes.items()}
+
+
+def _is_group(file: h5py.File, name: str) -> bool:
+    try:
+        return isinstance(file.get(name), h5py.Group)
+    except (OSError, KeyError, RuntimeError, ValueError):
+        return False
+
+
+def _named(data: xr.Dataset, origin: Origin) -> xr.Dataset:
+    """Say where it comes from before xarray notes the URL with its secrets."""
+    if isinstance(origin.place, RemoteFile):
+        data.encoding["source"] = origin.place.name
+    return data
+
+
+def _leaf(dataset: h5py.Dataset, origin: Origin, *, squeeze: bool, cache: Cache) -> xr.Dataset | None:
+    """Open one main dataset of a tree; one that breaks a rule must not hide the others."""
+    try:
+        return main_dataset(dataset, origin, squeeze=squeeze, cache=cache)
+    except UsidError as err:
+        warnings.warn(f"left out of the tree: {err}", UsidWarning, stacklevel=4)
+        return None
+
+
+def _warn_of_broken(path: str, file: h5py.File) -> None:
+    warnings.warn(
+        f"{path!r} in {file.filename!r} claims to be a main dataset but breaks a rule of the format; it is kept as a "
+        f"plain dataset of its group. usidx.validate(path) says which rule.",
+        UsidWarning,
+        stacklevel=4,
+    )
+
+
+def _parent(path: str) -> str:
+    return path.rsplit("/", 1)[0] or "/"
+
+
+def _is_below(path: str, root: str) -> bool:
+    return root == "/" or path == root or path.startswith(root + "/")
+
+
+def _relative(path: str, root: str) -> str:
+    return path if root == "/" else "/" + path[len(root) :].strip("/")
+
+
+def _without(data: xr.Dataset, names: str | Iterable[str] | None) -> xr.Dataset:
+    if names is None:
+        return data
+    return data.drop_vars([names] if isinstance(names, str) else list(names), errors="ignore")

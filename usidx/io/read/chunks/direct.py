@@ -1,0 +1,328 @@
+"""A chunk map and what is wanted -> a block of the dataset, read past HDF5 and decoded on all cores.
+
+After the map is collected no HDF5 call is made and no lock is held, HDF5's or Python's: addresses and sizes are checked
+against the file, a chunk never decodes to more than its own size, and the block is read again if the file turns out to
+have changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+
+from usidx.errors import UsidError
+from usidx.format.layout import Array
+from usidx.format.placement import Selector
+from usidx.io.read.chunks.cache import Located, forget, locate
+from usidx.io.read.chunks.chunk_map import ChunkMap
+from usidx.io.read.chunks.filters import decode, most_stored
+from usidx.io.read.chunks.selection import WINDOW, Axis, Cut, cuts_of, resolve
+from usidx.io.read.place.local_bytes import BUFFERS, Source
+from usidx.io.read.place.place import Place
+from usidx.io.read.place.remote_bytes import Fetched, RemoteSource
+from usidx.tasks.pool import THREADS, for_each
+
+__all__ = ["Stored", "read_direct"]
+
+# Bytes between two chunks that are read along rather than skipped.
+_CHEAP_GAP = 16 << 10
+# Less than this is read faster than other threads are woken.
+_WORTH_THREADS = 1 << 20
+_LEAST_UNIT = 256 << 10
+_TRIES = 5
+# How much freed memory glibc keeps for the next block follows the largest piece that was freed, up to 32 MiB; else it
+# gives blocks back, and each new one waits for fresh pages. Never touched, this piece takes none.
+np.empty(31 << 20, np.uint8)
+
+
+class Stored(Protocol):
+    """What tells a dataset, or one field of it, in a file."""
+
+    @property
+    def file(self) -> Place: ...  # noqa: D102
+    @property
+    def dataset(self) -> str: ...  # noqa: D102
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    @property
+    def field(self) -> str | None: ...  # noqa: D102
+    @property
+    def address(self) -> int | None: ...  # noqa: D102
+
+
+def read_direct(stored: Stored, selectors: Sequence[Selector]) -> Array | None:
+    """Read a block past HDF5.
+
+    Parameters
+    ----------
+    stored : Stored
+        The dataset, and the type to give it in.
+    selectors : sequence of slice or ndarray of int
+        One per axis, none of them empty; outer indexing, in any order, with repeats.
+
+    Returns
+    -------
+    ndarray or None
+        None where the dataset must be read through h5py, or is no longer what was opened.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    UsidError
+        The file is cut off, or what is stored cannot be decoded.
+    """
+    axes = [resolve(selector, size) for selector, size in zip(selectors, stored.shape, strict=True)]
+    for _ in range(_TRIES):
+        located = locate(stored.file, stored.dataset)
+        if located is None:
+            return None
+        if located.map is None or not _serves(located.map, stored):
+            if _may_have_changed(stored, located):
+                continue
+            return None
+        out = np.empty([axis.size for axis in axes], stored.dtype)
+        if _read(stored, located, axes, out):
+            return _in_order(out, axes)
+    return None
+
+
+def _serves(found: ChunkMap, stored: Stored) -> bool:
+    dtype = found.stored
+    if stored.field is not None:
+        if stored.field not in (dtype.names or ()):
+            return False
+        dtype = dtype[stored.field]
+    is_it = stored.address in {None, found.address} and found.shape == stored.shape
+    is_known = found.fill is not None or found.numbers.size == prod(found.grid)
+    return is_it and is_known and bool(dtype.newbyteorder("=") == stored.dtype)
+
+
+def _in_order(out: Array, axes: Sequence[Axis]) -> Array:
+    if all(axis.order is None for axis in axes):
+        return out
+    orders = [np.arange(n) if axis.order is None else axis.order for axis, n in zip(axes, out.shape, strict=True)]
+    result: Array = out[np.ix_(*orders)]
+    return result
+
+
+def _read(stored: Stored, located: Located, axes: Sequence[Axis], out: Array) -> bool:
+    """Fill the output; False where the file changed so that it must be read again."""
+    if located.map is None:
+        return False
+    try:
+        with stored.file.source(located.version) as source:  # type: ignore[arg-type]
+            if source is None:
+                return False
+            _Block(stored, located.map, source, source.size, axes, out).read()
+        return _still_holds(stored, located, located.map)
+    except (UsidError, FileNotFoundError):
+        if _may_have_changed(stored, located):
+            return False
+        raise
+    except OSError as err:
+        raise UsidError(f"{stored.dataset!r} in {stored.file.name!r} cannot be read. ({err})") from err
+
+
+def _still_holds(stored: Stored, located: Located, found: ChunkMap) -> bool:
+    if not _has_changed(stored, located):
+        return True
+    later = locate(stored.file, stored.dataset)
+    return later is not None and later.map is not None and later.map.equals(found)
+
+
+def _has_changed(stored: Stored, located: Located) -> bool:
+    if stored.file.version() == located.version:
+        return False
+    forget(stored.file, stored.dataset, located)
+    return True
+
+
+def _may_have_changed(stored: Stored, located: Located) -> bool:
+    """Whether what cannot be read was looked for where it lay in another version of the file."""
+    try:
+        return _has_changed(stored, located)
+    except (UsidError, OSError):
+        return False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """One range of bytes of the file, and what to make of it."""
+
+    address: int
+    size: int
+    mask: int
+    cuts: tuple[Cut, ...]
+    view: Array  # of the output
+    bytes: Array | None  # of that view, where all that is read goes there as it is
+
+    @property
+    def end(self) -> int:
+        return self.address + self.size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """A block that is being read; the methods that read may run in several threads."""
+
+    stored: Stored
+    map: ChunkMap
+    source: Source | RemoteSource | Fetched
+    file_size: int
+    axes: Sequence[Axis]
+    out: Array
+
+    def read(self) -> None:
+        """Fill the output."""
+        cuts = cuts_of(self.axes, self.map.chunk, self.map.stored.itemsize, whole=bool(self.map.filters))
+        entries = self._entries(cuts)
+        for number in np.flatnonzero(entries < 0).tolist():
+            self.out[_places(_parts(cuts, number))] = self._fill()
+        present = np.flatnonzero(entries >= 0)
+        addresses, sizes = self._ranges(cuts, present, entries[present])
+        order = np.argsort(addresses, kind="stable")
+        masks = self.map.masks[entries[present]]
+        table = np.stack([present, addresses, sizes, masks])[:, order]
+        for source, part in self.source.in_parts(table):
+            block = replace(self, source=source)
+            for_each(partial(block._read_unit, cuts), self._units(part))
+
+    def _fill(self) -> Any:
+        fill = self.map.fill if self.map.fill is not None else np.zeros((), self.map.stored)
+        return fill if self.stored.field is None else fill[self.stored.field]
+
+    def _entries(self, cuts: Sequence[Sequence[Cut]]) -> Array:
+        """Return the place in the map of the chunk of each combination of cuts; -1 where nothing was stored."""
+        grid, known = self.map.grid, self.map.numbers
+        strides = [prod(grid[axis + 1 :]) for axis in range(len(grid))]
+        numbers = _combined(
+            np.add, [[c.number * stride for c in part] for part, stride in zip(cuts, strides, strict=True)]
+        )
+        if known.size == 0:
+            return np.full(numbers.size, -1)
+        entries = np.minimum(np.searchsorted(known, numbers), known.size - 1)
+        return np.where(known[entries] == numbers, entries, -1)
+
+    def _ranges(self, cuts: Sequence[Sequence[Cut]], present: Array, entries: Array) -> tuple[Array, Array]:
+        """Return address and size of each range of bytes, checked against the file."""
+        addresses, sizes = self.map.addresses[entries], self.map.sizes[entries]
+        most = most_stored(self.map.chunk_bytes) if self.map.filters else self.map.chunk_bytes
+        least = 0 if self.map.filters else most
+        is_wrong = (addresses < 0) | (sizes < least) | (sizes > most) | (addresses > self.file_size - sizes)
+        if is_wrong.any():
+            first = int(np.flatnonzero(is_wrong)[0])
+            where = f"{int(sizes[first])} bytes at byte {int(addresses[first])} of {self.file_size}"
+            raise self._damaged(_parts(cuts, int(present[first])), f"it is said to have {where} in the file")
+        if self.map.filters:
+            return addresses, sizes
+        cell, chunk = self.map.stored.itemsize, self.map.chunk
+        strides = [prod(chunk[axis + 1 :]) * cell for axis in range(len(chunk))]
+        skipped = _combined(
+            np.add, [[c.start * stride for c in part] for part, stride in zip(cuts, strides, strict=True)]
+        )
+        lengths = _combined(np.multiply, [[c.length for c in part] for part in cuts])
+        return addresses + skipped[present], lengths[present] * cell
+
+    def _units(self, table: Array) -> list[Array]:
+        """Share the work out in parts of about equal size, several for each thread."""
+        sizes = table[2]
+        cost = max(int(sizes.sum()), sizes.size * self.map.chunk_bytes if self.map.filters else 0)
+        if cost < _WORTH_THREADS:
+            return [table]
+        unit = min(max(int(sizes.sum()) // (4 * THREADS), _LEAST_UNIT), WINDOW)
+        return np.split(table, np.flatnonzero(np.diff(np.cumsum(sizes) // unit)) + 1, axis=1)
+
+    def _read_unit(self, cuts: Sequence[Sequence[Cut]], table: Array) -> None:
+        run: list[_Piece] = []
+        for piece in self._pieces(cuts, table):
+            if run and not (self.source.reads_along and _goes_on(run, piece)):
+                self._read_run(run)
+                run = []
+            run.append(piece)
+        if run:
+            self._read_run(run)
+
+    def _pieces(self, cuts: Sequence[Sequence[Cut]], table: Array) -> Iterator[_Piece]:
+        is_same = self.stored.field is None and self.map.stored == self.out.dtype
+        for number, address, size, mask in table.T.tolist():
+            parts = _parts(cuts, number)
+            view = self.out[_places(parts)]
+            is_straight = is_same and view.flags.c_contiguous and all(cut.is_whole for cut in parts)
+            yield _Piece(address, size, mask, parts, view, view.reshape(-1).view(np.uint8) if is_straight else None)
+
+    def _read_run(self, run: Sequence[_Piece]) -> None:
+        """Read neighbouring ranges at once: straight into the output, or to be decoded."""
+        first, span = run[0], run[-1].end - run[0].address
+        is_straight = not self.map.filters and span == sum(piece.size for piece in run)
+        views = [piece.bytes for piece in run if piece.bytes is not None] if is_straight else []
+        if len(views) == len(run):
+            self._fetch(first, [view.data for view in views])
+            return
+        staged = np.empty(span, np.uint8)
+        self._fetch(first, [staged.data])
+        for piece in run:
+            self._place(piece, staged[piece.address - first.address : piece.end - first.address])
+
+    def _fetch(self, first: _Piece, buffers: Sequence[memoryview]) -> None:
+        if not self.source.read_into(first.address, buffers):
+            raise self._damaged(first.cuts, "the file ends within it")
+
+    def _place(self, piece: _Piece, data: Array) -> None:
+        if self.map.filters:
+            try:
+                data = decode(data.data, self.map.filters, piece.mask, self.map.chunk_bytes, piece.bytes)
+            except UsidError as err:
+                raise self._damaged(piece.cuts, str(err)) from err
+            if data is piece.bytes:
+                return
+        box = data.view(self.map.stored).reshape([cut.length for cut in piece.cuts])
+        box = box if self.stored.field is None else box[self.stored.field]
+        piece.view[...] = box[_outer([cut.inside for cut in piece.cuts])]
+
+    def _damaged(self, cuts: Sequence[Cut], reason: str) -> UsidError:
+        corner = tuple(cut.number * n for cut, n in zip(cuts, self.map.chunk, strict=True))
+        return UsidError(
+            f"{self.stored.dataset!r} in {self.stored.file.name!r} cannot be read at {corner}: it is damaged: {reason}."
+            " The file was cut off or changed; other parts of it may still be read."
+        )
+
+
+def _goes_on(run: Sequence[_Piece], piece: _Piece) -> bool:
+    """Whether a range lies so near behind the others that one call reads it, too."""
+    is_near = 0 <= piece.address - run[-1].end <= _CHEAP_GAP
+    return is_near and len(run) < BUFFERS and piece.end - run[0].address <= WINDOW
+
+
+def _parts(cuts: Sequence[Sequence[Cut]], number: int) -> tuple[Cut, ...]:
+    """Return one combination of cuts, counted in C order."""
+    parts: list[Cut] = []
+    for along in reversed(cuts):
+        number, index = divmod(number, len(along))
+        parts.append(along[index])
+    return tuple(reversed(parts))
+
+
+def _places(cuts: Sequence[Cut]) -> tuple[Any, ...]:
+    return (*(cut.place for cut in cuts), ...)
+
+
+def _combined(how: np.ufunc, parts: Sequence[Sequence[int]]) -> Array:
+    """Combine one number per cut of each axis for all combinations, in C order."""
+    result = np.full((), how.identity, np.int64)
+    for part in parts:
+        result = how.outer(result, np.array(part, np.int64))
+    return result.reshape(-1)
+
+
+def _outer(inside: Sequence[Selector]) -> tuple[Any, ...]:
+    if all(isinstance(one, slice) for one in inside):
+        return tuple(inside)
+    return np.ix_(*(np.arange(one.start, one.stop, one.step) if isinstance(one, slice) else one for one in inside))

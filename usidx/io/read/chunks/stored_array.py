@@ -1,0 +1,230 @@
+"""Blocks of a stored dataset, read on demand. The one place where data is read; no handle stays open.
+
+A stored array is where its file is, and its shape, so it pickles to a few hundred bytes and works in threads, processes
+and on a cluster alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from math import prod
+from typing import Any
+
+import h5py
+import numpy as np
+
+from usidx.errors import UsidError
+from usidx.format.layout import Array
+from usidx.format.placement import Selector
+from usidx.io.read.chunks.direct import read_direct
+from usidx.io.read.chunks.plugins import bring_filters, lacking, lies_elsewhere
+from usidx.io.read.place.identity import address_of
+from usidx.io.read.place.opened import opened_file
+from usidx.io.read.place.place import Place, place_of
+
+__all__ = ["StoredArray", "stored_array"]
+
+# Reading a gap of this many bytes costs less than a second call into HDF5.
+_CHEAP_GAP = 32 * 1024
+# Memory that reading across gaps may take beside the block that was asked for.
+_STAGING = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """A dataset in a file, or one field of it, which reads blocks of itself.
+
+    Attributes
+    ----------
+    file : place
+        The file.
+    dataset : str
+        HDF5 path in it.
+    shape : tuple of int
+        As when it was opened; a change is an error.
+    dtype : dtype
+        Of what is read, in native byte order.
+    chunks : tuple of int or None
+        HDF5 chunk, None where the data is contiguous.
+    field : str or None
+        Field of a compound dataset.
+    address : int or None
+        Where in the file the dataset itself lies; another one there is another dataset. None if it does not matter.
+    """
+
+    file: Place
+    dataset: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, ...] | None
+    field: str | None = None
+    address: int | None = None
+
+    def read(self, *selectors: Selector) -> Array:
+        """Read a block.
+
+        Parameters
+        ----------
+        *selectors : slice or array of int
+            One per axis; an array may have any order and repeats (outer indexing).
+
+        Returns
+        -------
+        ndarray
+            In the order asked.
+
+        Raises
+        ------
+        FileNotFoundError, UsidError
+            The file or the dataset is no longer there, the dataset has another shape, type or place now, or what is
+            stored cannot be decoded.
+        """
+        counts = [_count(one, n) for one, n in zip(selectors, self.shape, strict=True)]
+        if 0 in counts:
+            return np.empty(counts, dtype=self.dtype)
+        block = read_direct(self, selectors)
+        return self._read_by_hdf5(selectors) if block is None else block
+
+    def _read_by_hdf5(self, selectors: Sequence[Selector]) -> Array:
+        plans = self._plans(selectors)
+        out = np.empty([plan.size for plan in plans], dtype=self.dtype)
+        with opened_file(self.file) as file:
+            dataset = self._dataset(file)
+            bring_filters(dataset)
+            for parts in product(*(plan.pieces for plan in plans)):
+                block = self._fetch(dataset, tuple(part.read for part in parts))
+                out[tuple(part.place for part in parts)] = block[_outer(parts, block.shape)]
+        wanted = [plan.order for plan in plans]
+        return out if all(order is None for order in wanted) else out[_ix(wanted, out.shape)]
+
+    def _dataset(self, file: h5py.File) -> h5py.Dataset:
+        dataset = file.get(self.dataset)
+        found = f"{dataset.shape} of {dataset.dtype}" if isinstance(dataset, h5py.Dataset) else "nothing"
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape != self.shape or not self._has_type(dataset.dtype):
+            wanted = f"{self.shape} of {self.dtype}" + ("" if self.field is None else f" in a field {self.field!r}")
+            raise UsidError(
+                f"{self.dataset!r} in {self.file.name!r} has changed since it was opened: it had the shape {wanted}, "
+                f"now there is {found}. Open it again."
+            )
+        if self.address not in {None, address_of(dataset)}:
+            raise UsidError(
+                f"{self.dataset!r} in {self.file.name!r} has changed since it was opened: another dataset took its "
+                f"place (at byte {address_of(dataset)} instead of {self.address}). Open it again."
+            )
+        if lies_elsewhere(dataset):
+            raise UsidError(
+                f"{self.dataset!r} in {self.file.name!r} is made of other files, which cannot be followed from a URL. "
+                "Download them together and open the copy."
+            )
+        return dataset
+
+    def _has_type(self, dtype: np.dtype[Any]) -> bool:
+        if self.field is not None:
+            if self.field not in (dtype.names or ()):
+                return False
+            dtype = dtype[self.field]
+        return bool(dtype.newbyteorder("=") == self.dtype)
+
+    def _fetch(self, dataset: h5py.Dataset, part: tuple[slice, ...]) -> Array:
+        try:
+            return np.asarray((dataset if self.field is None else dataset.fields(self.field))[part])
+        except (OSError, RuntimeError) as err:
+            start = tuple(one.start for one in part)
+            reason = lacking(dataset) or f" It is damaged. ({err})"
+            raise UsidError(f"{self.dataset!r} in {self.file.name!r} cannot be read at {start}.{reason}") from err
+
+    def _plans(self, selectors: Sequence[Selector]) -> list[_Plan]:
+        counts = [_count(one, size) for one, size in zip(selectors, self.shape, strict=True)]
+        cell = self.dtype.itemsize
+        across = [max(1, prod(counts[:axis] + counts[axis + 1 :]) * cell) for axis in range(len(counts))]
+        return [
+            _plan(one, size, self._gap(axis, across[axis]), max(1, _STAGING // across[axis]))
+            for axis, (one, size) in enumerate(zip(selectors, self.shape, strict=True))
+        ]
+
+    def _gap(self, axis: int, across: int) -> int:
+        """Return how many unwanted entries along an axis, of so many bytes each, cost less than another read."""
+        chunk = 0 if self.chunks is None else self.chunks[axis]  # what lies in one chunk is decoded anyway
+        return max(1, _CHEAP_GAP // across, chunk if chunk * across <= _STAGING else 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    read: slice  # of the dataset
+    place: slice  # in the output
+    pick: Array | None  # of what was read; None takes all
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    size: int
+    pieces: Sequence[_Piece]
+    order: Array | None  # of the output, where other than rising was asked for
+
+
+def _count(selector: Selector, size: int) -> int:
+    return len(range(*selector.indices(size))) if isinstance(selector, slice) else int(selector.size)
+
+
+def _plan(selector: Selector, size: int, gap: int, span: int) -> _Plan:
+    if isinstance(selector, slice):
+        start, stop, step = selector.indices(size)
+        count = len(range(start, stop, step))
+        if step == 1 or count <= 1:
+            return _Plan(count, [_Piece(slice(start, start + count), slice(0, count), None)] if count else [], None)
+        selector = np.arange(start, stop, step)
+    unique, inverse = np.unique(selector, return_inverse=True)
+    if unique.size and (unique[0] < 0 or unique[-1] >= size):
+        raise IndexError(f"index {int(unique[0])} to {int(unique[-1])} is out of bounds for {size} entries")
+    is_rising = unique.size == selector.size and bool((inverse.reshape(-1) == np.arange(unique.size)).all())
+    return _Plan(int(unique.size), list(_pieces(unique, gap, span)), None if is_rising else inverse.reshape(-1))
+
+
+def _pieces(rising: Array, gap: int, span: int) -> Iterator[_Piece]:
+    """Join what lies close together, so that few reads fetch little that is not wanted."""
+    breaks = [0, *(np.flatnonzero(np.diff(rising) > gap) + 1).tolist(), rising.size]
+    for first, end in pairwise(breaks):
+        while first < end:
+            # Unbroken runs go straight to the output; those with gaps are staged, so their span is limited.
+            unbroken = int(rising[end - 1]) - int(rising[first]) + 1 == end - first
+            last = end if unbroken else int(np.searchsorted(rising[:end], int(rising[first]) + span))
+            run = rising[first:last]
+            pick = None if int(run[-1]) - int(run[0]) + 1 == run.size else run - run[0]
+            yield _Piece(slice(int(run[0]), int(run[-1]) + 1), slice(first, last), pick)
+            first = last
+
+
+def _outer(parts: Sequence[_Piece], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    if all(part.pick is None for part in parts):
+        return (slice(None),) * len(shape)
+    return _ix([part.pick for part in parts], shape)
+
+
+def _ix(orders: Sequence[Array | None], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    return np.ix_(*(np.arange(n) if order is None else order for order, n in zip(orders, shape, strict=True)))
+
+
+def stored_array(dataset: h5py.Dataset, field: str | None = None, file: Place | None = None) -> StoredArray:
+    """Describe a dataset of an open file, so that it can be read after the file is closed.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        The dataset.
+    field : str, optional
+        Field of a compound type.
+    file : place, optional
+        Where the file is that holds it; what HDF5 calls it, by default.
+    """
+    dtype = dataset.dtype if field is None else dataset.dtype[field]
+    return StoredArray(
+        file=place_of(str(dataset.file.filename)) if file is None else file,
+        dataset=str(dataset.name),
+        shape=dataset.shape,
+        dtype=dtype.newbyteorder("="),
+        chunks=dataset.chunks,
+        field=field,
+        address=address_of(dataset),
+    )

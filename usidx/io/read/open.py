@@ -1,0 +1,227 @@
+"""A path -> a labelled array, a Dataset or a tree; everything lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+from uuid import uuid4
+
+import xarray as xr
+from dask.base import tokenize
+from xarray.core import indexing
+
+from usidx.io.read.backend import open_node, open_nodes
+from usidx.io.read.place.opened import opened_file
+from usidx.io.read.place.place import FilePath, Options, Place, place_of
+from usidx.io.read.usid.datasets import chosen_field
+from usidx.io.read.usid.inventory import find_main
+from usidx.results.provenance import PROVENANCE
+
+__all__ = ["Chunks", "open_at", "open_dataset", "open_main", "open_tree"]
+
+#: As xarray takes them: {} for usidx's own block sizes, a mapping per dim, "auto", an int, None for no dask.
+Chunks = Mapping[str, Any] | int | str | None
+# Dask keeps what it knows of each block in memory; a shape that asks for more claims tens of TB.
+_MOST_BLOCKS = 1_000_000
+
+
+def open_main(
+    path: FilePath,
+    main: str | None = None,
+    *,
+    field: str | None = None,
+    chunks: Chunks = {},  # noqa: B006 - xarray's own spelling of "the file's block sizes"; never modified
+    squeeze: bool = True,
+    storage_options: Options = None,
+) -> xr.DataArray:
+    """Open a main dataset as one labelled array.
+
+    Only the four ancillary matrices are read; the data stays in the file until it is asked for. Rows are placed by
+    their indices: complete grids in any order of acquisition become N-D; rows that fill no grid (sparse, spiral,
+    aborted) keep one dim ``position`` (see :func:`usidx.to_grid`).
+
+    Parameters
+    ----------
+    path : path or URL
+        A USID file; on S3, HTTP or another file system of fsspec by its URL (extra ``remote``).
+    main : str, optional
+        HDF5 path of the main dataset, or an end of it that no other measurement shares. Not needed where the file
+        has one measurement; results beside it do not count.
+    field : str, optional
+        Field of a compound dataset, with or without its unit.
+    chunks : mapping, int, "auto" or None, default {}
+        Dask blocks. ``{}`` takes blocks of tens of MB that fit how the file is stored; None gives an array that is
+        read whole when it is used.
+    squeeze : bool, default True
+        Make dims of size 1 scalar coordinates.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL: keys, endpoints. Kept out of attributes, provenance and messages.
+
+    Returns
+    -------
+    DataArray, dims (*position, *spectroscopic)
+        Each side slowest first. Coordinates carry ``usid_role`` and ``units``; ``long_name`` is the quantity.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    SelectionError
+        The name matches nothing or more than one main dataset, or a compound dataset needs `field`.
+    NotMainError, LayoutError, GridError
+        The dataset breaks a rule of the format; the message says which.
+    RemoteError, MissingExtraError
+        The object behind a URL cannot be reached, or a package for such URLs is not installed.
+
+    References
+    ----------
+    USID, https://pycroscopy.github.io/USID/usid_model.html
+
+    Examples
+    --------
+    >>> import usidx
+    >>> raw = usidx.open_main(usidx.example_file(), "Raw_Data")
+    >>> raw.dims
+    ('Y', 'X', 'Frequency')
+    """
+    place = place_of(path, storage_options)
+    with opened_file(place) as file:
+        found = find_main(file, main)
+        # An external link leads to another file.
+        name, holder = str(found.name), place.holding(found)
+    data = open_at(holder, name, chunks=chunks, squeeze=squeeze)
+    return chosen_field(data, name, field)
+
+
+def open_dataset(
+    path: FilePath,
+    main: str | None = None,
+    *,
+    chunks: Chunks = {},  # noqa: B006
+    squeeze: bool = True,
+    storage_options: Options = None,
+) -> xr.Dataset:
+    """Open a main dataset as a Dataset: one variable, or one per field of a compound type.
+
+    Lazy as :func:`open_main`. Where the path is that of a group, its attributes and its extra datasets are opened.
+
+    Parameters
+    ----------
+    path : path or URL
+        A USID file; on S3, HTTP or another file system of fsspec by its URL (extra ``remote``).
+    main : str, optional
+        HDF5 path, or an end of it that no other measurement shares. Not needed where the file has one.
+    chunks : mapping, int, "auto" or None, default {}
+        Dask blocks, as in :func:`open_main`.
+    squeeze : bool, default True
+        Make dims of size 1 scalar coordinates.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`open_main`.
+
+    Returns
+    -------
+    Dataset
+        Variables over (*position, *spectroscopic); each field ``Name [unit]`` is a variable with that unit.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    SelectionError
+        The name matches nothing or more than one main dataset.
+    NotMainError, LayoutError, GridError
+        The dataset breaks a rule of the format; the message says which.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> data = usidx.open_dataset(usidx.example_file())
+    >>> list(data.data_vars)
+    ['Raw_Data']
+    """
+    return open_at(place_of(path, storage_options), main, chunks=chunks, squeeze=squeeze)
+
+
+def open_at(place: Place, main: str | None, *, chunks: Chunks, squeeze: bool = True) -> xr.Dataset:
+    """Open what `open_dataset` opens, where it is known what the path means."""
+    # Not through xr.open_dataset, which indexes coordinates that cannot carry an index (repeats, gaps).
+    return _chunked(open_node(place, main, squeeze=squeeze), chunks, place)
+
+
+def open_tree(
+    path: FilePath,
+    *,
+    group: str | None = None,
+    chunks: Chunks = {},  # noqa: B006
+    squeeze: bool = True,
+    storage_options: Options = None,
+) -> xr.DataTree:
+    """Open a file as a tree: a leaf per main dataset at its HDF5 path, a node per group.
+
+    Lazy as :func:`open_main`. Groups carry their attributes and extra datasets. A main dataset that breaks a rule is
+    left out with a warning.
+
+    Parameters
+    ----------
+    path : path or URL
+        A USID file; on S3, HTTP or another file system of fsspec by its URL (extra ``remote``).
+    group : str, optional
+        Open only what lies below this group.
+    chunks : mapping, int, "auto" or None, default {}
+        Dask blocks, as in :func:`open_main`.
+    squeeze : bool, default True
+        Make dims of size 1 scalar coordinates.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`open_main`.
+
+    Returns
+    -------
+    DataTree
+        With the paths of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    UsidError
+        It is not an HDF5 file.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> tree = usidx.open_tree(usidx.example_file())
+    >>> tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data.dims
+    ('Y', 'X', 'Frequency')
+    """
+    place = place_of(path, storage_options)
+    nodes = open_nodes(place, group, squeeze=squeeze)
+    chunked = {name: _chunked(node, chunks, place) for name, node in nodes.items()}
+    return xr.DataTree.from_dict(chunked, name=place.title)
+
+
+def _chunked(data: xr.Dataset, chunks: Chunks, place: Place) -> xr.Dataset:
+    """Cut variables into dask blocks; coordinates are small and stay in memory."""
+    return data.assign(
+        {name: _chunked_variable(str(name), v.variable, chunks, place) for name, v in data.data_vars.items()}
+    )
+
+
+def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks, place: Place) -> xr.Variable:
+    preferred = variable.encoding.get("preferred_chunks")
+    if chunks is None or preferred is None or _count_blocks(variable, preferred) > _MOST_BLOCKS:
+        cached: Any = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(variable._data))  # type: ignore[no-untyped-call]
+        return xr.Variable(variable.dims, cached, variable.attrs, variable.encoding, fastpath=True)
+    if isinstance(chunks, Mapping):
+        wanted: Any = {d: chunks.get(str(d), preferred[d]) for d in variable.dims}
+    else:
+        wanted = dict.fromkeys(variable.dims, chunks)
+    # The name tells a graph of plain selections from one that computes (see usidx.results.provenance). It stands for
+    # file, dataset, fingerprint, dims and blocks, so that the same work on the same data is known again.
+    origin = variable.attrs.get(PROVENANCE, uuid4().hex)
+    token = tokenize(origin, place.token, name, variable.dims, variable.shape, wanted)
+    return variable.chunk(wanted, name=f"usid-{name}-{token}")
+
+
+def _count_blocks(variable: xr.Variable, blocks: Mapping[Any, int]) -> int:
+    return prod(-(-size // max(blocks[dim], 1)) for dim, size in variable.sizes.items())

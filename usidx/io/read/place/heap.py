@@ -1,0 +1,265 @@
+"""An attribute of an open file -> the proof that HDF5 can read its texts without harm.
+
+Texts of variable length lie in heaps, and an attribute or dataset only says where: how long, in which collection, under
+which number. HDF5 follows that blindly. In a damaged collection it loops for ever, for a wrong length it takes
+gigabytes or writes past its own buffer, and no Python code can stop it. So what it is about to follow is followed here
+first, in the bytes of the file. Not proven is what lies outside the header of its object, where HDF5's newest format
+puts attributes if there are more than eight.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
+from struct import Struct, error, iter_unpack, unpack_from
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+import h5py
+
+from usidx.io.read.place.identity import identity_of
+
+__all__ = ["POINTER", "Read", "WatchedBytes", "bytes_of", "local_bytes", "prove", "watched"]
+
+#: Address, bytes wanted -> as many of them as the file has.
+Read = Callable[[int, int], bytes]
+
+#: Bytes of a pointer to a text: its length, the address of a collection, and a number in it.
+POINTER = 16
+
+# Kinds of messages and of types, as "HDF5 File Format Specification" numbers them (sections IV.A.2 and IV.A.2.d).
+_CONTINUATION, _ATTRIBUTE = 0x10, 0x0C
+_COMPOUND, _VARIABLE, _ARRAY = 6, 9, 10
+_OLD_MESSAGE, _NEW_MESSAGE = Struct("<HHB3x"), Struct("<BHB")
+# Of a header this much is read at first, as HDF5 does; more than this is not believed of a header or a collection.
+_AT_FIRST, _MOST = 512, 64 << 20
+# No file reaches so far, and no system reads there.
+_END = 1 << 62
+
+
+class _Attribute(NamedTuple):
+    """What the header says of an attribute."""
+
+    kind: bytes
+    shape: bytes
+    data: bytes
+
+
+class WatchedBytes:
+    """The bytes of an open file, and what was found in them."""
+
+    def __init__(self, read: Read, base: int) -> None:
+        self.read, self._base = read, base
+        self._attributes: dict[int, dict[bytes, list[_Attribute]]] = {}
+        self._collections: dict[int, dict[int, int]] = {}
+
+    def attributes(self, address: int) -> dict[bytes, list[_Attribute]]:
+        """Return what the header of an object says of its attributes, by name."""
+        if address not in self._attributes:
+            found: dict[bytes, list[_Attribute]] = {}
+            for body in self._messages(address):
+                name, attribute = _parsed(body)
+                found.setdefault(name, []).append(attribute)
+            self._attributes[address] = found
+        return self._attributes[address]
+
+    def sizes(self, address: int) -> dict[int, int]:
+        """Return the sizes of the objects in a collection by their numbers; none where it is damaged anywhere."""
+        if address not in self._collections:
+            magic, size = unpack_from("<4s4xQ", self._at(address, 16))
+            self._collections[address] = _sizes(self._at(address, size), size) if magic == b"GCOL" else {}
+        return self._collections[address]
+
+    def prove(self, kind: bytes, pointers: bytes) -> int:
+        """Follow the pointers of a type to their texts; return the bytes of all of these."""
+        if kind[1] & 15 > 1 or kind[8] & 15 in {_COMPOUND, _VARIABLE, _ARRAY}:
+            raise OSError("its type is damaged")
+        (size,) = unpack_from("<I", kind, 12)
+        total = 0
+        for length, address, index in iter_unpack("<IQI", pointers):
+            if address and self.sizes(address).get(index) != length * size:
+                raise OSError(f"the heap at byte {address} holds no text for it, or is damaged")
+            total += length * size
+        return total
+
+    def _at(self, address: int, size: int) -> bytes:
+        if size < 0 or address >= _END:
+            raise OSError("it leads out of the file")
+        return self.read(self._base + address, min(size, _MOST))
+
+    def _messages(self, address: int) -> Iterator[bytes]:
+        """Yield the attributes in a header; those that are shared between objects lie elsewhere."""
+        start = self._at(address, _AT_FIRST)
+        is_new = start.startswith(b"OHDR")
+        message, extra, first, size = _new_header(start) if is_new else _old_header(start)
+        parts = [(address + first, size)]
+        for at, size in parts:  # which lead to further ones
+            if sum(length for _, length in parts) > _MOST:
+                raise OSError("the header is too long")
+            data, place = self._at(at, size), 0
+            while place + message.size + extra <= len(data):
+                kind, length, flags = message.unpack_from(data, place)
+                begin = place + message.size + extra
+                place = begin + length
+                if kind == _ATTRIBUTE and not flags & 2:
+                    yield data[begin:place]
+                elif kind == _CONTINUATION:
+                    at, size = unpack_from("<QQ", data, begin)
+                    parts.append((at + 4, size - 8) if is_new else (at, size))
+
+
+_Header = tuple[Struct, int, int, int]
+
+
+def _old_header(start: bytes) -> _Header:
+    """Return how a message begins, what may follow that, and where the messages are: first byte and count."""
+    return _OLD_MESSAGE, 0, 16, *unpack_from("<I", start, 8)
+
+
+def _new_header(start: bytes) -> _Header:
+    flags = start[5]
+    at = 6 + 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
+    width = 1 << (flags & 3)
+    return _NEW_MESSAGE, 2 * bool(flags & 4), at + width, int.from_bytes(start[at : at + width], "little")
+
+
+def _parsed(body: bytes) -> tuple[bytes, _Attribute]:
+    """Cut the message of an attribute; a type that is kept elsewhere is left empty."""
+    version, flags = body[0], body[1]
+    at, parts = 9 if version == 3 else 8, []
+    for length in unpack_from("<HHH", body, 2):
+        parts.append(body[at : at + length])
+        at += length + 7 & ~7 if version == 1 else length
+    name, kind, shape = parts
+    is_shared = version > 1 and flags & 1
+    return name.split(b"\0")[0], _Attribute(b"" if is_shared else kind, shape, body[at:])
+
+
+def _sizes(collection: bytes, size: int) -> dict[int, int]:
+    """Walk from object to object as HDF5 will; what is too short for one at the end is left over."""
+    found: dict[int, int] = {}
+    at, end = 16, len(collection)
+    while at + 16 <= end:
+        number, length = unpack_from("<H6xQ", collection, at)
+        step = 16 + (length + 7 & ~7) if number else length  # without a number it is the free space as a whole
+        if step < 16 or number in found:
+            return {}
+        found[number] = length
+        at += step
+    found.pop(0, None)
+    return found if at <= end == size else {}
+
+
+def _count(shape: bytes) -> int:
+    """Return how many elements an attribute has."""
+    version, rank, _, kind = shape[:4]
+    if version == 2 and kind == 2:
+        return 0
+    return prod(unpack_from(f"<{rank}Q", shape, 8 if version == 1 else 4))
+
+
+_watched: WeakValueDictionary[int, WatchedBytes] = WeakValueDictionary()
+
+
+@contextmanager
+def watched(file: h5py.File, read: Read) -> Iterator[None]:
+    """Let `prove` look into the bytes of a file for as long as the block lasts.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for reading. If this program is writing it through h5py, its bytes are not what it holds, and are not
+        looked at.
+    read : callable
+        Reads it.
+    """
+    held = _watch(file, read)
+    try:
+        yield
+    finally:
+        del held
+
+
+def _watch(file: h5py.File, read: Read) -> WatchedBytes | None:
+    made = file.id.get_create_plist()
+    if file.id.get_intent() != h5py.h5f.ACC_RDONLY or made.get_sizes() != (8, 8):
+        return None
+    try:
+        number, _ = identity_of(file)
+    except (OSError, RuntimeError, ValueError, KeyError):
+        return None  # without its root, nothing of the file is read
+    return _watched.setdefault(number, WatchedBytes(read, made.get_userblock()))
+
+
+def bytes_of(dataset: h5py.Dataset) -> WatchedBytes | None:
+    """Return the bytes of the file that holds a dataset, None where it is not watched."""
+    return _watched.get(identity_of(dataset)[0])
+
+
+def local_bytes(file: h5py.File) -> Read:
+    """Return what reads the bytes of a file of this machine that is open."""
+    if hasattr(os, "pread") and file.driver == "sec2":
+        descriptor = file.id.get_vfd_handle()
+        return lambda address, size: os.pread(descriptor, size, address)
+    name = file.filename
+
+    def read(address: int, size: int) -> bytes:
+        with open(name, "rb") as other:
+            other.seek(address)
+            return other.read(size)
+
+    return read
+
+
+def prove(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> None:
+    """Make sure that HDF5 can read an attribute.
+
+    Parameters
+    ----------
+    object_ : h5py.Group or h5py.Dataset
+        Of a file that is watched; nothing is known of others.
+    name : str or bytes
+        The attribute; h5py leaves a name that is no UTF-8 as it is.
+
+    Raises
+    ------
+    OSError
+        Its texts do not lie where it says.
+    """
+    number, address = identity_of(object_)
+    held = _watched.get(number)
+    if held is None:
+        return
+    encoded = name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
+    try:
+        for attribute in held.attributes(address).get(encoded, ()):
+            kind = attribute.kind or _type_of(object_, encoded).encode()[2:]  # behind a mark and a version
+            if kind[0] & 15 == _VARIABLE:
+                _prove(held, kind, attribute)
+            elif kind[0] & 15 in {_COMPOUND, _ARRAY} and _holds_variable(_type_of(object_, encoded)):
+                raise OSError("texts within other types are not read")
+    except (error, IndexError, ValueError) as err:
+        raise OSError(f"it is damaged: {err}") from err
+
+
+def _prove(held: WatchedBytes, kind: bytes, attribute: _Attribute) -> None:
+    nbytes = POINTER * _count(attribute.shape)
+    if nbytes > len(attribute.data):
+        raise OSError("its shape is damaged")
+    if held.prove(kind, attribute.data[:nbytes]) > _MOST:  # as many pointers may lead to one text
+        raise OSError("its texts are too long")
+
+
+def _type_of(object_: h5py.Group | h5py.Dataset, name: bytes) -> h5py.h5t.TypeID:
+    return h5py.h5a.open(object_.id, name).get_type()
+
+
+def _holds_variable(kind: h5py.h5t.TypeID) -> bool:
+    group = kind.get_class()
+    if group == h5py.h5t.COMPOUND:
+        return any(_holds_variable(kind.get_member_type(i)) for i in range(kind.get_nmembers()))
+    if group == h5py.h5t.ARRAY:
+        return _holds_variable(kind.get_super())
+    return bool(group == h5py.h5t.VLEN or (group == h5py.h5t.STRING and kind.is_variable_str()))

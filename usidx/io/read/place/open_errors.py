@@ -1,0 +1,36 @@
+"""What HDF5 said when it could not open a file -> what is wrong with the file, and what to do."""
+
+from __future__ import annotations
+
+from usidx.errors import UsidError
+
+__all__ = ["DAMAGE", "unreadable"]
+
+#: What h5py raises at objects that are damaged, or of a type that it does not know.
+DAMAGE = (OSError, TypeError, KeyError, ValueError, RuntimeError)
+
+_REASONS = {
+    "file signature not found": "it is no HDF5 file, or its beginning is lost.",
+    "truncated file": "it is cut off, as after a copy or a download that did not finish.",
+    "consistency flags": "the program that writes it has it open, or ended without closing it. If it has ended, "
+    "copy the file and take the mark off the copy with HDF5's own tool: h5clear -s FILE",
+    "Permission denied": "you may not read it.",
+}
+
+
+def unreadable(name: str, error: OSError, size: int | None = None) -> UsidError:
+    """Return the error for a file that does not open.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it.
+    error : OSError
+        What h5py raised.
+    size : int, optional
+        Bytes of the file.
+    """
+    said = str(error)
+    reasons = (reason for words, reason in _REASONS.items() if words in said)
+    reason = "it is empty." if size == 0 else next(reasons, "it is damaged, or no HDF5 file.")
+    return UsidError(f"{name!r} cannot be opened as HDF5: {reason} ({error})")

@@ -1,0 +1,196 @@
+"""An object -> a file for HDF5 to read: many small reads, few requests.
+
+Pages are kept for all who read the same version of an object in this process, so that opening it again, or another
+dataset of it, asks for little.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import string
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from usidx.io.read.place.connection import Connection
+
+__all__ = ["Pages", "forget"]
+
+_PAGE = 128 << 10
+#: Where reads go on in a row, so many pages come with one request.
+_MOST_AHEAD = 16
+# An object of this size or less comes at once.
+_SMALL = 2 << 20
+# What is longer than this is no metadata: it is read past the pages, by requests of that size.
+_LONG = 4 << 20
+_LONG_AT_ONCE = 8
+#: Memory that the pages of one process may take; the least recently used are dropped.
+_MOST_BYTES = 64 << 20
+
+
+class _Version(Protocol):
+    @property
+    def size(self) -> int: ...
+    @property
+    def etag(self) -> str | None: ...
+
+
+class Pages(io.RawIOBase):
+    """An object as a file that is read anywhere.
+
+    Parameters
+    ----------
+    place : object
+        What the object is known by; its text names it.
+    version : version
+        The version that it is in.
+    connection : Connection
+        What sends the requests.
+
+    Attributes
+    ----------
+    failure : Exception or None
+        The first error of a request; HDF5 hides some of them.
+    fetched : int
+        Requests that were sent.
+    """
+
+    def __init__(self, place: object, version: _Version, connection: Connection) -> None:
+        self._place, self._version, self._connection = place, version, connection
+        self._position = 0
+        self._next, self._ahead = -1, 1
+        self.failure: Exception | None = None
+        self.fetched = 0
+
+    def __repr__(self) -> str:
+        # HDF5 takes this for the name of the file.
+        return quote(str(self._place), safe=string.printable)
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it can be read anywhere."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next read begins."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Read on elsewhere."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._version.size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def at(self, address: int, size: int) -> bytes:
+        """Return bytes at an address, as many of those wanted as there are."""
+        self.seek(address)
+        return self.read(max(min(size, self._version.size - address), 0)) or b""
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as the object reaches."""
+        if self.failure is not None:
+            raise self.failure
+        view = memoryview(buffer).cast("B")
+        start = self._position
+        stop = max(start, min(start + len(view), self._version.size))
+        try:
+            for part in self._long(start, stop) if stop - start > _LONG else self._short(start, stop):
+                view[: len(part)] = part
+                view = view[len(part) :]
+        except (OSError, ValueError) as err:
+            self.failure = err
+            raise
+        self._position = stop
+        return stop - start
+
+    def _long(self, start: int, stop: int) -> Iterator[memoryview]:
+        starts = range(start, stop, _LONG)
+        for first in range(0, len(starts), _LONG_AT_ONCE):
+            spans = [(s, min(s + _LONG, stop)) for s in starts[first : first + _LONG_AT_ONCE]]
+            yield from (memoryview(part) for part in self._fetch(spans))
+
+    def _short(self, start: int, stop: int) -> Iterator[memoryview]:
+        if start == stop:
+            return
+        numbers = range(start // _PAGE, (stop - 1) // _PAGE + 1)
+        held = {number: _pages.get((self._place, self._version, number)) for number in numbers}
+        missing = [number for number, page in held.items() if page is None]
+        if missing:
+            held |= self._load(missing[0], missing[-1] + 1)
+        for number in numbers:
+            page = held[number]
+            assert page is not None
+            first = number * _PAGE
+            yield memoryview(page)[max(start - first, 0) : stop - first]
+
+    def _load(self, first: int, end: int) -> dict[int, bytes | None]:
+        """Fetch pages, and more behind them where reading goes on in a row, by one request."""
+        size = self._version.size
+        count = -(-size // _PAGE)
+        if size <= _SMALL:
+            first, end = 0, count
+        else:
+            self._ahead = min(2 * self._ahead, _MOST_AHEAD) if first == self._next else 1
+            end = min(max(end, first + self._ahead), count)
+        self._next = end
+        (data,) = self._fetch([(first * _PAGE, min(end * _PAGE, size))])
+        found: dict[int, bytes | None] = {}
+        for number in range(first, end):
+            page = data[(number - first) * _PAGE : (number - first + 1) * _PAGE]
+            _pages.put((self._place, self._version, number), page)
+            found[number] = page
+        return found
+
+    def _fetch(self, spans: list[tuple[int, int]]) -> list[bytes]:
+        self.fetched += len(spans)
+        return self._connection.ranges(spans, total=self._version.size, etag=self._version.etag)
+
+
+_Key = tuple[object, object, int]
+
+
+class _Kept:
+    """The pages of this process, those used last at the end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pages: OrderedDict[_Key, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: _Key) -> bytes | None:
+        with self._lock:
+            if key in self._pages:
+                self._pages.move_to_end(key)
+            return self._pages.get(key)
+
+    def put(self, key: _Key, page: bytes) -> None:
+        with self._lock:
+            self._bytes += len(page) - len(self._pages.pop(key, b""))
+            self._pages[key] = page
+            while self._bytes > _MOST_BYTES:
+                self._bytes -= len(self._pages.popitem(last=False)[1])
+
+    def drop(self, place: object, version: object) -> None:
+        with self._lock:
+            for key in [key for key in self._pages if key[:2] == (place, version)]:
+                self._bytes -= len(self._pages.pop(key))
+
+    def after_fork(self) -> None:
+        """Make a new lock: another thread of the parent may have held the old one."""
+        self._lock = threading.Lock()
+
+
+def forget(place: object, version: object) -> None:
+    """Drop the pages of a version, some of which are of another."""
+    _pages.drop(place, version)
+
+
+_pages = _Kept()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pages.after_fork)

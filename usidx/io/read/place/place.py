@@ -1,0 +1,77 @@
+"""What a user gives to say where a file is -> the one value that knows how to read it there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from usidx.errors import UsidError
+from usidx.io.read.place.local import LocalFile, Version
+from usidx.io.read.place.remote import ObjectVersion, RemoteFile
+from usidx.io.read.place.secrets import shown_url
+
+__all__ = ["AnyVersion", "FilePath", "Options", "Place", "local_path", "place_of"]
+
+FilePath = str | PathLike[str]
+#: What fsspec needs to reach an object: keys, endpoints.
+Options = Mapping[str, Any] | None
+Place = LocalFile | RemoteFile
+AnyVersion = Version | ObjectVersion
+
+# One letter is a drive of Windows.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)")
+_LOCAL = ("file", "local")
+# What is left of a URL that was made a path.
+_WAS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
+
+
+def place_of(path: FilePath | Place, storage_options: Options = None) -> Place:
+    """Return where a file is: on this machine, or behind a URL.
+
+    Parameters
+    ----------
+    path : path or str
+        A path, a URL that fsspec knows, or a place, which stays as it is.
+    storage_options : mapping, optional
+        Given to fsspec; for URLs alone.
+
+    Raises
+    ------
+    UsidError
+        Options were given with a path, or the path was a URL once.
+    """
+    if isinstance(path, LocalFile | RemoteFile):
+        return path
+    text = fspath(path)
+    if _URL.match(text) and urlsplit(text).scheme not in _LOCAL:
+        return RemoteFile(text, dict(storage_options or {}))
+    if storage_options:
+        raise UsidError(f"storage_options go with URLs such as 's3://bucket/scan.h5', but {text!r} is a path.")
+    if _WAS_URL.match(text) and not Path(text).exists():
+        raise UsidError(f"{text!r} is a URL that was made a path, which loses a slash. Give URLs as text.")
+    return LocalFile(str(local_path(text)))
+
+
+def local_path(path: FilePath) -> Path:
+    """Return the absolute path of a file of this machine.
+
+    Raises
+    ------
+    UsidError
+        It is a URL: objects are read, not written.
+    """
+    text = fspath(path)
+    if not _URL.match(text):
+        return Path(text).expanduser().absolute()
+    parts = urlsplit(text)
+    if parts.scheme not in _LOCAL or parts.netloc not in {"", "localhost"}:
+        raise UsidError(
+            f"{shown_url(text)!r} is a URL, and usidx only reads those. Give the path of a local file; what is written "
+            "there can be uploaded."
+        )
+    return Path(url2pathname(parts.path)).absolute()

@@ -1,0 +1,215 @@
+"""Objects of an open file -> xarray Datasets whose variables are read when they are looked at."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Container, Iterable, Sequence
+from hashlib import blake2b
+from math import prod
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from usidx.errors import SelectionError, UsidError, UsidWarning
+from usidx.format.layout import Array, Layout
+from usidx.io.read.chunks.block_sizes import main_blocks, plain_blocks
+from usidx.io.read.chunks.lazy import Lazy, MainArray, PlainArray
+from usidx.io.read.chunks.plugins import bring_filters, lies_elsewhere
+from usidx.io.read.chunks.stored_array import StoredArray, stored_array
+from usidx.io.read.place.open_errors import DAMAGE
+from usidx.io.read.place.opened import Origin
+from usidx.io.read.place.place import Place, place_of
+from usidx.io.read.usid.attributes import plain_attributes, text_attribute
+from usidx.io.read.usid.main import Cache, read_layout, where
+from usidx.io.read.usid.texts import read_texts
+from usidx.label.coding import Frame, decode, parse_field
+from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps, with_steps
+
+__all__ = ["FIELD", "chosen_field", "extra_variable", "fingerprint", "group_dataset", "main_dataset"]
+
+#: Attribute of a variable that keeps the title of the compound field it came from.
+FIELD = "usid_field"
+_SAMPLES, _SAMPLE_CELLS = 16, 1024
+# Chunks of so many bytes take longer to decode through HDF5, one after another, than their map takes to collect.
+_LARGE_CHUNK = 256 << 10
+
+
+def main_dataset(
+    dataset: h5py.Dataset, origin: Origin | None = None, *, squeeze: bool = True, cache: Cache | None = None
+) -> xr.Dataset:
+    """Return a main dataset as a Dataset: one variable, or one per field of a compound type."""
+    place = _place_of(dataset, origin)
+    layout = read_layout(dataset, cache)
+    frame = decode(layout, squeeze=squeeze)
+    variables = {
+        name: _main_variable(stored_array(dataset, field, place), frame, name, field, unit)
+        for name, field, unit in _fields(dataset, layout, frame)
+    }
+    attrs = {} if layout.dtype.names is None else dict(frame.attrs)
+    result = xr.Dataset(variables, coords=frame.coords, attrs=attrs)
+    found = fingerprint(dataset, place, None if origin is None else origin.mark)
+    return with_steps(result, [*_earlier_steps(dataset), *opened(place.name, str(dataset.name), found)])
+
+
+def _place_of(dataset: h5py.Dataset, origin: Origin | None) -> Place:
+    """Return where the file is that holds a dataset."""
+    return (place_of(str(dataset.file.filename)) if origin is None else origin.place).holding(dataset)
+
+
+def _earlier_steps(dataset: h5py.Dataset) -> list[Step]:
+    """Return the steps that were recorded when the dataset, or the results group that holds it, was written."""
+    for holder in (dataset, dataset.parent):
+        text = text_attribute(holder, PROVENANCE)
+        if text is not None:
+            return parse_steps(text)
+    return []
+
+
+def _fields(dataset: h5py.Dataset, layout: Layout, frame: Frame) -> list[tuple[str, str | None, str | None]]:
+    """List (name, field of the compound type, unit) of each variable."""
+    taken = {str(c) for c in frame.coords} | set(frame.dims)
+    if layout.dtype.names is None:
+        _check_type(dataset, layout.dtype)
+        return [(_beside(taken, frame.name), None, None)]
+    listed: list[tuple[str, str | None, str | None]] = []
+    for field in layout.dtype.names:
+        _check_type(dataset, layout.dtype[field], field)
+        name, unit = parse_field(field)
+        listed.append((_beside(taken, name), field, unit))
+    return listed
+
+
+def _beside(taken: set[str], name: str) -> str:
+    """Return a name that no coordinate, dim or other field bears, and take it."""
+    while not name or name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
+def _check_type(dataset: h5py.Dataset, dtype: np.dtype[Any], field: str | None = None) -> None:
+    if dtype.kind not in "biufc" or dtype.shape:
+        part = "it has " if field is None else f"field {field!r} has "
+        raise UsidError(
+            f"{where(dataset)}: {part}the type {dtype}, which is not a number; it cannot be opened as data."
+        )
+
+
+def _main_variable(stored: StoredArray, frame: Frame, name: str, field: str | None, unit: str | None) -> xr.Variable:
+    attrs = dict(frame.attrs)
+    if field is not None:
+        attrs = {"long_name": name, "units": unit, FIELD: field}
+    lazy = Lazy(MainArray(stored, frame.placement))
+    blocks = main_blocks(frame.placement, stored.dtype.itemsize, stored.chunks)
+    encoding = {**frame.encoding, "preferred_chunks": dict(zip(frame.dims, blocks, strict=True))}
+    return xr.Variable(frame.dims, lazy, attrs, encoding)
+
+
+def group_dataset(group: h5py.Group, extras: Iterable[str], origin: Origin | None = None) -> xr.Dataset:
+    """Return a group as a Dataset: its attributes, and its datasets that are neither mains nor ancillaries.
+
+    Dims are named after their size, so that a tree of groups never holds one name with two sizes.
+    """
+    named = {path.rsplit("/", 1)[-1]: path for path in extras}
+    variables = {}
+    for name, path in named.items():
+        try:
+            variable = extra_variable(group.file[path], named, origin)
+        except DAMAGE as err:  # it must not hide the others
+            text = f"{path!r} in {group.file.filename!r} is left out: it is damaged, or of an unknown type ({err})."
+            warnings.warn(text, UsidWarning, stacklevel=4)
+            continue
+        if variable is not None:
+            variables[name] = variable
+    return xr.Dataset(variables, attrs=plain_attributes(group))
+
+
+def extra_variable(
+    dataset: h5py.Dataset, taken: Container[str] = (), origin: Origin | None = None
+) -> xr.Variable | None:
+    """Return a dataset that is no main as a lazy variable, None where it holds nothing that can be shown.
+
+    Its dims are named after their sizes, but never as one of the names that are taken.
+    """
+    if dataset.shape is None or h5py.check_ref_dtype(dataset.dtype) is not None:
+        return None  # nothing stored, or references: links between objects, not data
+    attrs = plain_attributes(dataset)
+    dims = _size_dims(dataset.shape, taken)
+    if dataset.dtype.kind in "OSU":
+        texts = read_texts(dataset)
+        return None if texts is None else xr.Variable(dims, texts, attrs)
+    stored = stored_array(dataset, None, _place_of(dataset, origin))
+    if stored.dtype.kind not in "biufcV":
+        return None
+    if stored.dtype.hasobject:
+        raise UsidError("texts within other types are not read")
+    encoding = {}
+    if dims:
+        blocks = plain_blocks(dataset.shape, stored.dtype.itemsize, dataset.chunks)
+        encoding["preferred_chunks"] = dict(zip(dims, blocks, strict=True))
+    return xr.Variable(dims, Lazy(PlainArray(stored)), attrs, encoding)
+
+
+def _size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]:
+    names: list[str] = []
+    for size in shape:
+        name = f"size_{size}"
+        while name in names or name in taken:
+            name += "_again"
+        names.append(name)
+    return tuple(names)
+
+
+def fingerprint(dataset: h5py.Dataset, place: Place, mark: str | None = None) -> str:
+    """Return a short digest of shape, type and a sample of cells, to tell later whether a source is the same.
+
+    What marks the version of the file stands for the sample where there is such a mark: each row of an object is a
+    request of its own. Empty where the sample cannot be read.
+    """
+    digest = blake2b(f"{dataset.shape} {dataset.dtype.str}".encode(), digest_size=12)
+    if mark is not None:
+        digest.update(mark.encode())
+        return digest.hexdigest()
+    if lies_elsewhere(dataset):
+        return ""
+    rows, columns = dataset.shape
+    bring_filters(dataset)
+    wanted = sorted(set(np.linspace(0, rows - 1, min(rows, _SAMPLES)).astype(int).tolist()))
+    try:
+        for sample in _sampled(dataset, place, wanted, slice(0, min(columns, _SAMPLE_CELLS))):
+            digest.update(np.ascontiguousarray(sample, dataset.dtype).tobytes())
+    except (OSError, UsidError):
+        return ""  # damaged, or a filter is not installed: reading will say so
+    return digest.hexdigest()
+
+
+def _sampled(dataset: h5py.Dataset, place: Place, rows: Sequence[int], columns: slice) -> Iterable[Array]:
+    chunk = 0 if dataset.chunks is None else prod(dataset.chunks) * dataset.dtype.itemsize
+    if dataset.compression is None or chunk < _LARGE_CHUNK:
+        return (dataset[row, columns] for row in rows)
+    return iter(stored_array(dataset, None, place).read(np.array(rows), columns))
+
+
+def chosen_field(data: xr.Dataset, name: str, field: str | None) -> xr.DataArray:
+    """Return the one variable of a main dataset, or of its fields the one that is named.
+
+    Raises
+    ------
+    SelectionError
+        The type is compound and no field is named, or the name is that of none.
+    """
+    titles = {str(n): str(v.attrs.get(FIELD, n)) for n, v in data.data_vars.items()}
+    if field is None and len(titles) == 1:
+        return data[next(iter(titles))]
+    for variable, title in titles.items():
+        if field is not None and field in {variable, title}:
+            return data[variable]
+    listed = ", ".join(repr(title) for title in titles.values())
+    if field is None:
+        raise SelectionError(
+            f"{name!r} holds {len(titles)} fields: {listed}. Name one with field=..., "
+            f"or open all of them with usidx.open_dataset(path, {name!r})."
+        )
+    raise SelectionError(f"{name!r} has no field {field!r}; the fields are {listed}.")

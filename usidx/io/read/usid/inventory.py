@@ -1,0 +1,242 @@
+"""An open file -> its groups, main datasets and other datasets; names -> one of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import h5py
+
+from usidx.errors import NotMainError, SelectionError, UsidError, UsidWarning
+from usidx.io.read.place.identity import address_of, file_of
+from usidx.io.read.place.open_errors import DAMAGE
+from usidx.io.read.place.opened import opened_file
+from usidx.io.read.place.place import FilePath, Options
+from usidx.io.read.usid.main import ancillaries_of, is_main, looks_like_main, where
+
+__all__ = [
+    "Inventory",
+    "children",
+    "find_group",
+    "find_main",
+    "inventory",
+    "list_mains",
+]
+
+# Groups within groups are followed so far: each makes every path below it longer, and slower to follow.
+_DEEPEST = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Paths of everything in a file that hard links reach, each object once.
+
+    Attributes
+    ----------
+    groups, mains, extras : tuple of str
+        Groups with the root first; main datasets; datasets that are neither mains nor ancillaries of one.
+    broken : tuple of str
+        Datasets that claim to be mains but break a rule; they are among the extras too.
+    """
+
+    groups: tuple[str, ...]
+    mains: tuple[str, ...]
+    extras: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+def inventory(file: h5py.File) -> Inventory:
+    """Walk a file once along its hard links; loops are met once, links to other files are not followed."""
+    groups, datasets = ["/"], []
+    try:
+        seen = {address_of(file)}
+    except DAMAGE as err:
+        raise UsidError(f"{file.filename!r} is damaged: its root cannot be read ({err}).") from err
+    pending: list[h5py.Group] = [file["/"]]
+    while pending:
+        group = pending.pop(0)
+        for name, child, address in children(group):
+            if address in seen:
+                continue
+            seen.add(address)
+            path = f"{str(group.name).rstrip('/')}/{name}"
+            if isinstance(child, h5py.Group):
+                groups.append(path)
+                if path.count("/") < _DEEPEST:
+                    pending.append(child)
+                else:
+                    text = f"{path!r} in {file.filename!r} lies too deep to look into."
+                    warnings.warn(text, UsidWarning, stacklevel=3)
+            elif isinstance(child, h5py.Dataset):
+                datasets.append(path)
+    return _sorted_out(file, groups, datasets)
+
+
+def children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset, int]]:
+    """Yield name, object and address; a damaged object must not hide the others."""
+    try:
+        listed = list(group)
+    except DAMAGE:
+        return
+    for name in listed:
+        try:
+            link = group.get(name, getlink=True)
+            child = group[name] if isinstance(link, h5py.HardLink) else None
+            if isinstance(child, h5py.Group | h5py.Dataset):
+                yield str(name), child, address_of(child)
+        except DAMAGE:
+            continue
+
+
+def _sorted_out(file: h5py.File, groups: list[str], datasets: list[str]) -> Inventory:
+    claimed = [path for path in datasets if looks_like_main(file[path])]
+    mains = [path for path in claimed if is_main(file[path])]
+    ancillaries = {address_of(one) for path in mains for one in ancillaries_of(file[path]).values()}
+    extras = [p for p in datasets if p not in set(mains) and address_of(file[p]) not in ancillaries]
+    return Inventory(tuple(groups), tuple(mains), tuple(extras), tuple(p for p in claimed if p not in set(mains)))
+
+
+def list_mains(path: FilePath, *, storage_options: Options = None) -> list[str]:
+    """List the main datasets of a file.
+
+    Reads no data.
+
+    Parameters
+    ----------
+    path : path or URL
+        A USID file.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`open_main`.
+
+    Returns
+    -------
+    list of str
+        Their HDF5 paths, in the order of the file, groups nearer the root first.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    UsidError
+        It is not an HDF5 file.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> path = usidx.example_file()
+    >>> usidx.list_mains(path)
+    ['/Measurement_000/Channel_000/Raw_Data']
+    """
+    with opened_file(path, storage_options) as file:
+        return list(inventory(file).mains)
+
+
+def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
+    """Return the main dataset of that path or unique end of a path; with None the only one of the file.
+
+    Where several match, the only one that lies in no results group is meant.
+
+    Raises
+    ------
+    SelectionError
+        Nothing or more than one thing is meant; the message lists the candidates.
+    NotMainError
+        The name is that of something else.
+    """
+    if name is not None:
+        exact = _get(file, name)
+        if isinstance(exact, h5py.Dataset):
+            return exact  # reading its layout says what is wrong, if it is no main dataset
+        if isinstance(exact, h5py.Group) and name.strip("/"):
+            inside = [m for m in inventory(file).mains if m.startswith(str(exact.name).rstrip("/") + "/")]
+            raise NotMainError(
+                f"{where(exact)} is a group, not a main dataset.{_listing('Main datasets in it', inside)}"
+            )
+    found = inventory(file)
+    mains = found.mains
+    matches = mains if name is None else _ending_in(mains, name)
+    # What is computed from a measurement must not make its name ambiguous.
+    measured = tuple(m for m in matches if "-" not in m)
+    if len(matches) == 1 or len(measured) == 1:
+        return file[(measured or matches)[0]]
+    if not mains:
+        raise SelectionError(_without_mains(file, found))
+    if name is None:
+        shown = measured or mains
+        beside = f" and {len(mains) - len(shown)} in results" if len(mains) > len(shown) else ""
+        raise SelectionError(
+            f"{file.filename!r} has {len(shown)} main datasets{beside}; name one of them.{_listing('They are', shown)}"
+        )
+    if matches:
+        raise SelectionError(
+            f"{name!r} is ambiguous: {len(matches)} main datasets of {file.filename!r} end so."
+            f"{_listing('They are', matches)}"
+        )
+    raise SelectionError(f"{file.filename!r} has no main dataset {name!r}.{_listing('It has', mains)}")
+
+
+def _without_mains(file: h5py.File, found: Inventory) -> str:
+    """Say that a file has nothing to open, and where to look for the reason."""
+    if found.broken:
+        claim = (
+            f"{found.broken[0]!r} claims to be one and breaks a rule"
+            if len(found.broken) == 1
+            else (f"{len(found.broken)} datasets claim to be one and break a rule")
+        )
+        return f"{file.filename!r} has no main dataset: {claim}; usidx.validate(path) says which."
+    return (
+        f"{file.filename!r} has no main dataset: it is HDF5, but none of its {len(found.extras)} datasets refers to "
+        f"Position_Indices and the other three tables of USID. usidx.open_tree(path) shows what it holds."
+    )
+
+
+def find_group(file: h5py.File, name: str) -> h5py.Group:
+    """Return the group of that path or unique end of a path.
+
+    Raises
+    ------
+    SelectionError
+        Nothing or more than one thing is meant; the message lists the candidates.
+    """
+    exact = _get(file, name)
+    if isinstance(exact, h5py.Group):
+        return exact
+    groups = inventory(file).groups
+    matches = _ending_in(groups, name)
+    if len(matches) == 1:
+        return file[matches[0]]
+    results = [g for g in groups if "-" in g.rsplit("/", 1)[-1]]
+    if matches:
+        raise SelectionError(f"{name!r} is ambiguous in {file.filename!r}.{_listing('Candidates are', matches)}")
+    raise SelectionError(f"There is no group {name!r} in {file.filename!r}.{_listing('Results groups are', results)}")
+
+
+def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
+    try:
+        found = file.get(name)
+    except DAMAGE:
+        return None
+    if not isinstance(found, h5py.Group | h5py.Dataset):
+        return None
+    is_elsewhere = file_of(found) != file_of(file)
+    if is_elsewhere and file.driver == "fileobj":  # HDF5 takes the object itself for the other file
+        raise UsidError(
+            f"{name!r} in {file.filename!r} is a link to another file, which cannot be followed from a URL. Open that "
+            "file by its own URL."
+        )
+    return found
+
+
+def _ending_in(paths: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Match whole parts of a path first, then what follows the source in the name of a results group."""
+    end = name.strip("/")
+    whole = tuple(p for p in paths if p.strip("/") == end or p.endswith("/" + end))
+    return whole or tuple(p for p in paths if p.endswith("-" + end))
+
+
+def _listing(title: str, paths: tuple[str, ...] | list[str]) -> str:
+    if not paths:
+        return ""
+    shown = ", ".join(repr(p) for p in paths[:20])
+    return f" {title}: {shown}{f' and {len(paths) - 20} more' if len(paths) > 20 else ''}."

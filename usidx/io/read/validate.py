@@ -1,0 +1,162 @@
+"""A file -> every rule of the format that it breaks."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from usidx.errors import UsidError, UsidWarning
+from usidx.format import names
+from usidx.format.grid import grid_of
+from usidx.format.layout import Layout
+from usidx.io.read.place.open_errors import DAMAGE
+from usidx.io.read.place.opened import opened_file
+from usidx.io.read.place.place import FilePath, Options
+from usidx.io.read.usid.attributes import attribute_if_any
+from usidx.io.read.usid.inventory import inventory
+from usidx.io.read.usid.main import check_stored, read_layout
+
+__all__ = ["Problem", "validate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One rule that one object breaks.
+
+    Attributes
+    ----------
+    path : str
+        HDF5 path of the object.
+    rule : str
+        Short name of the rule.
+    message : str
+        What was found, and what was expected.
+    is_error : bool
+        False where the data still opens rightly.
+    """
+
+    path: str
+    rule: str
+    message: str
+    is_error: bool = True
+
+    def __str__(self) -> str:
+        return f"{'error' if self.is_error else 'warning'} [{self.rule}] {self.message}"
+
+
+def validate(path: FilePath, *, storage_options: Options = None) -> list[Problem]:
+    """Check a file against the rules of the format.
+
+    Reads the ancillary matrices and no data.
+
+    Parameters
+    ----------
+    path : path or URL
+        A USID file.
+    storage_options : mapping, optional
+        What fsspec needs to reach a URL, as in :func:`usidx.open_main`.
+
+    Returns
+    -------
+    list of Problem
+        Empty where all is well. Warnings are about what still opens rightly.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+
+    References
+    ----------
+    USID, https://pycroscopy.github.io/USID/h5_usid.html
+
+    Examples
+    --------
+    >>> import usidx
+    >>> usidx.validate(usidx.example_file())
+    []
+    """
+    try:
+        with opened_file(path, storage_options) as file:
+            return _problems(file)
+    except UsidError as err:
+        return [Problem("/", "hdf5", str(err))]
+
+
+def _problems(file: h5py.File) -> list[Problem]:
+    found = inventory(file)
+    problems = []
+    if not found.mains and not found.broken:
+        problems.append(Problem("/", "main", f"{file.filename!r} has no main dataset."))
+    for path in (*found.mains, *found.broken):
+        problems += _main_problems(file, path)
+    for path in found.groups:
+        problems += _result_doubts(file[path])
+    return problems
+
+
+def _main_problems(file: h5py.File, path: str) -> list[Problem]:
+    with warnings.catch_warnings(record=True) as repaired:
+        warnings.simplefilter("always", UsidWarning)
+        try:
+            layout = read_layout(file[path])
+        except UsidError as err:
+            return [Problem(path, _RULES.get(type(err).__name__, "format"), str(err))]
+    return [Problem(path, "ancillary", str(w.message), is_error=False) for w in repaired] + _doubts(path, layout)
+
+
+_RULES = {"NotMainError": "main", "LayoutError": "ancillary", "GridError": "index"}
+
+
+def _doubts(path: str, layout: Layout) -> list[Problem]:
+    """Point out what opens, but other programs or people may trip over."""
+    doubts = []
+    for side in (layout.position, layout.spectroscopic):
+        duplicated = sorted({label for label in side.labels if side.labels.count(label) > 1})
+        if duplicated:
+            text = f"{path!r}: the {side.role} label {duplicated[0]!r} occurs twice; labels should differ."
+            doubts.append(Problem(path, "labels", text, is_error=False))
+        if side.indices.min() != 0:
+            text = f"{path!r}: {side.role} indices start at {side.indices.min()}; they should start at 0."
+            doubts.append(Problem(path, "index", text, is_error=False))
+        if side.values.dtype.kind == "f" and not np.isfinite(side.values).all():
+            text = f"{path!r}: {side.role} values hold NaN or infinity."
+            doubts.append(Problem(path, "values", text, is_error=False))
+        rows = np.unique(side.indices, axis=0)
+        if rows.shape[0] < side.size:
+            text = f"{path!r}: {side.size - rows.shape[0]} {side.role} rows repeat a cell; they stay flat."
+            doubts.append(Problem(path, "index", text, is_error=False))
+        elif grid_of(side).is_flat and not side.types:
+            text = f"{path!r}: the {side.size} {side.role} rows fill no grid; they open as one dim {side.role!r}."
+            doubts.append(Problem(path, "grid", text, is_error=False))
+    return doubts
+
+
+def _result_doubts(group: h5py.Group) -> list[Problem]:
+    path = str(group.name)
+    if "-" not in path.rsplit("/", 1)[-1]:
+        return []
+    doubts = []
+    reference = attribute_if_any(group, "source_000")
+    if isinstance(reference, h5py.Reference) and not reference:
+        doubts.append(Problem(path, "source", f"{path!r}: the reference 'source_000' points to nothing."))
+    if not len(group):
+        doubts.append(Problem(path, "result", f"{path!r} is an empty results group.", is_error=False))
+    return doubts + _progress_doubts(path, group.get(names.COMPLETED_POSITIONS))
+
+
+def _progress_doubts(path: str, status: h5py.Dataset | None) -> list[Problem]:
+    if not isinstance(status, h5py.Dataset) or not status.size:
+        return []
+    try:
+        check_stored(status)
+        done = int(np.count_nonzero(status[()]))
+    except DAMAGE as err:
+        return [Problem(path, "result", f"{path!r}: what is done of it cannot be read ({err}).")]
+    if done == status.size:
+        return []
+    text = f"{path!r} is not finished: {done} of {status.size} positions are done."
+    return [Problem(path, "result", text, is_error=False)]

@@ -1,0 +1,66 @@
+"""Lazy arrays -> their places in an open file: everything computed once, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask
+import dask.array as da
+import h5py
+import numpy as np
+
+from usidx.io.write.blocks.gate import Ground
+from usidx.io.write.blocks.target import writing
+from usidx.tasks.compute import fetched, on_cluster, runs_here
+
+__all__ = ["Store", "patience", "put", "store"]
+
+#: What, and where to.
+Store = tuple[Any, Any]
+
+
+def patience() -> float:
+    """Return for how many seconds to wait for a file: workers of a cluster lock it for moments while they read."""
+    return 30.0 if on_cluster() else 2.0
+
+
+def store(
+    pairs: Sequence[Store], check: Callable[[], None], ground: Ground | None = None, *, progress: bool = False
+) -> None:
+    """Compute what is lazy, once, and put every block where it belongs.
+
+    Only this process may write; from a cluster blocks are fetched as they are finished, and its workers let go of them.
+
+    Parameters
+    ----------
+    pairs : sequence of (array, target)
+        A target takes blocks by their slices.
+    check : callable
+        Raises what went wrong with the file so far.
+    ground : Ground, optional
+        Lets uncompressed cells be written past HDF5.
+    progress : bool
+        Show a progress bar for what comes from a cluster.
+    """
+    with writing([target for _, target in pairs], check, ground):
+        for data, target in pairs:
+            if not dask.is_dask_collection(data):
+                put(target, (slice(None),) * np.ndim(data), data)
+        lazy = [(data, target) for data, target in pairs if dask.is_dask_collection(data)]
+        if lazy:
+            arrays, targets = [a for a, _ in lazy], [t for _, t in lazy]
+            if runs_here():
+                da.store(arrays, targets, lock=False, return_stored=False)  # targets and h5py lock for themselves
+            else:
+                for number, key, block in fetched(arrays, progress):
+                    put(targets[number], key, block)
+    check()
+
+
+def put(target: Any, key: tuple[slice, ...], block: Any) -> None:
+    """Put one block; a scalar dataset takes no slices."""
+    if isinstance(target, h5py.Dataset) and target.shape == ():
+        target[()] = block
+    else:
+        target[key] = block

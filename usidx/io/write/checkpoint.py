@@ -1,0 +1,242 @@
+"""Long work per position -> committed batches; the same work again -> where it stopped, or the finished result.
+
+The status dataset is pyUSID's: ``completed_positions``, one 0 or 1 per row of the source. What pyUSID sees as partial
+is partial, and the other way round.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import dask
+import h5py
+import numpy as np
+import xarray as xr
+from dask.core import flatten
+from dask.optimization import cull
+from dask.system import CPU_COUNT
+
+from usidx.format import names
+from usidx.format.layout import Array
+from usidx.io.read.usid.attributes import attribute_if_any, text_attribute
+from usidx.io.write.blocks.store import Store, store
+from usidx.io.write.transaction import Transaction, transaction
+from usidx.label.roles import position_dims
+from usidx.results.provenance import PROVENANCE, parse_steps
+from usidx.results.schema import Entry
+from usidx.tasks.compute import cluster_threads, counted
+from usidx.tasks.merge import BARRIER
+
+__all__ = ["Earlier", "find_earlier", "mark_unfinished", "runs_per_position", "store_in_batches"]
+
+Slab = dict[str, slice]
+Targets = Callable[[h5py.Group], Sequence[Any]]
+
+# What a kill may cost: batches are committed at least this far apart, in seconds.
+_COMMIT_EVERY = 10.0
+# A block of one variable must not need more of the others' source than this share, to count as computed alone.
+_SHARED_WORK = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A results group of the same tool, source and recipe.
+
+    Attributes
+    ----------
+    path : str
+        HDF5 path of the group.
+    done, size : int
+        Finished positions, and all of them; equal where the result is finished.
+    """
+
+    path: str
+    done: int
+    size: int
+
+
+def find_earlier(parent: h5py.Group, stem: str, tool: str, origin: h5py.Dataset, recipe: str) -> Earlier | None:
+    """Find the newest group beside the source that the same call made, finished ones first.
+
+    Tool, source and recipe must be equal, not alike. A recipe that leaves open what the input was matches nothing.
+    """
+    if not _is_definite(recipe):
+        return None
+    # Not by items(): h5py holds its lock while they are gone through, and would for ever where an error ends that.
+    near = [parent.get(key) for key in parent if key.startswith(f"{stem}-{tool}_")]
+    found = [_progress(g) for g in near if isinstance(g, h5py.Group) and _is_same(g, tool, origin, recipe)]
+    return max(found, key=lambda e: (e.done == e.size, e.path), default=None)
+
+
+def _is_definite(recipe: str) -> bool:
+    """Say whether the steps tell what every verb was given: unchanged, a selection, or a graph with a name."""
+    recorded = parse_steps(recipe)
+    verbs = [step for step in recorded if "input" in step]
+    return bool(verbs) and all(
+        step["input"].get("since_last_step") != "unknown" or step["input"].get("token") for step in verbs
+    )
+
+
+def _is_same(group: h5py.Group, tool: str, origin: h5py.Dataset, recipe: str) -> bool:
+    reference = attribute_if_any(group, "source_000")
+    return (
+        text_attribute(group, "tool") == tool
+        and isinstance(reference, h5py.Reference)
+        and bool(reference)
+        and group.file[reference] == origin
+        and text_attribute(group, PROVENANCE) == recipe
+    )
+
+
+def _progress(group: h5py.Group) -> Earlier:
+    status = group.get(names.COMPLETED_POSITIONS)
+    if not isinstance(status, h5py.Dataset):
+        return Earlier(str(group.name), 1, 1)  # written in one transaction, so it is whole
+    return Earlier(str(group.name), int(np.count_nonzero(status[()])), int(status.size))
+
+
+def runs_per_position(entries: Sequence[Entry]) -> bool:
+    """Say whether every dataset is computed block by block along the positions, so that a part can be done alone."""
+    arrays = [e.data for e in entries]
+    if not all(e.is_main and dask.is_dask_collection(e.data.data) for e in entries) or not arrays:
+        return False
+    dims = {position_dims(a)[:1] for a in arrays}
+    if len(dims) != 1 or not next(iter(dims)) or any(len(a.chunksizes[position_dims(a)[0]]) < 2 for a in arrays):
+        return False
+    return all(_is_computed_alone(a) for a in arrays)
+
+
+def _is_computed_alone(array: xr.DataArray) -> bool:
+    """Say whether the first slab along the positions needs only its share of the work."""
+    if any(layer.startswith(BARRIER) for layer in array.data.dask.layers):
+        return False  # a task that looks like one among many reads the whole source
+    dim = position_dims(array)[0]
+    sizes = array.chunksizes[dim]
+    part = array.isel({dim: slice(0, sizes[0])}).data
+    return _tasks(part) <= max(_SHARED_WORK, 2 / len(sizes)) * _tasks(array.data)
+
+
+def _tasks(array: Any) -> int:
+    """Count the tasks that an array needs; what is optimised may hold more, which are dropped when it is computed."""
+    (optimised,) = dask.optimize(array)
+    needed, _ = cull(dict(optimised.dask), list(flatten(optimised.__dask_keys__())))
+    return len(needed)
+
+
+def mark_unfinished(group: h5py.Group, size: int) -> None:
+    """Say that no position is done yet; of a guess and its fit, under the names that BGlib has for each, too."""
+    status = group.create_dataset(names.COMPLETED_POSITIONS, data=np.zeros(size, dtype=np.uint8))
+    if names.COMPLETED_STAGES.keys() <= group.keys():
+        for name in names.COMPLETED_STAGES.values():
+            group[name] = status  # one dataset, for both are computed together
+
+
+def store_in_batches(
+    file: Path, path: str, entries: Sequence[Entry], targets: Targets, *, progress: bool = False, wait: float = 2.0
+) -> None:
+    """Compute slab by slab along the slowest position dim, and commit on the way.
+
+    Parameters
+    ----------
+    file : Path
+        The HDF5 file.
+    path : str
+        The group in it, whose status says what is done.
+    entries : sequence of Entry
+        Its datasets.
+    targets : callable
+        Given the group in the file that is open now, returns where each entry's blocks go.
+    progress : bool
+        Show a progress bar, one for all slabs.
+    wait : float
+        Seconds to wait for the file.
+    """
+    slabs = list(_slabs(entries[0].data))
+    with counted(len(slabs), progress) as advance, transaction(file, wait=wait, ahead=False) as changes:
+        _store_slabs(changes, path, entries, targets, slabs, advance)
+
+
+def _store_slabs(
+    changes: Transaction,
+    path: str,
+    entries: Sequence[Entry],
+    targets: Targets,
+    slabs: Sequence[Slab],
+    advance: Callable[[], None],
+) -> None:
+    committed = time.monotonic()
+    group = changes.file[path]
+    places = targets(group)
+    for slab in slabs:
+        if not _status(group)[_rows(places[0], entries[0].data, slab)].all():
+            parts = [Entry(e.name, e.data.isel(slab), e.is_main) for e in entries]
+            _store_slab(changes, group, entries, parts, places, slab)
+        advance()
+        if changes.is_full or time.monotonic() - committed > _COMMIT_EVERY:
+            changes.commit()  # closes what was open
+            group = changes.file[path]
+            places = targets(group)
+            committed = time.monotonic()
+
+
+def _store_slab(
+    changes: Transaction,
+    group: h5py.Group,
+    entries: Sequence[Entry],
+    parts: Sequence[Entry],
+    places: Sequence[Any],
+    slab: Slab,
+) -> None:
+    dim, cut = next(iter(slab.items()))
+    pairs: list[Store] = [
+        (part.data.data, _Shifted(place, whole.data.dims.index(dim), cut.start))
+        for whole, part, place in zip(entries, parts, places, strict=True)
+    ]
+    store(pairs, changes.check)
+    done = _status(group)
+    done[_rows(places[0], entries[0].data, slab)] = 1
+    group[names.COMPLETED_POSITIONS][...] = done
+
+
+def _status(group: h5py.Group) -> Array:
+    return np.asarray(group[names.COMPLETED_POSITIONS][()])
+
+
+def _slabs(array: xr.DataArray) -> Iterator[Slab]:
+    """Cut along the slowest position dim, as many of its blocks at once as keep all workers busy."""
+    dim = position_dims(array)[0]
+    bounds = np.cumsum([0, *array.chunksizes[dim]]).tolist()
+    beside = int(np.prod([len(c) for d, c in array.chunksizes.items() if d != dim]))
+    step = max(1, ceil(2 * _workers() / beside))
+    for first in range(0, len(bounds) - 1, step):
+        yield {dim: slice(bounds[first], bounds[min(first + step, len(bounds) - 1)])}
+
+
+def _workers() -> int:
+    return cluster_threads() or int(dask.config.get("num_workers", None) or CPU_COUNT)
+
+
+def _rows(target: Any, array: xr.DataArray, slab: Slab) -> slice | Array:
+    """Return the rows of the file that a slab fills."""
+    position = [str(d) for d in array.dims if d in position_dims(array)]
+    selected: slice | Array = target.placement.position.select([slab.get(d, slice(None)) for d in position])
+    return selected
+
+
+class _Shifted:
+    """A target seen from the start of a slab."""
+
+    def __init__(self, target: Any, axis: int, start: int) -> None:
+        self.target = target
+        self.axis = axis
+        self.start = start
+
+    def __setitem__(self, key: tuple[slice, ...], block: Array) -> None:
+        start = self.start + (key[self.axis].start or 0)
+        shifted = slice(start, start + block.shape[self.axis])
+        self.target[(*key[: self.axis], shifted, *key[self.axis + 1 :])] = block

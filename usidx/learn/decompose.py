@@ -1,0 +1,273 @@
+"""Labelled array to the decomposition that any estimator makes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from dask.tokenize import tokenize
+
+from usidx.errors import ResultError, UsidWarning
+from usidx.label.roles import Dims
+from usidx.learn.clusters.kmeans import real_blocks
+from usidx.learn.matrix.fields import Decomposable, kept_fields, together
+from usidx.learn.matrix.matrix import masked, refuse_dim, row_numbers, to_matrix
+from usidx.learn.matrix.missing import without_holes
+from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.sample import survey
+from usidx.results.provenance import record
+from usidx.tasks.blocks import Blocks, Held, join_nothing
+from usidx.tasks.passes import passes_over
+
+__all__ = ["asked", "decompose"]
+
+Array = npt.NDArray[Any]
+
+_LARGE = 2**26
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """An estimator that has seen the complete rows without the holes."""
+
+    estimator: Any
+    holes: npt.NDArray[np.bool_]
+    n: int
+
+
+def decompose(
+    data: Decomposable,
+    estimator: Any,
+    n: int | None = None,
+    *,
+    dim: Dims | None = None,
+    mask: xr.DataArray | None = None,
+) -> xr.Dataset:
+    """Decompose an array with an estimator as in scikit-learn.
+
+    A lazy array stays lazy. When the result is computed, an estimator with ``partial_fit`` is shown one block after
+    another, once, of an array of more than 64 MiB; its result then depends on the chunks. Else all rows are loaded and
+    fitted, with a warning if that is much. Positions with a cell that is not finite are left out and get NaN scores.
+
+    Parameters
+    ----------
+    data : DataArray, dims (*position, *spectroscopic), or Dataset of such
+        What the estimator takes: most take real data only. Fields of a Dataset stand side by side, as in :func:`svd`.
+    estimator : object
+        With ``fit`` or ``partial_fit``, ``transform``, and ``components_`` (n, features) or ``mixing_``; it is cloned
+        first. Parameters, seeds among them, are its own.
+    n : int, optional
+        The number of components that it makes; by default its ``n_components``.
+    dim : str or iterable of str, optional
+        The dims that the components extend over; by default those with the role spectroscopic.
+    mask : DataArray of bool, dims among those of `data`, optional
+        True where cells are left out.
+
+    Returns
+    -------
+    Dataset
+        ``scores`` (*position, component), what ``transform`` gives of a block at a time, which of some estimators, such
+        as MiniBatchNMF, is not what ``fit_transform`` gives; ``components`` (component, *spectroscopic);
+        ``mean`` (*spectroscopic), zero where the estimator has none; ``reconstruction_error``, the Frobenius norm of
+        what scores times components plus mean leave of the data.
+
+    Raises
+    ------
+    RoleError
+        A dim is not there, or none is named and the array has no spectroscopic dim.
+    ResultError
+        The estimator lacks what is needed, refuses the data, or makes another number of components; or fields are not
+        numbers over the same dims.
+    UnitsError
+        Fields have different units.
+
+    Warns
+    -----
+    UsidWarning
+        A lazy array of more than 64 MiB will be loaded.
+
+    Notes
+    -----
+    Scores times components plus mean is the array again only where the estimator is such a decomposition (a PCA that
+    whitens is not); ``reconstruction_error`` tells. :func:`project` gives the least squares, not what ``transform``
+    would.
+
+    Of a streamed array a block is shown in batches of the estimator's ``batch_size``, if it has one.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from sklearn.decomposition import PCA
+    >>> from usidx.learn.decompose import decompose
+    >>> cube = xr.DataArray([[1.0, 5.0], [3.0, 5.0]], dims=("x", "energy"))
+    >>> decompose(cube, PCA(1), dim="energy")["mean"].values
+    array([2., 5.])
+    """
+    from sklearn.base import clone
+
+    fields = kept_fields(data)
+    data, dim = together(data, dim)
+    refuse_dim(data, "component")
+    streamed = _streamed(estimator)
+    n = _announced(estimator, n)
+    used = masked(data, mask)
+    matrix = to_matrix(used, dim)
+    if matrix.lazy and not streamed and used.nbytes > _LARGE:
+        warnings.warn(
+            f"{type(estimator).__name__} loads all of {data.name!r}, {used.nbytes / 2**20:.0f} MiB, when the result is "
+            f"computed. An estimator with partial_fit is streamed.",
+            UsidWarning,
+            stacklevel=2,
+        )
+    passes, width = passes_over(matrix.values), matrix.values.shape[1]
+    pairs = matrix.values.dtype.kind == "c"
+    found = passes.iterate(_fitted, row_numbers(matrix), width, pairs, n, clone(estimator, safe=False))
+    dtype = np.result_type(matrix.values.dtype, np.float64)
+    factors = [passes.array(found, pick, (rows, width), dtype) for pick, rows in ((_components, n), (_mean, 1))]
+    # What is left of a row stands beside its scores: one reading serves both.
+    rows = passes.rows(_transformed, found, n + 1, dtype)
+    variables = {
+        "scores": matrix.along_rows(rows[:, :n], "component"),
+        "components": matrix.in_order(factors[0], matrix.columns, "component"),
+        "mean": matrix.in_order(factors[1], matrix.columns),
+        "reconstruction_error": np.sqrt((da if matrix.lazy else np).nansum(rows[:, n].real)),
+    }
+    parameters = {
+        "estimator": repr(estimator),
+        "estimator_token": tokenize(estimator),  # repr leaves out what is long
+        "n": n,
+        "dim": matrix.columns,
+        "mask": mask,
+        **fields,
+    }
+    return record(assemble(data, variables), data, "decompose", parameters)
+
+
+def asked(estimator: Any, *names: str) -> int | None:
+    """Return the number of things that an estimator was made to find, None where it does not say."""
+    found = [getattr(estimator, name, None) for name in names]
+    return next((int(k) for k in found if isinstance(k, int | np.integer) and not isinstance(k, bool)), None)
+
+
+def _announced(estimator: Any, n: int | None) -> int:
+    count = asked(estimator, "n_components") if n is None else n
+    if count is None:
+        raise ResultError(f"{estimator!r} does not say how many components it makes: pass n=.")
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        raise ResultError(f"n={count!r} components: n is a whole number, at least one.")
+    return int(count)
+
+
+def _streamed(estimator: Any) -> bool:
+    if isinstance(estimator, type):
+        raise ResultError(f"{estimator.__name__} is a class: pass an estimator, such as {estimator.__name__}().")
+    fits = [name for name in ("partial_fit", "fit") if callable(getattr(estimator, name, None))]
+    if not fits or not callable(getattr(estimator, "transform", None)):
+        raise ResultError(f"{estimator!r} is no decomposition: an estimator has fit (or partial_fit) and transform.")
+    return fits[0] == "partial_fit"
+
+
+def _fitted(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estimator: Any) -> _Fitted:
+    parts = 2 if pairs else 1
+    seen = survey(real_blocks(blocks), numbers, width * parts, 0)
+    holes = np.asarray(seen.holes.reshape(width, parts).any(axis=1))
+    if not seen.count:
+        raise ResultError(
+            f"{type(estimator).__name__} has nothing to learn from: no position is known at all its steps. Leave out "
+            f"the steps that are missing here and there with mask=, or fill them, for example with data.fillna(0)."
+        )
+    whole = isinstance(blocks, Held) and callable(getattr(estimator, "fit", None))
+    try:
+        if _streamed(estimator) and not whole:
+            for batch in _batches(_complete(blocks, holes), n, asked(estimator, "batch_size")):
+                estimator.partial_fit(batch)
+        else:
+            estimator.fit(_all_rows(blocks, numbers, holes))
+    except ValueError as err:
+        raise ResultError(f"{estimator!r} refused the data: {str(err).splitlines()[0]}") from err
+    made = _of(estimator)
+    if len(made) != n:
+        raise ResultError(f"{estimator!r} made {len(made)} components; n={n} were announced. Pass n={len(made)}.")
+    return _Fitted(estimator, holes, n)
+
+
+def _all_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
+    """Return the complete rows, in the order of the dims."""
+    states: Sequence[Any] = [None] * len(blocks.sizes)
+    _, states = blocks.fold_states(_keep_block, join_nothing, states, holes)
+    rows = np.concatenate([rows for rows, _ in states])
+    order = np.argsort(numbers[np.concatenate([used for _, used in states])])
+    return np.asarray(rows[order])
+
+
+def _complete(blocks: Blocks, holes: Array) -> Iterator[Array]:
+    for block in blocks.each():
+        yield _kept(block, holes)
+
+
+def _batches(parts: Iterator[Array], least: int, size: int | None) -> Iterator[Array]:
+    """Cut, or join, rows to batches of at least so many; what is too few at the end joins the last."""
+    waiting: Array | None = None
+    for part in parts:
+        for start in range(0, len(part), max(size or len(part), least)):
+            rows = part[start : start + max(size or len(part), least)]
+            if waiting is not None and min(len(waiting), len(rows)) >= least:
+                yield waiting
+                waiting = rows
+            else:
+                waiting = rows if waiting is None else np.concatenate([waiting, rows])
+    if waiting is not None and len(waiting):
+        yield waiting
+
+
+def _keep_block(block: Array, _state: Any, holes: Array) -> tuple[None, tuple[Array, Array]]:
+    rows, used = without_holes(block, holes)
+    return None, (rows[:, ~holes], np.ones(len(block), bool) if used is None else used)
+
+
+def _kept(block: Array, holes: Array) -> Array:
+    return np.asarray(without_holes(block, holes)[0][:, ~holes])
+
+
+def _transformed(block: Array, found: _Fitted) -> Array:
+    """Return the scores of a block, and as the last column the square of what they leave of each row."""
+    rows, used = without_holes(block, found.holes)
+    full = np.full((len(block), found.n + 1), np.nan, np.result_type(block.dtype, np.float64))
+    if len(rows):
+        rows = rows[:, ~found.holes]
+        scores = found.estimator.transform(rows)
+        mean = getattr(found.estimator, "mean_", None)
+        left = rows - scores @ _of(found.estimator) - (0 if mean is None else mean)
+        squares = (np.abs(left) ** 2).sum(axis=1, keepdims=True)
+        full[slice(None) if used is None else used] = np.hstack([scores, squares])
+    return full
+
+
+def _of(estimator: Any) -> Array:
+    mixing = getattr(estimator, "mixing_", None)
+    found = getattr(estimator, "components_", None) if mixing is None else np.transpose(mixing)
+    if found is None:
+        raise ResultError(f"{estimator!r} has neither components_ nor mixing_ once it is fitted: nothing to return.")
+    return np.asarray(found)
+
+
+def _components(found: _Fitted) -> Array:
+    made = _of(found.estimator)
+    full = np.full((found.n, len(found.holes)), np.nan, made.dtype)
+    full[:, ~found.holes] = made
+    return full
+
+
+def _mean(found: _Fitted) -> Array:
+    mean = getattr(found.estimator, "mean_", None)
+    full = np.where(found.holes, np.nan, 0.0)
+    if mean is not None:
+        full = full.astype(np.result_type(full, mean))
+        full[~found.holes] = mean
+    return full

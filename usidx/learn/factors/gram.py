@@ -1,0 +1,66 @@
+"""Rows to their count, mean and Gram matrix in double precision, one block at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.learn.matrix.missing import sift
+from usidx.tasks.blocks import pieces
+
+__all__ = ["Moments", "block_moments", "gram_of", "join_moments"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """What one pass finds: ``gram`` is the sum of conj(x - mean) (x - mean)ᵀ over the rows x that count."""
+
+    holes: npt.NDArray[np.bool_]
+    count: int
+    mean: Array
+    gram: Array
+
+
+def block_moments(block: Array, centred: bool) -> Moments:
+    """Return the moments of one block; the mean is zero where it is not to be removed."""
+    rows, holes = sift(block)
+    wide = np.result_type(rows.dtype, np.float64)
+    mean = rows.mean(axis=0, dtype=wide) if centred and len(rows) else np.zeros(rows.shape[1], wide)
+    gram = np.zeros((rows.shape[1],) * 2, wide)
+    for part in pieces(len(rows), rows.shape[1] * wide.itemsize):
+        gram += gram_of(rows[part].astype(wide) - mean if centred else rows[part].astype(wide))
+    return Moments(holes, len(rows), mean, gram)
+
+
+def join_moments(first: Moments, second: Moments) -> Moments:
+    """Join the moments of two sets of rows about their common mean (Chan, Golub and LeVeque, 1983)."""
+    holes = first.holes & second.holes
+    used = [m for m in (first, second) if m.count and (m.holes == holes).all()]
+    if not used:
+        return Moments(holes, 0, np.zeros_like(first.mean), np.zeros_like(first.gram))
+    if len(used) == 1:
+        return used[0]
+    count = first.count + second.count
+    apart = second.mean - first.mean
+    gram = first.gram + second.gram
+    if apart.any():
+        gram += np.outer(apart.conj(), apart) * (first.count * second.count / count)
+    return Moments(holes, count, first.mean + apart * (second.count / count), gram)
+
+
+def gram_of(rows: Array) -> Array:
+    """Return conj(rows)ᵀ rows; a complex product is put together from real symmetric ones, at half the cost."""
+    if rows.dtype.kind != "c":
+        # BLAS through SciPy would spare the mirroring, but SciPy lets no other thread run meanwhile.
+        return rows.T @ rows
+    real, imaginary = np.ascontiguousarray(rows.real), np.ascontiguousarray(rows.imag)
+    cross = real.T @ imaginary
+    gram = np.empty_like(cross, dtype=rows.dtype)
+    gram.real = real.T @ real + imaginary.T @ imaginary
+    gram.imag = cross - cross.T
+    return gram

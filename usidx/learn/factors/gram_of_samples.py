@@ -1,0 +1,93 @@
+"""Features x samples, when there are fewer samples than features: the decomposition from the small side.
+
+The rows of a block are features here, so each block holds whole columns of samples; the Gram matrix is
+samples x samples, and the projection of the second pass is as large as the components.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.learn.factors.eigen import Decomposed, fix_sign, leading, shares
+from usidx.learn.factors.gram import Moments, gram_of
+from usidx.learn.matrix.missing import all_finite
+from usidx.tasks.blocks import pieces
+
+__all__ = ["Basis", "decompose_turned", "join_turned", "project_turned", "solve_turned", "turned_moments"]
+
+Array = npt.NDArray[Any]
+Basis = tuple[Array, npt.NDArray[np.bool_], float, bool]
+
+
+def turned_moments(block: Array, centred: bool) -> Moments:
+    """Return the Gram matrix of the columns of a block; its holes are the samples that lack a cell."""
+    wide = np.result_type(block.dtype, np.float64)
+    bad, used = np.zeros(block.shape[1], bool), 0
+    gram = np.zeros((block.shape[1],) * 2, wide)
+    for part in pieces(len(block), block.shape[1] * wide.itemsize):
+        rows, lacking, known = _filled(block[part].astype(wide), centred)
+        bad, used = bad | lacking, used + known
+        gram += gram_of(rows)
+    return Moments(bad, used, np.zeros(0, wide), gram)
+
+
+def join_turned(first: Moments, second: Moments) -> Moments:
+    """Join the Gram matrices of two sets of features."""
+    return Moments(first.holes | second.holes, first.count + second.count, first.mean, first.gram + second.gram)
+
+
+def solve_turned(moments: Moments, n: int, centred: bool) -> Basis:
+    """Return the leading eigenvectors over the good samples, which samples are good, and the sum of squares."""
+    good = ~moments.holes & (moments.count > 0)
+    gram = moments.gram[np.ix_(good, good)]
+    if centred and gram.size:
+        # The rows were shifted by some mean; that of the good samples is removed here, at no loss of digits.
+        gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
+    _, vectors = leading(gram, n)
+    vectors = np.pad(vectors, ((0, 0), (0, n - vectors.shape[1])))
+    return vectors, good, float(np.trace(gram).real), centred
+
+
+def project_turned(block: Array, basis: Basis) -> Array:
+    """Return the block times the eigenvectors, (features, n), and the mean of each feature as the last column."""
+    vectors, good, _, centred = basis
+    rows = block[:, good].astype(np.result_type(block.dtype, np.float64))
+    known = np.isfinite(rows).all(axis=1) & good.any()
+    rows[~known] = 0
+    mean = rows.mean(axis=1, keepdims=True) if centred and good.any() else np.zeros((len(rows), 1), rows.dtype)
+    found = np.concatenate([(rows - mean) @ vectors if centred else rows @ vectors, mean], axis=1)
+    found[~known] = np.nan
+    return found
+
+
+def decompose_turned(projected: Array, basis: Basis, n: int) -> Decomposed:
+    """Take components, values and scores from the projection, (*features, found + 1)."""
+    vectors, good, total, _ = basis
+    flat = projected.reshape(-1, projected.shape[-1]).T
+    kept = np.isfinite(flat[-1])
+    inner, values, rows = np.linalg.svd(flat[:-1, kept], full_matrices=False)
+    sign = fix_sign(rows) if rows.size else np.ones(len(rows))
+    components = np.zeros((n, len(kept)), flat.dtype)
+    components[: len(rows), kept] = rows * sign[:, np.newaxis]
+    scores = np.full((len(good), n), np.nan, flat.dtype)
+    scores[good] = 0
+    scores[good, : len(rows)] = (vectors.conj() @ inner) * (values * sign.conj())
+    values = np.pad(values, (0, n - len(values)))
+    mean = np.where(kept, flat[-1], 0)
+    return Decomposed(components, values, shares(values**2, total), mean, ~kept, scores)
+
+
+def _filled(rows: Array, centred: bool) -> tuple[Array, npt.NDArray[np.bool_], int]:
+    """Return the rows about some mean, zero where nothing is known; samples that lack a cell; rows not all unknown."""
+    finite = None if all_finite(rows) else np.isfinite(rows)
+    if finite is None:
+        return (rows - rows.mean(axis=1, keepdims=True) if centred else rows), np.zeros(rows.shape[1], bool), len(rows)
+    rows = np.where(finite, rows, 0)
+    if centred:
+        known = np.maximum(finite.sum(axis=1, keepdims=True), 1)
+        rows = np.where(finite, rows - rows.sum(axis=1, keepdims=True) / known, 0)
+    some = finite.any(axis=1)
+    return rows, np.logical_not(finite[some].all(axis=0)), int(some.sum())

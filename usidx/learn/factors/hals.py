@@ -1,0 +1,201 @@
+"""Blocks of non-negative rows to their non-negative factors, by hierarchical alternating least squares.
+
+One pass updates the scores of each block and gathers the two small products that the components need; so an iteration
+reads each block once, and nothing of the size of the data is kept but the scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.learn.factors.eigen import leading_rows
+from usidx.learn.factors.penalty import Penalties, Penalty
+from usidx.learn.matrix.missing import without_holes
+from usidx.learn.matrix.sample import Survey
+from usidx.tasks.blocks import Blocks, Held, pieces
+
+__all__ = ["Factors", "Products", "factorise", "settle", "start", "sweep", "update_components"]
+
+Array = npt.NDArray[Any]
+
+_INNER = 3
+_PUSH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """Scores (rows, n) in the order of the blocks, NaN where left out; components (n, columns), zero in the holes."""
+
+    scores: Array
+    components: Array
+    holes: npt.NDArray[np.bool_]
+    error: float
+    norm: float
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """Sums over rows x with scores w: w wᵀ, w xᵀ and w."""
+
+    inner: Array
+    outer: Array
+    total: Array
+
+    def join(self, other: Products) -> Products:
+        """Return the sums over both sets of rows."""
+        return Products(self.inner + other.inner, self.outer + other.outer, self.total + other.total)
+
+    def residual(self, square: float, components: Array) -> float:
+        """Return the sum of squares that is left of `square`, the one of the rows."""
+        left = square - 2 * float(np.vdot(components, self.outer))
+        return max(left + float(np.vdot(components @ components.T, self.inner)), 0.0)
+
+    def objective(self, square: float, components: Array, penalties: Penalties) -> float:
+        """Return the root of the residual and twice the penalties: without these the Frobenius norm of what is left."""
+        cost = penalties.scores.cost(float(self.total.sum()), float(np.trace(self.inner)))
+        cost += penalties.components.cost(float(components.sum()), float(np.vdot(components, components)))
+        return float(np.sqrt(self.residual(square, components) + 2 * cost))
+
+
+def start(sample: Array, n: int) -> Array:
+    """Return components to begin with: the positive parts of singular vectors (Boutsidis and Gallopoulos, 2008).
+
+    Where a vector has nothing left to give, the mean takes its place: a zero row would stay zero.
+    """
+    vectors = leading_rows(sample, n)
+    up, down = np.maximum(vectors, 0), np.maximum(-vectors, 0)
+    stronger = np.linalg.norm(up, axis=1) >= np.linalg.norm(down, axis=1)
+    chosen = np.where(stronger[:, np.newaxis], up, down)
+    full = np.zeros((n, sample.shape[1]))
+    full[: len(chosen)] = chosen
+    mean = sample.mean(axis=0, dtype=np.float64)
+    # Cells at zero leave it only slowly; a hundredth of the mean costs nothing and frees them.
+    full += 0.01 * mean / max(float(np.linalg.norm(mean)), np.finfo(float).tiny)
+    return full
+
+
+def factorise(
+    blocks: Blocks,
+    seen: Survey,
+    components: Array,
+    max_iter: int,
+    tol: float,
+    penalty: Penalty,
+    lens: Array | None = None,
+) -> Factors:
+    """Iterate until the error falls by less than `tol` of itself in two iterations.
+
+    Both factors are pushed on in the direction of their last change, by more while that helps; a step that makes the
+    error larger is taken back (Ang and Gillis, 2019). With a `lens` (width, columns) the blocks hold rows that stand
+    for rows of the data: each row times the lens is one.
+    """
+    states: list[Any] = [None] * len(blocks.sizes)
+    penalties = penalty.over(seen.holes, seen.count)
+    gaps = seen.holes if lens is None else np.zeros(len(lens), bool)
+    ahead, best, push, most, small, undo = components, np.inf, _PUSH, 1.0, 0, False
+    error, iteration = float(np.sqrt(seen.square)), 0
+    while iteration < max_iter and seen.count and small < 2:
+        iteration += 1
+        now = 0.0 if undo or iteration == 1 else push
+        shared = (
+            penalties.scores.on_gram(ahead @ ahead.T),
+            _through(ahead, lens),
+            gaps,
+            penalties.scores.l1,
+            now,
+            undo,
+        )
+        found, states = blocks.fold_states(_sweep_block, Products.join, states, *shared)
+        found = found if lens is None else Products(found.inner, found.outer @ lens, found.total)
+        fresh = update_components(ahead, found, penalties, _INNER)
+        reached = found.objective(seen.square, fresh, penalties)
+        if reached > best:
+            # After a plain step only rounding can make the error larger: then this is the end.
+            small, undo, ahead, most, push = (2 if undo else 0), True, components, push, push / 1.5
+            continue
+        small = small + 1 if best - reached <= tol * reached else 0
+        best, error, undo = reached, float(np.sqrt(found.residual(seen.square, fresh))), False
+        ahead = np.maximum(fresh + now * (fresh - components), 0)
+        components, most = fresh, min(1.0, 1.01 * most)
+        push = min(most, 1.05 * push)
+    scores = [_filled(state, undo, size, len(components)) for state, size in zip(states, blocks.sizes, strict=True)]
+    return Factors(np.concatenate(scores), components, seen.holes, error, float(np.sqrt(seen.square)), iteration)
+
+
+def _through(components: Array, lens: Array | None) -> Array:
+    return components if lens is None else components @ lens.T
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Scores (n, rows) of a block: pushed on, as found, and those that the last step began with; and which rows."""
+
+    ahead: Array
+    found: Array
+    before: Array
+    used: Array | None
+
+
+def _sweep_block(
+    block: Array, state: _State | None, gram: Array, basis: Array, holes: Array, l1: float, push: float, undo: bool
+) -> tuple[Products, _State]:
+    rows, used = without_holes(block, holes)
+    rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
+    basis, gram = basis.astype(rows.dtype), gram.astype(rows.dtype)
+    n = len(basis)
+    none = np.zeros((n, len(rows)), rows.dtype)
+    begun = none if state is None else state.before if undo else state.ahead
+    last = begun if state is None or undo else state.found
+    found, ahead = np.empty_like(none), np.empty_like(none)
+    inner, outer, total = np.zeros((n, n)), np.zeros(basis.shape), np.zeros(n)
+    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+        mine = np.array(begun[:, part])
+        sweep(mine, gram, basis @ rows[part].T - rows.dtype.type(l1), _INNER)
+        pushed = np.maximum(mine + rows.dtype.type(push) * (mine - last[:, part]), 0)
+        inner += pushed @ pushed.T
+        outer += pushed @ rows[part]
+        total += pushed.sum(axis=1, dtype=np.float64)
+        found[:, part], ahead[:, part] = mine, pushed
+    return Products(inner, outer, total), _State(ahead, found, begun, used)
+
+
+def sweep(scores: Array, gram: Array, cross: Array, times: int) -> None:
+    """Update each row of scores (n, rows) in turn, in place, a few times.
+
+    Always as often: a row gets the same whatever block it is in, which a test of convergence would spoil.
+    """
+    for _ in range(times):
+        for k in range(len(scores)):
+            if gram[k, k] > 0:
+                scores[k] = np.maximum(scores[k] + (cross[k] - gram[k] @ scores) / gram[k, k], 0)
+
+
+def update_components(components: Array, found: Products, penalties: Penalties, times: int) -> Array:
+    """Return the components that suit the products, by as many sweeps."""
+    new = components.copy()
+    sweep(new, penalties.components.on_gram(found.inner), found.outer - penalties.components.l1, times)
+    return new
+
+
+def _filled(state: _State | None, undo: bool, size: int, n: int) -> Array:
+    if state is None:
+        return np.full((size, n), np.nan)
+    scores = (state.before if undo else state.ahead).T
+    if state.used is None:
+        return scores
+    full = np.full((size, n), np.nan, scores.dtype)
+    full[state.used] = scores
+    return full
+
+
+def settle(sample: Array, n: int, tol: float, penalty: Penalty) -> Array:
+    """Return the components of a sample alone: a start from which few passes over all rows remain."""
+    blocks = Held(sample)
+    square = float(np.einsum("ij,ij->", sample, sample, dtype=np.float64))
+    seen = Survey(np.zeros(sample.shape[1], bool), len(sample), square, sample, np.zeros(0, np.uint64))
+    return factorise(blocks, seen, start(sample, n), 200, tol, penalty).components

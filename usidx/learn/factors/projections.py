@@ -1,0 +1,60 @@
+"""Products of all rows with the vectors of some passes, kept while they are small, to scores that take no pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.learn.factors.eigen import Decomposed, project_rows
+from usidx.tasks.blocks import Blocks
+
+__all__ = ["MOST_BYTES", "Images", "scored"]
+
+Array = npt.NDArray[Any]
+
+MOST_BYTES = 2**26
+
+
+class Images:
+    """What the passes made of the rows, block by block; nothing once a block has holes or all take too much memory."""
+
+    def __init__(self, blocks: Blocks, keep: bool) -> None:
+        self._blocks = blocks
+        self._keeps = keep
+        self._kept: list[list[Array]] = [[] for _ in blocks.sizes]
+
+    def fold(self, step: Callable[..., Any], merge: Callable[..., Any], *shared: Any) -> Any:
+        """Join ``step(block, *shared) -> (answer, images)`` over all blocks, and keep the images."""
+
+        def answer(block: Array, images: list[Array], *shared: Any) -> tuple[Any, list[Array] | None]:
+            found, newest = step(block, *shared)
+            return found, [*images, newest] if self._keeps and newest is not None else None
+
+        found, kept = self._blocks.fold_states(answer, merge, self._kept, *shared)
+        self._keeps = self._keeps and all(images is not None for images in kept)
+        self._keeps = self._keeps and sum(image.nbytes for images in kept for image in images) <= MOST_BYTES
+        self._kept = kept if self._keeps else [[] for _ in kept]
+        return found
+
+    def times(self, turn: Array, offset: Array) -> Array | None:
+        """Return ``images @ turn + offset`` for all rows in the order of the blocks, or None if they are not there."""
+        if not self._keeps:
+            return None
+        return np.concatenate([_times(images, turn, offset) for images in self._kept])
+
+
+def _times(images: list[Array], turn: Array, offset: Array) -> Array:
+    stops = np.cumsum([image.shape[1] for image in images])
+    parts = [turn[stop - image.shape[1] : stop] for image, stop in zip(images, stops, strict=True)]
+    first, *others = (image @ part.astype(image.dtype) for image, part in zip(images, parts, strict=True))
+    return np.asarray(sum(others, first) + offset.astype(first.dtype))
+
+
+def scored(blocks: Blocks, found: Decomposed) -> Array:
+    """Return the scores of all rows in the order of the blocks: those that are there, or else by one more pass."""
+    if found.scores is not None:
+        return found.scores
+    return np.concatenate(blocks.map(lambda block: project_rows(block, found)))

@@ -1,0 +1,179 @@
+"""Blocks of non-negative rows to their non-negative factors, in few passes, by way of a sketch.
+
+The sketch has the rank of a few times the components: thin rows, which are held, and a lens that makes full rows of
+them (Halko, Martinsson and Tropp, SIAM Review 53, 2011, 217-288). The iteration runs over the thin rows; passes over
+the data itself, each with the best scores for the components, end it and find the true error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.learn.factors.eigen import leading_rows
+from usidx.learn.factors.hals import Factors, Products, factorise, settle, sweep, update_components
+from usidx.learn.factors.nnls import least_squares
+from usidx.learn.factors.penalty import Penalties, Penalty
+from usidx.learn.matrix.missing import without_holes
+from usidx.learn.matrix.sample import Survey, draw_limit, draws
+from usidx.tasks.blocks import Blocks, Held, pieces
+
+__all__ = ["compressed"]
+
+Array = npt.NDArray[Any]
+
+#: Thin rows beyond this much are a fair sample: the components that suit it suit all.
+_SKETCH_BYTES = 2**24
+_SPARE = 8
+#: Sweeps that bring scores to rest, from the clipped least squares.
+_SWEEPS = 20
+_WELL_CONDITIONED = 1e4
+_MOST_EXACT = 20
+_EXACT_TOL = 2e-5
+_PUSH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Sketch:
+    """Sums over the rows x with thin rows p: p pᵀ and p xᵀ; number and squares of those whose thin rows are kept."""
+
+    inner: Array
+    outer: Array
+    count: int
+    square: float
+
+    def join(self, other: _Sketch) -> _Sketch:
+        return _Sketch(
+            self.inner + other.inner, self.outer + other.outer, self.count + other.count, self.square + other.square
+        )
+
+
+def compressed(
+    blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int, max_iter: int, tol: float, penalty: Penalty
+) -> Factors:
+    """Sketch in one pass, iterate over the sketch, then pass over the blocks until that lowers the error no more."""
+    components = settle(seen.sample, n, tol, penalty)
+    thin, lens, kept = _sketched(blocks, seen, numbers, n, seed)
+    if len(thin):
+        part = replace(seen, count=kept.count, square=kept.square)
+        found = factorise(Held(thin), part, components, max_iter, tol, penalty, lens)
+        components = found.components
+    return _exact(blocks, seen, components, max(tol, _EXACT_TOL), penalty)
+
+
+def _sketched(blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int) -> tuple[Array, Array, _Sketch]:
+    """Return thin rows, the lens, and what is known of the rows that they stand for."""
+    basis = _basis(seen, n, seed)
+    places = np.split(numbers, np.cumsum(blocks.sizes)[:-1])
+    most = _SKETCH_BYTES // (basis.shape[1] * seen.sample.itemsize)
+    limit = draw_limit(most, len(numbers))
+    states: list[Any] = [(place, None) for place in places]
+    found, states = blocks.fold_states(
+        partial(_sketch_block, seed=seed, limit=limit), _Sketch.join, states, basis, seen.holes
+    )
+    lens = np.linalg.pinv(found.inner, rcond=1e-13, hermitian=True) @ found.outer
+    return np.concatenate([thin for _, thin in states]), lens, found
+
+
+def _basis(seen: Survey, n: int, seed: int) -> Array:
+    """Return an orthonormal basis to look along: of the sample, and at random for what the sample lacks."""
+    columns = seen.sample.shape[1]
+    known = leading_rows(seen.sample, 2 * n + _SPARE)
+    spare = np.random.default_rng(seed).normal(size=(_SPARE, columns))
+    together = np.where(seen.holes, 0, np.concatenate([known, spare]))
+    return np.asarray(np.linalg.qr(together.T)[0][:, : min(len(together), columns)])
+
+
+def _sketch_block(
+    block: Array, state: tuple[Array, Any], basis: Array, holes: Array, *, seed: int, limit: np.uint64
+) -> tuple[_Sketch, tuple[Array, Array]]:
+    rows, used = without_holes(block, holes)
+    rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
+    chosen = draws(state[0], seed) <= limit
+    chosen = chosen if used is None else chosen[used]
+    basis = basis.astype(rows.dtype)
+    width = basis.shape[1]
+    inner, outer, square = np.zeros((width, width)), np.zeros((width, rows.shape[1])), 0.0
+    thin = np.empty((int(chosen.sum()), width), rows.dtype)
+    filled = 0
+    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+        near = rows[part] @ basis
+        inner += near.T.astype(np.float64) @ near
+        outer += near.T @ rows[part]
+        mine = near[chosen[part]]
+        thin[filled : filled + len(mine)] = mine
+        filled += len(mine)
+        square += float(np.einsum("ij,ij->", rows[part][chosen[part]], rows[part][chosen[part]], dtype=np.float64))
+    return _Sketch(inner, outer, len(thin), square), (state[0], thin)
+
+
+def _exact(blocks: Blocks, seen: Survey, components: Array, tol: float, penalty: Penalty) -> Factors:
+    """Alternate between the best scores and the best components, a pass each, at least twice.
+
+    The components are pushed on in the direction of their last change; after a step that made the error larger comes
+    one from where they were, which cannot.
+    """
+    penalties = penalty.over(seen.holes, seen.count)
+    components = components if penalty else _of_norm_one(components)
+    ahead, best, push, plain, passed, done = components, np.inf, _PUSH, True, 0, False
+    while not done:
+        states: list[Any] = []  # the scores of the last pass make room for those of the next
+        begun = [None] * len(blocks.sizes)
+        found, states = blocks.fold_states(_score_block, Products.join, begun, ahead, seen.holes, penalties)
+        fresh = update_components(ahead, found, penalties, _SWEEPS)
+        reached = found.objective(seen.square, fresh, penalties)
+        passed += 1
+        if reached > best and not plain:
+            ahead, push, plain = components, push / 1.5, True
+            continue
+        done = passed >= _MOST_EXACT or (passed > 1 and best - reached <= tol * reached)
+        # A component that few scores use may have any norm: one of norm one keeps the digits of the others.
+        even = fresh if penalty else _of_norm_one(fresh)
+        ahead, components = np.maximum(even + push * (even - components), 0), even
+        best, plain = reached, False
+    error = float(np.sqrt(found.residual(seen.square, fresh)))
+    return Factors(np.concatenate(states), fresh, seen.holes, error, float(np.sqrt(seen.square)), passed)
+
+
+def _of_norm_one(components: Array) -> Array:
+    norms = np.linalg.norm(components, axis=1, keepdims=True)
+    return np.asarray(components / np.where(norms > 0, norms, 1))
+
+
+def _score_block(
+    block: Array, _state: Any, components: Array, holes: Array, penalties: Penalties
+) -> tuple[Products, Array]:
+    """Return the products with the best scores, and the scores (rows, n) of the block, NaN where left out."""
+    rows, used = without_holes(block, holes)
+    rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
+    basis = components.astype(rows.dtype)
+    n = len(components)
+    gram = penalties.scores.on_gram(components @ components.T)
+    inner, outer, total = np.zeros((n, n)), np.zeros(components.shape), np.zeros(n)
+    scores = np.empty((len(rows), n), rows.dtype)
+    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+        mine = _best_scores(gram, basis @ rows[part].T - rows.dtype.type(penalties.scores.l1))
+        inner += mine @ mine.T
+        outer += mine @ rows[part]
+        total += mine.sum(axis=1, dtype=np.float64)
+        scores[part] = mine.T
+    products = Products(inner, outer, total)
+    if used is None:
+        return products, scores
+    full = np.full((len(block), n), np.nan, scores.dtype)
+    full[used] = scores
+    return products, full
+
+
+def _best_scores(gram: Array, cross: Array) -> Array:
+    """Return the scores (n, rows) of non-negative least squares: by sweeps, or exactly where these would creep."""
+    if np.linalg.cond(gram) > _WELL_CONDITIONED:
+        return np.ascontiguousarray(least_squares(gram, cross.T.astype(np.float64), closed=False).T, cross.dtype)
+    near = gram.astype(cross.dtype)
+    scores: Array = np.maximum(np.linalg.inv(gram).astype(cross.dtype) @ cross, 0)
+    sweep(scores, near, cross, _SWEEPS)
+    return scores

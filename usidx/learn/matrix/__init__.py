@@ -1,0 +1,1 @@
+"""A labelled array -> rows and columns, and the factors -> labelled results again."""

@@ -1,0 +1,129 @@
+"""Rows to what an iteration has to know before it starts: holes, number, size, and a fair sample of them.
+
+Each row draws a number from its place and the seed, and the rows with the smallest numbers are the sample; so it is
+the same for any chunks, and masked rows never take a place in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.errors import ResultError
+from usidx.learn.matrix.missing import sift
+from usidx.tasks.blocks import Blocks, pieces
+
+__all__ = ["Survey", "draw_limit", "draws", "refuse_negative", "survey"]
+
+Array = npt.NDArray[Any]
+
+_SAMPLE_BYTES = 2**24
+_SAMPLE_ROWS = (512, 16384)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one pass finds: ``square`` is the sum of squares, ``sample`` rows with their draws in rising order."""
+
+    holes: npt.NDArray[np.bool_]
+    count: int
+    square: float
+    sample: Array
+    draws: npt.NDArray[np.uint64]
+
+
+def survey(blocks: Blocks, numbers: npt.NDArray[np.int64], columns: int, seed: int, check: Any = None) -> Survey:
+    """Pass once over the blocks.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Real rows.
+    numbers : ndarray of int
+        Place of each row in the order of the dims.
+    columns : int
+        How many there are.
+    seed : int
+        Decides the sample.
+    check : callable, optional
+        Called on each block; raises where the block cannot be worked on.
+
+    Returns
+    -------
+    Survey
+    """
+    least, most = _SAMPLE_ROWS
+    size = int(np.clip(_SAMPLE_BYTES // (8 * max(1, columns)), least, most))
+    places = np.split(numbers, np.cumsum(blocks.sizes)[:-1])
+    # A block offers the rows that have a chance, twice as many as are wanted of all: fewer wait to be joined.
+    limit = draw_limit(2 * size, len(numbers))
+    found, _ = blocks.fold_states(_survey_block, _Join(size), places, size, limit, seed, check)
+    return found  # type: ignore[no-any-return]
+
+
+def refuse_negative(block: Array) -> None:
+    """Refuse a block with negative cells."""
+    lowest = np.fmin.reduce(block, axis=None) if block.size else 0
+    if lowest < 0:
+        raise ResultError(
+            f"Non-negative factors of data with negative cells (the lowest found is {float(lowest):g}): "
+            f"pass abs(data), or data.clip(min=0) where the negative cells are noise about zero."
+        )
+
+
+def _survey_block(
+    block: Array, places: Array, size: int, limit: np.uint64, seed: int, check: Any
+) -> tuple[Survey, Array]:
+    if check is not None:
+        check(block)
+    rows, holes = sift(block)
+    numbers = draws(places, seed)
+    kept = numbers if len(rows) == len(block) else numbers[_kept(block, holes)]
+    square = 0.0
+    with np.errstate(over="ignore"):  # that is told from the sample
+        for part in pieces(len(rows), 8 * rows.shape[1]):
+            flat = rows[part].astype(np.float64).ravel()
+            square += float(flat @ flat)
+    near = np.flatnonzero(kept <= limit)
+    chosen = near[np.argsort(kept[near], kind="stable")[:size]]
+    return Survey(holes, len(rows), square, rows[chosen], kept[chosen]), places
+
+
+def _kept(block: Array, holes: Array) -> Array:
+    finite = np.isfinite(block)
+    return np.asarray((finite | holes).all(axis=1) & finite.any(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Join:
+    """Join two surveys; the sample stays at its size."""
+
+    size: int
+
+    def __call__(self, first: Survey, second: Survey) -> Survey:
+        holes = first.holes & second.holes
+        used = [s for s in (first, second) if s.count and (s.holes == holes).all()]
+        if not used:
+            return Survey(holes, 0, 0.0, first.sample[:0], first.draws[:0])
+        drawn = np.concatenate([s.draws for s in used])
+        chosen = np.argsort(drawn, kind="stable")[: self.size]
+        sample = np.concatenate([s.sample for s in used])[chosen]
+        return Survey(holes, sum(s.count for s in used), sum(s.square for s in used), sample, drawn[chosen])
+
+
+def draw_limit(wanted: int, rows: int) -> np.uint64:
+    """Return the number that about so many of the draws of all rows do not exceed."""
+    most = 2**64 - 1
+    return np.uint64(most if wanted >= rows else int(wanted / rows * most))
+
+
+def draws(numbers: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
+    """Return a number for each place that looks random: the mixer of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    mixed = numbers.astype(np.uint64) + np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
+    mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))

@@ -1,0 +1,142 @@
+"""Array to the factors that even out its noise before it is decomposed, and the decomposition back to its units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from usidx.errors import ResultError
+from usidx.label.units import power
+from usidx.learn.matrix.matrix import Matrix, to_matrix, working_dtype
+from usidx.learn.matrix.missing import sift
+from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.sample import refuse_negative
+from usidx.learn.reconstruct import scores_of
+from usidx.tasks.passes import passes_over
+
+__all__ = ["SCALES", "decompose_scaled"]
+
+Array = npt.NDArray[Any]
+
+SCALES = ("poisson", "std")
+
+#: The power of the units of the data that a variable has, where it is another than without a scale.
+_OWN_UNITS: dict[str, dict[str, float]] = {
+    "poisson": {"singular_values": 0.5, "reconstruction_error": 0.5},
+    "std": {"scores": 0, "components": 1, "singular_values": 0, "scale": 1, "reconstruction_error": 0},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Count, sum and sum of squares about the mean, of each column over the rows that count."""
+
+    holes: npt.NDArray[np.bool_]
+    count: int
+    mean: Array
+    square: Array
+
+
+def decompose_scaled(
+    data: xr.DataArray,
+    features: tuple[str, ...],
+    scale: str,
+    decompose: Callable[[xr.DataArray], xr.Dataset],
+    *,
+    anew: bool = True,
+) -> xr.Dataset:
+    """Decompose the array divided by its scale, and give the components their scale back.
+
+    The scores are those of the unscaled data in the least squares weighted by 1 / scale², found `anew`; or those of the
+    scaled data, given back what their position was divided by. A standard deviation has the units of the data: the
+    components carry them then, and the scores are numbers.
+    """
+    matrix = to_matrix(data, features)
+    _refuse(data, scale)
+    steps, again = _step_scale(matrix, scale)
+    read = again.transpose(*data.dims)
+    level = _position_scale(read, features) if scale == "poisson" else None
+    found = decompose(_evened(read, steps, level))
+    found["components"] = found["components"] * steps.variable
+    if "mean" in found:
+        found["mean"] = found["mean"] * steps.variable
+    found["scale"] = steps
+    if anew:
+        found["scores"] = scores_of(found, data, "linear")
+    elif level is not None:
+        found["scores"] = (found["scores"] * level).astype(found["scores"].dtype).transpose(*found["scores"].dims)
+    made = assemble(data, {str(name): found[name] for name in found.data_vars})
+    units = data.attrs.get("units", "")
+    for name in made.data_vars.keys() & (_OWN_UNITS[scale].keys() if units else ()):
+        made[name].attrs["units"] = power(units, _OWN_UNITS[scale][str(name)])
+    return made
+
+
+def _refuse(data: xr.DataArray, scale: str) -> None:
+    if scale not in SCALES:
+        raise ResultError(f"No scale {scale!r}: it is one of {SCALES}, or None.")
+    if scale == "poisson" and data.dtype.kind == "c":
+        raise ResultError(
+            f"Array {data.name!r} is {data.dtype}: Poisson noise is that of counts, which are not complex."
+        )
+
+
+def _step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the scale of each spectroscopic step, one pass; and the data as it is read after that."""
+    passes = passes_over(matrix.values)
+    moments = passes.fold(_column_sums, _join, scale == "poisson")
+    factors = passes.call(_mean_root if scale == "poisson" else _deviation, moments)
+    # A scale of double precision would make all that single precision data is divided by it double.
+    dtype = working_dtype(matrix.values.dtype).type(0).real.dtype
+    steps = passes.array(factors, None, (1, matrix.values.shape[1]), dtype)
+    return matrix.in_order(steps, matrix.columns), matrix.unfolded(passes.again(factors))
+
+
+def _position_scale(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:
+    """Return the root of the mean count of each position; an empty position keeps its scale."""
+    level = data.mean(list(features), skipna=True)
+    return level.where(level > 0, 1.0) ** 0.5
+
+
+def _evened(data: xr.DataArray, steps: xr.DataArray, level: xr.DataArray | None) -> xr.DataArray:
+    even = data / steps.variable
+    return (even if level is None else even / level).transpose(*data.dims)
+
+
+def _column_sums(block: Array, counts: bool) -> _Columns:
+    if counts:
+        refuse_negative(block)
+    rows, holes = sift(block)
+    wide = rows.astype(np.result_type(rows.dtype, np.float64))
+    mean = wide.mean(axis=0) if len(wide) else np.zeros(wide.shape[1], wide.dtype)
+    return _Columns(holes, len(rows), mean, (np.abs(wide - mean) ** 2).sum(axis=0))
+
+
+def _join(first: _Columns, second: _Columns) -> _Columns:
+    holes = first.holes & second.holes
+    used = [c for c in (first, second) if c.count and (c.holes == holes).all()]
+    if not used:
+        return _Columns(holes, 0, np.zeros_like(first.mean), np.zeros_like(first.square))
+    if len(used) == 1:
+        return used[0]
+    count = first.count + second.count
+    apart = second.mean - first.mean
+    square = first.square + second.square + np.abs(apart) ** 2 * (first.count * second.count / count)
+    return _Columns(holes, count, first.mean + apart * (second.count / count), square)
+
+
+def _mean_root(found: _Columns) -> Array:
+    """Return the root of the mean count, about one; an empty step keeps its scale."""
+    level = found.mean.real / (found.mean.real[found.mean.real > 0].mean() if (found.mean.real > 0).any() else 1.0)
+    return np.sqrt(np.where(level > 0, level, 1.0))
+
+
+def _deviation(found: _Columns) -> Array:
+    """Return the standard deviation; a constant step keeps its scale."""
+    deviation = np.sqrt(found.square / max(found.count, 1))
+    return np.where(deviation > 0, deviation, 1.0)

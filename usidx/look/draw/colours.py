@@ -1,0 +1,183 @@
+"""What is measured to the colours that show it: categories, phases, signed values, all others."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from usidx.look.draw.extras import require
+from usidx.look.draw.numbers import base_of, finite_range, scale_for, unit_of
+
+__all__ = ["Colours", "category_colours", "colours_for", "is_categorical"]
+
+_LABEL_NAMES = ("labels", "label", "cluster")
+_CODE_NAMES = (*_LABEL_NAMES, "domain", "status", "converged", "measured")
+_FULL_TURN = {"rad": 2 * math.pi, "deg": 360.0, "°": 360.0}
+# Blue, orange, green, pink, sky, red, grey, yellow: told apart with any colour vision (Okabe and Ito).
+_FEW = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f", "#f0e442")
+_HOLE = "#d9d9d9"
+# Values that are closer, by their size, differ in nothing but the rounding of single precision.
+_ROUNDING = 1e-7
+# Of fewer cells none is stray.
+_FEWEST = 30
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How to colour an array: the map, the limits, the ticks, and the unit after scaling."""
+
+    colormap: Any
+    low: float
+    high: float
+    factor: float
+    unit: str
+    extend: str = "neither"
+    ticks: tuple[float, ...] | None = None
+    tick_labels: tuple[str, ...] | None = None
+    remark: str = ""
+    categories: tuple[int, ...] = ()
+
+
+def category_colours(count: int) -> list[str]:
+    """Return `count` colours that differ: eight for any eye, then twenty, then steps of a rainbow."""
+    if count <= len(_FEW):
+        return list(_FEW[:count])
+    colormaps = require("matplotlib", "Drawing").colormaps
+    to_hex = require("matplotlib.colors", "Drawing").to_hex
+    if count <= 20:
+        return [to_hex(c) for c in colormaps["tab20"].colors[:count]]
+    return [to_hex(colormaps["turbo"](n / (count - 1))) for n in range(count)]
+
+
+def is_categorical(array: xr.DataArray) -> bool:
+    """Say whether the values are names of groups rather than amounts."""
+    if array.dtype.kind == "b":
+        return True
+    return array.dtype.kind in "iu" and str(array.name).lower() in _CODE_NAMES
+
+
+def colours_for(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
+    """Choose the colours for the values of an array (already read, as floats).
+
+    Parameters
+    ----------
+    array : DataArray
+        Says the quantity, the unit and the dtype.
+    values : ndarray
+        What will be shown; NaN where there is nothing.
+
+    Returns
+    -------
+    Colours
+        Categorical for labels and booleans, cyclic for phases, diverging for values of both signs, sequential else.
+    """
+    found = finite_range(values)
+    if found is None:
+        return _sequential("viridis", 0.0, 1.0, 1.0, unit_of(array), remark="no finite values")
+    if is_categorical(array):
+        return _categorical(array, values)
+    turn = _full_turn(array, *found)
+    if turn is not None:
+        return _cyclic(array, *found, turn)
+    return _continuous(array, values, *found)
+
+
+def _categorical(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
+    present = np.unique(values[np.isfinite(values)]).astype(int)
+    low, high = (0, 1) if array.dtype.kind == "b" else (int(present[0]), int(present[-1]))
+    if high - low > 255:
+        return _sequential("viridis", float(low), float(high), 1.0, "")
+    groups = range(low, high + 1)
+    # A label below zero means "in no cluster"; any other code means what it says.
+    in_none = [g < 0 and str(array.name).lower() in _LABEL_NAMES for g in groups]
+    named = iter(category_colours(in_none.count(False)))
+    colors = [_HOLE if none else next(named) for none in in_none]
+    texts = tuple("none" if none else str(g) for g, none in zip(groups, in_none, strict=True))
+    if array.dtype.kind == "b":
+        colors, texts = [_HOLE, _FEW[0]], ("no", "yes")
+    every = -(-len(groups) // 12)
+    return Colours(
+        require("matplotlib.colors", "Drawing").ListedColormap(colors),
+        low - 0.5,
+        high + 0.5,
+        1.0,
+        "",
+        ticks=tuple(float(g) for g in groups)[::every],
+        tick_labels=texts[::every],
+        categories=tuple(groups),
+    )
+
+
+def _full_turn(array: xr.DataArray, low: float, high: float) -> float | None:
+    """Return the period of a phase in its own unit, None where the values do not come round."""
+    said = f"{array.name} {array.attrs.get('long_name', '')}".lower()
+    says_phase = any(w in said for w in ("phase", "angle")) and not any(w in said for w in ("stderr", "error"))
+    turn = _FULL_TURN.get(unit_of(array))
+    if turn is None:
+        # Instruments write phases in degrees under any unit; a span of most of a turn tells. Only the colours follow.
+        turn = 360.0 if says_phase and 180 < high - low <= 400 else None
+    return turn if says_phase and turn is not None and high - low <= 1.15 * turn else None
+
+
+def _cyclic(array: xr.DataArray, low: float, high: float, turn: float) -> Colours:
+    unit = unit_of(array)
+    start = -turn / 2 if low >= -0.51 * turn and high <= 0.51 * turn else (0.0 if low >= 0 else (low + high - turn) / 2)
+    ticks, texts = None, None
+    if turn == 2 * math.pi:
+        ticks = tuple(start + n * turn / 4 for n in range(5))
+        texts = ("-π", "-π/2", "0", "π/2", "π") if start < 0 else ("0", "π/2", "π", "3π/2", "2π")
+        texts = texts if start in (-math.pi, 0.0) else None
+    elif start in (-180.0, 0.0):
+        ticks = tuple(start + n * 90 for n in range(5))
+    known = require("matplotlib", "Drawing").colormaps["twilight"]
+    return Colours(_holed(known), start, start + turn, 1.0, unit, ticks=ticks, tick_labels=texts)
+
+
+def _continuous(array: xr.DataArray, values: NDArray[np.float64], low: float, high: float) -> Colours:
+    unit = unit_of(array)
+    is_constant = high - low <= _ROUNDING * max(abs(low), abs(high))
+    remark = "constant" if is_constant else ""
+    low, high, extend = _robust(values, low, high)
+    scale = scale_for(max(abs(low), abs(high)), unit)
+    if low < 0 < high and min(-low, high) > 0.1 * max(-low, high) and base_of(unit)[1] != "m":
+        most = max(-low, high)
+        return _sequential("RdBu_r", -most, most, scale.factor, scale.unit, extend=extend)
+    if is_constant:
+        low, high = low - 0.05 * abs(low or 1.0), high + 0.05 * abs(high or 1.0)
+    # Cameras and detectors write bytes; their pictures are grey everywhere else too.
+    name = "gray" if array.dtype == np.uint8 else "viridis"
+    return _sequential(name, low, high, scale.factor, scale.unit, extend=extend, remark=remark)
+
+
+def _robust(values: NDArray[np.float64], low: float, high: float) -> tuple[float, float, str]:
+    """Cut limits that a few stray cells have blown up, so that the rest is seen."""
+    known = values[np.isfinite(values)]
+    if known.size < _FEWEST:
+        return low, high, "neither"
+    # Two cells at the least: a percentile of a small map lies half way to its outlier.
+    stray = max(2, known.size // 200)
+    ends = [stray, known.size - 1 - stray]
+    inner_low, inner_high = (float(v) for v in np.partition(known, ends)[ends])
+    room = inner_high - inner_low
+    cut_low, cut_high = low < inner_low - room, high > inner_high + room
+    if room == 0 or not (cut_low or cut_high):
+        return low, high, "neither"
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}[cut_low, cut_high]
+    return inner_low if cut_low else low, inner_high if cut_high else high, extend
+
+
+def _sequential(
+    name: str, low: float, high: float, factor: float, unit: str, *, extend: str = "neither", remark: str = ""
+) -> Colours:
+    known = require("matplotlib", "Drawing").colormaps[name]
+    return Colours(_holed(known), low * factor, high * factor, factor, unit, extend=extend, remark=remark)
+
+
+def _holed(colormap: Any) -> Any:
+    """Show cells without a value in grey."""
+    return colormap.with_extremes(bad=_HOLE)

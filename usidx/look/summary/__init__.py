@@ -1,0 +1,1 @@
+"""What an array, a result or a file is, at a glance: as text and as HTML."""

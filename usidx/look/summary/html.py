@@ -1,0 +1,84 @@
+"""Labelled array, result or file to a summary in HTML; every name is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from html import escape
+from typing import Any
+
+import xarray as xr
+
+from usidx.look.summary.facts import Line, array_facts, attributes, outline
+from usidx.look.summary.text import array_rows, dataset_head, dataset_rows, tree_head
+
+__all__ = ["RENDER"]
+
+# Notebooks bring their own colours; only weights, lines and faded text are set here.
+_STYLE = """<style>
+.usidx-summary { font-size: 13px; line-height: 1.5; }
+.usidx-summary .head { font-size: 14px; margin-bottom: 4px; }
+.usidx-summary .head b { font-weight: 600; }
+.usidx-summary table { border-collapse: collapse; margin: 4px 0 8px; }
+.usidx-summary th, .usidx-summary td {
+  text-align: left !important; vertical-align: top; padding: 2px 16px 2px 0; background: none; border: none;
+}
+.usidx-summary tr { background: none !important; border-bottom: 1px solid rgba(128, 128, 128, 0.25); }
+.usidx-summary th { font-weight: 500; }
+.usidx-summary thead th, .usidx-summary .faint { opacity: 0.65; font-weight: 400; }
+.usidx-summary .main { font-weight: 600; }
+</style>"""
+
+
+def _wrapped(*parts: str) -> str:
+    return f'<div class="usidx-summary">{_STYLE}{"".join(parts)}</div>'
+
+
+def _head(first: str, rest: Iterable[str]) -> str:
+    said = " · ".join(escape(part) for part in rest if part)
+    return f'<div class="head"><b>{escape(first)}</b> {said}</div>'
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> str:
+    cells = "".join(f'<tr><th class="faint">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in rows)
+    return f"<table><tbody>{cells}</tbody></table>" if cells else ""
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = "".join(f"<th>{escape(c)}</th>" for c in columns)
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cells(*values: str) -> list[str]:
+    return [f"<td>{escape(value)}</td>" for value in values]
+
+
+def _array(array: xr.DataArray) -> str:
+    facts = array_facts(array)
+    return _wrapped(_head(facts.name, (facts.quantity, facts.dtype, facts.size)), _pairs(array_rows(array, facts)))
+
+
+def _dataset(data: xr.Dataset) -> str:
+    known = [array_facts(v) for v in data.data_vars.values()]
+    rows = [[f'<th class="main">{escape(f.name)}</th>', *_cells(f.quantity, f.dtype, f.shape, f.size)] for f in known]
+    table = _table(("variable", "quantity", "type", "over", "size"), rows) if rows else ""
+    first, _, rest = dataset_head(data).partition("  ")
+    return _wrapped(_head(first, (rest,)), table, _pairs(dataset_rows(data)))
+
+
+def _tree(tree: xr.DataTree) -> str:
+    first, _, rest = tree_head(tree).partition("  ")
+    rows = [_line(line) for line in outline(tree)]
+    table = _table(("", "quantity", "type", "over", "size"), rows) if rows else ""
+    return _wrapped(_head(first, (rest,)), _pairs(attributes(tree.attrs)), table)
+
+
+def _line(line: Line) -> list[str]:
+    kind = {"main": "main", "extra": "faint", "more": "faint"}.get(line.kind, "")
+    name = f'<th class="{kind}" style="padding-left: {16 * min(line.depth, 20)}px">{escape(line.name)}</th>'
+    if line.facts is None:
+        return [name, f'<td colspan="4" class="faint">{escape(line.said)}</td>']
+    return [name, *_cells(line.facts.quantity, line.facts.dtype, line.facts.shape, line.facts.size)]
+
+
+RENDER: dict[type, Callable[[Any], str]] = {xr.DataArray: _array, xr.Dataset: _dataset, xr.DataTree: _tree}

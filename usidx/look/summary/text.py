@@ -1,0 +1,149 @@
+"""Labelled array, result or file to a summary in plain text."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+import xarray as xr
+
+from usidx.look.draw.numbers import plain, size
+from usidx.look.summary.facts import ArrayFacts, array_facts, attributes, is_main, outline, words
+from usidx.look.summary.steps import tell
+from usidx.results.provenance import steps
+
+__all__ = ["summary_html", "summary_text"]
+
+_INDENT = "  "
+
+
+def summary_text(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
+    """Summarise an array, a result or a file as text for a terminal.
+
+    Nothing is computed: coordinates are looked at, data is not.
+
+    Parameters
+    ----------
+    data : DataArray, Dataset or DataTree
+        Any dims.
+
+    Returns
+    -------
+    str
+        Lines without a final line break; every name is made printable and bounded in length.
+
+    Examples
+    --------
+    >>> from usidx.simulate import band_excitation
+    >>> scan, truth = band_excitation((16, 16), 32)
+    >>> print(summary_text(scan))
+    Raw_Data  Cantilever deflection (V)  complex64  65.5 kB
+      positions      Y 16 (0–5 µm), X 16 (0–5 µm)
+      spectroscopic  Frequency 32 (300–340 kHz)
+      steps          simulate.band_excitation
+    """
+    return "\n".join(_LINES[_kind(data)](data))
+
+
+def summary_html(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
+    """Summarise an array, a result or a file as HTML for a notebook.
+
+    Nothing is computed: coordinates are looked at, data is not. Every name is escaped.
+
+    Parameters
+    ----------
+    data : DataArray, Dataset or DataTree
+        Any dims.
+
+    Returns
+    -------
+    str
+        One element that needs nothing else.
+
+    Examples
+    --------
+    >>> from usidx.simulate import band_excitation
+    >>> scan, truth = band_excitation((16, 16), 32)
+    >>> summary_html(scan).startswith('<div class="usidx-summary">')
+    True
+    """
+    from usidx.look.summary import html as describe_html
+
+    return describe_html.RENDER[_kind(data)](data)
+
+
+def _kind(data: Any) -> type:
+    return next(kind for kind in (xr.DataArray, xr.Dataset, xr.DataTree) if isinstance(data, kind))
+
+
+def _array_lines(array: xr.DataArray) -> list[str]:
+    facts = array_facts(array)
+    head = "  ".join(filter(None, (facts.name, facts.quantity, facts.dtype, facts.size)))
+    return [head, *_aligned(array_rows(array, facts))]
+
+
+def array_rows(array: xr.DataArray, facts: ArrayFacts) -> list[tuple[str, str]]:
+    """Return what there is to say of an array beyond its head, key by key."""
+    rows = [
+        ("positions", ", ".join(facts.positions)),
+        ("spectroscopic", ", ".join(facts.spectroscopic)),
+        ("dims" if not (facts.positions or facts.spectroscopic) else "other dims", ", ".join(facts.others)),
+        ("at", ", ".join(facts.fixed)),
+        ("steps", ", then ".join(_call(step) for step in steps(array))),
+    ]
+    return [(key, value) for key, value in rows if value]
+
+
+def _call(step: dict[str, Any]) -> str:
+    """Write a step short: the file of an opening by its name alone, arguments where they are few."""
+    if step["tool"] == "open":
+        return f"open {plain(PurePath(str(step.get('file', ''))).name)}"
+    told = tell(step)
+    return f"{told.tool}({told.arguments})" if 0 < len(told.arguments) <= 60 else told.tool
+
+
+def _aligned(rows: list[tuple[str, str]]) -> list[str]:
+    width = max((len(key) for key, _ in rows), default=0)
+    return [f"{_INDENT}{key:<{width}}  {value}" for key, value in rows]
+
+
+def _dataset_lines(data: xr.Dataset) -> list[str]:
+    rows = [(f.name, words(f, named=False)) for f in map(array_facts, data.data_vars.values())]
+    return [dataset_head(data), *_aligned(rows), *_aligned(dataset_rows(data))]
+
+
+def dataset_head(data: xr.Dataset) -> str:
+    """Write what a Dataset is: the result of its last step, or so many variables."""
+    recorded = steps(data)
+    count = f"{len(data.data_vars)} variable{'' if len(data.data_vars) == 1 else 's'}, {size(data.nbytes)}"
+    if not recorded or recorded[-1]["tool"] == "open":
+        return f"Dataset  {count}"
+    told = tell(recorded[-1])
+    source = recorded[-1].get("input")
+    name = plain(source.get("name") or "") if isinstance(source, dict) else ""
+    return f"Result of {told.tool}({plain(told.arguments, 100)})" + (f" on {name}" if name else "") + f"  {count}"
+
+
+def dataset_rows(data: xr.Dataset) -> list[tuple[str, str]]:
+    """Return what else there is to say of a Dataset: its steps and its attributes."""
+    recorded = [("steps", ", then ".join(_call(step) for step in steps(data)))]
+    return [(key, value) for key, value in [*recorded, *attributes(data.attrs)] if value]
+
+
+def _tree_lines(tree: xr.DataTree) -> list[str]:
+    listed = [
+        f"{_INDENT * (line.depth + 1)}{line.name}" + (f"  {line.said}" if line.said else "") for line in outline(tree)
+    ]
+    return [tree_head(tree), *_aligned(attributes(tree.attrs)), *listed]
+
+
+def tree_head(tree: xr.DataTree) -> str:
+    """Write the name of the file and how much is in it."""
+    source = tree.encoding.get("source") if isinstance(tree.encoding, dict) else None
+    name = plain(PurePath(str(source)).name) if source else plain(tree.name or "tree")
+    mains = [v for node in tree.subtree for v in node.to_dataset(inherit=False).data_vars.values() if is_main(v)]
+    holders = sum(any(map(is_main, node.to_dataset(inherit=False).data_vars.values())) for node in tree.subtree)
+    return f"{name}  {holders} main dataset{'' if holders == 1 else 's'}, {size(sum(v.nbytes for v in mains))}"
+
+
+_LINES: dict[type, Any] = {xr.DataArray: _array_lines, xr.Dataset: _dataset_lines, xr.DataTree: _tree_lines}

@@ -1,0 +1,1 @@
+"""Current by bias: conductance, and the gap that it shows."""

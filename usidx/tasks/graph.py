@@ -1,0 +1,122 @@
+"""Lazy 2-D array to a graph that reads it once more, and to a graph that a node can stream by itself.
+
+Two passes that shared the keys of the blocks would keep every block of the first in memory for the second. Each
+further pass therefore has keys of its own, and its blocks wait for what the pass before has found. Small results of
+a pass, the barriers, are never copied: what lies above them is computed once, whatever reads the array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
+from dask.tokenize import tokenize
+
+from usidx.tasks.merge import AGAIN, BARRIER
+from usidx.tasks.merge import after as after_all
+
+__all__ = ["Detached", "Graph", "barrier", "barrier_key", "block_keys", "detached", "node", "once_more"]
+
+Graph = dict[Any, GraphNode]
+
+
+def block_keys(array: Any) -> list[Any]:
+    """Return the keys of the row blocks of a 2-D array whose columns are whole."""
+    return [(array.name, i, 0) for i in range(array.numblocks[0])]
+
+
+def node(func: Callable[..., Any], parents: list[Any], *args: Any, token: str) -> Delayed:
+    """Return a lazy call of `func`; Delayed arguments become references, and its result is a barrier."""
+    key = barrier_key(func.__name__.strip("_"), token)
+    plain = [TaskRef(a.key) if isinstance(a, Delayed) else a for a in args]
+    return barrier(key, {key: Task(key, func, *plain)}, [*parents, *(a for a in args if isinstance(a, Delayed))])
+
+
+def barrier_key(label: str, token: str) -> str:
+    """Return the name of a barrier."""
+    return f"{BARRIER}-{label}-{token}"
+
+
+def barrier(key: str, graph: Mapping[Any, Any], parents: list[Any]) -> Delayed:
+    """Return the Delayed of a graph that rests on other collections."""
+    return Delayed(key, HighLevelGraph.from_collections(key, dict(graph), dependencies=parents))
+
+
+def once_more(array: Any, after: Delayed) -> Any:
+    """Return the same array under other keys, none of whose sources runs before `after` is there."""
+    graph, held = _reaching(array)
+    token = tokenize(array.name, after.key)
+    name = f"{array.name}{AGAIN}{token}"
+    blocks = set(block_keys(array))
+    shared = {key for key, found in graph.items() if isinstance(found, DataNode) and key not in blocks}
+    own = {key for key in graph if key not in shared and not _is_barrier(key)}
+    renamed = {key: _renamed(key, array.name, name, token) for key in own}
+    copies: dict[Any, Any] = {}
+    for key in own:
+        copy = graph[key].substitute(renamed, key=renamed[key])
+        waits = isinstance(copy, DataNode) or not own.isdisjoint(graph[key].dependencies)
+        copies[renamed[key]] = copy if waits else Task(renamed[key], after_all, copy, TaskRef(after.key))
+    fixed = {key: graph[key] for key in shared}
+    for key in blocks & held.keys():
+        alias = _renamed(key, array.name, name, token)
+        copies[alias] = Task(alias, after_all, held[key], TaskRef(after.key))
+    layers = HighLevelGraph.from_collections(name, {**fixed, **copies}, dependencies=[array, after])
+    return da.Array(layers, name, array.chunks, meta=array._meta)
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """The graph of an array as a plain value that dask does not look into, and what it rests on.
+
+    That is handed to the node: barriers, which are small, and blocks that a cluster holds in memory already.
+    """
+
+    graph: Graph
+    blocks: list[Any]
+    given: list[Any]
+
+
+def detached(array: Any) -> Detached:
+    """Take the graph of an array off its barriers, for a node that reads the blocks by itself."""
+    graph, held = _reaching(array)
+    barriers = [key for key in graph if _is_barrier(key)]
+    own = {key: found for key, found in graph.items() if not _is_barrier(key)}
+    return Detached(own, block_keys(array), [*barriers, *held])
+
+
+def _reaching(array: Any) -> tuple[Graph, dict[Any, Any]]:
+    """Return the tasks that the blocks need, slices pushed into the reads, and nothing above a barrier.
+
+    Also the futures that they need: values which a cluster holds already.
+    """
+    graph = array.__dask_graph__()
+    futures = {key: value for key, value in graph.items() if isinstance(value, TaskRef)}
+    found = [key for key in graph.keys() if _is_barrier(key)]  # noqa: SIM118 - a graph is no dict
+    optimised = array.__dask_optimize__(graph, [*block_keys(array), *found])
+    tasks: Graph = convert_legacy_graph({key: v for key, v in dict(optimised).items() if key not in futures})
+    kept: Graph = {}
+    held: dict[Any, Any] = {}
+    waiting = block_keys(array)
+    while waiting:
+        key = waiting.pop()
+        if key in futures:
+            held[key] = futures[key]
+        elif key not in kept:
+            kept[key] = tasks[key]
+            waiting.extend(() if _is_barrier(key) else tasks[key].dependencies)
+    return kept, held
+
+
+def _renamed(key: Any, array_name: str, name: str, token: str) -> Any:
+    if isinstance(key, tuple):
+        return (name if key[0] == array_name else f"{key[0]}-{token}", *key[1:])
+    return f"{key}-{token}"
+
+
+def _is_barrier(key: Any) -> bool:
+    return isinstance(key, str) and key.startswith(BARRIER)
