@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from dask.base import tokenize
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims, split
-from usidx.results.provenance import record
+from usidx.results.arguments import as_json
+from usidx.results.verbs import verb
 
 __all__ = ["map_positions"]
 
@@ -22,6 +22,7 @@ _FAILED: Mapping[str, Any] = {}
 _PARTS = 32
 
 
+@verb(source="data")
 def map_positions(
     function: Callable[..., Any],
     data: xr.DataArray,
@@ -91,14 +92,7 @@ def map_positions(
     }
     found = _apply(function, data, features, outputs, keywords, errors)
     labelled = {n: _labelled(f, n, data, units) for n, f in zip(outputs, found, strict=True)}
-    named = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
-    # Functions of one name may differ, lambdas above all: the token tells them apart.
-    recipe = {"function": named, "token": tokenize(function), "parameters": keywords}
-    if errors != "raise":
-        recipe["errors"] = errors
-    if "" in labelled:
-        return record(labelled[""], data, "map_positions", recipe)
-    return record(xr.Dataset(labelled), data, "map_positions", recipe)
+    return labelled[""] if "" in labelled else xr.Dataset(labelled)
 
 
 def _first(function: Callable[..., Any], spectrum: Array, keywords: Mapping[str, Any]) -> Any:
@@ -197,6 +191,10 @@ class _Each:
         self.outputs = outputs
         self.rank = rank
         self.errors = errors
+
+    def __dask_tokenize__(self) -> Any:
+        # What the function does, not what it is called: it may have been corrected since the last run.
+        return as_json([self.function, self.keywords, str(self.outputs), self.rank, self.errors])
 
     def __call__(self, block: Array) -> Any:
         outer = block.shape[: block.ndim - self.rank]

@@ -155,7 +155,7 @@ def test_arrays_among_the_parameters_are_told_apart(cube: Cube) -> None:
     steps = [last_step(decompose(cube(values()), FastICA(2, w_init=w, tol=1.0))) for w in starts]
     assert steps[0] is not None
     assert steps[1] is not None
-    assert steps[0]["parameters"]["estimator_token"] != steps[1]["parameters"]["estimator_token"]
+    assert steps[0]["parameters"]["estimator_digest"] != steps[1]["parameters"]["estimator_digest"]
 
 
 def test_asks_for_what_is_not_said(cube: Cube) -> None:
@@ -165,3 +165,11 @@ def test_asks_for_what_is_not_said(cube: Cube) -> None:
         decompose(cube(values()), PCA)
     with pytest.raises(ResultError, match=r"n=0 components: n is a whole number"):
         decompose(cube(values()), PCA(2), 0)
+
+
+def test_computing_twice_learns_once(cube: Cube) -> None:
+    """Scores that are computed by themselves are those of the components computed before, batch by batch too."""
+    data = cube(np.random.default_rng(0).random((8, 5, 2, 6))).chunk({"Y": 2})
+    found = decompose(data, IncrementalPCA(2, batch_size=10))
+    first = found.components.compute()
+    xr.testing.assert_identical(found.components.compute(), first)

@@ -9,13 +9,14 @@ import xarray as xr
 
 import usidx
 from tests.kit.legacy import add_svd
-from usidx.results.provenance import record, with_steps
+from usidx.results.provenance import with_steps
+from usidx.results.verbs import record_step
 from usidx.testing.measurements import snake_file
 
 
 def test_a_history_is_a_sequence_of_steps(tmp_path: Path) -> None:
     opened = usidx.open_main(snake_file(tmp_path / "scan.h5").path)
-    done = record(opened, opened.isel(X=slice(2)), "clean", {"cut": 3, "names": ["a", "b"]})
+    done = record_step(opened, opened.isel(X=slice(2)), "clean", {"cut": 3, "names": ["a", "b"]})
     found = usidx.history(done)
     assert len(found) == 2
     assert [s["tool"] for s in found] == ["open", "clean"]

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 import usidx
-from usidx.results.provenance import record
-from usidx.results.schema import StoredResult, to_stored, tool_of
+from usidx.results.schema import StoredResult, title_of, to_stored
+from usidx.results.verbs import record_step
 
 
 def scan() -> xr.DataArray:
@@ -27,7 +27,7 @@ def svd_like(*, lazy: bool) -> xr.Dataset:
         {"scores": scores, "components": components, "singular_values": ("component", sizes)},
         coords={"component": np.arange(5)},
     )
-    return record(result.chunk(2) if lazy else result, source, "svd", {"n": 5, "note": None, "tol": 0.5})
+    return record_step(result.chunk(2) if lazy else result, source, "svd", {"n": 5, "note": None, "tol": 0.5})
 
 
 def entry(stored: StoredResult, name: str) -> Any:
@@ -60,14 +60,14 @@ def test_vanishing_singular_values_divide_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("verb", "title"),
-    [("svd", "SVD"), ("pca", "Decomposition"), ("nmf", "Decomposition"), ("cluster", "Cluster"), ("smooth", "Smooth")],
+    [("svd", "SVD"), ("pca", "Decomposition"), ("nmf", "Decomposition"), ("cluster", "Cluster"), ("scree", "Scree")],
 )
 def test_titles(verb: str, title: str) -> None:
-    assert tool_of(record(scan(), scan(), verb, {})).title == title
+    assert title_of(record_step(scan(), scan(), verb, {})) == title
 
 
 def test_results_without_a_verb() -> None:
-    assert tool_of(scan()).title == "Derived"
+    assert title_of(scan()) == "Derived"
     stored = to_stored(scan().to_dataset())
     assert [e.name for e in stored.entries] == ["Raw_Data"]
 
@@ -83,7 +83,7 @@ def test_results_without_a_verb() -> None:
     ],
 )
 def test_titles_of_fits(model: Any, title: str) -> None:
-    assert tool_of(record(scan(), scan(), "fit", {"model": model})).title == title
+    assert title_of(record_step(scan(), scan(), "fit", {"model": model})) == title
 
 
 def fit_like(*, names: dict[str, str]) -> xr.Dataset:
@@ -94,7 +94,7 @@ def fit_like(*, names: dict[str, str]) -> xr.Dataset:
         variables[f"{name}_stderr"] = flat.assign_attrs(long_name=quantity, units="V")
     variables["r2"] = flat.assign_attrs(long_name="R2", units="")
     variables["converged"] = flat > 0.5
-    return record(xr.Dataset(variables), scan(), "fit", {"model": {"name": "SHO"}})
+    return record_step(xr.Dataset(variables), scan(), "fit", {"model": {"name": "SHO"}})
 
 
 def test_fits_become_compound() -> None:

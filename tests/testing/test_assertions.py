@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from usidx.results.provenance import record
+from usidx.results.verbs import record_step
 from usidx.testing.assertions import assert_same
 
 
@@ -22,7 +22,7 @@ def scan(**changes: Any) -> xr.DataArray:
 
 @pytest.mark.parametrize("wrap", [lambda a: a, lambda a: a.to_dataset()])
 def test_where_it_came_from_does_not_matter(wrap: Callable[[xr.DataArray], xr.DataArray]) -> None:
-    recorded = record(wrap(scan()), scan(), "smooth", {})
+    recorded = record_step(wrap(scan()), scan(), "smooth", {})
     before = dict(recorded.attrs)
     assert_same(recorded, wrap(scan()))
     assert recorded.attrs == before

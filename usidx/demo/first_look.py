@@ -12,7 +12,7 @@ import usidx
 from usidx.look.draw.downsample import cells, describe_cell, first_of, pick
 from usidx.look.draw.numbers import number, quantity_of, size
 from usidx.look.report import Figure, Section, Table, pairs
-from usidx.results.provenance import record
+from usidx.results.verbs import add_choices, verb
 
 __all__ = ["about_file", "images_of_scan", "look_at_images", "look_at_spectra", "stack_images", "telling_step"]
 
@@ -89,6 +89,7 @@ def images_of_scan(path: Path, name: str, raw: xr.DataArray) -> list[xr.DataArra
     return found
 
 
+@verb()
 def stack_images(image: xr.DataArray, images: list[xr.DataArray]) -> xr.DataArray:
     """Stack images, each in units of its own spread, as one spectrum of channels per position of the given one."""
     scaled = [_scaled(c) for c in images]
@@ -96,7 +97,7 @@ def stack_images(image: xr.DataArray, images: list[xr.DataArray]) -> xr.DataArra
     stacked = stacked.transpose(*image.dims, "Channel").assign_coords(Channel=np.arange(len(images)))
     stacked.attrs = {**image.attrs, "long_name": "Channels in units of their spread", "units": ""}
     stacked = usidx.set_roles(stacked.rename(str(image.name)).chunk({"Channel": -1}), spectroscopic="Channel")
-    return record(stacked, image, "demo.stack_channels", {"channels": [c.attrs.get("long_name") for c in images]})
+    return add_choices(stacked, channels=[c.attrs.get("long_name") for c in images])
 
 
 def _scaled(channel: xr.DataArray) -> xr.DataArray:

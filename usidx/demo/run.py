@@ -228,7 +228,7 @@ def _decompose(run: _Run, stack: xr.DataArray) -> None:
 
 
 def _channel_names(stack: xr.DataArray) -> list[Any]:
-    step = last_step(stack, "demo.stack_channels")
+    step = last_step(stack, "stack_images")
     if step is None:
         return []
     listed = enumerate(step["parameters"]["channels"])

@@ -12,7 +12,8 @@ import xarray as xr
 
 from usidx.errors import ResultError, SelectionError
 from usidx.fitting.evaluate import fit_step_of
-from usidx.results.provenance import Step, record
+from usidx.results.provenance import Step
+from usidx.results.verbs import add_choices, verb
 
 __all__ = ["compare"]
 
@@ -20,6 +21,7 @@ Array = npt.NDArray[np.float64]
 _CRITERIA: Final = ("aic", "bic")
 
 
+@verb()
 def compare(
     result: xr.Dataset,
     *others: xr.Dataset,
@@ -101,13 +103,7 @@ def compare(
         dask_gufunc_kwargs={"output_sizes": {"_criterion": 2}, "meta": np.empty((0,) * (len(dims) + 2))},
     )  # fmt: skip
     found = _labelled(table, results[0], labels, criterion, corrected=corrected)
-    told = {
-        "criterion": criterion,
-        "corrected": corrected,
-        "models": labels,
-        "others": [s["parameters"] for s in steps[1:]],
-    }
-    return record(found, result, "compare", told)
+    return add_choices(found, models=labels, other_fits=[s["parameters"] for s in steps[1:]])
 
 
 def _check(results: Sequence[xr.Dataset], steps: Sequence[Step]) -> None:

@@ -10,7 +10,8 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.fitting.blocks import PARAMETER, block_values, whole_along
 from usidx.fitting.models.model import Model, from_description
-from usidx.results.provenance import record, steps
+from usidx.results.provenance import steps
+from usidx.results.verbs import add_choices, verb
 
 __all__ = ["evaluate", "fit_step_of", "model_of", "residual"]
 
@@ -60,6 +61,7 @@ def fit_step_of(result: xr.Dataset) -> dict[str, Any]:
     raise ResultError("This Dataset does not come from a fit: none of the steps that made it has a model.")
 
 
+@verb()
 def evaluate(result: xr.Dataset, x: xr.DataArray | None = None, *, model: Model | None = None) -> xr.DataArray:
     """Evaluate a fitted model.
 
@@ -102,8 +104,7 @@ def evaluate(result: xr.Dataset, x: xr.DataArray | None = None, *, model: Model 
             f"The result of the fit lacks the parameter {missing[0]!r}; it has {tuple(result.data_vars)}."
         )
     coordinates = _coordinates(result, model, step, x)
-    told = {"x": None if x is None else str(x.name)}
-    return record(_values(result, coordinates, model, step), result, "evaluate", told)
+    return add_choices(_values(result, coordinates, model, step), model=model.describe())
 
 
 def _checked(model: Model, step: dict[str, Any]) -> Model:
@@ -123,6 +124,7 @@ def _checked(model: Model, step: dict[str, Any]) -> Model:
     return model
 
 
+@verb()
 def residual(result: xr.Dataset, data: xr.DataArray, *, model: Model | None = None) -> xr.DataArray:
     """Return data less the fitted model.
 
@@ -163,7 +165,7 @@ def residual(result: xr.Dataset, data: xr.DataArray, *, model: Model | None = No
     left = data.variable - values.variable.transpose(*data.dims)
     found = data.copy(data=left.data)
     found.attrs = {k: v for k, v in data.attrs.items() if k == "units"} | {"long_name": "Residual"}
-    return record(found, result, "residual", {})
+    return add_choices(found, **({} if model is None else {"model": model.describe()}))
 
 
 def _coordinates(

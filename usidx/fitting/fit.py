@@ -24,13 +24,15 @@ from usidx.fitting.results import Shown, to_dataset
 from usidx.fitting.solver.compiled import Options
 from usidx.fitting.table import table_of
 from usidx.label.roles import Dims
-from usidx.results.provenance import record
+from usidx.results.fit_names import name_by_model
+from usidx.results.verbs import add_choices, verb
 
 __all__ = ["fit"]
 
 Value = float | xr.DataArray
 
 
+@verb(fit=name_by_model)
 def fit(
     data: xr.DataArray,
     model: Model,
@@ -166,14 +168,10 @@ def fit(
     table = table_of(data, sweep, work, sigma, start | fixed, retry=retry is not None)
     shown = Shown(covariance=covariance, absolute=absolute_sigma, second_try=retry is not None)
     result = to_dataset(table, data, model, sweep, shown)
-    told = {
-        "model": {"name": _title(model), **model.describe()}, "dim": list(sweep.dims), "coordinate": coordinate,
-        "swept": [str(c.name) for c in sweep.coordinates if c.name is not None],
-        "start": start, "bounds": bounds, "fixed": fixed, "tied": tied, "sigma": sigma,
-        "absolute_sigma": absolute_sigma, "loss": loss, "loss_scale": loss_scale, "tolerance": tolerance,
-        "max_evaluations": max_evaluations, "covariance": covariance, "retry": retry,
-    }  # fmt: skip
-    return record(result, data, "fit", told)
+    return add_choices(
+        result, model={"name": _title(model), **model.describe()}, dim=list(sweep.dims), start=start, bounds=bounds,
+        fixed=fixed, tied=tied, swept=[str(c.name) for c in sweep.coordinates if c.name is not None],
+    )  # fmt: skip
 
 
 def _title(model: Model) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_DIMENSION",
     "DEPENDENT_DIMENSION",
     "DIMENSION_TYPE",
+    "IDENTITY",
     "INCOMPLETE_DIMENSION",
     "LABELS",
     "MAIN_HINTS",
@@ -22,8 +23,12 @@ __all__ = [
     "POSITION_VALUES",
     "QUANTITY",
     "RESULT_HINTS",
+    "SOURCE",
+    "SOURCE_COUNT",
+    "SOURCE_DIGESTS",
     "SPECTROSCOPIC_INDICES",
     "SPECTROSCOPIC_VALUES",
+    "TOOL",
     "UNITS",
 ]
 
@@ -64,3 +69,8 @@ BOOK_KEEPING = frozenset(
 MAIN_HINTS = "usidx_array"
 COORDINATE_HINTS = "usidx_coordinates"
 RESULT_HINTS = "usidx_result"
+
+#: Attributes of a results group: its tool, the reference to what it was made of, how many there are of these.
+TOOL, SOURCE, SOURCE_COUNT = "tool", "source_000", "num_source_dsets"
+#: What a result is, and what its sources held, so that the same work is known again.
+IDENTITY, SOURCE_DIGESTS = "usidx_identity", "usidx_source_digests"

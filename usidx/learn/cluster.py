@@ -11,7 +11,6 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from dask.tokenize import tokenize
 
 from usidx.errors import ResultError, UsidWarning
 from usidx.label.roles import Dims
@@ -33,7 +32,8 @@ from usidx.learn.matrix.matrix import (
 from usidx.learn.matrix.results import assemble
 from usidx.learn.reconstruct import decomposition_step, is_decomposition
 from usidx.learn.svd import check_n
-from usidx.results.provenance import record
+from usidx.results.arguments import as_json
+from usidx.results.verbs import Quantity, add_choices, verb
 from usidx.tasks.blocks import Blocks
 from usidx.tasks.passes import Passes, passes_over
 
@@ -55,6 +55,24 @@ METHODS: dict[str, Method] = {
 }
 
 
+@verb(
+    datasets={"labels": "Labels", "mean_response": "Mean_Response", "distance": "Distance"},
+    dims={"cluster": "Cluster"},
+    old_labels=("Clusters",),
+    count="n_clusters",
+    algorithm="cluster_algorithm",
+    outputs={
+        "labels": Quantity("Cluster labels"),
+        "mean_response": Quantity(of_data=1),
+        "distance": Quantity("Distance to the centre of the cluster", of_data=1),
+        "inertia": Quantity("Sum of squared distances", of_data=2),
+        "size": Quantity("Positions in the cluster"),
+        "linkage": Quantity("Merges of clusters"),
+        "responsibilities": Quantity("Probability of the cluster"),
+        "log_likelihood": Quantity("Logarithm of the likelihood"),
+        "bic": Quantity("Bayesian information criterion"),
+    },
+)
 def cluster(
     data: xr.DataArray | xr.Dataset,
     method: str | Any = "kmeans",
@@ -149,19 +167,13 @@ def cluster(
     n = _number_of(method) if n is None else n
     tol = (_TOL if chosen is kmeans else _TOL_LOADED) if tol is None else tol
     _warn_of_loading(data, chosen)
-    parameters: dict[str, Any] = {
-        **_named(method),
-        "n": n,
-        "random_state": random_state,
-        "max_iter": max_iter,
-        "tol": tol,
-    }
+    choices: dict[str, Any] = {**_named(method), "n": n, "tol": tol}
     options = (chosen, n, random_state, max_iter, tol)
     if isinstance(data, xr.Dataset) and is_decomposition(data):
         if dim is not None or mask is not None:
             raise ResultError("Clusters of a decomposition use its scores: leave out dim= and mask=.")
-        return record(_of_scores(data, options), data, "cluster", parameters)
-    parameters |= kept_fields(data)
+        return add_choices(_of_scores(data, options), **choices)
+    choices |= kept_fields(data)
     data, dim = together(data, dim)
     refuse_dim(data, "cluster")
     matrix = to_matrix(masked(data, mask), dim)
@@ -169,7 +181,7 @@ def cluster(
     means = passes.array(found, _means, (n, matrix.values.shape[1]), working_dtype(matrix.values.dtype))
     response = matrix.in_order(means, matrix.columns, "cluster")
     result = assemble(data, _variables(matrix, passes, found, response, n, chosen))
-    return record(result, data, "cluster", {**parameters, "dim": matrix.columns, "mask": mask})
+    return add_choices(result, dim=matrix.columns, **choices)
 
 
 def _method(method: Any) -> Method:
@@ -191,7 +203,7 @@ def _number_of(method: Any) -> int:
 
 def _named(method: Any) -> dict[str, Any]:
     """Return what a record keeps of the method; repr leaves out what is long."""
-    return {"method": method} if isinstance(method, str) else {"method": repr(method), "method_token": tokenize(method)}
+    return {"method": method} if isinstance(method, str) else {"method": repr(method), "method_digest": as_json(method)}
 
 
 def _warn_of_loading(data: xr.DataArray | xr.Dataset, method: Method) -> None:

@@ -11,7 +11,6 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from dask.tokenize import tokenize
 
 from usidx.errors import ResultError, UsidWarning
 from usidx.label.roles import Dims
@@ -19,9 +18,10 @@ from usidx.learn.clusters.kmeans import real_blocks
 from usidx.learn.matrix.fields import Decomposable, kept_fields, together
 from usidx.learn.matrix.matrix import masked, refuse_dim, row_numbers, to_matrix
 from usidx.learn.matrix.missing import without_holes
-from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.matrix.sample import survey
-from usidx.results.provenance import record
+from usidx.results.arguments import as_json
+from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, Held, join_nothing
 from usidx.tasks.passes import passes_over
 
@@ -41,6 +41,7 @@ class _Fitted:
     n: int
 
 
+@verb(**DECOMPOSITION, outputs={**FACTORS, **ITERATED}, projection="linear")
 def decompose(
     data: Decomposable,
     estimator: Any,
@@ -138,15 +139,9 @@ def decompose(
         "mean": matrix.in_order(factors[1], matrix.columns),
         "reconstruction_error": np.sqrt((da if matrix.lazy else np).nansum(rows[:, n].real)),
     }
-    parameters = {
-        "estimator": repr(estimator),
-        "estimator_token": tokenize(estimator),  # repr leaves out what is long
-        "n": n,
-        "dim": matrix.columns,
-        "mask": mask,
-        **fields,
-    }
-    return record(assemble(data, variables), data, "decompose", parameters)
+    # repr leaves out what is long: the digest tells estimators apart.
+    told = {"estimator": repr(estimator), "estimator_digest": as_json(estimator)}
+    return add_choices(assemble(data, variables), n=n, dim=matrix.columns, **told, **fields)
 
 
 def asked(estimator: Any, *names: str) -> int | None:
@@ -174,6 +169,10 @@ def _streamed(estimator: Any) -> bool:
 
 
 def _fitted(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estimator: Any) -> _Fitted:
+    from sklearn.base import clone
+
+    # The graph keeps the one that it was given: what is computed twice must not go on learning.
+    estimator = clone(estimator, safe=False)
     parts = 2 if pairs else 1
     seen = survey(real_blocks(blocks), numbers, width * parts, 0)
     holes = np.asarray(seen.holes.reshape(width, parts).any(axis=1))

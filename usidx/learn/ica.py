@@ -14,9 +14,9 @@ from usidx.label.roles import Dims
 from usidx.learn.factors.eigen import fix_sign
 from usidx.learn.matrix.fields import Decomposable, kept_fields, together
 from usidx.learn.matrix.matrix import Matrix, check_most, to_matrix
-from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.svd import pca
-from usidx.results.provenance import record
+from usidx.results.verbs import add_choices, verb
 from usidx.tasks.passes import passes_over
 
 __all__ = ["ica"]
@@ -40,6 +40,7 @@ class _Sources:
     scores: Array
 
 
+@verb(**DECOMPOSITION, outputs={**FACTORS, **ITERATED}, projection="linear")
 def ica(
     data: Decomposable,
     n: int | float | str,
@@ -137,17 +138,7 @@ def ica(
         "reconstruction_error": _left(found),
         "converged": passes.array(unmixing, "converged", (), bool),
     }
-    parameters = {
-        "n": n,
-        "dim": features,
-        "mask": mask,
-        "independent": independent,
-        "random_state": random_state,
-        "max_iter": max_iter,
-        "tol": tol,
-        **fields,
-    }
-    return record(assemble(data, variables), data, "ica", parameters)
+    return add_choices(assemble(data, variables), dim=features, **fields)
 
 
 def _left(found: xr.Dataset) -> xr.DataArray:

@@ -16,11 +16,11 @@ from usidx.learn.factors.nnls import least_squares
 from usidx.learn.matrix.fields import Decomposable, kept_fields, together
 from usidx.learn.matrix.matrix import check_most, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
 from usidx.learn.matrix.missing import without_holes
-from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.matrix.sample import Survey, survey
 from usidx.learn.reconstruct import scores_of
 from usidx.learn.svd import check_n
-from usidx.results.provenance import record
+from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, pieces
 from usidx.tasks.passes import passes_over
 
@@ -54,6 +54,7 @@ class _Rules:
     unimodal: bool
 
 
+@verb(**DECOMPOSITION, outputs={**FACTORS, **ITERATED}, projection="nonnegative")
 def mcr_als(
     data: Decomposable,
     n: int,
@@ -163,20 +164,7 @@ def mcr_als(
     settled = passes.array(found, "converged", (), bool)
     variables = {"scores": scores, "components": components, "reconstruction_error": error, "converged": settled}
     result = assemble(data, variables, units_in="components" if closure else "scores")
-    parameters = {
-        "n": n,
-        "dim": matrix.columns,
-        "mask": mask,
-        "initial": initial,
-        "closure": closure,
-        "nonnegative_components": nonnegative_components,
-        "unimodal": unimodal,
-        "random_state": random_state,
-        "max_iter": max_iter,
-        "tol": tol,
-        **fields,
-    }
-    return record(result, data, "mcr_als", parameters)
+    return add_choices(result, dim=matrix.columns, **fields)
 
 
 def _initial(initial: xr.DataArray, n: int, data: xr.DataArray, columns: tuple[str, ...]) -> Array:

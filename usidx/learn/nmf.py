@@ -17,11 +17,11 @@ from usidx.learn.factors.sketched_nmf import compressed
 from usidx.learn.matrix.exponent import exponent_of, lowered
 from usidx.learn.matrix.fields import Decomposable, kept_fields, together
 from usidx.learn.matrix.matrix import cells_over, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
-from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, SINGULAR, assemble
 from usidx.learn.matrix.sample import Survey, refuse_negative, survey
 from usidx.learn.svd import check_n
 from usidx.learn.weighting import decompose_scaled
-from usidx.results.provenance import record
+from usidx.results.verbs import Quantity, add_choices, verb
 from usidx.tasks.blocks import Blocks, pieces
 from usidx.tasks.passes import passes_over
 from usidx.tasks.threads import single_blas
@@ -35,6 +35,16 @@ SOLVERS = ("hals", "compressed")
 _LARGE = 2**26
 
 
+@verb(
+    **DECOMPOSITION,
+    outputs={
+        **FACTORS,
+        **ITERATED,
+        "scale": SINGULAR["scale"],
+        "relative_error": Quantity("Norm of the residual over that of the data"),
+    },
+    projection="nonnegative",
+)
 def nmf(
     data: Decomposable,
     n: int,
@@ -172,21 +182,7 @@ def nmf(
         return _decomposed(some, features, recipe)
 
     found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose, anew=False)
-    parameters = {
-        "n": n,
-        "dim": features,
-        "mask": mask,
-        "scale": scale,
-        "solver": solver,
-        "alpha_W": penalty.scores,
-        "alpha_H": penalty.components,
-        "l1_ratio": l1_ratio,
-        "random_state": random_state,
-        "max_iter": max_iter,
-        "tol": tol,
-        **fields,
-    }
-    return record(found, data, "nmf", parameters)
+    return add_choices(found, dim=features, solver=solver, alpha_W=penalty.scores, alpha_H=penalty.components, **fields)
 
 
 @dataclass(frozen=True, slots=True)

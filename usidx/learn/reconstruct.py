@@ -18,7 +18,8 @@ from usidx.learn.factors.nnls import constrained_scores
 from usidx.learn.matrix.fields import Decomposable, apart, together
 from usidx.learn.matrix.matrix import to_matrix, working_dtype
 from usidx.learn.matrix.missing import without_holes
-from usidx.results.provenance import Step, record, steps
+from usidx.results.provenance import Step, steps
+from usidx.results.verbs import HANDED_ON, declared, verb
 from usidx.tasks.passes import passes_over
 
 __all__ = ["decomposition_step", "is_decomposition", "project", "reconstruct", "select_modes"]
@@ -26,20 +27,8 @@ __all__ = ["decomposition_step", "is_decomposition", "project", "reconstruct", "
 Array = npt.NDArray[Any]
 Modes = int | slice | Sequence[int]
 
-#: Tools that decompose, and how scores are found on their components.
-_KINDS = {
-    "svd": "linear",
-    "pca": "linear",
-    "ica": "linear",
-    "decompose": "linear",
-    "nmf": "nonnegative",
-    "fcls": "closed",
-    "nfindr": "closed",
-    "vca": "closed",
-    "mcr_als": "nonnegative",
-}
 
-
+@verb("Rebuilt", outputs=HANDED_ON)
 def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> Any:
     """Put an array together again from all or some components of a decomposition.
 
@@ -88,10 +77,11 @@ def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> Any:
     made = _as_input(made, result, step)
     fields = step.get("parameters", {}).get("fields")
     if fields:
-        return record(apart(made, fields), result, "reconstruct", {"modes": _plain_modes(modes)})
-    return record(made, result, "reconstruct", {"modes": _plain_modes(modes)})
+        return apart(made, fields)
+    return made
 
 
+@verb(source="other")
 def project(result: xr.Dataset, other: Decomposable) -> xr.DataArray:
     """Find the scores of other data on the components of a decomposition.
 
@@ -122,7 +112,7 @@ def project(result: xr.Dataset, other: Decomposable) -> xr.DataArray:
     scores = scores_of(result, other, _kind(step))
     units = {"units": "" if _are_numbers(result, step) else other.attrs["units"]} if "units" in other.attrs else {}
     scores.attrs = {"long_name": result["scores"].attrs.get("long_name", "Scores"), **units}
-    return record(scores.rename("scores"), other, "project", {"decomposition": step})
+    return scores.rename("scores")
 
 
 def scores_of(result: xr.Dataset, other: xr.DataArray, kind: str) -> xr.DataArray:
@@ -152,12 +142,13 @@ def is_decomposition(result: xr.Dataset) -> bool:
 def decomposition_step(result: xr.Dataset) -> Step:
     """Return the recorded step of the decomposition that made a Dataset."""
     refuse_unlabelled(result, (xr.Dataset,))
-    found = [step for step in steps(result) if step["tool"] in _KINDS]
+    found = [step for step in steps(result) if _projection(step)]
     if found and is_decomposition(result):
         return found[-1]
     raise ResultError(
         f"A Dataset with variables {sorted(map(str, result.data_vars))} is not a decomposition: it needs 'scores', "
-        f"'components' and the record of {' or '.join(_KINDS)} in its attributes. Pass on what the verb returned."
+        f"'components' and the record of a verb that decomposes, as svd, in its attributes. Pass on what the verb "
+        f"returned."
     )
 
 
@@ -182,10 +173,6 @@ def _listed(modes: Any) -> list[Any]:
     if not isinstance(modes, Iterable):
         raise ResultError(f"modes={modes!r}: expected a number, a slice or a list of components.")
     return [m.item() if isinstance(m, np.generic) else m for m in modes]
-
-
-def _plain_modes(modes: Modes | None) -> Any:
-    return [modes.start, modes.stop, modes.step] if isinstance(modes, slice) else modes
 
 
 def _as_input(made: xr.DataArray, result: xr.Dataset, step: Step) -> xr.DataArray:
@@ -292,4 +279,10 @@ def _are_numbers(result: xr.Dataset, step: Step) -> bool:
 
 
 def _kind(step: Step) -> str:
-    return "closed" if step.get("parameters", {}).get("closure") is True else _KINDS[step["tool"]]
+    return "closed" if step.get("parameters", {}).get("closure") is True else _projection(step)
+
+
+def _projection(step: Step) -> str:
+    """Say how scores are found on the components of a step; empty where it decomposes nothing."""
+    verb_of = declared(str(step["tool"]))
+    return "" if verb_of is None else verb_of.projection

@@ -12,8 +12,9 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.learn.factors.eigen import fix_sign
+from usidx.learn.matrix.results import DECOMPOSITION
 from usidx.learn.reconstruct import decomposition_step
-from usidx.results.provenance import record
+from usidx.results.verbs import verb
 from usidx.tasks.passes import passes_over
 
 __all__ = ["rotate"]
@@ -29,6 +30,7 @@ class _Turn:
     scores: Array
 
 
+@verb(**DECOMPOSITION)
 def rotate(
     result: xr.Dataset, method: str = "varimax", *, power: int = 4, max_iter: int = 1000, tol: float = 1e-8
 ) -> xr.Dataset:
@@ -87,7 +89,7 @@ def rotate(
     if units := components.attrs.get("units"):
         # Components of norm one have none: they pass them on to the scores.
         found["scores"].attrs["units"], found["components"].attrs["units"] = units, ""
-    return record(found, result, "rotate", {"method": method, "power": power, "max_iter": max_iter, "tol": tol})
+    return found
 
 
 def _with_values(components: Any, values: Any) -> Any:

@@ -10,13 +10,14 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.learn.reconstruct import decomposition_step
-from usidx.results.provenance import record
+from usidx.results.verbs import verb
 
 __all__ = ["elbow", "fraction_rank", "scree", "significant", "suggest_n"]
 
 Values = npt.NDArray[np.float64]
 
 
+@verb()
 def scree(result: xr.Dataset) -> xr.Dataset:
     """Lay out how much each component of a decomposition explains.
 
@@ -49,7 +50,7 @@ def scree(result: xr.Dataset) -> xr.Dataset:
     cumulative = ratio.cumsum("component").assign_coords(ratio.coords)
     cumulative.attrs = {"long_name": "Cumulative explained variance ratio", "units": ""}
     kept = {"singular_values": _variable(result, "singular_values"), "explained_variance_ratio": ratio}
-    return record(xr.Dataset({**kept, "cumulative_ratio": cumulative}), result, "scree", {})
+    return xr.Dataset({**kept, "cumulative_ratio": cumulative})
 
 
 def suggest_n(result: xr.Dataset, rule: str | float = "significant") -> int:

@@ -24,10 +24,10 @@ from usidx.learn.factors.products import arithmetic
 from usidx.learn.factors.projections import MOST_BYTES, scored
 from usidx.learn.matrix.fields import Decomposable, kept_fields, together
 from usidx.learn.matrix.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, whole_seed, working_dtype
-from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, SINGULAR, assemble
 from usidx.learn.suggest_n import suggest_n
 from usidx.learn.weighting import decompose_scaled
-from usidx.results.provenance import record
+from usidx.results.verbs import add_choices, delegate, record_step, verb
 from usidx.tasks.passes import Passes, passes_over
 
 __all__ = ["check_n", "pca", "svd"]
@@ -43,6 +43,16 @@ _FEW_CELLS = 2**20
 _CACHED_BYTES = 2**33
 
 
+@verb(
+    "SVD",
+    datasets={"scores": "U", "components": "V", "singular_values": "S"},
+    dims={"component": "Principal Component"},
+    old_labels=("Principal_Component",),
+    count="num_components",
+    algorithm="svd_method",
+    outputs={**FACTORS, **SINGULAR},
+    projection="linear",
+)
 def svd(
     data: Decomposable,
     n: int | float | str | None = None,
@@ -154,10 +164,13 @@ def svd(
     """
     if not isinstance(center, bool | np.bool_):
         raise ResultError(f"center={center!r}: True removes the mean over positions, False removes none.")
-    recipe = _Recipe(solver, tol, whole_seed(random_state))
-    return _recorded(data, "pca" if center else "svd", n, dim, mask, scale, recipe)
+    if center:
+        options: Any = {"dim": dim, "mask": mask, "scale": scale, "solver": solver, "tol": tol}
+        return delegate(pca(data, n, random_state=random_state, **options))
+    return _find_vectors(data, n, dim, mask, scale, False, _Recipe(solver, tol, whole_seed(random_state)))
 
 
+@verb(**DECOMPOSITION, outputs={**FACTORS, **SINGULAR}, projection="linear")
 def pca(
     data: Decomposable,
     n: int | float | str | None = None,
@@ -219,7 +232,7 @@ def pca(
     >>> found["mean"].values, found.scores.values.ravel()
     (array([2., 5.]), array([-1.,  1.]))
     """
-    return svd(data, n, dim=dim, center=True, mask=mask, scale=scale, solver=solver, tol=tol, random_state=random_state)
+    return _find_vectors(data, n, dim, mask, scale, True, _Recipe(solver, tol, whole_seed(random_state)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,13 +242,13 @@ class _Recipe:
     random_state: int
 
 
-def _recorded(
+def _find_vectors(
     given: Decomposable,
-    verb: str,
     n: int | float | str | None,
     dim: Dims | None,
     mask: xr.DataArray | None,
     scale: str | None,
+    centred: bool,
     recipe: _Recipe,
 ) -> xr.Dataset:
     data, dim = together(given, dim, any_units=scale == "std")
@@ -253,7 +266,7 @@ def _recorded(
         chosen = replace(recipe, solver=_solver(recipe.solver, data, width, count))
 
         def of(some: xr.DataArray) -> xr.Dataset:
-            return _decomposed(some, count, features, verb == "pca", chosen)
+            return _decomposed(some, count, features, centred, chosen)
 
         return of(used) if scale is None else decompose_scaled(used, features, scale, of), chosen
 
@@ -263,10 +276,9 @@ def _recorded(
         while (count := found.sizes["component"]) < min(most, _GRAM_SIDE) and _lacks(known, n):
             found, chosen = decompose(min(4 * count, most, _GRAM_SIDE))
             known = _with_figures(found)
-        kept = suggest_n(record(known, data, verb, {}), "significant" if n == "auto" else n)
+        kept = suggest_n(record_step(known, data, "svd", {}), "significant" if n == "auto" else n)
         found = found.isel(component=slice(max(1, kept)))
-    parameters = {"n": n, "dim": features, "mask": mask, "scale": scale, **asdict(chosen), **kept_fields(given)}
-    return record(found, data, verb, parameters)
+    return add_choices(found, n=n, dim=features, **asdict(chosen), **kept_fields(given))
 
 
 def _plain(n: Any) -> Any:

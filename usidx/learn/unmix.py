@@ -14,10 +14,10 @@ from usidx.label.roles import Dims, split
 from usidx.learn.factors.endmembers import largest_simplex, vertex_components
 from usidx.learn.matrix.fields import Decomposable, kept_fields, together
 from usidx.learn.matrix.matrix import cells_over, masked, refuse_dim, to_matrix
-from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.reconstruct import scores_of
 from usidx.learn.svd import check_n, pca, svd
-from usidx.results.provenance import record
+from usidx.results.verbs import add_choices, verb
 from usidx.tasks.passes import passes_over
 
 __all__ = ["fcls", "nfindr", "vca"]
@@ -25,6 +25,7 @@ __all__ = ["fcls", "nfindr", "vca"]
 Array = npt.NDArray[Any]
 
 
+@verb(**DECOMPOSITION, outputs={**FACTORS, **ITERATED}, projection="closed")
 def fcls(data: Decomposable, endmembers: Decomposable, *, mask: xr.DataArray | None = None) -> xr.Dataset:
     """Find how much of each endmember every position holds: abundances, none negative, that sum to one.
 
@@ -76,10 +77,10 @@ def fcls(data: Decomposable, endmembers: Decomposable, *, mask: xr.DataArray | N
     pure = endmembers if "component" in endmembers.coords else endmembers.assign_coords(component=_numbers(endmembers))
     _refuse_other_units(data, endmembers)
     features = [d for d in pure.dims if d != "component"]
-    parameters = {"dim": features, "endmembers": endmembers, "mask": mask, **fields}
-    return record(_abundances(masked(data, mask), pure), data, "fcls", parameters)
+    return add_choices(_abundances(masked(data, mask), pure), dim=features, **fields)
 
 
+@verb(**DECOMPOSITION, outputs={**FACTORS, **ITERATED}, projection="closed")
 def nfindr(
     data: Decomposable, n: int, *, dim: Dims | None = None, mask: xr.DataArray | None = None, random_state: int = 0
 ) -> xr.Dataset:
@@ -139,11 +140,10 @@ def nfindr(
     passes = passes_over(matrix.values)
     corners = passes.array(passes.gather(largest_simplex, matrix.values), None, (n, n - 1), np.float64)
     result = _abundances(used, _responses(found, corners) + found["mean"].variable)
-    return record(
-        result, data, "nfindr", {"n": n, "dim": features, "mask": mask, "random_state": random_state, **fields}
-    )
+    return add_choices(result, dim=features, **fields)
 
 
+@verb(**DECOMPOSITION, outputs={**FACTORS, **ITERATED}, projection="closed")
 def vca(
     data: Decomposable, n: int, *, dim: Dims | None = None, mask: xr.DataArray | None = None, random_state: int = 0
 ) -> xr.Dataset:
@@ -205,7 +205,7 @@ def vca(
     ratio = passes.gather(_number, found["explained_variance_ratio"].sum().data)
     chosen = passes.gather(_vertices, matrix.values, ratio, width, random_state)
     result = _abundances(used, _responses(found, passes.array(chosen, None, (n, n), np.float64)))
-    return record(result, data, "vca", {"n": n, "dim": features, "mask": mask, "random_state": random_state, **fields})
+    return add_choices(result, dim=features, **fields)
 
 
 def _checked(data: xr.DataArray, n: int, dim: Dims | None) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from usidx.results.loops import LOOP_FIELDS, LOOP_METRICS, SWITCHING_FIELDS
+from usidx.results.fit_names import GUESS, FitNames
 from usidx.results.provenance import Step
+from usidx.results.verbs import Declaration, declared, declared_by
 
 __all__ = ["Names", "Source", "as_decomposition", "names_for"]
 
@@ -51,33 +52,6 @@ class Names:
     comments: Mapping[str, str] = field(default_factory=dict)
 
 
-_SVD = Names(
-    {"U": "scores", "V": "components", "S": "singular_values"},
-    "component",
-    ("Principal Component", "Principal_Component"),
-    {"scores": "singular_values"},
-)
-_DECOMPOSITION = Names({"Projection": "scores", "Components": "components"}, "component", ("Endmember",))
-_CLUSTER = Names(
-    {"Labels": "labels", "Mean_Response": "mean_response"},
-    "cluster",
-    ("Cluster", "Clusters"),
-    uncounted=("labels",),
-)
-_SHO = Names(
-    {},
-    fields={
-        "Amplitude": "amplitude",
-        "Frequency": "frequency",
-        "Quality Factor": "quality_factor",
-        "Phase": "phase",
-        "R2 Criterion": "r2",
-    },
-)
-_EXPONENTIAL = Names(
-    {}, fields={"Amplitude": "amplitude", "Time_Constant": "time_constant", "Offset": "offset", "R2 Criterion": "r2"}
-)
-
 # What the old tools call R2 of a loop is another figure each time, and none of them R2.
 _CRITERION = (
     "Stored as 'R2 Criterion', but not the coefficient of determination: fits of BGlib hold 1 - R2, guesses 1 less "
@@ -95,44 +69,67 @@ _LOOP_COMMENTS = {
     **dict.fromkeys(("criterion", "criterion_guess"), _CRITERION),
     **{f"nucleation_bias_{k}{ending}": _NUCLEATION for k in (1, 2) for ending in ("", "_guess")},
 }
-_LOOP = Names(
-    {"Projected_Loops": "projected_loops"},
-    fields={
-        **{
-            title.removesuffix(" [rad]"): name
-            for titles in (LOOP_FIELDS, LOOP_METRICS, SWITCHING_FIELDS)
-            for name, title in titles.items()
-        },
-        "R2 Criterion": "criterion",
-        "R^2": "criterion",
-    },
-    repeating={"Fit_Loop_Parameters": "Fit", "Guess_Loop_Parameters": "Guess"},
-    comments=_LOOP_COMMENTS,
+#: Fits whose compound datasets are recognised by their names; the last one by any guess or fit.
+_FITS = (
+    ({"Projected_Loops", "Loop_Metrics"}, "loop_fit"),
+    # Not BGlib's fits of two decays and of stretched ones: they store rates, and another formula, under these names.
+    ({"Exponential_Fit"}, "relaxation_fit"),
+    ({"Guess"}, "sho_fit"),
+    ({"Fit"}, "sho_fit"),
 )
+#: What the old tools call how well a fit is; of loops it is another figure.
+_R2 = {"R2 Criterion": "r2"}
+_LOOP_R2 = {"R2 Criterion": "criterion", "R^2": "criterion"}
 
 
 def names_for(datasets: frozenset[str]) -> Names:
     """Return the names for a group that holds these datasets; tools wrote various names into ``tool``."""
-    for required, names in (
-        ({"U", "V", "S"}, _SVD),
-        ({"Labels", "Mean_Response"}, _CLUSTER),
-        ({"Components", "Projection"}, _DECOMPOSITION),
-        ({"Projected_Loops", "Loop_Metrics"}, _LOOP),
-        # Not its fits of two decays and of stretched ones: they store rates, and another formula, under these names.
-        ({"Exponential_Fit"}, _EXPONENTIAL),
-    ):
-        if required <= datasets:
-            return names
-    return _SHO if datasets & {"Guess", "Fit"} else Names({})
+    if (found := declared_by(datasets)) is not None:
+        return _names_of(found)
+    for required, verb in _FITS:
+        if required <= datasets and (fitted := declared(verb)) is not None and fitted.fit is not None:
+            named = fitted.fit({"tool": verb, "parameters": {}})
+            return _names_of_loops(named) if verb == "loop_fit" else Names({}, fields=_fields_of(named) | _R2)
+    return Names({})
+
+
+def _names_of(made_by: Declaration) -> Names:
+    """Read the names that a verb has on disk backwards."""
+    dim, label = next(iter(made_by.dims.items()))
+    times = {"scores": "singular_values"} if "singular_values" in made_by.datasets else {}
+    return Names(
+        {dataset: variable for variable, dataset in made_by.datasets.items()},
+        dim,
+        (label, *made_by.old_labels),
+        times,
+        uncounted=("labels",) if "labels" in made_by.datasets else (),
+    )
+
+
+def _fields_of(named: FitNames) -> dict[str, str]:
+    """Return the fields of compound datasets by their titles without the unit."""
+    tables = (named.fields, *(fields for d, fields in named.others.items() if "stderr" not in d))
+    listed = [(title.removesuffix(" [rad]"), name) for table in tables for name, title in table.items()]
+    return {title: name for title, name in listed if not name.endswith(GUESS)}
+
+
+def _names_of_loops(named: FitNames) -> Names:
+    return Names(
+        {dataset: variable for variable, dataset in named.datasets.items()},
+        fields=_fields_of(named) | _LOOP_R2,
+        repeating={"Fit_Loop_Parameters": "Fit", "Guess_Loop_Parameters": "Guess"},
+        comments=_LOOP_COMMENTS,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Name, quantity and units of the main dataset that a result was made of."""
+    """Name, quantity, units and path of the main dataset that a result was made of; empty where it is not here."""
 
     name: str
     quantity: str
     units: str
+    path: str = ""
 
 
 #: Estimators whose components_ times the scores are the data again, by the verb of today; of the others the components

@@ -2,32 +2,38 @@
 
 The first step of an array from a file is ``open`` (file, dataset, fingerprint); every verb appends its own. What
 plain xarray did between two verbs is recorded where the dask graph proves it, and else said to be unknown.
+
+Text is history. That this process itself opened a file says the seal of an ``open`` step, which no text from elsewhere
+can have: only a sealed step says where something may be written.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterable
 from functools import cache
+from hashlib import blake2b
+from hmac import compare_digest
 from importlib.metadata import PackageNotFoundError, version
-from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-import numpy as np
 import xarray as xr
-from dask.base import tokenize
 
 from usidx.label.roles import refuse_unlabelled
 
 __all__ = [
     "PROVENANCE",
+    "Labelled",
     "Step",
     "last_step",
     "opened",
     "parse_steps",
-    "record",
+    "sealed_source_of",
     "source_of",
     "steps",
+    "texts_of",
+    "unsealed",
     "usidx_version",
     "with_steps",
 ]
@@ -36,8 +42,8 @@ PROVENANCE = "usid_provenance"
 Step = dict[str, Any]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
-# Layers that xarray and dask add when cells are only selected, reordered or cut into other blocks.
-_SELECTING = ("original-usid", "usid", "getitem", "rechunk", "transpose")
+#: Makes the seals of this process.
+_KEY: Final = secrets.token_bytes(32)
 
 
 @cache
@@ -62,6 +68,13 @@ def steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
     return parse_steps(text) if isinstance(text, str) else []
 
 
+def texts_of(data: xr.DataArray | xr.Dataset) -> list[str]:
+    """Return the different records on an object and on its variables, its own first."""
+    holders = [data, *data.data_vars.values()] if isinstance(data, xr.Dataset) else [data]
+    found = [holder.attrs.get(PROVENANCE) for holder in holders]
+    return list(dict.fromkeys(text for text in found if isinstance(text, str)))
+
+
 def parse_steps(text: str) -> list[Step]:
     """Return the steps that JSON holds; an empty list where it holds anything else."""
     try:
@@ -81,45 +94,51 @@ def last_step(data: xr.DataArray | xr.Dataset, tool: str | None = None) -> Step 
 
 
 def source_of(data: xr.DataArray | xr.Dataset) -> tuple[str, str] | None:
-    """Return (file, dataset) of the main dataset that the array came from, None where unknown."""
-    step = last_step(data, "open")
-    if step is None or not isinstance(step.get("file"), str) or not isinstance(step.get("dataset"), str):
-        return None
-    return step["file"], step["dataset"]
+    """Return (file, dataset) that the history names last, None where it names none.
 
-
-def opened(file: str, dataset: str, fingerprint: str) -> list[Step]:
-    """Return the first step of an array that comes from a file."""
-    step = {"tool": "open", "version": usidx_version(), "file": file, "dataset": dataset, "fingerprint": fingerprint}
-    return [step]
-
-
-def record(result: Labelled, source: xr.DataArray | xr.Dataset, tool: str, parameters: Mapping[str, Any]) -> Labelled:
-    """Append one step to what is known of `source` and put the whole on `result`.
-
-    Parameters
-    ----------
-    result : DataArray or Dataset
-        What the verb returns; it and each of its variables get the steps.
-    source : DataArray or Dataset
-        What the verb was given.
-    tool : str
-        Name of the verb.
-    parameters : mapping
-        Every argument that decides the result, seeds included; values are turned into JSON.
-
-    Returns
-    -------
-    DataArray or Dataset
-        `result` with new attributes.
+    The dataset is that of the array, or a results group. This is what a text says, not where to write.
     """
-    step = {
-        "tool": tool,
-        "version": usidx_version(),
-        "parameters": {str(k): _plain(v) for k, v in parameters.items()},
-        "input": _describe(source),
-    }
-    return with_steps(result, [*steps(source), step])
+    return _named_in(steps(data))
+
+
+def sealed_source_of(text: str) -> tuple[str, str] | None:
+    """Return (file, dataset) that this process opened last on the way to a record; None where it opened none."""
+    return _named_in([step for step in parse_steps(text) if _is_sealed(step)])
+
+
+def _named_in(recorded: Iterable[Step]) -> tuple[str, str] | None:
+    named = [step for step in recorded if step["tool"] == "open"]
+    if not named or not isinstance(named[-1].get("file"), str) or not isinstance(named[-1].get("dataset"), str):
+        return None
+    return named[-1]["file"], named[-1]["dataset"]
+
+
+def opened(file: str, dataset: str, fingerprint: str) -> Step:
+    """Return the step of what this process opens from a file."""
+    step = {"tool": "open", "version": usidx_version(), "file": file, "dataset": dataset, "fingerprint": fingerprint}
+    return {**step, "seal": _seal(step)}
+
+
+def unsealed(recorded: Iterable[Step]) -> list[Step]:
+    """Return the steps as they are stored, or told to other processes."""
+    return [_without_seals(step) for step in recorded]
+
+
+def _without_seals(step: Step) -> Step:
+    bare = {k: v for k, v in step.items() if k != "seal"}
+    if isinstance(bare.get("sources"), list):
+        bare["sources"] = [_without_seals(one) for one in bare["sources"] if isinstance(one, dict)]
+    return bare
+
+
+def _is_sealed(step: Step) -> bool:
+    seal = step.get("seal")
+    return step["tool"] == "open" and isinstance(seal, str) and compare_digest(seal.encode(), _seal(step).encode())
+
+
+def _seal(step: Step) -> str:
+    told = json.dumps([step.get("file"), step.get("dataset"), step.get("fingerprint")])
+    return blake2b(told.encode(), key=_KEY, digest_size=12).hexdigest()
 
 
 def with_steps(result: Labelled, recorded: list[Step]) -> Labelled:
@@ -131,61 +150,3 @@ def with_steps(result: Labelled, recorded: list[Step]) -> Labelled:
         for name in marked.data_vars:  # in place: assigning would index coordinates that cannot carry an index
             marked[name].attrs[PROVENANCE] = text
     return marked
-
-
-def _describe(source: xr.DataArray | xr.Dataset) -> dict[str, Any]:
-    described: dict[str, Any] = {"dims": {str(d): int(n) for d, n in source.sizes.items()}}
-    if isinstance(source, xr.Dataset):
-        described["since_last_step"] = "unknown"  # variables, components or clusters may have been chosen
-        if any(v.chunks is not None for v in source.data_vars.values()):
-            described["token"] = tokenize({str(name): v.data for name, v in source.data_vars.items()})
-    if isinstance(source, xr.DataArray):
-        described["name"] = None if source.name is None else str(source.name)
-        described["dtype"] = str(source.dtype)
-        described["long_name"] = str(source.attrs.get("long_name", ""))
-        described["units"] = str(source.attrs.get("units", ""))
-        described["since_last_step"] = _since_last_step(source)
-        if source.chunks is not None:
-            described["token"] = str(getattr(source.data, "name", ""))  # of the graph: equal graphs, equal names
-    return described
-
-
-def _since_last_step(source: xr.DataArray) -> str | dict[str, Any]:
-    """Say what plain xarray did to the array since its last recorded step, where the graph proves it."""
-    recorded = steps(source)
-    graph = getattr(source.data, "dask", None) if source.chunks is not None else None
-    if not recorded or recorded[-1]["tool"] != "open" or graph is None:
-        return "unknown"
-    layers = list(getattr(graph, "layers", {}))
-    if not layers or not all(name.startswith(_SELECTING) for name in layers):
-        return "unknown"
-    return {"selection": {str(d): _extent(source, str(d)) for d in source.dims}}
-
-
-def _extent(source: xr.DataArray, dim: str) -> dict[str, Any]:
-    extent: dict[str, Any] = {"size": int(source.sizes[dim])}
-    if dim in source.coords and source.coords[dim].dims == (dim,) and source.sizes[dim]:
-        values = source.coords[dim].values
-        extent |= {"first": _plain(values[0]), "last": _plain(values[-1])}
-    return extent
-
-
-def _plain(value: Any) -> Any:
-    """Turn a parameter into what JSON holds; what cannot be held is named, not pickled."""
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)  # JSON has no NaN
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, complex):
-        return {"real": value.real, "imag": value.imag}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, xr.DataArray):  # a token of its values or of its graph: unequal ones are told apart
-        return {"dims": {str(d): int(n) for d, n in value.sizes.items()}, "token": tokenize(value.data)}
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(v) for v in value]
-    return f"<{type(value).__module__}.{type(value).__qualname__}>"

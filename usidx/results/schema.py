@@ -8,53 +8,19 @@ them as JSON, so that a result written here opens as the same Dataset.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from usidx.results.fits import FitNames, compound_fields, fit_names, fit_step, joined
-from usidx.results.provenance import PROVENANCE, Step, last_step
+from usidx.results.fit_names import FitNames
+from usidx.results.fits import compound_fields, fit_names, fit_step, joined
+from usidx.results.provenance import PROVENANCE, Step
+from usidx.results.verbs import Declaration, last_verb, verb_steps
 
-__all__ = ["Entry", "StoredResult", "Tool", "restored_attrs", "to_stored", "tool_of"]
+__all__ = ["Entry", "StoredResult", "restored_attrs", "title_of", "to_stored"]
 
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """How one kind of result is named on disk."""
-
-    title: str
-    datasets: Mapping[str, str] = field(default_factory=dict)
-    dims: Mapping[str, str] = field(default_factory=dict)
-    algorithm_attribute: str = ""
-
-
-_DECOMPOSITION = Tool(
-    "Decomposition",
-    {"scores": "Projection", "components": "Components", "mean": "Mean"},
-    {"component": "Endmember"},
-    "decomposition_algorithm",
-)
-TOOLS: Mapping[str, Tool] = {
-    "svd": Tool(
-        "SVD",
-        {"scores": "U", "components": "V", "singular_values": "S"},
-        {"component": "Principal Component"},
-        "svd_method",
-    ),
-    **dict.fromkeys(("pca", "nmf", "ica", "mcr_als", "nfindr", "vca", "fcls", "decompose", "rotate"), _DECOMPOSITION),
-    "cluster": Tool(
-        "Cluster",
-        {"labels": "Labels", "mean_response": "Mean_Response", "distance": "Distance"},
-        {"cluster": "Cluster"},
-        "cluster_algorithm",
-    ),
-    "reconstruct": Tool("Rebuilt"),
-}
-
-#: What the old tools called the number of what was found.
-_COUNTS = {"SVD": "num_components", "Cluster": "n_clusters"}
 
 # Attributes are small; a longer array is data in the wrong place.
 _LONGEST_ATTRIBUTE = 1000
@@ -105,14 +71,13 @@ class StoredResult:
     source: str = ""
 
 
-def tool_of(result: xr.DataArray | xr.Dataset) -> Tool:
-    """Return how a result is named on disk, from the last verb that made it."""
+def title_of(result: xr.DataArray | xr.Dataset) -> str:
+    """Return what ends the name of the group of a result, from the last verb that made it."""
     fitted = fit_step(result)
     if fitted is not None:
-        return Tool(fit_names(fitted).title)
-    step = last_step(result)
-    verb = "" if step is None or step["tool"] == "open" else str(step["tool"])
-    return TOOLS.get(verb, Tool(verb.title() or "Derived"))
+        return fit_names(fitted).title
+    made_by = last_verb(result)
+    return "Derived" if made_by is None else made_by.title
 
 
 def to_stored(result: xr.Dataset) -> StoredResult:
@@ -129,18 +94,18 @@ def to_stored(result: xr.Dataset) -> StoredResult:
         Its entries cover every variable.
     """
     result, labels = _numbered(result)
-    tool = tool_of(result)
-    fitted = fit_step(result)
-    step = fitted or last_step(result) or {"tool": "derived", "parameters": {}}
+    fitted, made_by = fit_step(result), last_verb(result)
+    step = fitted or ([*verb_steps(result)] or [{"tool": "derived", "parameters": {}}])[-1]
     named = None if fitted is None else fit_names(fitted)
-    entries, hints = _plain_entries(result, tool) if named is None else _fit_entries(result, named, step)
+    datasets, dims = ({}, {}) if made_by is None else (made_by.datasets, made_by.dims)
+    entries, hints = _plain_entries(result, datasets, dims) if named is None else _fit_entries(result, named, step)
     swept, coords = _unused_coordinates(result)
     in_order = {str(n): hints[str(n)] for n in result.data_vars}
     return StoredResult(
-        tool.title,
+        title_of(result),
         f"usidx.{step['tool']}",
         (*entries, *swept),
-        _flat_parameters(step, tool) | dict({} if named is None else named.attributes),
+        _flat_parameters(step, made_by) | dict({} if named is None else named.attributes),
         {
             "variables": in_order,
             "coords": coords,
@@ -173,14 +138,16 @@ def _unused_coordinates(result: xr.Dataset) -> tuple[list[Entry], dict[str, Any]
     return entries, hints
 
 
-def _plain_entries(result: xr.Dataset, tool: Tool) -> tuple[list[Entry], dict[str, Any]]:
+def _plain_entries(
+    result: xr.Dataset, datasets: Mapping[str, str], dims: Mapping[str, str]
+) -> tuple[list[Entry], dict[str, Any]]:
     entries, hints = [], {}
     for name, variable in result.data_vars.items():
-        dataset = tool.datasets.get(str(name), str(name))
+        dataset = datasets.get(str(name), str(name))
         data, times = _scaled(result, str(name), dataset)
-        renamed = data.rename({d: t for d, t in tool.dims.items() if d in data.dims})
+        renamed = data.rename({d: t for d, t in dims.items() if d in data.dims})
         is_main = any("usid_role" in c.attrs for c in variable.coords.values() if set(c.dims) <= set(variable.dims))
-        is_main = is_main and bool(set(variable.dims) - set(tool.dims))
+        is_main = is_main and bool(set(variable.dims) - set(dims))
         entries.append(Entry(dataset, renamed.rename(dataset), is_main))
         hints[str(name)] = {
             "dataset": dataset,
@@ -213,7 +180,7 @@ def _fit_entries(result: xr.Dataset, named: FitNames, step: Step) -> tuple[list[
         for name, title in fields.items():
             hints.setdefault(name, _field_hint(result[name], dataset, title))
     rest = result[[n for n in result.data_vars if n not in hints]]
-    plain, plain_hints = _plain_entries(rest, Tool("", named.datasets))
+    plain, plain_hints = _plain_entries(rest, named.datasets, {})
     return entries + plain, hints | plain_hints
 
 
@@ -227,13 +194,15 @@ def _field_hint(variable: xr.DataArray, dataset: str, title: str) -> dict[str, A
     }
 
 
-def _flat_parameters(step: Mapping[str, Any], tool: Tool) -> dict[str, Any]:
+def _flat_parameters(step: Mapping[str, Any], made_by: Declaration | None) -> dict[str, Any]:
     flat = {k: v for k, v in step.get("parameters", {}).items() if isinstance(v, str | int | float)}
-    if tool.algorithm_attribute:
+    if made_by is None:
+        return flat
+    if made_by.algorithm:
         named = str(flat.get("method", flat.get("estimator", step["tool"])))
-        flat[tool.algorithm_attribute] = named.partition("(")[0]  # of an estimator the class, as the old tools
+        flat[made_by.algorithm] = named.partition("(")[0]  # of an estimator the class, as the old tools
     if "n" in flat:
-        flat[_COUNTS.get(tool.title, "n_components")] = flat.pop("n")
+        flat[made_by.count] = flat.pop("n")
     return flat
 
 

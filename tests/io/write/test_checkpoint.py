@@ -1,5 +1,6 @@
 """Long work per position: committed on the way, taken up again, and not done twice."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,35 @@ import xarray as xr
 
 import usidx
 from usidx.errors import UsidWarning
-from usidx.io.write import checkpoint, staged
-from usidx.results.provenance import record
+from usidx.io.write import checkpoint, reuse, staged
 from usidx.results.schema import Entry
+from usidx.results.verbs import verb
 from usidx.testing.files import build_main
 
 Array = npt.NDArray[Any]
-CALLS: list[int] = []
-BREAK_AFTER: list[int] = []
+# Kept outside of what the function under test names: a function that names another value is another function.
+CALLS, BREAK_AFTER = "USIDX_TEST_CALLS", "USIDX_TEST_BREAK_AFTER"
+
+
+def calls() -> int:
+    return int(os.environ[CALLS])
+
+
+def break_after(count: int) -> None:
+    """Count calls anew, and interrupt the one after so many."""
+    os.environ[CALLS], os.environ[BREAK_AFTER] = "0", str(count)
+
+
+@verb()
+def double(data: xr.DataArray) -> xr.DataArray:
+    """Double an array, block by block."""
+    return data.copy(data=data.data.map_blocks(slow_double, dtype=data.dtype, meta=np.empty((0, 0, 0), data.dtype)))
+
+
+@verb()
+def add(data: xr.DataArray) -> xr.DataArray:
+    """Add one."""
+    return data.copy(data=data.data + da.ones_like(data.data))
 
 
 @pytest.fixture
@@ -29,24 +51,21 @@ def scan(tmp_path: Path) -> Path:
     data = np.arange(8 * 3 * 5, dtype="f4").reshape(8, 3, 5)
     position = [("Y", "m", np.arange(8) * 1e-6), ("X", "m", np.arange(3) * 2e-6)]
     build_main(tmp_path / "scan.h5", data, position, [("Bias", "V", np.linspace(-1, 1, 5))])
-    CALLS.clear()
-    BREAK_AFTER[:] = [10**9]
+    break_after(10**9)
     return tmp_path / "scan.h5"
 
 
 def slow_double(block: Array) -> Array:
     if block.size:
-        CALLS.append(1)
-        if len(CALLS) > BREAK_AFTER[0]:
+        os.environ[CALLS] = str(int(os.environ[CALLS]) + 1)
+        if int(os.environ[CALLS]) > int(os.environ[BREAK_AFTER]):
             raise KeyboardInterrupt
     return block * 2
 
 
 def doubled(path: Path) -> xr.DataArray:
     """Make a lazy result that is computed position by position."""
-    raw = usidx.open_main(path, usidx.list_mains(path)[0], chunks={"Y": 1})
-    result = raw.copy(data=raw.data.map_blocks(slow_double, dtype=raw.dtype, meta=np.empty((0, 0, 0), raw.dtype)))
-    return record(result, raw, "double", {})
+    return double(usidx.open_main(path, usidx.list_mains(path)[0], chunks={"Y": 1}))
 
 
 @pytest.fixture
@@ -56,7 +75,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("at_once")
 def test_interrupted_work_goes_on_where_it_stopped(scan: Path) -> None:
-    BREAK_AFTER[:] = [5]
+    break_after(5)
     with dask.config.set(scheduler="sync", num_workers=1), pytest.raises(KeyboardInterrupt):
         doubled(scan).usid.write()
     group = usidx.list_results(scan)[0]
@@ -65,12 +84,11 @@ def test_interrupted_work_goes_on_where_it_stopped(scan: Path) -> None:
     assert 0 < done.sum() < done.size
     assert done.dtype == np.uint8
 
-    BREAK_AFTER[:] = [10**9]
-    CALLS.clear()
+    break_after(10**9)
     remaining = int((done.reshape(8, 3).sum(axis=1) == 0).sum())
     with dask.config.set(scheduler="sync", num_workers=1), pytest.warns(UsidWarning, match="going on from there"):
         assert doubled(scan).usid.write() == group
-    assert len(CALLS) == remaining
+    assert calls() == remaining
     np.testing.assert_array_equal(usidx.open_result(scan, group).Raw_Data, doubled(scan))
     with h5py.File(scan) as file:
         assert file[f"{group}/completed_positions"][()].all()
@@ -78,9 +96,9 @@ def test_interrupted_work_goes_on_where_it_stopped(scan: Path) -> None:
 
 def test_a_finished_result_is_not_computed_again(scan: Path) -> None:
     first = doubled(scan).usid.write()
-    CALLS.clear()
+    break_after(10**9)
     assert doubled(scan).usid.write() == first
-    assert CALLS == []
+    assert calls() == 0
     assert doubled(scan).usid.write(reuse=False) != first
 
 
@@ -118,7 +136,7 @@ def test_alike_names_are_not_the_same(scan: Path) -> None:
 
 
 def test_validate_says_what_is_not_finished(scan: Path) -> None:
-    BREAK_AFTER[:] = [5]
+    break_after(5)
     with dask.config.set(scheduler="sync", num_workers=1), pytest.raises(KeyboardInterrupt):
         doubled(scan).usid.write()
     assert any("is not finished: 0 of 24" in str(p) for p in usidx.validate(scan))
@@ -137,7 +155,7 @@ def test_a_scan_in_snake_order_resumes_by_rows(tmp_path: Path) -> None:
     position = [("Y", "m", np.arange(6.0)), ("X", "m", np.arange(4.0))]
     build_main(tmp_path / "scan.h5", data, position, row_order="snake")
     raw = usidx.open_main(tmp_path / "scan.h5", chunks={"Y": 2})
-    result = record(raw.copy(data=raw.data + da.ones_like(raw.data)), raw, "add", {})
+    result = add(raw)
     group = result.usid.write()
     np.testing.assert_array_equal(usidx.open_result(tmp_path / "scan.h5", group).Raw_Data, data + 1)
 
@@ -188,7 +206,7 @@ def test_what_rests_on_the_whole_source_is_not_computed_slab_by_slab(scan: Path,
     assert checkpoint.runs_per_position([Entry("Double", 2 * raw, True)])
 
 
-@pytest.mark.parametrize("name", ["tool", "source_000", "usid_provenance"])
+@pytest.mark.parametrize("name", ["tool", "source_000", "usidx_identity"])
 def test_a_neighbour_whose_attribute_cannot_be_read_hinders_nothing(name: str, scan: Path) -> None:
     first = usidx.write(doubled(scan), scan)
     with h5py.File(scan, "r+") as file:
@@ -199,10 +217,10 @@ def test_a_neighbour_whose_attribute_cannot_be_read_hinders_nothing(name: str, s
         h5py.h5a.create(group.id, name.encode(), h5py.h5t.UNIX_D32LE, h5py.h5s.create(h5py.h5s.SCALAR))
         with pytest.raises(TypeError):
             group.attrs[name]
-    CALLS.clear()
+    break_after(10**9)
     again = usidx.write(doubled(scan), scan)
     assert again != first
-    assert CALLS
+    assert calls()
     (found,) = usidx.open_result(scan, again).data_vars.values()
     np.testing.assert_array_equal(found, 2 * usidx.open_main(scan, usidx.list_mains(scan)[0]))
 
@@ -213,7 +231,7 @@ def test_an_error_beside_a_neighbour_leaves_no_lock_of_hdf5_behind(scan: Path, m
     def fail(*unused: object) -> bool:
         raise ValueError("of a neighbour")
 
-    monkeypatch.setattr(checkpoint, "_is_same", fail)
+    monkeypatch.setattr(reuse, "_is_same", fail)
     with pytest.raises(ValueError, match="of a neighbour") as kept:
         usidx.write(doubled(scan), scan)
     # As in a notebook, the error and all that it passed through stay there.

@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from usidx.look.summary.text import summary_html, summary_text
-from usidx.results.provenance import opened, record, with_steps
+from usidx.results.provenance import opened, with_steps
+from usidx.results.verbs import record_step
 from usidx.simulate import band_excitation
 
 EVIL = "<script>alert(1)</script>\x1b[31m\n"
@@ -39,7 +40,7 @@ def main(name: str = "Raw_Data", **attrs: str) -> xr.DataArray:
 
 
 def test_an_array_at_a_glance() -> None:
-    array = with_steps(main(), opened("/data/scan.h5", "/M/Raw_Data", "f"))
+    array = with_steps(main(), [opened("/data/scan.h5", "/M/Raw_Data", "f")])
     assert summary_text(array) == "\n".join(
         [
             "Raw_Data  Deflection (V)  complex64  1.54 kB, lazy",
@@ -96,7 +97,7 @@ def test_a_result_says_what_made_it() -> None:
     result = xr.Dataset(
         {"scores": (("Y", "X", "component"), unread((4, 6, 2)), {"units": "V"})}, coords=dict(scan.coords)
     )
-    text = summary_text(record(result.drop_dims("Frequency"), scan, "svd", {"n": 2}))
+    text = summary_text(record_step(result.drop_dims("Frequency"), scan, "svd", {"n": 2}))
     first, second, *_ = text.splitlines()
     assert first == "Result of svd(n=2) on Raw_Data  1 variable, 280 bytes"
     assert second == "  scores  V  float32  4 × 6 positions (Y 0–3 µm, X 0–5 µm) × 2 component  192 bytes, lazy"
@@ -145,7 +146,7 @@ def test_a_file_at_a_glance() -> None:
 
 
 def test_a_result_that_recorded_its_steps_is_told_with_arguments() -> None:
-    attrs = record(xr.Dataset(), main(), "svd", {"n": 4}).attrs
+    attrs = record_step(xr.Dataset(), main(), "svd", {"n": 4}).attrs
     made = xr.DataTree.from_dict({"/Raw_Data-SVD_000": xr.Dataset(attrs=attrs)})
     assert "Raw_Data-SVD_000  result of svd(n=4) on Raw_Data" in summary_text(made)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from math import prod
 from typing import Any
@@ -16,7 +17,7 @@ from usidx.io.read.place.opened import opened_file
 from usidx.io.read.place.place import FilePath, Options, Place, place_of
 from usidx.io.read.usid.datasets import chosen_field
 from usidx.io.read.usid.inventory import find_main
-from usidx.results.provenance import PROVENANCE
+from usidx.results.provenance import PROVENANCE, parse_steps, unsealed
 
 __all__ = ["Chunks", "open_at", "open_dataset", "open_main", "open_tree"]
 
@@ -218,7 +219,8 @@ def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks, place: P
         wanted = dict.fromkeys(variable.dims, chunks)
     # The name tells a graph of plain selections from one that computes (see usidx.results.provenance). It stands for
     # file, dataset, fingerprint, dims and blocks, so that the same work on the same data is known again.
-    origin = variable.attrs.get(PROVENANCE, uuid4().hex)
+    text = variable.attrs.get(PROVENANCE)
+    origin = uuid4().hex if text is None else json.dumps(unsealed(parse_steps(text)))
     token = tokenize(origin, place.token, name, variable.dims, variable.shape, wanted)
     return variable.chunk(wanted, name=f"usid-{name}-{token}")
 

@@ -14,16 +14,19 @@ import xarray as xr
 from usidx.errors import ResultError, SelectionError, UsidWarning
 from usidx.format import names
 from usidx.io.read.open import Chunks, open_at
+from usidx.io.read.place.identity import file_of
 from usidx.io.read.place.opened import opened_file
-from usidx.io.read.place.place import FilePath, Options, place_of
+from usidx.io.read.place.place import FilePath, Options, Place, place_of
 from usidx.io.read.usid.attributes import stored_json, text_attribute
 from usidx.io.read.usid.datasets import FIELD
 from usidx.io.read.usid.inventory import children, find_group, inventory
 from usidx.io.read.usid.main import is_main, quantity_and_units, source_main, where
 from usidx.label.coding import coordinates_of
 from usidx.label.roles import ROLE, SPECTROSCOPIC, role_of
+from usidx.results.identity import note_made
 from usidx.results.legacy import Names, Source, as_decomposition, names_for
 from usidx.results.provenance import PROVENANCE, Step, parse_steps, with_steps
+from usidx.results.provenance import opened as opened_step
 from usidx.results.schema import restored_attrs
 
 __all__ = ["list_results", "open_result"]
@@ -126,6 +129,7 @@ def open_result(
             _warn_of_unfinished(found, file[mains[0]].shape[0])
         algorithm = text_attribute(found, "decomposition_algorithm") or ""
         text = text_attribute(found, PROVENANCE)
+        history = None if text is None else _history_here(found, place, parse_steps(text), source)
     opened = {m.rsplit("/", 1)[-1]: open_at(place, m, chunks=chunks) for m in mains}
     records = _records(hints)
     extras = _small_arrays(open_at(place, name, chunks=chunks), records | _records(hints, "coords"))
@@ -135,19 +139,55 @@ def open_result(
     else:
         result = _translated(opened, extras, names_for(frozenset(opened) | frozenset(extras)))
         result, told = as_decomposition(result, algorithm, source)
-    if text is not None:
-        return with_steps(result if mains else _counted(result), parse_steps(text))
-    recorded = next(iter(opened.values()), result).attrs.get(PROVENANCE, "[]")
-    return with_steps(result, [*parse_steps(recorded), *told])
+    if history is not None:
+        result = result if mains else _counted(result)
+    else:
+        history = [*parse_steps(next(iter(opened.values()), result).attrs.get(PROVENANCE, "[]")), *told]
+    result = with_steps(result, history)
+    note_made(result, (place.name, name))
+    return result
+
+
+def _history_here(group: h5py.Group, place: Place, recorded: list[Step], source: Source) -> list[Step]:
+    """Say in a history that this process opened it here: a stored text may name any file, as after a copy or a move.
+
+    The step that opened the source names it in this file. Where the source is in another one, opening the group is a
+    step of its own.
+    """
+    last = max((n for n, step in enumerate(recorded) if step["tool"] == "open"), default=None)
+    if last is None or not source.path:
+        return [*recorded, opened_step(place.name, str(group.name), "")]
+    named = str(recorded[last].get("dataset"))
+    held = group.file.get(named)
+    is_here = isinstance(held, h5py.Dataset) and file_of(held) == file_of(group) and is_main(held)
+    here = opened_step(place.name, named if is_here else source.path, str(recorded[last].get("fingerprint", "")))
+    here["version"] = recorded[last].get("version")
+    file = recorded[last].get("file")
+    return [*recorded[:last], here, *(_moved_with(step, file, place.name) for step in recorded[last + 1 :])]
+
+
+def _moved_with(step: Step, file: Any, here: str) -> Step:
+    """Name further sources of a step in this file that lay in the same file as the first when it was written."""
+    listed = step.get("sources")
+    if not isinstance(listed, list):
+        return step
+    moved = [
+        opened_step(here, str(one.get("dataset")), str(one.get("fingerprint", "")))
+        if isinstance(one, dict) and one.get("file") == file
+        else one
+        for one in listed
+    ]
+    return {**step, "sources": moved}
 
 
 def _source(group: h5py.Group) -> Source:
     """Return what the array was called that a result of another program was made of."""
     main = source_main(group)
-    if main is None or not is_main(main):
+    if main is None or not is_main(main) or file_of(main) != file_of(group):
         return Source("", "", "")
     quantity, units = quantity_and_units(main)
-    return Source(str(main.name).rsplit("/", 1)[-1], quantity, "" if main.dtype.names else units)
+    path = str(main.name)
+    return Source(path.rsplit("/", 1)[-1], quantity, "" if main.dtype.names else units, path)
 
 
 def _warn_of_unfinished(group: h5py.Group, rows: int) -> None:

@@ -1,4 +1,4 @@
-"""Long work per position -> committed batches; the same work again -> where it stopped, or the finished result.
+"""Long work per position -> committed batches, so that it can go on where it stopped.
 
 The status dataset is pyUSID's: ``completed_positions``, one 0 or 1 per row of the source. What pyUSID sees as partial
 is partial, and the other way round.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,14 @@ from dask.system import CPU_COUNT
 
 from usidx.format import names
 from usidx.format.layout import Array
-from usidx.io.read.usid.attributes import attribute_if_any, text_attribute
 from usidx.io.write.blocks.store import Store, store
 from usidx.io.write.transaction import Transaction, transaction
 from usidx.label.roles import position_dims
-from usidx.results.provenance import PROVENANCE, parse_steps
 from usidx.results.schema import Entry
 from usidx.tasks.compute import cluster_threads, counted
 from usidx.tasks.merge import BARRIER
 
-__all__ = ["Earlier", "find_earlier", "mark_unfinished", "runs_per_position", "store_in_batches"]
+__all__ = ["mark_unfinished", "runs_per_position", "store_in_batches"]
 
 Slab = dict[str, slice]
 Targets = Callable[[h5py.Group], Sequence[Any]]
@@ -41,63 +38,6 @@ Targets = Callable[[h5py.Group], Sequence[Any]]
 _COMMIT_EVERY = 10.0
 # A block of one variable must not need more of the others' source than this share, to count as computed alone.
 _SHARED_WORK = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """A results group of the same tool, source and recipe.
-
-    Attributes
-    ----------
-    path : str
-        HDF5 path of the group.
-    done, size : int
-        Finished positions, and all of them; equal where the result is finished.
-    """
-
-    path: str
-    done: int
-    size: int
-
-
-def find_earlier(parent: h5py.Group, stem: str, tool: str, origin: h5py.Dataset, recipe: str) -> Earlier | None:
-    """Find the newest group beside the source that the same call made, finished ones first.
-
-    Tool, source and recipe must be equal, not alike. A recipe that leaves open what the input was matches nothing.
-    """
-    if not _is_definite(recipe):
-        return None
-    # Not by items(): h5py holds its lock while they are gone through, and would for ever where an error ends that.
-    near = [parent.get(key) for key in parent if key.startswith(f"{stem}-{tool}_")]
-    found = [_progress(g) for g in near if isinstance(g, h5py.Group) and _is_same(g, tool, origin, recipe)]
-    return max(found, key=lambda e: (e.done == e.size, e.path), default=None)
-
-
-def _is_definite(recipe: str) -> bool:
-    """Say whether the steps tell what every verb was given: unchanged, a selection, or a graph with a name."""
-    recorded = parse_steps(recipe)
-    verbs = [step for step in recorded if "input" in step]
-    return bool(verbs) and all(
-        step["input"].get("since_last_step") != "unknown" or step["input"].get("token") for step in verbs
-    )
-
-
-def _is_same(group: h5py.Group, tool: str, origin: h5py.Dataset, recipe: str) -> bool:
-    reference = attribute_if_any(group, "source_000")
-    return (
-        text_attribute(group, "tool") == tool
-        and isinstance(reference, h5py.Reference)
-        and bool(reference)
-        and group.file[reference] == origin
-        and text_attribute(group, PROVENANCE) == recipe
-    )
-
-
-def _progress(group: h5py.Group) -> Earlier:
-    status = group.get(names.COMPLETED_POSITIONS)
-    if not isinstance(status, h5py.Dataset):
-        return Earlier(str(group.name), 1, 1)  # written in one transaction, so it is whole
-    return Earlier(str(group.name), int(np.count_nonzero(status[()])), int(status.size))
 
 
 def runs_per_position(entries: Sequence[Entry]) -> bool:

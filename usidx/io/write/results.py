@@ -14,22 +14,25 @@ import h5py
 import xarray as xr
 from dask import is_dask_collection
 
-from usidx.errors import ResultError, UsidWarning
+from usidx.errors import UsidWarning
 from usidx.format import names
 from usidx.io.read.place.opened import opened_file
-from usidx.io.read.place.place import local_path, place_of
-from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.usid.attributes import text_attribute
 from usidx.io.read.usid.main import is_main
 from usidx.io.write.attributes import book_keeping, set_attributes, set_json
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, patience, store
-from usidx.io.write.checkpoint import Earlier, find_earlier, mark_unfinished, runs_per_position, store_in_batches
+from usidx.io.write.checkpoint import mark_unfinished, runs_per_position, store_in_batches
 from usidx.io.write.main import Shelf, create_main, free_name, safe_name, target_of
+from usidx.io.write.origin import Origin, find_origin, origin_dataset, same_file
+from usidx.io.write.reuse import Earlier, Work, digests_of_sources, find_earlier
 from usidx.io.write.transaction import create, transaction
-from usidx.results.provenance import PROVENANCE, source_of, steps
-from usidx.results.schema import Entry, StoredResult, to_stored
+from usidx.results.identity import describe_changes, identify, place_of_opened
+from usidx.results.provenance import PROVENANCE, Step, steps, unsealed, usidx_version
+from usidx.results.schema import Entry, to_stored
+from usidx.results.verbs import CHANGED, describe_input, verb_steps
 from usidx.tasks.compute import shown
+from usidx.tasks.evidence import UnprovenError
 
 __all__ = ["write"]
 
@@ -106,25 +109,21 @@ def write(
     >>> usidx.write(raw.usid.svd(4))
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
-    place = _Place.of(data, path, name, Storage.parse(compression, chunks), patience() if wait is None else wait)
-    if place.is_plain:
+    target = _Target.of(data, path, name, Storage.parse(compression, chunks), patience() if wait is None else wait)
+    if target.is_plain:
         assert isinstance(data, xr.DataArray)
-        return _write_array(place, data, progress=progress)
-    return _write_result(place, _as_result(data, name), name, reuse=reuse, progress=progress)
+        return _write_array(target, data, progress=progress)
+    return _write_result(target, _as_result(data, name), name, reuse=reuse, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Target:
     """Where something is to be written.
 
     Attributes
     ----------
-    file : Path
-        The HDF5 file, there or not.
-    source : tuple of str or None
-        (file, dataset) that the data came from.
-    is_own : bool
-        Whether that is the same file.
+    origin : Origin
+        Where it is from, and the file that it goes into.
     is_plain : bool
         Whether it becomes a main dataset of its own instead of a results group.
     name : str
@@ -135,9 +134,7 @@ class _Place:
         Seconds to wait for the file.
     """
 
-    file: Path
-    source: tuple[str, str] | None
-    is_own: bool
+    origin: Origin
     is_plain: bool
     name: str
     storage: Storage
@@ -151,33 +148,21 @@ class _Place:
         name: str | None,
         storage: Storage,
         wait: float,
-    ) -> _Place:
-        source = source_of(data)
-        file = _target_path(path, source)
-        is_own = source is not None and file == Path(source[0])
-        recorded = steps(data)
-        is_result = bool(recorded) and recorded[-1]["tool"] != "open"
-        is_plain = isinstance(data, xr.DataArray) and path is not None and not (is_own and is_result)
+    ) -> _Target:
+        origin = find_origin(data, path)
+        is_result = origin.is_own and bool(verb_steps(data))
+        is_plain = isinstance(data, xr.DataArray) and path is not None and not is_result
         main = safe_name(name or str(getattr(data, "name", None) or "Raw_Data"))
-        return cls(file, source, is_own, is_plain, main, storage, wait)
+        return cls(origin, is_plain, main, storage, wait)
 
-    def changes(self) -> Any:
+    @property
+    def file(self) -> Path:
+        """The HDF5 file, there or not."""
+        return self.origin.file
+
+    def open_for_changes(self) -> Any:
         """Open the file for changes, or make it."""
         return transaction(self.file, wait=self.wait, ahead=False) if self.file.exists() else create(self.file)
-
-
-def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | None) -> Path:
-    if path is not None:
-        return local_path(path)
-    if source is None:
-        raise ResultError("It is not recorded which file this came from. Name one: write(path).")
-    if isinstance(place_of(source[0]), RemoteFile):
-        raise ResultError(
-            f"This came from the URL {source[0]!r}, and usidx only reads those. Name a local file: write(path)."
-        )
-    if not Path(source[0]).exists():
-        raise ResultError(f"The file that this came from, {source[0]!r}, is gone. Name another: write(path).")
-    return Path(source[0])
 
 
 def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
@@ -188,16 +173,16 @@ def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
     return result.assign_attrs({PROVENANCE: data.attrs[PROVENANCE]} if PROVENANCE in data.attrs else {})
 
 
-def _write_array(place: _Place, array: xr.DataArray, *, progress: bool) -> str:
-    with shown(progress), place.changes() as changes:
+def _write_array(target: _Target, array: xr.DataArray, *, progress: bool) -> str:
+    with shown(progress), target.open_for_changes() as changes:
         measurement = changes.file.create_group(_next_group(changes.file, "Measurement"))
         channel = measurement.create_group("Channel_000")
         for group in (measurement, channel):
             set_attributes(group, book_keeping())
-        storage = replace(place.storage, at_once=True)
-        dataset, target = create_main(channel, array, place.name, Shelf(), storage=storage)
+        storage = replace(target.storage, at_once=True)
+        dataset, place = create_main(channel, array, target.name, Shelf(), storage=storage)
         path = str(dataset.name)
-        store([(array.data, target)], changes.check, changes.ground, progress=progress)
+        store([(array.data, place)], changes.check, changes.ground, progress=progress)
         return path
 
 
@@ -207,63 +192,99 @@ def _next_group(parent: h5py.Group, stem: str) -> str:
     return f"{stem}_{max((int(e) for e in ends if e.isdecimal()), default=-1) + 1:03d}"
 
 
-def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse: bool, progress: bool) -> str:
-    stored = to_stored(result)
-    tool = safe_name(name or stored.tool)
-    earlier = _earlier(place, stored, tool, result) if reuse else None
+def _write_result(target: _Target, result: xr.Dataset, name: str | None, *, reuse: bool, progress: bool) -> str:
+    if reuse and (opened := _where_it_was_opened(target, result)) is not None:
+        return opened
+    work = _describe_work(target, result, name)
+    earlier = _earlier(target, work, result) if reuse else None
     if earlier is not None and earlier.done == earlier.size:
         return earlier.path
     # What lies in memory beside the data, such as the axis that was fitted along, is stored with the group.
-    lasting = [e for e in stored.entries if e.is_main or is_dask_collection(e.data.data)]
-    if not (place.is_own and runs_per_position(lasting)):
-        return _write_at_once(place, stored, tool, result, progress=progress)
+    lasting = [e for e in work.stored.entries if e.is_main or is_dask_collection(e.data.data)]
+    if not (target.origin.is_own and runs_per_position(lasting)):
+        return _write_at_once(target, work, result, progress=progress)
     if earlier is not None:
         _say_resumed(earlier)
         path = earlier.path
     else:
-        path = _begin(place, stored, tool, result, lasting)
+        path = _begin(target, work, result, lasting)
     store_in_batches(
-        place.file,
+        target.file,
         path,
         lasting,
         lambda group: [target_of(group[e.name], e.data) for e in lasting],
         progress=progress,
-        wait=place.wait,
+        wait=target.wait,
     )
     return path
 
 
-def _begin(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset, lasting: Sequence[Entry]) -> str:
+def _where_it_was_opened(target: _Target, result: xr.Dataset) -> str | None:
+    """Return the group that a result was opened from, if nothing was done to it since and it goes back there."""
+    opened = place_of_opened(result)
+    if opened is None or not same_file(opened[0], target.file):
+        return None
+    with opened_file(target.file) as file:
+        return opened[1] if isinstance(file.get(opened[1]), h5py.Group) else None
+
+
+def _describe_work(target: _Target, result: xr.Dataset, name: str | None) -> Work:
+    """Say what is to be written, as it can be found again; nothing is computed."""
+    recorded = _history_of(result)
+    stored = to_stored(result)
+    tool = safe_name(name or stored.tool)
+    identity: str | None = None
+    sources: tuple[str, ...] = ()
+    try:
+        found = identify(result, recorded, tool)
+    except UnprovenError:
+        pass
+    else:
+        sources = tuple(sorted({s.dataset for s in found.sources}))
+        is_whole = all(same_file(str(s.file.name), target.file) for s in found.sources)
+        identity = found.digest if is_whole and verb_steps(result) else None
+    return Work(tool, identity, sources, recorded, stored)
+
+
+def _history_of(result: xr.Dataset) -> list[Step]:
+    """Return the steps to store: those of the verbs, and one for what plain xarray did after the last of them."""
+    recorded = unsealed(steps(result))
+    if not recorded or (changes := describe_changes(result)) == "nothing":
+        return recorded
+    described = {**describe_input(result), "since_last_step": changes}
+    return [*recorded, {"tool": CHANGED, "version": usidx_version(), "parameters": {}, "input": described}]
+
+
+def _begin(target: _Target, work: Work, result: xr.Dataset, lasting: Sequence[Entry]) -> str:
     """Make the group with nothing done yet, but for what is small."""
-    with place.changes() as changes:
-        group, pairs = _create_group(changes.file, place, stored, tool, result)
-        of = dict(zip((e.name for e in stored.entries), pairs, strict=True))
+    with target.open_for_changes() as changes:
+        group, pairs = _create_group(changes.file, target, work, result, per_position=True)
+        of = dict(zip((e.name for e in work.stored.entries), pairs, strict=True))
         mark_unfinished(group, of[lasting[0].name][1].dataset.shape[0])
         later = {e.name for e in lasting}
         store([pair for name, pair in of.items() if name not in later], changes.check)
         return str(group.name)
 
 
-def _write_at_once(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset, *, progress: bool) -> str:
-    with shown(progress), place.changes() as changes:
-        place = replace(place, storage=replace(place.storage, at_once=True))
-        group, pairs = _create_group(changes.file, place, stored, tool, result)
+def _write_at_once(target: _Target, work: Work, result: xr.Dataset, *, progress: bool) -> str:
+    with shown(progress), target.open_for_changes() as changes:
+        at_once = replace(target, storage=replace(target.storage, at_once=True))
+        group, pairs = _create_group(changes.file, at_once, work, result, per_position=False)
         path = str(group.name)
         store(pairs, changes.check, changes.ground, progress=progress)
         return path
 
 
-def _earlier(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset) -> Earlier | None:
+def _earlier(target: _Target, work: Work, result: xr.Dataset) -> Earlier | None:
     """Look for the same work before any is done, and without keeping others from the file."""
-    recipe = _recipe(result)
-    if recipe is None or not place.is_own or not place.file.exists():
+    if work.identity is None or not target.origin.is_own or not target.file.exists():
         return None
-    with opened_file(place.file) as file:
-        origin = _origin(file, place, stored, result)
-        if origin is None:
+    with opened_file(target.file) as file:
+        main = _main_of(file, target, work, result)
+        if main is None:
             return None
-        stem = safe_name(str(origin.name).rsplit("/", 1)[-1])
-        return find_earlier(origin.parent, stem, tool, origin, recipe)
+        stem = safe_name(str(main.name).rsplit("/", 1)[-1])
+        return find_earlier(main.parent, stem, main, work)
 
 
 def _say_resumed(earlier: Earlier) -> None:
@@ -275,60 +296,82 @@ def _say_resumed(earlier: Earlier) -> None:
     )
 
 
-def _origin(file: h5py.File, place: _Place, stored: StoredResult, result: xr.Dataset) -> h5py.Dataset | None:
-    """Return the source, where it is a main dataset of the same file."""
-    found = file.get(place.source[1]) if place.is_own and place.source is not None else None
-    if not isinstance(found, h5py.Dataset) or not is_main(found):
-        return None
-    return _made_of(found, stored.source, result) or found
+def _main_of(file: h5py.File, target: _Target, work: Work, result: xr.Dataset) -> h5py.Dataset | None:
+    """Return the main dataset that a result is of, where it is one of this file."""
+    found = origin_dataset(file, target.origin, result)
+    return found if found is None else _made_of(found, work.stored.source, work.recorded) or found
 
 
-def _made_of(origin: h5py.Dataset, name: str, result: xr.Dataset) -> h5py.Dataset | None:
+def _made_of(main: h5py.Dataset, name: str, recorded: Sequence[Step]) -> h5py.Dataset | None:
     """Return the named dataset of the earlier result that this one was made of, where that lies beside the source."""
-    recorded = steps(result)[:-1] if name else []
-    while recorded and recorded[-1]["tool"] != "open":
-        recipe = json.dumps(recorded)
-        for key in sorted(origin.parent, reverse=True):
-            group = origin.parent.get(key)  # None for a link that leads nowhere
-            if isinstance(group, h5py.Group) and text_attribute(group, PROVENANCE) == recipe:
+    before = list(recorded)[:-1] if name else []
+    while before and before[-1]["tool"] != "open":
+        told = json.dumps(before)
+        for key in sorted(main.parent, reverse=True):
+            group = main.parent.get(key)  # None for a link that leads nowhere
+            if isinstance(group, h5py.Group) and text_attribute(group, PROVENANCE) == told:
                 found = group.get(name)
                 if isinstance(found, h5py.Dataset) and is_main(found):
                     return found
-        recorded = recorded[:-1]
+        before = before[:-1]
     return None
 
 
-def _recipe(result: xr.Dataset) -> str | None:
-    """Return the steps as text; a Dataset put together by hand has them on its variables."""
-    if PROVENANCE in result.attrs:
-        return str(result.attrs[PROVENANCE])
-    return str(next(iter(result.data_vars.values())).attrs[PROVENANCE]) if steps(result) else None
-
-
 def _create_group(
-    file: h5py.File, place: _Place, stored: StoredResult, tool: str, result: xr.Dataset
+    file: h5py.File, target: _Target, work: Work, result: xr.Dataset, *, per_position: bool
 ) -> tuple[h5py.Group, Sequence[Store]]:
     """Make the results group beside its source, with all its datasets but no data."""
-    origin = _origin(file, place, stored, result)
+    main = _main_of(file, target, work, result)
     shelf = Shelf()
-    if origin is not None:
-        shelf.add_main(origin)
-        parent = origin.parent
-    else:
-        parent = file.require_group("Measurement_000/Channel_000")
-    source = str(origin.name) if origin is not None else place.source[1] if place.source else "Data"
-    stem = safe_name(source.rsplit("/", 1)[-1])
-    group = parent.create_group(_next_group(parent, f"{stem}-{tool}"))
-    set_attributes(group, {**stored.parameters, **book_keeping()})
-    set_attributes(group, {"tool": tool, "algorithm": stored.algorithm, "num_source_dsets": 1})
-    if origin is not None:
-        group.attrs["source_000"] = origin.ref
-    elif place.source is not None:
-        set_attributes(group, {"source_file_path": place.source[0], "source_dataset_path": place.source[1]})
-    recipe = _recipe(result)
-    set_attributes(group, {} if recipe is None else {PROVENANCE: recipe})
-    set_json(group, names.RESULT_HINTS, stored.hints)
-    return group, [_create(group, entry, shelf, place.storage) for entry in stored.entries]
+    if main is not None:
+        shelf.add_main(main)
+    parent, stem = _place_of_group(file, target.origin, main)
+    group = parent.create_group(_next_group(parent, f"{stem}-{work.tool}"))
+    set_attributes(group, {**work.stored.parameters, **book_keeping()})
+    set_attributes(group, {names.TOOL: work.tool, "algorithm": work.stored.algorithm})
+    _credit_sources(group, target.origin, main)
+    if work.recorded:
+        set_attributes(group, {PROVENANCE: json.dumps(work.recorded)})
+    digests = digests_of_sources(file, work, per_position=per_position)
+    if digests is not None:
+        set_attributes(group, {names.IDENTITY: work.identity})
+        set_json(group, names.SOURCE_DIGESTS, digests)
+    set_json(group, names.RESULT_HINTS, work.stored.hints)
+    return group, [_create(group, entry, shelf, target.storage) for entry in work.stored.entries]
+
+
+def _place_of_group(file: h5py.File, origin: Origin, main: h5py.Dataset | None) -> tuple[h5py.Group, str]:
+    """Return the group that a results group goes into, and how its name begins."""
+    if main is not None:
+        return main.parent, safe_name(str(main.name).rsplit("/", 1)[-1])
+    named = origin.named[1] if origin.named is not None else "Data"
+    held = file.get(named) if origin.is_own else None
+    stem = safe_name(named.rsplit("/", 1)[-1].split("-", 1)[0])
+    if isinstance(held, h5py.Group) and named.strip("/"):  # a result whose source lies in another file
+        return held.parent, stem
+    return file.require_group("Measurement_000/Channel_000"), stem
+
+
+def _credit_sources(group: h5py.Group, origin: Origin, main: h5py.Dataset | None) -> None:
+    """Refer to every source that is in the file, and name those that are in others."""
+    credited = 0
+    if main is not None:
+        group.attrs[names.SOURCE] = main.ref
+        credited = 1
+    elif origin.named is not None:
+        set_attributes(group, {"source_file_path": origin.named[0], "source_dataset_path": origin.named[1]})
+        credited = 1
+    for file, dataset in origin.others:
+        found = group.file.get(dataset) if same_file(file, origin.file) else None
+        if main is not None and (dataset == main.name or dataset.startswith(f"{main.name}-")):
+            continue  # a part of a result of the same source, which its history names
+        if isinstance(found, h5py.Dataset):
+            group.attrs[f"{names.SOURCE[:-3]}{credited:03d}"] = found.ref
+        else:
+            named = {f"source_file_path_{credited:03d}": file, f"source_dataset_path_{credited:03d}": dataset}
+            set_attributes(group, named)
+        credited += 1
+    set_attributes(group, {names.SOURCE_COUNT: max(credited, 1)})
 
 
 def _create(group: h5py.Group, entry: Entry, shelf: Shelf, storage: Storage) -> Store:

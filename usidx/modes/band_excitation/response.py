@@ -9,7 +9,7 @@ import xarray as xr
 
 from usidx.errors import ResultError, RoleError, UnitsError
 from usidx.label.roles import position_dims
-from usidx.results.provenance import record
+from usidx.results.verbs import verb
 
 __all__ = ["correct_phase", "phase_offset", "response"]
 
@@ -18,6 +18,7 @@ Offset = float | xr.DataArray
 _OFFSET: Final = "phase_offset"
 
 
+@verb()
 def phase_offset(fit: xr.Dataset, *, per_position: bool = False) -> xr.DataArray:
     r"""Estimate the phase that electronics and wiring add to that of the sample.
 
@@ -77,10 +78,10 @@ def phase_offset(fit: xr.Dataset, *, per_position: bool = False) -> xr.DataArray
         local = _half_angle(doubled.sum(over))
         found = found + _wrapped(local - found, np.pi)
     attrs = {"long_name": "Phase Offset", "units": "rad"}
-    found = found.rename(_OFFSET).assign_attrs(attrs)
-    return record(found, fit, "phase_offset", {"per_position": per_position})
+    return found.rename(_OFFSET).assign_attrs(attrs)
 
 
+@verb(keeps=True)
 def correct_phase(fit: xr.Dataset, offset: Offset | None = None, *, per_position: bool = False) -> xr.Dataset:
     """Take an offset out of the phase of a fit.
 
@@ -131,10 +132,10 @@ def correct_phase(fit: xr.Dataset, offset: Offset | None = None, *, per_position
     before = fit.get(_OFFSET, 0.0)
     bare = taken.reset_coords(drop=True) + before
     total = bare.assign_attrs({"long_name": "Phase Offset", "units": "rad"})
-    found = fit.assign({**corrected, _OFFSET: total})
-    return record(found, fit, "correct_phase", {"offset": offset, "per_position": per_position})
+    return fit.assign({**corrected, _OFFSET: total})
 
 
+@verb()
 def response(
     fit: xr.Dataset, *, offset: Offset = 0.0, sensitivity: float | None = None, units: str | None = None
 ) -> xr.DataArray:
@@ -186,7 +187,7 @@ def response(
     found = (signed if sensitivity is None else signed * sensitivity).transpose(*phase.dims).rename("response")
     unit = amplitude.attrs.get("units") if units is None else units
     found.attrs = {"long_name": "Response"} | ({} if unit is None else {"units": unit})
-    return record(found, fit, "response", {"offset": offset, "sensitivity": sensitivity, "units": units})
+    return found
 
 
 def _variable(fit: xr.Dataset, name: str) -> xr.DataArray:

@@ -17,7 +17,9 @@ from usidx.fitting.fit import Value, fit
 from usidx.fitting.models.sho import SHO
 from usidx.label.roles import refuse_unlabelled
 from usidx.modes.band_excitation.guess import FIGURES, guess_oscillators
-from usidx.results.provenance import last_step, record
+from usidx.results.fit_names import FitNames
+from usidx.results.provenance import last_step
+from usidx.results.verbs import add_choices, verb
 
 __all__ = ["sho_fit"]
 
@@ -29,6 +31,25 @@ _BETTER: Final = 0.3  # of r2: by less than that few samples of noise may seem b
 _FEW: Final = 32  # spectra that are looked at
 
 
+#: ``SHO_Fit`` of BGlib, whose guess and fit name their methods.
+_NAMES = FitNames(
+    "SHO_Fit",
+    fields={
+        "amplitude": "Amplitude",
+        "frequency": "Frequency",
+        "quality_factor": "Quality Factor",
+        "phase": "Phase",
+    },
+    attributes={
+        "guess-method": "usidx SHO",
+        "guess-algorithm": "linear_form",
+        "fit-method": "usidx SHO",
+        "fit-algorithm": "levenberg_marquardt",
+    },
+)
+
+
+@verb(fit=lambda step: _NAMES)
 def sho_fit(
     data: xr.DataArray,
     dim: str | None = None,
@@ -128,7 +149,7 @@ def sho_fit(
     told = (last_step(fitted) or {})["parameters"]
     own = {"dim": [*sweep.dims], "start": {}, "guess": "linear form"}
     whole = _with_guess(fitted, guessed).assign(is_resonance=_is_resonance(fitted))
-    return record(whole, data, "sho_fit", told | own)
+    return add_choices(whole, **told | own)
 
 
 def _frequency_dim(data: xr.DataArray) -> str | None:

@@ -15,7 +15,7 @@ from usidx.fitting.blocks import whole_along
 from usidx.label import units
 from usidx.label.roles import as_dims, refuse_unlabelled, spectroscopic_dims
 from usidx.modes.current_voltage.derivative import Broadening, Stencil, broadening_over, derivative_stencil, runs
-from usidx.results.provenance import record
+from usidx.results.verbs import add_choices, verb
 
 __all__ = ["didv", "gap", "normalized_conductance"]
 
@@ -25,6 +25,7 @@ _BIAS: Final = "Bias"
 _FIGURE: Final = "_figure"
 
 
+@verb()
 def didv(data: xr.DataArray, dim: str | None = None, *, window: int = 7, order: int = 2) -> xr.DataArray:
     """Differentiate the current by the bias.
 
@@ -81,10 +82,10 @@ def didv(data: xr.DataArray, dim: str | None = None, *, window: int = 7, order: 
     stencil = derivative_stencil(swept.values.astype(np.float64), window, order)
     found = _along(data, swept, stencil.apply)
     found.attrs = {"long_name": "Differential Conductance"} | _units(data, swept)
-    told = {"dim": str(swept.dims[0]), "window": window, "order": order}
-    return record(found.rename("didv"), data, "didv", told)
+    return add_choices(found.rename("didv"), dim=str(swept.dims[0]))
 
 
+@verb()
 def normalized_conductance(
     data: xr.DataArray, dim: str | None = None, *, broadening: float, window: int = 7, order: int = 2
 ) -> xr.DataArray:
@@ -145,10 +146,10 @@ def normalized_conductance(
     parts = derivative_stencil(bias, window, order), broadening_over(bias, broadening)
     found = _along(data, swept, partial(_normalized, bias=bias, parts=parts))
     found.attrs = {"long_name": "Normalized Conductance", "units": ""}
-    told = {"dim": str(swept.dims[0]), "broadening": broadening, "window": window, "order": order}
-    return record(found.rename("normalized_conductance"), data, "normalized_conductance", told)
+    return add_choices(found.rename("normalized_conductance"), dim=str(swept.dims[0]))
 
 
+@verb()
 def gap(
     data: xr.DataArray,
     dim: str | None = None,
@@ -230,11 +231,10 @@ def gap(
         raise UsidError(f"stays={stays}; give how many samples in a row must reach the threshold, 1 or more.")
     level = _level(threshold, inside, sigmas, bias)
     table = _figures(data, swept, partial(_edges, bias=bias, center=center, level=level, stays=stays))
-    told = {"dim": str(swept.dims[0]), "threshold": threshold, "inside": inside, "sigmas": sigmas}
-    return _gap_dataset(table, data, swept, told | {"stays": stays, "center": center})
+    return add_choices(_gap_dataset(table, data, swept), dim=str(swept.dims[0]), center=center)
 
 
-def _gap_dataset(table: xr.DataArray, data: xr.DataArray, swept: xr.DataArray, told: dict[str, Any]) -> xr.Dataset:
+def _gap_dataset(table: xr.DataArray, data: xr.DataArray, swept: xr.DataArray) -> xr.Dataset:
     bias_unit = {k: v for k, v in swept.attrs.items() if k == "units"}
     own_unit = {k: v for k, v in data.attrs.items() if k == "units"}
     named = {
@@ -244,7 +244,7 @@ def _gap_dataset(table: xr.DataArray, data: xr.DataArray, swept: xr.DataArray, t
         "threshold": {"long_name": "Threshold"} | own_unit,
     }
     found = {name: table.isel({_FIGURE: k}).assign_attrs(attrs) for k, (name, attrs) in enumerate(named.items())}
-    return record(xr.Dataset(found), data, "gap", told)
+    return xr.Dataset(found)
 
 
 def _level(

@@ -13,17 +13,19 @@ from usidx.fitting.axes import Sweep
 from usidx.fitting.blocks import FIGURE, whole_along
 from usidx.fitting.models.hysteresis_loop import HysteresisLoop
 from usidx.fitting.results import Shown, to_dataset
+from usidx.modes.switching.disk_names import LOOP_NAMES
 from usidx.modes.switching.figures import SWITCHING
 from usidx.modes.switching.loops import CRITERIA, Search, fit_loops, widths
 from usidx.modes.switching.project_loops import loops_of, metrics_of, unit_of
 from usidx.modes.switching.voltage import response_of, voltage_of
-from usidx.results.provenance import record
+from usidx.results.verbs import add_choices, add_input, verb
 
 __all__ = ["loop_fit"]
 
 _MODEL: Final = HysteresisLoop()
 
 
+@verb(fit=lambda step: LOOP_NAMES)
 def loop_fit(
     data: xr.DataArray | xr.Dataset,
     dim: str | None = None,
@@ -116,12 +118,10 @@ def loop_fit(
     search = Search(given, nuc_threshold, tolerance, max_evaluations, None if response.chunks is None else 1)
     swept = str(voltage.dims[-1])
     result = _labelled(_table(response, voltage, swept, search), response, voltage)
-    told = {
-        "model": {"name": "Loop", **_MODEL.describe()}, "dim": [swept], "coordinate": coordinate,
-        "swept": [str(voltage.name)], "bounds": dict(given), "nuc_threshold": nuc_threshold, "tolerance": tolerance,
-        "max_evaluations": max_evaluations, "guess": "area and means of the branches",
-    }  # fmt: skip
-    return record(result, response, "loop_fit", told)
+    return add_choices(
+        add_input(result, response), model={"name": "Loop", **_MODEL.describe()}, dim=[swept],
+        swept=[str(voltage.name)], bounds=dict(given), guess="area and means of the branches",
+    )  # fmt: skip
 
 
 def _checked(bounds: Mapping[str, tuple[float, float]] | None, threshold: float) -> Mapping[str, tuple[float, float]]:

@@ -12,7 +12,7 @@ import xarray as xr
 from usidx.fitting.blocks import whole_along
 from usidx.label import units
 from usidx.modes.switching.voltage import response_of, voltage_of
-from usidx.results.provenance import record
+from usidx.results.verbs import add_choices, add_input, verb
 
 __all__ = ["METRICS", "closed", "loops_of", "metrics_of", "project", "project_loops", "unit_of"]
 
@@ -31,6 +31,7 @@ _FIGURE: Final = "_figure"
 _FEWEST: Final = 3  # samples that have an area
 
 
+@verb()
 def project_loops(
     data: xr.DataArray | xr.Dataset, dim: str | None = None, *, coordinate: str | None = None
 ) -> xr.Dataset:
@@ -103,8 +104,7 @@ def project_loops(
     size = response.sizes[swept]
     variables = {"projected_loops": loops_of(table.isel({_FIGURE: slice(size)}), response, swept)}
     variables |= metrics_of(table.isel({_FIGURE: slice(size, None)}), response, voltage)
-    told = {"dim": swept, "coordinate": coordinate}
-    return record(xr.Dataset(variables, coords=response.coords), response, "project_loops", told)
+    return add_choices(add_input(xr.Dataset(variables, coords=response.coords), response), dim=swept)
 
 
 def _table(response: xr.DataArray, voltage: xr.DataArray, swept: str) -> xr.Variable:

@@ -19,7 +19,9 @@ from usidx.fitting.models.model import registered
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
 from usidx.label.roles import refuse_unlabelled
-from usidx.results.provenance import last_step, record
+from usidx.results.fit_names import FitNames
+from usidx.results.provenance import Step, last_step
+from usidx.results.verbs import add_choices, verb
 
 __all__ = ["Relaxation", "relaxation_fit"]
 
@@ -108,6 +110,25 @@ class Relaxation(Shape):
         return one + further[0] * function("exp", -t / further[1]) + offset if further else one + offset
 
 
+_DECAY_FIELDS = {
+    "amplitude": "Amplitude",
+    "time_constant": "Time_Constant",
+    "time_constant_2": "Time_Constant 2",
+    "offset": "Offset",
+}
+#: How BGlib calls the fits of each decay.
+_NAMES: Mapping[str, FitNames] = {
+    "exponential": FitNames("Exp_Fit", "Exponential_Fit", _DECAY_FIELDS),
+    "double": FitNames("Double_Exp", "Double_Exp_Fit", _DECAY_FIELDS),
+    "stretched": FitNames("Str_Exp", "Str_Exp_Fit", _DECAY_FIELDS),
+}
+
+
+def _name_by_decay(step: Step) -> FitNames:
+    return _NAMES.get(str(step.get("parameters", {}).get("decay")), _NAMES["exponential"])
+
+
+@verb(fit=_name_by_decay)
 def relaxation_fit(
     data: xr.DataArray,
     decay: str = "exponential",
@@ -189,7 +210,7 @@ def relaxation_fit(
     named = {*(start or {}), *(bounds or {}), *(fixed or {})}
     if decay == "double" and not named & {*_PAIRS, *_PAIRS.values()}:
         fitted = _longer_last(fitted)
-    return record(fitted, data, "relaxation_fit", {**told, "decay": decay})
+    return add_choices(fitted, **{**told, "decay": decay})
 
 
 def _longer_last(fitted: xr.Dataset) -> xr.Dataset:

@@ -50,7 +50,7 @@ def main_dataset(
     attrs = {} if layout.dtype.names is None else dict(frame.attrs)
     result = xr.Dataset(variables, coords=frame.coords, attrs=attrs)
     found = fingerprint(dataset, place, None if origin is None else origin.mark)
-    return with_steps(result, [*_earlier_steps(dataset), *opened(place.name, str(dataset.name), found)])
+    return with_steps(result, [*_earlier_steps(dataset), opened(place.name, str(dataset.name), found)])
 
 
 def _place_of(dataset: h5py.Dataset, origin: Origin | None) -> Place:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["LOOP_CRITERIA", "LOOP_FIELDS", "LOOP_METRICS", "SWITCHING_FIELDS"]
+from usidx.results.fit_names import GUESS, STDERR, FitNames
+
+__all__ = ["LOOP_NAMES"]
 
 #: Fields of ``loop_fit32``: the parameters as the paper numbers them.
-LOOP_FIELDS: Final[Mapping[str, str]] = {
+_LOOP_FIELDS: Final[Mapping[str, str]] = {
     "r_minus": "a_0",
     "switchable_polarization": "a_1",
     "v_minus": "a_2",
@@ -20,7 +22,7 @@ LOOP_FIELDS: Final[Mapping[str, str]] = {
     "rising_width_above": "b_3",
 }
 #: Fields of ``loop_metrics32``.
-LOOP_METRICS: Final[Mapping[str, str]] = {
+_LOOP_METRICS: Final[Mapping[str, str]] = {
     "area": "Area",
     "centroid_x": "Centroid x",
     "centroid_y": "Centroid y",
@@ -28,7 +30,7 @@ LOOP_METRICS: Final[Mapping[str, str]] = {
     "offset": "Offset",
 }
 #: Fields of ``switching32``.
-SWITCHING_FIELDS: Final[Mapping[str, str]] = {
+_SWITCHING_FIELDS: Final[Mapping[str, str]] = {
     "v_plus": "V+",
     "v_minus": "V-",
     "imprint": "Imprint",
@@ -40,9 +42,30 @@ SWITCHING_FIELDS: Final[Mapping[str, str]] = {
     "nucleation_bias_2": "Nucleation Bias 2",
 }
 #: Fields of ``crit32``.
-LOOP_CRITERIA: Final[Mapping[str, str]] = {
+_LOOP_CRITERIA: Final[Mapping[str, str]] = {
     "aic_loop": "AIC_loop",
     "bic_loop": "BIC_loop",
     "aic_line": "AIC_line",
     "bic_line": "BIC_line",
 }
+#: ``Loop_Fit`` of BGlib, with what it cannot hold beside it.
+LOOP_NAMES: Final = FitNames(
+    "Loop_Fit",
+    fields=_LOOP_FIELDS,
+    shows_units=False,
+    others={
+        "Loop_Metrics": _LOOP_METRICS,
+        "Fit_Loop_Parameters": _SWITCHING_FIELDS,
+        "Guess_Loop_Parameters": {f"{n}{GUESS}": t for n, t in _SWITCHING_FIELDS.items()},
+        "Loop_Parameters_stderr": {f"{n}{STDERR}": t for n, t in _SWITCHING_FIELDS.items() if n not in _LOOP_FIELDS},
+        "Loop_Criteria": _LOOP_CRITERIA,
+    },
+    datasets={"projected_loops": "Projected_Loops"},
+    attributes={
+        "projection_method": "usidx principal axis",
+        "guess_method": "usidx area and branches",
+        "fit_method": "usidx functional",
+    },
+    told=dict.fromkeys(("Fit_Loop_Parameters", "Guess_Loop_Parameters"), ("nuc_threshold",)),
+    source="Fit",
+)

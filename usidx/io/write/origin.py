@@ -1,0 +1,148 @@
+"""What is to be written -> the file that it goes into, and the datasets of it that it was made of.
+
+Only what this process opened says where something goes: the seals of the steps, and the files that a graph reads. A
+path that a text names is history.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from os import PathLike
+from os import path as paths
+from pathlib import Path
+
+import h5py
+import xarray as xr
+
+from usidx.errors import ResultError
+from usidx.format.grid import grid_of
+from usidx.io.read.place.place import local_path, place_of
+from usidx.io.read.place.remote import RemoteFile
+from usidx.io.read.usid.datasets import fingerprint
+from usidx.io.read.usid.main import is_main, read_layout, source_main
+from usidx.label.roles import position_dims
+from usidx.results.identity import sources_of
+from usidx.results.provenance import last_step, parse_steps, sealed_source_of, source_of, texts_of
+
+__all__ = ["Origin", "find_origin", "origin_dataset", "same_file"]
+
+Named = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something is from.
+
+    Attributes
+    ----------
+    file : Path
+        The file to write, there or not.
+    named : tuple of str or None
+        (file, dataset) that the steps name as the source.
+    is_sealed : bool
+        Whether this process opened that itself.
+    others : tuple of (str, str)
+        What it rests on beside.
+    """
+
+    file: Path
+    named: Named | None
+    is_sealed: bool
+    others: tuple[Named, ...]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it goes into the file that it is from."""
+        return self.named is not None and same_file(self.named[0], self.file)
+
+
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Say whether two paths are those of one file, there or not."""
+    try:
+        return paths.samefile(one, other)
+    except OSError:
+        return Path(one) == Path(other)
+
+
+def find_origin(data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | None) -> Origin:
+    """Return where an object is from and where it goes.
+
+    Raises
+    ------
+    ResultError
+        No path is given, and the object is from no file, from several, or only says that it is from one.
+    """
+    sealed = _distinct(found for text in texts_of(data) if (found := sealed_source_of(text)) is not None)
+    read = [(str(source.file.name), source.dataset) for source in sources_of(data)]
+    beside = [named for text in texts_of(data) for named in _beside_in(text)]
+    named = sealed[0] if sealed else source_of(data)
+    everything = _distinct([*sealed, *beside, *read])
+    file = _only_file([*sealed, *read, *beside], named) if path is None else local_path(path)
+    others = tuple(one for one in everything if one != named)
+    return Origin(file, named, bool(sealed), others)
+
+
+def _distinct(named: Iterable[Named]) -> list[Named]:
+    return list(dict.fromkeys(named))
+
+
+def _beside_in(text: str) -> list[Named]:
+    """Return the further sources that verbs recorded and this process opened."""
+    listed = [one for step in parse_steps(text) for one in step.get("sources", ())]
+    return [found for one in listed if (found := sealed_source_of(json.dumps([one]))) is not None]
+
+
+def _only_file(opened: list[Named], named: Named | None) -> Path:
+    if not opened and named is None:
+        raise ResultError("It is not recorded which file this came from. Name one: write(path).")
+    if not opened:
+        raise ResultError(
+            f"Its record names {named[0] if named else ''!r}, but this process did not open it there: it was loaded "
+            "from another file, or comes from another process. Name the file to write: write(path)."
+        )
+    files = list(dict.fromkeys(file for file, _ in opened))
+    if len({Path(file) for file in files}) > 1:
+        raise ResultError(f"This was made of several files, {files}. Name the one to write: write(path).")
+    file = files[0]
+    if isinstance(place_of(file), RemoteFile):
+        raise ResultError(
+            f"This came from the URL {file!r}, and usidx only reads those. Name a local file: write(path)."
+        )
+    if not Path(file).exists():
+        raise ResultError(f"The file that this came from, {file!r}, is gone. Name another: write(path).")
+    return Path(file)
+
+
+def origin_dataset(file: h5py.File, origin: Origin, data: xr.Dataset) -> h5py.Dataset | None:
+    """Return the main dataset that a result is of, where that is in this file and can be what the record says."""
+    if not origin.is_own or origin.named is None:
+        return None
+    found = file.get(origin.named[1])
+    if isinstance(found, h5py.Group):
+        found = source_main(found)
+    if not isinstance(found, h5py.Dataset) or not is_main(found):
+        return None
+    if not origin.is_sealed and not _is_told(found, data):
+        return None
+    return found if _can_hold(found, data) else None
+
+
+def _is_told(found: h5py.Dataset, data: xr.Dataset) -> bool:
+    """Say whether a dataset has the fingerprint that a text gives; the text may be anybody's."""
+    step = last_step(data, "open") or {}
+    told = step.get("fingerprint")
+    return bool(told) and told == fingerprint(found, place_of(str(found.file.filename)))
+
+
+def _can_hold(found: h5py.Dataset, data: xr.Dataset) -> bool:
+    """Say whether a result in memory can be of one dataset alone: joined arrays keep the record of the first."""
+    if any(v.chunks is not None for v in data.variables.values()):
+        return True  # the graph tells what it is made of
+    layout = read_layout(found)
+    grids = [grid_of(side) for side in (layout.position, layout.spectroscopic)]
+    sizes = {dim: size for grid in grids for dim, size in zip(grid.dims, grid.shape, strict=True)}
+    labels = {c.name for grid in grids for c in grid.coordinates} | sizes.keys()
+    fits = all(data.sizes[dim] <= size for dim, size in sizes.items() if dim in data.sizes)
+    return fits and set(position_dims(data)) <= labels

@@ -1,0 +1,103 @@
+"""Arguments of a call -> what JSON holds; what cannot be held is named, with a digest that tells it apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final
+from uuid import uuid4
+
+import numpy as np
+import xarray as xr
+
+from usidx.results.digests import digest, digest_array, digest_parts
+from usidx.results.provenance import PROVENANCE
+from usidx.tasks.evidence import UnprovenError, token_of
+
+__all__ = ["as_json", "digest_labelled"]
+
+#: A longer array is told by its digest.
+_LONGEST: Final = 256
+
+
+def as_json(value: Any) -> Any:
+    """Return a value as JSON holds it."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # JSON has no NaN
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return as_json(value.item())
+    if isinstance(value, complex):
+        return {"real": value.real, "imag": value.imag}
+    if isinstance(value, np.ndarray):
+        return _array_as_json(value)
+    if isinstance(value, xr.DataArray | xr.Dataset):
+        return _labelled_as_json(value)
+    if isinstance(value, Mapping):
+        return {str(k): as_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return [as_json(v) for v in sorted(value, key=repr)]
+    if isinstance(value, slice):
+        return {"start": as_json(value.start), "stop": as_json(value.stop), "step": as_json(value.step)}
+    return _named(value)
+
+
+def _array_as_json(values: np.ndarray[Any, Any]) -> Any:
+    if values.size <= _LONGEST:
+        return as_json(values.tolist())
+    return {"shape": list(values.shape), "dtype": str(values.dtype), "digest": _digest_or_nonce(values)}
+
+
+def _labelled_as_json(value: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+    """Return name, sizes and a digest of a labelled argument, and the verbs that made it."""
+    told: dict[str, Any] = {"dims": {str(d): int(n) for d, n in value.sizes.items()}}
+    if isinstance(value, xr.DataArray):
+        told["name"] = None if value.name is None else str(value.name)
+    try:
+        told["digest"] = digest_labelled(value)
+    except UnprovenError:
+        told["digest"] = uuid4().hex
+    return told
+
+
+def digest_labelled(value: xr.DataArray | xr.Dataset) -> str:
+    """Return a digest of what a labelled object is: names, dims, attributes, and bytes or the name of a graph.
+
+    Two lazy arrays of one graph are the same, and so are two arrays of the same bytes; one of each are not.
+    """
+    name = str(value.name) if isinstance(value, xr.DataArray) else ""
+    held = value._to_temp_dataset() if isinstance(value, xr.DataArray) else value
+    parts = [name, _digest_attrs(value.attrs)]
+    for key, variable in sorted(held.variables.items(), key=lambda item: str(item[0])):
+        bare = "array" if key not in held.coords and isinstance(value, xr.DataArray) else str(key)
+        parts += [bare, str(key in held.coords), str(variable.dims), str(variable.dtype), str(variable.shape)]
+        parts += [_digest_attrs(variable.attrs), _digest_data(variable)]
+    return digest_parts(*parts)
+
+
+def _digest_data(variable: xr.Variable) -> str:
+    if variable.chunks is not None:
+        return f"lazy {token_of(str(variable.data.name))}"
+    return digest_array(np.asarray(variable.values))
+
+
+def _digest_attrs(attrs: Mapping[Any, Any]) -> str:
+    kept = sorted((str(k), v) for k, v in attrs.items() if k != PROVENANCE)
+    return digest_parts(*(part for k, v in kept for part in (k, digest(v))))
+
+
+def _named(value: Any) -> str:
+    """Name what JSON does not hold; it is never pickled."""
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"<{named.__module__}.{named.__qualname__} {_digest_or_nonce(value)}>"
+
+
+def _digest_or_nonce(value: Any) -> str:
+    """Return the digest of a value, or a text that no other has where its content cannot be told."""
+    try:
+        return digest(value)
+    except UnprovenError:
+        return uuid4().hex

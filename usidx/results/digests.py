@@ -1,0 +1,229 @@
+"""Values, arrays and functions -> short digests that differ where they do, the bodies of functions included."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import partial
+from hashlib import blake2b, sha256
+from importlib.metadata import PackageNotFoundError, version
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, Final
+
+import dask
+import numpy as np
+from dask.tokenize import tokenize
+
+from usidx.tasks.evidence import UnprovenError
+
+__all__ = ["digest", "digest_array", "digest_parts"]
+
+_SIMPLE: Final = (type(None), bool, int, float, complex, str, bytes, slice, np.dtype, type(Ellipsis), range)
+#: Folders of code that changes with its version only.
+_LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_DEEPEST: Final = 40
+
+
+def digest(value: Any) -> str:
+    """Return a digest of any value: arrays by their bytes, functions by what they do.
+
+    A function of the user's is its code, its defaults, what it closes over, and every function and value of the user's
+    that it names; one of an installed package is its name and the version of the package.
+
+    Raises
+    ------
+    UnprovenError
+        The value is of a kind whose content cannot be told.
+    """
+    return _Digester().of(value, 0)
+
+
+def digest_parts(*parts: str) -> str:
+    """Return one digest of several texts; where one ends matters."""
+    hashed = blake2b(digest_size=16)
+    for part in parts:
+        hashed.update(f"{len(part)}:".encode())
+        hashed.update(part.encode("utf-8", "surrogatepass"))
+    return hashed.hexdigest()
+
+
+def digest_array(values: np.ndarray[Any, Any]) -> str:
+    """Return a digest of type, shape and bytes of an array."""
+    if values.dtype.hasobject:
+        return digest_parts("objects", str(values.shape), *(digest(one) for one in values.ravel().tolist()))
+    hashed = sha256(f"{values.dtype.str} {values.dtype.descr} {values.shape}".encode())
+    hashed.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return hashed.hexdigest()[:32]
+
+
+class _Digester:
+    """Digests one value, following what it refers to; what was met before is named by its number."""
+
+    def __init__(self) -> None:
+        self._met: dict[int, int] = {}
+        self._kept: list[Any] = []  # an id stands for an object only as long as that lives
+
+    def of(self, value: Any, depth: int) -> str:
+        if isinstance(value, _SIMPLE):
+            return digest_parts(type(value).__name__, repr(value))
+        if isinstance(value, np.ndarray | np.generic):
+            return digest_parts(type(value).__name__, digest_array(np.asarray(value)))
+        if id(value) in self._met:
+            return digest_parts("met", str(self._met[id(value)]))
+        if depth > _DEEPEST:
+            raise UnprovenError(f"a {type(value).__name__} lies too deep")
+        self._met[id(value)] = len(self._met)
+        self._kept.append(value)
+        return self._of_other(value, depth + 1)
+
+    def _of_other(self, value: Any, depth: int) -> str:
+        if isinstance(value, Mapping):
+            items = [self.of(part, depth) for item in value.items() for part in item]
+            return digest_parts("mapping", *items)
+        if isinstance(value, list | tuple):
+            return digest_parts(type(value).__name__, *(self.of(one, depth) for one in value))
+        if isinstance(value, set | frozenset):
+            return digest_parts("set", *sorted(_Digester().of(one, depth) for one in value))
+        if isinstance(value, ModuleType):
+            return digest_parts("module", value.__name__, _version_of(value.__name__))
+        if isinstance(value, type):
+            return self._of_class(value, depth)
+        if callable(value):
+            return self._of_callable(value, depth)
+        return self._of_object(value, depth)
+
+    def _of_callable(self, value: Any, depth: int) -> str:
+        if isinstance(value, partial):
+            return digest_parts("partial", *(self.of(p, depth) for p in (value.func, value.args, value.keywords)))
+        if isinstance(value, MethodType):
+            return digest_parts("method", self.of(value.__func__, depth), self.of(value.__self__, depth))
+        if isinstance(value, FunctionType):
+            return self._of_function(value, depth)
+        if isinstance(python := getattr(value, "py_func", None), FunctionType):  # compiled by numba
+            return digest_parts("compiled", self.of(python, depth))
+        if isinstance(value, np.ufunc):
+            return _of_ufunc(value)
+        if isinstance(value, BuiltinFunctionType) or hasattr(value, "__qualname__"):
+            return _named(value)
+        return self._of_object(value, depth)
+
+    def _of_function(self, function: FunctionType, depth: int) -> str:
+        parts = [function.__qualname__, self._of_code(function.__code__, depth)]
+        parts += [self.of(given, depth) for given in (function.__defaults__, function.__kwdefaults__)]
+        for cell in function.__closure__ or ():
+            parts.append(self._of_cell(cell, depth))
+        if _is_library(function):
+            return digest_parts(function.__module__, _version_of(function.__module__), *parts)
+        named = _names_in(function.__code__)
+        for name in sorted(named & function.__globals__.keys()):
+            parts += [name, self._of_global(function.__globals__[name], named, depth)]
+        return digest_parts("function", *parts)
+
+    def _of_cell(self, cell: Any, depth: int) -> str:
+        try:
+            return self.of(cell.cell_contents, depth)
+        except ValueError:  # not filled yet
+            return "empty"
+
+    def _of_global(self, value: Any, named: set[str], depth: int) -> str:
+        """Digest what a function finds in its module; of another module of the user's, what is used of it."""
+        if not isinstance(value, ModuleType) or _is_library_file(getattr(value, "__file__", None)):
+            return self.of(value, depth)
+        used = sorted(name for name in named if hasattr(value, name))
+        return digest_parts("module", *(part for n in used for part in (n, self.of(getattr(value, n), depth))))
+
+    def _of_code(self, code: CodeType, depth: int) -> str:
+        constants = (self._of_code(c, depth) if isinstance(c, CodeType) else self.of(c, depth) for c in code.co_consts)
+        names = (*code.co_names, "|", *code.co_varnames, "|", *code.co_freevars, "|", *code.co_cellvars)
+        return digest_parts(code.co_code.hex(), *names, str(code.co_flags), *constants)
+
+    def _of_class(self, cls: type, depth: int) -> str:
+        if cls.__module__ == "builtins" or _is_library_file(_file_of(cls.__module__)):
+            return _named(cls)
+        own = {k: v for k, v in vars(cls).items() if k not in _NO_CONTENT}
+        plain = {k: _unwrapped(v) for k, v in own.items() if not type(v).__name__.endswith("_descriptor")}
+        return digest_parts("class", cls.__qualname__, *(self.of(part, depth) for part in (cls.__bases__, plain)))
+
+    def _of_object(self, value: Any, depth: int) -> str:
+        made = self.of(type(value), depth)
+        if is_dataclass(value):
+            state: Any = {f.name: getattr(value, f.name) for f in fields(value)}
+        elif hasattr(value, "__dask_tokenize__") or not hasattr(value, "__dict__"):
+            return digest_parts("object", made, _token_of(value))
+        else:
+            state = vars(value)
+        return digest_parts("object", made, self.of(state, depth))
+
+
+#: Entries of a class that say nothing of what it does.
+_NO_CONTENT: Final = frozenset(
+    {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__", "__slots__"}
+)
+
+
+def _unwrapped(entry: Any) -> Any:
+    """Return the functions of a static or class method, or of a property, as the class keeps them."""
+    if isinstance(entry, property):
+        return (entry.fget, entry.fset, entry.fdel)
+    return getattr(entry, "__func__", entry)
+
+
+def _token_of(value: Any) -> str:
+    """Return dask's token, where that is the same each time."""
+    try:
+        with dask.config.set({"tokenize.ensure-deterministic": True}):
+            return str(tokenize(value))
+    except Exception as err:  # whatever the object's own methods raise
+        raise UnprovenError(f"a {type(value).__module__}.{type(value).__qualname__} cannot be told apart") from err
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """Return the names that a function looks up, functions inside it included."""
+    found = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _names_in(constant)
+    return found
+
+
+def _of_ufunc(function: np.ufunc) -> str:
+    """Name a ufunc of an installed package; into one that was made of a Python function nobody can look."""
+    for module in ("numpy", "scipy.special"):
+        if getattr(sys.modules.get(module), function.__name__, None) is function:
+            return digest_parts("ufunc", module, function.__name__, _version_of(module))
+    raise UnprovenError(f"{function!r} is of no package that is known")
+
+
+def _named(value: Any) -> str:
+    module = str(getattr(value, "__module__", None) or type(value).__module__)
+    name = str(getattr(value, "__qualname__", getattr(value, "__name__", repr(value))))
+    owner = getattr(value, "__self__", None)  # of a bound method in C, such as rng.normal
+    if owner is not None and not isinstance(owner, ModuleType | type):
+        return digest_parts("bound", module, name, _token_of(owner))
+    return digest_parts("named", module, name, _version_of(module))
+
+
+def _is_library(function: Callable[..., Any]) -> bool:
+    return _is_library_file(_file_of(function.__module__))
+
+
+def _file_of(module: str | None) -> str | None:
+    found = sys.modules.get(module or "")
+    if found is not None and getattr(found, "__file__", None) is None and module in sys.builtin_module_names:
+        return _LIBRARIES[0]
+    return getattr(found, "__file__", None)
+
+
+def _is_library_file(file: str | None) -> bool:
+    own = __file__.rsplit("results", 1)[0]
+    return file is not None and file.startswith((*_LIBRARIES, own))
+
+
+def _version_of(module: str) -> str:
+    top = module.partition(".")[0]
+    try:
+        return version(top)
+    except PackageNotFoundError:
+        return str(getattr(sys.modules.get(top), "__version__", sys.version_info[:2]))

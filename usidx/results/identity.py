@@ -1,0 +1,174 @@
+"""A result -> what it is: the graph that makes it or the numbers it holds, never the text of its history.
+
+Two results are the same where everything that decides their values is known and equal: the graph with the bodies of
+the functions in it and the arrays that it holds, or the bytes in memory; names, dims, coordinates, attributes; the
+steps; and, looked at by who writes, the bytes of every source (see decision 9).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final, Protocol
+
+import xarray as xr
+
+from usidx.results.arguments import as_json, digest_labelled
+from usidx.results.digests import digest, digest_array, digest_parts
+from usidx.results.provenance import Step, steps, unsealed
+from usidx.tasks.evidence import Evidence, UnprovenError, collect_evidence, is_only_selected, layers_of
+
+__all__ = ["Identity", "StoredSource", "describe_changes", "identify", "note_made", "place_of_opened", "sources_of"]
+
+#: Results in memory above this size are not looked at again to see whether they were changed: that is not known then.
+_MOST_LOOKED_AT: Final = 2**24
+#: How many results are remembered as a verb returned them.
+_MOST_REMEMBERED: Final = 2**16
+#: How the layers are called that usidx's own opening makes.
+_OPENED: Final = "usid-"
+
+
+#: File and group that a result was opened from.
+Opened = tuple[str, str]
+
+
+class StoredSource(Protocol):
+    """A stored array that a graph reads."""
+
+    @property
+    def file(self) -> Any:
+        """Where its file is."""
+
+    @property
+    def dataset(self) -> str:
+        """Its path in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a result is, but for the bytes of the files that it is read from.
+
+    Attributes
+    ----------
+    digest : str
+        Of all else that decides its values.
+    sources : tuple of StoredSource
+        What its graph reads, each dataset once.
+    """
+
+    digest: str
+    sources: tuple[StoredSource, ...]
+
+
+def identify(result: xr.Dataset, recorded: list[Step], title: str) -> Identity:
+    """Return what a result is that is to be written under a title; nothing is computed.
+
+    Raises
+    ------
+    UnprovenError
+        It cannot be proven: the graph was named by hand, holds functions that nobody can look into, or what a cluster
+        computed before.
+    """
+    evidence = _evidence_of(result)
+    functions = sorted({digest(function) for function in evidence.functions.values()})
+    held = sorted(f"{name} {digest_array(array)}" for name, array in evidence.held.items())
+    told = json.dumps(unsealed(recorded))
+    return Identity(
+        digest_parts(title, told, digest_labelled(result), *functions, *held), tuple(_distinct(evidence.opened))
+    )
+
+
+def sources_of(data: xr.DataArray | xr.Dataset) -> tuple[StoredSource, ...]:
+    """Return the stored arrays that a lazy object reads, each dataset once; none where it lies in memory."""
+    try:
+        return tuple(_distinct(_evidence_of(data).opened))
+    except UnprovenError:
+        return ()
+
+
+def _evidence_of(data: xr.DataArray | xr.Dataset) -> Evidence:
+    held = data._to_temp_dataset() if isinstance(data, xr.DataArray) else data
+    return collect_evidence(layers_of(v.data for v in held.variables.values() if v.chunks is not None))
+
+
+def _distinct(opened: dict[str, Any]) -> list[StoredSource]:
+    by_place = {(str(s.file), s.dataset): s for s in opened.values() if hasattr(s, "file") and hasattr(s, "dataset")}
+    return list(by_place.values())
+
+
+class _Remembered:
+    """What verbs returned and what was opened, by digest, and the names of their lazy arrays; the oldest are let go."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, Opened | None] = {}
+        self._lock = Lock()
+
+    def add(self, *digests: str, opened: Opened | None = None) -> None:
+        with self._lock:
+            self._digests |= dict.fromkeys(digests, opened)
+            while len(self._digests) > _MOST_REMEMBERED:
+                del self._digests[next(iter(self._digests))]
+
+    def __contains__(self, one: str) -> bool:
+        return one in self._digests
+
+    def place_of(self, one: str) -> Opened | None:
+        return self._digests.get(one)
+
+
+_remembered = _Remembered()
+
+
+def note_made(data: xr.DataArray | xr.Dataset, opened: Opened | None = None) -> None:
+    """Remember an object as a verb made it, or as it was opened from a group of a file."""
+    if (found := _digest_or_none(data)) is not None:
+        _remembered.add(*(f"name {v.data.name}" for v in _lazy_variables(data)))
+        _remembered.add(found, opened=opened)
+
+
+def place_of_opened(data: xr.DataArray | xr.Dataset) -> Opened | None:
+    """Return (file, group) that an object was opened from, None where anything was done to it since."""
+    found = _digest_or_none(data)
+    return None if found is None else _remembered.place_of(found)
+
+
+def describe_changes(data: xr.DataArray | xr.Dataset) -> Any:
+    """Say what plain xarray did to an object since its last recorded step: "nothing", a selection, or "unknown"."""
+    if not steps(data):
+        return "unknown"
+    if (found := _digest_or_none(data)) is not None and found in _remembered:
+        return "nothing"
+    lazy = _lazy_variables(data)
+    values = [data] if isinstance(data, xr.DataArray) else list(data.data_vars.values())
+    if not lazy or any(v.chunks is None for v in values):
+        return "unknown"
+    if not all(is_only_selected(v.data, lambda n: n.startswith(_OPENED) or f"name {n}" in _remembered) for v in lazy):
+        return "unknown"
+    return {"selection": {str(dim): _describe_extent(data, str(dim)) for dim in data.dims}}
+
+
+def _describe_extent(data: xr.DataArray | xr.Dataset, dim: str) -> dict[str, Any]:
+    extent: dict[str, Any] = {"size": int(data.sizes[dim])}
+    if dim in data.coords and data.coords[dim].dims == (dim,) and data.sizes[dim]:
+        values = data.coords[dim].values
+        extent |= {"first": as_json(values[0]), "last": as_json(values[-1])}
+    return extent
+
+
+def _lazy_variables(data: xr.DataArray | xr.Dataset) -> list[xr.Variable]:
+    held = data._to_temp_dataset() if isinstance(data, xr.DataArray) else data
+    return [v for v in held.variables.values() if v.chunks is not None]
+
+
+def _digest_or_none(data: xr.DataArray | xr.Dataset) -> str | None:
+    """Return the digest of what an object is; None where that would take long, or cannot be told."""
+    held = data._to_temp_dataset() if isinstance(data, xr.DataArray) else data
+    here = [v for v in held.variables.values() if v.chunks is None]
+    # What is still in its file would have to be read.
+    if not all(v._in_memory for v in here) or sum(v.nbytes for v in here) > _MOST_LOOKED_AT:
+        return None
+    try:
+        return digest_labelled(data)
+    except UnprovenError:
+        return None

@@ -1,0 +1,410 @@
+"""One declaration per verb: what its results are called on disk, their quantities, and the record of each call.
+
+A verb is a public function with ``@verb(...)`` above it. Nothing about it is written down a second time: the names on
+disk are read backwards when a group is opened, and every argument of a call is recorded by the function's signature.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from importlib import import_module
+from typing import Any, Final, Literal, ParamSpec, TypeVar
+
+import xarray as xr
+
+from usidx.errors import ResultError
+from usidx.label.roles import refuse_unlabelled
+from usidx.label.units import power
+from usidx.results.arguments import as_json
+from usidx.results.fit_names import FitNames
+from usidx.results.identity import describe_changes, note_made, sources_of
+from usidx.results.provenance import (
+    Labelled,
+    Step,
+    opened,
+    sealed_source_of,
+    steps,
+    texts_of,
+    usidx_version,
+    with_steps,
+)
+
+__all__ = [
+    "CHANGED",
+    "HANDED_ON",
+    "Declaration",
+    "Projection",
+    "Quantity",
+    "add_choices",
+    "add_input",
+    "add_quantity",
+    "declared",
+    "declared_by",
+    "delegate",
+    "describe_input",
+    "know_verbs",
+    "last_verb",
+    "record_step",
+    "verb",
+    "verb_steps",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: How scores of other data are found on the components: least squares, not negative, or a sum of one beside.
+Projection = Literal["linear", "nonnegative", "closed"]
+#: The step that stands for what plain xarray did after the last verb.
+CHANGED: Final = "xarray"
+#: Attributes in which a verb hands over what it chose, and quantity and units of its data.
+_CHOICES: Final = "usidx_choices"
+_OF_DATA: Final = "usidx_of_data"
+#: Attribute with the description of what a verb made of its source.
+_INPUT: Final = "usidx_input"
+#: Attribute that marks what another verb returned and recorded.
+_DELEGATED: Final = "usidx_delegated"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What a variable of a result is.
+
+    Attributes
+    ----------
+    long_name : str
+        The quantity; empty for that of the data.
+    of_data : int
+        Power of the units of the data that it has.
+    """
+
+    long_name: str = ""
+    of_data: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """All that is known of a verb.
+
+    Attributes
+    ----------
+    name, module : str
+        Of the function.
+    title : str
+        Ends the name of its groups on disk.
+    datasets, dims : mapping
+        Variable to dataset, and dim to its label on disk, where they differ from the name.
+    old_labels : tuple of str
+        What other programs call the dim that counts.
+    count, algorithm : str
+        What the old tools call the number of components, and the method, among the attributes.
+    outputs : mapping
+        Variable to quantity; the verb itself sets those that are not here.
+    projection : str
+        How scores of other data are found; empty where the verb decomposes nothing.
+    fit : callable or None
+        From the step of a fit to its names on disk.
+    keeps : bool
+        Whether what it returns is still the result of the verb before, with other values.
+    signature : Signature
+        Of the function.
+    source : str
+        The parameter that the steps go on from.
+    """
+
+    name: str
+    module: str
+    title: str
+    datasets: Mapping[str, str]
+    dims: Mapping[str, str]
+    old_labels: tuple[str, ...]
+    count: str
+    algorithm: str
+    outputs: Mapping[str, Quantity]
+    projection: Projection | Literal[""]
+    fit: Callable[[Step], FitNames] | None
+    keeps: bool
+    signature: inspect.Signature = field(repr=False)
+    source: str
+
+
+#: What a verb declares as its outputs whose variables are those that it was given.
+HANDED_ON: Final[Mapping[str, Quantity]] = {"*": Quantity()}
+
+_declared: dict[str, Declaration] = {}
+_homes: dict[str, str] = {}
+
+
+def know_verbs(homes: Mapping[str, str]) -> None:
+    """Say in which module each public function stands, so that a verb can be looked up before anybody used it."""
+    _homes.update(homes)
+
+
+def declared(name: str) -> Declaration | None:
+    """Return the declaration of a verb, None where there is none of that name."""
+    if name not in _declared and name in _homes:
+        import_module(_homes[name])
+    return _declared.get(name)
+
+
+def declared_by(datasets: frozenset[str]) -> Declaration | None:
+    """Return the verb whose results on disk have these datasets among others, None where there is none."""
+    for name in _homes:
+        declared(name)
+    fitting = [d for d in _declared.values() if d.datasets and set(d.datasets.values()) & datasets]
+    whole = [d for d in fitting if _essential(d) <= datasets]
+    return max(whole, key=lambda d: len(_essential(d)), default=None)
+
+
+def _essential(declaration: Declaration) -> set[str]:
+    """Return the datasets that other programs write, too."""
+    names = ("scores", "components", "singular_values", "labels", "mean_response")
+    return {declaration.datasets[name] for name in names if name in declaration.datasets}
+
+
+def verb(
+    title: str = "",
+    *,
+    datasets: Mapping[str, str] | None = None,
+    dims: Mapping[str, str] | None = None,
+    old_labels: tuple[str, ...] = (),
+    count: str = "n_components",
+    algorithm: str = "",
+    outputs: Mapping[str, Quantity] | None = None,
+    projection: Projection | Literal[""] = "",
+    fit: Callable[[Step], FitNames] | None = None,
+    keeps: bool = False,
+    source: str = "",
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare a public function as a verb; the parameters are those of :class:`Declaration`.
+
+    What is not labelled is refused, each call is recorded with every argument, and each variable that it returns gets
+    its quantity and units.
+
+    Parameters
+    ----------
+    title : str, optional
+        Ends the name of its groups on disk; by default the name of the function with capitals.
+    source : str, optional
+        The parameter that the steps go on from; by default the first.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
+
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        name = function.__name__
+        declaration = Declaration(
+            name, function.__module__, title or name.title(), datasets or {}, dims or {}, old_labels, count, algorithm,
+            outputs or {}, projection, fit, keeps, signature, source or next(iter(signature.parameters)),
+        )  # fmt: skip
+        _declared[name] = declaration
+        kinds = _kinds_of(signature.parameters[declaration.source])
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments[declaration.source]
+            refuse_unlabelled(given, kinds)
+            made: R = _recorded(function(*args, **kwargs), declaration, dict(bound.arguments))
+            return made
+
+        return call
+
+    return declare
+
+
+def _kinds_of(parameter: inspect.Parameter) -> tuple[type, ...]:
+    """Return the labelled kinds that a parameter is annotated with; both where it names none."""
+    kinds = (xr.DataArray, xr.Dataset)
+    return tuple(kind for kind in kinds if kind.__name__ in str(parameter.annotation)) or kinds
+
+
+def add_choices(result: Labelled, **choices: Any) -> Labelled:
+    """Hand what a verb chose (a solver, the dims that were meant) to its declaration, to be recorded."""
+    marked = result.copy(deep=False)
+    marked.attrs[_CHOICES] = {**marked.attrs.get(_CHOICES, {}), **choices}
+    return marked
+
+
+def add_input(result: Labelled, array: xr.DataArray) -> Labelled:
+    """Hand the array that a verb made of its source to its declaration: the record describes this one."""
+    result.attrs[_INPUT] = describe_input(array)
+    return result
+
+
+def add_quantity(result: Labelled, quantity: Mapping[str, str]) -> Labelled:
+    """Hand ``long_name`` and ``units`` of the data of a verb to its declaration, for the variables that have them."""
+    result.attrs[_OF_DATA] = dict(quantity)
+    return result
+
+
+def delegate(result: Labelled) -> Labelled:
+    """Mark what another verb returned, so that the record stays that of the other call."""
+    marked = result.copy(deep=False)
+    marked.attrs[_DELEGATED] = True
+    return marked
+
+
+def _recorded(made: Any, declaration: Declaration, arguments: dict[str, Any]) -> Any:
+    if not isinstance(made, xr.DataArray | xr.Dataset):
+        return made
+    made = made.copy(deep=False)
+    if made.attrs.pop(_DELEGATED, False):
+        return made
+    given = arguments.pop(declaration.source)
+    choices = made.attrs.pop(_CHOICES, {})
+    described = made.attrs.pop(_INPUT, None) or describe_input(given)
+    made, beside = _with_quantities(made, declaration), _other_sources(given, list(_labelled_in(arguments)))
+    result = record_step(made, given, declaration.name, arguments | choices, described=described, beside=beside)
+    note_made(result)
+    return result
+
+
+def _labelled_in(value: Any) -> Iterator[xr.DataArray | xr.Dataset]:
+    """Give the labelled arguments, those in mappings and sequences too."""
+    if isinstance(value, xr.DataArray | xr.Dataset):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _labelled_in(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _labelled_in(one)
+
+
+def record_step(
+    result: Labelled,
+    given: xr.DataArray | xr.Dataset,
+    name: str,
+    parameters: Mapping[str, Any],
+    *,
+    described: Mapping[str, Any] | None = None,
+    beside: Sequence[Step] = (),
+) -> Labelled:
+    """Append the step of one call to those of the object that it was given, and put all on the result.
+
+    Parameters
+    ----------
+    result : DataArray or Dataset
+        What the verb returns; it and each of its variables get the steps.
+    given : DataArray or Dataset
+        What the verb was given.
+    name : str
+        Name of the verb.
+    parameters : mapping
+        Every argument, and what the verb chose; values are turned into JSON.
+    described : mapping, optional
+        What is told of the input; by default of `given`.
+    beside : sequence of step
+        Other sources.
+
+    Returns
+    -------
+    DataArray or Dataset
+        `result` with new attributes.
+    """
+    step: Step = {
+        "tool": name,
+        "version": usidx_version(),
+        "parameters": {str(k): as_json(v) for k, v in parameters.items()},
+        "input": dict(described or describe_input(given)),
+        **({"sources": list(beside)} if beside else {}),
+    }
+    return with_steps(result, [*steps(given), step])
+
+
+def describe_input(source: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+    """Return what a step tells of the object that a verb was given."""
+    described: dict[str, Any] = {"dims": {str(d): int(n) for d, n in _sizes_in_order(source).items()}}
+    if isinstance(source, xr.Dataset) and len(units := {v.attrs.get("units") for v in source.data_vars.values()}) == 1:
+        described["units"] = str(units.pop() or "")
+    if isinstance(source, xr.DataArray):
+        described["name"] = None if source.name is None else str(source.name)
+        described["dtype"] = str(source.dtype)
+        described["long_name"] = str(source.attrs.get("long_name", ""))
+        described["units"] = str(source.attrs.get("units", ""))
+    described["since_last_step"] = describe_changes(source)
+    return described
+
+
+def _sizes_in_order(source: xr.DataArray | xr.Dataset) -> Mapping[Any, int]:
+    """Return the sizes in the order of the variable with most dims."""
+    if isinstance(source, xr.DataArray) or not source.data_vars:
+        return source.sizes
+    widest = max(source.data_vars.values(), key=lambda v: v.ndim)
+    return {**widest.sizes, **source.sizes}
+
+
+def _other_sources(given: xr.DataArray | xr.Dataset, others: list[xr.DataArray | xr.Dataset]) -> list[Step]:
+    """Return what a result rests on beside the source that its steps name, in the form of steps that open it."""
+    texts = [text for one in (given, *others) for text in texts_of(one)]
+    named = [found for text in texts if (found := sealed_source_of(text)) is not None]
+    read = [(str(s.file.name), s.dataset) for one in (given, *others) for s in sources_of(one)]
+    own = sealed_source_of(json.dumps(steps(given)))
+    return [opened(*place, "") for place in dict.fromkeys([*named, *read]) if not _is_part_of(place, own)]
+
+
+def _is_part_of(place: tuple[str, str], own: tuple[str, str] | None) -> bool:
+    """Say whether a dataset is the source, or belongs to a result of it that the history names."""
+    if own is None or place[0] != own[0]:
+        return False
+    group = own[1].rpartition("/")[0]
+    in_result = "-" in group.rpartition("/")[2] and place[1].startswith(f"{group}/")
+    return place == own or place[1].startswith((f"{own[1]}-", f"{own[1]}/")) or in_result
+
+
+def _with_quantities(made: Any, declaration: Declaration) -> Any:
+    """Give what a verb returns its quantities and units, where the verb itself did not."""
+    of = made.attrs.pop(_OF_DATA, {})
+    if isinstance(made, xr.DataArray):
+        return made
+    for name, variable in made.data_vars.items():
+        if "long_name" in variable.attrs or declaration.outputs is HANDED_ON:
+            continue
+        if str(name) not in declaration.outputs:
+            raise ResultError(
+                f"usidx.{declaration.name} returns the variable {name!r} without a quantity. Name it in "
+                f"@verb(outputs={{{str(name)!r}: Quantity(...)}}) above {declaration.module}.{declaration.name}."
+            )
+        variable.attrs |= _attrs_of(declaration.outputs[str(name)], of) | variable.attrs
+    return made
+
+
+def _attrs_of(quantity: Quantity, of: Mapping[str, str]) -> dict[str, str]:
+    long_name = quantity.long_name or of.get("long_name")
+    units = of.get("units") if quantity.of_data else ""
+    units = power(units, quantity.of_data) if units and quantity.of_data > 1 else units
+    return {key: value for key, value in (("long_name", long_name), ("units", units)) if value is not None}
+
+
+def verb_steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
+    """Return the steps that are calls of verbs, oldest first: not those that open, simulate or stand for changes."""
+    return [step for step in steps(data) if "input" in step and step["tool"] != CHANGED]
+
+
+def last_verb(data: xr.DataArray | xr.Dataset) -> Declaration | None:
+    """Return the verb that made an object, None where none did.
+
+    Raises
+    ------
+    ResultError
+        The verb is declared nowhere, so nobody knows how its results are called on disk.
+    """
+    recorded = verb_steps(data)
+    if not recorded:
+        return None
+    name = str(recorded[-1]["tool"])
+    if (found := declared(name)) is None:
+        raise ResultError(
+            f"This is a result of {name!r}, which is no verb that usidx knows, so it cannot be written. A function "
+            f"becomes one by @verb(...) above it (usidx.results.verbs); one of a package of its own must be imported."
+        )
+    return found

@@ -1,0 +1,162 @@
+"""Lazy arrays -> what their graphs are made of: functions, values that they hold, arrays that were opened.
+
+Dask names the tasks after what they do, but a function by its name and a block that was computed before by the name of
+the task that made it. So equal names prove equal results only together with what is collected here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
+from dask.blockwise import Blockwise
+
+__all__ = ["Evidence", "UnprovenError", "collect_evidence", "is_only_selected", "layers_of", "token_of"]
+
+#: What dask's tokens look like; a layer without one was named by hand, and the name proves nothing.
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}")
+#: How the layers are called that xarray and dask add when cells are only selected, reordered or cut into other blocks.
+_SELECTING: Final = ("getitem", "rechunk", "transpose")
+_PLAIN: Final = (type(None), bool, int, float, complex, str, bytes, slice, np.generic, np.dtype, type(Ellipsis))
+
+
+class UnprovenError(Exception):
+    """It cannot be proven what a graph computes."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What graphs are made of.
+
+    Attributes
+    ----------
+    functions : dict
+        Functions that tasks call, and objects that are handed to them, by identity.
+    held : dict
+        Arrays that stand in the graph instead of a task that makes them, by key.
+    opened : dict
+        Stored arrays that the tasks read, by the name of their layer.
+    """
+
+    functions: dict[int, Any] = field(default_factory=dict)
+    held: dict[str, Any] = field(default_factory=dict)
+    opened: dict[str, Any] = field(default_factory=dict)
+
+
+def layers_of(arrays: Iterable[Any]) -> dict[str, Any]:
+    """Return the layers of the graphs of dask arrays, each once."""
+    return {str(name): layer for array in arrays for name, layer in array.__dask_graph__().layers.items()}
+
+
+def token_of(name: str) -> str:
+    """Return the tokens in the name of a layer: what stands beside them may be an address in memory.
+
+    A name without one, which was given by hand, stands for itself.
+    """
+    return "-".join(_TOKEN.findall(name)) or name
+
+
+def collect_evidence(layers: Mapping[str, Any]) -> Evidence:
+    """Return what the layers are made of.
+
+    Raises
+    ------
+    UnprovenError
+        A layer has a name that was given by hand, or results that a cluster holds.
+    """
+    evidence = Evidence()
+    for name, layer in layers.items():
+        if not _TOKEN.search(name):
+            raise UnprovenError(f"the layer {name!r} was named by hand")
+        if isinstance(layer, Blockwise):
+            _look_at(layer.task, evidence)
+            for value, index in layer.indices:
+                if index is None:
+                    _look_at(value, evidence)
+        else:
+            _look_at_tasks(dict(layer), evidence)
+    return evidence
+
+
+def is_only_selected(array: Any, made: Callable[[str], bool]) -> bool:
+    """Say whether a dask array is one that `made` knows by its name, but for a selection of its cells."""
+    graph = array.__dask_graph__()
+    waiting = [str(array.name)]
+    while waiting:
+        name = waiting.pop()
+        if made(name):
+            continue
+        if not name.startswith(_SELECTING) or not graph.dependencies.get(name):
+            return False
+        waiting.extend(map(str, graph.dependencies[name]))
+    return True
+
+
+def _look_at_tasks(tasks: Mapping[Any, Any], evidence: Evidence) -> None:
+    for key, task in tasks.items():
+        value = task.value if isinstance(task, DataNode) else task
+        if isinstance(value, GraphNode):
+            _look_at(value, evidence)
+        elif _is_opened(value):
+            evidence.opened.setdefault(str(key), _stored_in(value))
+        elif isinstance(value, np.ndarray):
+            evidence.held[str(key)] = value
+        else:
+            _look_at(value, evidence)
+
+
+def _look_at(value: Any, evidence: Evidence) -> None:
+    """Collect from a task, or from what is handed to one, however deep."""
+    waiting: list[Any] = [value]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, _PLAIN) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if not _collect(one, evidence):
+            waiting.extend(_parts(one))
+
+
+def _collect(one: Any, evidence: Evidence) -> bool:
+    """Keep a value that is to be digested; say whether it is done with."""
+    if type(one).__module__.startswith("distributed"):
+        raise UnprovenError("a cluster holds a part of the data")
+    if _is_opened(one):
+        evidence.opened.setdefault(repr(id(one)), _stored_in(one))
+        return True
+    if isinstance(one, GraphNode | partial | list | tuple | set | frozenset | Mapping) or hasattr(one, "graph"):
+        return False
+    evidence.functions[id(one)] = one
+    return True
+
+
+def _parts(one: Any) -> Iterator[Any]:
+    if isinstance(one, Task):
+        yield from (one.func, *one.args, *one.kwargs.values())
+    elif isinstance(one, DataNode):
+        yield one.value
+    elif isinstance(one, partial):
+        yield from (one.func, *one.args, *one.keywords.values())
+    elif isinstance(one, Mapping):
+        yield from one.values()
+    elif isinstance(one, list | tuple | set | frozenset):
+        yield from one
+    elif not isinstance(one, TaskRef | Alias | GraphNode):
+        yield from dict(one.graph).values()  # a graph that a task streams by itself
+
+
+def _is_opened(value: Any) -> bool:
+    return type(value).__module__.startswith("xarray.") and hasattr(value, "array")
+
+
+def _stored_in(adapter: Any) -> Any:
+    """Return the stored array below xarray's adapters; whatever lies there, where it is none of usidx."""
+    while not hasattr(adapter, "stored") and hasattr(adapter, "array"):
+        adapter = adapter.array
+    return getattr(adapter, "stored", adapter)
