@@ -9,7 +9,7 @@ import xarray as xr
 
 from usidx.errors import ResultError, RoleError, UnitsError
 from usidx.label.roles import position_dims
-from usidx.results.verbs import verb
+from usidx.results.verbs import HANDED_ON, verb
 
 __all__ = ["correct_phase", "phase_offset", "response"]
 
@@ -81,7 +81,7 @@ def phase_offset(fit: xr.Dataset, *, per_position: bool = False) -> xr.DataArray
     return found.rename(_OFFSET).assign_attrs(attrs)
 
 
-@verb(keeps=True)
+@verb(keeps=True, outputs=HANDED_ON)
 def correct_phase(fit: xr.Dataset, offset: Offset | None = None, *, per_position: bool = False) -> xr.Dataset:
     """Take an offset out of the phase of a fit.
 
