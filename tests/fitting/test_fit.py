@@ -490,9 +490,13 @@ def test_errors_say_what_to_do(peaks: Maker, oscillators: Maker) -> None:
     data, _ = peaks(shape=(2, 2))
     with pytest.raises(RoleError, match=r"No dim 'Bias' here; the dims are \('Y', 'X', 'Energy'\)"):
         fit(data, PEAK, "Bias")
-    with pytest.raises(RoleError, match=r"has the spectroscopic dims \(\), .* Name where to fit with dim="):
+    with pytest.raises(
+        RoleError, match=r"has no spectroscopic dim .* is a function of 1 coordinate\(s\). Name the dims"
+    ):
         fit(data.drop_vars("Energy"), PEAK)
-    with pytest.raises(RoleError, match=r"function of 1 coordinate\(s\), but dim=\['Energy', 'X'\] names 2"):
+    with pytest.raises(
+        RoleError, match=r"dim=\['Energy', 'X'\] names 2 dim\(s\), and 1 should be named.*function of 1 coordinate"
+    ):
         fit(data, PEAK, ["Energy", "X"])
     with pytest.raises(UsidError, match=r"'Raw_Data' is of dtype float64 and SHO\(prefix=''\) is complex"):
         fit(data, SHO())
