@@ -168,7 +168,8 @@ def over(
     data : DataArray, dims (*other, *dims)
         Real, integer or complex.
     dims : iterable of str, optional
-        Two dims of the image, by default those of the positions.
+        The two dims of the image, in the order in which the kernel wants them; by default those of the positions, in
+        the order of the array. A kernel to which lines and columns are not the same needs them named.
     kernel, output, **options
         As in :func:`along`.
 
@@ -265,8 +266,14 @@ class _Call:
         else:
             found = self.kernel(block.astype(self.dtype, copy=False), *beside)
             parts = found if isinstance(found, tuple) else (found,)
-            made = tuple(np.asarray(part, shape.dtype) for part, shape in zip(parts, self.shapes, strict=True))
+            made = tuple(_own(np.asarray(p, s.dtype), block, *beside) for p, s in zip(parts, self.shapes, strict=True))
         return made if len(made) > 1 else made[0]
+
+
+def _own(part: Array, *given: Array) -> Array:
+    """Return an array that is no view: of what the user has, or of much that would be kept for its sake."""
+    is_part = part.base is not None and getattr(part.base, "nbytes", 0) > 2 * part.nbytes
+    return part.copy() if is_part or any(np.may_share_memory(part, one) for one in given) else part
 
 
 def _floating(data: xr.DataArray) -> np.dtype[Any]:
