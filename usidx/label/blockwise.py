@@ -11,22 +11,18 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict, Unpack, overload
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import UsidError
+from usidx.label.chunking import SMALLEST_PART, cut_single_block, join_along, trim, widen
 from usidx.label.roles import POSITION, ROLE, Dims, choose_dims, role_of
 
 __all__ = ["Kernel", "Output", "along", "over"]
 
 Array = npt.NDArray[Any]
 Kernel = Callable[..., Any]
-
-_LARGEST_BLOCK: Final = 64 * 2**20  # bytes: blocks that grow beyond it when spectra are joined are cut elsewhere
-_SMALLEST_PART: Final = 2**20  # bytes: less is not worth a task of its own
-_PARTS: Final = 32  # of a single block: enough to see how far the work is, and to keep several cores busy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +109,7 @@ def along(
             broadcasts against the block.
         overlap : mapping of str to int
             How many cells of the blocks beside it a block of lazy data is to see, along some of the other dims, which
-            come first then; what the kernel returns for these cells is cut off. Not together with `beside`.
+            come first then; what the kernel returns for these cells is cut off.
         as_stored : bool
             Hand whole numbers on as they are.
         smallest_part : int
@@ -205,16 +201,16 @@ def _work(
     beside: Sequence[xr.DataArray] = (),
     overlap: Mapping[str, int] | None = None,
     as_stored: bool = False,
-    smallest_part: int = _SMALLEST_PART,
+    smallest_part: int = SMALLEST_PART,
 ) -> xr.DataArray | xr.Dataset:
     outputs = list(output.values()) if isinstance(output, Mapping) else [output]
     dtype = data.dtype if as_stored else _floating(data)
     shaped = [_Shape.of(o, data, core, dtype) for o in outputs]
     depth = overlap or {}
     other = [str(d) for d in data.dims if d not in core and d not in depth]
-    first = _cut(_whole(data.variable, core), core, smallest_part).transpose(*depth, *other, *core)
+    first = cut_single_block(join_along(data.variable, core), core, smallest_part).transpose(*depth, *other, *core)
     cores = [core, *(_core_of(array, data, core) for array in beside)]
-    inputs = [first, *(_whole(a.variable, own) for a, own in zip(beside, cores[1:], strict=True))]
+    inputs = [first, *(join_along(a.variable, own) for a, own in zip(beside, cores[1:], strict=True))]
     found = _applied(_Call(kernel, len(core), dtype, tuple(shaped)), inputs, cores, depth)
     variables = [v.transpose(*_order(data, core, s.dims)) for v, s in zip(found, shaped, strict=True)]
     for variable, one in zip(variables, outputs, strict=True):
@@ -291,39 +287,13 @@ def _core_of(array: xr.DataArray, data: xr.DataArray, core: tuple[str, ...]) -> 
     return (*own, *(str(d) for d in array.dims if d not in data.dims))
 
 
-def _whole(variable: xr.Variable, core: tuple[str, ...]) -> xr.Variable:
-    """Return the array with each spectrum in one block; blocks that grow too large by it are cut along other dims."""
-    if variable.chunks is None or all(len(variable.chunksizes[d]) == 1 for d in core):
-        return variable
-    whole = dict.fromkeys((variable.get_axis_num(d) for d in core), -1)
-    joined = variable.data.rechunk(whole)
-    if int(np.prod([max(c) for c in joined.chunks])) * variable.dtype.itemsize > _LARGEST_BLOCK:
-        sizes = dict.fromkeys(range(variable.ndim), "auto") | whole
-        joined = variable.data.rechunk(sizes, block_size_limit=_LARGEST_BLOCK)
-    return variable.copy(data=joined)
-
-
-def _cut(variable: xr.Variable, core: tuple[str, ...], smallest: int) -> xr.Variable:
-    """Cut a single block into several, read once: nobody would see how far it is, and one core would do it all."""
-    longest = max((d for d in variable.dims if d not in core), key=lambda d: variable.sizes[d], default=None)
-    if longest is None or variable.chunks is None or any(len(sizes) > 1 for sizes in variable.chunks):
-        return variable
-    length = variable.sizes[longest]
-    step = max(-(-length // _PARTS), -(-smallest * length // max(variable.nbytes, 1)), 1)
-    return variable if step >= length else variable.chunk({longest: step})
-
-
 def _applied(
     call: _Call, inputs: list[xr.Variable], cores: list[tuple[str, ...]], depth: Mapping[str, int]
 ) -> tuple[xr.Variable, ...]:
     first, rank = inputs[0], inputs[0].ndim - len(cores[0])
-    depths = dict(enumerate(depth.values()))
-    sees_beside = bool(depths) and first.chunks is not None and 0 not in first.shape
+    sees_beside = bool(depth) and 0 not in first.shape and any(v.chunks is not None for v in inputs)
     if sees_beside:
-        wide = da.overlap.overlap(
-            first.data, depth=depths | dict.fromkeys(range(len(depths), first.ndim), 0), boundary="none"
-        )
-        inputs = [xr.Variable(first.dims, wide), *inputs[1:]]
+        inputs = widen(inputs, depth)
     metas = tuple(np.empty((0,) * (rank + len(s.dims)), s.dtype) for s in call.shapes)
     used = {d for own in cores for d in own}
     found = xr.apply_ufunc(
@@ -341,12 +311,7 @@ def _applied(
         keep_attrs=False,
     )
     made: tuple[xr.Variable, ...] = found if isinstance(found, tuple) else (found,)
-    return tuple(_trimmed(v, depths) for v in made) if sees_beside else made
-
-
-def _trimmed(variable: xr.Variable, depths: Mapping[int, int]) -> xr.Variable:
-    every = dict.fromkeys(range(variable.ndim), 0) | dict(depths)
-    return xr.Variable(variable.dims, da.overlap.trim_internal(variable.data, every, boundary="none"))
+    return tuple(trim(v, depth) for v in made) if sees_beside else made
 
 
 def _replaced(core: tuple[str, ...], dims: tuple[str, ...]) -> dict[str, str]:
