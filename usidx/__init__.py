@@ -45,7 +45,8 @@ from usidx.look.summary.text import summary_text as summary
 from usidx.mapping import map_positions
 from usidx.modes.band_excitation.response import correct_phase, phase_offset, response
 from usidx.modes.band_excitation.sho_fit import sho_fit
-from usidx.modes.current_voltage.conductance import didv, gap, normalized_conductance
+from usidx.modes.current_voltage.conductance import didv, normalized_conductance
+from usidx.modes.current_voltage.gap import gap
 from usidx.modes.switching.loop_fit import loop_fit
 from usidx.modes.switching.project_loops import project_loops
 from usidx.modes.switching.relaxation_fit import relaxation_fit

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.label.blockwise import Output, along
 from usidx.label.roles import Dims, split
 from usidx.results.arguments import as_json
 from usidx.results.verbs import verb
@@ -19,7 +20,6 @@ __all__ = ["map_positions"]
 Array = npt.NDArray[Any]
 
 _FAILED: Mapping[str, Any] = {}
-_PARTS = 32
 
 
 @verb(source="data")
@@ -86,13 +86,14 @@ def map_positions(
     if like is None:
         first = data.isel(dict.fromkeys(position, 0)).transpose(*features)
         like = _first(function, np.array(first.values), keywords)
-    outputs = {
+    returned = {
         name: value.astype(np.result_type(value, np.float32)) if errors == "nan" else value
         for name, value in _numbers(like).items()
     }
-    found = _apply(function, data, features, outputs, keywords, errors)
-    labelled = {n: _labelled(f, n, data, units) for n, f in zip(outputs, found, strict=True)}
-    return labelled[""] if "" in labelled else xr.Dataset(labelled)
+    each = _Each(function, keywords, {n: (v.shape, v.dtype) for n, v in returned.items()}, len(features), errors)
+    outputs = {name: _output(name, value, data, features, units) for name, value in returned.items()}
+    # Nobody knows how long a function of the user takes: parts of few spectra may be worth their tasks.
+    return along(data, features, each, outputs.get("", outputs), as_stored=True, smallest_part=0)
 
 
 def _first(function: Callable[..., Any], spectrum: Array, keywords: Mapping[str, Any]) -> Any:
@@ -124,55 +125,16 @@ def _numbers(like: Any) -> dict[str, Array]:
     return found
 
 
-def _apply(
-    function: Callable[..., Any],
-    data: xr.DataArray,
-    features: tuple[str, ...],
-    outputs: Mapping[str, Array],
-    keywords: Mapping[str, Any],
-    errors: str,
-) -> tuple[xr.DataArray, ...]:
-    whole = _in_blocks(data, features) if data.chunks is not None else data
-    dims = {name: _dims(name, value, data, features) for name, value in outputs.items()}
-    sizes = {d: n for name, v in outputs.items() for d, n in zip(dims[name], v.shape, strict=True)}
-    metas = tuple(np.empty((0,) * (len(dims[n]) + data.ndim - len(features)), v.dtype) for n, v in outputs.items())
-    mapped = xr.apply_ufunc(
-        _Each(function, keywords, {n: (v.shape, v.dtype) for n, v in outputs.items()}, len(features), errors),
-        whole,
-        input_core_dims=[list(features)],
-        output_core_dims=[list(dims[n]) for n in outputs],
-        dask="parallelized",
-        # By output_dtypes dask would cast an empty input to the type of the output, and complain of complex to real.
-        dask_gufunc_kwargs={"output_sizes": sizes, "meta": metas if len(metas) > 1 else metas[0]},
-        keep_attrs=False,
-    )
-    return mapped if isinstance(mapped, tuple) else (mapped,)
-
-
-def _in_blocks(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:
-    """Cut into blocks of whole spectra; a single block into several, read once, or nobody would see how far it is."""
-    whole = data.chunk(dict.fromkeys(features, -1))
-    longest = max((str(d) for d in data.dims if d not in features), key=lambda d: data.sizes[d], default=None)
-    if longest is None or any(len(blocks) > 1 for blocks in whole.chunks or ()):
-        return whole
-    return whole.chunk({longest: max(-(-data.sizes[longest] // _PARTS), 1)})
-
-
-def _dims(name: str, value: Array, data: xr.DataArray, features: tuple[str, ...]) -> tuple[str, ...]:
-    if value.shape == tuple(data.sizes[d] for d in features):
-        return features
-    return tuple(f"{name or 'output'}_{axis}" for axis in range(value.ndim))
-
-
-def _labelled(found: xr.DataArray, name: str, data: xr.DataArray, units: str | Mapping[str, str]) -> xr.DataArray:
+def _output(
+    name: str, value: Array, data: xr.DataArray, features: tuple[str, ...], units: str | Mapping[str, str]
+) -> Output:
+    """Say what becomes of what the function returns; an array of the shape of a spectrum is one."""
+    is_spectrum = value.shape == tuple(data.sizes[d] for d in features)
+    dims = features if is_spectrum else tuple(f"{name or 'output'}_{axis}" for axis in range(value.ndim))
+    sizes = {} if is_spectrum else dict(zip(dims, value.shape, strict=True))
     unit = units if isinstance(units, str) else units.get(name, "")
-    kept = data.coords.to_dataset().drop_vars(
-        [c for c in data.coords if not set(data.coords[c].dims) <= set(found.dims)]
-    )
-    found = found.drop_vars(list(found.coords)).assign_coords(
-        kept.coords
-    )  # with their attributes, which bear the roles
-    return found.rename(name or data.name).assign_attrs({"long_name": name or str(data.name or ""), "units": unit})
+    attrs = {"long_name": name or str(data.name or ""), "units": unit}
+    return Output(dims=dims, sizes=sizes, dtype=value.dtype, attrs=attrs)
 
 
 class _Each:

@@ -239,6 +239,15 @@ def test_nothing_is_computed_until_asked() -> None:
     assert all(v.chunks is not None for v in found.data_vars.values())
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_start_values_may_bear_coordinates_of_the_data(peaks: Maker, lazy: bool) -> None:
+    data, truth = peaks(shape=(2, 3))
+    data = data.assign_coords(field=2.0, height=(("Y", "X"), np.ones((2, 3))))
+    center = data.isel(Energy=0, drop=True).copy(data=truth["center"].values)
+    found = fit(data.chunk({"X": 1}) if lazy else data, PEAK, start={"center": center})
+    np.testing.assert_allclose(found.center, truth["center"], atol=0.1)
+
+
 def test_blocks_stay_small_when_spectra_are_joined() -> None:
     lazy = da.zeros((400, 400, 1000), chunks=(200, 200, 1), dtype=np.float64)
     found = fit(xr.DataArray(lazy, dims=("y", "x", "e")), Constant(), "e")
@@ -490,9 +499,13 @@ def test_errors_say_what_to_do(peaks: Maker, oscillators: Maker) -> None:
     data, _ = peaks(shape=(2, 2))
     with pytest.raises(RoleError, match=r"No dim 'Bias' here; the dims are \('Y', 'X', 'Energy'\)"):
         fit(data, PEAK, "Bias")
-    with pytest.raises(RoleError, match=r"has the spectroscopic dims \(\), .* Name where to fit with dim="):
+    with pytest.raises(
+        RoleError, match=r"has no spectroscopic dim .* is a function of 1 coordinate\(s\). Name the dims"
+    ):
         fit(data.drop_vars("Energy"), PEAK)
-    with pytest.raises(RoleError, match=r"function of 1 coordinate\(s\), but dim=\['Energy', 'X'\] names 2"):
+    with pytest.raises(
+        RoleError, match=r"dim=\['Energy', 'X'\] names 2 dim\(s\), and 1 should be named.*function of 1 coordinate"
+    ):
         fit(data, PEAK, ["Energy", "X"])
     with pytest.raises(UsidError, match=r"'Raw_Data' is of dtype float64 and SHO\(prefix=''\) is complex"):
         fit(data, SHO())

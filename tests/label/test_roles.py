@@ -6,7 +6,7 @@ import xarray as xr
 
 import usidx
 from usidx.errors import RoleError
-from usidx.label.roles import ROLE, as_dims, role_of, split
+from usidx.label.roles import POSITION, ROLE, as_dims, choose_dims, role_of, split
 
 
 def cube(*, lazy: bool = False) -> xr.DataArray:
@@ -71,3 +71,46 @@ def test_no_such_dim() -> None:
 def test_no_roles_at_all() -> None:
     with pytest.raises(RoleError, match=r"Array 'scan' with dims .* has no spectroscopic dim of more than one step"):
         split(cube())
+
+
+def swept(**sizes: int) -> xr.DataArray:
+    """Return an array over y and spectroscopic dims of these sizes, the last in volts."""
+    units = ["s"] * (len(sizes) - 1) + ["V"]
+    coords = {d: (d, np.arange(n), {"units": u}) for (d, n), u in zip(sizes.items(), units, strict=True)}
+    array = xr.DataArray(np.zeros((2, *sizes.values())), dims=("y", *sizes), coords=coords, name="scan")
+    return usidx.set_roles(array, position="y", spectroscopic=list(sizes))
+
+
+def test_the_dim_to_work_along_is_the_only_one_of_several_steps() -> None:
+    assert choose_dims(swept(energy=4), None, 1) == ("energy",)
+    assert choose_dims(swept(cycle=1, energy=4), None, 1) == ("energy",)
+    assert choose_dims(swept(cycle=2, energy=4)) == ("cycle", "energy")
+    assert choose_dims(xr.DataArray(np.zeros(3), dims="energy"), None, 1) == ("energy",)
+    assert choose_dims(swept(energy=4), None, 1, role=POSITION) == ("y",)
+
+
+def test_familiar_names_and_units_decide_among_several() -> None:
+    data = swept(DC_Offset=3, energy=4)
+    assert choose_dims(data, None, 1, called=["dcoffset"], in_units=["V"]) == ("DC_Offset",)
+    assert choose_dims(data, None, 1, called=["bias"], in_units=["V"]) == ("energy",)
+    assert choose_dims(xr.DataArray(np.zeros((2, 3)), dims=("x", "Bias")), None, 1, called=["bias"]) == ("Bias",)
+
+
+def test_named_dims_keep_the_order_in_which_they_are_named() -> None:
+    assert choose_dims(cube(), ["energy", "y", "energy"], 2) == ("energy", "y")
+    with pytest.raises(
+        RoleError, match=r"dim=\['energy'\] names 1 dim\(s\), and 2 should be named. A plane is wanted."
+    ):
+        choose_dims(cube(), "energy", 2, reason="A plane is wanted.")
+    with pytest.raises(RoleError, match=r"dim=\[\] names 0 dim\(s\), and 1 should be named"):
+        choose_dims(cube(), [])
+
+
+def test_what_is_not_clear_is_asked_for() -> None:
+    told = r"has the spectroscopic dims \('cycle', 'energy'\), and 1 should be worked along. Name the dims"
+    with pytest.raises(RoleError, match=told):
+        choose_dims(swept(cycle=2, energy=4), None, 1)
+    with pytest.raises(RoleError, match=r"no spectroscopic dim of more than one step, and 1 should"):
+        choose_dims(swept(energy=1), None, 1)
+    with pytest.raises(RoleError, match=r"no position dim .* and 2 should.*set_roles\(position=\[...\]\)"):
+        choose_dims(cube(), None, 2, role=POSITION)

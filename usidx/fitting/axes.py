@@ -10,7 +10,7 @@ import xarray as xr
 
 from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
 from usidx.fitting.models.model import Model
-from usidx.label.roles import Dims, as_dims, spectroscopic_dims
+from usidx.label.roles import Dims, choose_dims
 
 __all__ = ["Sweep", "check_dtype", "sweep_of"]
 
@@ -50,34 +50,13 @@ def sweep_of(data: xr.DataArray, model: Model, dim: Dims | None, coordinate: str
     UnitsError
         A coordinate is not a number.
     """
-    dims = _named_dims(data, model, dim) if dim is not None else _usual_dims(data, model)
+    reason = f"{model!r} is a function of {model.variables} coordinate(s)."
+    dims = choose_dims(data, dim, model.variables, reason=reason)
     if not all(data.sizes[d] for d in dims):
         raise RoleError(f"Array {data.name!r} has no samples to fit: its sizes are {dict(data.sizes)}.")
     if coordinate is not None and len(dims) > 1:
         raise SelectionError(f"coordinate={coordinate!r} names one coordinate, but the fit runs along {dims}.")
     return Sweep(dims, tuple(_coordinate(data, d, coordinate or d) for d in dims))
-
-
-def _named_dims(data: xr.DataArray, model: Model, dim: Dims) -> tuple[str, ...]:
-    dims = (dim,) if isinstance(dim, str) else tuple(dim)
-    as_dims(data, dims)
-    if len(set(dims)) != model.variables:
-        raise RoleError(
-            f"{model!r} is a function of {model.variables} coordinate(s), but dim={dim!r} names {len(set(dims))}."
-        )
-    return dims
-
-
-def _usual_dims(data: xr.DataArray, model: Model) -> tuple[str, ...]:
-    found = tuple(d for d in spectroscopic_dims(data) if data.sizes[d] > 1)
-    if not found and data.ndim == model.variables:
-        found = tuple(str(d) for d in data.dims)
-    if len(found) != model.variables:
-        raise RoleError(
-            f"Array {data.name!r} with dims {data.dims} has the spectroscopic dims {found}, and {model!r} is a "
-            f"function of {model.variables} coordinate(s). Name where to fit with dim=..."
-        )
-    return found
 
 
 def _coordinate(data: xr.DataArray, dim: str, name: str) -> xr.DataArray:

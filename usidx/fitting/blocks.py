@@ -28,27 +28,12 @@ __all__ = [
     "block_values",
     "start_values",
     "weights",
-    "whole_along",
 ]
 
 FIGURE: Final = "_figure"
 PARAMETER: Final = "_parameter"
-_LARGEST_BLOCK: Final = 64 * 2**20
 
 Array = npt.NDArray[Any]
-
-
-def whole_along(data: xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
-    """Return the array with each spectrum in one block; blocks that grow too large by it are cut along other dims."""
-    if data.chunks is None or all(len(data.chunksizes[d]) == 1 for d in dims):
-        return data
-    whole = dict.fromkeys((data.get_axis_num(d) for d in dims), -1)
-    joined = data.data.rechunk(whole)
-    size = int(np.prod([max(c) for c in joined.chunks])) * data.dtype.itemsize
-    if size > _LARGEST_BLOCK:
-        sizes = dict.fromkeys(range(data.ndim), "auto") | whole
-        joined = data.data.rechunk(sizes, block_size_limit=_LARGEST_BLOCK)
-    return data.copy(data=joined)
 
 
 def weights(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
@@ -63,14 +48,13 @@ def weights(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ..
     """
     spread = _aligned("sigma", xr.DataArray(sigma), data)
     ones = xr.DataArray(np.ones([data.sizes[d] for d in dims]), dims=dims)
-    weight = ones / spread
-    return whole_along(weight.transpose(..., *dims), dims)
+    return ones / spread
 
 
 def start_values(
     data: xr.DataArray, model: Model, start: Mapping[str, float | xr.DataArray], dims: tuple[str, ...]
 ) -> xr.DataArray:
-    """Return start values with the dim of parameters last, NaN where they are to be found.
+    """Return start values over a dim of parameters too, NaN where they are to be found.
 
     Raises
     ------
@@ -83,10 +67,8 @@ def start_values(
         numbers = [float(start.get(name, np.nan)) for name in model.names]
         return xr.DataArray(numbers, dims=PARAMETER)
     other = data.isel(dict.fromkeys(dims, 0), drop=True)
-    parts = [_aligned("start", xr.DataArray(start.get(name, np.nan)), other) for name in model.names]
-    parts = [p.reset_coords(drop=True).drop_vars(list(p.coords)).astype(np.float64) for p in xr.broadcast(*parts)]
-    joined = xr.concat(parts, dim=PARAMETER).transpose(..., PARAMETER)
-    return joined.chunk({PARAMETER: -1}) if joined.chunks is not None else joined
+    parts = [_aligned("start", xr.DataArray(start.get(name, np.nan)), other).variable for name in model.names]
+    return xr.concat([p.astype(np.float64) for p in xr.broadcast(*map(xr.DataArray, parts))], dim=PARAMETER)
 
 
 def _aligned(option: str, value: xr.DataArray, data: xr.DataArray) -> xr.DataArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ import xarray as xr
 
 from usidx.errors import ResultError, SelectionError
 from usidx.fitting.evaluate import fit_step_of
+from usidx.label.blockwise import Output, along
 from usidx.results.provenance import Step
 from usidx.results.verbs import add_choices, verb
 
@@ -94,15 +96,11 @@ def compare(
     labels = _labels(steps, names)
     absolute = bool(steps[0]["parameters"].get("absolute_sigma"))
     free = [_free(r, s) for r, s in zip(results, steps, strict=True)]
-    chi2 = _stacked([r["chi2"].variable for r in results])
+    chi2 = _stacked([r["chi2"] for r in results])
     sizes = _stacked([_numbers(r, s, k) for r, s, k in zip(results, steps, free, strict=True)])
-    dims = [d for d in chi2.dims if d != "model"]
-    table: xr.Variable = xr.apply_ufunc(
-        _criteria, chi2, sizes, kwargs={"free": np.array(free), "absolute": absolute, "corrected": corrected},
-        input_core_dims=[["model"], ["model"]], output_core_dims=[["model", "_criterion"]], dask="parallelized",
-        dask_gufunc_kwargs={"output_sizes": {"_criterion": 2}, "meta": np.empty((0,) * (len(dims) + 2))},
-    )  # fmt: skip
-    found = _labelled(table, results[0], labels, criterion, corrected=corrected)
+    kernel = partial(_criteria, free=np.array(free), absolute=absolute, corrected=corrected, by=criterion)
+    outputs = _outputs(labels, criterion, corrected=corrected)
+    found = along(chi2, "model", kernel, outputs, beside=[sizes]).assign_coords(model=("model", labels))
     return add_choices(found, models=labels, other_fits=[s["parameters"] for s in steps[1:]])
 
 
@@ -161,26 +159,26 @@ def _free(result: xr.Dataset, step: Step) -> int:
     return len(names - held)
 
 
-def _numbers(result: xr.Dataset, step: Step, free: int) -> xr.Variable:
+def _numbers(result: xr.Dataset, step: Step, free: int) -> xr.DataArray:
     """Return how many numbers each fit rests on."""
     if "samples" in result:
         parts = 2 if np.dtype(step["input"]["dtype"]).kind == "c" else 1
-        return result["samples"].variable * float(parts)
+        return result["samples"] * float(parts)
     if "redchi" not in result:
         raise ResultError(f"The fit {_title(step)!r} has neither 'samples' nor 'redchi', so N is not known.")
     # Results of earlier versions: chi2 / redchi are the degrees of freedom.
-    freedom: xr.Variable = result["chi2"].variable / result["redchi"].variable
+    freedom: xr.DataArray = result["chi2"] / result["redchi"]
     return freedom.round() + float(free)
 
 
-def _stacked(variables: Sequence[xr.Variable]) -> xr.Variable:
-    joined: xr.Variable = xr.concat([xr.DataArray(v) for v in variables], dim="model").variable
-    joined = joined.transpose(..., "model")
-    return joined.chunk({"model": -1}) if joined.chunks is not None else joined
+def _stacked(figures: Sequence[xr.DataArray]) -> xr.DataArray:
+    """Put one figure of all fits side by side, by their places; the coordinates are those of the first fit."""
+    joined = xr.concat([xr.DataArray(f.variable) for f in figures], dim="model").transpose(..., "model")
+    return joined.assign_coords(figures[0].coords.to_dataset().drop_vars("model", errors="ignore").coords)
 
 
-def _criteria(chi2: Array, sizes: Array, free: Array, *, absolute: bool, corrected: bool) -> Array:
-    """Return AIC and BIC, (..., model, criterion)."""
+def _criteria(chi2: Array, sizes: Array, free: Array, *, absolute: bool, corrected: bool, by: str) -> tuple[Any, ...]:
+    """Return AIC and BIC (..., model), and the place of the lowest of one of them (...)."""
     with np.errstate(all="ignore"):
         misfit = chi2 if absolute else sizes * np.log(chi2 / sizes)
         aic, bic = misfit + 2.0 * free, misfit + free * np.log(sizes)
@@ -188,33 +186,25 @@ def _criteria(chi2: Array, sizes: Array, free: Array, *, absolute: bool, correct
             counted = free + (0.0 if absolute else 1.0)
             left = sizes - counted - 1.0
             aic = aic + np.where(left > 0.0, 2.0 * counted * (counted + 1.0) / left, np.nan)
-    found = np.stack([aic, bic], axis=-1)
     fitted = np.where(np.isnan(chi2), np.nan, sizes)
     low, high = (f(np.nan_to_num(fitted, nan=fill), axis=-1) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
-    found[low < high] = np.nan
-    return found
+    differ = (low < high)[..., None]
+    aic, bic = np.where(differ, np.nan, aic), np.where(differ, np.nan, bic)
+    return aic, bic, _lowest(bic if by == "bic" else aic)
 
 
-def _labelled(
-    table: xr.Variable, result: xr.Dataset, labels: list[str], criterion: str, *, corrected: bool
-) -> xr.Dataset:
+def _outputs(labels: list[str], criterion: str, *, corrected: bool) -> dict[str, Output]:
     title = "Akaike's Information Criterion" + (", Corrected for Few Samples" if corrected else "")
-    aic, bic = (table.isel(_criterion=k) for k in range(2))
-    chosen = bic if criterion == "bic" else aic
-    best: xr.Variable = xr.apply_ufunc(
-        _lowest, chosen, input_core_dims=[["model"]], dask="parallelized", output_dtypes=[np.int8]
-    )
     flags = {
         "flag_values": np.arange(len(labels), dtype=np.int8),
         "flag_meanings": " ".join(n.replace(" ", "_") for n in labels),
     }
-    variables = {
-        "aic": xr.Variable(aic.dims, aic.data, {"long_name": title, "units": ""}),
-        "bic": xr.Variable(bic.dims, bic.data, {"long_name": "Schwarz's Bayesian Information Criterion", "units": ""}),
-        "best": xr.Variable(best.dims, best.data, {"long_name": f"Model with the Lowest {criterion.upper()}", **flags}),
+    best = {"long_name": f"Model with the Lowest {criterion.upper()}", **flags}
+    return {
+        "aic": Output(attrs={"long_name": title, "units": ""}),
+        "bic": Output(attrs={"long_name": "Schwarz's Bayesian Information Criterion", "units": ""}),
+        "best": Output(dims=(), dtype=np.int8, attrs=best),
     }
-    coords = result["chi2"].coords.to_dataset().drop_vars("model", errors="ignore").coords
-    return xr.Dataset(variables, coords=coords).assign_coords(model=("model", labels))
 
 
 def _lowest(criterion: Array) -> npt.NDArray[np.int8]:

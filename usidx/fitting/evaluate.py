@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError
-from usidx.fitting.blocks import PARAMETER, block_values, whole_along
+from usidx.fitting.blocks import PARAMETER, block_values
 from usidx.fitting.models.model import Model, from_description
+from usidx.label.blockwise import Output, along
 from usidx.results.provenance import steps
 from usidx.results.verbs import add_choices, verb
 
@@ -192,24 +194,17 @@ def _stored_coordinate(result: xr.Dataset, dim: str, name: str, step: dict[str, 
 def _values(
     result: xr.Dataset, coordinates: list[tuple[str, xr.DataArray]], model: Model, step: dict[str, Any]
 ) -> xr.DataArray:
-    bare = [xr.DataArray(result[n].variable) for n in model.names]
-    table = xr.concat(bare, dim=PARAMETER).transpose(..., PARAMETER).variable
-    lazy = table.chunks is not None
-    dims = [dim for dim, _ in coordinates]
-    values: xr.Variable = xr.apply_ufunc(
-        block_values,
-        table.chunk({PARAMETER: -1}) if lazy else table,
-        *(whole_along(x, (dim,)).variable for dim, x in coordinates),
-        kwargs={"model": model, "threads": 1 if lazy else None},
-        input_core_dims=[[PARAMETER], *([d] for d in dims)],
-        output_core_dims=[dims],
-        dask="parallelized",
-        dask_gufunc_kwargs={
-            "output_sizes": {d: x.sizes[d] for d, x in coordinates},
-            "meta": np.empty((0,) * (table.ndim - 1 + len(dims)), np.complex128 if model.is_complex else np.float64),
-        },
-        keep_attrs=False,
+    dims = tuple(dim for dim, _ in coordinates)
+    table = xr.concat([xr.DataArray(result[n].variable) for n in model.names], dim=PARAMETER)
+    # Coordinates may change along dims that the parameters do not have.
+    table = table.expand_dims(
+        {d: n for _, x in coordinates for d, n in x.sizes.items() if d not in (*table.dims, *dims)}
     )
+    threads = None if table.chunks is None else 1
+    dtype = np.complex128 if model.is_complex else np.float64
+    output = Output(dims=dims, sizes={d: x.sizes[d] for d, x in coordinates}, dtype=dtype)
+    kernel = partial(block_values, model=model, threads=threads)
+    values = along(table, PARAMETER, kernel, output, beside=[x for _, x in coordinates]).transpose(..., *dims)
     attrs = {k: step["input"][k] for k in ("long_name", "units") if step["input"].get(k)}
     own = {str(x.name): x for _, x in coordinates if x.name is not None}
     swept = {str(d) for d in step["parameters"]["dim"]} | set(dims)
@@ -217,6 +212,7 @@ def _values(
         n for n, c in result.coords.items() if n in own or swept & set(c.dims) or not set(c.dims) <= set(values.dims)
     ]
     coords = result.drop_vars(gone).coords
-    found = xr.DataArray(values)
-    found = found.assign_coords(coords).assign_coords({n: x for n, x in own.items() if set(x.dims) <= set(values.dims)})
+    found = values.assign_coords(coords).assign_coords(
+        {n: x for n, x in own.items() if set(x.dims) <= set(values.dims)}
+    )
     return found.rename(step["input"].get("name")).assign_attrs(attrs)

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from usidx.fitting.axes import Sweep
-from usidx.fitting.blocks import (
-    FIGURE,
-    PARAMETER,
-    Work,
-    block_again,
-    block_table,
-    start_values,
-    weights,
-    whole_along,
-)
+from usidx.fitting.blocks import FIGURE, Work, block_again, block_table, start_values, weights
 from usidx.fitting.solver.compiled import figures
 from usidx.fitting.solver.neighbours import around, offsets
+from usidx.label.blockwise import Output, along
 from usidx.label.roles import position_dims
 
 __all__ = ["table_of"]
@@ -42,59 +32,28 @@ def table_of(
     retry: bool,
 ) -> xr.Variable:
     """Fit each spectrum; with `retry` those that failed a second time."""
-    core = list(sweep.dims)
-    inputs = [whole_along(data, sweep.dims).variable]
-    dims: list[list[str]] = [core]
-    for d, c in zip(core, sweep.coordinates, strict=True):
-        inputs.append(whole_along(c, (d,)).variable)
-        dims.append([d])
+    inputs = [*sweep.coordinates]
     if sigma is not None:
-        inputs.append(weights(data, sigma, sweep.dims).variable)
-        dims.append(core)
-    inputs.append(start_values(data, work.model, start, sweep.dims).variable)
-    dims.append([PARAMETER])
+        inputs.append(weights(data, sigma, sweep.dims))
+    inputs.append(start_values(data, work.model, start, sweep.dims))
     width = figures(work.model, covariance=work.options.covariance)
-    table = _applied(block_table, inputs, dims, work, width)
-    if not retry:
-        return table
-    cells = [str(d) for d in position_dims(data) if d not in core and d in table.dims]
-    cells = cells or [str(d) for d in table.dims if d != FIGURE]
-    starts = _starts(table.transpose(*cells, ..., FIGURE), len(work.model.names), len(cells))
-    return _applied(block_again, [*inputs, table, starts], [*dims, [FIGURE], [_NEIGHBOUR]], work, width + 1)
+    table = along(data, sweep.dims, partial(block_table, work=work), _rows(width), beside=inputs)
+    if retry:
+        inputs += [table, _starts(table, len(work.model.names))]
+        table = along(data, sweep.dims, partial(block_again, work=work), _rows(width + 1), beside=inputs)
+    return table.variable.transpose(..., FIGURE)
 
 
-def _applied(function: Any, inputs: list[xr.Variable], dims: list[list[str]], work: Work, width: int) -> xr.Variable:
-    # The table has another width before and after, so its dim has another name.
-    old = f"{FIGURE}_before"
-    renamed = [xr.Variable([old if d == FIGURE else d for d in v.dims], v.data) for v in inputs]
-    table: xr.Variable = xr.apply_ufunc(
-        function,
-        *renamed,
-        kwargs={"work": work},
-        input_core_dims=[[old if d == FIGURE else d for d in own] for own in dims],
-        output_core_dims=[[FIGURE]],
-        dask="parallelized",
-        dask_gufunc_kwargs={
-            "output_sizes": {FIGURE: width},
-            "meta": np.empty((0,) * (inputs[0].ndim - len(dims[0]) + 1)),
-        },
-        keep_attrs=False,
-    )
-    return table
+def _rows(width: int) -> Output:
+    return Output(dims=(FIGURE,), sizes={FIGURE: width}, dtype=np.float64)
 
 
-def _starts(table: xr.Variable, n: int, rank: int) -> xr.Variable:
-    """Return the parameters of the neighbours (*other, neighbour times n)."""
-    if not table.size:
-        return xr.Variable((*table.dims[:-1], _NEIGHBOUR), np.zeros((*table.shape[:-1], n * len(offsets(rank)))))
-    gather = partial(_flat_around, n=n, rank=rank)
-    if table.chunks is None:
-        return xr.Variable((*table.dims[:-1], _NEIGHBOUR), gather(table.values))
-    depth = {axis: int(axis < rank) for axis in range(table.ndim)}
-    wider = da.overlap.overlap(table.data, depth=depth, boundary="none")
-    chunks = (*wider.chunks[:-1], (n * len(offsets(rank)),))
-    found = wider.map_blocks(gather, dtype=np.float64, chunks=chunks, meta=np.empty((0,) * table.ndim))
-    return xr.Variable((*table.dims[:-1], _NEIGHBOUR), da.overlap.trim_internal(found, depth, boundary="none"))
+def _starts(table: xr.DataArray, n: int) -> xr.DataArray:
+    """Return the parameters of the neighbours (*other, neighbour times n), wherever blocks end."""
+    cells = position_dims(table) or tuple(str(d) for d in table.dims if d != FIGURE)
+    size = n * len(offsets(len(cells)))
+    output = Output(dims=(_NEIGHBOUR,), sizes={_NEIGHBOUR: size}, dtype=np.float64)
+    return along(table, FIGURE, partial(_flat_around, n=n, rank=len(cells)), output, overlap=dict.fromkeys(cells, 1))
 
 
 def _flat_around(table: Array, n: int, rank: int) -> Array:

@@ -6,7 +6,7 @@ slicing, arithmetic, netCDF and Zarr.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = [
     "POSITION",
     "ROLE",
     "SPECTROSCOPIC",
+    "choose_dims",
     "position_dims",
     "refuse_unlabelled",
     "role_of",
@@ -54,6 +55,83 @@ def _dims_with(data: xr.DataArray | xr.Dataset, role: str) -> tuple[str, ...]:
     return tuple(str(dim) for dim in data.dims if role_of(data, dim) == role)
 
 
+def choose_dims(
+    data: xr.DataArray,
+    dim: Dims | None = None,
+    count: int | None = None,
+    *,
+    role: str = SPECTROSCOPIC,
+    called: Collection[str] = (),
+    in_units: Collection[str] = (),
+    reason: str = "",
+) -> tuple[str, ...]:
+    """Choose the dims to work along, by the one rule that all verbs share.
+
+    Those that are named; else the first of these that are as many as are wanted: dims of a familiar name, dims of the
+    role in familiar units, dims of the role, all dims. Where a number of spectroscopic dims is wanted, one of a single
+    step is none.
+
+    Parameters
+    ----------
+    data : DataArray
+        Any dims.
+    dim : str or iterable of str, optional
+        As the user named them.
+    count : int, optional
+        How many are wanted. By default as many as are named, or have the role.
+    role : {"spectroscopic", "position"}
+        Of the dims that are meant where none is named.
+    called : collection of str
+        Familiar names, in lower case without signs and spaces: ``dcoffset`` stands for ``DC_Offset`` too.
+    in_units : collection of str
+        Familiar units, which decide where there are several.
+    reason : str
+        A sentence that says why so many are wanted, for messages.
+
+    Returns
+    -------
+    tuple of str
+        In the order in which they are named, or else that of the array.
+
+    Raises
+    ------
+    RoleError
+        A named dim is not there, more or fewer are named than are wanted, or none is named and it is not clear which
+        are meant; or it is no DataArray.
+    """
+    refuse_unlabelled(data)
+    if dim is None:
+        return _usual_dims(data, count, role, called, in_units, reason)
+    names = tuple(dict.fromkeys((dim,) if isinstance(dim, str) else dim))
+    as_dims(data, names)
+    wanted = count or max(len(names), 1)
+    if len(names) != wanted:
+        raise RoleError(f"dim={list(names)} names {len(names)} dim(s), and {wanted} should be named. {reason}".rstrip())
+    return names
+
+
+def _usual_dims(
+    data: xr.DataArray, count: int | None, role: str, called: Collection[str], in_units: Collection[str], reason: str
+) -> tuple[str, ...]:
+    of_role = _dims_with(data, role)
+    if count is None and of_role:
+        return of_role
+    own = [d for d in of_role if data.sizes[d] > 1]
+    familiar = [str(d) for d in data.dims if "".join(c for c in str(d).lower() if c.isalnum()) in called]
+    measured = [d for d in own if data.coords[d].attrs.get("units") in in_units]
+    # An image may be one line, but a sweep of one step is none.
+    single = of_role if role == POSITION else ()
+    for found in (familiar, measured, own, single, () if own else tuple(str(d) for d in data.dims)):
+        if len(found) == count:
+            return tuple(found)
+    told = f"the {role} dims {tuple(own)}" if own else f"no {role} dim of more than one step"
+    wanted = f", and {count} should be worked along" if count is not None else ""
+    raise RoleError(
+        f"Array {data.name!r} with dims {data.dims} has {told}{wanted}. {reason + ' ' if reason else ''}Name the dims "
+        f"to work along with dim=..., or mark them with da.usid.set_roles({role}=[...]).{_one_step(data)}"
+    )
+
+
 def split(data: xr.DataArray, dim: Dims | None = None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split the dims of an array into samples and features.
 
@@ -74,14 +152,7 @@ def split(data: xr.DataArray, dim: Dims | None = None) -> tuple[tuple[str, ...],
     RoleError
         A named dim is not there, or none is named and the array has no spectroscopic dim; or it is no DataArray.
     """
-    refuse_unlabelled(data)
-    features = spectroscopic_dims(data) if dim is None else as_dims(data, dim)
-    if not features:
-        raise RoleError(
-            f"Array {data.name!r} with dims {data.dims} has no spectroscopic dim of more than one step. "
-            f"Name the dims to work along with dim=..., or mark them with "
-            f"da.usid.set_roles(spectroscopic=[...]).{_one_step(data)}"
-        )
+    features = as_dims(data, choose_dims(data, dim))
     return tuple(str(d) for d in data.dims if d not in features), features
 
 

@@ -212,7 +212,8 @@ def verb(
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = bound.arguments[declaration.source]
-            refuse_unlabelled(given, kinds)
+            if not isinstance(given, xr.DataArray | xr.Dataset):
+                refuse_unlabelled(given, kinds)
             made: R = _recorded(function(*args, **kwargs), declaration, dict(bound.arguments))
             return made
 

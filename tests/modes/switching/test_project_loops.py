@@ -204,7 +204,9 @@ def test_what_is_not_clear_is_refused() -> None:
     data, _ = scan((2, 2))
     read = xr.Variable("read", [0.0, 1.0], {"usid_role": "spectroscopic", "units": "V"})
     both = data.rename(DC_Offset="write").expand_dims(read=2).assign_coords(read=read)
-    with pytest.raises(RoleError, match=r"along which of \['read', 'write'\] the voltage was swept is not clear"):
+    with pytest.raises(
+        RoleError, match=r"has the spectroscopic dims \('read', 'write'\), and 1 should be worked along. Name"
+    ):
         usidx.project_loops(both)
     with pytest.raises(RoleError, match="No dim 'bias' here"):
         usidx.project_loops(data, "bias")

@@ -227,8 +227,8 @@ def _within_positions(fit: xr.Dataset) -> list[Any]:
 
 def _half_angle(total: xr.DataArray) -> xr.DataArray:
     """Return half the direction of a sum, in (-pi/2, pi/2]; NaN where nothing was added."""
-    half: xr.DataArray = _wrapped(xr.apply_ufunc(np.angle, total, dask="allowed") / 2, np.pi)
-    return half.where(abs(total) > 0)
+    direction: Any = np.arctan2(total.imag, total.real)
+    return _wrapped(direction / 2, np.pi).where(abs(total) > 0)
 
 
 def _wrapped(angle: xr.DataArray, period: float) -> xr.DataArray:

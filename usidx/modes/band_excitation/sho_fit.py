@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +13,10 @@ import xarray as xr
 
 from usidx.errors import SelectionError, UsidWarning
 from usidx.fitting.axes import Sweep, check_dtype, sweep_of
-from usidx.fitting.blocks import whole_along
 from usidx.fitting.fit import Value, fit
 from usidx.fitting.models.sho import SHO
-from usidx.label.roles import refuse_unlabelled
+from usidx.label.blockwise import Output, along
+from usidx.label.roles import Dims, choose_dims
 from usidx.modes.band_excitation.guess import FIGURES, guess_oscillators
 from usidx.results.fit_names import FitNames
 from usidx.results.provenance import last_step
@@ -24,7 +25,6 @@ from usidx.results.verbs import add_choices, verb
 __all__ = ["sho_fit"]
 
 _FREQUENCY: Final = "Frequency"
-_FIGURE: Final = "_figure"
 _R2: Final = FIGURES.index("r2")
 _POOR: Final = 0.5  # an r2 below it: not what the model describes
 _BETTER: Final = 0.3  # of r2: by less than that few samples of noise may seem better when turned round
@@ -137,8 +137,7 @@ def sho_fit(
     >>> bool(abs(found.frequency - truth.frequency).median() < 50)
     True
     """
-    refuse_unlabelled(data)
-    sweep = _sweep(data, dim or _frequency_dim(data), coordinate)
+    sweep = _sweep(data, choose_dims(data, dim, 1, called=(_FREQUENCY.lower(),)), coordinate)
     check_dtype(data.dtype, SHO(), data.name)
     guessed = _guess(data, sweep)
     fitted = fit(
@@ -152,11 +151,7 @@ def sho_fit(
     return add_choices(whole, **told | own)
 
 
-def _frequency_dim(data: xr.DataArray) -> str | None:
-    return _FREQUENCY if _FREQUENCY in data.dims else None
-
-
-def _sweep(data: xr.DataArray, dim: str | None, coordinate: str | None) -> Sweep:
+def _sweep(data: xr.DataArray, dim: Dims, coordinate: str | None) -> Sweep:
     """Return where to fit: along a dim that fills no grid, over the frequencies and not over the samples' numbers."""
     found = sweep_of(data, SHO(), dim, coordinate)
     along = found.dims[0]
@@ -191,29 +186,15 @@ def _check_one_band(frequency: xr.DataArray, along: str) -> None:
 
 def _guess(data: xr.DataArray, sweep: Sweep) -> xr.Dataset:
     """Return the guessed parameters and their r2, as lazy as the data."""
-    dim = sweep.dims[0]
-    table: xr.Variable = xr.apply_ufunc(
-        _guess_block,
-        whole_along(data, sweep.dims).variable,
-        whole_along(sweep.coordinates[0], sweep.dims).variable,
-        kwargs={"threads": None if data.chunks is None else 1},
-        input_core_dims=[[dim], [dim]],
-        output_core_dims=[[_FIGURE]],
-        dask="parallelized",
-        dask_gufunc_kwargs={
-            "output_sizes": {_FIGURE: len(FIGURES)},
-            "meta": np.empty((0,) * data.ndim),
-        },
-        keep_attrs=False,
-    )
-    columns: dict[str, Any] = {name: table.isel({_FIGURE: k}) for k, name in enumerate(FIGURES)}
-    return xr.Dataset(columns)
+    kernel = partial(_guess_block, threads=None if data.chunks is None else 1)
+    outputs = {name: Output(dims=(), dtype=np.float64) for name in FIGURES}
+    return along(data, sweep.dims, kernel, outputs, beside=sweep.coordinates)
 
 
-def _guess_block(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | None) -> npt.NDArray[np.float64]:
+def _guess_block(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | None) -> tuple[npt.NDArray[Any], ...]:
     found = guess_oscillators(y, x, threads)
     _warn_of_conjugates(y, x, found[..., _R2])
-    return found
+    return tuple(np.moveaxis(found, -1, 0))
 
 
 def _warn_of_conjugates(y: npt.NDArray[Any], x: npt.NDArray[Any], r2: npt.NDArray[np.float64]) -> None:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import SelectionError, UsidError
 from usidx.fitting.axes import Sweep
-from usidx.fitting.blocks import FIGURE, whole_along
+from usidx.fitting.blocks import FIGURE
 from usidx.fitting.models.hysteresis_loop import HysteresisLoop
 from usidx.fitting.results import Shown, to_dataset
+from usidx.label.blockwise import Output, along
 from usidx.modes.switching.disk_names import LOOP_NAMES
 from usidx.modes.switching.figures import SWITCHING
 from usidx.modes.switching.loops import CRITERIA, Search, fit_loops, widths
-from usidx.modes.switching.project_loops import loops_of, metrics_of, unit_of
+from usidx.modes.switching.project_loops import METRICS, outputs_of, unit_of
 from usidx.modes.switching.voltage import response_of, voltage_of
 from usidx.results.verbs import add_choices, add_input, verb
 
 __all__ = ["loop_fit"]
 
 _MODEL: Final = HysteresisLoop()
+# Before the names of the parts of a row of figures: variables, and the dims of their columns.
+_TABLE: Final = "_table_"
+_COLUMN: Final = "_column_"
 
 
 @verb(fit=lambda step: LOOP_NAMES)
@@ -117,10 +123,10 @@ def loop_fit(
     given = _checked(bounds, nuc_threshold)
     search = Search(given, nuc_threshold, tolerance, max_evaluations, None if response.chunks is None else 1)
     swept = str(voltage.dims[-1])
-    result = _labelled(_table(response, voltage, swept, search), response, voltage)
+    found = along(response, swept, partial(_fit_block, search=search), _outputs(response, voltage), beside=[voltage])
     return add_choices(
-        add_input(result, response), model={"name": "Loop", **_MODEL.describe()}, dim=[swept],
-        swept=[str(voltage.name)], bounds=dict(given), guess="area and means of the branches",
+        add_input(_labelled(found, response, voltage), response), model={"name": "Loop", **_MODEL.describe()},
+        dim=[swept], swept=[str(voltage.name)], bounds=dict(given), guess="area and means of the branches",
     )  # fmt: skip
 
 
@@ -135,46 +141,43 @@ def _checked(bounds: Mapping[str, tuple[float, float]] | None, threshold: float)
     return dict(bounds or {})
 
 
-def _table(response: xr.DataArray, voltage: xr.DataArray, swept: str, search: Search) -> xr.Variable:
-    width = sum(widths(response.sizes[swept]).values())
-    found: xr.Variable = xr.apply_ufunc(
-        fit_loops,
-        whole_along(response, (swept,)).variable,
-        whole_along(voltage, (swept,)).variable,
-        kwargs={"search": search},
-        input_core_dims=[[swept], [swept]],
-        output_core_dims=[[FIGURE]],
-        dask="parallelized",
-        dask_gufunc_kwargs={"output_sizes": {FIGURE: width}, "meta": np.empty((0,) * response.ndim)},
-        keep_attrs=False,
-    )
+def _fit_block(response: npt.NDArray[Any], voltage: npt.NDArray[Any], search: Search) -> tuple[npt.NDArray[Any], ...]:
+    """Return the loops, each metric, and the other parts of the rows of :func:`fit_loops`."""
+    ends = np.cumsum([*widths(response.shape[-1]).values()])[:-1]
+    loops, metrics, *parts = np.split(fit_loops(response, voltage, search), ends, axis=-1)
+    return loops, *np.moveaxis(metrics, -1, 0), *parts
+
+
+def _outputs(response: xr.DataArray, voltage: xr.DataArray) -> dict[str, Output]:
+    found = outputs_of(response, voltage)
+    _, _, *parts = widths(response.sizes[voltage.dims[-1]]).items()
+    for name, width in parts:
+        found[_TABLE + name] = Output(dims=(_COLUMN + name,), sizes={_COLUMN + name: width}, dtype=np.float64)
     return found
 
 
-def _labelled(table: xr.Variable, response: xr.DataArray, voltage: xr.DataArray) -> xr.Dataset:
-    """Give the columns of the table their names, units and coordinates."""
+def _labelled(found: xr.Dataset, response: xr.DataArray, voltage: xr.DataArray) -> xr.Dataset:
+    """Give the columns of the tables their names and units."""
     swept = str(voltage.dims[-1])
-    parts, first = {}, 0
-    for name, width in widths(response.sizes[swept]).items():
-        parts[name] = table.isel({FIGURE: slice(first, first + width)})
-        first += width
-    found = to_dataset(parts["fit"], response, _MODEL, Sweep((swept,), (voltage,)), Shown())
-    fitted = {str(name): variable.variable for name, variable in found.data_vars.items()}
-    derived = _derived(parts["derived"], parts["errors"], response, voltage)
+    names = [str(n).removeprefix(_TABLE) for n in found.data_vars if str(n).startswith(_TABLE)]
+    table = {n: found[_TABLE + n].variable.transpose(..., _COLUMN + n) for n in names}
+    figures = xr.Variable((*table["fit"].dims[:-1], FIGURE), table["fit"].data)
+    whole = to_dataset(figures, response, _MODEL, Sweep((swept,), (voltage,)), Shown())
+    fitted = {str(name): variable.variable for name, variable in whole.data_vars.items()}
+    derived = _derived(table["derived"], table["errors"], response, voltage)
     criteria = {
-        name: _column(parts["criteria"], k, {"long_name": title, "units": ""})
+        name: _column(table["criteria"], k, {"long_name": title, "units": ""})
         for k, (name, title) in enumerate(CRITERIA.items())
     }
-    variables = {"projected_loops": loops_of(parts["loops"], response, swept)}
-    variables |= metrics_of(parts["metrics"], response, voltage) | fitted | derived
-    variables |= _guesses(parts["guess"], (*_MODEL.names, "r2"), variables)
-    variables |= _guesses(parts["guessed"], tuple(SWITCHING), variables)
+    variables = {n: found[n].variable for n in ("projected_loops", *METRICS)} | fitted | derived
+    variables |= _guesses(table["guess"], (*_MODEL.names, "r2"), variables)
+    variables |= _guesses(table["guessed"], tuple(SWITCHING), variables)
     variables |= criteria | {"is_loop": _is_loop(criteria)}
-    return xr.Dataset(variables, coords=response.coords)
+    return xr.Dataset(variables, coords=found.coords)
 
 
 def _column(values: xr.Variable, place: int, attrs: Mapping[str, Any]) -> xr.Variable:
-    column = values.isel({FIGURE: place})
+    column = values.isel({values.dims[-1]: place})
     return xr.Variable(column.dims, column.data, attrs)
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.fitting.blocks import whole_along
 from usidx.label import units
+from usidx.label.blockwise import Output, along
 from usidx.modes.switching.voltage import response_of, voltage_of
 from usidx.results.verbs import add_choices, add_input, verb
 
-__all__ = ["METRICS", "closed", "loops_of", "metrics_of", "project", "project_loops", "unit_of"]
+__all__ = ["METRICS", "closed", "outputs_of", "project", "project_loops", "unit_of"]
 
 Array = npt.NDArray[np.float64]
 
@@ -27,7 +27,6 @@ METRICS: Final[Mapping[str, tuple[str, tuple[int, int] | str]]] = {
     "offset": ("Offset", (1, 0)),
     "samples": ("Samples That Took Part", ""),
 }
-_FIGURE: Final = "_figure"
 _FEWEST: Final = 3  # samples that have an area
 
 
@@ -100,48 +99,23 @@ def project_loops(
     response = response_of(data)
     voltage = voltage_of(response, dim, coordinate)
     swept = str(voltage.dims[-1])
-    table = _table(response, voltage, swept)
-    size = response.sizes[swept]
-    variables = {"projected_loops": loops_of(table.isel({_FIGURE: slice(size)}), response, swept)}
-    variables |= metrics_of(table.isel({_FIGURE: slice(size, None)}), response, voltage)
-    return add_choices(add_input(xr.Dataset(variables, coords=response.coords), response), dim=swept)
+    found = along(response, swept, _project_block, outputs_of(response, voltage), beside=[voltage])
+    return add_choices(add_input(found, response), dim=swept)
 
 
-def _table(response: xr.DataArray, voltage: xr.DataArray, swept: str) -> xr.Variable:
-    found: xr.Variable = xr.apply_ufunc(
-        _block_table,
-        whole_along(response, (swept,)).variable,
-        whole_along(voltage, (swept,)).variable,
-        input_core_dims=[[swept], [swept]],
-        output_core_dims=[[_FIGURE]],
-        dask="parallelized",
-        dask_gufunc_kwargs={
-            "output_sizes": {_FIGURE: response.sizes[swept] + len(METRICS)},
-            "meta": np.empty((0,) * response.ndim),
-        },
-        keep_attrs=False,
-    )
+def outputs_of(response: xr.DataArray, voltage: xr.DataArray) -> dict[str, Output]:
+    """Say what :func:`project` returns, variable by variable."""
+    attrs = {"long_name": "Projected Loops"} | unit_of((1, 0), response, voltage)
+    found = {"projected_loops": Output(dtype=np.float64, attrs=attrs)}
+    for name, (title, powers) in METRICS.items():
+        attrs = {"long_name": title} | unit_of(powers, response, voltage)
+        found[name] = Output(dims=(), dtype=np.int32 if name == "samples" else np.float64, attrs=attrs)
     return found
 
 
-def _block_table(response: npt.NDArray[Any], voltage: npt.NDArray[Any]) -> Array:
+def _project_block(response: npt.NDArray[Any], voltage: npt.NDArray[Any]) -> tuple[Array, ...]:
     loops, metrics = project(response, np.asarray(voltage, dtype=np.float64))
-    return np.concatenate([loops, metrics], axis=-1)
-
-
-def loops_of(table: xr.Variable, response: xr.DataArray, swept: str) -> xr.Variable:
-    """Give projected loops, (*other, sample), their dims and attributes."""
-    attrs = {"long_name": "Projected Loops"} | unit_of((1, 0), response, response)
-    return xr.Variable((*table.dims[:-1], swept), table.data, attrs).transpose(*response.dims)
-
-
-def metrics_of(table: xr.Variable, response: xr.DataArray, voltage: xr.DataArray) -> dict[str, xr.Variable]:
-    """Give metrics, (*other, metric), their names and attributes."""
-    found = {}
-    for place, (name, (title, powers)) in enumerate(METRICS.items()):
-        values = table.isel({table.dims[-1]: place}).astype(np.int32 if name == "samples" else np.float64)
-        found[name] = xr.Variable(values.dims, values.data, {"long_name": title} | unit_of(powers, response, voltage))
-    return found
+    return loops, *np.moveaxis(metrics, -1, 0)
 
 
 def unit_of(powers: tuple[int, int] | str, response: xr.DataArray, voltage: xr.DataArray) -> dict[str, str]:

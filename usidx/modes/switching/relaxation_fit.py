@@ -18,7 +18,7 @@ from usidx.fitting.models.curves import extent
 from usidx.fitting.models.model import registered
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
-from usidx.label.roles import refuse_unlabelled
+from usidx.label.roles import choose_dims
 from usidx.results.fit_names import FitNames
 from usidx.results.provenance import Step, last_step
 from usidx.results.verbs import add_choices, verb
@@ -27,7 +27,7 @@ __all__ = ["Relaxation", "relaxation_fit"]
 
 Array = npt.NDArray[np.float64]
 
-_TIME: Final = "Time"
+_CALLED: Final = ("time",)
 _AMPLITUDE: Final = Parameter("amplitude", "Amplitude", (1, 0))
 _CONSTANT: Final = Parameter("time_constant", "Time Constant", (0, 1), POSITIVE)
 _OFFSET: Final = Parameter("offset", "Offset", (1, 0))
@@ -199,8 +199,7 @@ def relaxation_fit(
     >>> bool((abs(found.time_constant_2 / truth.time_constant_2 - 1) < 0.1).mean() > 0.9)
     True
     """
-    refuse_unlabelled(data)
-    along = dim or (_TIME if _TIME in data.dims else None)
+    along = choose_dims(data, dim, 1, called=_CALLED)
     fitted = fit(
         data, Relaxation(decay), along, coordinate=coordinate, start=start, bounds=bounds, fixed=fixed, sigma=sigma,
         absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale, tolerance=tolerance,

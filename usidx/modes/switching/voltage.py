@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
+from usidx.errors import SelectionError, UnitsError, UsidError
 from usidx.fitting.models.hysteresis_loop import rising
-from usidx.label.roles import SPECTROSCOPIC, as_dims, refuse_unlabelled, role_of
+from usidx.label.roles import choose_dims, refuse_unlabelled
 from usidx.results.provenance import PROVENANCE
 
 __all__ = ["response_of", "voltage_of"]
@@ -76,7 +76,7 @@ def voltage_of(data: xr.DataArray, dim: str | None, coordinate: str | None) -> x
     UsidError
         The voltage goes only one way.
     """
-    dim = _voltage_dim(data) if dim is None else as_dims(data, dim)[0]
+    (dim,) = choose_dims(data, dim, 1, called=_VOLTAGES, in_units=("V", "mV", "kV"))
     name = coordinate or dim
     if name not in data.coords or dim not in data.coords[name].dims:
         raise SelectionError(
@@ -90,19 +90,6 @@ def voltage_of(data: xr.DataArray, dim: str | None, coordinate: str | None) -> x
     if voltage.chunks is None:
         _check_turns(voltage, dim)
     return voltage
-
-
-def _voltage_dim(data: xr.DataArray) -> str:
-    dims = [str(d) for d in data.dims if role_of(data, d) == SPECTROSCOPIC and data.sizes[d] > 1]
-    known = [d for d in dims if "".join(c for c in d.lower() if c.isalnum()) in _VOLTAGES]
-    volts = [d for d in dims if data.coords[d].attrs.get("units") in ("V", "mV", "kV")]
-    for found in (known, volts, dims, [str(d) for d in data.dims] if data.ndim == 1 else []):
-        if len(found) == 1:
-            return found[0]
-    raise RoleError(
-        f"Array {data.name!r} with dims {data.dims}: along which of {dims or list(data.dims)!r} the voltage was swept "
-        f"is not clear. Name it with dim=..."
-    )
 
 
 def _check_turns(voltage: xr.DataArray, dim: str) -> None:
