@@ -22,7 +22,7 @@ from usidx.fitting.blocks import (
     weights,
     whole_along,
 )
-from usidx.fitting.solver.compiled import figures
+from usidx.fitting.columns import Columns
 from usidx.fitting.solver.neighbours import around, offsets
 from usidx.label.roles import position_dims
 
@@ -53,7 +53,7 @@ def table_of(
         dims.append(core)
     inputs.append(start_values(data, work.model, start, sweep.dims).variable)
     dims.append([PARAMETER])
-    width = figures(work.model, covariance=work.options.covariance)
+    width = Columns(len(work.model.names)).count(covariance=work.options.covariance)
     table = _applied(block_table, inputs, dims, work, width)
     if not retry:
         return table

@@ -13,19 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LOSSES", "STATUS", "Tables"]
-
-#: Why a fit ended. Above zero: converged.
-STATUS: Final = {
-    1: "converged",
-    2: "converged_on_a_bound",
-    3: "exact",
-    -1: "too_many_evaluations",
-    -2: "too_few_samples",
-    -3: "undetermined",
-    -4: "not_finite",
-    -5: "stuck",
-}
+__all__ = ["LOSSES", "Tables"]
 
 #: Robust losses and their numbers in the solver; the formulas are those of scipy.optimize.least_squares.
 LOSSES: Final = {"linear": 0, "soft_l1": 1, "huber": 2, "cauchy": 3}

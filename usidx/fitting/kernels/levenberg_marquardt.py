@@ -13,6 +13,15 @@ from __future__ import annotations
 
 import math
 
+from usidx.fitting.columns import (
+    CONVERGED,
+    CONVERGED_ON_BOUND,
+    EXACT,
+    NOT_FINITE,
+    STUCK,
+    TOO_MANY_EVALUATIONS,
+    UNDETERMINED,
+)
 from usidx.fitting.compile.interpreter import Equations, Integers, Rows, copy_into
 from usidx.fitting.compile.jit import compiled
 from usidx.fitting.compile.layout import (
@@ -60,16 +69,16 @@ def minimise(
     evaluations, damping, growth, least = 0 if known else 1, 1e-3, 2.0, 0.0
     head[FACTORED] = 0
     if not math.isfinite(cost):
-        return -4, evaluations, cost
+        return NOT_FINITE, evaluations, cost
     while True:
-        end = 2 if _hold(head, info, bench) > 0 else 1
+        end = CONVERGED_ON_BOUND if _hold(head, info, bench) > 0 else CONVERGED
         if cost <= floor:
-            return 3, evaluations, cost
+            return EXACT, evaluations, cost
         promised = solve(head, info, bench, GRADIENT, damping)
         if promised < 0.0:
             damping, least = _raised(damping, least)
             if damping > _HOPELESS:
-                return -3, evaluations, cost
+                return UNDETERMINED, evaluations, cost
             continue
         if promised * (1.0 + damping) <= bench[SETTINGS, TOLERANCE] * cost:
             if growth > 2.0:
@@ -78,15 +87,15 @@ def minimise(
                 _take(head, info, bench, damping)
                 return end, evaluations, cost - promised
             if least > _LITTLE:
-                return -3, evaluations, cost
+                return UNDETERMINED, evaluations, cost
             # Damping hides what weakly determined parameters still promise: look again without.
             damping = least
             continue
         if evaluations >= head[MAX_EVALUATIONS]:
-            return -1, evaluations, cost
+            return TOO_MANY_EVALUATIONS, evaluations, cost
         if damping > _HOPELESS or not _move(head, info, bench):
             # No step helps: either the residual is down to rounding, or the surface is not what J says.
-            return (end if cost <= 1e8 * floor else -5), evaluations, cost
+            return (end if cost <= 1e8 * floor else STUCK), evaluations, cost
         new = equations(head, info, code, bench, data, AT_TRIAL)
         evaluations += 1
         if new < cost:

@@ -1,8 +1,6 @@
 """Many spectra -> one row of figures each, in machine code.
 
-A row holds the P parameters, their P standard errors, chi2, redchi, r2, the number of evaluations, the status, the
-number of samples, and on request the covariance (P x P). Importing this module imports numba; do so only inside a
-function.
+What a row holds is said in `usidx.fitting.columns`. Importing this module imports numba; do so only inside a function.
 """
 
 from __future__ import annotations
@@ -11,8 +9,23 @@ import math
 
 import numpy as np
 
+from usidx.fitting.columns import (
+    CHI2,
+    FITTED_SAMPLES,
+    N_FIGURES,
+    NFEV,
+    NOT_FINITE,
+    R2,
+    REDCHI,
+    STATUS,
+    TOO_FEW_SAMPLES,
+    UNDETERMINED,
+    locate_covariance,
+    locate_figure,
+    locate_stderr,
+)
 from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
-from usidx.fitting.compile.jit import compiled, kernel
+from usidx.fitting.compile.jit import compiled, inlined, kernel
 from usidx.fitting.compile.layout import (
     FACTORED,
     FOR_RESIDUAL,
@@ -44,6 +57,8 @@ __all__ = ["evaluate_rows", "solve_rows"]
 
 _EXACT = 1e-14  # of the size of the data: a residual below it is rounding
 _FLAT = 1e-12  # of the size of the data: a spread below it is no spread
+
+_figure, _stderr, _covariance = inlined(locate_figure), inlined(locate_stderr), inlined(locate_covariance)
 
 
 @kernel
@@ -135,16 +150,16 @@ def _solve_one(
     n, free, size = head[N_PARAMETERS], head[N_FREE], head[SAMPLES]
     for k in range(out.size):
         out[k] = np.nan
-    out[2 * n + 3], out[2 * n + 5] = 0.0, size
+    out[_figure(n, NFEV)], out[_figure(n, FITTED_SAMPLES)] = 0.0, size
     if size * head[N_PARTS] < max(free, 1):
-        out[2 * n + 4] = -2.0
+        out[_figure(n, STATUS)] = TOO_FEW_SAMPLES
         return
     energy, spread = _spread(head, data)
     if not math.isfinite(energy):
-        out[2 * n + 4] = -4.0
+        out[_figure(n, STATUS)] = NOT_FINITE
         return
     if spread <= _FLAT * _FLAT * energy and not _is_linear(head, info):
-        out[2 * n + 4] = -3.0
+        out[_figure(n, STATUS)] = UNDETERMINED
         return
     evaluations, missing, head[READY] = 0, 0, 0
     for k in range(n):
@@ -154,17 +169,17 @@ def _solve_one(
     for j in range(free):
         wanted += 1 if math.isnan(bench[GIVEN, info[FREE, j]]) else 0
     if missing > wanted:  # what is held is not known
-        out[2 * n + 4] = -4.0
+        out[_figure(n, STATUS)] = NOT_FINITE
         return
     if missing > 0:
         evaluations = find_start(equations, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
     floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _weighted(head, data)) if head[LOSS] == 0 else -1.0
     status, more, cost = minimise(equations, head, info, code, bench, data, floor)
-    out[2 * n + 3] = evaluations + more
-    out[2 * n + 4] = status
+    out[_figure(n, NFEV)] = evaluations + more
+    out[_figure(n, STATUS)] = status
     if status > 0 and not _report(equations, head, info, code, bench, data, spread, cost, out):
-        out[2 * n + 4] = -3.0
+        out[_figure(n, STATUS)] = UNDETERMINED
 
 
 @compiled
@@ -228,27 +243,27 @@ def _report(
     freedom = head[SAMPLES] * head[N_PARTS] - free
     redchi = chi2 / freedom if freedom > 0 else np.nan
     for k in range(n):
-        out[k], out[n + k] = bench[PARAMETERS, k], 0.0
+        out[k], out[_stderr(n, k)] = bench[PARAMETERS, k], 0.0
     for j in range(free):
         known = info[USE, j] > 0
-        out[n + info[FREE, j]] = math.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
-    out[2 * n], out[2 * n + 1] = chi2, redchi
-    out[2 * n + 2] = 1.0 - squares / spread if spread > 0.0 else np.nan
-    if out.size > 2 * n + 6:
-        _write_covariance(head, info, bench, redchi, out[2 * n + 6 :])
+        out[_stderr(n, info[FREE, j])] = math.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
+    out[_figure(n, CHI2)], out[_figure(n, REDCHI)] = chi2, redchi
+    out[_figure(n, R2)] = 1.0 - squares / spread if spread > 0.0 else np.nan
+    if out.size > _figure(n, N_FIGURES):
+        _write_covariance(head, info, bench, redchi, out)
     return True
 
 
 @compiled
 def _write_covariance(head: Integers, info: Integers, bench: Rows, redchi: float, out: Row) -> None:
     n = head[N_PARAMETERS]
-    for k in range(n * n):
+    for k in range(_covariance(n, 0, 0), out.size):
         out[k] = 0.0
     for j in range(head[N_FREE]):
         for k in range(head[N_FREE]):
             known = info[USE, j] > 0 and info[USE, k] > 0
             value = bench[head[TRIAL_MATRIX] + max(j, k), min(j, k)] * redchi if known else np.nan
-            out[info[FREE, j] * n + info[FREE, k]] = value
+            out[_covariance(n, info[FREE, j], info[FREE, k])] = value
 
 
 @compiled

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import SelectionError
+from usidx.fitting.columns import Columns, locate_stderr
 from usidx.fitting.formula.complex import Pair
 from usidx.fitting.formula.nodes import Node, derivative, parameter, substitute
 from usidx.fitting.formula.numpy_backend import interpret
@@ -58,20 +59,21 @@ class Ties:
         """
         own, names = tuple(p.name for p in self.independent), self.model.names
         n, m = len(own), len(names)
+        before, after = Columns(n), Columns(m)
         at: Mapping[Node, npt.ArrayLike] = {parameter(name): table[:, k] for k, name in enumerate(own)}
         graphs = [self.formulas.get(name, parameter(name)) for name in names]
         slopes = np.empty((len(table), m, n))
         for i, j in np.ndindex(m, n):
             slopes[:, i, j] = interpret(derivative(graphs[i], parameter(own[j])), at)
-        spread, unknown = _propagated(slopes, table[:, 2 * n + 6 :].reshape(len(table), n, n))
-        out = np.empty((len(table), 2 * m + 6 + (m * m if covariance else 0)))
+        spread, unknown = _propagated(slopes, table[:, before.covariance].reshape(len(table), n, n))
+        out = np.empty((len(table), after.count(covariance=covariance)))
         for i, graph in enumerate(graphs):
             out[:, i] = interpret(graph, at)
-            out[:, m + i] = np.where(unknown[:, i], np.nan, np.sqrt(np.maximum(spread[:, i, i], 0.0)))
-        out[:, 2 * m : 2 * m + 6] = table[:, 2 * n : 2 * n + 6]
+            out[:, locate_stderr(m, i)] = np.where(unknown[:, i], np.nan, np.sqrt(np.maximum(spread[:, i, i], 0.0)))
+        out[:, after.figures] = table[:, before.figures]
         if covariance:
             either = unknown[:, :, None] | unknown[:, None, :]
-            out[:, 2 * m + 6 :] = np.where(either, np.nan, spread).reshape(len(table), m * m)
+            out[:, after.covariance] = np.where(either, np.nan, spread).reshape(len(table), m * m)
         return out
 
 

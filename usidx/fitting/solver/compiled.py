@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from usidx.fitting.columns import Columns
 from usidx.fitting.compile import layout as at
 from usidx.fitting.compile.bytecode import Program, assemble
 from usidx.fitting.compile.layout import LOSSES, Tables
@@ -25,7 +26,7 @@ from usidx.fitting.solver.templates import Grid, grid_of, template_starts
 from usidx.tasks.share import share
 from usidx.tasks.threads import single_blas
 
-__all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "solve_block"]
+__all__ = ["Options", "evaluate_block", "linear_parameters", "solve_block"]
 
 Array = npt.NDArray[np.float64]
 _SEARCHES: Final = {
@@ -64,12 +65,6 @@ class Options:
     tolerance: float = 1e-8
     max_evaluations: int = 200
     covariance: bool = False
-
-
-def figures(model: Model, *, covariance: bool = False) -> int:
-    """Return the number of columns of the table."""
-    n = len(model.names)
-    return 2 * n + 6 + (n * n if covariance else 0)
 
 
 @cache
@@ -253,14 +248,14 @@ def solve_block(
     Returns
     -------
     ndarray of float64, shape (spectrum, figure)
-        See `usidx.fitting.kernels.spectra`.
+        See `usidx.fitting.columns`.
     """
     from usidx.fitting.compile.llvm import equations_of
     from usidx.fitting.kernels.spectra import solve_rows
 
     x = _with_derived(model, x)
     grid = _templates(model, options, x, weight, start)
-    out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
+    out = np.empty((y.shape[0], Columns(len(model.names)).count(covariance=options.covariance)))
     dtype = np.complex128 if model.is_complex else np.float64
     shared = _tables(model, options, y.shape[1], weighted=weight is not None)
     program = _program(model, options.free)

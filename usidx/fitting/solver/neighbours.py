@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from usidx.fitting.columns import Columns
 from usidx.fitting.solver.compiled import Options
 from usidx.fitting.solver.solve import better
 
@@ -33,7 +34,8 @@ def around(table: Array, n: int, rank: int) -> Array:
 
     The leading `rank` dims of `table` (*cells, figure) are those in which cells lie side by side.
     """
-    parameters = np.where(table[..., 2 * n + 4, None] > 0, table[..., :n], np.nan)
+    at = Columns(n)
+    parameters = np.where(table[..., at.status, None] > 0, table[..., at.parameters], np.nan)
     found = np.full((*table.shape[:-1], len(offsets(rank)), n), np.nan)
     for k, step in enumerate(offsets(rank)):
         here = tuple(slice(max(0, -s), None if s <= 0 else -s) for s in step)
@@ -50,10 +52,11 @@ def solve_again(
     `starts` is of shape (spectrum, neighbour, n); `solved(rows, start)` fits some spectra.
     """
     out = np.concatenate([first, np.zeros((len(first), 1))], axis=1)
-    failed = ~(first[:, 2 * n + 4] > 0)
+    status = Columns(n).status
+    failed = ~(first[:, status] > 0)
     for k in range(starts.shape[1]):
         rows = np.flatnonzero(failed & np.isfinite(starts[:, k]).all(axis=1))
         if rows.size:
             kept = better(out[rows, :-1], solved(rows, starts[rows, k]), n, options)
-            out[rows, :-1], out[rows, -1] = kept, kept[:, 2 * n + 4] > 0
+            out[rows, :-1], out[rows, -1] = kept, kept[:, status] > 0
     return out

@@ -13,10 +13,21 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.compile.layout import STATUS
+from usidx.fitting.columns import (
+    CONVERGED,
+    CONVERGED_ON_BOUND,
+    EXACT,
+    NOT_FINITE,
+    RUNNING,
+    STUCK,
+    TOO_FEW_SAMPLES,
+    TOO_MANY_EVALUATIONS,
+    UNDETERMINED,
+    Columns,
+)
 from usidx.fitting.models.calls import Caller, caller_of
 from usidx.fitting.models.function import Function
-from usidx.fitting.solver.compiled import Options, figures
+from usidx.fitting.solver.compiled import Options
 from usidx.fitting.solver.numpy_normal_equations import inverse, solve
 from usidx.fitting.solver.spikes import rho
 from usidx.tasks.share import share
@@ -27,8 +38,6 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
-_CODE: Final = {meaning: code for code, meaning in STATUS.items()}
-_RUNNING: Final = 0
 _HOPELESS: Final = 1e12  # damping beyond which a step is no step
 _EXACT: Final = 1e-14  # of the size of the data: a residual below it is rounding
 _FLAT: Final = 1e-12  # of the size of the data: a spread below it is no spread
@@ -99,7 +108,7 @@ def solve_function_block(
     threads: int | None = None,
 ) -> Array:  # fmt: skip
     """Fit every spectrum of a block by itself; arguments and table are those of `solver.compiled.solve_block`."""
-    out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
+    out = np.empty((y.shape[0], Columns(len(model.names)).count(covariance=options.covariance)))
     if not y.shape[0]:
         return out
     caller = caller_of(model, x, _kept(options, model, start))
@@ -164,18 +173,18 @@ class _Solver:
         self.low, self.high = np.array([options.bounds[name] for name in options.free], np.float64).T
 
     def table(self, spectra: _Spectra, start: Array) -> Array:
-        """Fit spectra and return their rows of figures (see `usidx.fitting.kernels.spectra`)."""
-        n = start.shape[1]
-        out = np.full((len(start), figures(self.caller.model, covariance=self.options.covariance)), np.nan)
+        """Fit spectra and return their rows of figures (see `usidx.fitting.columns`)."""
+        at = Columns(start.shape[1])
+        out = np.full((len(start), at.count(covariance=self.options.covariance)), np.nan)
         energy, spread = _spread(spectra, 1 + self.caller.model.is_complex)
         samples = spectra.used.sum(axis=1)
         status = np.zeros(len(start), np.int64)
-        status[spread <= _FLAT**2 * energy] = _CODE["undetermined"]
-        status[~np.isfinite(energy)] = _CODE["not_finite"]
-        status[samples < len(self.free)] = _CODE["too_few_samples"]
-        rows = np.flatnonzero(status == _RUNNING)
-        out[:, 2 * n + 3], out[:, 2 * n + 4] = 0.0, status
-        out[:, 2 * n + 5] = samples // (1 + self.caller.model.is_complex)
+        status[spread <= _FLAT**2 * energy] = UNDETERMINED
+        status[~np.isfinite(energy)] = NOT_FINITE
+        status[samples < len(self.free)] = TOO_FEW_SAMPLES
+        rows = np.flatnonzero(status == RUNNING)
+        out[:, at.nfev], out[:, at.status] = 0.0, status
+        out[:, at.samples] = samples // (1 + self.caller.model.is_complex)
         if rows.size:
             taken = spectra.take(rows)
             state = self._begin(taken, _kept(self.options, self.caller.model, start[rows]))
@@ -198,7 +207,7 @@ class _Solver:
             sizes[rows] = self._sizes(own, start[rows], values)
             self._expand(own, state, rows, values, sizes[rows])
         self.sizes = sizes
-        state.status[~np.isfinite(state.cost)] = _CODE["not_finite"]
+        state.status[~np.isfinite(state.cost)] = NOT_FINITE
         return state
 
     def _sizes(self, spectra: _Spectra, start: Array, values: Array) -> Array:
@@ -248,7 +257,7 @@ class _Solver:
 
     def _iterate(self, spectra: _Spectra, state: _State, floor: Array) -> None:
         """Improve the parameters of all until each has ended."""
-        while (rows := np.flatnonzero(state.status == _RUNNING)).size:
+        while (rows := np.flatnonzero(state.status == RUNNING)).size:
             trial, promised, waiting = self._propose(state, rows, floor[rows])
             if not waiting.any():
                 continue
@@ -277,7 +286,7 @@ class _Solver:
     def _propose(self, state: _State, rows: Rows, floor: Array) -> tuple[Array, Array, Mask]:
         """Return a trial point for each, what it promises, and for which it waits for an evaluation; end the others."""
         held = self._hold(state, rows)
-        end = np.where(held, _CODE["converged_on_a_bound"], _CODE["converged"])
+        end = np.where(held, CONVERGED_ON_BOUND, CONVERGED)
         cost, damping = state.cost[rows], state.damping[rows]
         step, promised = solve(state.matrix[rows], state.gradient[rows], state.moves[rows], damping)
         trial = state.parameters[rows]
@@ -293,15 +302,15 @@ class _Solver:
         lost |= little & ~ended & ~last & state.singular[rows]
         state.singular[rows] |= singular & (damping <= 1e-9)
         conditions = [exact, lost, ended | last, worn, stuck & (cost <= 1e8 * floor), stuck]
-        codes = [_CODE["exact"], _CODE["undetermined"], end, _CODE["too_many_evaluations"], end, _CODE["stuck"]]
-        state.status[rows] = np.select(conditions, [np.asarray(c) for c in codes], _RUNNING)
+        codes = [EXACT, UNDETERMINED, end, TOO_MANY_EVALUATIONS, end, STUCK]
+        state.status[rows] = np.select(conditions, [np.asarray(c) for c in codes], RUNNING)
         # The step is far below the standard errors, so it is taken without looking again.
         taken = last & ~exact
         state.parameters[rows[taken]] = trial[taken]
         state.cost[rows[taken]] -= promised[taken]
         # Damping hides what weakly determined parameters still promise: look again without.
         state.damping[rows] = np.where(singular, np.maximum(10.0 * damping, 1e-6), np.where(little, 1e-10, damping))
-        return trial, promised, (state.status[rows] == _RUNNING) & ~singular & ~little
+        return trial, promised, (state.status[rows] == RUNNING) & ~singular & ~little
 
     def _hold(self, state: _State, rows: Rows) -> Mask:
         """Mark the parameters that may move: not those on a bound that the gradient pushes out. Say where some stay."""
@@ -314,13 +323,13 @@ class _Solver:
 
     def _report(self, spectra: _Spectra, state: _State, spread: Array, out: Array, rows: Rows) -> None:
         """Fill in the figures of the fits; what converged but is not determined is told apart."""
-        n, free = state.parameters.shape[1], self.free
+        at, free = Columns(state.parameters.shape[1]), self.free
         p = state.parameters[:, free]
         covariance, regular = inverse(state.matrix, state.moves)
         known = state.moves | (p <= self.low) | (p >= self.high)
         determined = regular & np.isfinite(p).all(axis=1) & known.all(axis=1)
-        state.status[(state.status > 0) & ~determined] = _CODE["undetermined"]
-        out[rows, 2 * n + 3], out[rows, 2 * n + 4] = state.nfev, state.status
+        state.status[(state.status > 0) & ~determined] = UNDETERMINED
+        out[rows, at.nfev], out[rows, at.status] = state.nfev, state.status
         fine = np.flatnonzero(state.status > 0)
         if not fine.size:
             return
@@ -331,14 +340,14 @@ class _Solver:
             redchi = np.where(freedom > 0, chi2 / freedom, np.nan)
             r2 = np.where(spread[fine] > 0.0, 1.0 - squares / spread[fine], np.nan)
         covariance = np.where(_both(state.moves[fine]), covariance[fine] * redchi[:, None, None], np.nan)
-        out[place, :n], out[place, n : 2 * n] = p, 0.0
-        out[place[:, None], n + free] = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-        out[place, 2 * n], out[place, 2 * n + 1], out[place, 2 * n + 2] = chi2, redchi, r2
+        stderr = np.zeros_like(p)
+        stderr[:, free] = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        out[place, at.parameters], out[place, at.stderr] = p, stderr
+        out[place, at.chi2], out[place, at.redchi], out[place, at.r2] = chi2, redchi, r2
         if self.options.covariance:
-            out[place, 2 * n + 6 :] = 0.0
-            out[place[:, None], 2 * n + 6 + (free[:, None] * n + free).ravel()] = covariance.reshape(
-                len(fine), len(free) ** 2
-            )
+            square = np.zeros((len(fine), at.n, at.n))
+            square[:, free[:, None], free] = covariance
+            out[place, at.covariance] = square.reshape(len(fine), at.n**2)
 
     def _squares(self, spectra: _Spectra, parameters: Array) -> tuple[Array, Array]:
         """Return the sum of squared residuals with and without weights; the loss has no part in it."""

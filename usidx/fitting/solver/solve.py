@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from usidx.fitting.columns import Columns
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
@@ -77,8 +78,9 @@ def better(first: Array, second: Array, n: int, options: Options) -> Array:
     A robust loss leaves large residuals alone, so chi2 does not compare such fits: there the second fit counts only
     where the first failed.
     """
-    failed, done = ~(first[:, 2 * n + 4] > 0), second[:, 2 * n + 4] > 0
-    less = (second[:, 2 * n] < first[:, 2 * n]) & (options.loss == "linear")
+    at = Columns(n)
+    failed, done = ~(first[:, at.status] > 0), second[:, at.status] > 0
+    less = (second[:, at.chi2] < first[:, at.chi2]) & (options.loss == "linear")
     found = np.where((done & (failed | less))[:, None], second, first)
-    found[:, 2 * n + 3] = first[:, 2 * n + 3] + second[:, 2 * n + 3]
+    found[:, at.nfev] = first[:, at.nfev] + second[:, at.nfev]
     return found

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter
 
+from usidx.fitting.columns import Columns
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, evaluate_block
 from usidx.fitting.solver.templates import bridged
@@ -53,28 +54,28 @@ def solve_without_spikes(
     `solved(rows, y, start)` fits some spectra; the other arguments are those of `solver.compiled.solve_block`.
     """
     clean, most = _without_spikes(y, x, in_order=model.derived > 0 or model.variables > 1)
-    rows, n = np.flatnonzero(np.isfinite(most).any(axis=1)), len(model.names)
+    rows, at = np.flatnonzero(np.isfinite(most).any(axis=1)), Columns(len(model.names))
     if not rows.size:
         return first
     own = start if start.shape[0] == 1 else start[rows]
     found = solved(rows, clean[rows], own)
-    second = solved(rows, y[rows], np.where(np.isnan(own), found[:, :n], own))
+    second = solved(rows, y[rows], np.where(np.isnan(own), found[:, at.parameters], own))
 
     def cost(table: Array) -> Array:
         # A peak as narrow as a spike explains it, and saves more of a loss than the true peak does: so a spike counts
         # as no further away than what just is one.
-        values = evaluate_block(model, x if x.shape[0] == 1 else x[rows], table[:, :n])
+        values = evaluate_block(model, x if x.shape[0] == 1 else x[rows], table[:, at.parameters])
         away = np.minimum(abs(_parts(y[rows]) - _parts(values)), most[rows])
         if weight is not None:
             own_weight = weight if weight.shape[0] == 1 else weight[rows]
             away = away * np.repeat(own_weight, away.shape[1] // own_weight.shape[1], axis=1)
         with np.errstate(all="ignore"):
             lost = np.nansum(rho(away, options.loss, options.loss_scale)[0], axis=1)
-        return np.where(table[:, 2 * n + 4] > 0, lost, np.inf)
+        return np.where(table[:, at.status] > 0, lost, np.inf)
 
     out = first.copy()
     out[rows] = np.where((cost(second) < cost(first[rows]))[:, None], second, first[rows])
-    out[rows, 2 * n + 3] = first[rows, 2 * n + 3] + found[:, 2 * n + 3] + second[:, 2 * n + 3]
+    out[rows, at.nfev] = first[rows, at.nfev] + found[:, at.nfev] + second[:, at.nfev]
     return out
 
 
