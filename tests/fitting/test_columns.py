@@ -13,10 +13,10 @@ from usidx.fitting.columns import STATUS_MEANINGS, Columns, locate_covariance, l
 def test_the_columns_fill_the_table_without_overlap(n: int, covariance: bool) -> None:
     at = Columns(n)
     row = np.arange(at.count(covariance=covariance))
-    singles = [at.chi2, at.redchi, at.r2, at.nfev, at.status, at.samples]
+    singles: list[int] = [at.chi2, at.redchi, at.r2, at.nfev, at.status, at.samples]
     assert row[at.figures].tolist() == singles
-    parts = [row[at.parameters], row[at.stderr], singles, row[at.covariance]]
-    assert np.concatenate(parts).tolist() == list(range(2 * n + 6 + covariance * n * n))
+    parts = [*(row[part].tolist() for part in (at.parameters, at.stderr)), singles, row[at.covariance].tolist()]
+    assert [column for part in parts for column in part] == list(range(2 * n + 6 + covariance * n * n))
     assert [len(part) for part in parts] == [n, n, 6, covariance * n * n]
 
 
