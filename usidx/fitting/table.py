@@ -23,7 +23,7 @@ from usidx.fitting.blocks import (
     whole_along,
 )
 from usidx.fitting.columns import Columns
-from usidx.fitting.solver.neighbours import around, offsets
+from usidx.fitting.solver.neighbours import gather_neighbours, list_offsets
 from usidx.label.roles import position_dims
 
 __all__ = ["table_of"]
@@ -86,16 +86,16 @@ def _applied(function: Any, inputs: list[xr.Variable], dims: list[list[str]], wo
 def _starts(table: xr.Variable, n: int, rank: int) -> xr.Variable:
     """Return the parameters of the neighbours (*other, neighbour times n)."""
     if not table.size:
-        return xr.Variable((*table.dims[:-1], _NEIGHBOUR), np.zeros((*table.shape[:-1], n * len(offsets(rank)))))
+        return xr.Variable((*table.dims[:-1], _NEIGHBOUR), np.zeros((*table.shape[:-1], n * len(list_offsets(rank)))))
     gather = partial(_flat_around, n=n, rank=rank)
     if table.chunks is None:
         return xr.Variable((*table.dims[:-1], _NEIGHBOUR), gather(table.values))
     depth = {axis: int(axis < rank) for axis in range(table.ndim)}
     wider = da.overlap.overlap(table.data, depth=depth, boundary="none")
-    chunks = (*wider.chunks[:-1], (n * len(offsets(rank)),))
+    chunks = (*wider.chunks[:-1], (n * len(list_offsets(rank)),))
     found = wider.map_blocks(gather, dtype=np.float64, chunks=chunks, meta=np.empty((0,) * table.ndim))
     return xr.Variable((*table.dims[:-1], _NEIGHBOUR), da.overlap.trim_internal(found, depth, boundary="none"))
 
 
 def _flat_around(table: Array, n: int, rank: int) -> Array:
-    return around(table, n, rank).reshape(*table.shape[:-1], n * len(offsets(rank)))
+    return gather_neighbours(table, n, rank).reshape(*table.shape[:-1], n * len(list_offsets(rank)))

@@ -11,7 +11,7 @@ G. H. Golub and C. F. Van Loan, Matrix Computations, Johns Hopkins (2013), secti
 from __future__ import annotations
 
 from usidx.fitting.compile.interpreter import Integers, Rows
-from usidx.fitting.compile.jit import compiled
+from usidx.fitting.compile.jit import compile_part
 from usidx.fitting.compile.layout import (
     FACTOR,
     MATRIX,
@@ -27,7 +27,7 @@ __all__ = ["invert", "solve"]
 _PIVOT = 1e-14  # of the diagonal: below it a parameter is a combination of the others
 
 
-@compiled
+@compile_part
 def solve(head: Integers, info: Integers, bench: Rows, unknown: int, damping: float) -> float:
     """Solve the damped normal equations for the parameters in use.
 
@@ -51,7 +51,7 @@ def solve(head: Integers, info: Integers, bench: Rows, unknown: int, damping: fl
     return promised
 
 
-@compiled
+@compile_part
 def _factor_row(info: Integers, bench: Rows, matrix: int, factor: int, n: int, j: int, damping: float) -> bool:
     """Work out a row of L, one by its pivot in the diagonal's place; False where the pivot vanishes or is no number."""
     used, row = info[USE, j] > 0, bench[factor + n]
@@ -69,7 +69,7 @@ def _factor_row(info: Integers, bench: Rows, matrix: int, factor: int, n: int, j
     return True
 
 
-@compiled
+@compile_part
 def invert(head: Integers, info: Integers, bench: Rows, factored: bool) -> bool:
     """Put the lower triangle of the inverse over the parameters in use into TRIAL_MATRIX; False where it is singular.
 

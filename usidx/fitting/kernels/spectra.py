@@ -25,7 +25,7 @@ from usidx.fitting.columns import (
     locate_stderr,
 )
 from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
-from usidx.fitting.compile.jit import compiled, inlined, kernel
+from usidx.fitting.compile.jit import compile_kernel, compile_part, compile_part_in_order
 from usidx.fitting.compile.layout import (
     FACTORED,
     FOR_RESIDUAL,
@@ -58,10 +58,14 @@ __all__ = ["evaluate_rows", "solve_rows"]
 _EXACT = 1e-14  # of the size of the data: a residual below it is rounding
 _FLAT = 1e-12  # of the size of the data: a spread below it is no spread
 
-_figure, _stderr, _covariance = inlined(locate_figure), inlined(locate_stderr), inlined(locate_covariance)
+_figure, _stderr, _covariance = (
+    compile_part_in_order(locate_figure),
+    compile_part_in_order(locate_stderr),
+    compile_part_in_order(locate_covariance),
+)
 
 
-@kernel
+@compile_kernel
 def solve_rows(
     equations: Equations,
     head: Integers,
@@ -78,21 +82,21 @@ def solve_rows(
 ) -> None:
     """Fit each spectrum of `y` (spectrum, sample, part) by itself and fill `out` (spectrum, figure).
 
-    `equations` is `compile.normal_equations.normal_equations`, handed in as a pointer. The other inputs have
-    one row for each spectrum or one for all: `x` (spectrum, variable, sample), `weight` (spectrum, sample), `given`
+    `equations` is `compile.normal_equations.fill_normal_equations`, handed in as a pointer. The other inputs have one
+    row for each spectrum or one for all: `x` (spectrum, variable, sample), `weight` (spectrum, sample), `given`
     (spectrum, parameter), `candidates` (spectrum, term, candidate, parameter).
     """
     for i in range(y.shape[0]):
         own = min(i, weight.shape[0] - 1)
-        _load(head, data, x[min(i, x.shape[0] - 1)], y[i], weight[own])
+        _load_samples(head, data, x[min(i, x.shape[0] - 1)], y[i], weight[own])
         copy_into(bench[GIVEN], given[min(i, given.shape[0] - 1)], head[N_PARAMETERS])
         _solve_one(equations, head, info, code, bench, data, candidates[min(i, candidates.shape[0] - 1)], out[i])
 
 
-@compiled
-def _load(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> None:
+@compile_part
+def _load_samples(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> None:
     """Copy the samples that are finite in all they have."""
-    if _copy_whole(head, data, x, y, weight):
+    if _copy_all_samples(head, data, x, y, weight):
         head[SAMPLES] = y.shape[0]
         return
     size = 0
@@ -111,8 +115,8 @@ def _load(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> None:
     head[SAMPLES] = size
 
 
-@compiled
-def _copy_whole(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> bool:
+@compile_part
+def _copy_all_samples(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> bool:
     """Copy all samples; False where one is not finite, or of no weight. Without a branch per sample it vectorises."""
     # Zero times a number is zero, unless that is infinite or nan.
     left, least = 0.0, np.inf
@@ -135,7 +139,7 @@ def _copy_whole(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> bo
     return left == 0.0 and least > 0.0
 
 
-@compiled
+@compile_part
 def _solve_one(
     equations: Equations,
     head: Integers,
@@ -154,7 +158,7 @@ def _solve_one(
     if size * head[N_PARTS] < max(free, 1):
         out[_figure(n, STATUS)] = TOO_FEW_SAMPLES
         return
-    energy, spread = _spread(head, data)
+    energy, spread = _measure_spread(head, data)
     if not math.isfinite(energy):
         out[_figure(n, STATUS)] = NOT_FINITE
         return
@@ -174,15 +178,19 @@ def _solve_one(
     if missing > 0:
         evaluations = find_start(equations, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
-    floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _weighted(head, data)) if head[LOSS] == 0 else -1.0
+    floor = (
+        _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _sum_weighted_squares(head, data))
+        if head[LOSS] == 0
+        else -1.0
+    )
     status, more, cost = minimise(equations, head, info, code, bench, data, floor)
     out[_figure(n, NFEV)] = evaluations + more
     out[_figure(n, STATUS)] = status
-    if status > 0 and not _report(equations, head, info, code, bench, data, spread, cost, out):
+    if status > 0 and not _write_figures(equations, head, info, code, bench, data, spread, cost, out):
         out[_figure(n, STATUS)] = UNDETERMINED
 
 
-@compiled
+@compile_part
 def _is_linear(head: Integers, info: Integers) -> bool:
     linear = 0
     for j in range(head[N_FREE]):
@@ -190,8 +198,8 @@ def _is_linear(head: Integers, info: Integers) -> bool:
     return bool(linear == head[N_FREE])
 
 
-@compiled
-def _spread(head: Integers, data: Rows) -> tuple[float, float]:
+@compile_part
+def _measure_spread(head: Integers, data: Rows) -> tuple[float, float]:
     """Return the sum of squares, as it is and about the (complex) mean."""
     energy, spread, size = 0.0, 0.0, head[SAMPLES]
     for part in range(head[N_PARTS]):
@@ -205,8 +213,8 @@ def _spread(head: Integers, data: Rows) -> tuple[float, float]:
     return energy, spread
 
 
-@compiled
-def _weighted(head: Integers, data: Rows) -> float:
+@compile_part
+def _sum_weighted_squares(head: Integers, data: Rows) -> float:
     """Return the weighted sum of squares."""
     energy, weight = 0.0, data[head[WEIGHT]]
     for part in range(head[N_PARTS]):
@@ -216,8 +224,8 @@ def _weighted(head: Integers, data: Rows) -> float:
     return energy
 
 
-@compiled
-def _report(
+@compile_part
+def _write_figures(
     equations: Equations,
     head: Integers,
     info: Integers,
@@ -239,7 +247,7 @@ def _report(
         return False
     chi2, squares = cost, cost
     if head[HAS_WEIGHT] > 0 or head[LOSS] > 0:
-        chi2, squares = _chi2(equations, head, info, code, bench, data)
+        chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
     freedom = head[SAMPLES] * head[N_PARTS] - free
     redchi = chi2 / freedom if freedom > 0 else np.nan
     for k in range(n):
@@ -254,7 +262,7 @@ def _report(
     return True
 
 
-@compiled
+@compile_part
 def _write_covariance(head: Integers, info: Integers, bench: Rows, redchi: float, out: Row) -> None:
     n = head[N_PARAMETERS]
     for k in range(_covariance(n, 0, 0), out.size):
@@ -266,8 +274,8 @@ def _write_covariance(head: Integers, info: Integers, bench: Rows, redchi: float
             out[_covariance(n, info[FREE, j], info[FREE, k])] = value
 
 
-@compiled
-def _chi2(
+@compile_part
+def _compute_chi2(
     equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows
 ) -> tuple[float, float]:
     """Return the sum of squared residuals with and without weights; the loss has no part in it."""
@@ -282,7 +290,7 @@ def _chi2(
     return chi2, squares
 
 
-@kernel
+@compile_kernel
 def evaluate_rows(
     equations: Equations,
     head: Integers,

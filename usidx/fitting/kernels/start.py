@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
-from usidx.fitting.compile.jit import bits_to_float, compiled, float_to_bits, inlined
+from usidx.fitting.compile.jit import compile_part, compile_part_in_order, read_bits_as_float, read_float_as_bits
 from usidx.fitting.compile.layout import (
     AT_PARAMETERS,
     BEST,
@@ -72,7 +72,7 @@ _SAME = 1e-6  # of the cost: two starts that come so near are one minimum
 _BOX_PER_FWHM = 1.2  # width of the box that matches a Gaussian best, in full widths at half maximum
 
 
-@compiled
+@compile_part
 def find_start(
     equations: Equations,
     head: Integers,
@@ -111,7 +111,7 @@ def find_start(
     return evaluations
 
 
-@compiled
+@compile_part
 def _place_all(
     equations: Equations,
     head: Integers,
@@ -148,7 +148,7 @@ def _place_all(
     return evaluations
 
 
-@compiled
+@compile_part
 def _place_term(
     equations: Equations,
     head: Integers,
@@ -187,7 +187,7 @@ def _place_term(
     return tried
 
 
-@compiled
+@compile_part
 def _carry_over(head: Integers, info: Integers, bench: Rows, cost: float) -> None:
     """Bring the normal equations from where the linear parameters were TINY to where they are: no need to evaluate.
 
@@ -219,7 +219,7 @@ def _carry_over(head: Integers, info: Integers, bench: Rows, cost: float) -> Non
     head[READY] = 1
 
 
-@compiled
+@compile_part
 def _leave_residual(
     equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, placed: bool
 ) -> None:
@@ -231,7 +231,7 @@ def _leave_residual(
             copy_into(data[head[RESIDUAL] + part], data[head[Y] + part], head[SAMPLES])
 
 
-@compiled
+@compile_part
 def _set_term(
     head: Integers, info: Integers, bench: Rows, candidate: Row, term: int, center: float, width: float
 ) -> bool:
@@ -250,7 +250,7 @@ def _set_term(
     return True
 
 
-@compiled
+@compile_part
 def keep_within(head: Integers, info: Integers, bench: Rows) -> None:
     """Bring the parameters within their bounds."""
     for j in range(head[N_FREE]):
@@ -258,7 +258,7 @@ def keep_within(head: Integers, info: Integers, bench: Rows) -> None:
         bench[PARAMETERS, k] = min(max(bench[PARAMETERS, k], bench[LOWER, j]), bench[UPPER, j])
 
 
-@compiled
+@compile_part
 def _solve_linear(
     equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, last: int
 ) -> float:
@@ -288,19 +288,19 @@ def _solve_linear(
     return cost if math.isfinite(cost) else np.inf
 
 
-@compiled
+@compile_part
 def _find_peak(x: Row, y: Row, total: Row, size: int, widest: int, sign: int) -> tuple[float, float]:
     """Return centre and full width at half maximum of the box that, with a constant, explains most of the spectrum."""
-    _running_sums(y, total, size)
+    _fill_running_sums(y, total, size)
     best, length, height, width = -1.0, 1, 0, 1
     while width == 1 or width <= widest:
-        highest = _highest_square(total, size, width, sign)
-        score = bits_to_float(highest) / (width * (1.0 - width / (size + 1.0)))
+        highest = _find_highest_square(total, size, width, sign)
+        score = read_bits_as_float(highest) / (width * (1.0 - width / (size + 1.0)))
         if score > best:
             best, length, height = score, width, highest
         width = max(width + 1, width * 3 // 2)
     first = 0
-    while first < size - length and _square(total[first + length] - total[first], sign) != height:
+    while first < size - length and _square_to_bits(total[first + length] - total[first], sign) != height:
         first += 1
     last = min(first + length, size - 1)
     begin = max(last - length, 0)
@@ -308,8 +308,8 @@ def _find_peak(x: Row, y: Row, total: Row, size: int, widest: int, sign: int) ->
     return center, length * abs(x[last] - x[begin]) / max(last - begin, 1) / _BOX_PER_FWHM
 
 
-@compiled
-def _running_sums(y: Row, total: Row, size: int) -> None:
+@compile_part
+def _fill_running_sums(y: Row, total: Row, size: int) -> None:
     """Fill `total` with the sums of the first 0, 1, 2, ... values, less their mean.
 
     Four stretches are summed side by side, for none of their sums has to wait for the others.
@@ -335,20 +335,20 @@ def _running_sums(y: Row, total: Row, size: int) -> None:
         total[i + 1] = total[i] + (y[i] - mean)
 
 
-@inlined
-def _square(inside: float, sign: int) -> int:
+@compile_part_in_order
+def _square_to_bits(inside: float, sign: int) -> int:
     """Return the bits of the square; 0 where the sign is not the one wanted. Bits of positive numbers are in order."""
     wanted = inside if sign == 0 else inside * sign
     wanted = wanted if sign == 0 or wanted > 0.0 else 0.0
-    bits: int = float_to_bits(wanted * wanted)
+    bits: int = read_float_as_bits(wanted * wanted)
     return bits
 
 
-@compiled
-def _highest_square(total: Row, size: int, width: int, sign: int) -> int:
+@compile_part
+def _find_highest_square(total: Row, size: int, width: int, sign: int) -> int:
     """Return the bits of the highest square of a sum over `width` neighbours."""
     highest, upper = 0, total[width:]
     for i in range(size - width + 1):
-        bits = _square(upper[i] - total[i], sign)
+        bits = _square_to_bits(upper[i] - total[i], sign)
         highest = bits if bits > highest else highest
     return highest

@@ -13,29 +13,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["constrained_scores", "least_squares"]
+__all__ = ["find_constrained_scores", "solve_least_squares"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
 
-def constrained_scores(rows: Array, components: Array, *, closed: bool) -> Array:
+def find_constrained_scores(rows: Array, components: Array, *, closed: bool) -> Array:
     """Return the scores (rows, n) of least squares, none negative; `closed`: summing to one."""
     rows, components = rows.astype(np.float64), components.astype(np.float64)
-    return least_squares(components @ components.T, rows @ components.T, closed=closed)
+    return solve_least_squares(components @ components.T, rows @ components.T, closed=closed)
 
 
-def least_squares(gram: Array, cross: Array, *, closed: bool) -> Array:
+def solve_least_squares(gram: Array, cross: Array, *, closed: bool) -> Array:
     """Minimise ``x gram x / 2 - cross x`` for each row of `cross`, over x of no negative cell (and of sum one)."""
     if closed:
-        return _minimised(gram, cross, closed=True)
+        return _minimise(gram, cross, closed=True)
     # Components as long as each other: what is small in one unit would pass for rounding beside what is large.
     size = np.sqrt(np.diag(gram))
     size = np.where(size > 0, size, 1)
-    return _minimised(gram / np.outer(size, size), cross / size, closed=False) / size
+    return _minimise(gram / np.outer(size, size), cross / size, closed=False) / size
 
 
-def _minimised(gram: Array, cross: Array, *, closed: bool) -> Array:
+def _minimise(gram: Array, cross: Array, *, closed: bool) -> Array:
     found, free = _begin(gram, cross, closed)
     slack = 1e-12 * (np.abs(cross).max(axis=1) + (np.abs(gram).max(initial=0.0) if closed else 0.0))
     for _ in range(10 * len(gram)):
@@ -62,7 +62,7 @@ def _begin(gram: Array, cross: Array, closed: bool) -> tuple[Array, Bools]:
 def _settle(gram: Array, cross: Array, closed: bool, found: Array, free: Bools, going: Array) -> None:
     """Move the rows to the solution on their free scores, freezing one that would turn negative at a time."""
     for _ in range(len(gram) + 1):
-        target = _solved(gram, cross[going], free[going], closed)
+        target = _solve_free(gram, cross[going], free[going], closed)
         before = found[going]
         falling = free[going] & (target <= 0)
         room = np.divide(before, before - target, out=np.ones_like(before), where=falling & (before > target))
@@ -77,17 +77,17 @@ def _settle(gram: Array, cross: Array, closed: bool, found: Array, free: Bools, 
             return
 
 
-def _solved(gram: Array, cross: Array, free: Bools, closed: bool) -> Array:
+def _solve_free(gram: Array, cross: Array, free: Bools, closed: bool) -> Array:
     """Return the unbounded solution on the free scores of each row, zero elsewhere."""
     target = np.zeros(cross.shape)
     sets, which = np.unique(free, axis=0, return_inverse=True)
     for i, chosen in enumerate(sets):
         rows = np.flatnonzero(which.ravel() == i)
-        target[np.ix_(rows, chosen)] = _shared(gram[np.ix_(chosen, chosen)], cross[np.ix_(rows, chosen)], closed)
+        target[np.ix_(rows, chosen)] = _solve_shared(gram[np.ix_(chosen, chosen)], cross[np.ix_(rows, chosen)], closed)
     return target
 
 
-def _shared(gram: Array, cross: Array, closed: bool) -> Array:
+def _solve_shared(gram: Array, cross: Array, closed: bool) -> Array:
     if not len(gram):
         return cross
     inverse = np.linalg.pinv(gram, hermitian=True)

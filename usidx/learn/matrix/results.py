@@ -48,7 +48,7 @@ def assemble(data: xr.DataArray, variables: Mapping[str, Any], *, units_in: str 
     """
     along = "cluster" if "labels" in variables else "component"
     labelled = {
-        name: _labelled(found, along).assign_attrs(_attrs(data, name, units_in)) for name, found in variables.items()
+        name: _label(found, along).assign_attrs(_make_attrs(data, name, units_in)) for name, found in variables.items()
     }
     result = xr.Dataset(labelled)
     missing = [name for name in data.coords if name not in result.coords and set(data[name].dims) <= set(result.dims)]
@@ -56,7 +56,7 @@ def assemble(data: xr.DataArray, variables: Mapping[str, Any], *, units_in: str 
     return result.assign_coords(held.drop_vars([name for name in held.coords if name not in missing]).coords)
 
 
-def _labelled(found: Any, along: str) -> xr.DataArray:
+def _label(found: Any, along: str) -> xr.DataArray:
     if isinstance(found, xr.DataArray):
         return found.drop_attrs(deep=False)
     dims = (along,)[: found.ndim]
@@ -64,7 +64,7 @@ def _labelled(found: Any, along: str) -> xr.DataArray:
     return xr.DataArray(found, coords=coords, dims=dims)
 
 
-def _attrs(data: xr.DataArray, name: str, units_in: str) -> dict[str, Any]:
+def _make_attrs(data: xr.DataArray, name: str, units_in: str) -> dict[str, Any]:
     long_name, has_units = _QUANTITIES[name]
     if units_in == "components" and name in _UNMIXED:
         long_name = _UNMIXED[name] or data.attrs.get("long_name", long_name)

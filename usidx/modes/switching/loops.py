@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fitting.columns import CONVERGED, CONVERGED_ON_BOUND, TOO_FEW_SAMPLES, Columns
-from usidx.fitting.models.curves import extent
+from usidx.fitting.models.curves import measure_extent
 from usidx.fitting.models.hysteresis_loop import HysteresisLoop
 from usidx.fitting.solver.compiled import Options, evaluate_block, solve_block
 from usidx.modes.switching.figures import SWITCHING, switching, switching_errors
@@ -50,7 +50,7 @@ class Search:
 
     def options(self, voltage: Array) -> Options:
         """Return the options of the solver for one course of the voltage."""
-        low, span = (float(value) for value in extent(voltage))
+        low, span = (float(value) for value in measure_extent(voltage))
         changes = np.abs(np.diff(voltage[np.isfinite(voltage)]))
         step = float(np.median(changes[changes > 0.0])) if changes.any() else span
         bounds = {p.name: p.bounds for p in _MODEL.parameters}
