@@ -259,7 +259,7 @@ def _collect_variables(
         "inertia": passes.array(found, "inertia", (), np.float64),
     }
     if method == METHODS["agglomerative"] and n > 1:
-        merges = passes.array(found, _pick_tree, (n - 1, 4), np.float64)
+        merges = passes.array(found, "tree", (n - 1, 4), np.float64)
         variables["linkage"] = xr.DataArray(merges, dims=("merge", "link"))
     if method == METHODS["gmm"]:
         parts = matrix.label_rows(passes.split(found, _pick_parts, n, np.float64), "cluster")
@@ -298,10 +298,6 @@ def _order(found: Clusters, merged: bool) -> Clusters:
 
 def _pick_means(found: Clusters) -> Array:
     return np.where(found.holes, np.nan, found.means)
-
-
-def _pick_tree(found: Clusters) -> Array:
-    return np.asarray(found.tree)
 
 
 def _pick_parts(found: Clusters) -> Any:

@@ -118,7 +118,7 @@ def decompose(
     n = _choose_count(estimator, n)
     used = apply_mask(data, mask)
     matrix = to_matrix(used, dim)
-    if matrix.lazy and not streamed and used.nbytes > _LARGE:
+    if matrix.is_lazy and not streamed and used.nbytes > _LARGE:
         warnings.warn(
             f"{type(estimator).__name__} loads all of {data.name!r}, {used.nbytes / 2**20:.0f} MiB, when the result is "
             f"computed. An estimator with partial_fit is streamed.",
@@ -138,7 +138,7 @@ def decompose(
         "scores": matrix.label_rows(rows[:, :n], "component"),
         "components": matrix.label_cells(factors[0], matrix.columns, "component"),
         "mean": matrix.label_cells(factors[1], matrix.columns),
-        "reconstruction_error": np.sqrt((da if matrix.lazy else np).nansum(rows[:, n].real)),
+        "reconstruction_error": np.sqrt((da if matrix.is_lazy else np).nansum(rows[:, n].real)),
     }
     parameters = {
         "estimator": repr(estimator),

@@ -209,7 +209,7 @@ def _resolve(
     numbers: Array,
     width: int,
     n: int,
-    begun: Array | None,
+    initial: Array | None,
     rules: _Rules,
     seed: int,
     max_iter: int,
@@ -219,17 +219,18 @@ def _resolve(
     if not seen.count:
         return _Resolved(np.zeros((n, width)), seen.holes, 0.0, np.zeros((n, n)), converged=True)
     components = _constrain(
-        _choose_start(seen, n, rules) if begun is None else _take_out_holes(begun, seen.holes), rules, seen.holes
+        _choose_start(seen, n, rules) if initial is None else _take_out_holes(initial, seen.holes), rules, seen.holes
     )
-    best, previous, idle = None, np.inf, 0
+    best, previous, steps_without_gain = None, np.inf, 0
     for step in range(max_iter + 1):
         inner, outer = blocks.fold(_sum_products, _join, components, seen.holes, rules.closure)
         error = _measure_residual(seen.square, components, inner, outer)
         settled = error == 0 or abs(previous - error) <= tol * error
-        idle = 0 if best is None or error < best.error else idle + 1
-        if best is None or error < best.error:
+        improved = best is None or error < best.error
+        steps_without_gain = 0 if improved else steps_without_gain + 1
+        if improved:
             best = _Resolved(components, seen.holes, error, inner, settled)
-        if settled or idle == _PATIENCE or step == max_iter:
+        if settled or steps_without_gain == _PATIENCE or step == max_iter:
             break
         previous = error
         components = _constrain(_find_profiles(inner, outer, rules), rules, seen.holes)
@@ -244,11 +245,11 @@ def _choose_start(seen: Survey, n: int, rules: _Rules) -> Array:
     return sample[choose_farthest_rows(sample, n)]
 
 
-def _take_out_holes(begun: Array, holes: Array) -> Array:
+def _take_out_holes(initial: Array, holes: Array) -> Array:
     """Return the initial profiles, zero where the data has holes."""
-    if not np.isfinite(begun[:, ~holes]).all():
+    if not np.isfinite(initial[:, ~holes]).all():
         raise ResultError("Initial profiles have cells that are not finite, at steps where the data is known.")
-    return np.where(holes, 0, begun)
+    return np.where(holes, 0, initial)
 
 
 def _sum_products(block: Array, components: Array, holes: Array, closed: bool) -> tuple[Array, Array]:

@@ -138,7 +138,7 @@ def find_scores(result: xr.Dataset, other: xr.DataArray, kind: str) -> xr.DataAr
         choose_working_dtype(other.dtype), components.dtype if components.dtype.kind == "c" else np.float32
     )
     passes = passes_over(matrix.values)
-    basis = _stack_basis(result, components, matrix.columns, matrix.lazy)
+    basis = _stack_basis(result, components, matrix.columns, matrix.is_lazy)
     found = passes.rows(
         _BLOCKS[kind],
         passes.gather(_split_basis if kind == "linear" else _split_constrained, basis),
@@ -261,11 +261,6 @@ def _split_basis(together: Array) -> Decomposition:
     return Decomposition(dual, np.zeros(0), np.zeros(0), mean, holes)
 
 
-def project_block(block: Array, basis: Decomposition) -> Array:
-    """Return the scores of a block on orthonormal components."""
-    return project_rows(block, basis)
-
-
 def fit_block(block: Array, basis: _Parts) -> Array:
     """Return the non-negative scores of a block; rows that are not complete get NaN."""
     return _constrain_block(block, basis, closed=False)
@@ -287,7 +282,7 @@ def _constrain_block(block: Array, basis: _Parts, *, closed: bool) -> Array:
     return full
 
 
-_BLOCKS: dict[str, Callable[..., Array]] = {"linear": project_block, "nonnegative": fit_block, "closed": unmix_block}
+_BLOCKS: dict[str, Callable[..., Array]] = {"linear": project_rows, "nonnegative": fit_block, "closed": unmix_block}
 
 
 def _are_dimensionless(result: xr.Dataset, step: Step) -> bool:

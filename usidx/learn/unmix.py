@@ -206,8 +206,8 @@ def vca(
     matrix = to_matrix(found["scores"], "component")
     passes = passes_over(matrix.values)
     width = found["components"].size // n
-    ratio = passes.gather(_number, found["explained_variance_ratio"].sum().data)
-    chosen = passes.gather(_find_vertices, matrix.values, ratio, width, random_state)
+    ratio = passes.gather(float, found["explained_variance_ratio"].sum().data)
+    chosen = passes.gather(find_vertex_components, matrix.values, ratio, width, random_state)
     result = _find_abundances(used, _make_responses(found, passes.array(chosen, None, (n, n), np.float64)))
     return record(result, data, "vca", {"n": n, "dim": features, "mask": mask, "random_state": random_state, **fields})
 
@@ -263,13 +263,5 @@ def _find_abundances(data: xr.DataArray, pure: xr.DataArray) -> xr.Dataset:
     return assemble(data, {"scores": scores, "components": pure}, units_in="components")
 
 
-def _find_vertices(scores: Array, ratio: float, features: int, seed: int) -> Array:
-    return find_vertex_components(scores, ratio, features, seed)
-
-
 def _number_components(labelled: xr.DataArray) -> Array:
     return np.arange(labelled.sizes["component"])
-
-
-def _number(found: Array) -> float:
-    return float(found)

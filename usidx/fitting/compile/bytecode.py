@@ -1,9 +1,9 @@
-"""Graphs of operations -> a short list of instructions for the compiled machine.
+"""Graphs of operations -> a short list of instructions, for `compile.interpreter` or `compile.llvm`.
 
 Two register files: numbers (the same for all samples: parameters, constants, what follows from them) and rows (one
 value per sample). Each instruction is five integers: operation, destination, up to three sources. Since a program
-is data and not code, one compiled machine, kept on disk, serves every model and every expression of a user;
-`usidx.fitting.compile.llvm` makes of it the faster loop that fits most of them.
+is data and not code, one compiled interpreter, kept on disk, serves every model and every expression of a user;
+`usidx.fitting.compile.llvm` makes of it a loop of machine code, which is faster and fits most of them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OPERATIONS: Final = {name: number for number, name in enumerate(_NAMES)}
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the machine runs: instructions on numbers, then on rows, and where the outputs stand.
+    """What the interpreter runs: instructions on numbers, then on rows, and where the outputs stand.
 
     Attributes
     ----------
@@ -71,14 +71,14 @@ def assemble(outputs: Sequence[Sequence[Node]], parameters: Sequence[str], n_var
     outputs : sequence of sequences of Node
         Per part (real, imaginary): the value, then its derivatives.
     parameters : sequence of str
-        Names of the parameters, in the order in which the machine gets them.
+        Names of the parameters, in the order in which the interpreter gets them.
     n_variables : int
         Number of independent variables.
 
     Returns
     -------
     Program
-        Ready for the machine.
+        Ready for the interpreter.
     """
     # Values first, so that they can be had without the derivatives.
     order = _sort_nodes([*(part[0] for part in outputs), *(node for part in outputs for node in part[1:])])
@@ -195,7 +195,7 @@ class _Rows:
         operation, args = self._choose_form(node)
         borrowed: list[int] = []
         sources = [self._find_source(operation, a, k, borrowed) for k, a in enumerate(args)]
-        # Destination and sources differ always: the machine's loops rely on rows that do not overlap.
+        # Destination and sources differ always: the interpreter's loops rely on rows that do not overlap.
         self.where[node] = self._take_row()
         self._emit(operation, self.where[node], sources)
         self._free += borrowed

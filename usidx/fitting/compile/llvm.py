@@ -1,8 +1,8 @@
 """Program -> machine code of its own: value, derivatives and normal equations in one loop over the samples.
 
-The machine of `compile.interpreter` reads and writes a row for every instruction. Here the instructions become one loop
-that keeps all of a sample in registers. It is written in LLVM's language, without numba's way there, so that it is made
-in a moment. What it does not cover the machine does. Importing this module imports numba; do so only inside a function.
+`compile.interpreter` reads and writes a row for every instruction. Here the instructions become one loop that keeps all
+of a sample in registers. It is written in LLVM's language, without numba's way there, so that it is made in a moment.
+What it does not cover the interpreter does. Importing this module imports numba; do so only inside a function.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Graph of operations and arrays -> array, in plain NumPy: what the compiled machine does, without compiling."""
+"""Graph of operations and arrays -> array, in plain NumPy: what the compiled interpreter does, without compiling."""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 """One spectrum and start values -> best parameters, by Levenberg and Marquardt's method, in machine code.
 
-Damping is by the diagonal of the normal equations, so that volts at 1e-12 and hertz at 1e6 stand side by side.
+Each step solves (J'J + damping diag(J'J)) step = J'r, J being the derivatives of the model and r the residual. The
+diagonal (Marquardt's scaling) makes a step independent of units, so that volts at 1e-12 and hertz at 1e6 stand side by
+side. How far a step lowered the cost, compared with what it promised, decides the next damping (Nielsen's rule).
+`solver.numpy_solver` takes the same steps for many spectra side by side; keep the two alike.
 Importing this module imports numba; do so only inside a function.
 
 References
@@ -51,8 +54,8 @@ from usidx.fitting.kernels.linear import solve
 
 __all__ = ["minimise"]
 
-_HOPELESS = 1e12  # damping beyond which a step is no step
-_LITTLE, _SOME = 1e-10, 1e-6  # what is tried in turn where the equations are singular without damping
+_HOPELESS = 1e12  # damping that leaves nothing of a step
+_LITTLE, _SOME = 1e-10, 1e-6  # damping that is tried in turn where the equations are singular without
 
 
 @compile_part
@@ -76,16 +79,20 @@ def minimise(
             return EXACT, evaluations, cost
         promised = solve(head, info, bench, GRADIENT, damping)
         if promised < 0.0:
+            # Singular: some parameters do each other's work here. More damping tells them apart.
             damping, least = _raise_damping(damping, least)
             if damping > _HOPELESS:
                 return UNDETERMINED, evaluations, cost
             continue
         if promised * (1.0 + damping) <= bench[SETTINGS, TOLERANCE] * cost:
+            # Steps that failed have shown that the cost falls no further along any of them.
             if growth > 2.0:
                 return end, evaluations, cost
+            # All but undamped, this is a Gauss-Newton step: its end is the minimum.
             if damping <= 1e-9:
                 _take_last_step(head, info, bench, damping)
                 return end, evaluations, cost - promised
+            # Without damping the equations are singular, and with the least of it nothing is promised.
             if least > _LITTLE:
                 return UNDETERMINED, evaluations, cost
             # Damping hides what weakly determined parameters still promise: look again without.
@@ -99,10 +106,12 @@ def minimise(
         new = equations(head, info, code, bench, data, AT_TRIAL)
         evaluations += 1
         if new < cost:
+            # Nielsen: a step that kept its promise divides the damping by 20, one that kept half of it changes nothing.
             damping *= max(0.05, 1.0 - (2.0 * (cost - new) / promised - 1.0) ** 3)
             growth, cost, least = 2.0, new, 0.0
             _accept_trial_point(head, bench)
         else:
+            # Each failure in a row raises the damping by twice the factor of the one before.
             damping, growth = max(damping, 1e-9) * growth, 2.0 * growth
 
 

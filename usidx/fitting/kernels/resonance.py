@@ -66,6 +66,7 @@ def _solve_linear_form(x: Row, real: Row, imag: Row, size: int, height: float) -
 
     Of the four unknowns a and b are means: with them taken out two remain, c and d.
     """
+    # Frequencies by the largest, so that their fourth powers stay near one.
     scale = 1.0 / max(abs(x[0]), abs(x[size - 1]))
     weight, square, cross_r, cross_i, mean_r, mean_i, real2, imag2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(size):
@@ -92,8 +93,10 @@ def _solve_linear_form(x: Row, real: Row, imag: Row, size: int, height: float) -
         dd += p * (d1 * d1 + d2 * d2)
         ce += p * (c1 * e1 + c2 * e2)
         de += p * (d1 * e1 + d2 * e2)
+    # Two equations with two unknowns, by Cramer's rule.
     square = cc * dd - cd * cd
     c, d = (ce * dd - de * cd) / square, (de * cc - ce * cd) / square
+    # d is the square of the resonance: noise that makes it negative has no resonance.
     if not d > 0.0 or c == 0.0:
         return np.nan, np.nan
     return math.sqrt(d) / scale, math.sqrt(d) / abs(c)
@@ -103,7 +106,10 @@ def _solve_linear_form(x: Row, real: Row, imag: Row, size: int, height: float) -
 def _find_amplitude_and_phase(
     x: Row, real: Row, imag: Row, size: int, frequency: float, quality: float
 ) -> tuple[float, float]:
-    """Return amplitude and phase that bring the oscillator's response nearest to the data."""
+    """Return amplitude and phase that bring the oscillator's response nearest to the data.
+
+    The response is linear in the complex amplitude A e^(i phi), so that is one quotient of sums (least squares).
+    """
     top_r, top_i, bottom = 0.0, 0.0, 0.0
     for i in range(size):
         w = x[i] / frequency

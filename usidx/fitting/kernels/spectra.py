@@ -150,7 +150,7 @@ def _solve_one(
     candidates: Rows,
     out: Row,
 ) -> None:
-    """Fit the spectrum that is loaded."""
+    """Fit the spectrum that is loaded: refuse what cannot be fitted, find a start, iterate, write the figures."""
     n, free, size = head[N_PARAMETERS], head[N_FREE], head[SAMPLES]
     for k in range(out.size):
         out[k] = np.nan
@@ -162,6 +162,7 @@ def _solve_one(
     if not math.isfinite(energy):
         out[_figure(n, STATUS)] = NOT_FINITE
         return
+    # A constant tells nothing of the place or the width of a peak; a model that is linear can be fitted to it.
     if spread <= _FLAT * _FLAT * energy and not _is_linear(head, info):
         out[_figure(n, STATUS)] = UNDETERMINED
         return
@@ -172,12 +173,13 @@ def _solve_one(
     wanted = 0
     for j in range(free):
         wanted += 1 if math.isnan(bench[GIVEN, info[FREE, j]]) else 0
-    if missing > wanted:  # what is held is not known
+    if missing > wanted:  # a parameter that is not fitted has no value
         out[_figure(n, STATUS)] = NOT_FINITE
         return
     if missing > 0:
         evaluations = find_start(equations, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
+    # A cost that is only rounding of the data ends the fit. A robust loss is no sum of squares: it has no such floor.
     floor = (
         _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _sum_weighted_squares(head, data))
         if head[LOSS] == 0
@@ -245,6 +247,7 @@ def _write_figures(
         determined = determined and math.isfinite(p) and (info[USE, j] > 0 or on_bound)
     if not determined:
         return False
+    # The cost is chi2 only without weights and without a robust loss.
     chi2, squares = cost, cost
     if head[HAS_WEIGHT] > 0 or head[LOSS] > 0:
         chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
@@ -304,7 +307,7 @@ def evaluate_rows(
 ) -> None:
     """Fill `out` (spectrum, sample, part) with the model at each row of parameters.
 
-    The model is what its residual from no data is, turned round.
+    Data of zeros is what the tables begin with, so the residual (data minus model) is minus the model.
     """
     head[SAMPLES] = out.shape[1]
     for i in range(out.shape[0]):

@@ -91,7 +91,7 @@ def find_start(
         peaks += 1 if info[SEARCH, term] == SEARCH_PEAK else 0
     if peaks < 2:
         return _place_all(equations, head, info, code, bench, data, candidates, head[SAMPLES] // 2)
-    # Peaks that overlap look like one that is broad, so the search goes again with ever narrower boxes. Which start is
+    # Peaks that overlap look like one that is broad, so the search is repeated with ever narrower boxes. Which start is
     # the best shows after some steps only.
     evaluations, best, most = 0, np.inf, head[MAX_EVALUATIONS]
     head[MAX_EVALUATIONS] = min(_STEPS, most)
@@ -100,11 +100,11 @@ def find_start(
         keep_within(head, info, bench)
         status, more, cost = minimise(equations, head, info, code, bench, data, -1.0)
         evaluations += more
-        again = status > 0 and abs(cost - best) <= _SAME * best
+        known = status > 0 and abs(cost - best) <= _SAME * best
         if cost < best or look == 0:
             copy_into(bench[PLACED], bench[PARAMETERS], head[N_PARAMETERS])
             best = cost if math.isfinite(cost) else np.inf
-        if again:
+        if known:  # a narrower box has led to the same minimum
             break
     copy_into(bench[PARAMETERS], bench[PLACED], head[N_PARAMETERS])
     head[MAX_EVALUATIONS] = most
@@ -130,6 +130,8 @@ def _place_all(
         if math.isnan(p):
             p = 0.0 if info[ROLE, k] == ROLE_LINEAR else candidates[info[TERM, k], 0, k]
         bench[PARAMETERS, k] = p
+    # Where everything scales with one linear parameter, that starts all but at zero: then the derivatives by the others
+    # are known too, up to that factor, and need not be evaluated again (`_carry_over`).
     for j in range(head[N_FREE]):
         k = info[FREE, max(info[SCALE, j], 0)]
         if head[SCALES] > 0 and info[SCALE, j] >= 0 and math.isnan(bench[GIVEN, k]):
@@ -272,6 +274,7 @@ def _solve_linear(
         found = info[SEARCH, info[TERM, k]] == SEARCH_LINEAR or info[TERM, k] <= last
         wanted = found and info[ROLE, k] == ROLE_LINEAR and math.isnan(bench[GIVEN, k])
         info[USE, j] = 1 if wanted and bench[head[MATRIX] + j, j] > 0.0 else 0
+    # Undamped, this is the exact solution (Golub and Pereyra's variable projection); damped only if it is singular.
     promised, damping = -1.0, 0.0
     while promised < 0.0 and damping < 1.0:
         promised = solve(head, info, bench, GRADIENT, damping)
@@ -290,7 +293,11 @@ def _solve_linear(
 
 @compile_part
 def _find_peak(x: Row, y: Row, total: Row, size: int, widest: int, sign: int) -> tuple[float, float]:
-    """Return centre and full width at half maximum of the box that, with a constant, explains most of the spectrum."""
+    """Return centre and full width at half maximum of the box that, with a constant, explains most of the spectrum.
+
+    A matched filter: of the spectrum less its mean, a box of `width` samples explains the square of its sum there,
+    divided by width (1 - width / size). With running sums the sum over a box is one difference, whatever its width.
+    """
     _fill_running_sums(y, total, size)
     best, length, height, width = -1.0, 1, 0, 1
     while width == 1 or width <= widest:
@@ -299,6 +306,7 @@ def _find_peak(x: Row, y: Row, total: Row, size: int, widest: int, sign: int) ->
         if score > best:
             best, length, height = score, width, highest
         width = max(width + 1, width * 3 // 2)
+    # Only the highest square is known, so look for the place that has it: one more pass, over one width.
     first = 0
     while first < size - length and _square_to_bits(total[first + length] - total[first], sign) != height:
         first += 1

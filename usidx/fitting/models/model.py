@@ -226,13 +226,11 @@ def build_graphs(model: Model) -> tuple[tuple[Node, ...], ...]:
     """Return per part (real, imaginary) the graph of the value and of its derivatives."""
     nodes = {name: make_parameter(name) for name in model.names}
     variables = tuple(map(make_variable, range(model.variables + model.derived)))
-    known = model.slopes(variables, nodes)
+    own = model.slopes(variables, nodes)
     parts = _split_parts(model.formula(variables, nodes), model)
     rows = []
     for k, part in enumerate(parts):
-        slopes = (
-            _split_parts(known[n], model)[k] if n in known else differentiate(part, node) for n, node in nodes.items()
-        )
+        slopes = (_split_parts(own[n], model)[k] if n in own else differentiate(part, x) for n, x in nodes.items())
         rows.append((part, *slopes))
     return tuple(rows)
 
@@ -320,9 +318,7 @@ class Sum(Composite):
 
     def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
         """Return what the members have written out."""
-        return {
-            n: slope for m, own in self._share_variables(variables) for n, slope in m.slopes(own, parameters).items()
-        }
+        return {n: s for m, own in self._share_variables(variables) for n, s in m.slopes(own, parameters).items()}
 
 
 class Product(Composite):

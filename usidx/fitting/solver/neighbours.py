@@ -45,11 +45,11 @@ def gather_neighbours(table: Array, n: int, rank: int) -> Array:
 
 
 def solve_failed(
-    solved: Callable[[npt.NDArray[np.intp], Array], Array], first: Array, starts: Array, options: Options, n: int
+    fit_rows: Callable[[npt.NDArray[np.intp], Array], Array], first: Array, starts: Array, options: Options, n: int
 ) -> Array:
     """Return the table with failed spectra fitted from `starts`, and a last column that says which it helped.
 
-    `starts` is of shape (spectrum, neighbour, n); `solved(rows, start)` fits some spectra.
+    `starts` is of shape (spectrum, neighbour, n); `fit_rows(rows, start)` fits some spectra.
     """
     out = np.concatenate([first, np.zeros((len(first), 1))], axis=1)
     status = Columns(n).status
@@ -57,6 +57,6 @@ def solve_failed(
     for k in range(starts.shape[1]):
         rows = np.flatnonzero(failed & np.isfinite(starts[:, k]).all(axis=1))
         if rows.size:
-            kept = keep_better(out[rows, :-1], solved(rows, starts[rows, k]), n, options)
+            kept = keep_better(out[rows, :-1], fit_rows(rows, starts[rows, k]), n, options)
             out[rows, :-1], out[rows, -1] = kept, kept[:, status] > 0
     return out

@@ -31,7 +31,7 @@ def solve(
     if isinstance(model, Function) and (formula := follow_model(model)) is not None:
         model, ties = formula, None if ties is None else replace(ties, model=formula)
 
-    def solved(model: Model, options: Options, start: Array) -> Array:
+    def fit(model: Model, options: Options, start: Array) -> Array:
         if isinstance(model, Function):
             return solve_function_block(model, options, y, x, weight, start, threads)
         table = solve_block(model, options, y, x, weight, start, threads)
@@ -39,22 +39,22 @@ def solve(
         if options.loss == "linear" or not np.isnan(start[:, free]).any():
             return table
 
-        def some(rows: npt.NDArray[np.intp], y: npt.NDArray[Any], start: Array) -> Array:
+        def fit_rows(rows: npt.NDArray[np.intp], y: npt.NDArray[Any], start: Array) -> Array:
             own_x, own_weight = _select_rows(x, rows), None if weight is None else _select_rows(weight, rows)
             return solve_block(model, options, y, own_x, own_weight, start, threads)
 
-        return solve_without_spikes(some, table, model, options, y, x, weight, start)
+        return solve_without_spikes(fit_rows, table, model, options, y, x, weight, start)
 
     if ties is None:
-        return solved(model, options, start)
-    return _solve_tied(solved, ties, options, start)
+        return fit(model, options, start)
+    return _solve_tied(fit, ties, options, start)
 
 
 def _select_rows(table: Array, rows: npt.NDArray[np.intp]) -> Array:
     return table if table.shape[0] == 1 else table[rows]
 
 
-def _solve_tied(solved: Callable[[Model, Options, Array], Array], ties: Ties, options: Options, start: Array) -> Array:
+def _solve_tied(fit: Callable[[Model, Options, Array], Array], ties: Ties, options: Options, start: Array) -> Array:
     """Fit the independent parameters, and work out the others.
 
     Looking for one term after the other in the data fails where the first is tied to what is not found yet. So where
@@ -62,13 +62,13 @@ def _solve_tied(solved: Callable[[Model, Options, Array], Array], ties: Ties, op
     """
     own = [ties.model.names.index(p.name) for p in ties.independent]
     reduced, inner = ties.reduce(), replace(options, covariance=True)
-    table = solved(reduced, inner, start[:, own])
+    table = fit(reduced, inner, start[:, own])
     wanted = [ties.model.names.index(n) for n in options.free if n not in find_linear_parameters(reduced, options.free)]
     if reduced.has_formula and np.isnan(start[:, wanted]).any():
         free = tuple(n for n in ties.model.names if n in options.free or n in ties.formulas)
-        loose = solved(ties.model, replace(options, free=free, covariance=False), start)
+        loose = fit(ties.model, replace(options, free=free, covariance=False), start)
         begin = np.where(np.isnan(start), loose[:, : len(ties.model.names)], start)[:, own]
-        table = keep_better(table, solved(reduced, inner, begin), len(own), options)
+        table = keep_better(table, fit(reduced, inner, begin), len(own), options)
     return ties.expand(table, covariance=options.covariance)
 
 

@@ -40,7 +40,7 @@ def evaluate_loss(residual: Array, loss: str, scale: float) -> tuple[Array, Arra
 
 
 def solve_without_spikes(
-    solved: Callable[[npt.NDArray[np.intp], npt.NDArray[Any], Array], Array],
+    fit_rows: Callable[[npt.NDArray[np.intp], npt.NDArray[Any], Array], Array],
     first: Array,
     model: Model,
     options: Options,
@@ -51,17 +51,17 @@ def solve_without_spikes(
 ) -> Array:
     """Return the table with those fits replaced that are better from a start without spikes.
 
-    `solved(rows, y, start)` fits some spectra; the other arguments are those of `solver.compiled.solve_block`.
+    `fit_rows(rows, y, start)` fits some spectra; the other arguments are those of `solver.compiled.solve_block`.
     """
     clean, most = _remove_spikes(y, x, in_order=model.derived > 0 or model.variables > 1)
     rows, at = np.flatnonzero(np.isfinite(most).any(axis=1)), Columns(len(model.names))
     if not rows.size:
         return first
     own = start if start.shape[0] == 1 else start[rows]
-    found = solved(rows, clean[rows], own)
-    second = solved(rows, y[rows], np.where(np.isnan(own), found[:, at.parameters], own))
+    found = fit_rows(rows, clean[rows], own)
+    second = fit_rows(rows, y[rows], np.where(np.isnan(own), found[:, at.parameters], own))
 
-    def cost(table: Array) -> Array:
+    def measure_cost(table: Array) -> Array:
         # A peak as narrow as a spike explains it, and saves more of a loss than the true peak does: so a spike counts
         # as no further away than what just is one.
         values = evaluate_block(model, x if x.shape[0] == 1 else x[rows], table[:, at.parameters])
@@ -74,7 +74,7 @@ def solve_without_spikes(
         return np.where(table[:, at.status] > 0, lost, np.inf)
 
     out = first.copy()
-    out[rows] = np.where((cost(second) < cost(first[rows]))[:, None], second, first[rows])
+    out[rows] = np.where((measure_cost(second) < measure_cost(first[rows]))[:, None], second, first[rows])
     out[rows, at.nfev] = first[rows, at.nfev] + found[:, at.nfev] + second[:, at.nfev]
     return out
 

@@ -25,8 +25,8 @@ Array = npt.NDArray[Any]
 class LoadedMethod:
     """A method that loads the rows and hands them to ``make(n, seed, max_iter, tol).fit_predict``.
 
-    It may `tell` more of the fitted estimator and its rows: fields of :class:`Clusters`, and which. It takes at least
-    as many rows as it makes clusters, if these are `each` to have one, and no fewer than `least`.
+    `tell` returns what more a fitted estimator says of its rows, as fields of :class:`Clusters`. At least `least` rows
+    are needed, and one for `each` cluster where that is true. Messages call the method by its `name`.
     """
 
     name: str

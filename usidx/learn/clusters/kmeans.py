@@ -20,18 +20,13 @@ __all__ = ["Clusters", "as_real", "run_kmeans", "view_as_real"]
 Array = npt.NDArray[Any]
 Frame = tuple[Array, Array]
 
-#: Draws of centres from the sample; swaps and moves that each is given there, and when that is enough; sets that are
-#: compared over all rows, and how long.
-_RUNS = 6
-_SWAPS = 60
-_ROUGH = 30
-_ROUGHLY = 1e-4
-_SPARE = 16
-_FINALISTS = 4
-_LAPS = 3
-#: Sets that are moved to rest among the leading components of the rows, which may take so much.
-_FINISHERS = 2
-_THIN_BYTES = 2**25
+_RUNS = 6  # draws of centres from the sample
+_SWAPS = 60  # of each draw
+_ROUGH, _ROUGHLY = 30, 1e-4  # moves of each draw at most, and the gain that ends them
+_SPARE = 16  # components beyond 2 n that rows are thinned to
+_FINALISTS, _LAPS = 4, 3  # sets of centres that are compared over all rows, and moves of each
+_FINISHERS = 2  # sets that are moved until they rest, over thin rows
+_THIN_BYTES = 2**25  # that the thin rows may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +51,8 @@ class Clusters:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
+    """Over rows, for each cluster: sum and number; of all rows the squared distances, and the row farthest away."""
+
     totals: Array
     sizes: Array
     inertia: float
@@ -92,6 +89,7 @@ def _restore_scale(found: Clusters, exponent: int) -> Clusters:
 def _iterate(
     blocks: Blocks, seen: Survey, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float
 ) -> Clusters:
+    """Find starts on the sample, choose among them by all rows, whole or thin, and move the centres to rest."""
     rng, width = np.random.default_rng(seed), 2 * n + _SPARE
     # Groups are told apart among the leading components, at a fraction of the cost, and of all rows they fit in memory.
     frame = _find_frame(seen.sample, width) if columns > width and len(seen.sample) else None
@@ -220,6 +218,7 @@ def _label_rows(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol
 
 def _is_at_rest(before: Array, after: Array, found: _Sums, tol: float) -> bool:
     """Say whether a move of the centres lowered the inertia by hardly anything, and left no cluster empty."""
+    # Moving a centre to the mean of its rows lowers their squares by their number times the square of the move.
     gain = float(found.sizes @ ((after - before) ** 2).sum(axis=1))
     return bool(gain <= tol * found.inertia and (found.sizes.all() or found.inertia == 0))
 
@@ -232,6 +231,7 @@ def _draw_apart(sample: Array, n: int, rng: np.random.Generator) -> Array:
     nearest = _measure_squares(rows, squares, chosen)[0]
     for _ in range(1, n):
         total = nearest.sum()
+        # Of some draws, each with a probability that grows with the distance, the one is kept that leaves least.
         tries = rng.choice(len(rows), 2 + int(np.log(n)), p=nearest / total if total > 0 else None)
         left = np.minimum(nearest, _measure_squares(rows, squares, tries))
         best = int(left.sum(axis=1).argmin())
@@ -255,6 +255,7 @@ def _swap(sample: Array, centres: Array, rng: np.random.Generator) -> Array:
         row = int(rng.choice(len(rows), p=best / total))
         other = _measure_squares(rows, squares, [row])[0]
         left, lost = np.minimum(other, best), np.minimum(other, second)
+        # With the row as a centre; and without each of the others in turn, whose rows go to their second nearest.
         costs = left.sum() + np.bincount(labels, weights=lost - left, minlength=len(found))
         worst = int(costs.argmin())
         if costs[worst] < total:

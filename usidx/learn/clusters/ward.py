@@ -86,6 +86,7 @@ def _find_merges(means: Array, sizes: Array) -> list[tuple[float, int, int]]:
         if before >= 0 and table[last, before] <= table[last, nearest]:
             merges.append((float(table[last, before]), last, before))
             _merge(table, sizes, last, before)
+            # The two are each other's nearest. By Ward's rule no merge brings others nearer, so the chain before holds.
             chain = chain[:-2]
         else:
             chain.append(nearest)

@@ -109,6 +109,7 @@ def find_leading(gram: Array, n: int) -> tuple[Array, Array]:
     with single_blas():
         squares, vectors = eigh(gram, subset_by_index=few, check_finite=False)
     squares, vectors = squares[::-1], vectors[:, ::-1]
+    # Rounding of the largest eigenvalue: what is smaller cannot be told from zero.
     noise = max(float(squares[0]), 0.0) * size * np.finfo(np.float64).eps
     return np.where(squares > noise, squares, 0.0), vectors
 
@@ -118,6 +119,7 @@ def find_leading_rows(rows: Array, n: int) -> Array:
     wide = rows.astype(np.float64)
     if wide.shape[1] <= len(wide):
         return find_leading(wide.T @ wide, n)[1].T
+    # Fewer rows than columns: the left vectors come from the smaller Gram matrix, and the right ones from these.
     squares, vectors = find_leading(wide @ wide.T, n)
     known = squares > 0
     return np.asarray((vectors[:, known] / np.sqrt(squares[known])).T @ wide)

@@ -49,6 +49,7 @@ def join_moments(first: Moments, second: Moments) -> Moments:
     apart = second.mean - first.mean
     gram = first.gram + second.gram
     if apart.any():
+        # What both matrices lack: the rows of each are about their own mean, not the common one.
         gram += np.outer(apart.conj(), apart) * (first.count * second.count / count)
     return Moments(holes, count, first.mean + apart * (second.count / count), gram)
 

@@ -72,6 +72,7 @@ def project_features(block: Array, basis: Basis) -> Array:
 
 def decompose_projection(projected: Array, basis: Basis, n: int) -> Decomposition:
     """Take components, values and scores from the projection, (*features, found + 1)."""
+    # The projection is the data times the vectors; its own decomposition turns these into the singular vectors.
     vectors, good, total, _ = basis
     flat = projected.reshape(-1, projected.shape[-1]).T
     kept = np.isfinite(flat[-1])

@@ -1,7 +1,13 @@
-"""Blocks of non-negative rows to their non-negative factors, by hierarchical alternating least squares.
+"""Blocks of non-negative rows to their non-negative factors, by hierarchical alternating least squares (HALS).
 
-One pass updates the scores of each block and gathers the two small products that the components need; so an iteration
-reads each block once, and nothing of the size of the data is kept but the scores.
+HALS solves for one component at a time with all others held: its best cells are the clipped least squares, without a
+matrix to invert. One pass updates the scores of each block and gathers the two small products that the components
+need; so an iteration reads each block once, and nothing of the size of the data is kept but the scores.
+
+References
+----------
+A. Cichocki, R. Zdunek and S. Amari, ICA 2007, 169; several sweeps per product after N. Gillis and F. Glineur, Neural
+Computation 24, 1085 (2012); extrapolation after A. Ang and N. Gillis, Neural Computation 31, 417 (2019).
 """
 
 from __future__ import annotations
@@ -22,8 +28,8 @@ __all__ = ["Factors", "Products", "choose_start", "factorise", "factorise_sample
 
 Array = npt.NDArray[Any]
 
-_INNER = 3
-_PUSH = 0.5
+_INNER = 3  # sweeps per product
+_PUSH = 0.5  # of the last change, that the first extrapolation adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,8 @@ def factorise(
         fresh = update_components(ahead, found, penalties, _INNER)
         reached = found.measure_objective(seen.square, fresh, penalties)
         if reached > best:
-            # After a plain step only rounding can make the error larger: then this is the end.
+            # Take the step back, and extrapolate by less from now on. Without extrapolation only rounding can make the
+            # error larger: then this is the end.
             small, undo, ahead, most, push = (2 if undo else 0), True, components, push, push / 1.5
             continue
         small = small + 1 if best - reached <= tol * reached else 0

@@ -1,8 +1,13 @@
 """Blocks of rows to leading singular vectors, by block Lanczos: no Gram matrix, one pass per step.
 
-Each pass multiplies a thin block of vectors with the Gram matrix without forming it. The best approximation within
-all vectors so far (Rayleigh and Ritz) comes with its own error, so the passes end when that is small enough. The first
-block is found among some of the rows, where steps cost little; these rows also tell how many passes there will be.
+Each pass multiplies a thin block of vectors with the Gram matrix without forming it. New vectors are made orthogonal to
+all before them (full reorthogonalisation), so rounding brings none back. The best approximation within all vectors so
+far (Rayleigh and Ritz) comes with its own error, and the passes end when that is small enough. The first block comes
+from a sample of the rows, where steps cost little; the sample also tells how many passes there will be.
+
+References
+----------
+G. Golub and R. Underwood, Mathematical Software III, 361 (1977); C. Musco and C. Musco, NIPS 28 (2015).
 """
 
 from __future__ import annotations
@@ -54,10 +59,10 @@ _EPS = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What is looked for: n components, of which the singular values are right to `tol`, by an estimate.
+    """What is looked for: `n` components, whose singular values are right to `tol`, by an estimate.
 
-    Where it is `adaptive`, the Gram matrix is summed after all if the passes look like costing more. If `scored`, the
-    scores come along where the passes leave behind what they are made of.
+    If `adaptive`, the Gram matrix is summed after all where the passes look like costing more. If `scored`, what the
+    passes make of the rows is kept, and the scores with it, as long as that takes little memory.
     """
 
     n: int
@@ -70,15 +75,15 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """The same for some passes: by blocks of `width` vectors, while fewer than `budget` passes do."""
+    """How the aim is reached: by blocks of `width` vectors, as long as that takes fewer than `budget` passes.
 
-    n: int
+    `double` says in which precision rows are multiplied.
+    """
+
+    aim: Aim
     width: int
-    centred: bool
-    tol: float
     double: bool = True
     budget: float = np.inf
-    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ def run_lanczos(blocks: Blocks, columns: int, pairs: bool, aim: Aim) -> Decompos
     """Return the leading components of rows of so many cells, which are complex if they are `pairs`."""
     width = min(columns, -(-(aim.n + _SPARE) // _LANE) * _LANE)
     budget = columns / (4 * aim.n) if aim.adaptive else np.inf
-    task = _Task(aim.n, width, aim.centred, aim.tol, budget=budget, keep=aim.scored)
+    task = _Task(aim, width, budget=budget)
     # The small products between passes are over before a second thread has begun.
     with single_blas():
         rows, _ = sift(blocks.some(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
@@ -123,11 +128,11 @@ def _restore_scale(found: Decomposition, exponent: int) -> Decomposition:
 
 
 def _find_leading(blocks: Blocks, shift: Array, basis: Array, task: _Task, double: bool | None) -> Decomposition:
-    n = task.n
+    n = task.aim.n
     if double is not None:
         return _decompose_gram(blocks, shift, task, double)
     found = _iterate(blocks, basis, shift, task, MOST_PASSES)
-    if np.isfinite(task.budget) and found.errors.max() > task.tol:
+    if np.isfinite(task.budget) and found.errors.max() > task.aim.tol:
         del found  # with its images
         return _decompose_gram(blocks, shift, task, True)
     sign = fix_sign(found.vectors[:, :n].T.conj())
@@ -147,38 +152,46 @@ def _find_leading(blocks: Blocks, shift: Array, basis: Array, task: _Task, doubl
 
 
 def _explore_sample(rows: Array, basis: Array, task: _Task) -> tuple[Array, Array, _Task, bool | None]:
-    """Return what some rows tell: shift, first vectors, precision; and that of the Gram matrix if it costs less."""
-    columns, n = len(basis), task.n
+    """Return what a sample of the rows tells: shift, first vectors, and precision.
+
+    Last comes the precision for the Gram matrix if that costs less than passes, else None.
+    """
+    columns, n = len(basis), task.aim.n
     shift = _average_in_few_digits(rows, columns)
     if len(rows) < 8 * task.width:
         return shift, basis, task, None
-    early = replace(task, double=False, budget=np.inf, tol=max(task.tol, _SAMPLE_TOL), keep=False)
+    rough = replace(task.aim, tol=max(task.aim.tol, _SAMPLE_TOL), scored=False)
+    early = _Task(rough, task.width, double=False)
     seen = _iterate(Held(rows), basis, shift, early, _SAMPLE_STEPS)
     # Vectors that span everything cost as much as the Gram matrix: nothing is won by few digits.
     task = replace(task, double=bool(columns == task.width or _estimate_rounding(seen, n)[-1] > _ROUGH))
     double = task.double or seen.loudest > _LOUD * seen.squares[n - 1]
     task = replace(task, budget=task.budget * (1 + double - task.double))
-    # What some rows have left to do takes all of them two passes more.
-    return shift, seen.vectors, task, double if _is_hopeless(seen.history, task.tol, task.budget - 2) else None
+    # All rows take about two passes more than the sample still had before it.
+    return shift, seen.vectors, task, double if _is_hopeless(seen.history, task.aim.tol, task.budget - 2) else None
 
 
 def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int) -> _Found:
-    images = Images(blocks, task.keep)
+    """Pass over the blocks, a block of new vectors each time, until the errors are small or no fewer passes will do."""
+    aim = task.aim
+    images = Images(blocks, aim.scored)
     seen = images.fold(sum_first_pass, join_sums, basis, shift, task.double)
-    frame, loudest = make_frame(seen, shift, task.centred), float(np.linalg.norm(seen.inner, 2))
+    frame, loudest = make_frame(seen, shift, aim.centred), float(np.linalg.norm(seen.inner, 2))
     space, newest, inside = _take_out_holes(frame, basis, seen)
     products, history = newest, list[float]()
     while True:
-        squares, turn, errors, residual = _find_ritz_pairs(space, products, inside, task.n, task.width)
+        squares, turn, errors, residual = _find_ritz_pairs(space, products, inside, aim.n, task.width)
         history.append(float(errors.max()))
-        done = len(history) == most or not frame.count or history[-1] <= task.tol
-        if done or _is_hopeless(history[2:], task.tol, 1.5 * task.budget):
+        done = len(history) == most or not frame.count or history[-1] <= aim.tol
+        if done or _is_hopeless(history[2:], aim.tol, 1.5 * task.budget):
             break
-        fresh = _orthogonalise(residual[:, errors > task.tol * _DONE], space, frame.holes)
+        # Residuals are where the Gram matrix leads out of the space; those of vectors that are done would be rounding.
+        fresh = _orthogonalise(residual[:, errors > aim.tol * _DONE], space, frame.holes)
         if not fresh.shape[1]:
             break
         sums = images.fold(sum_next_pass, _add, fresh, frame.shift, frame.holes, task.double)
         newest, inner = frame.complete_products(fresh, *sums)
+        # The Gram matrix within the space grows by a border: across old and new vectors, and among the new ones.
         across = space.conj().T @ newest
         inside = np.block([[inside, across], [across.conj().T, inner]])
         space, products = np.hstack([space, fresh]), np.hstack([products, newest])
@@ -198,9 +211,10 @@ def _is_hopeless(history: list[float], tol: float, budget: float) -> bool:
 
 
 def _decompose_gram(blocks: Blocks, shift: Array, task: _Task, double: bool) -> Decomposition:
+    """Return the components from the whole Gram matrix, which takes one pass whatever the data is like."""
     sums = blocks.fold(sum_gram, join_sums, shift, double)
-    frame = make_frame(sums, shift, task.centred)
-    found = decompose_rows(Moments(frame.holes, frame.count, frame.mean, frame.complete_gram(sums.product)), task.n)
+    frame = make_frame(sums, shift, task.aim.centred)
+    found = decompose_rows(Moments(frame.holes, frame.count, frame.mean, frame.complete_gram(sums.product)), task.aim.n)
     squares = found.values**2
     if double:
         return replace(found, errors=_estimate_double_rounding(squares))
@@ -218,6 +232,7 @@ def _average_in_few_digits(rows: Array, columns: int) -> Array:
 
 
 def _draw_basis(columns: int, width: int, pairs: bool, seed: int) -> Array:
+    """Return orthonormal vectors in random directions, complex where the rows are."""
     rng = np.random.default_rng(seed)
     drawn = rng.normal(size=(columns, width))
     return np.linalg.qr(drawn + 1j * rng.normal(size=drawn.shape) if pairs else drawn)[0]
@@ -279,11 +294,12 @@ def _estimate_double_rounding(squares: Array) -> Array:
 
 
 def _divide_where_known(loudest: float, squares: Array) -> Array:
+    """Return how much larger the loudest square is than each; zero beside a square of zero."""
     return np.divide(loudest, squares, out=np.zeros(len(squares)), where=squares > 0)
 
 
 def _estimate_norm(gram: Array) -> float:
-    """Return nearly the largest eigenvalue."""
+    """Return nearly the largest eigenvalue, by ten steps of the power method."""
     vector = np.ones(len(gram), gram.dtype)
     for _ in range(10):
         vector = gram @ vector

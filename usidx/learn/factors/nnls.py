@@ -36,11 +36,13 @@ def solve_least_squares(gram: Array, cross: Array, *, closed: bool) -> Array:
 
 
 def _minimise(gram: Array, cross: Array, *, closed: bool) -> Array:
+    """Free the score of steepest slope of each row, solve for the free ones, and so on until no slope is positive."""
     found, free = _begin(gram, cross, closed)
     slack = 1e-12 * (np.abs(cross).max(axis=1) + (np.abs(gram).max(initial=0.0) if closed else 0.0))
     for _ in range(10 * len(gram)):
         slope = cross - found @ gram
         if closed:
+            # The sum is fixed: a score gains only as far as its slope is above those of the free scores.
             slope -= (slope * free).sum(axis=1, keepdims=True) / free.sum(axis=1, keepdims=True)
         slope[free] = -np.inf
         steepest = slope.argmax(axis=1)
@@ -54,6 +56,7 @@ def _minimise(gram: Array, cross: Array, *, closed: bool) -> Array:
 
 def _begin(gram: Array, cross: Array, closed: bool) -> tuple[Array, Bools]:
     found = np.zeros(cross.shape)
+    # None is negative where all are zero; with the sum fixed, the nearest component alone is such a start.
     if closed:
         found[np.arange(len(cross)), (np.diag(gram) / 2 - cross).argmin(axis=1)] = 1
     return found, found > 0
@@ -88,6 +91,7 @@ def _solve_free(gram: Array, cross: Array, free: Bools, closed: bool) -> Array:
 
 
 def _solve_shared(gram: Array, cross: Array, closed: bool) -> Array:
+    """Solve for rows that have the same free scores; `closed` with a Lagrange multiplier for the sum."""
     if not len(gram):
         return cross
     inverse = np.linalg.pinv(gram, hermitian=True)

@@ -48,7 +48,11 @@ class Frame:
     centred: bool
 
     def complete_products(self, basis: Array, product: Array, inner: Array) -> tuple[Array, Array]:
-        """Return the image of the basis under the Gram matrix, and the basis times its image."""
+        """Return the image of the basis under the Gram matrix, and the basis times its image.
+
+        Both are known for the rows less the shift. (x - s)ᵀ(x - s) multiplied out gives the other terms, which need
+        no more than the sum of the rows.
+        """
         along, around = self.total @ basis, self.shift @ basis
         if self.centred:
             share = along / max(self.count, 1)

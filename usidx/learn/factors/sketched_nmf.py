@@ -31,7 +31,9 @@ _SKETCH_BYTES = 2**24
 _SPARE = 8
 #: Sweeps that bring scores to rest, from the clipped least squares.
 _SWEEPS = 20
+#: Components that are more alike than this condition number says are solved for exactly.
 _WELL_CONDITIONED = 1e4
+#: Passes over the data at most, the part of the error that the last has to save, and the first extrapolation.
 _MOST_EXACT = 20
 _EXACT_TOL = 2e-5
 _PUSH = 0.5
@@ -75,6 +77,7 @@ def _sketch(blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int) -> 
     found, states = blocks.fold_states(
         partial(_sketch_block, seed=seed, limit=limit), _Sketch.join, states, basis, seen.holes
     )
+    # Least squares: the lens that brings thin rows nearest to the rows that they were made of.
     lens = np.linalg.pinv(found.inner, rcond=1e-13, hermitian=True) @ found.outer
     return np.concatenate([thin for _, thin in states]), lens, found
 

@@ -57,7 +57,7 @@ class Matrix:
     columns: tuple[str, ...]
 
     @property
-    def lazy(self) -> bool:
+    def is_lazy(self) -> bool:
         """Say whether the values are still to be computed."""
         return isinstance(self.values, da.Array)
 
@@ -173,7 +173,7 @@ def number_rows(matrix: Matrix) -> npt.NDArray[np.int64]:
     """Return the place of each row in the order of the dims: the same for any chunks."""
     sizes = [matrix.labelled.sizes[d] for d in matrix.rows]
     numbers = np.arange(int(np.prod(sizes, dtype=np.int64)), dtype=np.int64)
-    if not matrix.lazy or not matrix.rows:
+    if not matrix.is_lazy or not matrix.rows:
         return numbers
     chunks = _list_chunks(matrix.labelled, matrix.rows)
     edges = [np.cumsum((0, *c)) for c in chunks]

@@ -93,6 +93,7 @@ def _survey_block(
 
 
 def _mark_complete(block: Array, holes: Array) -> Array:
+    """Return which rows `sift` keeps."""
     finite = np.isfinite(block)
     return np.asarray((finite | holes).all(axis=1) & finite.any(axis=1))
 
