@@ -1,4 +1,4 @@
-"""Labelled array, or the scores of a decomposition, to clusters of positions with their mean response."""
+"""Labelled array, or the scores of a decomposition -> clusters of positions with their mean response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled array to the decomposition that any estimator makes."""
+"""Labelled array -> the decomposition that any estimator makes."""
 
 from __future__ import annotations
 

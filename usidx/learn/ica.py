@@ -1,4 +1,4 @@
-"""Labelled array to sources that are as independent as they can be."""
+"""Labelled array -> sources that are as independent as they can be."""
 
 from __future__ import annotations
 
@@ -163,6 +163,7 @@ def _find_unmixing(rows: Array, scores: bool, seed: int, max_iter: int, tol: flo
     known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
     if len(known) < 2:
         return _Unmixing(np.eye(n), converged=True)
+    # Whitening: directions and lengths in which the rows have unit covariance, so that only a rotation is left to find.
     about = known - known.mean(axis=0)
     size, axes = np.linalg.eigh(about.T @ about / len(about))
     # Directions without spread are noise of rounding: they are left alone.
@@ -192,6 +193,7 @@ def _iterate(white: Array, seed: int, max_iter: int, tol: float) -> tuple[Array,
 
 
 def _decorrelate(matrix: Array) -> Array:
+    """Return the orthogonal matrix nearest to this one: the symmetric decorrelation of all rows at once."""
     left, _, right = np.linalg.svd(matrix)
     return np.asarray(left @ right)
 

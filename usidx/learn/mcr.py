@@ -1,4 +1,4 @@
-"""Labelled array to the profiles of its constituents, by alternating least squares under constraints."""
+"""Labelled array -> the profiles of its constituents, by alternating least squares under constraints."""
 
 from __future__ import annotations
 

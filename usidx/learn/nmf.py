@@ -1,4 +1,4 @@
-"""Labelled array without negative cells to non-negative scores and components."""
+"""Labelled array without negative cells -> non-negative scores and components."""
 
 from __future__ import annotations
 

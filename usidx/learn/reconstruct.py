@@ -1,4 +1,4 @@
-"""Result of a decomposition to the array that its components make, and other data to scores on them."""
+"""Result of a decomposition -> the array that its components make, and other data to scores on them."""
 
 from __future__ import annotations
 

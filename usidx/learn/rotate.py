@@ -1,4 +1,4 @@
-"""Decomposition to the same space on components of simple shape."""
+"""Decomposition -> the same space on components of simple shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled array, or the scores of a decomposition, to how many clusters its positions form."""
+"""Labelled array, or the scores of a decomposition -> how many clusters its positions form."""
 
 from __future__ import annotations
 
@@ -147,6 +147,7 @@ def _suggest_by_gap(sample: Array, most: int, seed: int) -> int:
     low, high = sample.min(axis=0), sample.max(axis=0)
     tiny = np.finfo(float).tiny
     mine = np.array([np.log(max(_find_clusters(sample, k, seed)[1], tiny)) for k in range(1, most + 1)])
+    # Points spread evenly over the box of the data form no clusters: what k-means gains on them is gained by chance.
     drawn = [rng.uniform(low, high, sample.shape) for _ in range(_REFERENCES)]
     others = np.array([[np.log(max(_find_clusters(d, k, seed)[1], tiny)) for k in range(1, most + 1)] for d in drawn])
     gap, spread = others.mean(axis=0) - mine, others.std(axis=0) * np.sqrt(1 + 1 / _REFERENCES)

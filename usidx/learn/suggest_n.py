@@ -1,4 +1,4 @@
-"""Singular values to how many components are worth keeping."""
+"""Singular values -> how many components are worth keeping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled array to its leading singular vectors: `svd` as it stands, `pca` about its mean."""
+"""Labelled array -> its leading singular vectors: `svd` as it stands, `pca` about its mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled array to endmembers and their abundances: what is in it, and how much of each is where."""
+"""Labelled array -> endmembers and their abundances: what is in it, and how much of each is where."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Array to the factors that even out its noise before it is decomposed, and the decomposition back to its units."""
+"""Array -> the factors that even out its noise before it is decomposed; and the decomposition back to its units."""
 
 from __future__ import annotations
 
@@ -126,6 +126,7 @@ def _join(first: _Columns, second: _Columns) -> _Columns:
         return used[0]
     count = first.count + second.count
     apart = second.mean - first.mean
+    # Squares about each mean, and what they lack to those about the common one (Chan, Golub and LeVeque, 1983).
     square = first.square + second.square + np.abs(apart) ** 2 * (first.count * second.count / count)
     return _Columns(holes, count, first.mean + apart * (second.count / count), square)
 

@@ -40,6 +40,7 @@ class Pair:
 
     def __truediv__(self, other: ComplexOperand) -> Pair:
         b = as_pair(other)
+        # Times the conjugate, by the square of the modulus: one real division.
         scale = 1.0 / (b.real * b.real + b.imag * b.imag)
         top = self * Pair(b.real, -b.imag)
         return Pair(top.real * scale, top.imag * scale)

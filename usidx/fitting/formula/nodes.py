@@ -26,6 +26,7 @@ __all__ = [
 
 Operand = Union["Node", float]
 
+# Every node that is alive: equal operations are found here, and so are one node.
 _known: weakref.WeakValueDictionary[tuple[object, ...], Node] = weakref.WeakValueDictionary()
 
 
@@ -150,6 +151,7 @@ def add(a: Node, b: Node) -> Node:
     (factor_a, rest_a), (factor_b, rest_b) = _split_factor(a), _split_factor(b)
     if rest_a is rest_b and rest_a is not ONE:
         return multiply(add(factor_a, factor_b), rest_a)
+    # Numbers come first: `compile.bytecode` has an operation for a number with a row, and none for a row with a number.
     if a.varies and not b.varies:
         a, b = b, a
     return _make("add", (a, b))
@@ -198,6 +200,7 @@ def _multiply_rows(a: Node, b: Node) -> Node:
         return b
     if b is ONE:
         return a
+    # One order for both, so that x * y and y * x are one node.
     return _make("mul", (a, b) if a.place <= b.place else (b, a))
 
 
@@ -209,6 +212,7 @@ def divide(a: Node, b: Node) -> Node:
     if rest is not ONE:
         reciprocal = _make("div", (ONE, rest))
         return multiply(divide(a, factor), reciprocal)
+    # One division for all samples, and a product for each, which is several times as fast.
     number = _read_number(b)
     if number is not None and number != 0.0:
         return multiply(make_constant(1.0 / number), a)
@@ -233,6 +237,7 @@ def _multiply_repeatedly(a: Node, exponent: int) -> Node:
         return divide(ONE, _multiply_repeatedly(a, -exponent))
     if exponent == 0:
         return ONE
+    # By squaring: x ** 13 takes five products.
     half = _multiply_repeatedly(a, exponent // 2)
     square = multiply(half, half)
     return multiply(square, a) if exponent % 2 else square

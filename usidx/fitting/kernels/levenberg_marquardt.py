@@ -66,6 +66,14 @@ def minimise(
 
     `equations` is `usidx.fitting.compile.normal_equations.fill_normal_equations`, or what stands in for it, handed in
     as a pointer. Returns (status, evaluations, cost); the normal equations of the last point stay in `bench`.
+
+    What the next step promises decides. Where it is little, and steps failed before (`growth` above 2), the cost falls
+    no further along any of them. Where it is little and all but undamped, it is a Gauss-Newton step, whose end is the
+    minimum. Else damping may hide what weakly determined parameters still promise, so it is looked at again without; if
+    the equations are singular then, the data does not determine all parameters.
+
+    A step that lowered the cost divides the damping by up to 20; where it kept just half of its promise the damping
+    stays (Nielsen's rule). Each failure in a row raises it by twice the factor of the one before.
     """
     known = head[READY] > 0
     cost = bench[SETTINGS, START_COST] if known else equations(head, info, code, bench, data, AT_PARAMETERS)
@@ -79,24 +87,19 @@ def minimise(
             return EXACT, evaluations, cost
         promised = solve(head, info, bench, GRADIENT, damping)
         if promised < 0.0:
-            # Singular: some parameters do each other's work here. More damping tells them apart.
             damping, least = _raise_damping(damping, least)
             if damping > _HOPELESS:
                 return UNDETERMINED, evaluations, cost
             continue
         if promised * (1.0 + damping) <= bench[SETTINGS, TOLERANCE] * cost:
-            # Steps that failed have shown that the cost falls no further along any of them.
             if growth > 2.0:
                 return end, evaluations, cost
-            # All but undamped, this is a Gauss-Newton step: its end is the minimum.
             if damping <= 1e-9:
                 _take_last_step(head, info, bench, damping)
                 return end, evaluations, cost - promised
-            # Without damping the equations are singular, and with the least of it nothing is promised.
             if least > _LITTLE:
                 return UNDETERMINED, evaluations, cost
-            # Damping hides what weakly determined parameters still promise: look again without.
-            damping = least
+            damping = least  # look again without
             continue
         if evaluations >= head[MAX_EVALUATIONS]:
             return TOO_MANY_EVALUATIONS, evaluations, cost
@@ -106,12 +109,10 @@ def minimise(
         new = equations(head, info, code, bench, data, AT_TRIAL)
         evaluations += 1
         if new < cost:
-            # Nielsen: a step that kept its promise divides the damping by 20, one that kept half of it changes nothing.
             damping *= max(0.05, 1.0 - (2.0 * (cost - new) / promised - 1.0) ** 3)
             growth, cost, least = 2.0, new, 0.0
             _accept_trial_point(head, bench)
         else:
-            # Each failure in a row raises the damping by twice the factor of the one before.
             damping, growth = max(damping, 1e-9) * growth, 2.0 * growth
 
 

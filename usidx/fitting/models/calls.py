@@ -96,6 +96,7 @@ def find_caller(model: Function, x: Array, parameters: Array) -> Caller:
     known = np.flatnonzero(np.isfinite(parameters).all(axis=1))
     if not known.size:
         return Caller(model, at_once=False)
+    # Three rows that differ in every parameter: a function that mixes spectra up gives something else for them.
     first = parameters[known[0]]
     shifts = np.where(first == 0.0, 0.01, 0.05 * first)
     rows = np.stack([first, first + shifts, first - 0.7 * shifts])

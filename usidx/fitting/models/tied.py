@@ -79,6 +79,7 @@ class Ties:
 
 def _propagate_errors(slopes: Array, covariance: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Return G C G', and which parameters rest on one whose standard error is not known."""
+    # A parameter that ended on a bound has no standard error: what depends on it has none either, the others do.
     missing = np.isnan(np.diagonal(covariance, axis1=1, axis2=2))
     known = np.where(np.isnan(covariance), 0.0, covariance)
     with np.errstate(all="ignore"):

@@ -94,6 +94,7 @@ def _check(found: FollowedFunction) -> None:
         values = np.stack([values.real, values.imag], axis=-1).reshape(expected.shape) if found.is_complex else values
         finite = np.isfinite(expected)
         scale = np.max(np.abs(expected), axis=1, keepdims=True, initial=0.0, where=finite)
+        # Functions may add in another order than the graph: equal but for rounding is equal.
         with np.errstate(all="ignore"):
             near = abs(values - expected) <= 1e-9 * abs(expected) + 1e-12 * scale
         if not np.where(finite, near, ~np.isfinite(values)).all():

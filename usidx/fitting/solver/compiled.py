@@ -97,7 +97,7 @@ def _copy_tables(model: Model, options: Options, samples: int, *, weighted: bool
         model, options.free, limits, options.loss, options.loss_scale, options.tolerance, options.max_evaluations,
         samples, weighted,
     )  # fmt: skip
-    return deepcopy(known)
+    return deepcopy(known)  # kernels write into their tables
 
 
 @lru_cache(maxsize=16)
@@ -110,19 +110,21 @@ def _make_tables(
     options = Options(free, bounds, loss, loss_scale, tolerance, max_evaluations)
     program = _assemble_program(model, free)
     count, parts, n = len(free), len(program.outputs), len(model.names)
-    head = np.zeros(at.HEAD_SIZE, dtype=np.int64)
+    head = np.zeros(at.HEAD_SIZE, np.int64)
     head[at.N_PARAMETERS], head[at.N_FREE], head[at.N_PARTS] = n, count, parts
     head[at.N_VARIABLES], head[at.N_TERMS] = program.n_variables, len(model.terms)
     head[at.N_NUMBER_CODE], head[at.N_VALUE_CODE] = len(program.number_code), program.n_value_code
     head[at.HAS_WEIGHT], head[at.LOSS] = weighted, LOSSES[options.loss]
     head[at.MAX_EVALUATIONS], head[at.LEVEL_ONLY] = options.max_evaluations, _is_level_only(model, free)
     head[at.SCALES] = _has_one_scale(model, options)
+    # Tables of varying height follow each other in `bench`, after the rows that always are there.
     rows = {at.MATRIX: count, at.TRIAL_MATRIX: count, at.FACTOR: count + 1, at.SCALED: count + 2}
     first = at.BENCH_ROWS
     for place, length in rows.items():
         head[place] = first
         first += length
     head[at.REGISTERS], head[at.SCRATCH] = first, first + program.n_rows
+    # Rows of `data`: coordinates, y by parts, weight, residual by parts, and running sums.
     head[at.Y] = program.n_variables
     head[at.WEIGHT] = head[at.Y] + parts
     head[at.RESIDUAL] = head[at.WEIGHT] + 1
@@ -137,7 +139,10 @@ def _make_tables(
 
 
 def _is_level_only(model: Model, free: tuple[str, ...]) -> bool:
-    """Say whether the terms that are linear altogether are no more than a constant, and others are not linear."""
+    """Say whether the terms that are linear altogether are no more than a constant, and others are not linear.
+
+    Then a peak can be looked for at once: its search takes the mean of the spectrum away by itself.
+    """
     linear = find_linear_parameters(model, free)
     names = [n for t in model.terms if set(t.names) & set(free) <= set(linear) for n in t.names]
     if len(names) != 1 or names[0] not in free or len(linear) == len(free):
@@ -166,7 +171,11 @@ def _make_info(model: Model, options: Options, program: Program) -> npt.NDArray[
 
 @cache
 def _find_scales(model: Model, free: tuple[str, ...]) -> tuple[int, ...]:
-    """Return for each free parameter the linear one that its derivatives are proportional to, -1 for none."""
+    """Return for each free parameter the linear one that its derivatives are proportional to, -1 for none.
+
+    For a Gaussian these are the amplitude, for center and sigma alike. So derivatives that are known for one amplitude
+    are known for all, and the start of a fit needs one evaluation less.
+    """
     linear = find_linear_parameters(model, free)
     without = {make_parameter(name): ZERO for name in linear}
     found = []

@@ -214,6 +214,8 @@ class _Solver:
 
     def _find_sizes(self, spectra: _Spectra, start: Array, values: Array) -> Array:
         """Return how large the free parameters are: their start values; for zeros, by what a change does."""
+        # A difference needs a step that is seen and that the model is straight over: a small part of the parameter. Of
+        # a zero no part can be taken, so the size is found by what it does to the values.
         sizes = np.abs(start[:, self.free])
         scale = np.sqrt((spectra.y**2).sum(axis=1))
         for j, k in enumerate(self.free):

@@ -99,6 +99,7 @@ def _remove_spikes(y: npt.NDArray[Any], x: Array, *, in_order: bool) -> tuple[np
     rows = np.take_along_axis(np.asarray(y, np.float64), order, axis=1)
     filled, known = bridge_gaps(rows)
     around = median_filter(filled, size=(1, _WINDOW), mode="mirror")
+    # The median of deviations does not see the spikes themselves.
     far = _FAR * _DEVIATION_PER_MAD * np.median(abs(filled - around), axis=1, keepdims=True)
     spikes = (abs(rows - around) > far) & known[:, None]
     clean, most = np.empty_like(rows), np.empty_like(rows)

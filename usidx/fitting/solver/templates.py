@@ -91,6 +91,7 @@ def make_grid(
         unit = columns / length
     fine = np.isfinite(unit).all(axis=(1, 2)) & np.isfinite(offset).all(axis=1)
     basis, triangle = np.linalg.qr(unit[fine])
+    # Templates that make each other up, as two widths far below the distance of samples, determine nothing.
     told_apart = np.abs(np.diagonal(triangle, axis1=1, axis2=2)).min(axis=1, initial=1.0) > _SAME
     kept = np.flatnonzero(fine)[told_apart]
     if not kept.size:
@@ -174,6 +175,7 @@ def find_template_starts(grid: Grid, y: Array, weight: Array | None) -> Array:
         products = (block @ tables).reshape(_ROWS, candidates, linear)
         if moved:
             products = products - own
+        # A candidate leaves |y - offset|^2 less the squares of its products of a spectrum y; |y|^2 is common to all.
         score = -(products**2).sum(axis=2)
         if moved:
             score += (grid.offset**2).sum(axis=0) - 2.0 * (block @ grid.offset)
@@ -199,6 +201,7 @@ def _choose_best(grid: Grid, products: Array, score: Array) -> Array:
     for k in np.flatnonzero(np.isfinite(grid.bounds).any(axis=0)):
         coefficient = sum(grid.inverse[:, k, j] * products[:, :, j] for j in range(products.shape[2]))
         outside = (coefficient < grid.bounds[0, k]) | (coefficient > grid.bounds[1, k])
+        # Behind all candidates that keep the bounds, but still in order among themselves.
         score = np.where(outside, score + 4.0 * np.abs(score).max(axis=1, keepdims=True), score)
     best = np.argmin(score, axis=1)
     starts: Array = grid.values[best]

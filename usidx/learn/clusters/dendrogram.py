@@ -1,4 +1,4 @@
-"""Means and sizes of clusters to the tree that joins them, and to an order in which neighbours are alike."""
+"""Means and sizes of clusters -> the tree that joins them, and an order in which neighbours are alike."""
 
 from __future__ import annotations
 

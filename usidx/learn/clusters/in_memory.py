@@ -1,4 +1,4 @@
-"""Blocks to clusters by methods that need all rows at once."""
+"""Blocks -> clusters, by methods that need all rows at once."""
 
 from __future__ import annotations
 

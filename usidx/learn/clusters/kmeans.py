@@ -1,4 +1,4 @@
-"""Blocks of rows to clusters about their means: k-means whose every iteration reads each block once."""
+"""Blocks of rows -> clusters about their means: k-means whose every iteration reads each block once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to the clusters that Ward's rule joins, also where they are too many for a table of all their distances."""
+"""Rows -> the clusters that Ward's rule joins, also where they are too many for a table of all their distances."""
 
 from __future__ import annotations
 

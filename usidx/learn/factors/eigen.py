@@ -1,4 +1,4 @@
-"""Gram matrix to singular values and components, with a fixed order and sign."""
+"""Gram matrix -> singular values and components, with a fixed order and sign."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of a decomposition to the positions that are purest: the corners of the cloud that they form."""
+"""Scores of a decomposition -> the positions that are purest: the corners of the cloud that they form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to their count, mean and Gram matrix in double precision, one block at a time."""
+"""Rows -> their count, mean and Gram matrix in double precision, one block at a time."""
 
 from __future__ import annotations
 

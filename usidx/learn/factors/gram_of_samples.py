@@ -1,6 +1,6 @@
-"""Features x samples, when there are fewer samples than features: the decomposition from the small side.
+"""Blocks of features x samples -> leading singular vectors, from the Gram matrix of the samples, where these are fewer.
 
-The rows of a block are features here, so each block holds whole columns of samples; the Gram matrix is
+The rows of a block are features here, so each block holds some features of all samples; the Gram matrix is
 samples x samples, and the projection of the second pass is as large as the components.
 """
 

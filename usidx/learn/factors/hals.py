@@ -1,4 +1,4 @@
-"""Blocks of non-negative rows to their non-negative factors, by hierarchical alternating least squares (HALS).
+"""Blocks of non-negative rows -> their non-negative factors, by hierarchical alternating least squares (HALS).
 
 HALS solves for one component at a time with all others held: its best cells are the clipped least squares, without a
 matrix to invert. One pass updates the scores of each block and gathers the two small products that the components

@@ -1,4 +1,4 @@
-"""Blocks of rows to leading singular vectors, by block Lanczos: no Gram matrix, one pass per step.
+"""Blocks of rows -> leading singular vectors, by block Lanczos: no Gram matrix, one pass per step.
 
 Each pass multiplies a thin block of vectors with the Gram matrix without forming it. New vectors are made orthogonal to
 all before them (full reorthogonalisation), so rounding brings none back. The best approximation within all vectors so

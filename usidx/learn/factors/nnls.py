@@ -1,4 +1,4 @@
-"""Rows to their least squares on components, exactly, with scores that are not negative and may have to sum to one.
+"""Rows -> their least squares on components, exactly, with scores that are not negative and may have to sum to one.
 
 The active set method of Lawson and Hanson (Solving least squares problems, 1974, chapter 23) for all rows at once: rows
 with the same set of free scores share one small solve (Van Benthem and Keenan, Journal of Chemometrics 18, 2004,

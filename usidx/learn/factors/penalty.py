@@ -1,4 +1,4 @@
-"""Weights of a penalty to what they cost, and to what they add to a step of least squares.
+"""Weights of a penalty -> what they cost, and what they add to a step of least squares.
 
 What is minimised is ``‖X - W H‖² / 2 + a_W m (r Σ W + (1 - r) ‖W‖² / 2) + a_H N (r Σ H + (1 - r) ‖H‖² / 2)`` over N
 complete rows of m known columns: the objective of scikit-learn's NMF, whose weights mean the same for any size.

@@ -1,4 +1,4 @@
-"""Rows to sums that need no Gram matrix of them: products with a thin block of vectors, about a shift.
+"""Rows -> sums that need no Gram matrix of them: products with a thin block of vectors, about a shift.
 
 The rows are shifted by about their mean before they are multiplied, also where no mean is to be removed, and the part
 of the shift is put back in double precision. So what all rows have in common costs single precision no digits.

@@ -1,4 +1,4 @@
-"""Products of all rows with the vectors of some passes, kept while they are small, to scores that take no pass."""
+"""Products of all rows with the vectors of some passes, kept while they are small -> scores that take no pass."""
 
 from __future__ import annotations
 

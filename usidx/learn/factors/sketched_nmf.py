@@ -1,4 +1,4 @@
-"""Blocks of non-negative rows to their non-negative factors, in few passes, by way of a sketch.
+"""Blocks of non-negative rows -> their non-negative factors, in few passes, by way of a sketch.
 
 The sketch has the rank of a few times the components: thin rows, which are held, and a lens that makes full rows of
 them (Halko, Martinsson and Tropp, SIAM Review 53, 2011, 217-288). The iteration runs over the thin rows; passes over

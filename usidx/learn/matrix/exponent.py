@@ -1,4 +1,4 @@
-"""Blocks of numbers in any unit to blocks whose squares neither overflow nor vanish.
+"""Blocks of numbers in any unit -> blocks whose squares neither overflow nor vanish.
 
 A power of two costs no digit, so joules and electrons are worked on as volts are. Usual numbers stay as they are.
 """

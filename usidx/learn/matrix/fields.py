@@ -1,4 +1,4 @@
-"""Fields of a Dataset, as of a compound main dataset, to one array with a dim for the field, and back.
+"""Fields of a Dataset, as of a compound main dataset -> one array with a dim for the field, and back.
 
 The fields stand side by side among the features, so the positions have one score for all of them.
 """

@@ -1,4 +1,4 @@
-"""Labelled array of any dims to a matrix of rows and columns, and back to labels.
+"""Labelled array of any dims -> a matrix of rows and columns, and back to labels.
 
 The rows of a dask array stand in the order of its blocks, not of its dims: so no block is cut or joined, whatever the
 chunks are. The way back undoes it, and nothing between needs the order.
@@ -120,6 +120,7 @@ def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = Fal
         raise RoleError(f"Array {data.name!r} with sizes {dict(data.sizes)} is empty: there is nothing to learn from.")
     if labelled.chunks is None:
         return Matrix(_flatten(labelled, rows, columns), labelled, rows, columns)
+    # A matrix product needs whole rows in each block; how many rows does not matter.
     labelled = _join_columns(labelled, columns)
     heights = tuple(int(np.prod(sizes, dtype=np.int64)) for sizes in product(*_list_chunks(labelled, rows)))
     flat = _reshape_blocks(labelled.data, (heights, _measure_flat(labelled, rows, columns)[1:]))

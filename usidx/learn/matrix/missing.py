@@ -1,4 +1,4 @@
-"""Rows that may hold cells which are not finite, to the rows and columns that a decomposition can use.
+"""Rows that may hold cells which are not finite -> the rows and columns that a decomposition can use.
 
 A column without one finite cell is a hole of all rows, as a masked energy is. A row that lacks a cell elsewhere is
 left out. Both are settled only when all blocks have been seen: a block brings its own holes, and counts only if they

@@ -1,4 +1,4 @@
-"""Arrays that a verb found to the Dataset it returns: coordinates, quantities and units."""
+"""Arrays that a verb found -> the Dataset it returns: coordinates, quantities and units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to what an iteration has to know before it starts: holes, number, size, and a fair sample of them.
+"""Rows -> what an iteration has to know before it starts: holes, number, size, and a fair sample of them.
 
 Each row draws a number from its place and the seed, and the rows with the smallest numbers are the sample; so it is
 the same for any chunks, and masked rows never take a place in it.
