@@ -33,7 +33,7 @@ _LARGE = 2**26
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitted:
+class _FittedEstimator:
     """An estimator that has seen the complete rows without the holes."""
 
     estimator: Any
@@ -175,7 +175,7 @@ def _is_streamed(estimator: Any) -> bool:
     return fits[0] == "partial_fit"
 
 
-def _fit(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estimator: Any) -> _Fitted:
+def _fit(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estimator: Any) -> _FittedEstimator:
     parts = 2 if pairs else 1
     seen = survey(view_as_real(blocks), numbers, width * parts, 0)
     holes = np.asarray(seen.holes.reshape(width, parts).any(axis=1))
@@ -196,7 +196,7 @@ def _fit(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estima
     made = _read_components(estimator)
     if len(made) != n:
         raise ResultError(f"{estimator!r} made {len(made)} components; n={n} were announced. Pass n={len(made)}.")
-    return _Fitted(estimator, holes, n)
+    return _FittedEstimator(estimator, holes, n)
 
 
 def _load_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
@@ -237,7 +237,7 @@ def _keep_known(block: Array, holes: Array) -> Array:
     return np.asarray(keep_complete(block, holes)[0][:, ~holes])
 
 
-def _transform(block: Array, found: _Fitted) -> Array:
+def _transform(block: Array, found: _FittedEstimator) -> Array:
     """Return the scores of a block, and as the last column the square of what they leave of each row."""
     rows, used = keep_complete(block, found.holes)
     full = np.full((len(block), found.n + 1), np.nan, np.result_type(block.dtype, np.float64))
@@ -259,14 +259,14 @@ def _read_components(estimator: Any) -> Array:
     return np.asarray(found)
 
 
-def _pick_components(found: _Fitted) -> Array:
+def _pick_components(found: _FittedEstimator) -> Array:
     made = _read_components(found.estimator)
     full = np.full((found.n, len(found.holes)), np.nan, made.dtype)
     full[:, ~found.holes] = made
     return full
 
 
-def _pick_mean(found: _Fitted) -> Array:
+def _pick_mean(found: _FittedEstimator) -> Array:
     mean = getattr(found.estimator, "mean_", None)
     full = np.where(found.holes, np.nan, 0.0)
     if mean is not None:

@@ -43,7 +43,7 @@ _ROUNDING = 32 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, slots=True)
-class _Resolved:
+class _Resolution:
     """Profiles, the error of them with the concentrations they give, and the sums over these, c cᵀ."""
 
     components: Array
@@ -214,10 +214,10 @@ def _resolve(
     seed: int,
     max_iter: int,
     tol: float,
-) -> _Resolved:
+) -> _Resolution:
     seen = survey(blocks, numbers, width, seed)
     if not seen.count:
-        return _Resolved(np.zeros((n, width)), seen.holes, 0.0, np.zeros((n, n)), converged=True)
+        return _Resolution(np.zeros((n, width)), seen.holes, 0.0, np.zeros((n, n)), converged=True)
     components = _constrain(
         _choose_start(seen, n, rules) if initial is None else _take_out_holes(initial, seen.holes), rules, seen.holes
     )
@@ -229,7 +229,7 @@ def _resolve(
         improved = best is None or error < best.error
         steps_without_gain = 0 if improved else steps_without_gain + 1
         if improved:
-            best = _Resolved(components, seen.holes, error, inner, settled)
+            best = _Resolution(components, seen.holes, error, inner, settled)
         if settled or steps_without_gain == _PATIENCE or step == max_iter:
             break
         previous = error
@@ -270,12 +270,14 @@ def _join(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Arra
 
 
 def _find_profiles(inner: Array, outer: Array, rules: _Rules) -> Array:
+    """Return the least squares profiles of the concentrations whose sums these are."""
     if rules.nonnegative:
         return solve_least_squares(inner, outer.T, closed=False).T
     return np.asarray(np.linalg.pinv(inner, hermitian=True) @ outer)
 
 
 def _constrain(components: Array, rules: _Rules, holes: Array) -> Array:
+    """Return the nearest profiles that the rules allow."""
     components = np.maximum(components, 0) if rules.nonnegative else components
     if rules.unimodal:
         components = components.copy()
@@ -319,7 +321,7 @@ def _measure_residual(square: float, components: Array, inner: Array, outer: Arr
     return float(np.sqrt(left)) if left > _ROUNDING * square else 0.0
 
 
-def _order(found: _Resolved, rules: _Rules) -> _Resolved:
+def _order(found: _Resolution, rules: _Rules) -> _Resolution:
     """Put the constituent of largest concentrations first; without closure, profiles are scaled to norm one."""
     norms = np.linalg.norm(found.components, axis=1)
     norms[norms == 0] = 1
@@ -328,5 +330,5 @@ def _order(found: _Resolved, rules: _Rules) -> _Resolved:
     return replace(found, components=components[np.argsort(-size, kind="stable")])
 
 
-def _pick_components(found: _Resolved) -> Array:
+def _pick_components(found: _Resolution) -> Array:
     return np.where(found.holes, np.nan, found.components)

@@ -179,7 +179,7 @@ def nmf(
     def decompose(some: xr.DataArray) -> xr.Dataset:
         return _decompose(some, features, recipe)
 
-    found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose, anew=False)
+    found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose, reproject=False)
     parameters = {
         "n": n,
         "dim": features,

@@ -243,15 +243,15 @@ class _Parts:
     holes: npt.NDArray[np.bool_]
 
 
-def _split_constrained(together: Array) -> _Parts:
-    flat = together.reshape(len(together), -1)
+def _split_constrained(stacked: Array) -> _Parts:
+    flat = stacked.reshape(len(stacked), -1)
     holes = np.logical_not(np.isfinite(flat).all(axis=0))
     scale = np.where(holes, 1, flat[1])
     return _Parts(np.where(holes, 0, flat[2:]) / scale, scale, holes)
 
 
-def _split_basis(together: Array) -> Decomposition:
-    flat = together.reshape(len(together), -1)
+def _split_basis(stacked: Array) -> Decomposition:
+    flat = stacked.reshape(len(stacked), -1)
     holes = np.logical_not(np.isfinite(flat).all(axis=0))
     mean, scale, *rows = np.where(holes, 0, flat)
     # Least squares of data and components both divided by the scale; the inverse is one for orthonormal components.

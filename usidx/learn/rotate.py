@@ -74,8 +74,8 @@ def rotate(
         raise ResultError("The components are rotated already: rotate what svd or pca returned.")
     scores, components = result["scores"].transpose(..., "component"), result["components"].transpose("component", ...)
     passes = passes_over(scores.data if scores.chunks is not None else components.data.reshape(len(components), -1))
-    together = _append_values(components.data, result["singular_values"].data)
-    turn = passes.gather(_rotate, together, method == "promax", power, max_iter, tol)
+    stacked = _append_values(components.data, result["singular_values"].data)
+    turn = passes.gather(_rotate, stacked, method == "promax", power, max_iter, tol)
     turned = passes.array(turn, "components", components.shape, components.dtype)
     matrix = passes.array(turn, "scores", (len(components), len(components)), scores.dtype)
     found = result.drop_vars(
@@ -97,8 +97,8 @@ def _append_values(components: Any, values: Any) -> Any:
     return either.concatenate([flat, values[:, np.newaxis].astype(flat.dtype)], axis=1)
 
 
-def _rotate(together: Array, oblique: bool, power: int, max_iter: int, tol: float) -> _Turn:
-    flat, size = together[:, :-1], np.abs(together[:, -1])
+def _rotate(stacked: Array, oblique: bool, power: int, max_iter: int, tol: float) -> _Turn:
+    flat, size = stacked[:, :-1], np.abs(stacked[:, -1])
     wide = np.where(np.isfinite(flat), flat, 0).astype(np.result_type(flat.dtype, np.float64))
     # Components of no strength have no shape to be found: mixed in, they would spoil those of the others.
     strong = size > 0

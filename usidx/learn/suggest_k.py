@@ -161,7 +161,7 @@ def _suggest_by_bic(sample: Array, most: int, seed: int) -> int:
 
     spread = float(sample.var(axis=0).mean())
 
-    def criterion(k: int) -> float:
+    def measure_bic(k: int) -> float:
         # The floor of the variance is a part of the spread: data in small units has no other than that in large ones.
         floor = max(1e-6 * spread, np.finfo(float).tiny)
         mixture = GaussianMixture(k, covariance_type="spherical", n_init=3, reg_covar=floor, random_state=seed)
@@ -170,7 +170,7 @@ def _suggest_by_bic(sample: Array, most: int, seed: int) -> int:
     with warnings.catch_warnings():
         # Fewer distinct responses than clusters is an answer here.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return 1 + int(np.argmin([criterion(k) for k in range(1, most + 1)]))
+        return 1 + int(np.argmin([measure_bic(k) for k in range(1, most + 1)]))
 
 
 _RULES: dict[str, Callable[[Array, int, int], int]] = {

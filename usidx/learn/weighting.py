@@ -48,11 +48,11 @@ def decompose_scaled(
     scale: str,
     decompose: Callable[[xr.DataArray], xr.Dataset],
     *,
-    anew: bool = True,
+    reproject: bool = True,
 ) -> xr.Dataset:
     """Decompose the array divided by its scale, and give the components their scale back.
 
-    The scores are those of the unscaled data in the least squares weighted by 1 / scale², found `anew`; or those of the
+    The scores are those of the unscaled data in the least squares weighted by 1 / scale² (`reproject`); or those of the
     scaled data, given back what their position was divided by. A standard deviation has the units of the data: the
     components carry them then, and the scores are numbers.
     """
@@ -66,7 +66,7 @@ def decompose_scaled(
     if "mean" in found:
         found["mean"] = found["mean"] * steps.variable
     found["scale"] = steps
-    if anew:
+    if reproject:
         found["scores"] = find_scores(found, data, "linear")
     elif level is not None:
         found["scores"] = (found["scores"] * level).astype(found["scores"].dtype).transpose(*found["scores"].dims)
@@ -125,10 +125,10 @@ def _join(first: _Columns, second: _Columns) -> _Columns:
     if len(used) == 1:
         return used[0]
     count = first.count + second.count
-    apart = second.mean - first.mean
+    between = second.mean - first.mean
     # Squares about each mean, and what they lack to those about the common one (Chan, Golub and LeVeque, 1983).
-    square = first.square + second.square + np.abs(apart) ** 2 * (first.count * second.count / count)
-    return _Columns(holes, count, first.mean + apart * (second.count / count), square)
+    square = first.square + second.square + np.abs(between) ** 2 * (first.count * second.count / count)
+    return _Columns(holes, count, first.mean + between * (second.count / count), square)
 
 
 def _find_mean_root(found: _Columns) -> Array:

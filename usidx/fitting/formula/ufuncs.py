@@ -33,12 +33,12 @@ def choose(met: Node, first: Value, second: Value) -> Value:
 
 
 def _extend_to_pairs(operation: Callable[[Any, Any], Any]) -> Callable[[Value, Value], Value]:
-    def on_values(a: Value, b: Value) -> Value:
+    def apply_to_values(a: Value, b: Value) -> Value:
         both = isinstance(a, Pair) or isinstance(b, Pair)
         found: Value = operation(as_pair(a), as_pair(b)) if both else operation(a, b)
         return found
 
-    return on_values
+    return apply_to_values
 
 
 def _exponentiate(a: Value, b: Value) -> Value:

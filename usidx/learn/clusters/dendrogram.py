@@ -37,8 +37,9 @@ def build_ward_tree(means: Array, sizes: Array) -> Array:
 
 
 def _measure_ward_distance(centres: list[Any], counts: list[float], i: int, j: int) -> float:
-    apart = float(np.linalg.norm(centres[i] - centres[j]))
-    return float(np.sqrt(2 * counts[i] * counts[j] / (counts[i] + counts[j]))) * apart
+    """Return the root of twice what joining two clusters adds to the inertia, as SciPy's linkage has it."""
+    distance = float(np.linalg.norm(centres[i] - centres[j]))
+    return float(np.sqrt(2 * counts[i] * counts[j] / (counts[i] + counts[j]))) * distance
 
 
 def order_leaves(means: Array, tree: Array | None) -> npt.NDArray[np.intp]:
@@ -48,9 +49,9 @@ def order_leaves(means: Array, tree: Array | None) -> npt.NDArray[np.intp]:
     filled = np.flatnonzero(np.isfinite(means).all(axis=1))
     if len(filled) > 2:
         own = tree is not None and bool(np.isfinite(tree).all())
-        apart = _measure_distances(means[filled])
-        merges = tree if own else linkage(apart, "average")
-        filled = filled[leaves_list(optimal_leaf_ordering(merges, apart))]
+        distances = _measure_distances(means[filled])
+        merges = tree if own else linkage(distances, "average")
+        filled = filled[leaves_list(optimal_leaf_ordering(merges, distances))]
     # A tree read from either end is the same tree: the end of smaller norm is the first.
     if len(filled) > 1 and np.linalg.norm(means[filled[0]]) > np.linalg.norm(means[filled[-1]]):
         filled = filled[::-1]

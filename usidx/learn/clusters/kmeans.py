@@ -167,7 +167,7 @@ def _lift(sample: Array, thin: Array, centres: Array) -> Array:
     member = labels == np.arange(len(centres))[:, np.newaxis]
     sizes = member.sum(axis=1)
     means = (member.astype(sample.dtype) @ sample).astype(np.float64) / np.maximum(sizes, 1)[:, np.newaxis]
-    means[sizes == 0] = sample[0]
+    means[sizes == 0] = sample[0]  # any row will do: an empty cluster moves at the next pass
     return np.asarray(means)
 
 
@@ -245,9 +245,11 @@ def _swap(sample: Array, centres: Array, rng: np.random.Generator) -> Array:
     rows = sample - sample.mean(axis=0)
     squares = np.vecdot(rows, rows).astype(np.float64)
     near = centres - sample.mean(axis=0)
-    apart = np.maximum(squares + (near * near).sum(axis=1)[:, np.newaxis] - 2 * (near.astype(rows.dtype) @ rows.T), 0)
+    distances = np.maximum(
+        squares + (near * near).sum(axis=1)[:, np.newaxis] - 2 * (near.astype(rows.dtype) @ rows.T), 0
+    )
     found = centres.copy()
-    labels, best, second = _find_lowest(apart)
+    labels, best, second = _find_lowest(distances)
     for _ in range(_SWAPS if len(centres) > 1 else 0):
         total = best.sum()
         if total <= 0:
@@ -259,8 +261,8 @@ def _swap(sample: Array, centres: Array, rng: np.random.Generator) -> Array:
         costs = left.sum() + np.bincount(labels, weights=lost - left, minlength=len(found))
         worst = int(costs.argmin())
         if costs[worst] < total:
-            found[worst], apart[worst] = sample[row], other
-            labels, best, second = _find_lowest(apart)
+            found[worst], distances[worst] = sample[row], other
+            labels, best, second = _find_lowest(distances)
     return found
 
 
@@ -311,8 +313,9 @@ def _sum_rows(rows: Array, centres: Array, labels: Array | None = None, distance
         if squares.max() > farthest:
             farthest, lonely = float(squares.max()), rows[part][int(squares.argmax())].astype(np.float64)
         if labels is not None and distance is not None:
-            apart = near - basis[nearest]
-            labels[part], distance[part] = nearest, np.sqrt(np.vecdot(apart, apart))
+            # Worked out anew: the square above is a difference of large numbers, which costs digits.
+            difference = near - basis[nearest]
+            labels[part], distance[part] = nearest, np.sqrt(np.vecdot(difference, difference))
     totals += np.outer(sizes, middle)
     return _Sums(totals, sizes, inertia, farthest, lonely)
 

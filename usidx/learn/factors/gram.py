@@ -46,12 +46,12 @@ def join_moments(first: Moments, second: Moments) -> Moments:
     if len(used) == 1:
         return used[0]
     count = first.count + second.count
-    apart = second.mean - first.mean
+    between = second.mean - first.mean
     gram = first.gram + second.gram
-    if apart.any():
+    if between.any():
         # What both matrices lack: the rows of each are about their own mean, not the common one.
-        gram += np.outer(apart.conj(), apart) * (first.count * second.count / count)
-    return Moments(holes, count, first.mean + apart * (second.count / count), gram)
+        gram += np.outer(between.conj(), between) * (first.count * second.count / count)
+    return Moments(holes, count, first.mean + between * (second.count / count), gram)
 
 
 def compute_gram(rows: Array) -> Array:

@@ -158,19 +158,19 @@ def _sweep_block(
     basis, gram = basis.astype(rows.dtype), gram.astype(rows.dtype)
     n = len(basis)
     none = np.zeros((n, len(rows)), rows.dtype)
-    begun = none if state is None else state.before if undo else state.ahead
-    last = begun if state is None or undo else state.found
+    initial = none if state is None else state.before if undo else state.ahead
+    last = initial if state is None or undo else state.found
     found, ahead = np.empty_like(none), np.empty_like(none)
     inner, outer, total = np.zeros((n, n)), np.zeros(basis.shape), np.zeros(n)
     for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
-        mine = np.array(begun[:, part])
+        mine = np.array(initial[:, part])
         sweep(mine, gram, basis @ rows[part].T - rows.dtype.type(l1), _INNER)
         pushed = np.maximum(mine + rows.dtype.type(push) * (mine - last[:, part]), 0)
         inner += pushed @ pushed.T
         outer += pushed @ rows[part]
         total += pushed.sum(axis=1, dtype=np.float64)
         found[:, part], ahead[:, part] = mine, pushed
-    return Products(inner, outer, total), _State(ahead, found, begun, used)
+    return Products(inner, outer, total), _State(ahead, found, initial, used)
 
 
 def sweep(scores: Array, gram: Array, cross: Array, times: int) -> None:

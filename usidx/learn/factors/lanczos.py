@@ -87,7 +87,7 @@ class _Task:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Approximation:
     """Vectors as columns, the squares of their values, estimated errors of these, and the largest after each pass.
 
     ``loudest`` is the largest square about the shift, which rounding goes by. The vectors are ``turn`` times those that
@@ -171,7 +171,7 @@ def _explore_sample(rows: Array, basis: Array, task: _Task) -> tuple[Array, Arra
     return shift, seen.vectors, task, double if _is_hopeless(seen.history, task.aim.tol, task.budget - 2) else None
 
 
-def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int) -> _Found:
+def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int) -> _Approximation:
     """Pass over the blocks, a block of new vectors each time, until the errors are small or no fewer passes will do."""
     aim = task.aim
     images = Images(blocks, aim.scored)
@@ -195,7 +195,7 @@ def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int)
         across = space.conj().T @ newest
         inside = np.block([[inside, across], [across.conj().T, inner]])
         space, products = np.hstack([space, fresh]), np.hstack([products, newest])
-    return _Found(frame, images, turn, space @ turn, squares, errors, history, loudest)
+    return _Approximation(frame, images, turn, space @ turn, squares, errors, history, loudest)
 
 
 def _add(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -283,7 +283,7 @@ def _find_ritz_pairs(
     return np.where(known, values, 0.0)[:width], turn[:, :width], error, left
 
 
-def _estimate_rounding(found: _Found, n: int) -> Array:
+def _estimate_rounding(found: _Approximation, n: int) -> Array:
     """Return how far single precision may put the values off, relatively."""
     return _EPS / 4 * np.sqrt(np.maximum(_divide_where_known(found.loudest, found.squares[:n]), 1))
 

@@ -85,10 +85,11 @@ def _sketch(blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int) -> 
 def _choose_basis(seen: Survey, n: int, seed: int) -> Array:
     """Return an orthonormal basis to look along: of the sample, and at random for what the sample lacks."""
     columns = seen.sample.shape[1]
+    # Some more than the components, for what is lost where the sample is not all that there is.
     known = find_leading_rows(seen.sample, 2 * n + _SPARE)
     spare = np.random.default_rng(seed).normal(size=(_SPARE, columns))
-    together = np.where(seen.holes, 0, np.concatenate([known, spare]))
-    return np.asarray(np.linalg.qr(together.T)[0][:, : min(len(together), columns)])
+    directions = np.where(seen.holes, 0, np.concatenate([known, spare]))
+    return np.asarray(np.linalg.qr(directions.T)[0][:, : min(len(directions), columns)])
 
 
 def _sketch_block(
@@ -125,8 +126,8 @@ def _finish_on_all_rows(blocks: Blocks, seen: Survey, components: Array, tol: fl
     ahead, best, push, plain, passed, done = components, np.inf, _PUSH, True, 0, False
     while not done:
         states: list[Any] = []  # the scores of the last pass make room for those of the next
-        begun = [None] * len(blocks.sizes)
-        found, states = blocks.fold_states(_score_block, Products.join, begun, ahead, seen.holes, penalties)
+        no_states = [None] * len(blocks.sizes)
+        found, states = blocks.fold_states(_score_block, Products.join, no_states, ahead, seen.holes, penalties)
         fresh = update_components(ahead, found, penalties, _SWEEPS)
         reached = found.measure_objective(seen.square, fresh, penalties)
         passed += 1

@@ -179,6 +179,7 @@ def number_rows(matrix: Matrix) -> npt.NDArray[np.int64]:
     chunks = _list_chunks(matrix.labelled, matrix.rows)
     edges = [np.cumsum((0, *c)) for c in chunks]
     cube = numbers.reshape(sizes)
+    # Rows stand block by block, the last dim of blocks fastest: as `itertools.product` goes over the chunks.
     blocks = [
         cube[tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, place, strict=True))].ravel()
         for place in np.ndindex(*(len(c) for c in chunks))
@@ -230,6 +231,7 @@ def _flatten(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, 
 def _join_columns(labelled: xr.DataArray, columns: tuple[str, ...]) -> xr.DataArray:
     if all(len(c) == 1 for c in _list_chunks(labelled, columns)):
         return labelled
+    # Columns in one piece; rows as many as make a block of a handy size.
     wanted = {i: -1 if d in columns else "auto" for i, d in enumerate(labelled.dims)}
     return labelled.copy(data=labelled.data.rechunk(wanted, block_size_limit=_BLOCK_BYTES))
 

@@ -123,6 +123,7 @@ def find_draw_limit(wanted: int, rows: int) -> np.uint64:
 
 def draw_numbers(numbers: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
     """Return a number for each place that looks random: the mixer of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    # Each seed begins at another place of the sequence that is mixed.
     mixed = numbers.astype(np.uint64) + np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
     mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
