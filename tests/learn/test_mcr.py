@@ -8,7 +8,7 @@ import xarray as xr
 
 from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError
-from usidx.learn.mcr import _unimodal, mcr_als
+from usidx.learn.mcr import _make_unimodal, mcr_als
 from usidx.learn.reconstruct import project, reconstruct
 
 
@@ -136,7 +136,7 @@ def test_unimodal_profile_is_the_nearest_there_is(seed: int) -> None:
     from scipy.optimize import isotonic_regression
 
     profile = np.random.default_rng(seed).normal(size=14).cumsum()
-    found = _unimodal(profile)
+    found = _make_unimodal(profile)
     top = int(found.argmax())
     assert (np.diff(found[: top + 1]) >= 0).all()
     assert (np.diff(found[top:]) <= 0).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from usidx.learn.factors.products import gram_sums
+from usidx.learn.factors.products import sum_gram
 from usidx.learn.svd import pca, svd
 from usidx.results.provenance import last_step
 
@@ -114,7 +114,7 @@ def test_values_in_noise_are_taken_from_the_gram_matrix(monkeypatch: pytest.Monk
 
     def spy(*args: Any) -> Any:
         summed.append(1)
-        return gram_sums(*args)
+        return sum_gram(*args)
 
     monkeypatch.setattr("usidx.learn.factors.lanczos.gram_sums", spy)
     svd(lines(mixture(np.r_[900, 500, 300, np.full(60, 1.0)])), N, dim="energy", solver="adaptive")

@@ -12,7 +12,7 @@ import xarray as xr
 from usidx.errors import SelectionError, UsidError
 from usidx.fitting.compile.layout import LOSSES
 from usidx.fitting.models.model import Model
-from usidx.fitting.solver.compiled import Options, linear_parameters
+from usidx.fitting.solver.compiled import Options, find_linear_parameters
 
 __all__ = [
     "check_bounds", "check_choices", "check_free_names", "check_kinds", "check_names", "check_numbers", "check_start",
@@ -92,7 +92,7 @@ def check_start(model: Model, options: Options, start: Mapping[str, Any]) -> Non
             f"start: {missing[0]!r} has no start value, and none can be worked out from a Python function. Give "
             f"start={{{missing[0]!r}: ...}}, or a default in the function's signature."
         )
-    found = {*linear_parameters(model, options.free), *start}
+    found = {*find_linear_parameters(model, options.free), *start}
     for term in model.terms:
         missing = [name for name in term.names if name in options.free and name not in found]
         if term.search == "given" and missing:

@@ -15,7 +15,7 @@ from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.solver.compiled import Options, evaluate_block
-from usidx.fitting.solver.neighbours import solve_again
+from usidx.fitting.solver.neighbours import solve_failed
 from usidx.fitting.solver.numpy_solver import evaluate_function_block
 from usidx.fitting.solver.solve import solve
 
@@ -130,7 +130,7 @@ def block_again(y: Array, *inputs: Array, work: Work) -> Array:
         own_weight = weight if weight is None or weight.shape[0] == 1 else weight[rows]
         return solve(work.model, work.ties, work.options, flat[rows], own_x, own_weight, begin, work.threads)
 
-    again = solve_again(solved, table.reshape(len(flat), table.shape[-1]), around, work.options, n)
+    again = solve_failed(solved, table.reshape(len(flat), table.shape[-1]), around, work.options, n)
     return again.reshape(*lead, again.shape[1])
 
 

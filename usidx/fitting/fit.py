@@ -163,7 +163,7 @@ def fit(
         loss=loss, loss_scale=loss_scale, tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance,
     )  # fmt: skip
     check_bounds(options)
-    check_start(model if ties is None else ties.reduced(), options, start)
+    check_start(model if ties is None else ties.reduce(), options, start)
     work = Work(model, ties, options, weighted=sigma is not None, threads=None if data.chunks is None else 1)
     table = table_of(data, sweep, work, sigma, start | fixed, retry=retry is not None)
     shown = Shown(covariance=covariance, absolute=absolute_sigma, second_try=retry is not None)

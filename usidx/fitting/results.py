@@ -10,7 +10,7 @@ import xarray as xr
 
 from usidx.fitting.axes import Sweep
 from usidx.fitting.blocks import FIGURE
-from usidx.fitting.compile.layout import STATUS
+from usidx.fitting.columns import STATUS_MEANINGS, Columns, locate_stderr
 from usidx.fitting.models.model import Model
 from usidx.label import units
 
@@ -39,25 +39,27 @@ class Shown:
 
 
 def to_dataset(table: xr.Variable, data: xr.DataArray, model: Model, sweep: Sweep, shown: Shown) -> xr.Dataset:
-    """Give the columns of a table (see `usidx.fitting.kernels.spectra`) their names, units and coordinates."""
+    """Give the columns of a table (see `usidx.fitting.columns`) their names, units and coordinates."""
     unit = data.attrs.get("units")
     unit = unit if isinstance(unit, str) else None
-    n = len(model.names)
-    redchi = table.isel({FIGURE: 2 * n + 1})
+    at = Columns(len(model.names))
+    redchi = table.isel({FIGURE: at.redchi})
     variables: dict[str, xr.Variable] = {}
     for k, p in enumerate(model.parameters):
-        attrs = _attrs(p.title, p.unit(unit, sweep.units))
-        variables[p.name] = _named(table.isel({FIGURE: k}), attrs)
-        spread = table.isel({FIGURE: n + k})
+        attrs = _make_attrs(p.title, p.unit(unit, sweep.units))
+        variables[p.name] = _set_attrs(table.isel({FIGURE: k}), attrs)
+        spread = table.isel({FIGURE: locate_stderr(at.n, k)})
         spread = spread / redchi**0.5 if shown.absolute else spread
-        variables[f"{p.name}_stderr"] = _named(spread, attrs | {"long_name": f"Standard Error of {p.title}"})
-    variables |= _quality(table, 2 * n, unit)
+        variables[f"{p.name}_stderr"] = _set_attrs(spread, attrs | {"long_name": f"Standard Error of {p.title}"})
+    variables |= _collect_quality(table, at, unit)
     if shown.second_try:
         helped = table.isel({FIGURE: -1}) > 0
-        variables["second_try"] = _named(helped, {"long_name": "Whether a Fit from a Neighbour's Parameters Counts"})
+        variables["second_try"] = _set_attrs(
+            helped, {"long_name": "Whether a Fit from a Neighbour's Parameters Counts"}
+        )
     if shown.covariance:
-        variables["covariance"] = _covariance(table, n, redchi if shown.absolute else None)
-    coords = _coordinates(data, sweep)
+        variables["covariance"] = _shape_covariance(table, at, redchi if shown.absolute else None)
+    coords = _keep_coordinates(data, sweep)
     if shown.covariance:
         coords = coords.assign(
             {d: ("parameter" if d == "parameter" else d, list(model.names)) for d in _COVARIANCE_DIMS}
@@ -65,45 +67,44 @@ def to_dataset(table: xr.Variable, data: xr.DataArray, model: Model, sweep: Swee
     return xr.Dataset(variables, coords=coords)
 
 
-def _attrs(title: str, unit: str | None) -> dict[str, str]:
+def _make_attrs(title: str, unit: str | None) -> dict[str, str]:
     return {"long_name": title} | ({} if unit is None else {"units": unit})
 
 
-def _named(variable: xr.Variable, attrs: dict[str, Any]) -> xr.Variable:
+def _set_attrs(variable: xr.Variable, attrs: dict[str, Any]) -> xr.Variable:
     return xr.Variable(variable.dims, variable.data, attrs)
 
 
-def _quality(table: xr.Variable, first: int, unit: str | None) -> dict[str, xr.Variable]:
-    """Return the figures of merit, from the column `first` on."""
+def _collect_quality(table: xr.Variable, at: Columns, unit: str | None) -> dict[str, xr.Variable]:
+    """Return the figures of merit."""
     squared = None if unit is None else units.power(unit, 2)
-    names = {"chi2": "Sum of Squared Residuals", "redchi": "Reduced Chi Squared"}
     found = {
-        name: _named(table.isel({FIGURE: first + k}), _attrs(title, squared))
-        for k, (name, title) in enumerate(names.items())
+        "chi2": _set_attrs(table.isel({FIGURE: at.chi2}), _make_attrs("Sum of Squared Residuals", squared)),
+        "redchi": _set_attrs(table.isel({FIGURE: at.redchi}), _make_attrs("Reduced Chi Squared", squared)),
     }
-    found["r2"] = _named(table.isel({FIGURE: first + 2}), _attrs("Coefficient of Determination", ""))
-    nfev = table.isel({FIGURE: first + 3}).astype(np.int32)
-    found["nfev"] = _named(nfev, _attrs("Evaluations of the Model", ""))
-    status = table.isel({FIGURE: first + 4}).astype(np.int8)
-    values = sorted(STATUS)
-    flags = {"flag_values": np.array(values, dtype=np.int8), "flag_meanings": " ".join(STATUS[v] for v in values)}
-    found["status"] = _named(status, {"long_name": "Why the Fit Ended", **flags})
-    found["converged"] = _named(status > 0, {"long_name": "Whether the Fit Converged"})
-    samples = table.isel({FIGURE: first + 5}).astype(np.int32)
-    found["samples"] = _named(samples, _attrs("Samples That Were Fitted", ""))
+    found["r2"] = _set_attrs(table.isel({FIGURE: at.r2}), _make_attrs("Coefficient of Determination", ""))
+    nfev = table.isel({FIGURE: at.nfev}).astype(np.int32)
+    found["nfev"] = _set_attrs(nfev, _make_attrs("Evaluations of the Model", ""))
+    status = table.isel({FIGURE: at.status}).astype(np.int8)
+    codes = sorted(STATUS_MEANINGS)
+    flags = {"flag_values": np.array(codes, np.int8), "flag_meanings": " ".join(STATUS_MEANINGS[c] for c in codes)}
+    found["status"] = _set_attrs(status, {"long_name": "Why the Fit Ended", **flags})
+    found["converged"] = _set_attrs(status > 0, {"long_name": "Whether the Fit Converged"})
+    samples = table.isel({FIGURE: at.samples}).astype(np.int32)
+    found["samples"] = _set_attrs(samples, _make_attrs("Samples That Were Fitted", ""))
     return found
 
 
-def _covariance(table: xr.Variable, n: int, redchi: xr.Variable | None) -> xr.Variable:
-    values = table.isel({FIGURE: slice(2 * n + 6, 2 * n + 6 + n * n)})
+def _shape_covariance(table: xr.Variable, at: Columns, redchi: xr.Variable | None) -> xr.Variable:
+    values = table.isel({FIGURE: at.covariance})
     if redchi is not None:
         values = values / redchi
-    square = values.data.reshape(*values.shape[:-1], n, n)
+    square = values.data.reshape(*values.shape[:-1], at.n, at.n)
     dims = tuple(d for d in values.dims if d != FIGURE)
     return xr.Variable((*dims, *_COVARIANCE_DIMS), square, {"long_name": "Covariance of the Parameters"})
 
 
-def _coordinates(data: xr.DataArray, sweep: Sweep) -> xr.Coordinates:
+def _keep_coordinates(data: xr.DataArray, sweep: Sweep) -> xr.Coordinates:
     """Return the coordinates of what is left, and those that were swept, for evaluating the model again."""
     keep = [n for n, c in data.coords.items() if not set(sweep.dims) & set(c.dims)]
     swept = [c.name for c in sweep.coordinates if c.name is not None]

@@ -11,8 +11,8 @@ import xarray as xr
 
 from usidx.fitting.axes import Sweep
 from usidx.fitting.blocks import FIGURE, Work, block_again, block_table, start_values, weights
-from usidx.fitting.solver.compiled import figures
-from usidx.fitting.solver.neighbours import around, offsets
+from usidx.fitting.columns import Columns
+from usidx.fitting.solver.neighbours import gather_neighbours, list_offsets
 from usidx.label.blockwise import Output, along
 from usidx.label.roles import position_dims
 
@@ -36,7 +36,7 @@ def table_of(
     if sigma is not None:
         inputs.append(weights(data, sigma, sweep.dims))
     inputs.append(start_values(data, work.model, start, sweep.dims))
-    width = figures(work.model, covariance=work.options.covariance)
+    width = Columns(len(work.model.names)).count(covariance=work.options.covariance)
     table = along(data, sweep.dims, partial(block_table, work=work), _rows(width), beside=inputs)
     if retry:
         inputs += [table, _starts(table, len(work.model.names))]
@@ -51,10 +51,10 @@ def _rows(width: int) -> Output:
 def _starts(table: xr.DataArray, n: int) -> xr.DataArray:
     """Return the parameters of the neighbours (*other, neighbour times n), wherever blocks end."""
     cells = position_dims(table) or tuple(str(d) for d in table.dims if d != FIGURE)
-    size = n * len(offsets(len(cells)))
+    size = n * len(list_offsets(len(cells)))
     output = Output(dims=(_NEIGHBOUR,), sizes={_NEIGHBOUR: size}, dtype=np.float64)
     return along(table, FIGURE, partial(_flat_around, n=n, rank=len(cells)), output, overlap=dict.fromkeys(cells, 1))
 
 
 def _flat_around(table: Array, n: int, rank: int) -> Array:
-    return around(table, n, rank).reshape(*table.shape[:-1], n * len(offsets(rank)))
+    return gather_neighbours(table, n, rank).reshape(*table.shape[:-1], n * len(list_offsets(rank)))

@@ -1,4 +1,4 @@
-"""Labelled array, or the scores of a decomposition, to clusters of positions with their mean response."""
+"""Labelled array, or the scores of a decomposition -> clusters of positions with their mean response."""
 
 from __future__ import annotations
 
@@ -14,23 +14,30 @@ import xarray as xr
 
 from usidx.errors import ResultError, UsidWarning
 from usidx.label.roles import Dims
-from usidx.learn.clusters.dendrogram import leaves, renumbered, ward_tree
-from usidx.learn.clusters.in_memory import Loaded, agglomerative, gmm, hdbscan, minibatch, mixture_figures
-from usidx.learn.clusters.kmeans import Clusters, kmeans
-from usidx.learn.decompose import asked
-from usidx.learn.matrix.fields import kept_fields, together
+from usidx.learn.clusters.dendrogram import build_ward_tree, order_leaves, renumber
+from usidx.learn.clusters.in_memory import (
+    LoadedMethod,
+    describe_mixture,
+    make_agglomerative,
+    make_gmm,
+    make_hdbscan,
+    make_minibatch,
+)
+from usidx.learn.clusters.kmeans import Clusters, run_kmeans
+from usidx.learn.decompose import read_count
+from usidx.learn.matrix.fields import join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
     Matrix,
-    check_most,
-    masked,
+    apply_mask,
+    check_max_iter,
+    check_seed,
+    choose_working_dtype,
+    number_rows,
     refuse_dim,
-    row_numbers,
     to_matrix,
-    whole_seed,
-    working_dtype,
 )
 from usidx.learn.matrix.results import assemble
-from usidx.learn.reconstruct import decomposition_step, is_decomposition
+from usidx.learn.reconstruct import find_decomposition_step, is_decomposition
 from usidx.learn.svd import check_n
 from usidx.results.arguments import as_json
 from usidx.results.verbs import Quantity, add_choices, verb
@@ -47,11 +54,11 @@ Array = npt.NDArray[Any]
 Method = Callable[[Blocks, Array, int, int, int, int, float], Clusters]
 
 METHODS: dict[str, Method] = {
-    "kmeans": kmeans,
-    "minibatch": Loaded(minibatch, each=True),
-    "gmm": Loaded(gmm, mixture_figures, each=True, least=2),
-    "agglomerative": Loaded(agglomerative, each=True),
-    "hdbscan": Loaded(hdbscan, least=5),
+    "kmeans": run_kmeans,
+    "minibatch": LoadedMethod("minibatch", make_minibatch, each=True),
+    "gmm": LoadedMethod("gmm", make_gmm, describe_mixture, each=True, least=2),
+    "agglomerative": LoadedMethod("agglomerative", make_agglomerative, each=True),
+    "hdbscan": LoadedMethod("hdbscan", make_hdbscan, least=5),
 }
 
 
@@ -161,30 +168,30 @@ def cluster(
     >>> found.labels.values, found.mean_response.values
     (array([0, 1, 0], dtype=int32), array([[0. , 0.1], [5. , 5. ]]))
     """
-    chosen = _method(method)
-    check_most(max_iter)
-    random_state = whole_seed(random_state)
-    n = _number_of(method) if n is None else n
-    tol = (_TOL if chosen is kmeans else _TOL_LOADED) if tol is None else tol
+    chosen = _choose_method(method)
+    check_max_iter(max_iter)
+    random_state = check_seed(random_state)
+    n = _choose_number(method) if n is None else n
+    tol = (_TOL if chosen is run_kmeans else _TOL_LOADED) if tol is None else tol
     _warn_of_loading(data, chosen)
-    choices: dict[str, Any] = {**_named(method), "n": n, "tol": tol}
+    choices: dict[str, Any] = {**_describe_method(method), "n": n, "tol": tol}
     options = (chosen, n, random_state, max_iter, tol)
     if isinstance(data, xr.Dataset) and is_decomposition(data):
         if dim is not None or mask is not None:
             raise ResultError("Clusters of a decomposition use its scores: leave out dim= and mask=.")
-        return add_choices(_of_scores(data, options), **choices)
+        return add_choices(_cluster_scores(data, options), **choices)
     choices |= kept_fields(data)
-    data, dim = together(data, dim)
+    data, dim = join_fields(data, dim)
     refuse_dim(data, "cluster")
-    matrix = to_matrix(masked(data, mask), dim)
-    found, passes = _found(matrix, options, hold=False)
-    means = passes.array(found, _means, (n, matrix.values.shape[1]), working_dtype(matrix.values.dtype))
-    response = matrix.in_order(means, matrix.columns, "cluster")
-    result = assemble(data, _variables(matrix, passes, found, response, n, chosen))
+    matrix = to_matrix(apply_mask(data, mask), dim)
+    found, passes = _find_clusters(matrix, options, hold=False)
+    means = passes.array(found, _pick_means, (n, matrix.values.shape[1]), choose_working_dtype(matrix.values.dtype))
+    response = matrix.label_cells(means, matrix.columns, "cluster")
+    result = assemble(data, _collect_variables(matrix, passes, found, response, n, chosen))
     return add_choices(result, dim=matrix.columns, **choices)
 
 
-def _method(method: Any) -> Method:
+def _choose_method(method: Any) -> Method:
     if isinstance(method, str):
         if method not in METHODS:
             raise ResultError(f"No clustering method {method!r}; there are {sorted(METHODS)}.")
@@ -193,21 +200,21 @@ def _method(method: Any) -> Method:
         raise ResultError(f"{method!r} is no clustering method: pass a name, or an estimator with fit_predict.")
     from sklearn.base import clone
 
-    return Loaded(lambda *_: clone(method, safe=False))
+    return LoadedMethod(type(method).__name__, lambda *_: clone(method, safe=False))
 
 
-def _number_of(method: Any) -> int:
+def _choose_number(method: Any) -> int:
     """Return how many clusters to make room for, where nobody says."""
-    return asked(method, "n_clusters", "n_components") or _NUMBER
+    return read_count(method, "n_clusters", "n_components") or _NUMBER
 
 
-def _named(method: Any) -> dict[str, Any]:
+def _describe_method(method: Any) -> dict[str, Any]:
     """Return what a record keeps of the method; repr leaves out what is long."""
     return {"method": method} if isinstance(method, str) else {"method": repr(method), "method_digest": as_json(method)}
 
 
 def _warn_of_loading(data: xr.DataArray | xr.Dataset, method: Method) -> None:
-    if isinstance(data, xr.DataArray) and data.chunks is not None and method is not kmeans and data.nbytes > _LARGE:
+    if isinstance(data, xr.DataArray) and data.chunks is not None and method is not run_kmeans and data.nbytes > _LARGE:
         warnings.warn(
             f"This method loads all of {data.name!r}, {data.nbytes / 2**20:.0f} MiB, when the result is computed. "
             f"Decompose first and cluster the scores, or use 'kmeans', which is streamed.",
@@ -216,13 +223,13 @@ def _warn_of_loading(data: xr.DataArray | xr.Dataset, method: Method) -> None:
         )
 
 
-def _of_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:
-    step = decomposition_step(result)
+def _cluster_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:
+    step = find_decomposition_step(result)
     refuse_dim(result["scores"], "cluster")
     matrix, components = to_matrix(result["scores"], "component"), result["components"]
-    found, passes = _found(matrix, options, hold=True)
+    found, passes = _find_clusters(matrix, options, hold=True)
     n, width = options[1], matrix.values.shape[1]
-    means = passes.array(found, _means, (n, width), working_dtype(matrix.values.dtype))
+    means = passes.array(found, _pick_means, (n, width), choose_working_dtype(matrix.values.dtype))
     features = tuple(str(d) for d in components.dims if d != "component")
     basis = components.transpose("component", *features).data
     either = da if isinstance(means, da.Array) or isinstance(basis, da.Array) else np
@@ -234,59 +241,61 @@ def _of_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:
     source.attrs = {k: v for k, v in source.attrs.items() if k == "units"}
     if quantity := step.get("input", {}).get("long_name"):
         source.attrs["long_name"] = quantity
-    made = assemble(source, _variables(matrix, passes, found, response, n, options[0]))
+    made = assemble(source, _collect_variables(matrix, passes, found, response, n, options[0]))
     if units := step.get("input", {}).get("units"):
         # Those of the scores are others where the components have the units of the data.
         made["mean_response"].attrs["units"] = units
     return made
 
 
-def _found(matrix: Matrix, options: tuple[Any, ...], hold: bool) -> tuple[Any, Passes]:
+def _find_clusters(matrix: Matrix, options: tuple[Any, ...], hold: bool) -> tuple[Any, Passes]:
     method, n, *others = options
     height, width = matrix.values.shape
     check_n(n, height, f"{height} positions", "clusters")
     passes = passes_over(matrix.values)
     real = width * 2 if matrix.values.dtype.kind == "c" else width
     complex_too = matrix.values.dtype.kind == "c"
-    return passes.iterate(_clusters, method, row_numbers(matrix), real, n, *others, complex_too, hold=hold), passes
+    return passes.iterate(
+        _cluster_blocks, method, number_rows(matrix), real, n, *others, complex_too, hold=hold
+    ), passes
 
 
-def _variables(
+def _collect_variables(
     matrix: Matrix, passes: Passes, found: Any, response: xr.DataArray, n: int, method: Method
 ) -> dict[str, Any]:
     variables = {
-        "labels": matrix.along_rows(passes.split(found, "labels", 1, np.int32)),
+        "labels": matrix.label_rows(passes.split(found, "labels", 1, np.int32)),
         "mean_response": response,
-        "distance": matrix.along_rows(passes.split(found, "distance", 1, np.float64)),
+        "distance": matrix.label_rows(passes.split(found, "distance", 1, np.float64)),
         "size": passes.array(found, "sizes", (n,), np.int64),
         "inertia": passes.array(found, "inertia", (), np.float64),
     }
     if method == METHODS["agglomerative"] and n > 1:
-        merges = passes.array(found, _tree, (n - 1, 4), np.float64)
+        merges = passes.array(found, "tree", (n - 1, 4), np.float64)
         variables["linkage"] = xr.DataArray(merges, dims=("merge", "link"))
     if method == METHODS["gmm"]:
-        parts = matrix.along_rows(passes.split(found, _parts, n, np.float64), "cluster")
+        parts = matrix.label_rows(passes.split(found, _pick_parts, n, np.float64), "cluster")
         variables["responsibilities"] = parts
         variables["log_likelihood"] = passes.array(found, "likelihood", (), np.float64)
         variables["bic"] = passes.array(found, "criterion", (), np.float64)
     return variables
 
 
-def _clusters(
+def _cluster_blocks(
     blocks: Blocks, method: Method, numbers: Array, columns: int, n: int, seed: int, most: int, tol: float, pairs: bool
 ) -> Clusters:
-    found = _ordered(method(blocks, numbers, columns, n, seed, most, tol), method == METHODS["agglomerative"])
+    found = _order(method(blocks, numbers, columns, n, seed, most, tol), method == METHODS["agglomerative"])
     if not pairs:
         return found
     means = np.ascontiguousarray(found.means, np.float64).view(np.complex128)
     return replace(found, means=means, holes=found.holes[::2] | found.holes[1::2])
 
 
-def _ordered(found: Clusters, merged: bool) -> Clusters:
+def _order(found: Clusters, merged: bool) -> Clusters:
     """Put clusters next to those like them, empty ones last."""
     known = np.where(found.holes, 0, found.means)
-    tree = ward_tree(known, found.sizes) if merged else None
-    order = leaves(known, tree)
+    tree = build_ward_tree(known, found.sizes) if merged else None
+    order = order_leaves(known, tree)
     rank = np.empty(len(order) + 1, np.int32)
     rank[order], rank[-1] = np.arange(len(order)), -1
     return replace(
@@ -294,18 +303,14 @@ def _ordered(found: Clusters, merged: bool) -> Clusters:
         labels=rank[found.labels],
         means=found.means[order],
         sizes=found.sizes[order],
-        tree=None if tree is None else renumbered(tree, rank),
+        tree=None if tree is None else renumber(tree, rank),
         parts=None if found.parts is None else found.parts[:, order],
     )
 
 
-def _means(found: Clusters) -> Array:
+def _pick_means(found: Clusters) -> Array:
     return np.where(found.holes, np.nan, found.means)
 
 
-def _tree(found: Clusters) -> Array:
-    return np.asarray(found.tree)
-
-
-def _parts(found: Clusters) -> Any:
+def _pick_parts(found: Clusters) -> Any:
     return np.full((len(found.labels), len(found.sizes)), np.nan) if found.parts is None else found.parts

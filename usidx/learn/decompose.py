@@ -1,4 +1,4 @@
-"""Labelled array to the decomposition that any estimator makes."""
+"""Labelled array -> the decomposition that any estimator makes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import xarray as xr
 
 from usidx.errors import ResultError, UsidWarning
 from usidx.label.roles import Dims
-from usidx.learn.clusters.kmeans import real_blocks
-from usidx.learn.matrix.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix.matrix import masked, refuse_dim, row_numbers, to_matrix
-from usidx.learn.matrix.missing import without_holes
+from usidx.learn.clusters.kmeans import view_as_real
+from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
+from usidx.learn.matrix.matrix import apply_mask, number_rows, refuse_dim, to_matrix
+from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.matrix.sample import survey
 from usidx.results.arguments import as_json
@@ -25,7 +25,7 @@ from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, Held, join_nothing
 from usidx.tasks.passes import passes_over
 
-__all__ = ["asked", "decompose"]
+__all__ = ["decompose", "read_count"]
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +33,7 @@ _LARGE = 2**26
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitted:
+class _FittedEstimator:
     """An estimator that has seen the complete rows without the holes."""
 
     estimator: Any
@@ -113,13 +113,13 @@ def decompose(
     from sklearn.base import clone
 
     fields = kept_fields(data)
-    data, dim = together(data, dim)
+    data, dim = join_fields(data, dim)
     refuse_dim(data, "component")
-    streamed = _streamed(estimator)
-    n = _announced(estimator, n)
-    used = masked(data, mask)
+    streamed = _is_streamed(estimator)
+    n = _choose_count(estimator, n)
+    used = apply_mask(data, mask)
     matrix = to_matrix(used, dim)
-    if matrix.lazy and not streamed and used.nbytes > _LARGE:
+    if matrix.is_lazy and not streamed and used.nbytes > _LARGE:
         warnings.warn(
             f"{type(estimator).__name__} loads all of {data.name!r}, {used.nbytes / 2**20:.0f} MiB, when the result is "
             f"computed. An estimator with partial_fit is streamed.",
@@ -128,30 +128,32 @@ def decompose(
         )
     passes, width = passes_over(matrix.values), matrix.values.shape[1]
     pairs = matrix.values.dtype.kind == "c"
-    found = passes.iterate(_fitted, row_numbers(matrix), width, pairs, n, clone(estimator, safe=False))
+    found = passes.iterate(_fit, number_rows(matrix), width, pairs, n, clone(estimator, safe=False))
     dtype = np.result_type(matrix.values.dtype, np.float64)
-    factors = [passes.array(found, pick, (rows, width), dtype) for pick, rows in ((_components, n), (_mean, 1))]
+    factors = [
+        passes.array(found, pick, (rows, width), dtype) for pick, rows in ((_pick_components, n), (_pick_mean, 1))
+    ]
     # What is left of a row stands beside its scores: one reading serves both.
-    rows = passes.rows(_transformed, found, n + 1, dtype)
+    rows = passes.rows(_transform, found, n + 1, dtype)
     variables = {
-        "scores": matrix.along_rows(rows[:, :n], "component"),
-        "components": matrix.in_order(factors[0], matrix.columns, "component"),
-        "mean": matrix.in_order(factors[1], matrix.columns),
-        "reconstruction_error": np.sqrt((da if matrix.lazy else np).nansum(rows[:, n].real)),
+        "scores": matrix.label_rows(rows[:, :n], "component"),
+        "components": matrix.label_cells(factors[0], matrix.columns, "component"),
+        "mean": matrix.label_cells(factors[1], matrix.columns),
+        "reconstruction_error": np.sqrt((da if matrix.is_lazy else np).nansum(rows[:, n].real)),
     }
     # repr leaves out what is long: the digest tells estimators apart.
     told = {"estimator": repr(estimator), "estimator_digest": as_json(estimator)}
     return add_choices(assemble(data, variables), n=n, dim=matrix.columns, **told, **fields)
 
 
-def asked(estimator: Any, *names: str) -> int | None:
+def read_count(estimator: Any, *names: str) -> int | None:
     """Return the number of things that an estimator was made to find, None where it does not say."""
     found = [getattr(estimator, name, None) for name in names]
     return next((int(k) for k in found if isinstance(k, int | np.integer) and not isinstance(k, bool)), None)
 
 
-def _announced(estimator: Any, n: int | None) -> int:
-    count = asked(estimator, "n_components") if n is None else n
+def _choose_count(estimator: Any, n: int | None) -> int:
+    count = read_count(estimator, "n_components") if n is None else n
     if count is None:
         raise ResultError(f"{estimator!r} does not say how many components it makes: pass n=.")
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
@@ -159,7 +161,7 @@ def _announced(estimator: Any, n: int | None) -> int:
     return int(count)
 
 
-def _streamed(estimator: Any) -> bool:
+def _is_streamed(estimator: Any) -> bool:
     if isinstance(estimator, type):
         raise ResultError(f"{estimator.__name__} is a class: pass an estimator, such as {estimator.__name__}().")
     fits = [name for name in ("partial_fit", "fit") if callable(getattr(estimator, name, None))]
@@ -168,13 +170,13 @@ def _streamed(estimator: Any) -> bool:
     return fits[0] == "partial_fit"
 
 
-def _fitted(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estimator: Any) -> _Fitted:
+def _fit(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estimator: Any) -> _FittedEstimator:
     from sklearn.base import clone
 
     # The graph keeps the one that it was given: what is computed twice must not go on learning.
     estimator = clone(estimator, safe=False)
     parts = 2 if pairs else 1
-    seen = survey(real_blocks(blocks), numbers, width * parts, 0)
+    seen = survey(view_as_real(blocks), numbers, width * parts, 0)
     holes = np.asarray(seen.holes.reshape(width, parts).any(axis=1))
     if not seen.count:
         raise ResultError(
@@ -183,20 +185,20 @@ def _fitted(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, est
         )
     whole = isinstance(blocks, Held) and callable(getattr(estimator, "fit", None))
     try:
-        if _streamed(estimator) and not whole:
-            for batch in _batches(_complete(blocks, holes), n, asked(estimator, "batch_size")):
+        if _is_streamed(estimator) and not whole:
+            for batch in _cut_batches(_iterate_complete(blocks, holes), n, read_count(estimator, "batch_size")):
                 estimator.partial_fit(batch)
         else:
-            estimator.fit(_all_rows(blocks, numbers, holes))
+            estimator.fit(_load_rows(blocks, numbers, holes))
     except ValueError as err:
         raise ResultError(f"{estimator!r} refused the data: {str(err).splitlines()[0]}") from err
-    made = _of(estimator)
+    made = _read_components(estimator)
     if len(made) != n:
         raise ResultError(f"{estimator!r} made {len(made)} components; n={n} were announced. Pass n={len(made)}.")
-    return _Fitted(estimator, holes, n)
+    return _FittedEstimator(estimator, holes, n)
 
 
-def _all_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
+def _load_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
     """Return the complete rows, in the order of the dims."""
     states: Sequence[Any] = [None] * len(blocks.sizes)
     _, states = blocks.fold_states(_keep_block, join_nothing, states, holes)
@@ -205,12 +207,12 @@ def _all_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
     return np.asarray(rows[order])
 
 
-def _complete(blocks: Blocks, holes: Array) -> Iterator[Array]:
+def _iterate_complete(blocks: Blocks, holes: Array) -> Iterator[Array]:
     for block in blocks.each():
-        yield _kept(block, holes)
+        yield _keep_known(block, holes)
 
 
-def _batches(parts: Iterator[Array], least: int, size: int | None) -> Iterator[Array]:
+def _cut_batches(parts: Iterator[Array], least: int, size: int | None) -> Iterator[Array]:
     """Cut, or join, rows to batches of at least so many; what is too few at the end joins the last."""
     waiting: Array | None = None
     for part in parts:
@@ -226,29 +228,29 @@ def _batches(parts: Iterator[Array], least: int, size: int | None) -> Iterator[A
 
 
 def _keep_block(block: Array, _state: Any, holes: Array) -> tuple[None, tuple[Array, Array]]:
-    rows, used = without_holes(block, holes)
+    rows, used = keep_complete(block, holes)
     return None, (rows[:, ~holes], np.ones(len(block), bool) if used is None else used)
 
 
-def _kept(block: Array, holes: Array) -> Array:
-    return np.asarray(without_holes(block, holes)[0][:, ~holes])
+def _keep_known(block: Array, holes: Array) -> Array:
+    return np.asarray(keep_complete(block, holes)[0][:, ~holes])
 
 
-def _transformed(block: Array, found: _Fitted) -> Array:
+def _transform(block: Array, found: _FittedEstimator) -> Array:
     """Return the scores of a block, and as the last column the square of what they leave of each row."""
-    rows, used = without_holes(block, found.holes)
+    rows, used = keep_complete(block, found.holes)
     full = np.full((len(block), found.n + 1), np.nan, np.result_type(block.dtype, np.float64))
     if len(rows):
         rows = rows[:, ~found.holes]
         scores = found.estimator.transform(rows)
         mean = getattr(found.estimator, "mean_", None)
-        left = rows - scores @ _of(found.estimator) - (0 if mean is None else mean)
+        left = rows - scores @ _read_components(found.estimator) - (0 if mean is None else mean)
         squares = (np.abs(left) ** 2).sum(axis=1, keepdims=True)
         full[slice(None) if used is None else used] = np.hstack([scores, squares])
     return full
 
 
-def _of(estimator: Any) -> Array:
+def _read_components(estimator: Any) -> Array:
     mixing = getattr(estimator, "mixing_", None)
     found = getattr(estimator, "components_", None) if mixing is None else np.transpose(mixing)
     if found is None:
@@ -256,14 +258,14 @@ def _of(estimator: Any) -> Array:
     return np.asarray(found)
 
 
-def _components(found: _Fitted) -> Array:
-    made = _of(found.estimator)
+def _pick_components(found: _FittedEstimator) -> Array:
+    made = _read_components(found.estimator)
     full = np.full((found.n, len(found.holes)), np.nan, made.dtype)
     full[:, ~found.holes] = made
     return full
 
 
-def _mean(found: _Fitted) -> Array:
+def _pick_mean(found: _FittedEstimator) -> Array:
     mean = getattr(found.estimator, "mean_", None)
     full = np.where(found.holes, np.nan, 0.0)
     if mean is not None:

@@ -1,4 +1,4 @@
-"""Labelled array to sources that are as independent as they can be."""
+"""Labelled array -> sources that are as independent as they can be."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.label.roles import Dims
 from usidx.learn.factors.eigen import fix_sign
-from usidx.learn.matrix.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix.matrix import Matrix, check_most, to_matrix
+from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
+from usidx.learn.matrix.matrix import Matrix, check_max_iter, to_matrix
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.svd import pca
 from usidx.results.verbs import add_choices, verb
@@ -113,12 +113,12 @@ def ica(
            [0.707, 0.   , 0.707]])
     """
     fields = kept_fields(data)
-    data, dim = together(data, dim)
+    data, dim = join_fields(data, dim)
     if data.dtype.kind == "c":
         raise ResultError(f"Array {data.name!r} is {data.dtype}: sources need real data. Pass abs(data), or data.real.")
     if independent not in ("scores", "components"):
         raise ResultError(f"No independent {independent!r}: it is 'scores' or 'components'.")
-    check_most(max_iter)
+    check_max_iter(max_iter)
     found = pca(data, n, dim=dim, mask=mask, random_state=random_state)
     count = found.sizes["component"]
     scores, components = found["scores"], found["components"]
@@ -127,33 +127,34 @@ def ica(
     passes = passes_over(rows.values)
     flat = to_matrix(components, features)
     source = rows if independent == "scores" else Matrix(flat.values.T, flat.labelled, flat.columns, flat.rows)
-    unmixing = passes.gather(_unmixing, source.values, independent == "scores", random_state, max_iter, tol)
-    joint = passes.gather(_applied, flat.values, unmixing, passes.gather(_squares, rows.values))
+    unmixing = passes.gather(_find_unmixing, source.values, independent == "scores", random_state, max_iter, tol)
+    joint = passes.gather(_apply_unmixing, flat.values, unmixing, passes.gather(_sum_squares, rows.values))
     turned = passes.array(joint, "components", components.shape, components.dtype)
     matrix = passes.array(joint, "scores", (count, count), scores.dtype)
     variables = {
         "scores": scores.copy(data=scores.data @ matrix),
         "components": components.copy(data=turned),
         "mean": found["mean"],
-        "reconstruction_error": _left(found),
+        "reconstruction_error": _measure_residual(found),
         "converged": passes.array(unmixing, "converged", (), bool),
     }
     return add_choices(assemble(data, variables), dim=features, **fields)
 
 
-def _left(found: xr.Dataset) -> xr.DataArray:
+def _measure_residual(found: xr.Dataset) -> xr.DataArray:
     """Return the norm of what the components leave, from the share of the squares that they hold."""
     squares = (found["singular_values"] ** 2).sum()
     share = found["explained_variance_ratio"].sum()
     return (squares * (1 / share.where(share > 0) - 1)).clip(min=0).fillna(0) ** 0.5
 
 
-def _unmixing(rows: Array, scores: bool, seed: int, max_iter: int, tol: float) -> _Unmixing:
+def _find_unmixing(rows: Array, scores: bool, seed: int, max_iter: int, tol: float) -> _Unmixing:
     """Return what turns components; the rows, whose mixtures become independent, are scores or components."""
     n = rows.shape[1]
     known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
     if len(known) < 2:
         return _Unmixing(np.eye(n), converged=True)
+    # Whitening: directions and lengths in which the rows have unit covariance, so that only a rotation is left to find.
     about = known - known.mean(axis=0)
     size, axes = np.linalg.eigh(about.T @ about / len(about))
     # Directions without spread are noise of rounding: they are left alone.
@@ -162,19 +163,19 @@ def _unmixing(rows: Array, scores: bool, seed: int, max_iter: int, tol: float) -
     real = np.isfinite(whitening).all(axis=0) & (np.abs(whitening).sum(axis=0) > 0)
     turn = np.eye(n)
     count = int(real.sum())
-    turn[n - count :, n - count :], settled = _fixed_point(about @ whitening[:, real], seed, max_iter, tol)
+    turn[n - count :, n - count :], settled = _iterate(about @ whitening[:, real], seed, max_iter, tol)
     restore = np.where(real, spread, 1.0)
     matrix = turn @ (axes / restore).T
     return _Unmixing(np.asarray(np.linalg.inv(matrix).T if scores else matrix), settled)
 
 
-def _fixed_point(white: Array, seed: int, max_iter: int, tol: float) -> tuple[Array, bool]:
+def _iterate(white: Array, seed: int, max_iter: int, tol: float) -> tuple[Array, bool]:
     """Return the rotation, and whether its change fell below `tol`."""
     drawn = np.random.default_rng(seed).normal(size=(white.shape[1],) * 2)
-    matrix = _decorrelated(drawn) if white.shape[1] else drawn
+    matrix = _decorrelate(drawn) if white.shape[1] else drawn
     for _ in range(max_iter):
         bent = np.tanh(white @ matrix.T)
-        fresh = _decorrelated(bent.T @ white / len(white) - (1 - bent**2).mean(axis=0)[:, np.newaxis] * matrix)
+        fresh = _decorrelate(bent.T @ white / len(white) - (1 - bent**2).mean(axis=0)[:, np.newaxis] * matrix)
         still = np.abs(np.abs((fresh * matrix).sum(axis=1)) - 1).max(initial=0.0) < tol
         matrix = fresh
         if still:
@@ -182,17 +183,18 @@ def _fixed_point(white: Array, seed: int, max_iter: int, tol: float) -> tuple[Ar
     return matrix, False
 
 
-def _decorrelated(matrix: Array) -> Array:
+def _decorrelate(matrix: Array) -> Array:
+    """Return the orthogonal matrix nearest to this one: the symmetric decorrelation of all rows at once."""
     left, _, right = np.linalg.svd(matrix)
     return np.asarray(left @ right)
 
 
-def _squares(rows: Array) -> Array:
+def _sum_squares(rows: Array) -> Array:
     known = np.where(np.isfinite(rows), rows, 0).astype(np.float64)
     return np.asarray(known.T @ known)
 
 
-def _applied(components: Array, unmixing: _Unmixing, squares: Array) -> _Sources:
+def _apply_unmixing(components: Array, unmixing: _Unmixing, squares: Array) -> _Sources:
     """Return components of norm one, strongest first, and the matrix that gives their scores."""
     holes = np.logical_not(np.isfinite(components).all(axis=0))
     turned, back = unmixing.matrix @ np.where(holes, 0, components), np.linalg.inv(unmixing.matrix)

@@ -1,4 +1,4 @@
-"""Labelled array to the profiles of its constituents, by alternating least squares under constraints."""
+"""Labelled array -> the profiles of its constituents, by alternating least squares under constraints."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims
-from usidx.learn.factors.endmembers import farthest_rows
-from usidx.learn.factors.nnls import least_squares
-from usidx.learn.matrix.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix.matrix import check_most, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
-from usidx.learn.matrix.missing import without_holes
+from usidx.learn.factors.endmembers import choose_farthest_rows
+from usidx.learn.factors.nnls import solve_least_squares
+from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
+from usidx.learn.matrix.matrix import (
+    apply_mask,
+    check_max_iter,
+    check_seed,
+    choose_working_dtype,
+    number_rows,
+    refuse_dim,
+    to_matrix,
+)
+from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.matrix.sample import Survey, survey
-from usidx.learn.reconstruct import scores_of
+from usidx.learn.reconstruct import find_scores
 from usidx.learn.svd import check_n
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, pieces
@@ -35,7 +43,7 @@ _ROUNDING = 32 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, slots=True)
-class _Resolved:
+class _Resolution:
     """Profiles, the error of them with the concentrations they give, and the sums over these, c cᵀ."""
 
     components: Array
@@ -141,25 +149,27 @@ def mcr_als(
            [1.   , 0.   , 0.   ]])
     """
     fields = kept_fields(data)
-    data, dim = together(data, dim)
+    data, dim = join_fields(data, dim)
     refuse_dim(data, "component")
-    check_most(max_iter)
-    random_state = whole_seed(random_state)
+    check_max_iter(max_iter)
+    random_state = check_seed(random_state)
     if data.dtype.kind == "c":
         raise ResultError(f"Array {data.name!r} is {data.dtype}: constituents need real data. Pass abs(data).")
-    used = masked(data, mask)
+    used = apply_mask(data, mask)
     matrix = to_matrix(used, dim)
     height, width = matrix.values.shape
     check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps", "constituents")
     if unimodal and len(matrix.columns) > 1:
         raise ResultError(f"Profiles over the dims {matrix.columns} have no one maximum: unimodal= is for one dim.")
-    passes, dtype = passes_over(matrix.values), working_dtype(matrix.values.dtype)
+    passes, dtype = passes_over(matrix.values), choose_working_dtype(matrix.values.dtype)
     rules = _Rules(closure, nonnegative_components, unimodal)
-    begun = None if initial is None else _initial(initial, n, used, matrix.columns)
-    arguments = (row_numbers(matrix), width, n, begun, rules, random_state, max_iter, tol)
-    found = passes.iterate(_resolved, *arguments)
-    components = matrix.in_order(passes.array(found, _components, (n, width), dtype), matrix.columns, "component")
-    scores = scores_of(xr.Dataset({"components": components}), used, "closed" if closure else "nonnegative")
+    begun = None if initial is None else _check_initial(initial, n, used, matrix.columns)
+    arguments = (number_rows(matrix), width, n, begun, rules, random_state, max_iter, tol)
+    found = passes.iterate(_resolve, *arguments)
+    components = matrix.label_cells(
+        passes.array(found, _pick_components, (n, width), dtype), matrix.columns, "component"
+    )
+    scores = find_scores(xr.Dataset({"components": components}), used, "closed" if closure else "nonnegative")
     error = passes.array(found, "error", (), np.float64)
     settled = passes.array(found, "converged", (), bool)
     variables = {"scores": scores, "components": components, "reconstruction_error": error, "converged": settled}
@@ -167,7 +177,7 @@ def mcr_als(
     return add_choices(result, dim=matrix.columns, **fields)
 
 
-def _initial(initial: xr.DataArray, n: int, data: xr.DataArray, columns: tuple[str, ...]) -> Array:
+def _check_initial(initial: xr.DataArray, n: int, data: xr.DataArray, columns: tuple[str, ...]) -> Array:
     if set(initial.dims) != {"component", *columns} or initial.sizes["component"] != n:
         raise ResultError(
             f"Initial profiles have the dims {('component', *columns)} and n={n}; got {dict(initial.sizes)}."
@@ -182,59 +192,62 @@ def _initial(initial: xr.DataArray, n: int, data: xr.DataArray, columns: tuple[s
     return np.asarray(initial.transpose("component", *columns).values, np.float64).reshape(n, -1)
 
 
-def _resolved(
+def _resolve(
     blocks: Blocks,
     numbers: Array,
     width: int,
     n: int,
-    begun: Array | None,
+    initial: Array | None,
     rules: _Rules,
     seed: int,
     max_iter: int,
     tol: float,
-) -> _Resolved:
+) -> _Resolution:
     seen = survey(blocks, numbers, width, seed)
     if not seen.count:
-        return _Resolved(np.zeros((n, width)), seen.holes, 0.0, np.zeros((n, n)), converged=True)
-    components = _obeying(_begun(seen, n, rules) if begun is None else _known(begun, seen.holes), rules, seen.holes)
-    best, previous, idle = None, np.inf, 0
+        return _Resolution(np.zeros((n, width)), seen.holes, 0.0, np.zeros((n, n)), converged=True)
+    components = _constrain(
+        _choose_start(seen, n, rules) if initial is None else _take_out_holes(initial, seen.holes), rules, seen.holes
+    )
+    best, previous, steps_without_gain = None, np.inf, 0
     for step in range(max_iter + 1):
-        inner, outer = blocks.fold(_products, _join, components, seen.holes, rules.closure)
-        error = _residual(seen.square, components, inner, outer)
+        inner, outer = blocks.fold(_sum_products, _join, components, seen.holes, rules.closure)
+        error = _measure_residual(seen.square, components, inner, outer)
         settled = error == 0 or abs(previous - error) <= tol * error
-        idle = 0 if best is None or error < best.error else idle + 1
-        if best is None or error < best.error:
-            best = _Resolved(components, seen.holes, error, inner, settled)
-        if settled or idle == _PATIENCE or step == max_iter:
+        improved = best is None or error < best.error
+        steps_without_gain = 0 if improved else steps_without_gain + 1
+        if improved:
+            best = _Resolution(components, seen.holes, error, inner, settled)
+        if settled or steps_without_gain == _PATIENCE or step == max_iter:
             break
         previous = error
-        components = _obeying(_profiles(inner, outer, rules), rules, seen.holes)
+        components = _constrain(_find_profiles(inner, outer, rules), rules, seen.holes)
     assert best is not None
-    return _ordered(replace(best, converged=settled), rules)
+    return _order(replace(best, converged=settled), rules)
 
 
-def _begun(seen: Survey, n: int, rules: _Rules) -> Array:
+def _choose_start(seen: Survey, n: int, rules: _Rules) -> Array:
     """Return the purest rows of the sample."""
     sample = seen.sample.astype(np.float64)
     sample = np.maximum(sample, 0) if rules.nonnegative else sample
-    return sample[farthest_rows(sample, n)]
+    return sample[choose_farthest_rows(sample, n)]
 
 
-def _known(begun: Array, holes: Array) -> Array:
+def _take_out_holes(initial: Array, holes: Array) -> Array:
     """Return the initial profiles, zero where the data has holes."""
-    if not np.isfinite(begun[:, ~holes]).all():
+    if not np.isfinite(initial[:, ~holes]).all():
         raise ResultError("Initial profiles have cells that are not finite, at steps where the data is known.")
-    return np.where(holes, 0, begun)
+    return np.where(holes, 0, initial)
 
 
-def _products(block: Array, components: Array, holes: Array, closed: bool) -> tuple[Array, Array]:
+def _sum_products(block: Array, components: Array, holes: Array, closed: bool) -> tuple[Array, Array]:
     """Return the sums over rows x of concentrations c: c cᵀ and c xᵀ."""
-    rows, _ = without_holes(block, holes)
+    rows, _ = keep_complete(block, holes)
     gram = components @ components.T
     inner, outer = np.zeros(gram.shape), np.zeros(components.shape)
     for part in pieces(len(rows), rows.shape[1] * 8):
         near = rows[part].astype(np.float64)
-        scores = least_squares(gram, near @ components.T, closed=closed)
+        scores = solve_least_squares(gram, near @ components.T, closed=closed)
         inner += scores.T @ scores
         outer += scores.T @ near
     return inner, outer
@@ -244,31 +257,33 @@ def _join(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Arra
     return first[0] + second[0], first[1] + second[1]
 
 
-def _profiles(inner: Array, outer: Array, rules: _Rules) -> Array:
+def _find_profiles(inner: Array, outer: Array, rules: _Rules) -> Array:
+    """Return the least squares profiles of the concentrations whose sums these are."""
     if rules.nonnegative:
-        return least_squares(inner, outer.T, closed=False).T
+        return solve_least_squares(inner, outer.T, closed=False).T
     return np.asarray(np.linalg.pinv(inner, hermitian=True) @ outer)
 
 
-def _obeying(components: Array, rules: _Rules, holes: Array) -> Array:
+def _constrain(components: Array, rules: _Rules, holes: Array) -> Array:
+    """Return the nearest profiles that the rules allow."""
     components = np.maximum(components, 0) if rules.nonnegative else components
     if rules.unimodal:
         components = components.copy()
-        components[:, ~holes] = [_unimodal(row) for row in components[:, ~holes]]
+        components[:, ~holes] = [_make_unimodal(row) for row in components[:, ~holes]]
     return components
 
 
-def _unimodal(profile: Array) -> Array:
+def _make_unimodal(profile: Array) -> Array:
     """Return the nearest profile that rises to a maximum, wherever that is, and falls after it."""
     from scipy.optimize import isotonic_regression
 
-    errors = _rise_errors(profile) + _rise_errors(profile[::-1])[::-1]
+    errors = _measure_rise_errors(profile) + _measure_rise_errors(profile[::-1])[::-1]
     top = int(errors.argmin())
     sides = [(profile[:top], True), (profile[top:], False)]
     return np.concatenate([isotonic_regression(side, increasing=up).x for side, up in sides if side.size])
 
 
-def _rise_errors(values: Array) -> Array:
+def _measure_rise_errors(values: Array) -> Array:
     """Return the squared distance of the first k values, k from 0 to all, to the nearest that do not fall.
 
     Neighbours that fall are pooled to their mean as each value comes; the error changes by theirs alone.
@@ -288,13 +303,13 @@ def _rise_errors(values: Array) -> Array:
     return errors
 
 
-def _residual(square: float, components: Array, inner: Array, outer: Array) -> float:
+def _measure_residual(square: float, components: Array, inner: Array, outer: Array) -> float:
     left = square - 2 * float(np.vdot(components, outer)) + float(np.vdot(components @ components.T, inner))
     # Less is rounding of the sums, which differs between processors, and an exact fit would never settle.
     return float(np.sqrt(left)) if left > _ROUNDING * square else 0.0
 
 
-def _ordered(found: _Resolved, rules: _Rules) -> _Resolved:
+def _order(found: _Resolution, rules: _Rules) -> _Resolution:
     """Put the constituent of largest concentrations first; without closure, profiles are scaled to norm one."""
     norms = np.linalg.norm(found.components, axis=1)
     norms[norms == 0] = 1
@@ -303,5 +318,5 @@ def _ordered(found: _Resolved, rules: _Rules) -> _Resolved:
     return replace(found, components=components[np.argsort(-size, kind="stable")])
 
 
-def _components(found: _Resolved) -> Array:
+def _pick_components(found: _Resolution) -> Array:
     return np.where(found.holes, np.nan, found.components)

@@ -1,4 +1,4 @@
-"""Labelled array without negative cells to non-negative scores and components."""
+"""Labelled array without negative cells -> non-negative scores and components."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims, split
-from usidx.learn.factors.hals import Factors, factorise, settle
+from usidx.learn.factors.hals import Factors, factorise, factorise_sample
 from usidx.learn.factors.penalty import Penalty
-from usidx.learn.factors.sketched_nmf import compressed
-from usidx.learn.matrix.exponent import exponent_of, lowered
-from usidx.learn.matrix.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix.matrix import cells_over, masked, refuse_dim, row_numbers, to_matrix, whole_seed, working_dtype
+from usidx.learn.factors.sketched_nmf import factorise_by_sketch
+from usidx.learn.matrix.exponent import find_exponent, lower_blocks
+from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
+from usidx.learn.matrix.matrix import (
+    apply_mask,
+    check_seed,
+    choose_working_dtype,
+    count_cells,
+    number_rows,
+    refuse_dim,
+    to_matrix,
+)
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, SINGULAR, assemble
 from usidx.learn.matrix.sample import Survey, refuse_negative, survey
 from usidx.learn.svd import check_n
@@ -162,7 +170,7 @@ def nmf(
     (array([[0.6, 0.8]]), array([ 5., 10.]))
     """
     fields = kept_fields(data)
-    data, dim = together(data, dim, any_units=scale == "std")
+    data, dim = join_fields(data, dim, any_units=scale == "std")
     refuse_dim(data, "component")
     if data.dtype.kind == "c":
         raise ResultError(
@@ -170,18 +178,18 @@ def nmf(
             f"data.real and data.imag."
         )
     samples, features = split(data, dim)
-    height, width = cells_over(data, samples), cells_over(data, features)
+    height, width = count_cells(data, samples), count_cells(data, features)
     check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps")
-    solver = _solver(solver, data.nbytes)
+    solver = _choose_solver(solver, data.nbytes)
     penalty = Penalty(alpha_W, alpha_W if alpha_H == "same" else alpha_H, l1_ratio)  # type: ignore[arg-type]
-    random_state = whole_seed(random_state)
+    random_state = check_seed(random_state)
     recipe = _Recipe(n, solver, penalty, random_state, max_iter, tol)
-    used = masked(data, mask)
+    used = apply_mask(data, mask)
 
     def decompose(some: xr.DataArray) -> xr.Dataset:
-        return _decomposed(some, features, recipe)
+        return _decompose(some, features, recipe)
 
-    found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose, anew=False)
+    found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose, reproject=False)
     return add_choices(found, dim=features, solver=solver, alpha_W=penalty.scores, alpha_H=penalty.components, **fields)
 
 
@@ -195,58 +203,58 @@ class _Recipe:
     tol: float
 
 
-def _decomposed(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe) -> xr.Dataset:
+def _decompose(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe) -> xr.Dataset:
     matrix = to_matrix(data, features)
     width = matrix.values.shape[1]
-    passes, dtype = passes_over(matrix.values), working_dtype(matrix.values.dtype)
-    found = passes.iterate(_factors, row_numbers(matrix), width, recipe)
-    components = passes.array(found, _components, (recipe.n, width), dtype)
+    passes, dtype = passes_over(matrix.values), choose_working_dtype(matrix.values.dtype)
+    found = passes.iterate(_find_factors, number_rows(matrix), width, recipe)
+    components = passes.array(found, _pick_components, (recipe.n, width), dtype)
     variables = {
-        "scores": matrix.along_rows(passes.split(found, "scores", recipe.n, dtype), "component"),
-        "components": matrix.in_order(components, matrix.columns, "component"),
+        "scores": matrix.label_rows(passes.split(found, "scores", recipe.n, dtype), "component"),
+        "components": matrix.label_cells(components, matrix.columns, "component"),
         "reconstruction_error": passes.array(found, "error", (), np.float64),
-        "relative_error": passes.array(found, _relative, (), np.float64),
+        "relative_error": passes.array(found, _pick_relative_error, (), np.float64),
     }
     return assemble(data, variables)
 
 
-def _solver(wanted: str | None, size: int) -> str:
+def _choose_solver(wanted: str | None, size: int) -> str:
     """Choose the solver by the size of the data alone, so that a lazy array gives what it gives in memory."""
     if wanted not in (None, *SOLVERS):
         raise ResultError(f"No solver {wanted!r}: it is one of {SOLVERS}, or None to have it chosen by size.")
     return wanted or ("hals" if size <= _LARGE else "compressed")
 
 
-def _factors(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -> Factors:
+def _find_factors(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -> Factors:
     # The small products between passes are over before a second thread has begun.
     with single_blas():
         seen = survey(blocks, numbers, width, recipe.random_state, refuse_negative)
-        exponent = exponent_of(seen.sample)
+        exponent = find_exponent(seen.sample)
         if exponent:
-            blocks, recipe = lowered(blocks, exponent), replace(recipe, penalty=recipe.penalty.lowered(exponent))
+            blocks, recipe = lower_blocks(blocks, exponent), replace(recipe, penalty=recipe.penalty.lower(exponent))
             seen = survey(blocks, numbers, width, recipe.random_state)
-        found = _ordered(_iterated(blocks, seen, numbers, width, recipe), scaled=not recipe.penalty)
-    return _raised(found, exponent) if exponent else found
+        found = _order(_iterate(blocks, seen, numbers, width, recipe), scaled=not recipe.penalty)
+    return _restore_scale(found, exponent) if exponent else found
 
 
-def _raised(found: Factors, exponent: int) -> Factors:
+def _restore_scale(found: Factors, exponent: int) -> Factors:
     """Return the factors of what was lowered by a power of two; the components do not change."""
     error, norm = float(np.ldexp(found.error, exponent)), float(np.ldexp(found.norm, exponent))
     return replace(found, scores=np.ldexp(found.scores, exponent), error=error, norm=norm)
 
 
-def _iterated(blocks: Blocks, seen: Survey, numbers: Array, width: int, recipe: _Recipe) -> Factors:
+def _iterate(blocks: Blocks, seen: Survey, numbers: Array, width: int, recipe: _Recipe) -> Factors:
     n, tol, penalty = recipe.n, recipe.tol, recipe.penalty
     if recipe.solver == "compressed" and seen.square > 0:
-        return compressed(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)
-    components = settle(seen.sample, n, tol, penalty) if seen.count else np.zeros((n, width))
+        return factorise_by_sketch(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)
+    components = factorise_sample(seen.sample, n, tol, penalty) if seen.count else np.zeros((n, width))
     return factorise(blocks, seen, components, recipe.max_iter, tol, penalty)
 
 
-def _ordered(found: Factors, *, scaled: bool) -> Factors:
+def _order(found: Factors, *, scaled: bool) -> Factors:
     """Put the strongest component first; scale them to norm one where no penalty settles their norm."""
     norms = np.linalg.norm(found.components, axis=1)
-    sizes = np.sqrt(_squares(found.scores)) * norms
+    sizes = np.sqrt(_sum_squares(found.scores)) * norms
     order = np.argsort(-sizes, kind="stable")
     factors = norms[order] if scaled else np.ones(len(norms))
     scores = found.scores
@@ -256,16 +264,16 @@ def _ordered(found: Factors, *, scaled: bool) -> Factors:
     return replace(found, scores=scores, components=components)
 
 
-def _squares(scores: Array) -> Array:
+def _sum_squares(scores: Array) -> Array:
     total = np.zeros(scores.shape[1])
     for part in pieces(len(scores), 8 * scores.shape[1]):
         total += np.nansum(scores[part].astype(np.float64) ** 2, axis=0)
     return total
 
 
-def _components(found: Factors) -> Array:
+def _pick_components(found: Factors) -> Array:
     return np.where(found.holes, np.nan, found.components)
 
 
-def _relative(found: Factors) -> Any:
+def _pick_relative_error(found: Factors) -> Any:
     return found.error / found.norm if found.norm > 0 else 0.0

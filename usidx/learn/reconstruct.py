@@ -1,4 +1,4 @@
-"""Result of a decomposition to the array that its components make, and other data to scores on them."""
+"""Result of a decomposition -> the array that its components make, and other data to scores on them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import xarray as xr
 
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import refuse_unlabelled
-from usidx.learn.factors.eigen import Decomposed, project_rows
-from usidx.learn.factors.nnls import constrained_scores
-from usidx.learn.matrix.fields import Decomposable, apart, together
-from usidx.learn.matrix.matrix import to_matrix, working_dtype
-from usidx.learn.matrix.missing import without_holes
+from usidx.learn.factors.eigen import Decomposition, project_rows
+from usidx.learn.factors.nnls import find_constrained_scores
+from usidx.learn.matrix.fields import Decomposable, join_fields, split_fields
+from usidx.learn.matrix.matrix import choose_working_dtype, to_matrix
+from usidx.learn.matrix.missing import keep_complete
 from usidx.results.provenance import Step, steps
 from usidx.results.verbs import HANDED_ON, declared, verb
 from usidx.tasks.passes import passes_over
 
-__all__ = ["decomposition_step", "is_decomposition", "project", "reconstruct", "select_modes"]
+__all__ = ["find_decomposition_step", "is_decomposition", "project", "reconstruct", "select_modes"]
 
 Array = npt.NDArray[Any]
 Modes = int | slice | Sequence[int]
@@ -64,7 +64,7 @@ def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> Any:
     (array([[3., 4.],
            [6., 8.]]), 'A')
     """
-    step = decomposition_step(result)
+    step = find_decomposition_step(result)
     chosen = select_modes(result, modes)
     scores, components = chosen["scores"], chosen["components"]
     samples = tuple(str(d) for d in scores.dims if d != "component")
@@ -74,10 +74,10 @@ def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> Any:
     made = xr.DataArray(either.tensordot(left, right, axes=(len(samples), 0)), dims=(*samples, *features))
     if "mean" in result:
         made = made + result["mean"].variable
-    made = _as_input(made, result, step)
+    made = _restore_labels(made, result, step)
     fields = step.get("parameters", {}).get("fields")
     if fields:
-        return apart(made, fields)
+        return split_fields(made, fields)
     return made
 
 
@@ -107,31 +107,35 @@ def project(result: xr.Dataset, other: Decomposable) -> xr.DataArray:
     RoleError
         `other` lacks a dim of the components, or its size or coordinate differs.
     """
-    step = decomposition_step(result)
-    other, _ = together(other, None, any_units="scale" in result)
-    scores = scores_of(result, other, _kind(step))
-    units = {"units": "" if _are_numbers(result, step) else other.attrs["units"]} if "units" in other.attrs else {}
+    step = find_decomposition_step(result)
+    other, _ = join_fields(other, None, any_units="scale" in result)
+    scores = find_scores(result, other, _choose_kind(step))
+    units = (
+        {"units": "" if _are_dimensionless(result, step) else other.attrs["units"]} if "units" in other.attrs else {}
+    )
     scores.attrs = {"long_name": result["scores"].attrs.get("long_name", "Scores"), **units}
     return scores.rename("scores")
 
 
-def scores_of(result: xr.Dataset, other: xr.DataArray, kind: str) -> xr.DataArray:
+def find_scores(result: xr.Dataset, other: xr.DataArray, kind: str) -> xr.DataArray:
     """Return the scores of other data on the components, bare of name and record."""
     components = result["components"]
     features = tuple(str(d) for d in components.dims if d != "component")
-    _same_features(components, other, features)
+    _check_features(components, other, features)
     lazy = components.chunks is not None
     matrix = to_matrix(other.chunk(dict.fromkeys(other.dims, -1)) if lazy and other.chunks is None else other, features)
-    dtype = np.result_type(working_dtype(other.dtype), components.dtype if components.dtype.kind == "c" else np.float32)
+    dtype = np.result_type(
+        choose_working_dtype(other.dtype), components.dtype if components.dtype.kind == "c" else np.float32
+    )
     passes = passes_over(matrix.values)
-    basis = _one_array(result, components, matrix.columns, matrix.lazy)
+    basis = _stack_basis(result, components, matrix.columns, matrix.is_lazy)
     found = passes.rows(
         _BLOCKS[kind],
         passes.gather(_split_basis if kind == "linear" else _split_constrained, basis),
         components.sizes["component"],
         dtype,
     )
-    return matrix.along_rows(found, "component").assign_coords(component=result["component"])
+    return matrix.label_rows(found, "component").assign_coords(component=result["component"])
 
 
 def is_decomposition(result: xr.Dataset) -> bool:
@@ -139,7 +143,7 @@ def is_decomposition(result: xr.Dataset) -> bool:
     return {"scores", "components"} <= set(result.data_vars)
 
 
-def decomposition_step(result: xr.Dataset) -> Step:
+def find_decomposition_step(result: xr.Dataset) -> Step:
     """Return the recorded step of the decomposition that made a Dataset."""
     refuse_unlabelled(result, (xr.Dataset,))
     found = [step for step in steps(result) if _projection(step)]
@@ -163,19 +167,19 @@ def select_modes(result: xr.Dataset, modes: Modes | None) -> xr.Dataset:
         if not 0 <= modes <= count:
             raise ResultError(f"The first {modes} components are asked for; there are {count}.")
         return result.isel(component=slice(0, int(modes)))
-    missing = [m for m in _listed(modes) if m not in result["component"].values]
+    missing = [m for m in _list_modes(modes) if m not in result["component"].values]
     if missing:
         raise ResultError(f"No component {missing[0]!r}; there are {result['component'].values.tolist()}.")
-    return result.sel(component=_listed(modes))
+    return result.sel(component=_list_modes(modes))
 
 
-def _listed(modes: Any) -> list[Any]:
+def _list_modes(modes: Any) -> list[Any]:
     if not isinstance(modes, Iterable):
         raise ResultError(f"modes={modes!r}: expected a number, a slice or a list of components.")
     return [m.item() if isinstance(m, np.generic) else m for m in modes]
 
 
-def _as_input(made: xr.DataArray, result: xr.Dataset, step: Step) -> xr.DataArray:
+def _restore_labels(made: xr.DataArray, result: xr.Dataset, step: Step) -> xr.DataArray:
     """Put name, quantity, units, coordinates and order of dims as they were before the decomposition."""
     held = result.coords.to_dataset()
     made = made.assign_coords(
@@ -190,24 +194,24 @@ def _as_input(made: xr.DataArray, result: xr.Dataset, step: Step) -> xr.DataArra
     return made
 
 
-def _same_features(components: xr.DataArray, other: xr.DataArray, features: tuple[str, ...]) -> None:
+def _check_features(components: xr.DataArray, other: xr.DataArray, features: tuple[str, ...]) -> None:
     for dim in features:
         if dim not in other.dims or other.sizes[dim] != components.sizes[dim]:
             raise RoleError(
                 f"The components extend over {dim!r} with {components.sizes[dim]} steps; the other data has "
                 f"{dict(other.sizes)}. Select or interpolate it to the same steps."
             )
-        if dim in components.coords and dim in other.coords and not _equal(components[dim], other[dim]):
+        if dim in components.coords and dim in other.coords and not _are_equal(components[dim], other[dim]):
             raise RoleError(
                 f"Coordinate {dim!r} of the other data differs from that of the components: interpolate it."
             )
 
 
-def _equal(first: xr.DataArray, second: xr.DataArray) -> bool:
+def _are_equal(first: xr.DataArray, second: xr.DataArray) -> bool:
     return first.dims == second.dims and bool(np.array_equal(first.values, second.values))
 
 
-def _one_array(result: xr.Dataset, components: xr.DataArray, columns: tuple[str, ...], lazy: bool) -> Any:
+def _stack_basis(result: xr.Dataset, components: xr.DataArray, columns: tuple[str, ...], lazy: bool) -> Any:
     """Return mean and scale (zero and one where there is none) and components as rows of one array."""
     rows = components.transpose("component", *columns).data
     mean = result["mean"].transpose(*columns).data if "mean" in result else np.zeros(rows.shape[1:], rows.dtype)
@@ -226,43 +230,38 @@ class _Parts:
     holes: npt.NDArray[np.bool_]
 
 
-def _split_constrained(together: Array) -> _Parts:
-    flat = together.reshape(len(together), -1)
+def _split_constrained(stacked: Array) -> _Parts:
+    flat = stacked.reshape(len(stacked), -1)
     holes = np.logical_not(np.isfinite(flat).all(axis=0))
     scale = np.where(holes, 1, flat[1])
     return _Parts(np.where(holes, 0, flat[2:]) / scale, scale, holes)
 
 
-def _split_basis(together: Array) -> Decomposed:
-    flat = together.reshape(len(together), -1)
+def _split_basis(stacked: Array) -> Decomposition:
+    flat = stacked.reshape(len(stacked), -1)
     holes = np.logical_not(np.isfinite(flat).all(axis=0))
     mean, scale, *rows = np.where(holes, 0, flat)
     # Least squares of data and components both divided by the scale; the inverse is one for orthonormal components.
     weight = np.divide(1, scale.real.astype(np.float64) ** 2, out=np.zeros(scale.shape), where=~holes)
     components = np.stack(rows).astype(np.result_type(flat.dtype, np.float64))
     dual = np.linalg.pinv((components * weight) @ components.conj().T, hermitian=True) @ (components * weight)
-    return Decomposed(dual, np.zeros(0), np.zeros(0), mean, holes)
-
-
-def project_block(block: Array, basis: Decomposed) -> Array:
-    """Return the scores of a block on orthonormal components."""
-    return project_rows(block, basis)
+    return Decomposition(dual, np.zeros(0), np.zeros(0), mean, holes)
 
 
 def fit_block(block: Array, basis: _Parts) -> Array:
     """Return the non-negative scores of a block; rows that are not complete get NaN."""
-    return _constrained_block(block, basis, closed=False)
+    return _constrain_block(block, basis, closed=False)
 
 
 def unmix_block(block: Array, basis: _Parts) -> Array:
     """Return the non-negative scores of a block that sum to one; rows that are not complete get NaN."""
-    return _constrained_block(block, basis, closed=True)
+    return _constrain_block(block, basis, closed=True)
 
 
-def _constrained_block(block: Array, basis: _Parts, *, closed: bool) -> Array:
-    rows, used = without_holes(block, basis.holes)
-    rows = rows if (basis.scale == 1).all() else rows / basis.scale.astype(working_dtype(rows.dtype))
-    scores = constrained_scores(rows, basis.components, closed=closed)
+def _constrain_block(block: Array, basis: _Parts, *, closed: bool) -> Array:
+    rows, used = keep_complete(block, basis.holes)
+    rows = rows if (basis.scale == 1).all() else rows / basis.scale.astype(choose_working_dtype(rows.dtype))
+    scores = find_constrained_scores(rows, basis.components, closed=closed)
     if used is None:
         return scores
     full = np.full((len(block), len(basis.components)), np.nan, scores.dtype)
@@ -270,15 +269,15 @@ def _constrained_block(block: Array, basis: _Parts, *, closed: bool) -> Array:
     return full
 
 
-_BLOCKS: dict[str, Callable[..., Array]] = {"linear": project_block, "nonnegative": fit_block, "closed": unmix_block}
+_BLOCKS: dict[str, Callable[..., Array]] = {"linear": project_rows, "nonnegative": fit_block, "closed": unmix_block}
 
 
-def _are_numbers(result: xr.Dataset, step: Step) -> bool:
+def _are_dimensionless(result: xr.Dataset, step: Step) -> bool:
     """Say whether the scores have no units, because the components have those of the data."""
-    return _kind(step) == "closed" or bool(result["components"].attrs.get("units"))
+    return _choose_kind(step) == "closed" or bool(result["components"].attrs.get("units"))
 
 
-def _kind(step: Step) -> str:
+def _choose_kind(step: Step) -> str:
     return "closed" if step.get("parameters", {}).get("closure") is True else _projection(step)
 
 

@@ -1,4 +1,4 @@
-"""Decomposition to the same space on components of simple shape."""
+"""Decomposition -> the same space on components of simple shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.learn.factors.eigen import fix_sign
 from usidx.learn.matrix.results import DECOMPOSITION
-from usidx.learn.reconstruct import decomposition_step
+from usidx.learn.reconstruct import find_decomposition_step
 from usidx.results.verbs import verb
 from usidx.tasks.passes import passes_over
 
@@ -67,7 +67,7 @@ def rotate(
     .. [2] A. Hendrickson, P. White, Promax: a quick method for rotation to oblique simple structure, British Journal of
        Statistical Psychology 17 (1964) 65-70.
     """
-    step = decomposition_step(result)
+    step = find_decomposition_step(result)
     if step["tool"] not in ("svd", "pca"):
         raise ResultError(f"Components of {step['tool']!r} are not rotated: rotate what svd or pca returned.")
     if method not in ("varimax", "promax"):
@@ -76,8 +76,8 @@ def rotate(
         raise ResultError("The components are rotated already: rotate what svd or pca returned.")
     scores, components = result["scores"].transpose(..., "component"), result["components"].transpose("component", ...)
     passes = passes_over(scores.data if scores.chunks is not None else components.data.reshape(len(components), -1))
-    together = _with_values(components.data, result["singular_values"].data)
-    turn = passes.gather(_rotated, together, method == "promax", power, max_iter, tol)
+    stacked = _append_values(components.data, result["singular_values"].data)
+    turn = passes.gather(_rotate, stacked, method == "promax", power, max_iter, tol)
     turned = passes.array(turn, "components", components.shape, components.dtype)
     matrix = passes.array(turn, "scores", (len(components), len(components)), scores.dtype)
     found = result.drop_vars(
@@ -92,21 +92,21 @@ def rotate(
     return found
 
 
-def _with_values(components: Any, values: Any) -> Any:
+def _append_values(components: Any, values: Any) -> Any:
     """Return the components with their singular value as one more cell each."""
     flat = components.reshape(components.shape[0], -1)
     either = da if isinstance(flat, da.Array) else np
     return either.concatenate([flat, values[:, np.newaxis].astype(flat.dtype)], axis=1)
 
 
-def _rotated(together: Array, oblique: bool, power: int, max_iter: int, tol: float) -> _Turn:
-    flat, size = together[:, :-1], np.abs(together[:, -1])
+def _rotate(stacked: Array, oblique: bool, power: int, max_iter: int, tol: float) -> _Turn:
+    flat, size = stacked[:, :-1], np.abs(stacked[:, -1])
     wide = np.where(np.isfinite(flat), flat, 0).astype(np.result_type(flat.dtype, np.float64))
     # Components of no strength have no shape to be found: mixed in, they would spoil those of the others.
     strong = size > 0
     shapes, turn = wide[strong], np.eye(len(wide), dtype=wide.dtype)
-    part = _varimax(shapes.T, max_iter, tol).T
-    turn[np.ix_(strong, strong)] = _promax((part @ shapes).T, power).T @ part if oblique and strong.any() else part
+    part = _find_varimax(shapes.T, max_iter, tol).T
+    turn[np.ix_(strong, strong)] = _find_promax((part @ shapes).T, power).T @ part if oblique and strong.any() else part
     components, back = turn @ wide, np.linalg.inv(turn)
     norms = np.linalg.norm(components, axis=1)
     norms[norms == 0] = 1
@@ -117,7 +117,7 @@ def _rotated(together: Array, oblique: bool, power: int, max_iter: int, tol: flo
     return _Turn(np.where(np.isfinite(flat[0]), components[order], np.nan), back[:, order])
 
 
-def _varimax(shapes: Array, max_iter: int, tol: float) -> Array:
+def _find_varimax(shapes: Array, max_iter: int, tol: float) -> Array:
     """Return the unitary matrix that makes the squares of ``shapes @ matrix`` vary most within columns."""
     matrix, gain = np.eye(shapes.shape[1], dtype=shapes.dtype), 0.0
     for _ in range(max_iter):
@@ -131,7 +131,7 @@ def _varimax(shapes: Array, max_iter: int, tol: float) -> Array:
     return matrix
 
 
-def _promax(shapes: Array, power: int) -> Array:
+def _find_promax(shapes: Array, power: int) -> Array:
     """Return the matrix that brings the columns of `shapes` nearest to a power of them, which has no small cells."""
     target = shapes * np.abs(shapes) ** (power - 1)
     return np.asarray(np.linalg.lstsq(shapes, target, rcond=None)[0])

@@ -1,4 +1,4 @@
-"""Labelled array, or the scores of a decomposition, to how many clusters its positions form."""
+"""Labelled array, or the scores of a decomposition -> how many clusters its positions form."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims
-from usidx.learn.clusters.kmeans import kmeans, real_blocks
-from usidx.learn.matrix.fields import together
-from usidx.learn.matrix.matrix import masked, row_numbers, to_matrix, whole_seed
+from usidx.learn.clusters.kmeans import run_kmeans, view_as_real
+from usidx.learn.matrix.fields import join_fields
+from usidx.learn.matrix.matrix import apply_mask, check_seed, number_rows, to_matrix
 from usidx.learn.matrix.sample import survey
 from usidx.learn.reconstruct import is_decomposition
 from usidx.tasks.blocks import Blocks, Held
@@ -85,7 +85,7 @@ def suggest_k(
     """
     if rule not in _RULES:
         raise ResultError(f"No rule {rule!r}; there are {sorted(_RULES)}.")
-    random_state = whole_seed(random_state)
+    random_state = check_seed(random_state)
     held = isinstance(data, xr.Dataset) and is_decomposition(data)
     least = 2 if rule == "silhouette" else 1
     if isinstance(most, bool) or not isinstance(most, int | np.integer) or most < least:
@@ -97,70 +97,71 @@ def suggest_k(
             )
         matrix = to_matrix(data["scores"], "component")
     else:
-        data, dim = together(data, dim)
-        matrix = to_matrix(masked(data, mask), dim)
+        data, dim = join_fields(data, dim)
+        matrix = to_matrix(apply_mask(data, mask), dim)
     width = matrix.values.shape[1] * (2 if matrix.values.dtype.kind == "c" else 1)
-    found = passes_over(matrix.values).iterate(_sample, row_numbers(matrix), width, random_state, hold=held)
+    found = passes_over(matrix.values).iterate(_draw_sample, number_rows(matrix), width, random_state, hold=held)
     sample = found if isinstance(found, np.ndarray) else found.compute()
     if len(sample) < 3:
         raise ResultError(
             f"Array {data.name if isinstance(data, xr.DataArray) else 'scores'!r} has {len(sample)} complete "
             f"positions; a number of clusters needs at least three."
         )
-    return _RULES[rule](_evened(sample), min(most, len(sample) - 1), random_state)
+    return _RULES[rule](_even_out(sample), min(most, len(sample) - 1), random_state)
 
 
-def _sample(blocks: Blocks, numbers: Array, width: int, seed: int) -> Array:
-    seen = survey(real_blocks(blocks), numbers, width, seed)
+def _draw_sample(blocks: Blocks, numbers: Array, width: int, seed: int) -> Array:
+    seen = survey(view_as_real(blocks), numbers, width, seed)
     return seen.sample[:_SAMPLE].astype(np.float64)
 
 
-def _evened(sample: Array) -> Array:
+def _even_out(sample: Array) -> Array:
     """Return the sample in numbers whose squares neither overflow nor vanish; every rule takes any unit."""
     largest = float(np.abs(sample).max())
     return sample / largest if largest > 0 else sample
 
 
-def _clusters(sample: Array, k: int, seed: int) -> tuple[Array, float]:
-    found = kmeans(Held(sample), np.arange(len(sample)), sample.shape[1], k, seed, 100, 1e-6)
+def _find_clusters(sample: Array, k: int, seed: int) -> tuple[Array, float]:
+    found = run_kmeans(Held(sample), np.arange(len(sample)), sample.shape[1], k, seed, 100, 1e-6)
     return found.labels, found.inertia
 
 
-def _silhouette(sample: Array, most: int, seed: int) -> int:
+def _suggest_by_silhouette(sample: Array, most: int, seed: int) -> int:
     from sklearn.metrics import silhouette_score
 
     values = []
     for k in range(2, most + 1):
-        labels, _ = _clusters(sample, k, seed)
+        labels, _ = _find_clusters(sample, k, seed)
         values.append(silhouette_score(sample, labels) if 1 < len(np.unique(labels)) < len(sample) else -1.0)
     return 2 + int(np.argmax(values)) if values else 1
 
 
-def _elbow(sample: Array, most: int, seed: int) -> int:
-    inertia = np.array([_clusters(sample, k, seed)[1] for k in range(1, most + 1)])
+def _suggest_by_elbow(sample: Array, most: int, seed: int) -> int:
+    inertia = np.array([_find_clusters(sample, k, seed)[1] for k in range(1, most + 1)])
     heights = np.log(np.maximum(inertia, 1e-12 * max(float(inertia[0]), np.finfo(float).tiny)))
     return 1 + int(np.argmax(np.linspace(heights[0], heights[-1], len(heights)) - heights))
 
 
-def _gap(sample: Array, most: int, seed: int) -> int:
+def _suggest_by_gap(sample: Array, most: int, seed: int) -> int:
     rng = np.random.default_rng(seed)
     low, high = sample.min(axis=0), sample.max(axis=0)
     tiny = np.finfo(float).tiny
-    mine = np.array([np.log(max(_clusters(sample, k, seed)[1], tiny)) for k in range(1, most + 1)])
+    mine = np.array([np.log(max(_find_clusters(sample, k, seed)[1], tiny)) for k in range(1, most + 1)])
+    # Points spread evenly over the box of the data form no clusters: what k-means gains on them is gained by chance.
     drawn = [rng.uniform(low, high, sample.shape) for _ in range(_REFERENCES)]
-    others = np.array([[np.log(max(_clusters(d, k, seed)[1], tiny)) for k in range(1, most + 1)] for d in drawn])
+    others = np.array([[np.log(max(_find_clusters(d, k, seed)[1], tiny)) for k in range(1, most + 1)] for d in drawn])
     gap, spread = others.mean(axis=0) - mine, others.std(axis=0) * np.sqrt(1 + 1 / _REFERENCES)
     enough = np.flatnonzero(gap[:-1] >= gap[1:] - spread[1:])
     return 1 + int(enough[0]) if enough.size else most
 
 
-def _bic(sample: Array, most: int, seed: int) -> int:
+def _suggest_by_bic(sample: Array, most: int, seed: int) -> int:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     spread = float(sample.var(axis=0).mean())
 
-    def criterion(k: int) -> float:
+    def measure_bic(k: int) -> float:
         # The floor of the variance is a part of the spread: data in small units has no other than that in large ones.
         floor = max(1e-6 * spread, np.finfo(float).tiny)
         mixture = GaussianMixture(k, covariance_type="spherical", n_init=3, reg_covar=floor, random_state=seed)
@@ -169,12 +170,12 @@ def _bic(sample: Array, most: int, seed: int) -> int:
     with warnings.catch_warnings():
         # Fewer distinct responses than clusters is an answer here.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return 1 + int(np.argmin([criterion(k) for k in range(1, most + 1)]))
+        return 1 + int(np.argmin([measure_bic(k) for k in range(1, most + 1)]))
 
 
 _RULES: dict[str, Callable[[Array, int, int], int]] = {
-    "silhouette": _silhouette,
-    "elbow": _elbow,
-    "gap": _gap,
-    "bic": _bic,
+    "silhouette": _suggest_by_silhouette,
+    "elbow": _suggest_by_elbow,
+    "gap": _suggest_by_gap,
+    "bic": _suggest_by_bic,
 }

@@ -1,4 +1,4 @@
-"""Singular values to how many components are worth keeping."""
+"""Singular values -> how many components are worth keeping."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
-from usidx.learn.reconstruct import decomposition_step
+from usidx.learn.reconstruct import find_decomposition_step
 from usidx.results.verbs import verb
 
-__all__ = ["elbow", "fraction_rank", "scree", "significant", "suggest_n"]
+__all__ = ["count_before_elbow", "count_for_fraction", "count_significant", "scree", "suggest_n"]
 
 Values = npt.NDArray[np.float64]
 
@@ -46,10 +46,10 @@ def scree(result: xr.Dataset) -> xr.Dataset:
     >>> scree(svd(xr.DataArray(np.diag([2.0, 1.0]), dims=("x", "energy")), 2, dim="energy")).cumulative_ratio.values
     array([0.8, 1. ])
     """
-    ratio = _variable(result, "explained_variance_ratio")
+    ratio = _read_variable(result, "explained_variance_ratio")
     cumulative = ratio.cumsum("component").assign_coords(ratio.coords)
     cumulative.attrs = {"long_name": "Cumulative explained variance ratio", "units": ""}
-    kept = {"singular_values": _variable(result, "singular_values"), "explained_variance_ratio": ratio}
+    kept = {"singular_values": _read_variable(result, "singular_values"), "explained_variance_ratio": ratio}
     return xr.Dataset({**kept, "cumulative_ratio": cumulative})
 
 
@@ -97,19 +97,19 @@ def suggest_n(result: xr.Dataset, rule: str | float = "significant") -> int:
     >>> suggest_n(svd(xr.DataArray(np.diag([2.0, 1.0]), dims=("x", "energy")), 2, dim="energy"), 0.8)
     1
     """
-    figures = {name: _variable(result, name) for name in ("singular_values", "explained_variance_ratio")}
+    figures = {name: _read_variable(result, name) for name in ("singular_values", "explained_variance_ratio")}
     known = xr.Dataset(figures).compute()  # in the same passes
     values, ratio = known["singular_values"].values.astype(np.float64), known["explained_variance_ratio"].values
     if rule == "significant":
-        return significant(values, ratio, *_shape(result))
+        return count_significant(values, ratio, *_read_shape(result))
     if rule == "elbow":
-        return elbow(values)
+        return count_before_elbow(values)
     if isinstance(rule, str | bool) or not 0 < rule <= 1:
         raise ResultError(f"No rule {rule!r}: it is 'significant', 'elbow', or a part of the variance between 0 and 1.")
-    return fraction_rank(ratio, rule)
+    return count_for_fraction(ratio, rule)
 
 
-def significant(values: Values, ratio: Values, height: int, width: int) -> int:
+def count_significant(values: Values, ratio: Values, height: int, width: int) -> int:
     """Count the singular values above the optimal hard threshold for white noise.
 
     The noise level comes from the variance that the significant components leave: so it is found by iteration, from
@@ -131,7 +131,7 @@ def significant(values: Values, ratio: Values, height: int, width: int) -> int:
         count = above
 
 
-def elbow(values: Values) -> int:
+def count_before_elbow(values: Values) -> int:
     """Count the values before the point that is farthest below the chord of their logarithm."""
     kept = values[values > 1e-7 * max(float(values[0]), np.finfo(float).tiny)] if values.size else values
     if len(kept) < 3:
@@ -141,7 +141,7 @@ def elbow(values: Values) -> int:
     return max(1, int(np.argmax(chord - heights)))
 
 
-def fraction_rank(ratio: Values, part: float) -> int:
+def count_for_fraction(ratio: Values, part: float) -> int:
     """Count the components that together explain a part of the variance; none where there is no variance."""
     if not ratio.any():
         return 0
@@ -156,14 +156,14 @@ def fraction_rank(ratio: Values, part: float) -> int:
     return int(reached.argmax()) + 1
 
 
-def _variable(result: xr.Dataset, name: str) -> xr.DataArray:
-    decomposition_step(result)
+def _read_variable(result: xr.Dataset, name: str) -> xr.DataArray:
+    find_decomposition_step(result)
     if name not in result:
         raise ResultError(f"The decomposition has no {name!r}, which svd and pca give; its variables: {list(result)}.")
     return result[name]
 
 
-def _shape(result: xr.Dataset) -> tuple[int, int]:
+def _read_shape(result: xr.Dataset) -> tuple[int, int]:
     sizes: list[Any] = [
         [n for dim, n in result[name].sizes.items() if dim != "component"] for name in ("scores", "components")
     ]

@@ -1,4 +1,4 @@
-"""Labelled array to its leading singular vectors: `svd` as it stands, `pca` about its mean."""
+"""Labelled array -> its leading singular vectors: `svd` as it stands, `pca` about its mean."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import Dims, split
-from usidx.learn.factors.eigen import Decomposed, decompose_rows, project_rows
-from usidx.learn.factors.gram import block_moments, join_moments
+from usidx.learn.factors.eigen import Decomposition, decompose_rows, project_rows
+from usidx.learn.factors.gram import join_moments, sum_moments
 from usidx.learn.factors.gram_of_samples import (
-    decompose_turned,
-    join_turned,
-    project_turned,
-    solve_turned,
-    turned_moments,
+    decompose_projection,
+    join_sample_moments,
+    project_features,
+    solve_sample_gram,
+    sum_sample_moments,
 )
-from usidx.learn.factors.lanczos import Aim, lanczos
-from usidx.learn.factors.products import arithmetic
-from usidx.learn.factors.projections import MOST_BYTES, scored
-from usidx.learn.matrix.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix.matrix import Matrix, cells_over, masked, refuse_dim, to_matrix, whole_seed, working_dtype
+from usidx.learn.factors.lanczos import Aim, run_lanczos
+from usidx.learn.factors.products import choose_dtype
+from usidx.learn.factors.projections import MOST_BYTES, find_scores
+from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
+from usidx.learn.matrix.matrix import (
+    Matrix,
+    apply_mask,
+    check_seed,
+    choose_working_dtype,
+    count_cells,
+    refuse_dim,
+    to_matrix,
+)
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, SINGULAR, assemble
 from usidx.learn.suggest_n import suggest_n
 from usidx.learn.weighting import decompose_scaled
@@ -167,7 +175,7 @@ def svd(
     if center:
         options: Any = {"dim": dim, "mask": mask, "scale": scale, "solver": solver, "tol": tol}
         return delegate(pca(data, n, random_state=random_state, **options))
-    return _find_vectors(data, n, dim, mask, scale, False, _Recipe(solver, tol, whole_seed(random_state)))
+    return _find_vectors(data, n, dim, mask, scale, False, _Recipe(solver, tol, check_seed(random_state)))
 
 
 @verb(**DECOMPOSITION, outputs={**FACTORS, **SINGULAR}, projection="linear")
@@ -232,7 +240,7 @@ def pca(
     >>> found["mean"].values, found.scores.values.ravel()
     (array([2., 5.]), array([-1.,  1.]))
     """
-    return _find_vectors(data, n, dim, mask, scale, True, _Recipe(solver, tol, whole_seed(random_state)))
+    return _find_vectors(data, n, dim, mask, scale, True, _Recipe(solver, tol, check_seed(random_state)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,69 +259,69 @@ def _find_vectors(
     centred: bool,
     recipe: _Recipe,
 ) -> xr.Dataset:
-    data, dim = together(given, dim, any_units=scale == "std")
+    data, dim = join_fields(given, dim, any_units=scale == "std")
     refuse_dim(data, "component")
     samples, features = split(data, dim)
-    height, width = cells_over(data, samples), cells_over(data, features)
+    height, width = count_cells(data, samples), count_cells(data, features)
     most = min(height, width)
-    n = min(_NUMBER, most) if n is None else _plain(n)
+    n = min(_NUMBER, most) if n is None else _simplify(n)
     open_ended = n == "auto" or (isinstance(n, float) and 0 < n < 1)
     wanted = min(most, _MOST_TRIED) if open_ended else n
     check_n(wanted, most, f"{height} positions and {width} spectroscopic steps", or_else=_OR_ELSE)
-    used = masked(data, mask)
+    used = apply_mask(data, mask)
 
     def decompose(count: int) -> tuple[xr.Dataset, _Recipe]:
-        chosen = replace(recipe, solver=_solver(recipe.solver, data, width, count))
+        chosen = replace(recipe, solver=_choose_solver(recipe.solver, data, width, count))
 
         def of(some: xr.DataArray) -> xr.Dataset:
-            return _decomposed(some, count, features, centred, chosen)
+            return _decompose(some, count, features, centred, chosen)
 
         return of(used) if scale is None else decompose_scaled(used, features, scale, of), chosen
 
     found, chosen = decompose(int(wanted))
     if open_ended:
-        known = _with_figures(found)
-        while (count := found.sizes["component"]) < min(most, _GRAM_SIDE) and _lacks(known, n):
+        known = _compute_figures(found)
+        while (count := found.sizes["component"]) < min(most, _GRAM_SIDE) and _needs_more(known, n):
             found, chosen = decompose(min(4 * count, most, _GRAM_SIDE))
-            known = _with_figures(found)
+            known = _compute_figures(found)
         kept = suggest_n(record_step(known, data, "svd", {}), "significant" if n == "auto" else n)
         found = found.isel(component=slice(max(1, kept)))
     return add_choices(found, n=n, dim=features, **asdict(chosen), **kept_fields(given))
 
 
-def _plain(n: Any) -> Any:
+def _simplify(n: Any) -> Any:
     return float(n) if isinstance(n, np.floating) else n
 
 
-def _with_figures(found: xr.Dataset) -> xr.Dataset:
+def _compute_figures(found: xr.Dataset) -> xr.Dataset:
     """Compute what tells how many components matter, all in the same passes."""
     return found.assign(found[["singular_values", "explained_variance_ratio"]].compute())
 
 
-def _lacks(known: xr.Dataset, n: int | float | str) -> bool:
+def _needs_more(known: xr.Dataset, n: int | float | str) -> bool:
     """Say whether it takes more components to explain the part `n` of the variance."""
     return isinstance(n, float) and 0 < float(known["explained_variance_ratio"].sum()) < n
 
 
-def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: bool, recipe: _Recipe) -> xr.Dataset:
-    height, width = data.size // cells_over(data, features), cells_over(data, features)
+def _decompose(data: xr.DataArray, n: int, features: tuple[str, ...], centred: bool, recipe: _Recipe) -> xr.Dataset:
+    height, width = data.size // count_cells(data, features), count_cells(data, features)
     turned = recipe.solver == "gram" and height < width
     matrix = to_matrix(data, features, turned=turned)
     passes = passes_over(matrix.values)
     if turned:
-        variables, found = _by_samples(matrix, passes, n, centred)
+        variables, found = _decompose_by_samples(matrix, passes, n, centred)
     else:
         if recipe.solver == "gram":
-            found = passes.call(decompose_rows, passes.fold(block_moments, join_moments, centred), n)
+            found = passes.call(decompose_rows, passes.fold(sum_moments, join_moments, centred), n)
         else:
             pairs, adaptive = matrix.values.dtype.kind == "c", recipe.solver == "adaptive"
-            aim = Aim(n, centred, recipe.random_state, recipe.tol, adaptive, _is_scored(matrix, n))
-            found = passes.iterate(lanczos, width, pairs, aim)
-        variables = _by_features(matrix, passes, n, found, recipe.solver)
-    return assemble(data, variables | _figures(matrix, passes, n, found, features, centred, recipe.solver))
+            aim = Aim(n, centred, recipe.random_state, recipe.tol, adaptive, _are_images_kept(matrix, n))
+            found = passes.iterate(run_lanczos, width, pairs, aim)
+        variables = _collect_by_features(matrix, passes, n, found, recipe.solver)
+    return assemble(data, variables | _collect_figures(matrix, passes, n, found, features, centred, recipe.solver))
 
 
-def _solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -> str:
+def _choose_solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -> str:
     """Choose the solver by what it costs, from the shape, the size and the precision."""
     if wanted is not None and wanted not in SOLVERS:
         raise ResultError(f"No solver {wanted!r}: it is one of {SOLVERS}, or None to have it chosen.")
@@ -321,7 +329,7 @@ def _solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -> str:
     small = min(height, width)
     if wanted is not None or small > _GRAM_SIDE:
         return wanted or ("gram" if small**2 < 10 * n * width else "krylov")
-    single = arithmetic(data.dtype, double=False) in (np.float32, np.complex64)
+    single = choose_dtype(data.dtype, double=False) in (np.float32, np.complex64)
     cached = data.size > _FEW_CELLS and data.nbytes <= _CACHED_BYTES
     return "adaptive" if single and cached and height >= width > 10 * (n + 8) else "gram"
 
@@ -337,41 +345,41 @@ def check_n(n: Any, most: int, of_what: str, things: str = "components", or_else
 Variables = dict[str, Any]
 
 
-def _is_scored(matrix: Matrix, n: int) -> bool:
+def _are_images_kept(matrix: Matrix, n: int) -> bool:
     """Say whether what the passes make of the rows is small enough to be kept for the scores."""
-    rows, itemsize = matrix.values.shape[0], working_dtype(matrix.values.dtype).itemsize
+    rows, itemsize = matrix.values.shape[0], choose_working_dtype(matrix.values.dtype).itemsize
     return bool(2 * (n + 8) * rows * itemsize <= MOST_BYTES)
 
 
-def _by_features(matrix: Matrix, passes: Passes, n: int, found: Any, solver: str | None) -> Variables:
-    dtype = working_dtype(matrix.values.dtype)
-    if solver != "gram" and _is_scored(matrix, n):
-        scores = passes.split(passes.iterate(scored, found), None, n, dtype)
+def _collect_by_features(matrix: Matrix, passes: Passes, n: int, found: Any, solver: str | None) -> Variables:
+    dtype = choose_working_dtype(matrix.values.dtype)
+    if solver != "gram" and _are_images_kept(matrix, n):
+        scores = passes.split(passes.iterate(find_scores, found), None, n, dtype)
     else:
         scores = passes.rows(project_rows, found, n, dtype)
-    components = passes.array(found, _components, (n, matrix.values.shape[1]), dtype)
+    components = passes.array(found, _pick_components, (n, matrix.values.shape[1]), dtype)
     return {
-        "scores": matrix.along_rows(scores, "component"),
-        "components": matrix.in_order(components, matrix.columns, "component"),
+        "scores": matrix.label_rows(scores, "component"),
+        "components": matrix.label_cells(components, matrix.columns, "component"),
     }
 
 
-def _by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool) -> tuple[Variables, Any]:
-    dtype = working_dtype(matrix.values.dtype)
-    basis = passes.call(solve_turned, passes.fold(turned_moments, join_turned, centred), n, centred)
-    projected = passes.rows(project_turned, basis, n + 1, np.result_type(dtype, np.float64))
-    found = passes.gather(decompose_turned, matrix.along_rows(projected, "component").data, basis, n)
+def _decompose_by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool) -> tuple[Variables, Any]:
+    dtype = choose_working_dtype(matrix.values.dtype)
+    basis = passes.call(solve_sample_gram, passes.fold(sum_sample_moments, join_sample_moments, centred), n, centred)
+    projected = passes.rows(project_features, basis, n + 1, np.result_type(dtype, np.float64))
+    found = passes.gather(decompose_projection, matrix.label_rows(projected, "component").data, basis, n)
     height, width = matrix.values.shape
-    scores = matrix.in_order(passes.array(found, _turned_scores, (n, width), dtype), matrix.columns, "component")
-    components = passes.array(found, _components, (n, height), dtype)
+    scores = matrix.label_cells(passes.array(found, _pick_scores, (n, width), dtype), matrix.columns, "component")
+    components = passes.array(found, _pick_components, (n, height), dtype)
     variables = {
         "scores": scores.transpose(..., "component"),
-        "components": matrix.in_order(components, matrix.rows, "component"),
+        "components": matrix.label_cells(components, matrix.rows, "component"),
     }
     return variables, found
 
 
-def _figures(
+def _collect_figures(
     matrix: Matrix, passes: Passes, n: int, found: Any, features: tuple[str, ...], centred: bool, solver: str | None
 ) -> Variables:
     figures: Variables = {
@@ -381,19 +389,19 @@ def _figures(
     if solver in ("adaptive", "krylov"):
         figures["singular_values_error"] = passes.array(found, "errors", (n,), np.float64)
     if centred:
-        width = cells_over(matrix.labelled, features)
-        mean = passes.array(found, _mean, (1, width), working_dtype(matrix.values.dtype))
-        figures["mean"] = matrix.in_order(mean, features)
+        width = count_cells(matrix.labelled, features)
+        mean = passes.array(found, _pick_mean, (1, width), choose_working_dtype(matrix.values.dtype))
+        figures["mean"] = matrix.label_cells(mean, features)
     return figures
 
 
-def _components(found: Decomposed) -> Any:
+def _pick_components(found: Decomposition) -> Any:
     return np.where(found.holes, np.nan, found.components) if found.holes.any() else found.components
 
 
-def _mean(found: Decomposed) -> Any:
+def _pick_mean(found: Decomposition) -> Any:
     return np.where(found.holes, np.nan, found.mean)
 
 
-def _turned_scores(found: Decomposed) -> Any:
+def _pick_scores(found: Decomposition) -> Any:
     return None if found.scores is None else found.scores.T

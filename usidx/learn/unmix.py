@@ -1,4 +1,4 @@
-"""Labelled array to endmembers and their abundances: what is in it, and how much of each is where."""
+"""Labelled array -> endmembers and their abundances: what is in it, and how much of each is where."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import xarray as xr
 
 from usidx.errors import ResultError, UnitsError
 from usidx.label.roles import Dims, split
-from usidx.learn.factors.endmembers import largest_simplex, vertex_components
-from usidx.learn.matrix.fields import Decomposable, kept_fields, together
-from usidx.learn.matrix.matrix import cells_over, masked, refuse_dim, to_matrix
+from usidx.learn.factors.endmembers import find_largest_simplex, find_vertex_components
+from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
+from usidx.learn.matrix.matrix import apply_mask, count_cells, refuse_dim, to_matrix
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
-from usidx.learn.reconstruct import scores_of
+from usidx.learn.reconstruct import find_scores
 from usidx.learn.svd import check_n, pca, svd
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.passes import passes_over
@@ -69,15 +69,19 @@ def fcls(data: Decomposable, endmembers: Decomposable, *, mask: xr.DataArray | N
            [1.  , 0.  ]])
     """
     fields = kept_fields(data)
-    data, endmembers = together(data, None)[0], together(endmembers, None)[0]
+    data, endmembers = join_fields(data, None)[0], join_fields(endmembers, None)[0]
     _refuse_complex(data)
     refuse_dim(data, "component")
     if "component" not in endmembers.dims:
         raise ResultError(f"Endmembers have the dims ('component', *spectroscopic); these have {endmembers.dims}.")
-    pure = endmembers if "component" in endmembers.coords else endmembers.assign_coords(component=_numbers(endmembers))
+    pure = (
+        endmembers
+        if "component" in endmembers.coords
+        else endmembers.assign_coords(component=_number_components(endmembers))
+    )
     _refuse_other_units(data, endmembers)
     features = [d for d in pure.dims if d != "component"]
-    return add_choices(_abundances(masked(data, mask), pure), dim=features, **fields)
+    return add_choices(_find_abundances(apply_mask(data, mask), pure), dim=features, **fields)
 
 
 @verb(**DECOMPOSITION, outputs={**FACTORS, **ITERATED}, projection="closed")
@@ -132,14 +136,14 @@ def nfindr(
     array([0.5, 0.5])
     """
     fields = kept_fields(data)
-    data, dim = together(data, dim)
-    features = _checked(data, n, dim)
-    used = masked(data, mask)
+    data, dim = join_fields(data, dim)
+    features = _check(data, n, dim)
+    used = apply_mask(data, mask)
     found = pca(used, n - 1, dim=features, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
     passes = passes_over(matrix.values)
-    corners = passes.array(passes.gather(largest_simplex, matrix.values), None, (n, n - 1), np.float64)
-    result = _abundances(used, _responses(found, corners) + found["mean"].variable)
+    corners = passes.array(passes.gather(find_largest_simplex, matrix.values), None, (n, n - 1), np.float64)
+    result = _find_abundances(used, _make_responses(found, corners) + found["mean"].variable)
     return add_choices(result, dim=features, **fields)
 
 
@@ -195,24 +199,24 @@ def vca(
     array([0.5, 0.5])
     """
     fields = kept_fields(data)
-    data, dim = together(data, dim)
-    features = _checked(data, n, dim)
-    used = masked(data, mask)
+    data, dim = join_fields(data, dim)
+    features = _check(data, n, dim)
+    used = apply_mask(data, mask)
     found = svd(used, n, dim=features, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
     passes = passes_over(matrix.values)
     width = found["components"].size // n
-    ratio = passes.gather(_number, found["explained_variance_ratio"].sum().data)
-    chosen = passes.gather(_vertices, matrix.values, ratio, width, random_state)
-    result = _abundances(used, _responses(found, passes.array(chosen, None, (n, n), np.float64)))
+    ratio = passes.gather(float, found["explained_variance_ratio"].sum().data)
+    chosen = passes.gather(find_vertex_components, matrix.values, ratio, width, random_state)
+    result = _find_abundances(used, _make_responses(found, passes.array(chosen, None, (n, n), np.float64)))
     return add_choices(result, dim=features, **fields)
 
 
-def _checked(data: xr.DataArray, n: int, dim: Dims | None) -> tuple[str, ...]:
+def _check(data: xr.DataArray, n: int, dim: Dims | None) -> tuple[str, ...]:
     _refuse_complex(data)
     refuse_dim(data, "component")
     samples, features = split(data, dim)
-    height, width = cells_over(data, samples), cells_over(data, features)
+    height, width = count_cells(data, samples), count_cells(data, features)
     most = min(height, width)
     if most < 2:
         raise ResultError(
@@ -242,7 +246,7 @@ def _refuse_other_units(data: xr.DataArray, endmembers: xr.DataArray) -> None:
         )
 
 
-def _responses(found: xr.Dataset, corners: Any) -> xr.DataArray:
+def _make_responses(found: xr.Dataset, corners: Any) -> xr.DataArray:
     """Return the full responses of corners that are given by their scores."""
     components = found["components"].transpose("component", ...)
     basis = components.data
@@ -250,22 +254,14 @@ def _responses(found: xr.Dataset, corners: Any) -> xr.DataArray:
     dims = ("component", *components.dims[1:])
     pure = xr.DataArray(either.tensordot(corners.astype(basis.dtype), basis, axes=(1, 0)), dims=dims)
     pure = pure.assign_coords(components.drop_vars("component").coords)
-    return pure.assign_coords(component=_numbers(pure))
+    return pure.assign_coords(component=_number_components(pure))
 
 
-def _abundances(data: xr.DataArray, pure: xr.DataArray) -> xr.Dataset:
+def _find_abundances(data: xr.DataArray, pure: xr.DataArray) -> xr.Dataset:
     found = xr.Dataset({"components": pure})
-    scores = scores_of(found, data, "closed")
+    scores = find_scores(found, data, "closed")
     return assemble(data, {"scores": scores, "components": pure}, units_in="components")
 
 
-def _vertices(scores: Array, ratio: float, features: int, seed: int) -> Array:
-    return vertex_components(scores, ratio, features, seed)
-
-
-def _numbers(labelled: xr.DataArray) -> Array:
+def _number_components(labelled: xr.DataArray) -> Array:
     return np.arange(labelled.sizes["component"])
-
-
-def _number(found: Array) -> float:
-    return float(found)

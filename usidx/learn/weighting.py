@@ -1,4 +1,4 @@
-"""Array to the factors that even out its noise before it is decomposed, and the decomposition back to its units."""
+"""Array -> the factors that even out its noise before it is decomposed; and the decomposition back to its units."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.units import power
-from usidx.learn.matrix.matrix import Matrix, to_matrix, working_dtype
+from usidx.learn.matrix.matrix import Matrix, choose_working_dtype, to_matrix
 from usidx.learn.matrix.missing import sift
 from usidx.learn.matrix.results import assemble
 from usidx.learn.matrix.sample import refuse_negative
-from usidx.learn.reconstruct import scores_of
+from usidx.learn.reconstruct import find_scores
 from usidx.tasks.passes import passes_over
 
 __all__ = ["SCALES", "decompose_scaled"]
@@ -48,26 +48,26 @@ def decompose_scaled(
     scale: str,
     decompose: Callable[[xr.DataArray], xr.Dataset],
     *,
-    anew: bool = True,
+    reproject: bool = True,
 ) -> xr.Dataset:
     """Decompose the array divided by its scale, and give the components their scale back.
 
-    The scores are those of the unscaled data in the least squares weighted by 1 / scale², found `anew`; or those of the
+    The scores are those of the unscaled data in the least squares weighted by 1 / scale² (`reproject`); or those of the
     scaled data, given back what their position was divided by. A standard deviation has the units of the data: the
     components carry them then, and the scores are numbers.
     """
     matrix = to_matrix(data, features)
-    _refuse(data, scale)
-    steps, again = _step_scale(matrix, scale)
+    _check(data, scale)
+    steps, again = _find_step_scale(matrix, scale)
     read = again.transpose(*data.dims)
-    level = _position_scale(read, features) if scale == "poisson" else None
-    found = decompose(_evened(read, steps, level))
+    level = _find_position_scale(read, features) if scale == "poisson" else None
+    found = decompose(_even_out(read, steps, level))
     found["components"] = found["components"] * steps.variable
     if "mean" in found:
         found["mean"] = found["mean"] * steps.variable
     found["scale"] = steps
-    if anew:
-        found["scores"] = scores_of(found, data, "linear")
+    if reproject:
+        found["scores"] = find_scores(found, data, "linear")
     elif level is not None:
         found["scores"] = (found["scores"] * level).astype(found["scores"].dtype).transpose(*found["scores"].dims)
     made = assemble(data, {str(name): found[name] for name in found.data_vars})
@@ -77,7 +77,7 @@ def decompose_scaled(
     return made
 
 
-def _refuse(data: xr.DataArray, scale: str) -> None:
+def _check(data: xr.DataArray, scale: str) -> None:
     if scale not in SCALES:
         raise ResultError(f"No scale {scale!r}: it is one of {SCALES}, or None.")
     if scale == "poisson" and data.dtype.kind == "c":
@@ -86,29 +86,29 @@ def _refuse(data: xr.DataArray, scale: str) -> None:
         )
 
 
-def _step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataArray]:
+def _find_step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the scale of each spectroscopic step, one pass; and the data as it is read after that."""
     passes = passes_over(matrix.values)
-    moments = passes.fold(_column_sums, _join, scale == "poisson")
-    factors = passes.call(_mean_root if scale == "poisson" else _deviation, moments)
+    moments = passes.fold(_sum_columns, _join, scale == "poisson")
+    factors = passes.call(_find_mean_root if scale == "poisson" else _find_deviation, moments)
     # A scale of double precision would make all that single precision data is divided by it double.
-    dtype = working_dtype(matrix.values.dtype).type(0).real.dtype
+    dtype = choose_working_dtype(matrix.values.dtype).type(0).real.dtype
     steps = passes.array(factors, None, (1, matrix.values.shape[1]), dtype)
-    return matrix.in_order(steps, matrix.columns), matrix.unfolded(passes.again(factors))
+    return matrix.label_cells(steps, matrix.columns), matrix.unfold(passes.again(factors))
 
 
-def _position_scale(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:
+def _find_position_scale(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:
     """Return the root of the mean count of each position; an empty position keeps its scale."""
     level = data.mean(list(features), skipna=True)
     return level.where(level > 0, 1.0) ** 0.5
 
 
-def _evened(data: xr.DataArray, steps: xr.DataArray, level: xr.DataArray | None) -> xr.DataArray:
+def _even_out(data: xr.DataArray, steps: xr.DataArray, level: xr.DataArray | None) -> xr.DataArray:
     even = data / steps.variable
     return (even if level is None else even / level).transpose(*data.dims)
 
 
-def _column_sums(block: Array, counts: bool) -> _Columns:
+def _sum_columns(block: Array, counts: bool) -> _Columns:
     if counts:
         refuse_negative(block)
     rows, holes = sift(block)
@@ -125,18 +125,19 @@ def _join(first: _Columns, second: _Columns) -> _Columns:
     if len(used) == 1:
         return used[0]
     count = first.count + second.count
-    apart = second.mean - first.mean
-    square = first.square + second.square + np.abs(apart) ** 2 * (first.count * second.count / count)
-    return _Columns(holes, count, first.mean + apart * (second.count / count), square)
+    between = second.mean - first.mean
+    # Squares about each mean, and what they lack to those about the common one (Chan, Golub and LeVeque, 1983).
+    square = first.square + second.square + np.abs(between) ** 2 * (first.count * second.count / count)
+    return _Columns(holes, count, first.mean + between * (second.count / count), square)
 
 
-def _mean_root(found: _Columns) -> Array:
+def _find_mean_root(found: _Columns) -> Array:
     """Return the root of the mean count, about one; an empty step keeps its scale."""
     level = found.mean.real / (found.mean.real[found.mean.real > 0].mean() if (found.mean.real > 0).any() else 1.0)
     return np.sqrt(np.where(level > 0, level, 1.0))
 
 
-def _deviation(found: _Columns) -> Array:
+def _find_deviation(found: _Columns) -> Array:
     """Return the standard deviation; a constant step keeps its scale."""
     deviation = np.sqrt(found.square / max(found.count, 1))
     return np.where(deviation > 0, deviation, 1.0)

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from usidx.fitting.compile import layout as at
 from usidx.fitting.compile import llvm as fused
 from usidx.fitting.compile.bytecode import Program
-from usidx.fitting.compile.normal_equations import normal_equations
+from usidx.fitting.compile.normal_equations import fill_normal_equations
 from usidx.fitting.fit import fit
 from usidx.fitting.solver import compiled as solve
 from usidx.models import SHO, Constant, Expression, Gaussian, Gaussian2D, Linear, Model
@@ -44,8 +44,8 @@ def prepared(
 ) -> tuple[at.Tables, Any]:
     free = free or model.names
     options = solve.Options(free, dict.fromkeys(free, (-np.inf, np.inf)))
-    variables = solve._with_derived(model, np.atleast_2d(x)[None])[0]
-    tables = solve._tables(model, options, x.shape[-1], weighted=weight is not None)
+    variables = solve._add_derived(model, np.atleast_2d(x)[None])[0]
+    tables = solve._copy_tables(model, options, x.shape[-1], weighted=weight is not None)
     head, size = tables.head, x.shape[-1]
     head[at.SAMPLES] = size
     tables.data[: len(variables), :size] = variables
@@ -55,8 +55,8 @@ def prepared(
         tables.data[head[at.WEIGHT], :size] = weight
     tables.bench[at.PARAMETERS, : len(parameters)] = parameters
     tables.bench[at.TRIAL, : len(parameters)] = parameters
-    program = solve._program(model, free)
-    return tables, fused.equations_of(program, weighted=weight is not None, robust=False)
+    program = solve._assemble_program(model, free)
+    return tables, fused.choose_equations(program, weighted=weight is not None, robust=False)
 
 
 def filled(equations: Any, tables: at.Tables, purpose: int) -> tuple[float, Array, Array]:
@@ -71,7 +71,7 @@ def filled(equations: Any, tables: at.Tables, purpose: int) -> tuple[float, Arra
 
 def assert_same(made: Any, tables: at.Tables) -> None:
     for purpose in PURPOSES:
-        cost, gradient, matrix = filled(normal_equations, tables, purpose)
+        cost, gradient, matrix = filled(fill_normal_equations, tables, purpose)
         own_cost, own_gradient, own_matrix = filled(made, tables, purpose)
         length = np.sqrt(np.diagonal(matrix))
         assert_allclose(own_cost, cost, rtol=1e-12)
@@ -91,7 +91,7 @@ def test_sums_are_those_of_numpy(size: int, weighted: bool) -> None:
     x, y, weight = rng.uniform(-3, 3, size), rng.normal(size=size), rng.uniform(0.5, 2.0, size)
     values = dict(zip(PEAK.names, (2.0, 0.3, 0.8, 0.1), strict=True))
     tables, made = prepared(PEAK, np.array([*values.values()]), x, y, weight if weighted else None)
-    assert isinstance(made, fused.Fused)
+    assert isinstance(made, fused.FusedEquations)
     factor = weight if weighted else 1.0
     shape = np.exp(-0.5 * ((x - 0.3) / 0.8) ** 2) / (0.8 * np.sqrt(2 * np.pi))
     residual = (y - 2.0 * shape - 0.1) * factor
@@ -111,7 +111,7 @@ def test_complex_sums_are_those_of_numpy() -> None:
     y = rng.normal(size=101) + 1j * rng.normal(size=101)
     values = {"amplitude": 1.2, "frequency": 0.97, "quality_factor": 12.0, "phase": 0.7}
     tables, made = prepared(model, np.array([*values.values()]), x, y)
-    assert isinstance(made, fused.Fused)
+    assert isinstance(made, fused.FusedEquations)
     residual = y - model(x, **values)
     columns = np.array([*model.jacobian(x, **values).values()])
     cost, gradient, matrix = filled(made, tables, at.AT_PARAMETERS)
@@ -142,16 +142,16 @@ def test_every_model_gives_what_the_machine_gives(model: Model) -> None:
         y = rng.normal(size=size) + (1j * rng.normal(size=size) if model.is_complex else 0.0)
         parameters = rng.uniform(0.3, 1.7, len(model.names))
         tables, made = prepared(model, parameters, x, y)
-        if isinstance(made, fused.Fused):
+        if isinstance(made, fused.FusedEquations):
             assert_same(made, tables)
 
 
 def test_the_usual_models_are_covered() -> None:
     for model in (PEAK, SHO(), Linear(), Expression("a * exp(-x / tau) + c")):
-        made = fused.equations_of(solve._program(model, model.names), weighted=False, robust=False)
-        assert isinstance(made, fused.Fused), model
-    program = solve._program(PEAK, PEAK.names)
-    assert fused.equations_of(program, weighted=False, robust=True) is normal_equations
+        made = fused.choose_equations(solve._assemble_program(model, model.names), weighted=False, robust=False)
+        assert isinstance(made, fused.FusedEquations), model
+    program = solve._assemble_program(PEAK, PEAK.names)
+    assert fused.choose_equations(program, weighted=False, robust=True) is fill_normal_equations
 
 
 ATOMS = st.sampled_from(["x", "a", "b", "2.5", "0.3"])
@@ -173,8 +173,8 @@ def test_any_formula_gives_what_the_machine_gives(formula: str, size: int, seed:
     model = Expression(f"a * x + b + ({formula})")
     rng = np.random.default_rng(seed)
     tables, made = prepared(model, rng.uniform(0.5, 2.0, 2), rng.uniform(0.1, 2.0, size), rng.normal(size=size))
-    assert isinstance(made, fused.Fused)
-    cost = run(normal_equations, tables, at.AT_PARAMETERS)
+    assert isinstance(made, fused.FusedEquations)
+    cost = run(fill_normal_equations, tables, at.AT_PARAMETERS)
     if np.isfinite(cost) and cost < 1e12:
         assert_same(made, tables)
     else:
@@ -190,7 +190,7 @@ def test_hopeless_parameters_are_told_as_by_the_machine(bad: float, place: int) 
     x = np.linspace(-3, 3, 50)
     tables, made = prepared(PEAK, parameters, x, np.sin(x))
     for purpose in PURPOSES:
-        cost, own = run(normal_equations, tables, purpose), run(made, tables, purpose)
+        cost, own = run(fill_normal_equations, tables, purpose), run(made, tables, purpose)
         assert np.isfinite(own) == np.isfinite(cost)
         if np.isfinite(cost):
             assert_allclose(own, cost, rtol=1e-12)
@@ -199,7 +199,7 @@ def test_hopeless_parameters_are_told_as_by_the_machine(bad: float, place: int) 
 def test_held_parameters_have_no_sums() -> None:
     x = np.linspace(-3, 3, 50)
     tables, made = prepared(PEAK, np.array([2.0, 0.3, 0.8, 0.1]), x, np.sin(x), free=("center", "offset"))
-    assert isinstance(made, fused.Fused)
+    assert isinstance(made, fused.FusedEquations)
     assert_same(made, tables)
 
 
@@ -223,7 +223,7 @@ def test_without_a_compiler_the_machine_fits(monkeypatch: pytest.MonkeyPatch, fa
     monkeypatch.setattr(fused, "_made", {})
     monkeypatch.setattr(binding, "create_mcjit_compiler", refuse)
     found = fit(data, PEAK, "x", bounds={"offset": (0.45, 10.0)})
-    assert [*fused._made.values()] == [normal_equations]
+    assert [*fused._made.values()] == [fill_normal_equations]
     assert_array_equal(found.converged, expected.converged)
     assert not found.converged[4]
     for name in PEAK.names:
@@ -232,13 +232,13 @@ def test_without_a_compiler_the_machine_fits(monkeypatch: pytest.MonkeyPatch, fa
 
 
 def test_unknown_layouts_and_symbols_are_left_to_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = solve._program(SHO(), SHO().names)
+    program = solve._assemble_program(SHO(), SHO().names)
     monkeypatch.setattr(fused, "_made", {})
     monkeypatch.setattr(fused, "_is_known_layout", lambda: False)
-    assert fused.equations_of(program, weighted=False, robust=False) is normal_equations
+    assert fused.choose_equations(program, weighted=False, robust=False) is fill_normal_equations
     monkeypatch.undo()
     monkeypatch.setattr(binding, "address_of_symbol", lambda name: None)
-    assert fused.equations_of(program, weighted=False, robust=False) is normal_equations
+    assert fused.choose_equations(program, weighted=False, robust=False) is fill_normal_equations
 
 
 def test_any_blocks_give_the_same_bits() -> None:
@@ -251,17 +251,17 @@ def test_any_blocks_give_the_same_bits() -> None:
 def test_programs_are_compiled_once_from_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    made, real = [], fused._compiled
+    made, real = [], fused._compile
 
-    def counted(program: Program, *, weighted: bool) -> fused.Fused:
+    def counted(program: Program, *, weighted: bool) -> fused.FusedEquations:
         made.append(program)
         return real(program, weighted=weighted)
 
     monkeypatch.setattr(fused, "_made", {})
-    monkeypatch.setattr(fused, "_compiled", counted)
-    program = solve._program(PEAK, PEAK.names)
+    monkeypatch.setattr(fused, "_compile", counted)
+    program = solve._assemble_program(PEAK, PEAK.names)
     with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(lambda _: fused.equations_of(program, weighted=False, robust=False), range(16)))
+        found = set(pool.map(lambda _: fused.choose_equations(program, weighted=False, robust=False), range(16)))
     assert len(found) == len(made) == 1
 
 
@@ -276,7 +276,10 @@ def test_coordinates_may_be_several_and_differ_from_spectrum_to_spectrum() -> No
     u, v = x * turned[0] + y * turned[1], y * turned[0] - x * turned[1]
     values = named["amplitude"] * np.exp(-0.5 * (u / named["sigma_x"]) ** 2 - 0.5 * (v / named["sigma_y"]) ** 2)
     bounds = dict.fromkeys(model.names, (-np.inf, np.inf))
-    assert isinstance(fused.equations_of(solve._program(model, model.names), weighted=False, robust=False), fused.Fused)
+    assert isinstance(
+        fused.choose_equations(solve._assemble_program(model, model.names), weighted=False, robust=False),
+        fused.FusedEquations,
+    )
     found = solve.solve_block(model, solve.Options(model.names, bounds), values, coordinates, None, truth * 1.02)
     assert_allclose(found[:, :6], truth, rtol=1e-6, atol=1e-7)
 
@@ -288,7 +291,7 @@ def test_the_residual_is_data_less_model(model: Model) -> None:
     parameters = rng.uniform(0.5, 1.5, len(model.names))
     y = rng.normal(size=77) + (1j * rng.normal(size=77) if model.is_complex else 0.0)
     tables, made = prepared(model, parameters, x, y)
-    assert isinstance(made, fused.Fused)
+    assert isinstance(made, fused.FusedEquations)
     squares = run(made, tables, at.FOR_RESIDUAL)
     away = y - model(x, **dict(zip(model.names, parameters, strict=True)))
     parts = np.stack([away.real, away.imag]) if model.is_complex else away[None]

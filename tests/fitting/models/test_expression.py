@@ -11,16 +11,16 @@ from numpy.testing import assert_allclose
 
 from usidx.errors import SelectionError, UsidError
 from usidx.fitting.fit import fit
-from usidx.fitting.formula.nodes import Node, parameter, variable
+from usidx.fitting.formula.nodes import Node, make_parameter, make_variable
 from usidx.fitting.formula.numpy_backend import interpret
-from usidx.fitting.models.expression import names_in, parse
+from usidx.fitting.models.expression import list_names, parse
 from usidx.models import Constant, Exponential, Expression
 
 
 def value(text: str, **known: float) -> float:
-    graph = parse(text, {name: parameter(name) for name in known})
+    graph = parse(text, {name: make_parameter(name) for name in known})
     assert isinstance(graph, Node)
-    return float(interpret(graph, {parameter(name): number for name, number in known.items()}))
+    return float(interpret(graph, {make_parameter(name): number for name, number in known.items()}))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_text_means_what_it_says(text: str, expected: float) -> None:
 
 
 def test_names_come_in_the_order_of_the_text() -> None:
-    assert names_in("(b + exp(-x / tau)) * a + b * pi") == ("b", "x", "tau", "a")
+    assert list_names("(b + exp(-x / tau)) * a + b * pi") == ("b", "x", "tau", "a")
 
 
 @pytest.mark.parametrize(
@@ -114,5 +114,5 @@ def test_start_values_that_cannot_be_found_are_asked_for() -> None:
 
 
 def test_graph_of_text_uses_the_given_nodes() -> None:
-    graph = parse("a * x", {"a": parameter("a"), "x": variable()})
-    assert graph is parameter("a") * variable()
+    graph = parse("a * x", {"a": make_parameter("a"), "x": make_variable()})
+    assert graph is make_parameter("a") * make_variable()

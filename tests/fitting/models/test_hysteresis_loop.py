@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import erf
 
 import usidx
-from usidx.fitting.models.hysteresis_loop import rising
+from usidx.fitting.models.hysteresis_loop import find_rising
 from usidx.fitting.models.model import from_description
 from usidx.fitting.solver.compiled import evaluate_block
 from usidx.models import Gaussian, HysteresisLoop, Linear
@@ -71,7 +71,7 @@ def test_derivatives_are_exact(name: str) -> None:
 def test_derivative_does_not_jump_where_a_branch_switches() -> None:
     """The widths differ on the two sides, and the switching voltage moves across a sample."""
     voltage = triangle(64)
-    sample = int(np.flatnonzero(rising(voltage) & np.isclose(voltage, 3.0))[0])
+    sample = int(np.flatnonzero(find_rising(voltage) & np.isclose(voltage, 3.0))[0])
     below, above = (
         LOOP.jacobian(voltage, **named(SHAPE) | {"v_plus": 3.0 + s})["v_plus"][sample] for s in (-1e-9, 1e-9)
     )
@@ -81,30 +81,30 @@ def test_derivative_does_not_jump_where_a_branch_switches() -> None:
 @pytest.mark.parametrize("start", [0.0, 0.1, 0.25, 0.6, 0.75])
 def test_branch_follows_from_the_order_of_the_samples(start: float) -> None:
     turn = (np.arange(40) / 40 + start) % 1
-    assert_array_equal(rising(triangle(40, start=start)), (turn < 0.25 - 1e-9) | (turn >= 0.75 - 1e-9))
+    assert_array_equal(find_rising(triangle(40, start=start)), (turn < 0.25 - 1e-9) | (turn >= 0.75 - 1e-9))
 
 
 def test_branches_of_rows_of_their_own() -> None:
     rows = np.stack([triangle(16, 1.0), triangle(16, 9.0, start=0.5), np.roll(triangle(16), 3)])
-    assert_array_equal(rising(rows), [rising(row) for row in rows])
-    assert_array_equal(rising(rows[1]), np.roll(rising(rows[0]), 8))
+    assert_array_equal(find_rising(rows), [find_rising(row) for row in rows])
+    assert_array_equal(find_rising(rows[1]), np.roll(find_rising(rows[0]), 8))
 
 
 def test_steps_back_smaller_than_a_twentieth_are_no_turns() -> None:
     voltage = triangle(64)
     noisy = voltage + np.random.default_rng(0).uniform(-0.3, 0.3, 64)  # of a range of 16, in steps of 0.5
     inner = np.abs(voltage) < 7
-    assert_array_equal(rising(noisy)[inner], rising(voltage)[inner])
+    assert_array_equal(find_rising(noisy)[inner], find_rising(voltage)[inner])
 
 
 def test_several_cycles_and_gaps_and_a_plateau() -> None:
     voltage = np.concatenate([triangle(16), triangle(16)])
-    assert_array_equal(rising(voltage), np.tile(rising(triangle(16)), 2))
+    assert_array_equal(find_rising(voltage), np.tile(find_rising(triangle(16)), 2))
     held = np.repeat(triangle(16), 2)
-    assert_array_equal(rising(held), np.repeat(rising(triangle(16)), 2))
+    assert_array_equal(find_rising(held), np.repeat(find_rising(triangle(16)), 2))
     gaps = np.where(np.arange(16) == 5, np.nan, triangle(16))
-    assert_array_equal(np.delete(rising(gaps), 5), np.delete(rising(triangle(16)), 5))
-    assert rising(np.full((2, 5), np.nan)).shape == (2, 5)
+    assert_array_equal(np.delete(find_rising(gaps), 5), np.delete(find_rising(triangle(16)), 5))
+    assert find_rising(np.full((2, 5), np.nan)).shape == (2, 5)
 
 
 @pytest.mark.parametrize("start", [0.0, 0.25])
@@ -157,7 +157,7 @@ def test_product_with_a_line() -> None:
 def test_a_width_that_falls_to_nothing_leaves_the_fit_standing() -> None:
     """Steps that are sharper than the samples are apart: which width it is the data cannot say."""
     voltage = triangle(32)
-    up = rising(voltage)
+    up = find_rising(voltage)
     sharp = xr.DataArray(
         np.where(np.where(up, voltage > 3.1, voltage > -2.1), 1.0, -1.0), dims="V", coords={"V": voltage}
     )

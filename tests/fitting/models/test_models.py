@@ -10,7 +10,7 @@ from tests.kit.truth import gaussian, lorentzian, oscillator
 from usidx import models
 from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fitting.compile.bytecode import assemble
-from usidx.fitting.models.model import Model, from_description, graphs
+from usidx.fitting.models.model import Model, build_graphs, from_description
 from usidx.fitting.solver.compiled import evaluate_block
 from usidx.models import (
     SHO,
@@ -140,7 +140,7 @@ def test_compiled_machine_agrees_with_numpy(name: str) -> None:
     row = np.array([list(parameters.values())])
     assert_allclose(evaluate_block(model, X[None, None], row)[0], expected, rtol=1e-11, atol=1e-13)
     free = tuple(parameters)
-    program = assemble(graphs(model), free)
+    program = assemble(build_graphs(model), free)
     assert program.outputs.shape == (1 + model.is_complex, 1 + len(free))
     assert (program.outputs[:, 0] >= 0).all()
 

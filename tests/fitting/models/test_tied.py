@@ -150,7 +150,7 @@ def test_recipe_holds_the_ties_and_the_result_evaluates() -> None:
 
 
 def test_reduced_model_has_exact_derivatives() -> None:
-    model = tie(DOUBLET, {"b_sigma": "a_sigma * exp(-a_center)"}).reduced()
+    model = tie(DOUBLET, {"b_sigma": "a_sigma * exp(-a_center)"}).reduce()
     at = {"a_amplitude": 2.0, "a_center": 0.4, "a_sigma": 0.6, "b_amplitude": 1.0, "b_center": 3.0, "offset": 0.1}
     for name, slope in model.jacobian(X, **at).items():
         high, low = (model(X, **(at | {name: at[name] + s})) for s in (1e-6, -1e-6))

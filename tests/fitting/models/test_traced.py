@@ -12,7 +12,7 @@ from scipy.optimize import curve_fit
 from scipy.special import erf, erfc, expit, ndtr, voigt_profile
 
 from usidx.fitting.fit import fit
-from usidx.fitting.models.traced import followed
+from usidx.fitting.models.traced import follow_model
 from usidx.models import Function, Model
 
 Array = Any
@@ -69,7 +69,7 @@ FOLLOWED = [
 
 @pytest.mark.parametrize("function", FOLLOWED, ids=lambda f: f.__name__)
 def test_the_formula_gives_what_the_function_gives_and_its_slopes(function: Callable[..., Any]) -> None:
-    found = followed(Function(function))
+    found = follow_model(Function(function))
     assert found is not None
     rng = np.random.default_rng(5)
     for _ in range(20):
@@ -84,7 +84,7 @@ def test_the_formula_gives_what_the_function_gives_and_its_slopes(function: Call
 
 
 def test_a_refusal_is_no_value() -> None:
-    found = followed(Function(refused_below_zero))
+    found = follow_model(Function(refused_below_zero))
     assert found is not None
     assert np.isnan(found(X, a=1.0, tau=-1.0)).all()
 
@@ -106,10 +106,10 @@ def test_complex_values() -> None:
     def line(w: Array, a: float, w0: float, g: float) -> Array:
         return a * np.exp(1j * g) / (w0**2 - w**2 - 1j * g * w) + np.conj(1j * a) + np.real(w * 1j) + abs(w + 1j * a)
 
-    found = followed(Function(line, complex_valued=True))
+    found = follow_model(Function(line, complex_valued=True))
     assert found is not None
     assert_allclose(found(X, a=1.2, w0=2.0, g=0.4), line(X, 1.2, 2.0, 0.4), rtol=1e-12)
-    assert followed(Function(line)) is None
+    assert follow_model(Function(line)) is None
 
 
 def _calls() -> dict[str, Callable[..., Any]]:
@@ -155,7 +155,7 @@ def _calls() -> dict[str, Callable[..., Any]]:
 
 @pytest.mark.parametrize("name", _calls())
 def test_what_has_no_formula_is_called(name: str) -> None:
-    assert followed(Function(_calls()[name])) is None
+    assert follow_model(Function(_calls()[name])) is None
 
 
 def test_a_function_that_numba_compiled() -> None:

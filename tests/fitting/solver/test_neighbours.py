@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from usidx.errors import SelectionError
 from usidx.fitting.fit import fit
-from usidx.fitting.solver.neighbours import around, offsets
+from usidx.fitting.solver.neighbours import gather_neighbours, list_offsets
 from usidx.models import Constant, Expression, Gaussian, Model
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]
@@ -79,15 +79,15 @@ def test_any_chunking_gives_the_same_bits(peaks: Maker, chunks: dict[str, int]) 
 
 
 def test_neighbours_are_those_beside_a_cell() -> None:
-    assert offsets(1) == [(-1,), (1,)]
-    assert offsets(2)[:4] == [(-1, 0), (0, -1), (0, 1), (1, 0)]
-    assert len(offsets(2)) == 8
-    assert len(offsets(3)) == 6
+    assert list_offsets(1) == [(-1,), (1,)]
+    assert list_offsets(2)[:4] == [(-1, 0), (0, -1), (0, 1), (1, 0)]
+    assert len(list_offsets(2)) == 8
+    assert len(list_offsets(3)) == 6
     table = np.zeros((3, 4, 6 + 2))
     table[..., 0] = np.arange(12.0).reshape(3, 4)
     table[..., 6] = 1
     table[1, 2, 6] = -3
-    found = around(table, 1, 2)[..., 0]
+    found = gather_neighbours(table, 1, 2)[..., 0]
     assert sorted(found[1, 1][np.isfinite(found[1, 1])]) == [0, 1, 2, 4, 8, 9, 10]
     assert sorted(found[0, 0][np.isfinite(found[0, 0])]) == [1, 4, 5]
     assert_array_equal(found[1, 2][:4], [2, 5, 7, 10])

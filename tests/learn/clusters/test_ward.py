@@ -17,7 +17,7 @@ def test_groups_of_several_rows_are_joined_as_their_rows_would_be(n: int) -> Non
     rng = np.random.default_rng(n)
     means, sizes = rng.normal(size=(60, 3)), rng.integers(1, 6, 60)
     expected = fcluster(linkage(np.repeat(means, sizes, axis=0), "ward"), n, "maxclust")
-    found = ward._joined(means, sizes.astype(float), n)
+    found = ward._join_groups(means, sizes.astype(float), n)
     assert partition(np.repeat(found, sizes)) == partition(expected)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from usidx.learn.factors.nnls import constrained_scores
+from usidx.learn.factors.nnls import find_constrained_scores
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3, 5])
@@ -17,7 +17,7 @@ def test_residual_is_that_of_scipy(rank: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     components = rng.random((5, rank)) @ rng.random((rank, 40))
     rows = rng.random((60, rank)) @ rng.random((rank, 40)) + 0.01 * rng.random((60, 40))
-    scores = constrained_scores(rows, components, closed=False)
+    scores = find_constrained_scores(rows, components, closed=False)
     assert (scores >= 0).all()
     ours = np.linalg.norm(rows - scores @ components, axis=1)
     theirs = np.array([nnls(components.T, row)[1] for row in rows])
@@ -53,7 +53,7 @@ def test_residual_is_the_least_there_is(kind: str, closed: bool, seed: int) -> N
         uneven = 10.0 ** rng.integers(-3, 4, (5, 1)) if kind == "uneven" else 1.0
         components, noise = components * (unit * uneven), noise * unit
     rows = rng.dirichlet(np.ones(5), 20) @ components + noise * rng.normal(size=(20, 9))
-    scores = constrained_scores(rows, components, closed=closed)
+    scores = find_constrained_scores(rows, components, closed=closed)
     assert (scores >= 0).all()
     if closed:
         np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-9)

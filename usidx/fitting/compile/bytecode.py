@@ -1,9 +1,9 @@
-"""Graphs of operations -> a short list of instructions for the compiled machine.
+"""Graphs of operations -> a short list of instructions, for `compile.interpreter` or `compile.llvm`.
 
 Two register files: numbers (the same for all samples: parameters, constants, what follows from them) and rows (one
 value per sample). Each instruction is five integers: operation, destination, up to three sources. Since a program
-is data and not code, one compiled machine, kept on disk, serves every model and every expression of a user;
-`usidx.fitting.compile.llvm` makes of it the faster loop that fits most of them.
+is data and not code, one compiled interpreter, kept on disk, serves every model and every expression of a user;
+`usidx.fitting.compile.llvm` makes of it a loop of machine code, which is faster and fits most of them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OPERATIONS: Final = {name: number for number, name in enumerate(_NAMES)}
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the machine runs: instructions on numbers, then on rows, and where the outputs stand.
+    """What the interpreter runs: instructions on numbers, then on rows, and where the outputs stand.
 
     Attributes
     ----------
@@ -71,18 +71,18 @@ def assemble(outputs: Sequence[Sequence[Node]], parameters: Sequence[str], n_var
     outputs : sequence of sequences of Node
         Per part (real, imaginary): the value, then its derivatives.
     parameters : sequence of str
-        Names of the parameters, in the order in which the machine gets them.
+        Names of the parameters, in the order in which the interpreter gets them.
     n_variables : int
         Number of independent variables.
 
     Returns
     -------
     Program
-        Ready for the machine.
+        Ready for the interpreter.
     """
     # Values first, so that they can be had without the derivatives.
-    order = _in_order([*(part[0] for part in outputs), *(node for part in outputs for node in part[1:])])
-    n_values = len(_in_order([part[0] for part in outputs]))
+    order = _sort_nodes([*(part[0] for part in outputs), *(node for part in outputs for node in part[1:])])
+    n_values = len(_sort_nodes([part[0] for part in outputs]))
     numbers = _Numbers(parameters)
     for node in order:
         if not node.varies:
@@ -90,15 +90,15 @@ def assemble(outputs: Sequence[Sequence[Node]], parameters: Sequence[str], n_var
     rows = _Rows(numbers, n_variables, order, outputs)
     for position, node in enumerate(order[:n_values]):
         rows.place(node, position)
-    values = [rows.output(part[0]) for part in outputs]
+    values = [rows.place_output(part[0]) for part in outputs]
     n_value_code = len(rows.code)
     for position, node in enumerate(order[n_values:], n_values):
         rows.place(node, position)
-    places = [[value, *map(rows.derivative, part[1:])] for value, part in zip(values, outputs, strict=True)]
+    places = [[value, *map(rows.place_derivative, part[1:])] for value, part in zip(values, outputs, strict=True)]
     return Program(
         numbers=np.array(numbers.values, dtype=np.float64),
-        number_code=_table(numbers.code),
-        row_code=_table(rows.code),
+        number_code=_make_table(numbers.code),
+        row_code=_make_table(rows.code),
         n_value_code=n_value_code,
         outputs=np.array(places, dtype=np.int64),
         n_rows=rows.size,
@@ -107,11 +107,11 @@ def assemble(outputs: Sequence[Sequence[Node]], parameters: Sequence[str], n_var
     )
 
 
-def _table(code: list[tuple[int, int, int, int, int]]) -> npt.NDArray[np.int64]:
+def _make_table(code: list[tuple[int, int, int, int, int]]) -> npt.NDArray[np.int64]:
     return np.array(code, dtype=np.int64).reshape(-1, 5)
 
 
-def _in_order(roots: Sequence[Node]) -> list[Node]:
+def _sort_nodes(roots: Sequence[Node]) -> list[Node]:
     """List every node once, arguments before what uses them."""
     order: list[Node] = []
     seen: set[Node] = set()
@@ -128,7 +128,7 @@ def _in_order(roots: Sequence[Node]) -> list[Node]:
     return order
 
 
-def _fused(order: Sequence[Node], outputs: Sequence[Sequence[Node]]) -> dict[Node, Node]:
+def _find_fusible_products(order: Sequence[Node], outputs: Sequence[Sequence[Node]]) -> dict[Node, Node]:
     """Return for sums one summand that is a number times a row and serves nothing else: both become one operation."""
     uses = Counter(arg for node in order for arg in node.args) + Counter(node for part in outputs for node in part)
     found = {}
@@ -140,7 +140,9 @@ def _fused(order: Sequence[Node], outputs: Sequence[Sequence[Node]]) -> dict[Nod
     return found
 
 
-def _last_uses(order: Sequence[Node], outputs: Sequence[Sequence[Node]], fused: dict[Node, Node]) -> dict[Node, int]:
+def _find_last_uses(
+    order: Sequence[Node], outputs: Sequence[Sequence[Node]], fused: dict[Node, Node]
+) -> dict[Node, int]:
     last = {arg: position for position, node in enumerate(order) for arg in node.args}
     for position, node in enumerate(order):
         if node in fused:
@@ -176,9 +178,9 @@ class _Rows:
         self, numbers: _Numbers, n_variables: int, order: Sequence[Node], outputs: Sequence[Sequence[Node]]
     ) -> None:
         self.numbers = numbers
-        self.fused = _fused(order, outputs)
+        self.fused = _find_fusible_products(order, outputs)
         self._merged = set(self.fused.values())
-        self.last = _last_uses(order, outputs, self.fused)
+        self.last = _find_last_uses(order, outputs, self.fused)
         self.code: list[tuple[int, int, int, int, int]] = []
         self.where: dict[Node, int] = {}
         self.size = n_variables
@@ -190,16 +192,16 @@ class _Rows:
         if node.op == "variable" and isinstance(node.value, int):
             self.where[node] = node.value
             return
-        operation, args = self._form(node)
+        operation, args = self._choose_form(node)
         borrowed: list[int] = []
-        sources = [self._source(operation, a, k, borrowed) for k, a in enumerate(args)]
-        # Destination and sources differ always: the machine's loops rely on rows that do not overlap.
-        self.where[node] = self._take()
+        sources = [self._find_source(operation, a, k, borrowed) for k, a in enumerate(args)]
+        # Destination and sources differ always: the interpreter's loops rely on rows that do not overlap.
+        self.where[node] = self._take_row()
         self._emit(operation, self.where[node], sources)
         self._free += borrowed
-        self._release(node, position)
+        self._release_rows(node, position)
 
-    def _form(self, node: Node) -> tuple[str, tuple[Node, ...]]:
+    def _choose_form(self, node: Node) -> tuple[str, tuple[Node, ...]]:
         """Choose the cheaper form of an operation between a number and a row."""
         if node in self.fused:
             product = self.fused[node]
@@ -211,16 +213,16 @@ class _Rows:
             return "number_div", node.args
         return node.op, node.args
 
-    def _source(self, operation: str, node: Node, place: int, borrowed: list[int]) -> int:
+    def _find_source(self, operation: str, node: Node, place: int, borrowed: list[int]) -> int:
         if node.varies:
             return self.where[node]
         if operation.startswith("number_") and (place == 0 or operation == "number_mul_number_add"):
             return self.numbers.where[node]
-        borrowed.append(self._filled(node))
+        borrowed.append(self._fill_row(node))
         return borrowed[-1]
 
-    def _filled(self, node: Node) -> int:
-        row = self._take()
+    def _fill_row(self, node: Node) -> int:
+        row = self._take_row()
         self._emit("fill", row, [self.numbers.where[node]])
         return row
 
@@ -228,24 +230,24 @@ class _Rows:
         a, b, c = (*sources, 0, 0, 0)[:3]
         self.code.append((OPERATIONS[operation], destination, a, b, c))
 
-    def _take(self) -> int:
+    def _take_row(self) -> int:
         if self._free:
             return self._free.pop()
         self.size += 1
         return self.size - 1
 
-    def _release(self, node: Node, position: int) -> None:
+    def _release_rows(self, node: Node, position: int) -> None:
         product = self.fused.get(node)
         for arg in dict.fromkeys((*node.args, *(product.args if product is not None else ()))):
             if arg in self.where and arg.varies and arg.op != "variable" and self.last[arg] == position:
                 self._free.append(self.where[arg])
 
-    def output(self, node: Node) -> int:
+    def place_output(self, node: Node) -> int:
         """Return the row of an output; numbers become a row of their own."""
         if node not in self.where:
-            self.where[node] = self._filled(node)
+            self.where[node] = self._fill_row(node)
         return self.where[node]
 
-    def derivative(self, node: Node) -> int:
+    def place_derivative(self, node: Node) -> int:
         """Return the row of a derivative, -1 where it is zero always."""
-        return -1 if node.op == "constant" and node.value == 0.0 else self.output(node)
+        return -1 if node.op == "constant" and node.value == 0.0 else self.place_output(node)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fitting.compile.bytecode import OPERATIONS
-from usidx.fitting.compile.jit import bits_to_float, compiled, float_to_bits, inlined
+from usidx.fitting.compile.jit import compile_part, compile_part_in_order, read_bits_as_float, read_float_as_bits
 from usidx.fitting.compile.layout import N_NUMBER_CODE, N_PARAMETERS, N_VARIABLES, NUMBERS, REGISTERS, SCRATCH
 
 __all__ = ["TILE", "Equations", "Integers", "Row", "Rows", "copy_into", "load_parameters", "run_tile"]
@@ -21,7 +21,7 @@ Row = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-#: Type of `usidx.fitting.compile.normal_equations.normal_equations` where a kernel gets it as a pointer.
+#: Type of `usidx.fitting.compile.normal_equations.fill_normal_equations` where a kernel gets it as a pointer.
 Equations = Callable[[Integers, Integers, Integers, Rows, Rows, int], float]
 
 #: Samples worked on at a time: thirty rows of them stay in the nearest cache.
@@ -38,8 +38,8 @@ _NUMBER_DIV, _FILL = OPERATIONS["number_div"], OPERATIONS["fill"]
 _NUMBER_MUL_ADD = OPERATIONS["number_mul_add"]
 
 
-@inlined
-def exponential(x: float) -> float:
+@compile_part_in_order
+def compute_exponential(x: float) -> float:
     """Return exp(x) to 2e-16, in a form that vectorises: 2^k times a polynomial in the remainder.
 
     Below exp(-300) it is zero: squares of such tails are subnormal numbers, on which processors are slow.
@@ -65,18 +65,18 @@ def exponential(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    power: float = bits_to_float((float_to_bits(shifted) + 1023) << 52)
+    power: float = read_bits_as_float((read_float_as_bits(shifted) + 1023) << 52)
     return kept * p * power
 
 
-@compiled
+@compile_part
 def copy_into(target: Row, source: Row, size: int) -> None:
     """Copy the first `size` values (an assignment of slices would allocate)."""
     for i in range(size):
         target[i] = source[i]
 
 
-@compiled
+@compile_part
 def load_parameters(head: Integers, code: Integers, bench: Rows, row: int) -> None:
     """Put a row of parameters into the registers of numbers and work out what follows from them alone."""
     numbers = bench[NUMBERS]
@@ -97,14 +97,14 @@ def load_parameters(head: Integers, code: Integers, bench: Rows, row: int) -> No
         elif operation == _SELECT:
             result = b if a >= 0.0 else c
         else:
-            result = _function(operation, a)
+            result = _apply_function(operation, a)
         numbers[code[k, 1]] = result
 
 
-@compiled
-def _function(operation: int, a: float) -> float:
+@compile_part
+def _apply_function(operation: int, a: float) -> float:
     if operation == _EXP:
-        return exponential(a)
+        return compute_exponential(a)
     if operation == _LOG:
         return math.log(a) if a > 0.0 else np.nan
     if operation == _SQRT:
@@ -122,7 +122,7 @@ def _function(operation: int, a: float) -> float:
     return abs(a)
 
 
-@compiled
+@compile_part
 def run_tile(head: Integers, code: Integers, bench: Rows, data: Rows, start: int, size: int, count: int) -> None:
     """Run the first `count` instructions on rows for the samples from `start` on."""
     first, numbers = head[REGISTERS], bench[NUMBERS]
@@ -139,34 +139,36 @@ def run_tile(head: Integers, code: Integers, bench: Rows, data: Rows, start: int
             else:
                 _scale_and_shift(numbers[a], bench[first + code[k, 3]], numbers[code[k, 4]], out, size)
         elif operation >= _NUMBER_ADD:
-            _number_with_row(operation, numbers[a], bench[first + code[k, 3]], out, size)
+            _combine_number_with_row(operation, numbers[a], bench[first + code[k, 3]], out, size)
         elif operation == _ERF:
-            _error_function(bench[first + a], bench[head[SCRATCH]], out, size)
+            _compute_error_function(bench[first + a], bench[head[SCRATCH]], out, size)
         elif operation >= _EXP:
-            _one_row(operation, bench[first + a], out, size)
+            _transform_row(operation, bench[first + a], out, size)
         elif operation >= _WOFZ_REAL:
             other = bench[first + code[k, 3]]
-            _faddeeva(operation == _WOFZ_IMAG, bench[first + a], other, bench, head[SCRATCH], out, size)
+            _compute_faddeeva(operation == _WOFZ_IMAG, bench[first + a], other, bench, head[SCRATCH], out, size)
         elif operation >= _POW:
-            _rare(operation, bench[first + a], bench[first + code[k, 3]], bench[first + code[k, 4]], out, size)
+            _select_or_exponentiate(
+                operation, bench[first + a], bench[first + code[k, 3]], bench[first + code[k, 4]], out, size
+            )
         else:
-            _two_rows(operation, bench[first + a], bench[first + code[k, 3]], out, size)
+            _combine_two_rows(operation, bench[first + a], bench[first + code[k, 3]], out, size)
 
 
-@compiled
+@compile_part
 def _scale_and_add(number: float, row: Row, other: Row, out: Row, size: int) -> None:
     for i in range(size):
         out[i] = number * row[i] + other[i]
 
 
-@compiled
+@compile_part
 def _scale_and_shift(number: float, row: Row, shift: float, out: Row, size: int) -> None:
     for i in range(size):
         out[i] = number * row[i] + shift
 
 
-@compiled
-def _number_with_row(operation: int, number: float, row: Row, out: Row, size: int) -> None:
+@compile_part
+def _combine_number_with_row(operation: int, number: float, row: Row, out: Row, size: int) -> None:
     if operation == _NUMBER_MUL:
         for i in range(size):
             out[i] = number * row[i]
@@ -181,8 +183,8 @@ def _number_with_row(operation: int, number: float, row: Row, out: Row, size: in
             out[i] = number
 
 
-@compiled
-def _two_rows(operation: int, a: Row, b: Row, out: Row, size: int) -> None:
+@compile_part
+def _combine_two_rows(operation: int, a: Row, b: Row, out: Row, size: int) -> None:
     if operation == _MUL:
         for i in range(size):
             out[i] = a[i] * b[i]
@@ -197,21 +199,21 @@ def _two_rows(operation: int, a: Row, b: Row, out: Row, size: int) -> None:
             out[i] = a[i] / b[i]
 
 
-@compiled
-def _one_row(operation: int, a: Row, out: Row, size: int) -> None:
+@compile_part
+def _transform_row(operation: int, a: Row, out: Row, size: int) -> None:
     if operation == _EXP:
         for i in range(size):
-            out[i] = exponential(a[i])
+            out[i] = compute_exponential(a[i])
     elif operation == _SQRT:
         for i in range(size):
             out[i] = math.sqrt(a[i])
     else:
         for i in range(size):
-            out[i] = _function(operation, a[i])
+            out[i] = _apply_function(operation, a[i])
 
 
-@compiled
-def _rare(operation: int, a: Row, b: Row, c: Row, out: Row, size: int) -> None:
+@compile_part
+def _select_or_exponentiate(operation: int, a: Row, b: Row, c: Row, out: Row, size: int) -> None:
     if operation == _SELECT:
         for i in range(size):
             out[i] = b[i] if a[i] >= 0.0 else c[i]
@@ -220,8 +222,8 @@ def _rare(operation: int, a: Row, b: Row, c: Row, out: Row, size: int) -> None:
             out[i] = a[i] ** b[i]
 
 
-@compiled
-def _error_function(x: Row, ratio: Row, out: Row, size: int) -> None:
+@compile_part
+def _compute_error_function(x: Row, ratio: Row, out: Row, size: int) -> None:
     """Put erf(x) into a row, as 1 - exp(-x^2) w(ix), to 1e-15 of 1; term by term, so that each pass vectorises."""
     for i in range(size):
         ratio[i] = (_WIDTH - abs(x[i])) / (_WIDTH + abs(x[i]))
@@ -231,12 +233,12 @@ def _error_function(x: Row, ratio: Row, out: Row, size: int) -> None:
             out[i] = out[i] * ratio[i] + _TERMS[k]
     for i in range(size):
         inverse = 1.0 / (_WIDTH + abs(x[i]))
-        rest = exponential(-x[i] * x[i]) * inverse * (2.0 * out[i] * inverse + 0.5641895835477563)
+        rest = compute_exponential(-x[i] * x[i]) * inverse * (2.0 * out[i] * inverse + 0.5641895835477563)
         out[i] = 1.0 - rest if x[i] >= 0.0 else rest - 1.0
 
 
-@compiled
-def _faddeeva(imaginary: bool, x: Row, y: Row, bench: Rows, scratch: int, out: Row, size: int) -> None:
+@compile_part
+def _compute_faddeeva(imaginary: bool, x: Row, y: Row, bench: Rows, scratch: int, out: Row, size: int) -> None:
     """Put a part of w(x + iy), y > 0, into a row: Weideman, SIAM J. Numer. Anal. 31, 1497 (1994), with 40 terms.
 
     In real numbers, for complex ones compile slowly; term by term, so that each pass vectorises.
@@ -264,7 +266,7 @@ def _faddeeva(imaginary: bool, x: Row, y: Row, bench: Rows, scratch: int, out: R
         out[i] = real * inverse_i + other * inverse_r if imaginary else real * inverse_r - other * inverse_i
 
 
-def _weideman(n: int) -> tuple[float, Row]:
+def _compute_weideman_terms(n: int) -> tuple[float, Row]:
     """Return the width and the coefficients, highest power first, of Weideman's series."""
     width = math.sqrt(n / math.sqrt(2.0))
     theta = np.arange(-2 * n + 1, 2 * n) * math.pi / (2 * n)
@@ -274,4 +276,4 @@ def _weideman(n: int) -> tuple[float, Row]:
     return width, np.ascontiguousarray(coefficients[n:0:-1])
 
 
-_WIDTH, _TERMS = _weideman(40)
+_WIDTH, _TERMS = _compute_weideman_terms(40)

@@ -16,13 +16,21 @@ from llvmlite import binding
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["EQUATIONS", "bits_to_float", "called", "compiled", "float_to_bits", "inlined", "kernel"]
+__all__ = [
+    "EQUATIONS",
+    "compile_callback",
+    "compile_kernel",
+    "compile_part",
+    "compile_part_in_order",
+    "read_bits_as_float",
+    "read_float_as_bits",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @cache
-def _fingerprint() -> str:
+def _digest_sources() -> str:
     """Return a digest of all sources of the fits, of the version of numba and of the kind of processor.
 
     A kernel kept on disk holds the code and the constants of all that it calls, but numba asks only whether the
@@ -34,7 +42,7 @@ def _fingerprint() -> str:
     return hashlib.sha256(b"".join([machine.encode(), *(s.read_bytes() for s in sources)])).hexdigest()[:12]
 
 
-def _pipeline(name: str) -> dict[str, Any]:
+def _choose_pipeline(name: str) -> dict[str, Any]:
     """Return how a function is compiled: by parts where numba is known to allow it.
 
     `usidx.fitting.compile.numba_pipeline` does that. It reaches into numba's own classes, which change between its
@@ -47,8 +55,8 @@ def _pipeline(name: str) -> dict[str, Any]:
     return {"pipeline_class": getattr(numba_pipeline, name)}
 
 
-def _named(function: Function) -> Function:
-    function.__qualname__ = f"{function.__qualname__}_{_fingerprint()}"
+def _add_digest_to_name(function: Function) -> Function:
+    function.__qualname__ = f"{function.__qualname__}_{_digest_sources()}"
     return function
 
 
@@ -59,41 +67,41 @@ _ASSEMBLED: Final = ("0.68.",)
 _OPTIONS: Final = {"error_model": "numpy", "_nrt": False}
 
 _LINE, _TABLE, _ROWS = types.int64[::1], types.int64[:, ::1], types.float64[:, ::1]
-#: What `called` makes takes and returns.
+#: What `compile_callback` makes takes and returns.
 EQUATIONS: Final = types.float64(_LINE, _TABLE, _TABLE, _ROWS, _ROWS, types.int64)
 
 
-def compiled(function: Function) -> Function:
+def compile_part(function: Function) -> Function:
     """Compile as a part of kernels; sums may be reordered so that they vectorise."""
-    part: Function = numba.njit(**_pipeline("Part"), fastmath={"reassoc", "contract"}, **_OPTIONS)(function)
+    part: Function = numba.njit(**_choose_pipeline("Part"), fastmath={"reassoc", "contract"}, **_OPTIONS)(function)
     return part
 
 
-def inlined(function: Function) -> Function:
+def compile_part_in_order(function: Function) -> Function:
     """Compile as a part of kernels, with each operation in the order written."""
-    part: Function = numba.njit(**_pipeline("Part"), fastmath={"contract"}, **_OPTIONS)(function)
+    part: Function = numba.njit(**_choose_pipeline("Part"), fastmath={"contract"}, **_OPTIONS)(function)
     return part
 
 
-def kernel(function: Function) -> Function:
+def compile_kernel(function: Function) -> Function:
     """Compile without the interpreter lock, kept on disk."""
     options = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
-    made: Function = numba.njit(**_pipeline("Kernel"), **options)(_named(function))
+    made: Function = numba.njit(**_choose_pipeline("Kernel"), **options)(_add_digest_to_name(function))
     return made
 
 
-def called(function: Function) -> Function:
+def compile_callback(function: Function) -> Function:
     """Compile for calls through a pointer: a kernel that gets it as an argument compiles without it, much faster.
 
     The arguments are head, info, code, bench, data (see `usidx.fitting.compile.layout`) and a whole number.
     """
     options = {"cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
-    made: Function = numba.cfunc(EQUATIONS, **_pipeline("Kernel"), **options)(_named(function))
+    made: Function = numba.cfunc(EQUATIONS, **_choose_pipeline("Kernel"), **options)(_add_digest_to_name(function))
     return made
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def bits_to_float(context: Any, bits: Any) -> Any:
+def read_bits_as_float(context: Any, bits: Any) -> Any:
     """Read 64 bits as a float."""
     from llvmlite import ir
 
@@ -104,7 +112,7 @@ def bits_to_float(context: Any, bits: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def float_to_bits(context: Any, number: Any) -> Any:
+def read_float_as_bits(context: Any, number: Any) -> Any:
     """Read a float as 64 bits."""
     from llvmlite import ir
 

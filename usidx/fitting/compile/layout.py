@@ -13,19 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LOSSES", "STATUS", "Tables"]
-
-#: Why a fit ended. Above zero: converged.
-STATUS: Final = {
-    1: "converged",
-    2: "converged_on_a_bound",
-    3: "exact",
-    -1: "too_many_evaluations",
-    -2: "too_few_samples",
-    -3: "undetermined",
-    -4: "not_finite",
-    -5: "stuck",
-}
+__all__ = ["LOSSES", "Tables"]
 
 #: Robust losses and their numbers in the solver; the formulas are those of scipy.optimize.least_squares.
 LOSSES: Final = {"linear": 0, "soft_l1": 1, "huber": 2, "cauchy": 3}
@@ -61,7 +49,7 @@ TOLERANCE, LOSS_SCALE, START_COST = range(3)
 #: Where the linear parameter of a shape starts: too small to be seen, and not zero, so that derivatives are known.
 TINY: Final = 1e-60
 
-# What `normal_equations` works on: the parameters, the trial ones, or the parameters for their residual alone.
+# What `fill_normal_equations` works on: the parameters, the trial ones, or the parameters for their residual alone.
 AT_PARAMETERS, AT_TRIAL, FOR_RESIDUAL = range(3)
 
 

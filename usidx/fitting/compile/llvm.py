@@ -1,8 +1,8 @@
 """Program -> machine code of its own: value, derivatives and normal equations in one loop over the samples.
 
-The machine of `compile.interpreter` reads and writes a row for every instruction. Here the instructions become one loop
-that keeps all of a sample in registers. It is written in LLVM's language, without numba's way there, so that it is made
-in a moment. What it does not cover the machine does. Importing this module imports numba; do so only inside a function.
+`compile.interpreter` reads and writes a row for every instruction. Here the instructions become one loop that keeps all
+of a sample in registers. It is written in LLVM's language, without numba's way there, so that it is made in a moment.
+What it does not cover the interpreter does. Importing this module imports numba; do so only inside a function.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from usidx.fitting.compile import layout as at
 from usidx.fitting.compile.bytecode import OPERATIONS, Program
 from usidx.fitting.compile.jit import EQUATIONS
 
-__all__ = ["Fused", "equations_of"]
+__all__ = ["FusedEquations", "choose_equations"]
 
 Place = tuple[int, int]  # of a sum: cost (-1, -1), gradient (j, -1), triangle (j, k)
 
@@ -55,8 +55,8 @@ _lock = Lock()
 _ = function_type  # as long as it is not imported, numba does not know functions by their address
 
 
-class Fused(types.WrapperAddressProtocol):
-    """Machine code that numba takes where it takes `normal_equations`."""
+class FusedEquations(types.WrapperAddressProtocol):
+    """Machine code that numba takes where it takes `fill_normal_equations`."""
 
     def __init__(self, engine: Any, address: int) -> None:
         self._engine, self._address = engine, address  # the code lives as long as its engine
@@ -70,31 +70,31 @@ class Fused(types.WrapperAddressProtocol):
         return EQUATIONS
 
 
-def equations_of(program: Program, *, weighted: bool, robust: bool) -> Any:
+def choose_equations(program: Program, *, weighted: bool, robust: bool) -> Any:
     """Return what fills the normal equations of a program.
 
-    That is `compile.normal_equations.normal_equations` where the program, or a robust loss, is not covered, or no
+    That is `compile.normal_equations.fill_normal_equations` where the program, or a robust loss, is not covered, or no
     machine code can be made. The choice never depends on the spectra, for the two differ by rounding.
     """
     if robust or not _is_covered(program):
-        return _machine()
+        return _import_interpreter()
     tables = (program.numbers, program.number_code, program.row_code, program.outputs)
     shape = (program.n_parameters, program.n_variables, program.outputs.shape)
     key = (weighted, *shape, *(table.tobytes() for table in tables))
     with _lock:
         if key not in _made:
             try:
-                _made[key] = _compiled(program, weighted=weighted)
+                _made[key] = _compile(program, weighted=weighted)
             except _FAILURES:
-                _made[key] = _machine()
+                _made[key] = _import_interpreter()
         return _made[key]
 
 
-def _machine() -> Any:
+def _import_interpreter() -> Any:
     """Return what runs all programs; to compile it takes longer than all else, so only where it is needed."""
-    from usidx.fitting.compile.normal_equations import normal_equations
+    from usidx.fitting.compile.normal_equations import fill_normal_equations
 
-    return normal_equations
+    return fill_normal_equations
 
 
 def _is_covered(program: Program) -> bool:
@@ -113,7 +113,7 @@ def _is_covered(program: Program) -> bool:
     )
 
 
-def _compiled(program: Program, *, weighted: bool) -> Fused:
+def _compile(program: Program, *, weighted: bool) -> FusedEquations:
     """Return the machine code for this processor."""
     if not _is_known_layout():
         raise RuntimeError("numba holds arrays in another way than is written here.")
@@ -130,16 +130,21 @@ def _compiled(program: Program, *, weighted: bool) -> Fused:
     builder.getModulePassManager().run(parsed, builder)
     engine = binding.create_mcjit_compiler(parsed, machine)
     engine.finalize_object()
-    return Fused(engine, engine.get_function_address("fused"))
+    return FusedEquations(engine, engine.get_function_address("fused"))
 
 
-def _array(dims: int, element: Any) -> Any:
+def _describe_array(dims: int, element: Any) -> Any:
     """Return numba's array: owner, parent, size, size of an element, elements, shape, strides."""
     lengths = ir.ArrayType(_WHOLE, dims)
     return ir.LiteralStructType([_POINTER, _POINTER, _WHOLE, _WHOLE, element.as_pointer(), lengths, lengths])
 
 
-_ARGUMENTS: Final = (_array(1, _WHOLE), *[_array(2, _WHOLE)] * 2, *[_array(2, _DOUBLE)] * 2, _WHOLE)
+_ARGUMENTS: Final = (
+    _describe_array(1, _WHOLE),
+    *[_describe_array(2, _WHOLE)] * 2,
+    *[_describe_array(2, _DOUBLE)] * 2,
+    _WHOLE,
+)
 
 
 def _is_known_layout() -> bool:
@@ -148,7 +153,7 @@ def _is_known_layout() -> bool:
 
 
 class _Writer:
-    """Writes the function `fused`, which takes and does what `normal_equations` does."""
+    """Writes the function `fused`, which takes and does what `fill_normal_equations` does."""
 
     def __init__(self, module: Any, program: Program, *, weighted: bool) -> None:
         self.module, self.program = module, program
@@ -157,68 +162,69 @@ class _Writer:
         self.head, _, _, self.bench, self.data, self.purpose = self.function.args
         self.slopes = [{j: s for j, s in enumerate(part[1:]) if s >= 0} for part in program.outputs.tolist()]
         self.free = program.outputs.shape[1] - 1
-        first = self._from_head(at.Y)
-        self.x = [self._row(self.data, _WHOLE(k)) for k in range(program.n_variables)]
-        self.y = [self._row(self.data, self.b.add(first, _WHOLE(k))) for k in range(len(self.slopes))]
-        self.weight = self._row(self.data, self._from_head(at.WEIGHT)) if weighted else None
+        first = self._load_from_head(at.Y)
+        self.x = [self._locate_row(self.data, _WHOLE(k)) for k in range(program.n_variables)]
+        self.y = [self._locate_row(self.data, self.b.add(first, _WHOLE(k))) for k in range(len(self.slopes))]
+        self.weight = self._locate_row(self.data, self._load_from_head(at.WEIGHT)) if weighted else None
 
     def write(self) -> None:
         """Write it all."""
         b = self.b
         with b.if_then(b.icmp_signed("==", self.purpose, _WHOLE(at.FOR_RESIDUAL))):
-            b.ret(self._residual(self._numbers(self._row(self.bench, _WHOLE(at.PARAMETERS)))))
+            b.ret(self._write_residual(self._write_numbers(self._locate_row(self.bench, _WHOLE(at.PARAMETERS)))))
         trial = b.icmp_signed("==", self.purpose, _WHOLE(at.AT_TRIAL))
         row = b.select(trial, _WHOLE(at.TRIAL), _WHOLE(at.PARAMETERS))
-        numbers = self._numbers(self._row(self.bench, row))
-        totals = self._loop(
-            self._places(), lambda sums, i: self._sums(sums, self._registers(numbers, i, self.program.row_code), i)
+        numbers = self._write_numbers(self._locate_row(self.bench, row))
+        totals = self._write_loop(
+            self._list_sums(),
+            lambda sums, i: self._write_sums(sums, self._write_registers(numbers, i, self.program.row_code), i),
         )
-        matrix = b.select(trial, self._from_head(at.TRIAL_MATRIX), self._from_head(at.MATRIX))
-        gradient = self._row(self.bench, b.select(trial, _WHOLE(at.TRIAL_GRADIENT), _WHOLE(at.GRADIENT)))
+        matrix = b.select(trial, self._load_from_head(at.TRIAL_MATRIX), self._load_from_head(at.MATRIX))
+        gradient = self._locate_row(self.bench, b.select(trial, _WHOLE(at.TRIAL_GRADIENT), _WHOLE(at.GRADIENT)))
         for j in range(self.free):
-            line = self._row(self.bench, b.add(matrix, _WHOLE(j)))
+            line = self._locate_row(self.bench, b.add(matrix, _WHOLE(j)))
             b.store(totals.get((j, -1), _DOUBLE(0.0)), b.gep(gradient, [_WHOLE(j)]))
             for k in range(j + 1):
                 b.store(totals.get((j, k), _DOUBLE(0.0)), b.gep(line, [_WHOLE(k)]))
         b.ret(totals[-1, -1])
 
-    def _residual(self, numbers: Sequence[Any]) -> Any:
+    def _write_residual(self, numbers: Sequence[Any]) -> Any:
         """Write the loop that leaves the residual, and return the sum of its squares."""
-        b, first = self.b, self._from_head(at.RESIDUAL)
-        targets = [self._row(self.data, b.add(first, _WHOLE(k))) for k in range(len(self.y))]
+        b, first = self.b, self._load_from_head(at.RESIDUAL)
+        targets = [self._locate_row(self.data, b.add(first, _WHOLE(k))) for k in range(len(self.y))]
         values, code = self.program.outputs[:, 0].tolist(), self.program.row_code[: self.program.n_value_code]
 
         def leave(total: Mapping[Place, Any], i: Any) -> dict[Place, Any]:
-            sums, registers = dict(total), self._registers(numbers, i, code)
+            sums, registers = dict(total), self._write_registers(numbers, i, code)
             for y, value, target in zip(self.y, values, targets, strict=True):
                 left = b.fsub(b.load(b.gep(y, [i])), registers[value], flags=_FAST)
                 b.store(left, b.gep(target, [i]))
                 sums[-1, -1] = b.fadd(sums[-1, -1], b.fmul(left, left, flags=_FAST), flags=_FAST)
             return sums
 
-        return self._loop([(-1, -1)], leave)[-1, -1]
+        return self._write_loop([(-1, -1)], leave)[-1, -1]
 
-    def _from_head(self, place: int) -> Any:
+    def _load_from_head(self, place: int) -> Any:
         return self.b.load(self.b.gep(self.b.extract_value(self.head, 4), [_WHOLE(place)]))
 
-    def _row(self, table: Any, number: Any) -> Any:
+    def _locate_row(self, table: Any, number: Any) -> Any:
         width = self.b.extract_value(table, [5, 1])
         return self.b.gep(self.b.extract_value(table, 4), [self.b.mul(number, width)])
 
-    def _numbers(self, parameters: Any) -> list[Any]:
+    def _write_numbers(self, parameters: Any) -> list[Any]:
         """Write what is the same for all samples, and return the registers of numbers."""
         found = [_DOUBLE(float(value)) for value in self.program.numbers]
         for k in range(self.program.n_parameters):
             found[k] = self.b.load(self.b.gep(parameters, [_WHOLE(k)]))
         for operation, target, *sources in self.program.number_code.tolist():
-            found[target] = self._operation(_NAMES[operation], [found[s] for s in sources])
+            found[target] = self._write_operation(_NAMES[operation], [found[s] for s in sources])
         return found
 
-    def _loop(
+    def _write_loop(
         self, places: Sequence[Place], step: Callable[[Mapping[Place, Any], Any], dict[Place, Any]]
     ) -> dict[Place, Any]:
         """Write a loop over the samples and return the sums; `step` writes how sample `i` adds to them."""
-        b, before, samples = self.b, self.b.block, self._from_head(at.SAMPLES)
+        b, before, samples = self.b, self.b.block, self._load_from_head(at.SAMPLES)
         body, after = (self.function.append_basic_block(name) for name in ("body", "after"))
         b.cbranch(b.icmp_signed(">", samples, _WHOLE(0)), body, after)
         b.position_at_end(body)
@@ -237,13 +243,13 @@ class _Writer:
                 phi.add_incoming(total, body)
         return totals
 
-    def _places(self) -> list[Place]:
+    def _list_sums(self) -> list[Place]:
         """Return the sums that are not zero always."""
         known = [{-1, *columns} for columns in self.slopes]
         pairs = [(j, k) for j in range(-1, self.free) for k in range(-1, j + 1)]
         return [pair for pair in pairs if any(set(pair) <= part for part in known)]
 
-    def _registers(self, numbers: Sequence[Any], i: Any, code: Any) -> dict[int, Any]:
+    def _write_registers(self, numbers: Sequence[Any], i: Any, code: Any) -> dict[int, Any]:
         """Write instructions for sample `i` and return the registers of rows."""
         found = {k: self.b.load(self.b.gep(row, [i])) for k, row in enumerate(self.x)}
         nothing = _DOUBLE(0.0)
@@ -254,10 +260,10 @@ class _Writer:
                 values[0] = numbers[sources[0]]
             if name == "number_mul_number_add":
                 values[2] = numbers[sources[2]]
-            found[target] = self._operation(name, values)
+            found[target] = self._write_operation(name, values)
         return found
 
-    def _sums(self, so_far: Mapping[Place, Any], registers: Mapping[int, Any], i: Any) -> dict[Place, Any]:
+    def _write_sums(self, so_far: Mapping[Place, Any], registers: Mapping[int, Any], i: Any) -> dict[Place, Any]:
         """Write how a sample adds to the sums and return them."""
         b, sums = self.b, dict(so_far)
         for y, value, slopes in zip(self.y, self.program.outputs[:, 0].tolist(), self.slopes, strict=True):
@@ -272,7 +278,7 @@ class _Writer:
                     sums[j, k] = b.fadd(sums[j, k], product, flags=_FAST)
         return sums
 
-    def _operation(self, name: str, values: Sequence[Any]) -> Any:
+    def _write_operation(self, name: str, values: Sequence[Any]) -> Any:
         """Write an operation on numbers or on samples: both are the same here."""
         a, b, c = values
         name = name if name in _SUMS_OF_PRODUCTS else name.removeprefix("number_")
@@ -283,18 +289,20 @@ class _Writer:
         if name == "select":
             return self.b.select(self.b.fcmp_ordered(">=", a, _DOUBLE(0.0)), b, c)
         if name == "exp":
-            return self._exponential(a)
+            return self._write_exponential(a)
         if name == "log":
-            return self.b.select(self.b.fcmp_ordered(">", a, _DOUBLE(0.0)), self._call("llvm.log", a), _DOUBLE(np.nan))
+            return self.b.select(
+                self.b.fcmp_ordered(">", a, _DOUBLE(0.0)), self._write_call("llvm.log", a), _DOUBLE(np.nan)
+            )
         if name in _INTRINSICS:
-            return self._call(_INTRINSICS[name], a)
-        return self._call(f"llvm.{_LIBRARY[name]}", a) if name in _LIBRARY else a
+            return self._write_call(_INTRINSICS[name], a)
+        return self._write_call(f"llvm.{_LIBRARY[name]}", a) if name in _LIBRARY else a
 
-    def _call(self, name: str, a: Any) -> Any:
+    def _write_call(self, name: str, a: Any) -> Any:
         return self.b.call(self.module.declare_intrinsic(name, [_DOUBLE]), [a])
 
-    def _exponential(self, x: Any) -> Any:
-        """Write `usidx.fitting.compile.interpreter.exponential`, each operation in the order written."""
+    def _write_exponential(self, x: Any) -> Any:
+        """Write `usidx.fitting.compile.interpreter.compute_exponential`, each operation in the order written."""
         do = self.b
         operations: tuple[Callable[..., Any], ...] = (do.fadd, do.fsub, do.fmul)
         add, subtract, multiply = (partial(operation, flags=("contract",)) for operation in operations)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from usidx.fitting.compile.interpreter import TILE, Integers, Row, Rows, load_parameters, run_tile
-from usidx.fitting.compile.jit import called, compiled
+from usidx.fitting.compile.jit import compile_callback, compile_part
 from usidx.fitting.compile.layout import (
     AT_TRIAL,
     FOR_RESIDUAL,
@@ -38,10 +38,10 @@ from usidx.fitting.compile.layout import (
     Y,
 )
 
-__all__ = ["normal_equations"]
+__all__ = ["fill_normal_equations"]
 
 
-@compiled
+@compile_part
 def _fill(head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, trial: bool) -> float:
     """Fill J'J and J'r, tile by tile, and return the cost."""
     matrix = head[TRIAL_MATRIX] if trial else head[MATRIX]
@@ -63,33 +63,33 @@ def _fill(head: Integers, info: Integers, code: Integers, bench: Rows, data: Row
             if weighted:
                 cost += _weigh(head, info, bench, data, part, start, n)
             else:
-                cost += _dot(residual, residual, n)
+                cost += _sum_products(residual, residual, n)
             _accumulate(head, info, bench, part, n, matrix, gradient, weighted)
     return cost
 
 
-@compiled
+@compile_part
 def _accumulate(
     head: Integers, info: Integers, bench: Rows, part: int, n: int, matrix: int, gradient: int, weighted: bool
 ) -> None:
     """Add a tile to the normal equations: the lower triangle, two products at a time."""
     residual = bench[head[SCALED]]
     for j in range(head[N_FREE]):
-        a = bench[_column(head, info, part, j, weighted)]
-        first, second = _two_dots(a, residual, a, n)
+        a = bench[_locate_column(head, info, part, j, weighted)]
+        first, second = _sum_two_products(a, residual, a, n)
         bench[gradient, j] += first
         bench[matrix + j, j] += second
         for k in range(0, j - 1, 2):
-            b, c = _column(head, info, part, k, weighted), _column(head, info, part, k + 1, weighted)
-            first, second = _two_dots(a, bench[b], bench[c], n)
+            b, c = _locate_column(head, info, part, k, weighted), _locate_column(head, info, part, k + 1, weighted)
+            first, second = _sum_two_products(a, bench[b], bench[c], n)
             bench[matrix + j, k] += first
             bench[matrix + j, k + 1] += second
         if j % 2 == 1:
-            bench[matrix + j, j - 1] += _dot(a, bench[_column(head, info, part, j - 1, weighted)], n)
+            bench[matrix + j, j - 1] += _sum_products(a, bench[_locate_column(head, info, part, j - 1, weighted)], n)
 
 
-@compiled
-def _column(head: Integers, info: Integers, part: int, j: int, weighted: bool) -> int:
+@compile_part
+def _locate_column(head: Integers, info: Integers, part: int, j: int, weighted: bool) -> int:
     """Return the row of `bench` with the derivatives by a free parameter."""
     register = info[OUTPUTS + part, 1 + j]
     if register < 0:
@@ -98,16 +98,16 @@ def _column(head: Integers, info: Integers, part: int, j: int, weighted: bool) -
     return row
 
 
-@compiled
-def _dot(a: Row, b: Row, n: int) -> float:
+@compile_part
+def _sum_products(a: Row, b: Row, n: int) -> float:
     total = 0.0
     for i in range(n):
         total += a[i] * b[i]
     return total
 
 
-@compiled
-def _two_dots(a: Row, b: Row, c: Row, n: int) -> tuple[float, float]:
+@compile_part
+def _sum_two_products(a: Row, b: Row, c: Row, n: int) -> tuple[float, float]:
     first, second = 0.0, 0.0
     for i in range(n):
         first += a[i] * b[i]
@@ -115,7 +115,7 @@ def _two_dots(a: Row, b: Row, c: Row, n: int) -> tuple[float, float]:
     return first, second
 
 
-@compiled
+@compile_part
 def _leave_residual(head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows) -> float:
     """Put data minus model into the rows RESIDUAL and return the sum of its squares."""
     total = 0.0
@@ -131,7 +131,7 @@ def _leave_residual(head: Integers, info: Integers, code: Integers, bench: Rows,
     return total
 
 
-@compiled
+@compile_part
 def _weigh(head: Integers, info: Integers, bench: Rows, data: Rows, part: int, start: int, n: int) -> float:
     """Multiply residual and derivatives of a tile by the weights and by those of the robust loss."""
     residual, weight = bench[head[SCALED]], bench[head[SCALED] + head[N_FREE] + 1]
@@ -139,7 +139,7 @@ def _weigh(head: Integers, info: Integers, bench: Rows, data: Rows, part: int, s
     for i in range(n):
         weight[i] = data[head[WEIGHT], start + i] if head[HAS_WEIGHT] > 0 else 1.0
         residual[i] *= weight[i]
-        rho, slope = _loss(head[LOSS], residual[i] / scale)
+        rho, slope = _evaluate_loss(head[LOSS], residual[i] / scale)
         cost += rho * scale * scale
         residual[i] *= math.sqrt(slope)
         weight[i] *= math.sqrt(slope)
@@ -151,8 +151,8 @@ def _weigh(head: Integers, info: Integers, bench: Rows, data: Rows, part: int, s
     return cost
 
 
-@compiled
-def _loss(kind: int, residual: float) -> tuple[float, float]:
+@compile_part
+def _evaluate_loss(kind: int, residual: float) -> tuple[float, float]:
     """Return the loss and its slope by the square of the residual."""
     z = residual * residual
     if kind == 1:
@@ -165,8 +165,10 @@ def _loss(kind: int, residual: float) -> tuple[float, float]:
     return z, 1.0
 
 
-@called
-def normal_equations(head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, purpose: int) -> float:
+@compile_callback
+def fill_normal_equations(
+    head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, purpose: int
+) -> float:
     """Fill the normal equations, or the residual, for a row of parameters and return the cost.
 
     For AT_PARAMETERS and AT_TRIAL the matrix and gradient of that name, for FOR_RESIDUAL the rows RESIDUAL.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Union
 
-from usidx.fitting.formula.nodes import Node, Operand, constant, function
+from usidx.fitting.formula.nodes import Node, Operand, apply, make_constant
 
 __all__ = ["Pair", "as_pair"]
 
@@ -40,6 +40,7 @@ class Pair:
 
     def __truediv__(self, other: ComplexOperand) -> Pair:
         b = as_pair(other)
+        # Times the conjugate, by the square of the modulus: one real division.
         scale = 1.0 / (b.real * b.real + b.imag * b.imag)
         top = self * Pair(b.real, -b.imag)
         return Pair(top.real * scale, top.imag * scale)
@@ -58,8 +59,8 @@ class Pair:
 
     def exp(self) -> Pair:
         """Return e to the power of the pair."""
-        size = function("exp", self.real)
-        return Pair(size * function("cos", self.imag), size * function("sin", self.imag))
+        size = apply("exp", self.real)
+        return Pair(size * apply("cos", self.imag), size * apply("sin", self.imag))
 
 
 def as_pair(value: ComplexOperand) -> Pair:
@@ -67,5 +68,5 @@ def as_pair(value: ComplexOperand) -> Pair:
     if isinstance(value, Pair):
         return value
     if isinstance(value, Node):
-        return Pair(value, constant(0.0))
-    return Pair(constant(complex(value).real), constant(complex(value).imag))
+        return Pair(value, make_constant(0.0))
+    return Pair(make_constant(complex(value).real), make_constant(complex(value).imag))

@@ -12,10 +12,21 @@ import weakref
 from collections.abc import Callable
 from typing import Final, Union
 
-__all__ = ["Node", "Operand", "constant", "derivative", "function", "parameter", "select", "substitute", "variable"]
+__all__ = [
+    "Node",
+    "Operand",
+    "apply",
+    "differentiate",
+    "make_constant",
+    "make_parameter",
+    "make_variable",
+    "select",
+    "substitute",
+]
 
 Operand = Union["Node", float]
 
+# Every node that is alive: equal operations are found here, and so are one node.
 _known: weakref.WeakValueDictionary[tuple[object, ...], Node] = weakref.WeakValueDictionary()
 
 
@@ -44,37 +55,37 @@ class Node:
         return _make, (self.op, self.args, self.value)
 
     def __add__(self, other: Operand) -> Node:
-        return add(self, _node(other))
+        return add(self, _to_node(other))
 
     def __radd__(self, other: Operand) -> Node:
-        return add(_node(other), self)
+        return add(_to_node(other), self)
 
     def __sub__(self, other: Operand) -> Node:
-        return subtract(self, _node(other))
+        return subtract(self, _to_node(other))
 
     def __rsub__(self, other: Operand) -> Node:
-        return subtract(_node(other), self)
+        return subtract(_to_node(other), self)
 
     def __mul__(self, other: Operand) -> Node:
-        return multiply(self, _node(other))
+        return multiply(self, _to_node(other))
 
     def __rmul__(self, other: Operand) -> Node:
-        return multiply(_node(other), self)
+        return multiply(_to_node(other), self)
 
     def __truediv__(self, other: Operand) -> Node:
-        return divide(self, _node(other))
+        return divide(self, _to_node(other))
 
     def __rtruediv__(self, other: Operand) -> Node:
-        return divide(_node(other), self)
+        return divide(_to_node(other), self)
 
     def __pow__(self, other: Operand) -> Node:
-        return power(self, _node(other))
+        return exponentiate(self, _to_node(other))
 
     def __rpow__(self, other: Operand) -> Node:
-        return power(_node(other), self)
+        return exponentiate(_to_node(other), self)
 
     def __neg__(self) -> Node:
-        return multiply(constant(-1.0), self)
+        return multiply(make_constant(-1.0), self)
 
 
 def _make(op: str, args: tuple[Node, ...] = (), value: float | str | int | None = None) -> Node:
@@ -91,31 +102,31 @@ def _make(op: str, args: tuple[Node, ...] = (), value: float | str | int | None 
     return node
 
 
-def constant(value: float) -> Node:
+def make_constant(value: float) -> Node:
     """Return the node of a number."""
     return _make("constant", (), float(value))
 
 
-def parameter(name: str) -> Node:
+def make_parameter(name: str) -> Node:
     """Return the node of a named parameter."""
     return _make("parameter", (), name)
 
 
-def variable(index: int = 0) -> Node:
+def make_variable(index: int = 0) -> Node:
     """Return the node of an independent variable (the coordinate along a fitted dim)."""
     return _make("variable", (), index)
 
 
-def _node(value: Operand) -> Node:
-    return value if isinstance(value, Node) else constant(value)
+def _to_node(value: Operand) -> Node:
+    return value if isinstance(value, Node) else make_constant(value)
 
 
-ZERO: Final = constant(0.0)
-ONE: Final = constant(1.0)
-MINUS_ONE: Final = constant(-1.0)
+ZERO: Final = make_constant(0.0)
+ONE: Final = make_constant(1.0)
+MINUS_ONE: Final = make_constant(-1.0)
 
 
-def _number(node: Node) -> float | None:
+def _read_number(node: Node) -> float | None:
     return float(node.value) if node.op == "constant" and node.value is not None else None
 
 
@@ -130,9 +141,9 @@ def _split_factor(node: Node) -> tuple[Node, Node]:
 
 def add(a: Node, b: Node) -> Node:
     """Return a + b."""
-    left, right = _number(a), _number(b)
+    left, right = _read_number(a), _read_number(b)
     if left is not None and right is not None:
-        return constant(left + right)
+        return make_constant(left + right)
     if left == 0.0:
         return b
     if right == 0.0:
@@ -140,6 +151,7 @@ def add(a: Node, b: Node) -> Node:
     (factor_a, rest_a), (factor_b, rest_b) = _split_factor(a), _split_factor(b)
     if rest_a is rest_b and rest_a is not ONE:
         return multiply(add(factor_a, factor_b), rest_a)
+    # Numbers come first: `compile.bytecode` has an operation for a number with a row, and none for a row with a number.
     if a.varies and not b.varies:
         a, b = b, a
     return _make("add", (a, b))
@@ -156,9 +168,9 @@ def subtract(a: Node, b: Node) -> Node:
 
 def multiply(a: Node, b: Node) -> Node:
     """Return a * b, with what is the same for all samples gathered in one factor in front."""
-    left, right = _number(a), _number(b)
+    left, right = _read_number(a), _read_number(b)
     if left is not None and right is not None:
-        return constant(left * right)
+        return make_constant(left * right)
     if left == 0.0 or right == 0.0:
         return ZERO
     if left == 1.0:
@@ -168,26 +180,27 @@ def multiply(a: Node, b: Node) -> Node:
     if not a.varies and not b.varies:
         return _multiply_numbers(a, b)
     (factor_a, rest_a), (factor_b, rest_b) = _split_factor(a), _split_factor(b)
-    factor, rest = multiply(factor_a, factor_b), _product(rest_a, rest_b)
+    factor, rest = multiply(factor_a, factor_b), _multiply_rows(rest_a, rest_b)
     return rest if factor is ONE else _make("mul", (factor, rest))
 
 
 def _multiply_numbers(a: Node, b: Node) -> Node:
     """Multiply two factors without a variable; constants are kept in front and combined."""
-    if _number(b) is not None:
+    if _read_number(b) is not None:
         a, b = b, a
-    inner = _number(b.args[0]) if b.op == "mul" else None
-    outer = _number(a)
+    inner = _read_number(b.args[0]) if b.op == "mul" else None
+    outer = _read_number(a)
     if outer is not None and inner is not None:
-        return multiply(constant(outer * inner), b.args[1])
+        return multiply(make_constant(outer * inner), b.args[1])
     return _make("mul", (a, b))
 
 
-def _product(a: Node, b: Node) -> Node:
+def _multiply_rows(a: Node, b: Node) -> Node:
     if a is ONE:
         return b
     if b is ONE:
         return a
+    # One order for both, so that x * y and y * x are one node.
     return _make("mul", (a, b) if a.place <= b.place else (b, a))
 
 
@@ -199,31 +212,33 @@ def divide(a: Node, b: Node) -> Node:
     if rest is not ONE:
         reciprocal = _make("div", (ONE, rest))
         return multiply(divide(a, factor), reciprocal)
-    number = _number(b)
+    # One division for all samples, and a product for each, which is several times as fast.
+    number = _read_number(b)
     if number is not None and number != 0.0:
-        return multiply(constant(1.0 / number), a)
+        return multiply(make_constant(1.0 / number), a)
     return multiply(_make("div", (ONE, b)), a)
 
 
-def power(a: Node, b: Node) -> Node:
+def exponentiate(a: Node, b: Node) -> Node:
     """Return a ** b; small whole exponents become products."""
-    exponent = _number(b)
-    base = _number(a)
+    exponent = _read_number(b)
+    base = _read_number(a)
     if exponent is not None and base is not None and base > 0.0:
-        return _folded("pow", lambda: base**exponent, (a, b))
+        return _fold_constants("pow", lambda: base**exponent, (a, b))
     if exponent is not None and exponent.is_integer() and abs(exponent) <= 16:
-        return _whole_power(a, int(exponent))
+        return _multiply_repeatedly(a, int(exponent))
     if exponent == 0.5:
-        return function("sqrt", a)
+        return apply("sqrt", a)
     return _make("pow", (a, b))
 
 
-def _whole_power(a: Node, exponent: int) -> Node:
+def _multiply_repeatedly(a: Node, exponent: int) -> Node:
     if exponent < 0:
-        return divide(ONE, _whole_power(a, -exponent))
+        return divide(ONE, _multiply_repeatedly(a, -exponent))
     if exponent == 0:
         return ONE
-    half = _whole_power(a, exponent // 2)
+    # By squaring: x ** 13 takes five products.
+    half = _multiply_repeatedly(a, exponent // 2)
     square = multiply(half, half)
     return multiply(square, a) if exponent % 2 else square
 
@@ -244,32 +259,32 @@ _ON_NUMBERS: Final[dict[str, Callable[[float], float]]] = {
 FUNCTIONS: Final = frozenset(_ON_NUMBERS)
 
 
-def function(name: str, a: Operand) -> Node:
+def apply(name: str, a: Operand) -> Node:
     """Return an elementary function (a name in `FUNCTIONS`) of a node."""
-    a = _node(a)
-    number = _number(a)
+    a = _to_node(a)
+    number = _read_number(a)
     if number is not None and (number > 0.0 or name not in {"log", "sqrt"}):
-        return _folded(name, lambda: _ON_NUMBERS[name](number), (a,))
+        return _fold_constants(name, lambda: _ON_NUMBERS[name](number), (a,))
     return _make(name, (a,))
 
 
-def _folded(name: str, value: Callable[[], float], args: tuple[Node, ...]) -> Node:
+def _fold_constants(name: str, value: Callable[[], float], args: tuple[Node, ...]) -> Node:
     """Return the number that an operation on numbers gives; where it overflows, the operation itself."""
     try:
-        return constant(value())
+        return make_constant(value())
     except (OverflowError, ValueError):
         return _make(name, args)
 
 
 def select(condition: Operand, positive: Operand, otherwise: Operand) -> Node:
     """Return `positive` where the condition is >= 0, else `otherwise`."""
-    condition, positive, otherwise = _node(condition), _node(positive), _node(otherwise)
+    condition, positive, otherwise = _to_node(condition), _to_node(positive), _to_node(otherwise)
     return positive if positive is otherwise else _make("select", (condition, positive, otherwise))
 
 
-def faddeeva(x: Operand, y: Operand) -> tuple[Node, Node]:
+def apply_faddeeva(x: Operand, y: Operand) -> tuple[Node, Node]:
     """Return real and imaginary part of the Faddeeva function w(x + iy), y > 0."""
-    args = (_node(x), _node(y))
+    args = (_to_node(x), _to_node(y))
     return _make("wofz_real", args), _make("wofz_imag", args)
 
 
@@ -286,10 +301,10 @@ def substitute(node: Node, replacements: dict[Node, Node], memo: dict[Node, Node
     return memo[node]
 
 
-_BUILD: Final = {"add": add, "sub": subtract, "mul": multiply, "div": divide, "pow": power}
+_BUILD: Final = {"add": add, "sub": subtract, "mul": multiply, "div": divide, "pow": exponentiate}
 
 
-def derivative(node: Node, by: Node, memo: dict[Node, Node] | None = None) -> Node:
+def differentiate(node: Node, by: Node, memo: dict[Node, Node] | None = None) -> Node:
     """Return the exact derivative of a graph by one of its parameters (or variables)."""
     memo = {} if memo is None else memo
     if node is by:
@@ -297,12 +312,12 @@ def derivative(node: Node, by: Node, memo: dict[Node, Node] | None = None) -> No
     if not node.args:
         return ZERO
     if node not in memo:
-        memo[node] = _chained(node, by, memo)
+        memo[node] = _apply_chain_rule(node, by, memo)
     return memo[node]
 
 
-def _chained(node: Node, by: Node, memo: dict[Node, Node]) -> Node:
-    inner = [derivative(arg, by, memo) for arg in node.args]
+def _apply_chain_rule(node: Node, by: Node, memo: dict[Node, Node]) -> Node:
+    inner = [differentiate(arg, by, memo) for arg in node.args]
     if node.op == "select":
         # The jump at the condition's zero carries no derivative. A factor of 0 would not do for the other way: what
         # is not chosen may be infinite.
@@ -310,18 +325,18 @@ def _chained(node: Node, by: Node, memo: dict[Node, Node]) -> Node:
     total = ZERO
     for position, slope in enumerate(inner):
         if slope is not ZERO:
-            total = total + _partial(node, position) * slope
+            total = total + _differentiate_operation(node, position) * slope
     return total
 
 
-def _partial(node: Node, position: int) -> Node:
+def _differentiate_operation(node: Node, position: int) -> Node:
     """Return the derivative of an operation by one of its arguments."""
     return _PARTIALS[node.op](node, *node.args)[position]
 
 
-def _partial_faddeeva(node: Node, x: Node, y: Node) -> tuple[Node, Node]:
+def _differentiate_faddeeva(node: Node, x: Node, y: Node) -> tuple[Node, Node]:
     # w'(z) = -2 z w + 2i/sqrt(pi): Abramowitz and Stegun 7.1.20.
-    real, imag = faddeeva(x, y)
+    real, imag = apply_faddeeva(x, y)
     slope_real = -2.0 * (x * real - y * imag)
     slope_imag = 2.0 / math.sqrt(math.pi) - 2.0 * (x * imag + y * real)
     return (slope_real, -slope_imag) if node.op == "wofz_real" else (slope_imag, slope_real)
@@ -333,16 +348,16 @@ _PARTIALS: Final[dict[str, Callable[..., tuple[Node, ...]]]] = {
     "mul": lambda n, a, b: (b, a),
     "div": lambda n, a, b: (ONE / b, -(n / b)),
     # Where the base is zero the formula gives infinity times zero; the limit of the product is zero.
-    "pow": lambda n, a, b: (select(-a, 0.0, b * power(a, b - 1.0)), select(-a, 0.0, n * function("log", a))),
+    "pow": lambda n, a, b: (select(-a, 0.0, b * exponentiate(a, b - 1.0)), select(-a, 0.0, n * apply("log", a))),
     "exp": lambda n, a: (n,),
     "log": lambda n, a: (ONE / a,),
     "sqrt": lambda n, a: (0.5 / n,),
-    "sin": lambda n, a: (function("cos", a),),
-    "cos": lambda n, a: (-function("sin", a),),
+    "sin": lambda n, a: (apply("cos", a),),
+    "cos": lambda n, a: (-apply("sin", a),),
     "tanh": lambda n, a: (1.0 - n * n,),
     "arctan": lambda n, a: (1.0 / (1.0 + a * a),),
-    "erf": lambda n, a: (2.0 / math.sqrt(math.pi) * function("exp", -(a * a)),),
+    "erf": lambda n, a: (2.0 / math.sqrt(math.pi) * apply("exp", -(a * a)),),
     "abs": lambda n, a: (select(a, 1.0, -1.0),),
-    "wofz_real": _partial_faddeeva,
-    "wofz_imag": _partial_faddeeva,
+    "wofz_real": _differentiate_faddeeva,
+    "wofz_imag": _differentiate_faddeeva,
 }

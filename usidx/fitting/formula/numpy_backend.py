@@ -1,4 +1,4 @@
-"""Graph of operations and arrays -> array, in plain NumPy: what the compiled machine does, without compiling."""
+"""Graph of operations and arrays -> array, in plain NumPy: what the compiled interpreter does, without compiling."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def interpret(node: Node, values: Mapping[Node, npt.ArrayLike]) -> Array:
     """Return the value of a graph for given parameters and variables, which broadcast against each other."""
     memo: dict[Node, Array] = {key: np.asarray(value, dtype=np.float64) for key, value in values.items()}
     with np.errstate(all="ignore"):
-        return _value(node, memo)
+        return _evaluate(node, memo)
 
 
-def _value(node: Node, memo: dict[Node, Array]) -> Array:
+def _evaluate(node: Node, memo: dict[Node, Array]) -> Array:
     if node.op == "constant":
         return np.asarray(node.value, dtype=np.float64)
     if node not in memo:
-        memo[node] = np.asarray(_OPERATIONS[node.op](*(_value(a, memo) for a in node.args)))
+        memo[node] = np.asarray(_OPERATIONS[node.op](*(_evaluate(a, memo) for a in node.args)))
     return memo[node]
 
 
-def _erf(a: Array) -> Any:
+def _compute_erf(a: Array) -> Any:
     from scipy.special import erf
 
     return erf(a)
 
 
-def _wofz(a: Array, b: Array) -> Any:
+def _compute_wofz(a: Array, b: Array) -> Any:
     from scipy.special import wofz
 
     return wofz(a + 1j * b)
@@ -56,8 +56,8 @@ _OPERATIONS: Final[dict[str, Callable[..., Any]]] = {
     "tanh": np.tanh,
     "arctan": np.arctan,
     "abs": np.abs,
-    "erf": _erf,
+    "erf": _compute_erf,
     "select": lambda condition, a, b: np.where(condition >= 0.0, a, b),
-    "wofz_real": lambda a, b: _wofz(a, b).real,
-    "wofz_imag": lambda a, b: _wofz(a, b).imag,
+    "wofz_real": lambda a, b: _compute_wofz(a, b).real,
+    "wofz_imag": lambda a, b: _compute_wofz(a, b).imag,
 }

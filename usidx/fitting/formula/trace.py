@@ -16,8 +16,8 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from usidx.fitting.formula.complex import Pair, as_pair
-from usidx.fitting.formula.nodes import Node, constant, variable
-from usidx.fitting.formula.ufuncs import TRUTHS, UFUNCS, Value, chosen, condition
+from usidx.fitting.formula.nodes import Node, make_constant, make_variable
+from usidx.fitting.formula.ufuncs import TRUTHS, UFUNCS, Value, choose, make_condition
 
 __all__ = ["NO_VALUE", "UnknownError", "follow"]
 
@@ -26,7 +26,7 @@ NO_VALUE = (ArithmeticError, ValueError)
 
 _MOST_RUNS: Final = 32  # of the function, through its branches
 _DEEPEST: Final = 150  # operations on top of each other
-_NOTHING: Final = constant(np.nan)
+_NOTHING: Final = make_constant(np.nan)
 
 
 class UnknownError(Exception):
@@ -85,7 +85,7 @@ class _Symbol(NDArrayOperatorsMixin):
     mask: Node | None = None
     fixed: bool = False
 
-    def made(self, value: Value, sources: Sequence[object], *, is_truth: bool = False) -> _Symbol:
+    def derive(self, value: Value, sources: Sequence[object], *, is_truth: bool = False) -> _Symbol:
         """Return what an operation makes of symbols and numbers."""
         arrays = [s for s in sources if isinstance(s, _Symbol) and s.is_array]
         if len({s.mask for s in arrays}) > 1:
@@ -99,10 +99,10 @@ class _Symbol(NDArrayOperatorsMixin):
         if name.startswith(("bitwise", "logical", "invert")) and not all(getattr(s, "is_truth", False) for s in inputs):
             raise UnknownError
         function = TRUTHS.get(name) or UFUNCS[name]
-        result = self.made(function(*map(_value_of, inputs)), inputs, is_truth=name in TRUTHS)
+        result = self.derive(function(*map(_to_value, inputs)), inputs, is_truth=name in TRUTHS)
         if out is None:
             return result
-        return _changed(out[0], result)
+        return _change_in_place(out[0], result)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func not in _FUNCTIONS:
@@ -115,40 +115,40 @@ class _Symbol(NDArrayOperatorsMixin):
     def __bool__(self) -> bool:
         if self.is_array or isinstance(self.value, Pair):
             raise UnknownError
-        truth = self.value if self.is_truth else TRUTHS["not_equal"](self.value, constant(0.0))
-        return self.run.ask(condition(truth))
+        truth = self.value if self.is_truth else TRUTHS["not_equal"](self.value, make_constant(0.0))
+        return self.run.ask(make_condition(truth))
 
     def __getitem__(self, mask: Any) -> _Symbol:
-        return _Symbol(self.run, self.value, is_array=True, is_truth=self.is_truth, mask=self._mask_of(mask))
+        return _Symbol(self.run, self.value, is_array=True, is_truth=self.is_truth, mask=self._read_mask(mask))
 
     def __setitem__(self, mask: Any, value: Any) -> None:
-        met = self._mask_of(mask)
+        met = self._read_mask(mask)
         if self.fixed or (isinstance(value, _Symbol) and value.is_array and value.mask is not met):
             raise UnknownError
-        self.value = chosen(met, _value_of(value), self.value)
+        self.value = choose(met, _to_value(value), self.value)
 
-    def _mask_of(self, mask: Any) -> Node:
+    def _read_mask(self, mask: Any) -> Node:
         whole = self.is_array and self.mask is None
         if not (whole and isinstance(mask, _Symbol) and mask.is_array and mask.is_truth and mask.mask is None):
             raise UnknownError
-        return condition(as_pair(mask.value).real)
+        return make_condition(as_pair(mask.value).real)
 
     def copy(self) -> _Symbol:
         """Return another array with the same values."""
-        return self.made(self.value, [self], is_truth=self.is_truth)
+        return self.derive(self.value, [self], is_truth=self.is_truth)
 
     @property
     def real(self) -> _Symbol:
         """Return the real part."""
-        return self.made(as_pair(self.value).real, [self])
+        return self.derive(as_pair(self.value).real, [self])
 
     @property
     def imag(self) -> _Symbol:
         """Return the imaginary part."""
-        return self.made(as_pair(self.value).imag, [self])
+        return self.derive(as_pair(self.value).imag, [self])
 
 
-def _changed(target: _Symbol, result: _Symbol) -> _Symbol:
+def _change_in_place(target: _Symbol, result: _Symbol) -> _Symbol:
     """Return what ``target += ...`` leaves in the name: the array itself, or another number."""
     if not target.is_array and not result.is_array:
         return result
@@ -158,7 +158,7 @@ def _changed(target: _Symbol, result: _Symbol) -> _Symbol:
     return target
 
 
-def _value_of(given: Any) -> Value:
+def _to_value(given: Any) -> Value:
     if isinstance(given, _Symbol):
         return given.value
     if isinstance(given, np.ndarray) and given.ndim == 0:
@@ -166,20 +166,20 @@ def _value_of(given: Any) -> Value:
     if not isinstance(given, Number):
         raise UnknownError
     number = complex(given)  # type: ignore[call-overload]
-    return as_pair(number) if isinstance(given, complex | np.complexfloating) else constant(number.real)
+    return as_pair(number) if isinstance(given, complex | np.complexfloating) else make_constant(number.real)
 
 
-def _where(truth: Any, first: Any, second: Any) -> _Symbol:
+def _choose_where(truth: Any, first: Any, second: Any) -> _Symbol:
     if not (isinstance(truth, _Symbol) and truth.is_truth and isinstance(truth.value, Node)):
         raise UnknownError
-    value = chosen(condition(truth.value), _value_of(first), _value_of(second))
-    return truth.made(value, (truth, first, second))
+    value = choose(make_condition(truth.value), _to_value(first), _to_value(second))
+    return truth.derive(value, (truth, first, second))
 
 
-def _filled(like: Any, value: Any) -> _Symbol:
+def _fill_like(like: Any, value: Any) -> _Symbol:
     if not (isinstance(like, _Symbol) and like.is_array):
         raise UnknownError
-    return like.made(_value_of(value), (like, value))
+    return like.derive(_to_value(value), (like, value))
 
 
 def _clip(a: Any, low: Any = None, high: Any = None) -> Any:
@@ -187,7 +187,7 @@ def _clip(a: Any, low: Any = None, high: Any = None) -> Any:
     return a if high is None else np.minimum(a, high)
 
 
-def _polyval(coefficients: Any, x: Any) -> Any:
+def _evaluate_polynomial(coefficients: Any, x: Any) -> Any:
     total: Any = 0.0
     for c in coefficients:
         total = total * x + c
@@ -196,13 +196,13 @@ def _polyval(coefficients: Any, x: Any) -> Any:
 
 #: Functions of NumPy that are no ufuncs.
 _FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {
-    np.where: _where,
-    np.zeros_like: lambda like: _filled(like, 0.0),
-    np.ones_like: lambda like: _filled(like, 1.0),
-    np.empty_like: lambda like: _filled(like, np.nan),
-    np.full_like: _filled,
+    np.where: _choose_where,
+    np.zeros_like: lambda like: _fill_like(like, 0.0),
+    np.ones_like: lambda like: _fill_like(like, 1.0),
+    np.empty_like: lambda like: _fill_like(like, np.nan),
+    np.full_like: _fill_like,
     np.clip: _clip,
-    np.polyval: _polyval,
+    np.polyval: _evaluate_polynomial,
     np.real: lambda a: a.real,
     np.imag: lambda a: a.imag,
     np.copy: lambda a: a.copy(),
@@ -210,19 +210,19 @@ _FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {
 
 
 def follow(function: Callable[..., Any], coordinates: int, parameters: Sequence[Node]) -> Value:
-    """Return the graph of a function over ``variable(0)``, ... and parameters.
+    """Return the graph of a function over ``make_variable(0)``, ... and parameters.
 
     Where it cannot be followed that raises: anything, for a function gets what it was not written for.
     """
     function = getattr(function, "py_func", function)  # of what numba has compiled
-    graph = _followed(function, coordinates, parameters, [], [_MOST_RUNS])
+    graph = _follow_branches(function, coordinates, parameters, [], [_MOST_RUNS])
     parts = (graph.real, graph.imag) if isinstance(graph, Pair) else (graph,)
-    if any(_depth(part, {}) > _DEEPEST for part in parts):
+    if any(_measure_depth(part, {}) > _DEEPEST for part in parts):
         raise UnknownError
     return graph
 
 
-def _followed(
+def _follow_branches(
     function: Callable[..., Any], coordinates: int, parameters: Sequence[Node], answers: list[bool], left: list[int]
 ) -> Value:
     """Return the graph where the first branches are decided, and the others followed both ways."""
@@ -230,23 +230,23 @@ def _followed(
     if left[0] < 0:
         raise UnknownError
     run = _Run(list(answers))
-    x = [_Symbol(run, variable(k), is_array=True, fixed=True) for k in range(coordinates)]
+    x = [_Symbol(run, make_variable(k), is_array=True, fixed=True) for k in range(coordinates)]
     try:
         returned = function(*x, *(_Symbol(run, p) for p in parameters))
         if isinstance(returned, _Symbol) and returned.mask is not None:
             raise UnknownError
-        value = _value_of(returned)
+        value = _to_value(returned)
     except NO_VALUE:
         if not run.asked:
             raise
         value = _NOTHING
     for place in reversed(range(len(answers), len(run.asked))):
-        other = _followed(function, coordinates, parameters, [*run.answers[:place], False], left)
-        value = chosen(run.asked[place], value, other)
+        other = _follow_branches(function, coordinates, parameters, [*run.answers[:place], False], left)
+        value = choose(run.asked[place], value, other)
     return value
 
 
-def _depth(node: Node, known: dict[Node, int]) -> int:
+def _measure_depth(node: Node, known: dict[Node, int]) -> int:
     if node not in known:
-        known[node] = 1 + max((_depth(a, known) for a in node.args), default=0)
+        known[node] = 1 + max((_measure_depth(a, known) for a in node.args), default=0)
     return known[node]

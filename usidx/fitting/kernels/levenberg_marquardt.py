@@ -1,6 +1,9 @@
 """One spectrum and start values -> best parameters, by Levenberg and Marquardt's method, in machine code.
 
-Damping is by the diagonal of the normal equations, so that volts at 1e-12 and hertz at 1e6 stand side by side.
+Each step solves (J'J + damping diag(J'J)) step = J'r, J being the derivatives of the model and r the residual. The
+diagonal (Marquardt's scaling) makes a step independent of units, so that volts at 1e-12 and hertz at 1e6 stand side by
+side. How far a step lowered the cost, compared with what it promised, decides the next damping (Nielsen's rule).
+`solver.numpy_solver` takes the same steps for many spectra side by side; keep the two alike.
 Importing this module imports numba; do so only inside a function.
 
 References
@@ -13,8 +16,17 @@ from __future__ import annotations
 
 import math
 
+from usidx.fitting.columns import (
+    CONVERGED,
+    CONVERGED_ON_BOUND,
+    EXACT,
+    NOT_FINITE,
+    STUCK,
+    TOO_MANY_EVALUATIONS,
+    UNDETERMINED,
+)
 from usidx.fitting.compile.interpreter import Equations, Integers, Rows, copy_into
-from usidx.fitting.compile.jit import compiled
+from usidx.fitting.compile.jit import compile_part
 from usidx.fitting.compile.layout import (
     AT_PARAMETERS,
     AT_TRIAL,
@@ -42,63 +54,70 @@ from usidx.fitting.kernels.linear import solve
 
 __all__ = ["minimise"]
 
-_HOPELESS = 1e12  # damping beyond which a step is no step
-_LITTLE, _SOME = 1e-10, 1e-6  # what is tried in turn where the equations are singular without damping
+_HOPELESS = 1e12  # damping that leaves nothing of a step
+_LITTLE, _SOME = 1e-10, 1e-6  # damping that is tried in turn where the equations are singular without
 
 
-@compiled
+@compile_part
 def minimise(
     equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, floor: float
 ) -> tuple[int, int, float]:
     """Improve the parameters until the next step promises nothing.
 
-    `equations` is `usidx.fitting.compile.normal_equations.normal_equations`, handed in as a pointer. Returns (status,
-    evaluations, cost); the normal equations of the last point stay in `bench`.
+    `equations` is `usidx.fitting.compile.normal_equations.fill_normal_equations`, or what stands in for it, handed in
+    as a pointer. Returns (status, evaluations, cost); the normal equations of the last point stay in `bench`.
+
+    What the next step promises decides. Where it is little, and steps failed before (`growth` above 2), the cost falls
+    no further along any of them. Where it is little and all but undamped, it is a Gauss-Newton step, whose end is the
+    minimum. Else damping may hide what weakly determined parameters still promise, so it is looked at again without; if
+    the equations are singular then, the data does not determine all parameters.
+
+    A step that lowered the cost divides the damping by up to 20; where it kept just half of its promise the damping
+    stays (Nielsen's rule). Each failure in a row raises it by twice the factor of the one before.
     """
     known = head[READY] > 0
     cost = bench[SETTINGS, START_COST] if known else equations(head, info, code, bench, data, AT_PARAMETERS)
     evaluations, damping, growth, least = 0 if known else 1, 1e-3, 2.0, 0.0
     head[FACTORED] = 0
     if not math.isfinite(cost):
-        return -4, evaluations, cost
+        return NOT_FINITE, evaluations, cost
     while True:
-        end = 2 if _hold(head, info, bench) > 0 else 1
+        end = CONVERGED_ON_BOUND if _mark_movable(head, info, bench) > 0 else CONVERGED
         if cost <= floor:
-            return 3, evaluations, cost
+            return EXACT, evaluations, cost
         promised = solve(head, info, bench, GRADIENT, damping)
         if promised < 0.0:
-            damping, least = _raised(damping, least)
+            damping, least = _raise_damping(damping, least)
             if damping > _HOPELESS:
-                return -3, evaluations, cost
+                return UNDETERMINED, evaluations, cost
             continue
         if promised * (1.0 + damping) <= bench[SETTINGS, TOLERANCE] * cost:
             if growth > 2.0:
                 return end, evaluations, cost
             if damping <= 1e-9:
-                _take(head, info, bench, damping)
+                _take_last_step(head, info, bench, damping)
                 return end, evaluations, cost - promised
             if least > _LITTLE:
-                return -3, evaluations, cost
-            # Damping hides what weakly determined parameters still promise: look again without.
-            damping = least
+                return UNDETERMINED, evaluations, cost
+            damping = least  # look again without
             continue
         if evaluations >= head[MAX_EVALUATIONS]:
-            return -1, evaluations, cost
-        if damping > _HOPELESS or not _move(head, info, bench):
+            return TOO_MANY_EVALUATIONS, evaluations, cost
+        if damping > _HOPELESS or not _make_trial_point(head, info, bench):
             # No step helps: either the residual is down to rounding, or the surface is not what J says.
-            return (end if cost <= 1e8 * floor else -5), evaluations, cost
+            return (end if cost <= 1e8 * floor else STUCK), evaluations, cost
         new = equations(head, info, code, bench, data, AT_TRIAL)
         evaluations += 1
         if new < cost:
             damping *= max(0.05, 1.0 - (2.0 * (cost - new) / promised - 1.0) ** 3)
             growth, cost, least = 2.0, new, 0.0
-            _accept(head, bench)
+            _accept_trial_point(head, bench)
         else:
             damping, growth = max(damping, 1e-9) * growth, 2.0 * growth
 
 
-@compiled
-def _raised(damping: float, least: float) -> tuple[float, float]:
+@compile_part
+def _raise_damping(damping: float, least: float) -> tuple[float, float]:
     """Return more damping for equations that were singular, and the least that is still to be tried."""
     if damping > _LITTLE:
         return max(10.0 * damping, _SOME), least
@@ -106,16 +125,16 @@ def _raised(damping: float, least: float) -> tuple[float, float]:
     return more, more
 
 
-@compiled
-def _take(head: Integers, info: Integers, bench: Rows, damping: float) -> None:
+@compile_part
+def _take_last_step(head: Integers, info: Integers, bench: Rows, damping: float) -> None:
     """Take the last step without looking again: it is far below the standard errors."""
     head[FACTORED] = 1 if damping == 0.0 else 0
-    _move(head, info, bench)
+    _make_trial_point(head, info, bench)
     copy_into(bench[PARAMETERS], bench[TRIAL], head[N_PARAMETERS])
 
 
-@compiled
-def _hold(head: Integers, info: Integers, bench: Rows) -> int:
+@compile_part
+def _mark_movable(head: Integers, info: Integers, bench: Rows) -> int:
     """Mark the parameters that may move: not those on a bound that the gradient pushes out. Return how many stay."""
     held = 0
     for j in range(head[N_FREE]):
@@ -126,8 +145,8 @@ def _hold(head: Integers, info: Integers, bench: Rows) -> int:
     return held
 
 
-@compiled
-def _move(head: Integers, info: Integers, bench: Rows) -> bool:
+@compile_part
+def _make_trial_point(head: Integers, info: Integers, bench: Rows) -> bool:
     """Put the step's end, kept within the bounds, in the row TRIAL; False where nothing moved."""
     moved = False
     copy_into(bench[TRIAL], bench[PARAMETERS], head[N_PARAMETERS])
@@ -138,8 +157,8 @@ def _move(head: Integers, info: Integers, bench: Rows) -> bool:
     return moved
 
 
-@compiled
-def _accept(head: Integers, bench: Rows) -> None:
+@compile_part
+def _accept_trial_point(head: Integers, bench: Rows) -> None:
     """Make the trial point the current one."""
     copy_into(bench[PARAMETERS], bench[TRIAL], head[N_PARAMETERS])
     copy_into(bench[GRADIENT], bench[TRIAL_GRADIENT], head[N_FREE])

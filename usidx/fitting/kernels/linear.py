@@ -1,7 +1,8 @@
 """Normal equations -> step and covariance, in machine code.
 
-The factors are L D L', which needs no roots, and does not mind how large or small the parameters are. Importing this
-module imports numba; do so only inside a function.
+The matrix is factored into L D L' (Cholesky's factors without roots), which does not mind how large or small the
+parameters are: only ratios within a row are compared. The factors stay in `bench`, and `invert` takes them from there.
+Importing this module imports numba; do so only inside a function.
 
 References
 ----------
@@ -11,7 +12,7 @@ G. H. Golub and C. F. Van Loan, Matrix Computations, Johns Hopkins (2013), secti
 from __future__ import annotations
 
 from usidx.fitting.compile.interpreter import Integers, Rows
-from usidx.fitting.compile.jit import compiled
+from usidx.fitting.compile.jit import compile_part
 from usidx.fitting.compile.layout import (
     FACTOR,
     MATRIX,
@@ -27,13 +28,14 @@ __all__ = ["invert", "solve"]
 _PIVOT = 1e-14  # of the diagonal: below it a parameter is a combination of the others
 
 
-@compiled
+@compile_part
 def solve(head: Integers, info: Integers, bench: Rows, unknown: int, damping: float) -> float:
     """Solve the damped normal equations for the parameters in use.
 
     The right side is the row `unknown` of `bench`; the solution is left in the row STEP (0 for the others). Returns
     the fall of the cost that the linear model promises, -1 where the equations are singular.
     """
+    # Factor and substitute forwards in one go: row j of L is all that step[j] needs.
     n, matrix, factor, step, right = head[N_FREE], head[MATRIX], head[FACTOR], bench[STEP], bench[unknown]
     for j in range(n):
         if not _factor_row(info, bench, matrix, factor, n, j, damping):
@@ -41,6 +43,7 @@ def solve(head: Integers, info: Integers, bench: Rows, unknown: int, damping: fl
         step[j] = right[j] if info[USE, j] > 0 else 0.0
         for k in range(j):
             step[j] -= bench[factor + j, k] * step[k]
+    # Substitute backwards. The linear model promises step' (right + damping diag step).
     promised = 0.0
     for j in range(n - 1, -1, -1):
         step[j] *= bench[factor + j, j]
@@ -51,10 +54,11 @@ def solve(head: Integers, info: Integers, bench: Rows, unknown: int, damping: fl
     return promised
 
 
-@compiled
+@compile_part
 def _factor_row(info: Integers, bench: Rows, matrix: int, factor: int, n: int, j: int, damping: float) -> bool:
     """Work out a row of L, one by its pivot in the diagonal's place; False where the pivot vanishes or is no number."""
     used, row = info[USE, j] > 0, bench[factor + n]
+    # A parameter that is held gets the row of a unit matrix, and so a step of zero.
     diagonal = bench[matrix + j, j] if used else 1.0
     pivot = diagonal + damping * diagonal
     for k in range(j):
@@ -69,7 +73,7 @@ def _factor_row(info: Integers, bench: Rows, matrix: int, factor: int, n: int, j
     return True
 
 
-@compiled
+@compile_part
 def invert(head: Integers, info: Integers, bench: Rows, factored: bool) -> bool:
     """Put the lower triangle of the inverse over the parameters in use into TRIAL_MATRIX; False where it is singular.
 

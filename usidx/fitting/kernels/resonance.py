@@ -15,13 +15,13 @@ import math
 import numpy as np
 
 from usidx.fitting.compile.interpreter import Integers, Row, Rows
-from usidx.fitting.compile.jit import compiled
+from usidx.fitting.compile.jit import compile_part
 from usidx.fitting.compile.layout import GIVEN, PARAMETERS, RESIDUAL, SAMPLES, TERM
 
 __all__ = ["place_resonance"]
 
 
-@compiled
+@compile_part
 def place_resonance(head: Integers, info: Integers, bench: Rows, data: Rows, term: int, exact: bool) -> bool:
     """Set amplitude, frequency, quality factor and phase of an oscillator to what the residual shows.
 
@@ -32,16 +32,16 @@ def place_resonance(head: Integers, info: Integers, bench: Rows, data: Rows, ter
     while info[TERM, k] != term:
         k += 1
     real, imag = data[head[RESIDUAL]], data[head[RESIDUAL] + 1]
-    frequency, height = _highest(x, real, imag, size)
+    frequency, height = _find_highest(x, real, imag, size)
     quality, served = bench[PARAMETERS, k + 2], False
     if exact:
-        w0, q = _linear_form(x, real, imag, size, height)
+        w0, q = _solve_linear_form(x, real, imag, size, height)
         served = math.isfinite(w0) and math.isfinite(q) and x[0] <= w0 <= x[size - 1]
         if served:
             frequency, quality = w0, q
     frequency = frequency if math.isnan(bench[GIVEN, k + 1]) else bench[GIVEN, k + 1]
     quality = quality if math.isnan(bench[GIVEN, k + 2]) else bench[GIVEN, k + 2]
-    amplitude, phase = _turn(x, real, imag, size, frequency, quality)
+    amplitude, phase = _find_amplitude_and_phase(x, real, imag, size, frequency, quality)
     found = (amplitude, frequency, quality, phase)
     for j in range(4):
         if math.isnan(bench[GIVEN, k + j]):
@@ -49,8 +49,8 @@ def place_resonance(head: Integers, info: Integers, bench: Rows, data: Rows, ter
     return served
 
 
-@compiled
-def _highest(x: Row, real: Row, imag: Row, size: int) -> tuple[float, float]:
+@compile_part
+def _find_highest(x: Row, real: Row, imag: Row, size: int) -> tuple[float, float]:
     """Return where the magnitude is highest, and that magnitude."""
     power, where = -1.0, 0
     for i in range(size):
@@ -60,12 +60,13 @@ def _highest(x: Row, real: Row, imag: Row, size: int) -> tuple[float, float]:
     return x[where], math.sqrt(power)
 
 
-@compiled
-def _linear_form(x: Row, real: Row, imag: Row, size: int, height: float) -> tuple[float, float]:
+@compile_part
+def _solve_linear_form(x: Row, real: Row, imag: Row, size: int, height: float) -> tuple[float, float]:
     """Return frequency and quality factor, each sample weighted by its power.
 
     Of the four unknowns a and b are means: with them taken out two remain, c and d.
     """
+    # Frequencies by the largest, so that their fourth powers stay near one.
     scale = 1.0 / max(abs(x[0]), abs(x[size - 1]))
     weight, square, cross_r, cross_i, mean_r, mean_i, real2, imag2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(size):
@@ -92,16 +93,23 @@ def _linear_form(x: Row, real: Row, imag: Row, size: int, height: float) -> tupl
         dd += p * (d1 * d1 + d2 * d2)
         ce += p * (c1 * e1 + c2 * e2)
         de += p * (d1 * e1 + d2 * e2)
+    # Two equations with two unknowns, by Cramer's rule.
     square = cc * dd - cd * cd
     c, d = (ce * dd - de * cd) / square, (de * cc - ce * cd) / square
+    # d is the square of the resonance: noise that makes it negative has no resonance.
     if not d > 0.0 or c == 0.0:
         return np.nan, np.nan
     return math.sqrt(d) / scale, math.sqrt(d) / abs(c)
 
 
-@compiled
-def _turn(x: Row, real: Row, imag: Row, size: int, frequency: float, quality: float) -> tuple[float, float]:
-    """Return amplitude and phase that bring the oscillator's response nearest to the data."""
+@compile_part
+def _find_amplitude_and_phase(
+    x: Row, real: Row, imag: Row, size: int, frequency: float, quality: float
+) -> tuple[float, float]:
+    """Return amplitude and phase that bring the oscillator's response nearest to the data.
+
+    The response is linear in the complex amplitude A e^(i phi), so that is one quotient of sums (least squares).
+    """
     top_r, top_i, bottom = 0.0, 0.0, 0.0
     for i in range(size):
         w = x[i] / frequency

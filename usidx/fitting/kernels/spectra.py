@@ -1,8 +1,6 @@
 """Many spectra -> one row of figures each, in machine code.
 
-A row holds the P parameters, their P standard errors, chi2, redchi, r2, the number of evaluations, the status, the
-number of samples, and on request the covariance (P x P). Importing this module imports numba; do so only inside a
-function.
+What a row holds is said in `usidx.fitting.columns`. Importing this module imports numba; do so only inside a function.
 """
 
 from __future__ import annotations
@@ -11,8 +9,23 @@ import math
 
 import numpy as np
 
+from usidx.fitting.columns import (
+    CHI2,
+    FITTED_SAMPLES,
+    N_FIGURES,
+    NFEV,
+    NOT_FINITE,
+    R2,
+    REDCHI,
+    STATUS,
+    TOO_FEW_SAMPLES,
+    UNDETERMINED,
+    locate_covariance,
+    locate_figure,
+    locate_stderr,
+)
 from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
-from usidx.fitting.compile.jit import compiled, kernel
+from usidx.fitting.compile.jit import compile_kernel, compile_part, compile_part_in_order
 from usidx.fitting.compile.layout import (
     FACTORED,
     FOR_RESIDUAL,
@@ -45,8 +58,14 @@ __all__ = ["evaluate_rows", "solve_rows"]
 _EXACT = 1e-14  # of the size of the data: a residual below it is rounding
 _FLAT = 1e-12  # of the size of the data: a spread below it is no spread
 
+_figure, _stderr, _covariance = (
+    compile_part_in_order(locate_figure),
+    compile_part_in_order(locate_stderr),
+    compile_part_in_order(locate_covariance),
+)
 
-@kernel
+
+@compile_kernel
 def solve_rows(
     equations: Equations,
     head: Integers,
@@ -63,21 +82,21 @@ def solve_rows(
 ) -> None:
     """Fit each spectrum of `y` (spectrum, sample, part) by itself and fill `out` (spectrum, figure).
 
-    `equations` is `compile.normal_equations.normal_equations`, handed in as a pointer. The other inputs have
-    one row for each spectrum or one for all: `x` (spectrum, variable, sample), `weight` (spectrum, sample), `given`
+    `equations` is `compile.normal_equations.fill_normal_equations`, handed in as a pointer. The other inputs have one
+    row for each spectrum or one for all: `x` (spectrum, variable, sample), `weight` (spectrum, sample), `given`
     (spectrum, parameter), `candidates` (spectrum, term, candidate, parameter).
     """
     for i in range(y.shape[0]):
         own = min(i, weight.shape[0] - 1)
-        _load(head, data, x[min(i, x.shape[0] - 1)], y[i], weight[own])
+        _load_samples(head, data, x[min(i, x.shape[0] - 1)], y[i], weight[own])
         copy_into(bench[GIVEN], given[min(i, given.shape[0] - 1)], head[N_PARAMETERS])
         _solve_one(equations, head, info, code, bench, data, candidates[min(i, candidates.shape[0] - 1)], out[i])
 
 
-@compiled
-def _load(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> None:
+@compile_part
+def _load_samples(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> None:
     """Copy the samples that are finite in all they have."""
-    if _copy_whole(head, data, x, y, weight):
+    if _copy_all_samples(head, data, x, y, weight):
         head[SAMPLES] = y.shape[0]
         return
     size = 0
@@ -96,8 +115,8 @@ def _load(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> None:
     head[SAMPLES] = size
 
 
-@compiled
-def _copy_whole(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> bool:
+@compile_part
+def _copy_all_samples(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> bool:
     """Copy all samples; False where one is not finite, or of no weight. Without a branch per sample it vectorises."""
     # Zero times a number is zero, unless that is infinite or nan.
     left, least = 0.0, np.inf
@@ -120,7 +139,7 @@ def _copy_whole(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row) -> bo
     return left == 0.0 and least > 0.0
 
 
-@compiled
+@compile_part
 def _solve_one(
     equations: Equations,
     head: Integers,
@@ -131,20 +150,21 @@ def _solve_one(
     candidates: Rows,
     out: Row,
 ) -> None:
-    """Fit the spectrum that is loaded."""
+    """Fit the spectrum that is loaded: refuse what cannot be fitted, find a start, iterate, write the figures."""
     n, free, size = head[N_PARAMETERS], head[N_FREE], head[SAMPLES]
     for k in range(out.size):
         out[k] = np.nan
-    out[2 * n + 3], out[2 * n + 5] = 0.0, size
+    out[_figure(n, NFEV)], out[_figure(n, FITTED_SAMPLES)] = 0.0, size
     if size * head[N_PARTS] < max(free, 1):
-        out[2 * n + 4] = -2.0
+        out[_figure(n, STATUS)] = TOO_FEW_SAMPLES
         return
-    energy, spread = _spread(head, data)
+    energy, spread = _measure_spread(head, data)
     if not math.isfinite(energy):
-        out[2 * n + 4] = -4.0
+        out[_figure(n, STATUS)] = NOT_FINITE
         return
+    # A constant tells nothing of the place or the width of a peak; a model that is linear can be fitted to it.
     if spread <= _FLAT * _FLAT * energy and not _is_linear(head, info):
-        out[2 * n + 4] = -3.0
+        out[_figure(n, STATUS)] = UNDETERMINED
         return
     evaluations, missing, head[READY] = 0, 0, 0
     for k in range(n):
@@ -153,21 +173,26 @@ def _solve_one(
     wanted = 0
     for j in range(free):
         wanted += 1 if math.isnan(bench[GIVEN, info[FREE, j]]) else 0
-    if missing > wanted:  # what is held is not known
-        out[2 * n + 4] = -4.0
+    if missing > wanted:  # a parameter that is not fitted has no value
+        out[_figure(n, STATUS)] = NOT_FINITE
         return
     if missing > 0:
         evaluations = find_start(equations, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
-    floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _weighted(head, data)) if head[LOSS] == 0 else -1.0
+    # A cost that is only rounding of the data ends the fit. A robust loss is no sum of squares: it has no such floor.
+    floor = (
+        _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _sum_weighted_squares(head, data))
+        if head[LOSS] == 0
+        else -1.0
+    )
     status, more, cost = minimise(equations, head, info, code, bench, data, floor)
-    out[2 * n + 3] = evaluations + more
-    out[2 * n + 4] = status
-    if status > 0 and not _report(equations, head, info, code, bench, data, spread, cost, out):
-        out[2 * n + 4] = -3.0
+    out[_figure(n, NFEV)] = evaluations + more
+    out[_figure(n, STATUS)] = status
+    if status > 0 and not _write_figures(equations, head, info, code, bench, data, spread, cost, out):
+        out[_figure(n, STATUS)] = UNDETERMINED
 
 
-@compiled
+@compile_part
 def _is_linear(head: Integers, info: Integers) -> bool:
     linear = 0
     for j in range(head[N_FREE]):
@@ -175,8 +200,8 @@ def _is_linear(head: Integers, info: Integers) -> bool:
     return bool(linear == head[N_FREE])
 
 
-@compiled
-def _spread(head: Integers, data: Rows) -> tuple[float, float]:
+@compile_part
+def _measure_spread(head: Integers, data: Rows) -> tuple[float, float]:
     """Return the sum of squares, as it is and about the (complex) mean."""
     energy, spread, size = 0.0, 0.0, head[SAMPLES]
     for part in range(head[N_PARTS]):
@@ -190,8 +215,8 @@ def _spread(head: Integers, data: Rows) -> tuple[float, float]:
     return energy, spread
 
 
-@compiled
-def _weighted(head: Integers, data: Rows) -> float:
+@compile_part
+def _sum_weighted_squares(head: Integers, data: Rows) -> float:
     """Return the weighted sum of squares."""
     energy, weight = 0.0, data[head[WEIGHT]]
     for part in range(head[N_PARTS]):
@@ -201,8 +226,8 @@ def _weighted(head: Integers, data: Rows) -> float:
     return energy
 
 
-@compiled
-def _report(
+@compile_part
+def _write_figures(
     equations: Equations,
     head: Integers,
     info: Integers,
@@ -222,37 +247,38 @@ def _report(
         determined = determined and math.isfinite(p) and (info[USE, j] > 0 or on_bound)
     if not determined:
         return False
+    # The cost is chi2 only without weights and without a robust loss.
     chi2, squares = cost, cost
     if head[HAS_WEIGHT] > 0 or head[LOSS] > 0:
-        chi2, squares = _chi2(equations, head, info, code, bench, data)
+        chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
     freedom = head[SAMPLES] * head[N_PARTS] - free
     redchi = chi2 / freedom if freedom > 0 else np.nan
     for k in range(n):
-        out[k], out[n + k] = bench[PARAMETERS, k], 0.0
+        out[k], out[_stderr(n, k)] = bench[PARAMETERS, k], 0.0
     for j in range(free):
         known = info[USE, j] > 0
-        out[n + info[FREE, j]] = math.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
-    out[2 * n], out[2 * n + 1] = chi2, redchi
-    out[2 * n + 2] = 1.0 - squares / spread if spread > 0.0 else np.nan
-    if out.size > 2 * n + 6:
-        _write_covariance(head, info, bench, redchi, out[2 * n + 6 :])
+        out[_stderr(n, info[FREE, j])] = math.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
+    out[_figure(n, CHI2)], out[_figure(n, REDCHI)] = chi2, redchi
+    out[_figure(n, R2)] = 1.0 - squares / spread if spread > 0.0 else np.nan
+    if out.size > _figure(n, N_FIGURES):
+        _write_covariance(head, info, bench, redchi, out)
     return True
 
 
-@compiled
+@compile_part
 def _write_covariance(head: Integers, info: Integers, bench: Rows, redchi: float, out: Row) -> None:
     n = head[N_PARAMETERS]
-    for k in range(n * n):
+    for k in range(_covariance(n, 0, 0), out.size):
         out[k] = 0.0
     for j in range(head[N_FREE]):
         for k in range(head[N_FREE]):
             known = info[USE, j] > 0 and info[USE, k] > 0
             value = bench[head[TRIAL_MATRIX] + max(j, k), min(j, k)] * redchi if known else np.nan
-            out[info[FREE, j] * n + info[FREE, k]] = value
+            out[_covariance(n, info[FREE, j], info[FREE, k])] = value
 
 
-@compiled
-def _chi2(
+@compile_part
+def _compute_chi2(
     equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows
 ) -> tuple[float, float]:
     """Return the sum of squared residuals with and without weights; the loss has no part in it."""
@@ -267,7 +293,7 @@ def _chi2(
     return chi2, squares
 
 
-@kernel
+@compile_kernel
 def evaluate_rows(
     equations: Equations,
     head: Integers,
@@ -281,7 +307,7 @@ def evaluate_rows(
 ) -> None:
     """Fill `out` (spectrum, sample, part) with the model at each row of parameters.
 
-    The model is what its residual from no data is, turned round.
+    Data of zeros is what the tables begin with, so the residual (data minus model) is minus the model.
     """
     head[SAMPLES] = out.shape[1]
     for i in range(out.shape[0]):

@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
-from usidx.fitting.compile.jit import bits_to_float, compiled, float_to_bits, inlined
+from usidx.fitting.compile.jit import compile_part, compile_part_in_order, read_bits_as_float, read_float_as_bits
 from usidx.fitting.compile.layout import (
     AT_PARAMETERS,
     BEST,
@@ -72,7 +72,7 @@ _SAME = 1e-6  # of the cost: two starts that come so near are one minimum
 _BOX_PER_FWHM = 1.2  # width of the box that matches a Gaussian best, in full widths at half maximum
 
 
-@compiled
+@compile_part
 def find_start(
     equations: Equations,
     head: Integers,
@@ -91,7 +91,7 @@ def find_start(
         peaks += 1 if info[SEARCH, term] == SEARCH_PEAK else 0
     if peaks < 2:
         return _place_all(equations, head, info, code, bench, data, candidates, head[SAMPLES] // 2)
-    # Peaks that overlap look like one that is broad, so the search goes again with ever narrower boxes. Which start is
+    # Peaks that overlap look like one that is broad, so the search is repeated with ever narrower boxes. Which start is
     # the best shows after some steps only.
     evaluations, best, most = 0, np.inf, head[MAX_EVALUATIONS]
     head[MAX_EVALUATIONS] = min(_STEPS, most)
@@ -100,18 +100,18 @@ def find_start(
         keep_within(head, info, bench)
         status, more, cost = minimise(equations, head, info, code, bench, data, -1.0)
         evaluations += more
-        again = status > 0 and abs(cost - best) <= _SAME * best
+        known = status > 0 and abs(cost - best) <= _SAME * best
         if cost < best or look == 0:
             copy_into(bench[PLACED], bench[PARAMETERS], head[N_PARAMETERS])
             best = cost if math.isfinite(cost) else np.inf
-        if again:
+        if known:  # a narrower box has led to the same minimum
             break
     copy_into(bench[PARAMETERS], bench[PLACED], head[N_PARAMETERS])
     head[MAX_EVALUATIONS] = most
     return evaluations
 
 
-@compiled
+@compile_part
 def _place_all(
     equations: Equations,
     head: Integers,
@@ -130,6 +130,8 @@ def _place_all(
         if math.isnan(p):
             p = 0.0 if info[ROLE, k] == ROLE_LINEAR else candidates[info[TERM, k], 0, k]
         bench[PARAMETERS, k] = p
+    # Where everything scales with one linear parameter, that starts all but at zero: then the derivatives by the others
+    # are known too, up to that factor, and need not be evaluated again (`_carry_over`).
     for j in range(head[N_FREE]):
         k = info[FREE, max(info[SCALE, j], 0)]
         if head[SCALES] > 0 and info[SCALE, j] >= 0 and math.isnan(bench[GIVEN, k]):
@@ -148,7 +150,7 @@ def _place_all(
     return evaluations
 
 
-@compiled
+@compile_part
 def _place_term(
     equations: Equations,
     head: Integers,
@@ -187,7 +189,7 @@ def _place_term(
     return tried
 
 
-@compiled
+@compile_part
 def _carry_over(head: Integers, info: Integers, bench: Rows, cost: float) -> None:
     """Bring the normal equations from where the linear parameters were TINY to where they are: no need to evaluate.
 
@@ -219,7 +221,7 @@ def _carry_over(head: Integers, info: Integers, bench: Rows, cost: float) -> Non
     head[READY] = 1
 
 
-@compiled
+@compile_part
 def _leave_residual(
     equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, placed: bool
 ) -> None:
@@ -231,7 +233,7 @@ def _leave_residual(
             copy_into(data[head[RESIDUAL] + part], data[head[Y] + part], head[SAMPLES])
 
 
-@compiled
+@compile_part
 def _set_term(
     head: Integers, info: Integers, bench: Rows, candidate: Row, term: int, center: float, width: float
 ) -> bool:
@@ -250,7 +252,7 @@ def _set_term(
     return True
 
 
-@compiled
+@compile_part
 def keep_within(head: Integers, info: Integers, bench: Rows) -> None:
     """Bring the parameters within their bounds."""
     for j in range(head[N_FREE]):
@@ -258,7 +260,7 @@ def keep_within(head: Integers, info: Integers, bench: Rows) -> None:
         bench[PARAMETERS, k] = min(max(bench[PARAMETERS, k], bench[LOWER, j]), bench[UPPER, j])
 
 
-@compiled
+@compile_part
 def _solve_linear(
     equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, last: int
 ) -> float:
@@ -272,6 +274,7 @@ def _solve_linear(
         found = info[SEARCH, info[TERM, k]] == SEARCH_LINEAR or info[TERM, k] <= last
         wanted = found and info[ROLE, k] == ROLE_LINEAR and math.isnan(bench[GIVEN, k])
         info[USE, j] = 1 if wanted and bench[head[MATRIX] + j, j] > 0.0 else 0
+    # Undamped, this is the exact solution (Golub and Pereyra's variable projection); damped only if it is singular.
     promised, damping = -1.0, 0.0
     while promised < 0.0 and damping < 1.0:
         promised = solve(head, info, bench, GRADIENT, damping)
@@ -288,19 +291,24 @@ def _solve_linear(
     return cost if math.isfinite(cost) else np.inf
 
 
-@compiled
+@compile_part
 def _find_peak(x: Row, y: Row, total: Row, size: int, widest: int, sign: int) -> tuple[float, float]:
-    """Return centre and full width at half maximum of the box that, with a constant, explains most of the spectrum."""
-    _running_sums(y, total, size)
+    """Return centre and full width at half maximum of the box that, with a constant, explains most of the spectrum.
+
+    A matched filter: of the spectrum less its mean, a box of `width` samples explains the square of its sum there,
+    divided by width (1 - width / size). With running sums the sum over a box is one difference, whatever its width.
+    """
+    _fill_running_sums(y, total, size)
     best, length, height, width = -1.0, 1, 0, 1
     while width == 1 or width <= widest:
-        highest = _highest_square(total, size, width, sign)
-        score = bits_to_float(highest) / (width * (1.0 - width / (size + 1.0)))
+        highest = _find_highest_square(total, size, width, sign)
+        score = read_bits_as_float(highest) / (width * (1.0 - width / (size + 1.0)))
         if score > best:
             best, length, height = score, width, highest
         width = max(width + 1, width * 3 // 2)
+    # Only the highest square is known, so look for the place that has it: one more pass, over one width.
     first = 0
-    while first < size - length and _square(total[first + length] - total[first], sign) != height:
+    while first < size - length and _square_to_bits(total[first + length] - total[first], sign) != height:
         first += 1
     last = min(first + length, size - 1)
     begin = max(last - length, 0)
@@ -308,8 +316,8 @@ def _find_peak(x: Row, y: Row, total: Row, size: int, widest: int, sign: int) ->
     return center, length * abs(x[last] - x[begin]) / max(last - begin, 1) / _BOX_PER_FWHM
 
 
-@compiled
-def _running_sums(y: Row, total: Row, size: int) -> None:
+@compile_part
+def _fill_running_sums(y: Row, total: Row, size: int) -> None:
     """Fill `total` with the sums of the first 0, 1, 2, ... values, less their mean.
 
     Four stretches are summed side by side, for none of their sums has to wait for the others.
@@ -335,20 +343,20 @@ def _running_sums(y: Row, total: Row, size: int) -> None:
         total[i + 1] = total[i] + (y[i] - mean)
 
 
-@inlined
-def _square(inside: float, sign: int) -> int:
+@compile_part_in_order
+def _square_to_bits(inside: float, sign: int) -> int:
     """Return the bits of the square; 0 where the sign is not the one wanted. Bits of positive numbers are in order."""
     wanted = inside if sign == 0 else inside * sign
     wanted = wanted if sign == 0 or wanted > 0.0 else 0.0
-    bits: int = float_to_bits(wanted * wanted)
+    bits: int = read_float_as_bits(wanted * wanted)
     return bits
 
 
-@compiled
-def _highest_square(total: Row, size: int, width: int, sign: int) -> int:
+@compile_part
+def _find_highest_square(total: Row, size: int, width: int, sign: int) -> int:
     """Return the bits of the highest square of a sum over `width` neighbours."""
     highest, upper = 0, total[width:]
     for i in range(size - width + 1):
-        bits = _square(upper[i] - total[i], sign)
+        bits = _square_to_bits(upper[i] - total[i], sign)
         highest = bits if bits > highest else highest
     return highest

@@ -12,7 +12,7 @@ from usidx.errors import UsidError
 from usidx.fitting.formula.trace import NO_VALUE
 from usidx.fitting.models.function import Function
 
-__all__ = ["Caller", "caller_of"]
+__all__ = ["Caller", "find_caller"]
 
 Array = npt.NDArray[np.float64]
 
@@ -41,20 +41,20 @@ class Caller:
         x, parameters = x.view(), parameters.view()
         x.flags.writeable = parameters.flags.writeable = False
         with np.errstate(all="ignore"):
-            values = self._many(x, parameters) if self.at_once else self._each(x, parameters)
-        return _as_parts(values, self.model)
+            values = self._call_together(x, parameters) if self.at_once else self._call_singly(x, parameters)
+        return _split_parts(values, self.model)
 
-    def _many(self, x: Array, parameters: Array) -> npt.NDArray[Any]:
+    def _call_together(self, x: Array, parameters: Array) -> npt.NDArray[Any]:
         # One coordinate for all goes in without a dim of spectra, so that x[0] or x.max() mean what they say.
         coordinates = x[0] if x.shape[0] == 1 else x.transpose(1, 0, 2)
         value = self.model.function(*coordinates, *parameters.T[:, :, None])
         return np.broadcast_to(value, (parameters.shape[0], x.shape[2]))
 
-    def _each(self, x: Array, parameters: Array) -> npt.NDArray[Any]:
+    def _call_singly(self, x: Array, parameters: Array) -> npt.NDArray[Any]:
         out = np.full((parameters.shape[0], x.shape[2]), np.nan, np.complex128 if self.model.is_complex else np.float64)
         for i, row in enumerate(parameters):
             try:
-                out[i] = _one(self.model, x[min(i, x.shape[0] - 1)], row)
+                out[i] = _call_once(self.model, x[min(i, x.shape[0] - 1)], row)
             except UsidError:
                 raise
             except NO_VALUE:
@@ -62,18 +62,18 @@ class Caller:
         return out
 
 
-def _one(model: Function, x: Array, row: Array) -> npt.NDArray[Any]:
+def _call_once(model: Function, x: Array, row: Array) -> npt.NDArray[Any]:
     value = np.asarray(model.function(*x, *row.tolist()))
     if value.dtype.kind not in "biufc" or value.shape not in {(), (x.shape[1],)}:
         raise UsidError(
             f"{model!r} returned an array of shape {value.shape} and dtype {value.dtype} for {x.shape[1]} samples; it "
             f"should return one number for each."
         )
-    _as_parts(value, model)
+    _split_parts(value, model)
     return value
 
 
-def _as_parts(values: npt.NDArray[Any], model: Function) -> Array:
+def _split_parts(values: npt.NDArray[Any], model: Function) -> Array:
     """Return real numbers: the values, or real and imaginary part of each in turns."""
     if model.is_complex:
         return np.ascontiguousarray(values, np.complex128).view(np.float64) if values.ndim else np.zeros(2)
@@ -82,7 +82,7 @@ def _as_parts(values: npt.NDArray[Any], model: Function) -> Array:
     return np.asarray(values, np.float64)
 
 
-def caller_of(model: Function, x: Array, parameters: Array) -> Caller:
+def find_caller(model: Function, x: Array, parameters: Array) -> Caller:
     """Find out whether a function takes many spectra at once.
 
     It is called for three spectra together and one by one, with parameters around those of the first row that has
@@ -96,17 +96,18 @@ def caller_of(model: Function, x: Array, parameters: Array) -> Caller:
     known = np.flatnonzero(np.isfinite(parameters).all(axis=1))
     if not known.size:
         return Caller(model, at_once=False)
+    # Three rows that differ in every parameter: a function that mixes spectra up gives something else for them.
     first = parameters[known[0]]
     shifts = np.where(first == 0.0, 0.01, 0.05 * first)
     rows = np.stack([first, first + shifts, first - 0.7 * shifts])
     own = x[min(known[0], x.shape[0] - 1)][None]
     own.flags.writeable = False
     with np.errstate(all="ignore"):
-        _one(model, own[0], first)  # what is wrong with the function itself should be seen
+        _call_once(model, own[0], first)  # what is wrong with the function itself should be seen
     singly = Caller(model, at_once=False)(own, rows)
     together = [own, np.repeat(own, 3, axis=0)] if x.shape[0] > 1 else [own]
     for coordinates in together:
-        values = _attempted(Caller(model, at_once=True), coordinates, rows)
+        values = _attempt(Caller(model, at_once=True), coordinates, rows)
         if isinstance(values, Exception):
             return Caller(model, at_once=False)
         scale = np.max(np.abs(singly), initial=0.0, where=np.isfinite(singly))
@@ -115,7 +116,7 @@ def caller_of(model: Function, x: Array, parameters: Array) -> Caller:
     return Caller(model, at_once=True)
 
 
-def _attempted(call: Caller, x: Array, parameters: Array) -> Array | Exception:
+def _attempt(call: Caller, x: Array, parameters: Array) -> Array | Exception:
     """Return values, or what is raised: that may be anything where a function for one spectrum is handed many."""
     try:
         return call(x, parameters)

@@ -11,17 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import SelectionError
-from usidx.fitting.formula.nodes import Node, function
-from usidx.fitting.models.model import registered
+from usidx.fitting.formula.nodes import Node, apply
+from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
 
-__all__ = ["Constant", "Exponential", "Linear", "Polynomial", "PowerLaw", "Step", "StretchedExponential", "extent"]
+__all__ = [
+    "Constant",
+    "Exponential",
+    "Linear",
+    "Polynomial",
+    "PowerLaw",
+    "Step",
+    "StretchedExponential",
+    "measure_extent",
+]
 
 Array = npt.NDArray[np.float64]
 
 
-def extent(x: Array) -> tuple[Array, Array]:
+def measure_extent(x: Array) -> tuple[Array, Array]:
     """Return the lowest value of the finite samples, and their range."""
     finite = np.where(np.isfinite(x), x, np.nan)
     known = np.isfinite(x).any(axis=-1)
@@ -30,7 +39,7 @@ def extent(x: Array) -> tuple[Array, Array]:
     return low, np.where(high > low, high - low, 1.0)
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Constant(Shape):
     """Describe a constant.
@@ -59,11 +68,11 @@ class Constant(Shape):
     def _own_parameters(self) -> tuple[Parameter, ...]:
         return (Parameter("offset", "Offset", (1, 0)),)
 
-    def _value(self, *nodes: Node) -> Node:
+    def _build_formula(self, *nodes: Node) -> Node:
         return nodes[-1]
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Linear(Shape):
     """Describe a straight line, slope x + intercept.
@@ -91,11 +100,11 @@ class Linear(Shape):
     def _own_parameters(self) -> tuple[Parameter, ...]:
         return Parameter("slope", "Slope", (1, -1)), Parameter("intercept", "Intercept", (1, 0))
 
-    def _value(self, x: Node, slope: Node, intercept: Node) -> Node:
+    def _build_formula(self, x: Node, slope: Node, intercept: Node) -> Node:
         return slope * x + intercept
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Exponential(Shape):
     """Describe an exponential decay, A exp(-x / tau).
@@ -125,15 +134,15 @@ class Exponential(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return time constants from a hundredth of the range to three times the range."""
-        span = extent(x)[1]
+        span = measure_extent(x)[1]
         parts = (0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.26, 0.37, 0.55, 0.9, 1.6, 3.0)
         return [{self.prefix + "tau": span * part} for part in parts]
 
-    def _value(self, x: Node, amplitude: Node, tau: Node) -> Node:
-        return amplitude * function("exp", -x / tau)
+    def _build_formula(self, x: Node, amplitude: Node, tau: Node) -> Node:
+        return amplitude * apply("exp", -x / tau)
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Polynomial(Shape):
     """Describe a polynomial, c0 + c1 x + c2 x^2 + ...
@@ -172,14 +181,14 @@ class Polynomial(Shape):
     def _own_parameters(self) -> tuple[Parameter, ...]:
         return tuple(Parameter(f"c{k}", f"C{k}", (1, -k)) for k in range(self.degree + 1))
 
-    def _value(self, x: Node, *coefficients: Node) -> Node:
+    def _build_formula(self, x: Node, *coefficients: Node) -> Node:
         total = coefficients[0]
         for k, c in enumerate(coefficients[1:], 1):
             total = total + c * x**k
         return total
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class PowerLaw(Shape):
     """Describe a power law, A x^r, such as the background of energy-loss spectra.
@@ -214,11 +223,11 @@ class PowerLaw(Shape):
         """Return the usual exponents, of falls and of rises."""
         return [{self.prefix + "exponent": float(r)} for r in np.arange(-6.0, 3.25, 0.25) if r]
 
-    def _value(self, x: Node, amplitude: Node, exponent: Node) -> Node:
+    def _build_formula(self, x: Node, amplitude: Node, exponent: Node) -> Node:
         return amplitude * x**exponent
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class StretchedExponential(Shape):
     """Describe a stretched exponential decay, A exp(-(x / tau)^beta).
@@ -253,15 +262,15 @@ class StretchedExponential(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return time constants from a fiftieth of the range to three times the range, stretched or not."""
-        span = extent(x)[1]
+        span = measure_extent(x)[1]
         parts = ((part, beta) for part in (0.02, 0.1, 0.4, 1.0, 3.0) for beta in (0.5, 1.0))
         return [{self.prefix + "tau": span * part, self.prefix + "beta": beta} for part, beta in parts]
 
-    def _value(self, x: Node, amplitude: Node, tau: Node, beta: Node) -> Node:
-        return amplitude * function("exp", -((x / tau) ** beta))
+    def _build_formula(self, x: Node, amplitude: Node, tau: Node, beta: Node) -> Node:
+        return amplitude * apply("exp", -((x / tau) ** beta))
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Step(Shape):
     """Describe a smooth step, A S((x - center) / width), that rises from 0 to A.
@@ -304,18 +313,18 @@ class Step(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return narrow and wide steps all along the coordinate."""
-        low, span = extent(x)
+        low, span = measure_extent(x)
         names = self.prefix + "center", self.prefix + "width"
         places = [(k / 12, 0.04) for k in range(1, 12)] + [(k / 6, 0.2) for k in range(1, 6)]
         return [dict(zip(names, (low + span * c, span * w), strict=True)) for c, w in places]
 
-    def _value(self, x: Node, amplitude: Node, center: Node, width: Node) -> Node:
+    def _build_formula(self, x: Node, amplitude: Node, center: Node, width: Node) -> Node:
         return amplitude * _STEPS[self.shape]((x - center) / width)
 
 
 _STEPS: Final[Mapping[str, Callable[[Node], Node]]] = {
-    "erf": lambda t: 0.5 + 0.5 * function("erf", t),
+    "erf": lambda t: 0.5 + 0.5 * apply("erf", t),
     # Through tanh, which does not overflow.
-    "logistic": lambda t: 0.5 + 0.5 * function("tanh", 0.5 * t),
-    "arctan": lambda t: 0.5 + 1.0 / math.pi * function("arctan", t),
+    "logistic": lambda t: 0.5 + 0.5 * apply("tanh", 0.5 * t),
+    "arctan": lambda t: 0.5 + 1.0 / math.pi * apply("arctan", t),
 }

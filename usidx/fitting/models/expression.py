@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Final
 
 from usidx.errors import SelectionError
 from usidx.fitting.formula.complex import Pair, as_pair
-from usidx.fitting.formula.nodes import FUNCTIONS, Node, constant, function, parameter, select, variable
-from usidx.fitting.models.model import Model, registered
+from usidx.fitting.formula.nodes import FUNCTIONS, Node, apply, make_constant, make_parameter, make_variable, select
+from usidx.fitting.models.model import Model, register
 from usidx.fitting.models.parameter import UNBOUNDED, Parameter
 
-__all__ = ["Expression", "names_in", "parse"]
+__all__ = ["Expression", "list_names", "parse"]
 
 Value = Node | Pair
 
@@ -35,11 +35,11 @@ _OPERATORS: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
 
 #: Functions of one argument besides the elementary ones, by what they are made of.
 _MADE: Final[Mapping[str, Callable[[Node], Node]]] = {
-    "sinh": lambda a: 0.5 * (function("exp", a) - function("exp", -a)),
-    "cosh": lambda a: 0.5 * (function("exp", a) + function("exp", -a)),
-    "tan": lambda a: function("sin", a) / function("cos", a),
-    "erfc": lambda a: 1.0 - function("erf", a),
-    "log10": lambda a: function("log", a) / math.log(10.0),
+    "sinh": lambda a: 0.5 * (apply("exp", a) - apply("exp", -a)),
+    "cosh": lambda a: 0.5 * (apply("exp", a) + apply("exp", -a)),
+    "tan": lambda a: apply("sin", a) / apply("cos", a),
+    "erfc": lambda a: 1.0 - apply("erf", a),
+    "log10": lambda a: apply("log", a) / math.log(10.0),
     "square": lambda a: a * a,
     "heaviside": lambda a: select(a, 1.0, 0.0),
 }
@@ -69,17 +69,17 @@ def parse(text: str, known: Mapping[str, Node]) -> Value:
     Examples
     --------
     >>> from usidx.fitting.models.expression import parse
-    >>> from usidx.fitting.formula.nodes import parameter, variable
-    >>> parse("a * exp(-x)", {"a": parameter("a"), "x": variable()})
+    >>> from usidx.fitting.formula.nodes import make_parameter, make_variable
+    >>> parse("a * exp(-x)", {"a": make_parameter("a"), "x": make_variable()})
     mul(a, exp(mul(-1.0, x0)))
     """
     try:
-        return _value(_tree(text), text, known)
+        return _read_tree(_parse_text(text), text, known)
     except RecursionError as error:
         raise SelectionError("The formula is nested too deeply to be read.") from error
 
 
-def names_in(text: str) -> tuple[str, ...]:
+def list_names(text: str) -> tuple[str, ...]:
     """Return the names of parameters and coordinates in a formula, in the order of the text.
 
     Parameters
@@ -99,25 +99,25 @@ def names_in(text: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from usidx.fitting.models.expression import names_in
-    >>> names_in("a * exp(-x / tau) + c")
+    >>> from usidx.fitting.models.expression import list_names
+    >>> list_names("a * exp(-x / tau) + c")
     ('a', 'x', 'tau', 'c')
     """
-    tree = _tree(text)
+    tree = _parse_text(text)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called and n.id not in _CONSTANTS]
     return tuple(dict.fromkeys(n.id for n in sorted(names, key=lambda n: (n.lineno, n.col_offset))))
 
 
-def _tree(text: str) -> ast.expr:
+def _parse_text(text: str) -> ast.expr:
     if not isinstance(text, str):
         raise SelectionError(f"A formula is a text, such as 'a * exp(-x / tau)'; found {text!r}.")
     with _parsing:
-        return _parsed(text)
+        return _parse_remembered(text)
 
 
 @lru_cache(maxsize=128)
-def _parsed(text: str) -> ast.expr:
+def _parse_remembered(text: str) -> ast.expr:
     if len(text) > _LONGEST:
         raise SelectionError(f"The formula has {len(text)} characters; at most {_LONGEST} are read.")
     try:
@@ -126,43 +126,43 @@ def _parsed(text: str) -> ast.expr:
         raise SelectionError(f"{text!r} is not a formula: {error}.") from error
 
 
-def _value(node: ast.expr, text: str, known: Mapping[str, Node]) -> Value:
+def _read_tree(node: ast.expr, text: str, known: Mapping[str, Node]) -> Value:
     if isinstance(node, ast.Constant):
-        return _number(node.value, text)
+        return _read_number(node.value, text)
     if isinstance(node, ast.Name) and (node.id in known or node.id in _CONSTANTS):
-        return known[node.id] if node.id in known else constant(_CONSTANTS[node.id])
+        return known[node.id] if node.id in known else make_constant(_CONSTANTS[node.id])
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-        inner = _value(node.operand, text, known)
+        inner = _read_tree(node.operand, text, known)
         return -inner if isinstance(node.op, ast.USub) else inner
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        left, right = _alike(_value(node.left, text, known), _value(node.right, text, known))
+        left, right = _bring_to_one_kind(_read_tree(node.left, text, known), _read_tree(node.right, text, known))
         found: Value = _OPERATORS[type(node.op)](left, right)
         return found
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        return _power(_value(node.left, text, known), _value(node.right, text, known), text)
+        return _read_power(_read_tree(node.left, text, known), _read_tree(node.right, text, known), text)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1 and not node.keywords:
-        return _call(node.func.id, _value(node.args[0], text, known), text)
+        return _read_call(node.func.id, _read_tree(node.args[0], text, known), text)
     raise SelectionError(
         f"{text!r}: {ast.unparse(node)!r} is not allowed in a formula. Use numbers, names, + - * / **, and "
         f"{', '.join(sorted(FUNCTIONS | set(_MADE)))}."
     )
 
 
-def _number(value: object, text: str) -> Value:
+def _read_number(value: object, text: str) -> Value:
     if isinstance(value, complex):
         return as_pair(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
-        return constant(float(value))
+        return make_constant(float(value))
     raise SelectionError(f"{text!r}: {value!r} is not a number.")
 
 
-def _alike(left: Value, right: Value) -> tuple[Value, Value]:
+def _bring_to_one_kind(left: Value, right: Value) -> tuple[Value, Value]:
     if isinstance(left, Pair) or isinstance(right, Pair):
         return as_pair(left), as_pair(right)
     return left, right
 
 
-def _power(base: Value, exponent: Value, text: str) -> Value:
+def _read_power(base: Value, exponent: Value, text: str) -> Value:
     if isinstance(base, Node) and isinstance(exponent, Node):
         return base**exponent
     whole = isinstance(exponent, Node) and isinstance(exponent.value, float) and exponent.value.is_integer()
@@ -171,20 +171,20 @@ def _power(base: Value, exponent: Value, text: str) -> Value:
     return base ** int(float(str(exponent)))
 
 
-def _call(name: str, value: Value, text: str) -> Value:
+def _read_call(name: str, value: Value, text: str) -> Value:
     if isinstance(value, Pair):
         if name != "exp":
             raise SelectionError(f"{text!r}: {name!r} of a complex value is not allowed; exp is.")
         return value.exp()
     if name in FUNCTIONS:
-        return function(name, value)
+        return apply(name, value)
     if name in _MADE:
         return _MADE[name](value)
     allowed = ", ".join(sorted(FUNCTIONS | set(_MADE)))
     raise SelectionError(f"{text!r}: no function {name!r}; there are {allowed}.")
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Expression(Model):
     """Describe a model by the text of its formula, such as ``"a * exp(-x / tau) + c"``.
@@ -221,10 +221,10 @@ class Expression(Model):
     variable: str = "x"
 
     def __post_init__(self) -> None:
-        self._graph()
+        self._read_graph()
         if not self.names:
             raise SelectionError(f"The formula {self.text!r} has no parameter besides {self.variable!r}.")
-        if self.variable not in names_in(self.text):
+        if self.variable not in list_names(self.text):
             raise SelectionError(
                 f"The formula {self.text!r} has no coordinate {self.variable!r}, only {self.names}. Say which of these "
                 f"it is, variable=...; for what does not change along the coordinate there is models.Constant()."
@@ -233,12 +233,12 @@ class Expression(Model):
     @property
     def is_complex(self) -> bool:  # type: ignore[override]
         """Return whether an imaginary number takes part."""
-        return isinstance(self._graph(), Pair)
+        return isinstance(self._read_graph(), Pair)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Return the names in the formula, but for the coordinate."""
-        return tuple(Parameter(n, n, None, UNBOUNDED) for n in names_in(self.text) if n != self.variable)
+        return tuple(Parameter(n, n, None, UNBOUNDED) for n in list_names(self.text) if n != self.variable)
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
         """Return the graph of the text."""
@@ -249,5 +249,5 @@ class Expression(Model):
         """Return the text."""
         return {"model": "Expression", "text": self.text, "variable": self.variable}
 
-    def _graph(self) -> Node | Pair:
-        return parse(self.text, {n: parameter(n) for n in self.names} | {self.variable: variable()})
+    def _read_graph(self) -> Node | Pair:
+        return parse(self.text, {n: make_parameter(n) for n in self.names} | {self.variable: make_variable()})

@@ -14,7 +14,7 @@ from dask.tokenize import tokenize
 from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fitting.formula.complex import Pair
 from usidx.fitting.formula.nodes import Node
-from usidx.fitting.models.model import Model, registered
+from usidx.fitting.models.model import Model, register
 from usidx.fitting.models.parameter import UNBOUNDED, Parameter
 
 __all__ = ["Function"]
@@ -22,7 +22,7 @@ __all__ = ["Function"]
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Function(Model):
     """Describe a model by a Python function f(x, a, b, ...) of coordinates and parameters.
@@ -75,7 +75,7 @@ class Function(Model):
             raise SelectionError(f"{self!r} has no parameters: its signature names {self.coordinates} coordinate(s).")
 
     def __repr__(self) -> str:
-        return f"Function({_name_of(self.function)})"
+        return f"Function({_describe_function(self.function)})"
 
     @property
     def variables(self) -> int:  # type: ignore[override]
@@ -90,14 +90,14 @@ class Function(Model):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Return what the signature names after the coordinates."""
-        return tuple(Parameter(p.name, p.name, None, UNBOUNDED) for p in self._arguments())
+        return tuple(Parameter(p.name, p.name, None, UNBOUNDED) for p in self._list_arguments())
 
     @property
     def defaults(self) -> dict[str, float]:
         """Return the defaults of the signature."""
-        return {p.name: float(p.default) for p in self._arguments() if p.default is not p.empty}
+        return {p.name: float(p.default) for p in self._list_arguments() if p.default is not p.empty}
 
-    def _arguments(self) -> list[inspect.Parameter]:
+    def _list_arguments(self) -> list[inspect.Parameter]:
         found = list(inspect.signature(self.function).parameters.values())
         wrong = [
             p for p in found if p.kind not in _POSITIONAL and (p.kind is not p.KEYWORD_ONLY or p.default is p.empty)
@@ -132,12 +132,12 @@ class Function(Model):
     def describe(self) -> dict[str, Any]:
         """Return the name of the function, and a token that tells functions of one name apart; never its code."""
         return {
-            "model": "Function", "function": _name_of(self.function), "token": tokenize(self.function),
+            "model": "Function", "function": _describe_function(self.function), "token": tokenize(self.function),
             "parameters": list(self.names), "coordinates": self.coordinates, "complex_valued": self.complex_valued,
         }  # fmt: skip
 
     @classmethod
-    def remade(cls, options: Mapping[str, Any]) -> Model:
+    def build(cls, options: Mapping[str, Any]) -> Model:
         """Refuse, for a result does not hold the code of a function.
 
         Raises
@@ -152,6 +152,6 @@ class Function(Model):
         )
 
 
-def _name_of(function: Callable[..., Any]) -> str:
+def _describe_function(function: Callable[..., Any]) -> str:
     inner = getattr(function, "func", function)  # of a functools.partial
     return f"{getattr(inner, '__module__', '')}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"

@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.formula.nodes import Node, function
-from usidx.fitting.models.curves import extent
-from usidx.fitting.models.model import registered
+from usidx.fitting.formula.nodes import Node, apply
+from usidx.fitting.models.curves import measure_extent
+from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.peaks import Peak
 
@@ -21,7 +21,7 @@ __all__ = ["Gaussian2D"]
 Array = npt.NDArray[np.float64]
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Gaussian2D(Peak):
     """Describe an elliptical Gaussian peak in an image, turned by an angle.
@@ -79,7 +79,7 @@ class Gaussian2D(Peak):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return small and large ellipses in four directions all over the image."""
-        (low_y, height), (low_x, width) = extent(x[..., 0, :]), extent(x[..., 1, :])
+        (low_y, height), (low_x, width) = measure_extent(x[..., 0, :]), measure_extent(x[..., 1, :])
         places, directions = (np.arange(8) + 0.5) / 8, (0.0, 0.25 * math.pi, 0.5 * math.pi, -0.25 * math.pi)
         size = np.minimum(height, width)
         names = [self.prefix + n for n in ("center_y", "center_x", "sigma_x", "sigma_y", "rotation")]
@@ -88,7 +88,7 @@ class Gaussian2D(Peak):
             for v, u, s, r in itertools.product(places, places, (0.06, 0.15), directions)
         ]
 
-    def _value(
+    def _build_formula(
         self,
         y: Node,
         x: Node,
@@ -99,8 +99,8 @@ class Gaussian2D(Peak):
         sigma_y: Node,
         turn: Node,
     ) -> Node:
-        cos, sin = function("cos", turn), function("sin", turn)
+        cos, sin = apply("cos", turn), apply("sin", turn)
         u = (x - center_x) * cos + (y - center_y) * sin
         v = (y - center_y) * cos - (x - center_x) * sin
-        shape = function("exp", -0.5 * (u / sigma_x) ** 2 - 0.5 * (v / sigma_y) ** 2)
-        return self.scaled(amplitude, 2.0 * math.pi * sigma_x * sigma_y, shape)
+        shape = apply("exp", -0.5 * (u / sigma_x) ** 2 - 0.5 * (v / sigma_y) ** 2)
+        return self.scale_shape(amplitude, 2.0 * math.pi * sigma_x * sigma_y, shape)

@@ -9,13 +9,13 @@ from typing import ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.formula.nodes import Node, function, select
-from usidx.fitting.models.curves import extent
-from usidx.fitting.models.model import registered
+from usidx.fitting.formula.nodes import Node, apply, select
+from usidx.fitting.models.curves import measure_extent
+from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import Parameter
 from usidx.fitting.models.shape import Shape
 
-__all__ = ["HysteresisLoop", "rising"]
+__all__ = ["HysteresisLoop", "find_rising"]
 
 Array = npt.NDArray[np.float64]
 
@@ -23,7 +23,7 @@ _WIDE: Final = (1e-100, np.inf)  # at zero the formula divides zero by zero
 _REVERSAL: Final = 0.05  # of the range: a smaller step back is noise of the voltage, not a turn
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class HysteresisLoop(Shape):
     """Describe a ferroelectric hysteresis loop, a_0 + a_1 y(V) + a_4 V with its nine parameters.
@@ -86,11 +86,11 @@ class HysteresisLoop(Shape):
 
     def derive(self, x: Array) -> Array:
         """Return 1 where the voltage rises and -1 where it falls."""
-        return np.where(rising(x), 1.0, -1.0)
+        return np.where(find_rising(x), 1.0, -1.0)
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return narrow and wide loops, centred on the range or imprinted to either side."""
-        low, span = extent(x)
+        low, span = measure_extent(x)
         places = ((0.3, 0.7), (0.4, 0.6), (0.2, 0.8), (0.25, 0.5), (0.5, 0.75), (0.1, 0.4), (0.6, 0.9))
         widths = [self.prefix + p.name for p in self._own_parameters[-4:]]
         found: list[dict[str, Array | float]] = []
@@ -99,24 +99,24 @@ class HysteresisLoop(Shape):
             found.append({**centers, **dict.fromkeys(widths, span * width)})
         return found
 
-    def _value(self, voltage: Node, direction: Node, *parameters: Node) -> Node:
+    def _build_formula(self, voltage: Node, direction: Node, *parameters: Node) -> Node:
         low, height, falling_at, rising_at, slope, *widths = parameters
         above = voltage - select(direction, rising_at, falling_at)
         first, second = (select(direction, widths[k + 2], widths[k]) for k in range(2))
         width = select(above, second, first)
-        return low + height * ((width * function("erf", above / width) + first) / (first + second)) + slope * voltage
+        return low + height * ((width * apply("erf", above / width) + first) / (first + second)) + slope * voltage
 
 
-def rising(voltage: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def find_rising(voltage: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Say for each sample of whole cycles whether the voltage rises from there on; the last axis is the cycle."""
     voltage = np.asarray(voltage, dtype=np.float64)
     rows = voltage.reshape(-1, voltage.shape[-1])
     different, where = np.unique(rows, axis=0, return_inverse=True)
-    found = np.stack([_rising(row) for row in different]) if len(different) else np.zeros(rows.shape, dtype=bool)
+    found = np.stack([_follow_cycle(row) for row in different]) if len(different) else np.zeros(rows.shape, dtype=bool)
     return found[where.reshape(-1)].reshape(voltage.shape)
 
 
-def _rising(voltage: Array) -> npt.NDArray[np.bool_]:
+def _follow_cycle(voltage: Array) -> npt.NDArray[np.bool_]:
     """Follow the cycle three times round: of the second one the way in and the way out are known."""
     known = np.flatnonzero(np.isfinite(voltage))
     if known.size == 0:

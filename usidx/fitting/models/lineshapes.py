@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.formula.nodes import Node, derivative, faddeeva, function, parameter, select, substitute
-from usidx.fitting.models.curves import extent
-from usidx.fitting.models.model import registered
+from usidx.fitting.formula.nodes import Node, apply, apply_faddeeva, differentiate, make_parameter, select, substitute
+from usidx.fitting.models.curves import measure_extent
+from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.peaks import CENTER, FWHM_OF_SIGMA, Peak
 from usidx.fitting.models.shape import Shape
@@ -25,7 +25,7 @@ _ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
 _NARROW = 1e-3
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Voigt(Shape):
     """Describe a Voigt profile, a Gaussian folded with a Lorentzian: A Re w(z) / (sigma sqrt(2 pi)).
@@ -61,8 +61,8 @@ class Voigt(Shape):
         gamma = Parameter("gamma", "Gamma", (0, 1), POSITIVE, "width", 0.28)
         return Parameter("amplitude", "Amplitude", (1, 1)), CENTER, sigma, gamma
 
-    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
-        return _folded(x, amplitude, center, _least(sigma, gamma), gamma)
+    def _build_formula(self, x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
+        return _build_voigt(x, amplitude, center, _keep_above_zero(sigma, gamma), gamma)
 
     def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node]:
         """Return the derivatives by the widths at the width that is used, where `sigma` is next to nothing.
@@ -70,19 +70,20 @@ class Voigt(Shape):
         There it says on which side of zero the best width is; that by `sigma` itself would be zero on both.
         """
         amplitude, center, sigma, gamma = (parameters[name] for name in self.names)
-        own = parameter("_sigma")
-        value, used = _folded(variables[0], amplitude, center, own, gamma), {own: _least(sigma, gamma)}
+        own = make_parameter("_sigma")
+        value, used = _build_voigt(variables[0], amplitude, center, own, gamma), {own: _keep_above_zero(sigma, gamma)}
         return {
-            name: substitute(derivative(value, by), used) for name, by in zip(self.names[2:], (own, gamma), strict=True)
+            name: substitute(differentiate(value, by), used)
+            for name, by in zip(self.names[2:], (own, gamma), strict=True)
         }
 
 
-def _folded(x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
+def _build_voigt(x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
     scale = 1.0 / (math.sqrt(2.0) * sigma)
-    return amplitude / (_ROOT_TWO_PI * sigma) * faddeeva((x - center) * scale, gamma * scale)[0]
+    return amplitude / (_ROOT_TWO_PI * sigma) * apply_faddeeva((x - center) * scale, gamma * scale)[0]
 
 
-def _least(sigma: Node, gamma: Node) -> Node:
+def _keep_above_zero(sigma: Node, gamma: Node) -> Node:
     """Return `sigma`, or where it is next to nothing beside `gamma` a width that is not zero, and falls with it.
 
     At zero the formula divides by zero, and near it derivatives drown in rounding. The profile depends on the square
@@ -92,7 +93,7 @@ def _least(sigma: Node, gamma: Node) -> Node:
     return select(sigma - lowest, sigma, 0.5 * (sigma * sigma / lowest + lowest))
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class PseudoVoigt(Peak):
     """Describe a pseudo-Voigt peak, (1 - fraction) times a Gaussian plus fraction times a Lorentzian of one width.
@@ -132,16 +133,16 @@ class PseudoVoigt(Peak):
         """Return one, half and half."""
         return [{self.prefix + "fraction": 0.5}]
 
-    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node, fraction: Node) -> Node:
+    def _build_formula(self, x: Node, amplitude: Node, center: Node, sigma: Node, fraction: Node) -> Node:
         t = (x - center) / sigma
-        gaussian, lorentzian = function("exp", -math.log(2.0) * t * t), 1.0 / (1.0 + t * t)
+        gaussian, lorentzian = apply("exp", -math.log(2.0) * t * t), 1.0 / (1.0 + t * t)
         if self.normalized == "area":
             gaussian = math.sqrt(math.log(2.0) / math.pi) / sigma * gaussian
             lorentzian = 1.0 / (math.pi * sigma) * lorentzian
         return amplitude * ((1.0 - fraction) * gaussian + fraction * lorentzian)
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class SplitGaussian(Peak):
     """Describe a Gaussian peak with another width on each side of its centre.
@@ -174,13 +175,13 @@ class SplitGaussian(Peak):
         right = Parameter("sigma_right", "Sigma Right", (0, 1), POSITIVE, "width", 1.0 / FWHM_OF_SIGMA)
         return self.amplitude, CENTER, left, right
 
-    def _value(self, x: Node, amplitude: Node, center: Node, sigma_left: Node, sigma_right: Node) -> Node:
+    def _build_formula(self, x: Node, amplitude: Node, center: Node, sigma_left: Node, sigma_right: Node) -> Node:
         away = x - center
-        shape = function("exp", -0.5 * (away / select(away, sigma_right, sigma_left)) ** 2)
-        return self.scaled(amplitude, math.sqrt(math.pi / 2.0) * (sigma_left + sigma_right), shape)
+        shape = apply("exp", -0.5 * (away / select(away, sigma_right, sigma_left)) ** 2)
+        return self.scale_shape(amplitude, math.sqrt(math.pi / 2.0) * (sigma_left + sigma_right), shape)
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class SkewedGaussian(Shape):
     """Describe a skewed Gaussian peak, A/(sigma sqrt(2 pi)) exp(-t^2 / 2) (1 + erf(gamma t / sqrt 2)).
@@ -218,13 +219,13 @@ class SkewedGaussian(Shape):
         """Return both directions."""
         return [{self.prefix + "gamma": gamma} for gamma in (1.5, 0.1, -1.5)]
 
-    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
+    def _build_formula(self, x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
         t = (x - center) / sigma
-        skewed = 1.0 + function("erf", gamma / math.sqrt(2.0) * t)
-        return amplitude / (_ROOT_TWO_PI * sigma) * (function("exp", -0.5 * t * t) * skewed)
+        skewed = 1.0 + apply("erf", gamma / math.sqrt(2.0) * t)
+        return amplitude / (_ROOT_TWO_PI * sigma) * (apply("exp", -0.5 * t * t) * skewed)
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Fano(Shape):
     """Describe a Fano resonance, A (q G/2 + x - center)^2 / ((G/2)^2 + (x - center)^2).
@@ -260,17 +261,17 @@ class Fano(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return dips, peaks and slopes of several widths all along the coordinate."""
-        low, span = extent(x)
+        low, span = measure_extent(x)
         names = [self.prefix + name for name in ("center", "width", "q")]
         places = itertools.product(np.arange(1, 16) / 16, (0.05, 0.15), (-1.5, -0.4, 0.4, 1.5))
         return [dict(zip(names, (low + span * c, span * w, q), strict=True)) for c, w, q in places]
 
-    def _value(self, x: Node, amplitude: Node, center: Node, width: Node, q: Node) -> Node:
+    def _build_formula(self, x: Node, amplitude: Node, center: Node, width: Node, q: Node) -> Node:
         away = (x - center) / (0.5 * width)
         return amplitude * ((q + away) ** 2 / (1.0 + away * away))
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class BreitWignerFano(Shape):
     """Describe a Breit-Wigner-Fano line, A (1 + p t)^2 / (1 + t^2) with t = 2 (x - center) / width.
@@ -307,11 +308,11 @@ class BreitWignerFano(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return lines leaning to either side, of several widths all along the coordinate."""
-        low, span = extent(x)
+        low, span = measure_extent(x)
         names = [self.prefix + name for name in ("center", "width", "inverse_q")]
         places = itertools.product(np.arange(1, 20) / 20, (0.03, 0.08, 0.2), (-0.8, -0.2, 0.2, 0.8))
         return [dict(zip(names, (low + span * c, span * w, p), strict=True)) for c, w, p in places]
 
-    def _value(self, x: Node, amplitude: Node, center: Node, width: Node, inverse_q: Node) -> Node:
+    def _build_formula(self, x: Node, amplitude: Node, center: Node, width: Node, inverse_q: Node) -> Node:
         away = (x - center) / (0.5 * width)
         return amplitude * ((1.0 + inverse_q * away) ** 2 / (1.0 + away * away))

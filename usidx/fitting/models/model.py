@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fitting.formula.complex import Pair, as_pair
-from usidx.fitting.formula.nodes import Node, derivative, parameter, variable
+from usidx.fitting.formula.nodes import Node, differentiate, make_parameter, make_variable
 from usidx.fitting.formula.numpy_backend import interpret
 from usidx.fitting.models.parameter import Parameter
 
-__all__ = ["Model", "Product", "Sum", "from_description", "graphs", "registered"]
+__all__ = ["Model", "Product", "Sum", "build_graphs", "from_description", "register"]
 
 Array = npt.NDArray[np.float64]
 
@@ -149,7 +149,7 @@ class Model(ABC):
         return ()
 
     @classmethod
-    def remade(cls, options: Mapping[str, Any]) -> Model:
+    def build(cls, options: Mapping[str, Any]) -> Model:
         """Return the model that has these options.
 
         Raises
@@ -185,29 +185,29 @@ class Model(ABC):
         return Sum((*self.terms, *other.terms)) if isinstance(other, Model) else NotImplemented
 
     def __mul__(self, other: Model) -> Product:
-        return Product((*_factors(self), *_factors(other))) if isinstance(other, Model) else NotImplemented
+        return Product((*_list_factors(self), *_list_factors(other))) if isinstance(other, Model) else NotImplemented
 
     def __call__(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the value for coordinates and parameters that broadcast against each other."""
-        return self._output(0, self._values(x, parameters))
+        return self._evaluate_output(0, self._collect_values(x, parameters))
 
     def jacobian(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> dict[str, npt.NDArray[Any]]:
         """Return the exact derivative of the value by each parameter."""
-        known = self._values(x, parameters)
-        return {name: self._output(k, known) for k, name in enumerate(self.names, 1)}
+        known = self._collect_values(x, parameters)
+        return {name: self._evaluate_output(k, known) for k, name in enumerate(self.names, 1)}
 
-    def _output(self, k: int, known: Mapping[Node, npt.ArrayLike]) -> npt.NDArray[Any]:
-        parts = [interpret(part[k], known) for part in graphs(self)]
+    def _evaluate_output(self, k: int, known: Mapping[Node, npt.ArrayLike]) -> npt.NDArray[Any]:
+        parts = [interpret(part[k], known) for part in build_graphs(self)]
         return parts[0] + 1j * parts[1] if self.is_complex else parts[0]
 
-    def _values(
+    def _collect_values(
         self, x: tuple[npt.ArrayLike, ...], parameters: Mapping[str, npt.ArrayLike]
     ) -> dict[Node, npt.ArrayLike]:
         self._check_call(x, parameters)
-        known: dict[Node, npt.ArrayLike] = {parameter(k): v for k, v in parameters.items()}
-        return known | {variable(k): v for k, v in enumerate((*x, *self._derived_from(x)))}
+        known: dict[Node, npt.ArrayLike] = {make_parameter(k): v for k, v in parameters.items()}
+        return known | {make_variable(k): v for k, v in enumerate((*x, *self._derive_variables(x)))}
 
-    def _derived_from(self, x: tuple[npt.ArrayLike, ...]) -> Iterator[Array]:
+    def _derive_variables(self, x: tuple[npt.ArrayLike, ...]) -> Iterator[Array]:
         if self.derived:
             values = self.derive(np.stack([np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in x], axis=-2))
             yield from np.moveaxis(values, -2, 0)
@@ -222,20 +222,20 @@ class Model(ABC):
 
 
 @cache
-def graphs(model: Model) -> tuple[tuple[Node, ...], ...]:
+def build_graphs(model: Model) -> tuple[tuple[Node, ...], ...]:
     """Return per part (real, imaginary) the graph of the value and of its derivatives."""
-    nodes = {name: parameter(name) for name in model.names}
-    variables = tuple(map(variable, range(model.variables + model.derived)))
-    known = model.slopes(variables, nodes)
-    parts = _parts(model.formula(variables, nodes), model)
+    nodes = {name: make_parameter(name) for name in model.names}
+    variables = tuple(map(make_variable, range(model.variables + model.derived)))
+    own = model.slopes(variables, nodes)
+    parts = _split_parts(model.formula(variables, nodes), model)
     rows = []
     for k, part in enumerate(parts):
-        slopes = (_parts(known[n], model)[k] if n in known else derivative(part, node) for n, node in nodes.items())
+        slopes = (_split_parts(own[n], model)[k] if n in own else differentiate(part, x) for n, x in nodes.items())
         rows.append((part, *slopes))
     return tuple(rows)
 
 
-def _parts(value: Node | Pair, model: Model) -> tuple[Node, ...]:
+def _split_parts(value: Node | Pair, model: Model) -> tuple[Node, ...]:
     """Return real and imaginary part, or the value alone."""
     if model.is_complex:
         return as_pair(value).real, as_pair(value).imag
@@ -258,7 +258,7 @@ class Composite(Model):
         dims = {m.variables for m in members if not m.over_any}
         if len(dims) > 1:
             raise UsidError(f"Models of {sorted(dims)} variables do not combine; use models of the same number.")
-        object.__setattr__(self, "members", _with_unique_names(members))
+        object.__setattr__(self, "members", _make_names_unique(members))
 
     @property
     def is_complex(self) -> bool:  # type: ignore[override]
@@ -289,14 +289,14 @@ class Composite(Model):
         """Return what the members derive, one after the other."""
         return np.concatenate([m.derive(x) for m in self.members], axis=-2)
 
-    def _shared(self, variables: tuple[Node, ...]) -> Iterator[tuple[Model, tuple[Node, ...]]]:
+    def _share_variables(self, variables: tuple[Node, ...]) -> Iterator[tuple[Model, tuple[Node, ...]]]:
         """Give each member the coordinates and its own derived variables."""
         common, own = variables[: self.variables], iter(variables[self.variables :])
         for member in self.members:
             yield member, (*common, *itertools.islice(own, member.derived))
 
-    def _values_of_members(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> list[Any]:
-        values = [m.formula(own, parameters) for m, own in self._shared(variables)]
+    def _build_members(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> list[Any]:
+        values = [m.formula(own, parameters) for m, own in self._share_variables(variables)]
         return [as_pair(v) for v in values] if self.is_complex else values
 
     def describe(self) -> dict[str, Any]:
@@ -313,12 +313,12 @@ class Sum(Composite):
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
         """Return the graph of the sum."""
-        total: Node | Pair = reduce(operator.add, self._values_of_members(variables, parameters))
+        total: Node | Pair = reduce(operator.add, self._build_members(variables, parameters))
         return total
 
     def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
         """Return what the members have written out."""
-        return {n: slope for m, own in self._shared(variables) for n, slope in m.slopes(own, parameters).items()}
+        return {n: s for m, own in self._share_variables(variables) for n, s in m.slopes(own, parameters).items()}
 
 
 class Product(Composite):
@@ -347,15 +347,15 @@ class Product(Composite):
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
         """Return the graph of the product."""
-        total: Node | Pair = reduce(operator.mul, self._values_of_members(variables, parameters))
+        total: Node | Pair = reduce(operator.mul, self._build_members(variables, parameters))
         return total
 
 
-def _factors(model: Model) -> tuple[Model, ...]:
+def _list_factors(model: Model) -> tuple[Model, ...]:
     return model.members if isinstance(model, Product) else (model,)
 
 
-def _with_unique_names(members: tuple[Model, ...]) -> tuple[Model, ...]:
+def _make_names_unique(members: tuple[Model, ...]) -> tuple[Model, ...]:
     """Prefix the members whose names another member has too."""
     counts = Counter(name for m in members for name in m.names)
     kinds = Counter(type(m).__name__ for m in members)
@@ -377,7 +377,7 @@ def _with_unique_names(members: tuple[Model, ...]) -> tuple[Model, ...]:
 _registry: dict[str, type[Model]] = {"Sum": Sum, "Product": Product}
 
 
-def registered(model: type[Model]) -> type[Model]:
+def register(model: type[Model]) -> type[Model]:
     """Make a model known by its name, so that results can be read back."""
     _registry[model.__name__] = model
     return model
@@ -397,4 +397,4 @@ def from_description(description: Mapping[str, Any]) -> Model:
         raise ResultError(f"No model named {name!r} is known; known are {sorted(_registry)}.")
     if issubclass(kind, Composite):
         return kind(tuple(from_description(m) for m in description.get("members", ())))
-    return kind.remade({k: v for k, v in description.items() if k not in {"model", "name"}})
+    return kind.build({k: v for k, v in description.items() if k not in {"model", "name"}})

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from usidx.errors import SelectionError
-from usidx.fitting.formula.nodes import Node, function
-from usidx.fitting.models.model import registered
+from usidx.fitting.formula.nodes import Node, apply
+from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
 
@@ -36,12 +36,12 @@ class Peak(Shape):
         """Return the amplitude, whose unit follows from the normalization."""
         return Parameter("amplitude", "Amplitude", (1, 1) if self.normalized == "area" else (1, 0))
 
-    def scaled(self, amplitude: Node, area: Node, shape: Node) -> Node:
+    def scale_shape(self, amplitude: Node, area: Node, shape: Node) -> Node:
         """Return a shape of height 1 and some area times the amplitude."""
         return amplitude / area * shape if self.normalized == "area" else amplitude * shape
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Gaussian(Peak):
     """Describe a Gaussian peak, A/(sigma sqrt(2 pi)) exp(-(x - center)^2 / (2 sigma^2)).
@@ -77,12 +77,12 @@ class Gaussian(Peak):
         sigma = Parameter("sigma", "Sigma", (0, 1), POSITIVE, "width", 1.0 / FWHM_OF_SIGMA)
         return self.amplitude, CENTER, sigma
 
-    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node) -> Node:
-        shape = function("exp", -0.5 * ((x - center) / sigma) ** 2)
-        return self.scaled(amplitude, math.sqrt(2.0 * math.pi) * sigma, shape)
+    def _build_formula(self, x: Node, amplitude: Node, center: Node, sigma: Node) -> Node:
+        shape = apply("exp", -0.5 * ((x - center) / sigma) ** 2)
+        return self.scale_shape(amplitude, math.sqrt(2.0 * math.pi) * sigma, shape)
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Lorentzian(Peak):
     """Describe a Lorentzian peak, (A/pi) sigma / ((x - center)^2 + sigma^2).
@@ -117,6 +117,6 @@ class Lorentzian(Peak):
     def _own_parameters(self) -> tuple[Parameter, ...]:
         return self.amplitude, CENTER, Parameter("sigma", "Sigma", (0, 1), POSITIVE, "width", 0.5)
 
-    def _value(self, x: Node, amplitude: Node, center: Node, sigma: Node) -> Node:
+    def _build_formula(self, x: Node, amplitude: Node, center: Node, sigma: Node) -> Node:
         shape = 1.0 / (1.0 + ((x - center) / sigma) ** 2)
-        return self.scaled(amplitude, math.pi * sigma, shape)
+        return self.scale_shape(amplitude, math.pi * sigma, shape)

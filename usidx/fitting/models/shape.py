@@ -27,7 +27,7 @@ class Shape(Model):
         """Return the parameters without the prefix."""
 
     @abstractmethod
-    def _value(self, *nodes: Any) -> Any:
+    def _build_formula(self, *nodes: Any) -> Any:
         """Return the formula of (*variables, *parameters)."""
 
     @cached_property
@@ -38,7 +38,7 @@ class Shape(Model):
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
         """Return the graph of the value."""
-        found: Node | Pair = self._value(*variables, *(parameters[name] for name in self.names))
+        found: Node | Pair = self._build_formula(*variables, *(parameters[name] for name in self.names))
         return found
 
     def describe(self) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fitting.formula.complex import Pair
-from usidx.fitting.formula.nodes import Node, constant, function
-from usidx.fitting.models.model import registered
+from usidx.fitting.formula.nodes import Node, apply, make_constant
+from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, UNBOUNDED, Parameter
 from usidx.fitting.models.shape import Shape
 
@@ -21,7 +21,7 @@ __all__ = ["SHO"]
 Array = npt.NDArray[np.float64]
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class SHO(Shape):
     """Describe the response of a damped oscillator, A e^(i phi) w0^2 / (w^2 - i w w0/Q - w0^2).
@@ -71,17 +71,17 @@ class SHO(Shape):
             for q in (100.0, 30.0, 300.0)
         ]
 
-    def _value(self, w: Node, amplitude: Node, frequency: Node, quality_factor: Node, phase: Node) -> Pair:
+    def _build_formula(self, w: Node, amplitude: Node, frequency: Node, quality_factor: Node, phase: Node) -> Pair:
         square = amplitude * frequency * frequency
-        turned = Pair(square * function("cos", phase), square * function("sin", phase))
-        return turned / _denominator(w, frequency, quality_factor)
+        turned = Pair(square * apply("cos", phase), square * apply("sin", phase))
+        return turned / _build_denominator(w, frequency, quality_factor)
 
     def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
         """Return the derivatives in terms of the response h and of h by its denominator."""
         w, (amplitude, frequency, quality, phase) = variables[0], (parameters[name] for name in self.names)
-        unit = self._value(w, constant(1.0), frequency, quality, phase)
-        response = self._value(w, amplitude, frequency, quality, phase)
-        over = response / _denominator(w, frequency, quality)
+        unit = self._build_formula(w, make_constant(1.0), frequency, quality, phase)
+        response = self._build_formula(w, amplitude, frequency, quality, phase)
+        over = response / _build_denominator(w, frequency, quality)
         moved = Pair(w * over.real, w * over.imag)
         by_quality = frequency / (quality * quality)
         by_frequency = Pair(
@@ -93,5 +93,5 @@ class SHO(Shape):
         return dict(zip(self.names, (*slopes, turned), strict=True))
 
 
-def _denominator(w: Node, frequency: Node, quality_factor: Node) -> Pair:
+def _build_denominator(w: Node, frequency: Node, quality_factor: Node) -> Pair:
     return Pair(w * w - frequency * frequency, -(w * frequency / quality_factor))

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import SelectionError
+from usidx.fitting.columns import Columns, locate_stderr
 from usidx.fitting.formula.complex import Pair
-from usidx.fitting.formula.nodes import Node, derivative, parameter, substitute
+from usidx.fitting.formula.nodes import Node, differentiate, make_parameter, substitute
 from usidx.fitting.formula.numpy_backend import interpret
-from usidx.fitting.models.expression import names_in, parse
+from usidx.fitting.models.expression import list_names, parse
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.parameter import Parameter
@@ -44,7 +45,7 @@ class Ties:
         """Return the parameters that are left to fit."""
         return tuple(p for p in self.model.parameters if p.name not in self.formulas)
 
-    def reduced(self) -> Model:
+    def reduce(self) -> Model:
         """Return the model of the independent parameters."""
         if isinstance(self.model, Function):
             return replace(self.model, function=_TiedCall(self, self.model))
@@ -58,25 +59,27 @@ class Ties:
         """
         own, names = tuple(p.name for p in self.independent), self.model.names
         n, m = len(own), len(names)
-        at: Mapping[Node, npt.ArrayLike] = {parameter(name): table[:, k] for k, name in enumerate(own)}
-        graphs = [self.formulas.get(name, parameter(name)) for name in names]
+        before, after = Columns(n), Columns(m)
+        at: Mapping[Node, npt.ArrayLike] = {make_parameter(name): table[:, k] for k, name in enumerate(own)}
+        graphs = [self.formulas.get(name, make_parameter(name)) for name in names]
         slopes = np.empty((len(table), m, n))
         for i, j in np.ndindex(m, n):
-            slopes[:, i, j] = interpret(derivative(graphs[i], parameter(own[j])), at)
-        spread, unknown = _propagated(slopes, table[:, 2 * n + 6 :].reshape(len(table), n, n))
-        out = np.empty((len(table), 2 * m + 6 + (m * m if covariance else 0)))
+            slopes[:, i, j] = interpret(differentiate(graphs[i], make_parameter(own[j])), at)
+        spread, unknown = _propagate_errors(slopes, table[:, before.covariance].reshape(len(table), n, n))
+        out = np.empty((len(table), after.count(covariance=covariance)))
         for i, graph in enumerate(graphs):
             out[:, i] = interpret(graph, at)
-            out[:, m + i] = np.where(unknown[:, i], np.nan, np.sqrt(np.maximum(spread[:, i, i], 0.0)))
-        out[:, 2 * m : 2 * m + 6] = table[:, 2 * n : 2 * n + 6]
+            out[:, locate_stderr(m, i)] = np.where(unknown[:, i], np.nan, np.sqrt(np.maximum(spread[:, i, i], 0.0)))
+        out[:, after.figures] = table[:, before.figures]
         if covariance:
             either = unknown[:, :, None] | unknown[:, None, :]
-            out[:, 2 * m + 6 :] = np.where(either, np.nan, spread).reshape(len(table), m * m)
+            out[:, after.covariance] = np.where(either, np.nan, spread).reshape(len(table), m * m)
         return out
 
 
-def _propagated(slopes: Array, covariance: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+def _propagate_errors(slopes: Array, covariance: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Return G C G', and which parameters rest on one whose standard error is not known."""
+    # A parameter that ended on a bound has no standard error: what depends on it has none either, the others do.
     missing = np.isnan(np.diagonal(covariance, axis1=1, axis2=2))
     known = np.where(np.isnan(covariance), 0.0, covariance)
     with np.errstate(all="ignore"):
@@ -95,26 +98,26 @@ def tie(model: Model, texts: Mapping[str, str]) -> Ties:
     """
     read: dict[str, Node] = {}
     for name, text in texts.items():
-        used = names_in(text)
+        used = list_names(text)
         unknown = [n for n in (name, *used) if n not in model.names]
         if unknown:
             raise SelectionError(f"tied: no parameter {unknown[0]!r} in the model; its parameters are {model.names}.")
         if not used:
             raise SelectionError(f"tied: {text!r} has no parameter. Hold {name!r} at a number with fixed=.")
-        graph = parse(text, {n: parameter(n) for n in used})
+        graph = parse(text, {n: make_parameter(n) for n in used})
         if isinstance(graph, Pair):
             raise SelectionError(f"tied: {text!r} is complex; parameters are real numbers.")
         read[name] = graph
-    return Ties(model, {name: _resolved(name, read, texts, ()) for name in read})
+    return Ties(model, {name: _resolve(name, read, texts, ()) for name in read})
 
 
-def _resolved(name: str, read: Mapping[str, Node], texts: Mapping[str, str], above: tuple[str, ...]) -> Node:
+def _resolve(name: str, read: Mapping[str, Node], texts: Mapping[str, str], above: tuple[str, ...]) -> Node:
     """Return the graph of a tied parameter with the tied ones in it replaced by theirs."""
     if name in above:
         circle = " -> ".join((*above[above.index(name) :], name))
         raise SelectionError(f"tied: {circle} is a circle. Leave one of these parameters free.")
-    inner = [n for n in names_in(texts[name]) if n in read]
-    return substitute(read[name], {parameter(n): _resolved(n, read, texts, (*above, name)) for n in inner})
+    inner = [n for n in list_names(texts[name]) if n in read]
+    return substitute(read[name], {make_parameter(n): _resolve(n, read, texts, (*above, name)) for n in inner})
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ class _Tied(Model):
         return [{k: v for k, v in choice.items() if k in self.names} for choice in found]
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
-        replaced = {parameter(name): node for name, node in parameters.items()}
+        replaced = {make_parameter(name): node for name, node in parameters.items()}
         tied = {name: substitute(graph, replaced) for name, graph in self.formulas}
         return self.model.formula(variables, {**parameters, **tied})
 
@@ -183,6 +186,6 @@ class _TiedCall:
     def __call__(self, *values: Any) -> Any:
         x, own = values[: self.model.coordinates], values[self.model.coordinates :]
         known = {p.name: v for p, v in zip(self.ties.independent, own, strict=True)}
-        at: Mapping[Node, npt.ArrayLike] = {parameter(n): v for n, v in known.items()}
+        at: Mapping[Node, npt.ArrayLike] = {make_parameter(n): v for n, v in known.items()}
         tied = {n: interpret(graph, at)[()] for n, graph in self.ties.formulas.items()}
         return self.model.function(*x, *((known | tied)[n] for n in self.model.names))

@@ -10,20 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fitting.formula.complex import Pair, as_pair
-from usidx.fitting.formula.nodes import Node, parameter, substitute, variable
+from usidx.fitting.formula.nodes import Node, make_parameter, make_variable, substitute
 from usidx.fitting.formula.trace import UnknownError, follow
 from usidx.fitting.models.calls import Caller
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.parameter import Parameter
 
-__all__ = ["Followed", "followed"]
+__all__ = ["FollowedFunction", "follow_model"]
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Followed(Model):
+class FollowedFunction(Model):
     """A function's graph: exact derivatives, and machine code."""
 
     search: ClassVar[str] = "given"
@@ -48,7 +48,9 @@ class Followed(Model):
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
         """Return the graph of other variables and parameters."""
-        known = {parameter(n): parameters[n] for n in self.names} | {variable(k): v for k, v in enumerate(variables)}
+        known = {make_parameter(n): parameters[n] for n in self.names} | {
+            make_variable(k): v for k, v in enumerate(variables)
+        }
         changed = {old: new for old, new in known.items() if old is not new}
         if isinstance(self.graph, Pair):
             return Pair(substitute(self.graph.real, changed), substitute(self.graph.imag, changed))
@@ -59,39 +61,40 @@ class Followed(Model):
         return self.function.describe()
 
 
-def followed(model: Function) -> Followed | None:
+def follow_model(model: Function) -> FollowedFunction | None:
     """Return the function as a formula, None where it is none.
 
     That rests on the function alone, so all blocks of an array get the same answer. It is not remembered, for a
     function may use what is changed between two fits.
     """
-    found = _attempted(model)
-    return found if isinstance(found, Followed) else None
+    found = _attempt(model)
+    return found if isinstance(found, FollowedFunction) else None
 
 
-def _attempted(model: Function) -> Followed | Exception:
+def _attempt(model: Function) -> FollowedFunction | Exception:
     """Return the formula, or why there is none: a function may raise anything where it gets what it does not expect."""
     try:
-        graph = follow(model.function, model.variables, [parameter(n) for n in model.names])
+        graph = follow(model.function, model.variables, [make_parameter(n) for n in model.names])
         if isinstance(graph, Pair) and not model.is_complex:
             raise UnknownError
-        found = Followed(model, as_pair(graph) if model.is_complex else graph)
+        found = FollowedFunction(model, as_pair(graph) if model.is_complex else graph)
         _check(found)
     except Exception as error:
         return error
     return found
 
 
-def _check(found: Followed) -> None:
+def _check(found: FollowedFunction) -> None:
     """Refuse a graph that does not give what the function gives for some coordinates and parameters."""
     call, seen = Caller(found.function, at_once=False), False
-    for x, rows in _trials(found.function):
+    for x, rows in _make_trials(found.function):
         expected = call(x[None], rows)
         named = dict(zip(found.names, rows.T[:, :, None], strict=True))
         values = np.broadcast_to(found(*x, **named), (len(rows), x.shape[1]))
         values = np.stack([values.real, values.imag], axis=-1).reshape(expected.shape) if found.is_complex else values
         finite = np.isfinite(expected)
         scale = np.max(np.abs(expected), axis=1, keepdims=True, initial=0.0, where=finite)
+        # Functions may add in another order than the graph: equal but for rounding is equal.
         with np.errstate(all="ignore"):
             near = abs(values - expected) <= 1e-9 * abs(expected) + 1e-12 * scale
         if not np.where(finite, near, ~np.isfinite(values)).all():
@@ -101,7 +104,7 @@ def _check(found: Followed) -> None:
         raise UnknownError
 
 
-def _trials(model: Function) -> Iterator[tuple[Array, Array]]:
+def _make_trials(model: Function) -> Iterator[tuple[Array, Array]]:
     """Give coordinates (variable, sample), and rows of parameters around their defaults, or of several sizes."""
     rng = np.random.default_rng(0)
     for low, high, size in ((-3.0, 3.0, 17), (0.1, 9.0, 12), (200.0, 300.0, 23)):

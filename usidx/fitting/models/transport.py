@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import SelectionError
-from usidx.fitting.formula.nodes import Node, function
-from usidx.fitting.models.curves import extent
-from usidx.fitting.models.model import registered
+from usidx.fitting.formula.nodes import Node, apply
+from usidx.fitting.models.curves import measure_extent
+from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
 
@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 _VOLTS_PER_KELVIN: Final = 1.380649e-23 / 1.602176634e-19  # k / e, both exact in the SI
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Diode(Shape):
     """Describe the current of a diode, I0 (exp(V / (n VT)) - 1) with VT = k T / e.
@@ -69,15 +69,15 @@ class Diode(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return idealities for which the current grows by e in between a hundredth and the whole of the range."""
-        span, thermal = extent(x)[1], _VOLTS_PER_KELVIN * self.temperature
+        span, thermal = measure_extent(x)[1], _VOLTS_PER_KELVIN * self.temperature
         return [{self.prefix + "ideality": span * part / thermal} for part in np.geomspace(0.005, 2.0, 28)]
 
-    def _value(self, voltage: Node, saturation_current: Node, ideality: Node) -> Node:
+    def _build_formula(self, voltage: Node, saturation_current: Node, ideality: Node) -> Node:
         scale = 1.0 / (_VOLTS_PER_KELVIN * self.temperature * ideality)
-        return saturation_current * (function("exp", voltage * scale) - 1.0)
+        return saturation_current * (apply("exp", voltage * scale) - 1.0)
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Langmuir(Shape):
     """Describe a Langmuir isotherm, A K x / (1 + K x): what a surface holds under a pressure or concentration x.
@@ -112,9 +112,9 @@ class Langmuir(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return affinities that fill half of the surface between a hundredth of the range and ten times the range."""
-        span = extent(x)[1]
+        span = measure_extent(x)[1]
         return [{self.prefix + "affinity": 1.0 / (span * part)} for part in np.geomspace(0.005, 10.0, 20)]
 
-    def _value(self, x: Node, amplitude: Node, affinity: Node) -> Node:
+    def _build_formula(self, x: Node, amplitude: Node, affinity: Node) -> Node:
         filled = affinity * x
         return amplitude * (filled / (1.0 + filled))

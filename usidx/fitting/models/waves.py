@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.formula.nodes import Node, function
-from usidx.fitting.models.curves import extent
-from usidx.fitting.models.model import registered
+from usidx.fitting.formula.nodes import Node, apply
+from usidx.fitting.models.curves import measure_extent
+from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
 
@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 _MOST_FREQUENCIES = 400
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Sine(Shape):
     """Describe a sine, A sin(2 pi f x + phase).
@@ -61,7 +61,7 @@ class Sine(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return frequencies half a period over the range apart, and four phases in the middle of the range."""
-        low, span = extent(x)
+        low, span = measure_extent(x)
         periods = [0.25, 0.5, 0.75, *np.arange(1.0, min(0.5 * x.shape[-1], 0.5 * _MOST_FREQUENCIES), 0.5)]
         found: list[dict[str, Array | float]] = []
         for count, turn in itertools.product(periods, (0.0, 0.5 * math.pi, math.pi, 1.5 * math.pi)):
@@ -70,5 +70,5 @@ class Sine(Shape):
             found.append({self.prefix + "frequency": frequency, self.prefix + "phase": phase})
         return found
 
-    def _value(self, x: Node, amplitude: Node, frequency: Node, phase: Node) -> Node:
-        return amplitude * function("sin", 2.0 * math.pi * frequency * x + phase)
+    def _build_formula(self, x: Node, amplitude: Node, frequency: Node, phase: Node) -> Node:
+        return amplitude * apply("sin", 2.0 * math.pi * frequency * x + phase)

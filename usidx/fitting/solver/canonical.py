@@ -8,19 +8,22 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from usidx.fitting.columns import Columns
 from usidx.fitting.models.model import Model
 
-__all__ = ["canonical"]
+__all__ = ["make_canonical"]
 
 Array = npt.NDArray[np.float64]
 
 
-def canonical(model: Model, free: tuple[str, ...], bounds: Mapping[str, tuple[float, float]], table: Array) -> Array:
+def make_canonical(
+    model: Model, free: tuple[str, ...], bounds: Mapping[str, tuple[float, float]], table: Array
+) -> Array:
     """Put the longer axis first, and bring angles within half a period of zero; the table is changed in place."""
     own = {p.name: p.bounds for p in model.parameters}
     for names in model.axes:
         if all(n in free and bounds[n] == own[n] for n in names):
-            _exchange(table, len(own), *(model.names.index(n) for n in names))
+            _exchange_axes(table, Columns(len(own)), *(model.names.index(n) for n in names))
     for k, p in enumerate(model.parameters):
         if p.period:
             half = 0.5 * p.period
@@ -28,14 +31,14 @@ def canonical(model: Model, free: tuple[str, ...], bounds: Mapping[str, tuple[fl
     return table
 
 
-def _exchange(table: Array, n: int, first: int, second: int, angle: int) -> None:
+def _exchange_axes(table: Array, at: Columns, first: int, second: int, angle: int) -> None:
     """Exchange two axes where the second is the longer one."""
     rows = np.flatnonzero(table[:, first] < table[:, second])
-    order = np.arange(n)
+    order = np.arange(at.n)
     order[[first, second]] = second, first
-    table[rows, :n] = table[rows][:, order]
-    table[rows, n : 2 * n] = table[rows][:, n + order]
+    for part in (at.parameters, at.stderr):
+        table[rows, part] = table[rows, part][:, order]
     table[rows, angle] += 0.5 * math.pi
-    if table.shape[1] > 2 * n + 6:
-        square = table[rows, 2 * n + 6 :].reshape(len(rows), n, n)
-        table[rows, 2 * n + 6 :] = square[:, order][:, :, order].reshape(len(rows), n * n)
+    if table.shape[1] == at.count(covariance=True):
+        square = table[rows, at.covariance].reshape(len(rows), at.n, at.n)
+        table[rows, at.covariance] = square[:, order][:, :, order].reshape(len(rows), at.n**2)

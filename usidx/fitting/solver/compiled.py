@@ -15,17 +15,18 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from usidx.fitting.columns import Columns
 from usidx.fitting.compile import layout as at
 from usidx.fitting.compile.bytecode import Program, assemble
 from usidx.fitting.compile.layout import LOSSES, Tables
-from usidx.fitting.formula.nodes import ZERO, derivative, parameter, substitute
-from usidx.fitting.models.model import Model, graphs
-from usidx.fitting.solver.canonical import canonical
-from usidx.fitting.solver.templates import Grid, grid_of, template_starts
+from usidx.fitting.formula.nodes import ZERO, differentiate, make_parameter, substitute
+from usidx.fitting.models.model import Model, build_graphs
+from usidx.fitting.solver.canonical import make_canonical
+from usidx.fitting.solver.templates import Grid, find_template_starts, make_grid
 from usidx.tasks.share import share
 from usidx.tasks.threads import single_blas
 
-__all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "solve_block"]
+__all__ = ["Options", "evaluate_block", "find_linear_parameters", "solve_block"]
 
 Array = npt.NDArray[np.float64]
 _SEARCHES: Final = {
@@ -66,21 +67,15 @@ class Options:
     covariance: bool = False
 
 
-def figures(model: Model, *, covariance: bool = False) -> int:
-    """Return the number of columns of the table."""
-    n = len(model.names)
-    return 2 * n + 6 + (n * n if covariance else 0)
-
-
 @cache
-def _program(model: Model, free: tuple[str, ...]) -> Program:
+def _assemble_program(model: Model, free: tuple[str, ...]) -> Program:
     keep = [0, *(1 + model.names.index(name) for name in free)]
-    outputs = [[part[k] for k in keep] for part in graphs(model)]
+    outputs = [[part[k] for k in keep] for part in build_graphs(model)]
     return assemble(outputs, model.names, model.variables + model.derived)
 
 
 @cache
-def linear_parameters(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
+def find_linear_parameters(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
     """Return free parameters that enter linearly all at once, chosen in order."""
     if not model.has_formula:
         return ()
@@ -88,77 +83,84 @@ def linear_parameters(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
     for name in free:
         k = 1 + model.names.index(name)
         tested = (*chosen, name)
-        if all(derivative(part[k], parameter(other)) is ZERO for part in graphs(model) for other in tested):
+        if all(
+            differentiate(part[k], make_parameter(other)) is ZERO for part in build_graphs(model) for other in tested
+        ):
             chosen.append(name)
     return tuple(chosen)
 
 
-def _tables(model: Model, options: Options, samples: int, *, weighted: bool) -> Tables:
+def _copy_tables(model: Model, options: Options, samples: int, *, weighted: bool) -> Tables:
     """Return fresh tables for one thread."""
     limits = tuple((float(low), float(high)) for low, high in (options.bounds[name] for name in options.free))
-    known = _known_tables(
+    known = _make_tables(
         model, options.free, limits, options.loss, options.loss_scale, options.tolerance, options.max_evaluations,
         samples, weighted,
     )  # fmt: skip
-    return deepcopy(known)
+    return deepcopy(known)  # kernels write into their tables
 
 
 @lru_cache(maxsize=16)
-def _known_tables(
+def _make_tables(
     model: Model, free: tuple[str, ...], limits: tuple[tuple[float, float], ...], loss: str, loss_scale: float,
     tolerance: float, max_evaluations: int, samples: int, weighted: bool,
 ) -> Tables:  # fmt: skip
     """Return the tables that blocks of one array begin with."""
     bounds = dict(zip(free, limits, strict=True))
     options = Options(free, bounds, loss, loss_scale, tolerance, max_evaluations)
-    program = _program(model, free)
+    program = _assemble_program(model, free)
     count, parts, n = len(free), len(program.outputs), len(model.names)
-    head = np.zeros(at.HEAD_SIZE, dtype=np.int64)
+    head = np.zeros(at.HEAD_SIZE, np.int64)
     head[at.N_PARAMETERS], head[at.N_FREE], head[at.N_PARTS] = n, count, parts
     head[at.N_VARIABLES], head[at.N_TERMS] = program.n_variables, len(model.terms)
     head[at.N_NUMBER_CODE], head[at.N_VALUE_CODE] = len(program.number_code), program.n_value_code
     head[at.HAS_WEIGHT], head[at.LOSS] = weighted, LOSSES[options.loss]
     head[at.MAX_EVALUATIONS], head[at.LEVEL_ONLY] = options.max_evaluations, _is_level_only(model, free)
-    head[at.SCALES] = _all_scale(model, options)
+    head[at.SCALES] = _has_one_scale(model, options)
+    # Tables of varying height follow each other in `bench`, after the rows that always are there.
     rows = {at.MATRIX: count, at.TRIAL_MATRIX: count, at.FACTOR: count + 1, at.SCALED: count + 2}
     first = at.BENCH_ROWS
     for place, length in rows.items():
         head[place] = first
         first += length
     head[at.REGISTERS], head[at.SCRATCH] = first, first + program.n_rows
+    # Rows of `data`: coordinates, y by parts, weight, residual by parts, and running sums.
     head[at.Y] = program.n_variables
     head[at.WEIGHT] = head[at.Y] + parts
     head[at.RESIDUAL] = head[at.WEIGHT] + 1
     head[at.TOTAL] = head[at.RESIDUAL] + parts
     return Tables(
         head=head,
-        info=_info(model, options, program),
+        info=_make_info(model, options, program),
         code=np.concatenate([program.number_code, program.row_code]),
-        bench=_bench(model, options, program, first + program.n_rows + at.SCRATCH_ROWS),
+        bench=_make_bench(model, options, program, first + program.n_rows + at.SCRATCH_ROWS),
         data=np.zeros((head[at.TOTAL] + 1, samples + 1)),
     )
 
 
 def _is_level_only(model: Model, free: tuple[str, ...]) -> bool:
-    """Say whether the terms that are linear altogether are no more than a constant, and others are not linear."""
-    linear = linear_parameters(model, free)
+    """Say whether the terms that are linear altogether are no more than a constant, and others are not linear.
+
+    Then a peak can be looked for at once: its search takes the mean of the spectrum away by itself.
+    """
+    linear = find_linear_parameters(model, free)
     names = [n for t in model.terms if set(t.names) & set(free) <= set(linear) for n in t.names]
     if len(names) != 1 or names[0] not in free or len(linear) == len(free):
         return False
-    slope = graphs(model)[0][1 + model.names.index(names[0])]
+    slope = build_graphs(model)[0][1 + model.names.index(names[0])]
     return not slope.varies
 
 
-def _info(model: Model, options: Options, program: Program) -> npt.NDArray[np.int64]:
-    free, linear = options.free, linear_parameters(model, options.free)
+def _make_info(model: Model, options: Options, program: Program) -> npt.NDArray[np.int64]:
+    free, linear = options.free, find_linear_parameters(model, options.free)
     info = np.zeros((at.OUTPUTS + len(program.outputs), len(model.names) + len(model.terms) + 1), dtype=np.int64)
     info[at.FREE, : len(free)] = [model.names.index(name) for name in free]
     info[at.LINEAR, : len(free)] = [name in linear for name in free]
-    info[at.SCALE, : len(free)] = _scales(model, free)
+    info[at.SCALE, : len(free)] = _find_scales(model, free)
     for k, term in enumerate(model.terms):
         plain = set(term.names) & set(free) <= set(linear)
         info[at.SEARCH, k] = at.SEARCH_LINEAR if plain else _SEARCHES[term.search]
-        info[at.SIGN, k] = _sign(term, options, linear)
+        info[at.SIGN, k] = _find_sign(term, options, linear)
         for p in term.parameters:
             place = model.names.index(p.name)
             info[at.TERM, place] = k
@@ -168,28 +170,32 @@ def _info(model: Model, options: Options, program: Program) -> npt.NDArray[np.in
 
 
 @cache
-def _scales(model: Model, free: tuple[str, ...]) -> tuple[int, ...]:
-    """Return for each free parameter the linear one that its derivatives are proportional to, -1 for none."""
-    linear = linear_parameters(model, free)
-    without = {parameter(name): ZERO for name in linear}
+def _find_scales(model: Model, free: tuple[str, ...]) -> tuple[int, ...]:
+    """Return for each free parameter the linear one that its derivatives are proportional to, -1 for none.
+
+    For a Gaussian these are the amplitude, for center and sigma alike. So derivatives that are known for one amplitude
+    are known for all, and the start of a fit needs one evaluation less.
+    """
+    linear = find_linear_parameters(model, free)
+    without = {make_parameter(name): ZERO for name in linear}
     found = []
     for name in free:
-        slopes = [part[1 + model.names.index(name)] for part in graphs(model)]
-        with_it = [n for n in linear if any(derivative(s, parameter(n)) is not ZERO for s in slopes)]
+        slopes = [part[1 + model.names.index(name)] for part in build_graphs(model)]
+        with_it = [n for n in linear if any(differentiate(s, make_parameter(n)) is not ZERO for s in slopes)]
         proportional = len(with_it) == 1 and all(substitute(s, without) is ZERO for s in slopes)
         found.append(free.index(with_it[0]) if proportional and name not in linear else -1)
     return tuple(found)
 
 
-def _all_scale(model: Model, options: Options) -> bool:
+def _has_one_scale(model: Model, options: Options) -> bool:
     """Say whether one term is searched for, and nothing but linear parameters makes it large or small."""
-    linear = linear_parameters(model, options.free)
+    linear = find_linear_parameters(model, options.free)
     searched = [t for t in model.terms if not set(t.names) & set(options.free) <= set(linear)]
-    scales = zip(options.free, _scales(model, options.free), strict=True)
+    scales = zip(options.free, _find_scales(model, options.free), strict=True)
     return len(searched) == 1 and options.loss == "linear" and all(n in linear or k >= 0 for n, k in scales)
 
 
-def _bench(model: Model, options: Options, program: Program, rows: int) -> Array:
+def _make_bench(model: Model, options: Options, program: Program, rows: int) -> Array:
     from usidx.fitting.compile.interpreter import TILE
 
     # Rows of a power of two bytes would all begin in the same few lines of the nearest cache.
@@ -202,7 +208,7 @@ def _bench(model: Model, options: Options, program: Program, rows: int) -> Array
     return bench
 
 
-def _sign(term: Model, options: Options, linear: tuple[str, ...]) -> int:
+def _find_sign(term: Model, options: Options, linear: tuple[str, ...]) -> int:
     """Return the sign that bounds prescribe for a peak's amplitude."""
     bounds = [options.bounds[name] for name in term.names if name in linear]
     if any(low >= 0.0 for low, _ in bounds):
@@ -210,7 +216,7 @@ def _sign(term: Model, options: Options, linear: tuple[str, ...]) -> int:
     return -1 if any(high <= 0.0 for _, high in bounds) else 0
 
 
-def _candidates(model: Model, x: Array) -> Array:
+def _collect_candidates(model: Model, x: Array) -> Array:
     """Return start candidates, (spectrum or 1, term, candidate, parameter), NaN where a term has fewer."""
     found = [t.candidates(x[:, 0] if model.variables == 1 else x[:, : model.variables]) for t in model.terms]
     table = np.full((x.shape[0], len(model.terms), max(map(len, found)), len(model.names)), np.nan)
@@ -253,61 +259,61 @@ def solve_block(
     Returns
     -------
     ndarray of float64, shape (spectrum, figure)
-        See `usidx.fitting.kernels.spectra`.
+        See `usidx.fitting.columns`.
     """
-    from usidx.fitting.compile.llvm import equations_of
+    from usidx.fitting.compile.llvm import choose_equations
     from usidx.fitting.kernels.spectra import solve_rows
 
-    x = _with_derived(model, x)
-    grid = _templates(model, options, x, weight, start)
-    out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
+    x = _add_derived(model, x)
+    grid = _find_grid(model, options, x, weight, start)
+    out = np.empty((y.shape[0], Columns(len(model.names)).count(covariance=options.covariance)))
     dtype = np.complex128 if model.is_complex else np.float64
-    shared = _tables(model, options, y.shape[1], weighted=weight is not None)
-    program = _program(model, options.free)
-    equations = equations_of(program, weighted=weight is not None, robust=options.loss != "linear")
-    alike = _candidates(model, x) if x.shape[0] == 1 else None
+    shared = _copy_tables(model, options, y.shape[1], weighted=weight is not None)
+    program = _assemble_program(model, options.free)
+    equations = choose_equations(program, weighted=weight is not None, robust=options.loss != "linear")
+    alike = _collect_candidates(model, x) if x.shape[0] == 1 else None
 
     def run(part: slice) -> None:
-        values = _writable(y[part], dtype)
-        own_x, own_weight = _rows(x, part), None if weight is None else _rows(weight, part)
-        own_x, values, own_weight = _ascending(own_x, values, own_weight)
+        values = _make_writable(y[part], dtype)
+        own_x, own_weight = _select_rows(x, part), None if weight is None else _select_rows(weight, part)
+        own_x, values, own_weight = _sort_samples(own_x, values, own_weight)
         parts = values.view(np.float64).reshape(*values.shape, -1)
         weights = np.ones((1, 1)) if own_weight is None else own_weight
-        given = _rows(start, part)
+        given = _select_rows(start, part)
         if grid is not None:
-            given = np.where(np.isnan(given), _placed(grid, y[part], weight), given)
-        candidates = _candidates(model, own_x) if alike is None else alike
+            given = np.where(np.isnan(given), _find_grid_starts(grid, y[part], weight), given)
+        candidates = _collect_candidates(model, own_x) if alike is None else alike
         solve_rows(equations, *deepcopy(shared), own_x, parts, weights, given, candidates, out[part])
 
     share(run, y.shape[0], threads)
-    return canonical(model, options.free, options.bounds, out)
+    return make_canonical(model, options.free, options.bounds, out)
 
 
-def _templates(model: Model, options: Options, x: Array, weight: Array | None, start: Array) -> Grid | None:
+def _find_grid(model: Model, options: Options, x: Array, weight: Array | None, start: Array) -> Grid | None:
     """Return templates where one coordinate is for all spectra, and nothing is known of them but candidates."""
-    linear = linear_parameters(model, options.free)
+    linear = find_linear_parameters(model, options.free)
     ways = {t.search for t in model.terms if not set(t.names) & set(options.free) <= set(linear)}
     free = np.isin(model.names, options.free)
     alone = x.shape[0] == start.shape[0] == 1 and bool(np.isnan(start[0, free]).all())
     if ways != {"candidates"} or model.is_complex or not alone:
         return None
     bounds = tuple((float(low), float(high)) for low, high in (options.bounds[n] for n in model.names))
-    told = _bytes(weight) if weight is not None and weight.shape[0] == 1 else None
-    return _grid(model, options.free, bounds, _bytes(x), x.shape[1:], told, _bytes(start))
+    told = _to_bytes(weight) if weight is not None and weight.shape[0] == 1 else None
+    return _make_grid(model, options.free, bounds, _to_bytes(x), x.shape[1:], told, _to_bytes(start))
 
 
-def _bytes(values: Array) -> bytes:
+def _to_bytes(values: Array) -> bytes:
     return np.asarray(values, np.float64).tobytes()  # a coordinate of a file is of single precision
 
 
-def _placed(grid: Grid, y: npt.NDArray[np.generic], weight: Array | None) -> Array:
+def _find_grid_starts(grid: Grid, y: npt.NDArray[np.generic], weight: Array | None) -> Array:
     shared = weight if weight is not None and weight.shape[0] == 1 else None
     with single_blas():
-        return template_starts(grid, np.asarray(y, np.float64), shared)
+        return find_template_starts(grid, np.asarray(y, np.float64), shared)
 
 
 @lru_cache(maxsize=4)
-def _grid(
+def _make_grid(
     model: Model,
     free: tuple[str, ...],
     bounds: tuple[tuple[float, float], ...],
@@ -321,18 +327,18 @@ def _grid(
     weights = None if weight is None else np.nan_to_num(np.maximum(np.frombuffer(weight), 0.0))
     if not np.isfinite(coordinates).all():
         return None
-    linear = linear_parameters(model, free)
+    linear = find_linear_parameters(model, free)
     searched = [not set(t.names) & set(free) <= set(linear) for t in model.terms]
-    candidates = _candidates(model, coordinates[None])[0]
+    candidates = _collect_candidates(model, coordinates[None])[0]
     fixed = np.frombuffer(start)
-    return grid_of(model, candidates, searched, linear, np.array(bounds), coordinates, weights, fixed)
+    return make_grid(model, candidates, searched, linear, np.array(bounds), coordinates, weights, fixed)
 
 
-def _with_derived(model: Model, x: Array) -> Array:
+def _add_derived(model: Model, x: Array) -> Array:
     return np.concatenate([x, model.derive(x)], axis=1) if model.derived else x
 
 
-def _ascending(x: Array, y: npt.NDArray[Any], weight: Array | None) -> tuple[Array, npt.NDArray[Any], Array | None]:
+def _sort_samples(x: Array, y: npt.NDArray[Any], weight: Array | None) -> tuple[Array, npt.NDArray[Any], Array | None]:
     """Sort the samples of each spectrum by a single coordinate, which finding start values relies on."""
     if x.shape[1] > 1 or bool(np.all(x[:, 0, 1:] >= x[:, 0, :-1])):
         return x, y, weight
@@ -342,15 +348,15 @@ def _ascending(x: Array, y: npt.NDArray[Any], weight: Array | None) -> tuple[Arr
     if weight is not None:
         both = np.broadcast_shapes(order.shape, weight.shape)
         weight = np.take_along_axis(np.broadcast_to(weight, both), np.broadcast_to(order, both), axis=-1)
-    return x, _writable(y, y.dtype), weight
+    return x, _make_writable(y, y.dtype), weight
 
 
-def _rows(table: Array, part: slice) -> Array:
+def _select_rows(table: Array, part: slice) -> Array:
     """Return the rows of some spectra, or the one row that is for all."""
-    return _writable(table if table.shape[0] == 1 else table[part], np.float64)
+    return _make_writable(table if table.shape[0] == 1 else table[part], np.float64)
 
 
-def _writable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def _make_writable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     # To numba a read-only array is of another type: each kernel would be compiled, and kept on disk, once for each mix.
     return np.require(array, dtype, ["C", "A", "W"])
 
@@ -374,16 +380,16 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
     ndarray of float64 or complex128, shape (spectrum, sample)
         The values.
     """
-    x = _with_derived(model, x)
+    x = _add_derived(model, x)
     out = np.empty((parameters.shape[0], x.shape[2], 2 if model.is_complex else 1))
 
     def run(part: slice) -> None:
-        from usidx.fitting.compile.normal_equations import normal_equations
+        from usidx.fitting.compile.normal_equations import fill_normal_equations
         from usidx.fitting.kernels.spectra import evaluate_rows
 
-        tables = _tables(model, Options(free=(), bounds={}), x.shape[2], weighted=False)
-        own = _writable(parameters[part], np.float64)
-        evaluate_rows(normal_equations, *tables, _rows(x, part), own, out[part])
+        tables = _copy_tables(model, Options(free=(), bounds={}), x.shape[2], weighted=False)
+        own = _make_writable(parameters[part], np.float64)
+        evaluate_rows(fill_normal_equations, *tables, _select_rows(x, part), own, out[part])
 
     share(run, parameters.shape[0], threads)
     return out.view(np.complex128)[..., 0] if model.is_complex else out[..., 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["inverse", "solve"]
+__all__ = ["invert", "solve"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -19,8 +19,8 @@ def solve(matrix: Array, right: Array, moves: Mask, damping: Array) -> tuple[Arr
     Returns the steps (spectrum, free), 0 for the others, and the fall of the cost that the linear model promises, -1
     where the equations are singular.
     """
-    scaled, root = _scaled(matrix, moves)
-    factor, regular = _cholesky(scaled, 1.0 + damping)
+    scaled, root = _scale(matrix, moves)
+    factor, regular = _factor(scaled, 1.0 + damping)
     with np.errstate(all="ignore"):
         wanted = np.where(moves, right / root, 0.0)
         step = _substitute(factor, wanted[..., None])[..., 0]
@@ -28,23 +28,23 @@ def solve(matrix: Array, right: Array, moves: Mask, damping: Array) -> tuple[Arr
         return np.where(regular[:, None], step / root, 0.0), np.where(regular, promised, -1.0)
 
 
-def inverse(matrix: Array, moves: Mask) -> tuple[Array, Mask]:
+def invert(matrix: Array, moves: Mask) -> tuple[Array, Mask]:
     """Return the inverses over the parameters that move, and which equations are regular."""
-    scaled, root = _scaled(matrix, moves)
-    factor, regular = _cholesky(scaled, np.ones(len(matrix)))
+    scaled, root = _scale(matrix, moves)
+    factor, regular = _factor(scaled, np.ones(len(matrix)))
     units = np.broadcast_to(np.eye(matrix.shape[1]), matrix.shape)
     with np.errstate(all="ignore"):
         return _substitute(factor, units) / (root[:, :, None] * root[:, None, :]), regular
 
 
-def _scaled(matrix: Array, moves: Mask) -> tuple[Array, Array]:
+def _scale(matrix: Array, moves: Mask) -> tuple[Array, Array]:
     """Return the matrices with the diagonal brought to 1, and its roots; parameters that stay are taken out."""
     root = np.sqrt(np.where(moves, np.diagonal(matrix, axis1=1, axis2=2), 1.0))
     both = moves[:, :, None] & moves[:, None, :]
     return np.where(both, matrix / root[:, :, None] / root[:, None, :], 0.0), root
 
 
-def _cholesky(scaled: Array, diagonal: Array) -> tuple[Array, Mask]:
+def _factor(scaled: Array, diagonal: Array) -> tuple[Array, Mask]:
     """Return the lower factors, and where no pivot vanishes or is not a number."""
     n = scaled.shape[1]
     factor = np.zeros_like(scaled)

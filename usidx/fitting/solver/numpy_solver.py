@@ -13,12 +13,23 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.compile.layout import STATUS
-from usidx.fitting.models.calls import Caller, caller_of
+from usidx.fitting.columns import (
+    CONVERGED,
+    CONVERGED_ON_BOUND,
+    EXACT,
+    NOT_FINITE,
+    RUNNING,
+    STUCK,
+    TOO_FEW_SAMPLES,
+    TOO_MANY_EVALUATIONS,
+    UNDETERMINED,
+    Columns,
+)
+from usidx.fitting.models.calls import Caller, find_caller
 from usidx.fitting.models.function import Function
-from usidx.fitting.solver.compiled import Options, figures
-from usidx.fitting.solver.numpy_normal_equations import inverse, solve
-from usidx.fitting.solver.spikes import rho
+from usidx.fitting.solver.compiled import Options
+from usidx.fitting.solver.numpy_normal_equations import invert, solve
+from usidx.fitting.solver.spikes import evaluate_loss
 from usidx.tasks.share import share
 
 __all__ = ["evaluate_function_block", "solve_function_block"]
@@ -27,8 +38,6 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
-_CODE: Final = {meaning: code for code, meaning in STATUS.items()}
-_RUNNING: Final = 0
 _HOPELESS: Final = 1e12  # damping beyond which a step is no step
 _EXACT: Final = 1e-14  # of the size of the data: a residual below it is rounding
 _FLAT: Final = 1e-12  # of the size of the data: a spread below it is no spread
@@ -66,11 +75,11 @@ class _Spectra:
             return _Spectra(x, self.y[rows], self.weight[alike], self.used[alike], plain=True)
         return _Spectra(x, self.y[rows], self.weight[rows], self.used[rows], plain=False)
 
-    def weighted(self, values: Array) -> Array:
+    def weigh(self, values: Array) -> Array:
         """Return values by the standard deviation, 0 for samples that are left out."""
         return values if self.plain else np.where(self.used, values, 0.0) * self.weight
 
-    def parts(self, rows: Rows) -> Iterator[tuple[Rows, _Spectra]]:
+    def iterate_parts(self, rows: Rows) -> Iterator[tuple[Rows, _Spectra]]:
         """Give some rows, a few at a time."""
         few = max(1, _AT_ONCE // self.y.shape[1])
         for begin in range(0, len(rows), few):
@@ -99,15 +108,17 @@ def solve_function_block(
     threads: int | None = None,
 ) -> Array:  # fmt: skip
     """Fit every spectrum of a block by itself; arguments and table are those of `solver.compiled.solve_block`."""
-    out = np.empty((y.shape[0], figures(model, covariance=options.covariance)))
+    out = np.empty((y.shape[0], Columns(len(model.names)).count(covariance=options.covariance)))
     if not y.shape[0]:
         return out
-    caller = caller_of(model, x, _kept(options, model, start))
+    caller = find_caller(model, x, _keep_within(options, model, start))
 
     def run(part: slice) -> None:
-        begin = np.zeros((part.stop - part.start, start.shape[1])) + _rows(start, part)
-        spectra = _spectra(model, y[part], _rows(x, part), None if weight is None else _rows(weight, part))
-        out[part] = _Solver(caller, options).table(spectra, begin)
+        begin = np.zeros((part.stop - part.start, start.shape[1])) + _select_rows(start, part)
+        spectra = _make_spectra(
+            model, y[part], _select_rows(x, part), None if weight is None else _select_rows(weight, part)
+        )
+        out[part] = _Solver(caller, options).fit(spectra, begin)
 
     share(run, y.shape[0], threads, max(1, _SIDE_BY_SIDE // max(y.shape[1], 1)))
     return out
@@ -118,21 +129,21 @@ def evaluate_function_block(
 ) -> npt.NDArray[Any]:
     """Return the function's values, shape (spectrum, sample); arguments as for `solver.compiled.evaluate_block`."""
     out = np.empty((parameters.shape[0], x.shape[2] * (1 + model.is_complex)))
-    caller = caller_of(model, x, parameters)
+    caller = find_caller(model, x, parameters)
 
     def run(part: slice) -> None:
-        out[part] = caller(_rows(x, part), parameters[part])
+        out[part] = caller(_select_rows(x, part), parameters[part])
         out[part][np.isnan(parameters[part]).any(axis=1)] = np.nan
 
     share(run, parameters.shape[0], threads, max(1, _AT_ONCE // max(x.shape[2], 1)))
     return out.view(np.complex128) if model.is_complex else out
 
 
-def _rows(table: Array, part: slice) -> Array:
+def _select_rows(table: Array, part: slice) -> Array:
     return table if table.shape[0] == 1 else table[part]
 
 
-def _spectra(model: Function, y: npt.NDArray[Any], x: Array, weight: Array | None) -> _Spectra:
+def _make_spectra(model: Function, y: npt.NDArray[Any], x: Array, weight: Array | None) -> _Spectra:
     parts = 1 + model.is_complex
     values = np.ascontiguousarray(y, np.complex128 if model.is_complex else np.float64).view(np.float64)
     used: Any = np.isfinite(y) & np.isfinite(x).all(axis=1)
@@ -144,7 +155,7 @@ def _spectra(model: Function, y: npt.NDArray[Any], x: Array, weight: Array | Non
     return _Spectra(x, np.where(used, values, 0.0), np.where(used, ones, 0.0), used, plain)
 
 
-def _kept(options: Options, model: Function, parameters: Array) -> Array:
+def _keep_within(options: Options, model: Function, parameters: Array) -> Array:
     """Bring free parameters within their bounds."""
     kept = parameters.copy()
     for name in options.free:
@@ -163,26 +174,26 @@ class _Solver:
         self.free = np.array([names.index(name) for name in options.free])
         self.low, self.high = np.array([options.bounds[name] for name in options.free], np.float64).T
 
-    def table(self, spectra: _Spectra, start: Array) -> Array:
-        """Fit spectra and return their rows of figures (see `usidx.fitting.kernels.spectra`)."""
-        n = start.shape[1]
-        out = np.full((len(start), figures(self.caller.model, covariance=self.options.covariance)), np.nan)
-        energy, spread = _spread(spectra, 1 + self.caller.model.is_complex)
+    def fit(self, spectra: _Spectra, start: Array) -> Array:
+        """Fit spectra and return their rows of figures (see `usidx.fitting.columns`)."""
+        at = Columns(start.shape[1])
+        out = np.full((len(start), at.count(covariance=self.options.covariance)), np.nan)
+        energy, spread = _measure_spread(spectra, 1 + self.caller.model.is_complex)
         samples = spectra.used.sum(axis=1)
         status = np.zeros(len(start), np.int64)
-        status[spread <= _FLAT**2 * energy] = _CODE["undetermined"]
-        status[~np.isfinite(energy)] = _CODE["not_finite"]
-        status[samples < len(self.free)] = _CODE["too_few_samples"]
-        rows = np.flatnonzero(status == _RUNNING)
-        out[:, 2 * n + 3], out[:, 2 * n + 4] = 0.0, status
-        out[:, 2 * n + 5] = samples // (1 + self.caller.model.is_complex)
+        status[spread <= _FLAT**2 * energy] = UNDETERMINED
+        status[~np.isfinite(energy)] = NOT_FINITE
+        status[samples < len(self.free)] = TOO_FEW_SAMPLES
+        rows = np.flatnonzero(status == RUNNING)
+        out[:, at.nfev], out[:, at.status] = 0.0, status
+        out[:, at.samples] = samples // (1 + self.caller.model.is_complex)
         if rows.size:
             taken = spectra.take(rows)
-            state = self._begin(taken, _kept(self.options, self.caller.model, start[rows]))
-            squares = (taken.weighted(taken.y) ** 2).sum(axis=1)
+            state = self._begin(taken, _keep_within(self.options, self.caller.model, start[rows]))
+            squares = (taken.weigh(taken.y) ** 2).sum(axis=1)
             exact = _EXACT**2 * squares if self.options.loss == "linear" else -np.ones(rows.size)
             self._iterate(taken, state, exact)
-            self._report(taken, state, spread[rows], out, rows)
+            self._write_figures(taken, state, spread[rows], out, rows)
         return out
 
     def _begin(self, spectra: _Spectra, start: Array) -> _State:
@@ -193,16 +204,18 @@ class _Solver:
             np.zeros(n, bool),
         )  # fmt: skip
         sizes = np.empty((n, free))
-        for rows, own in spectra.parts(np.arange(n)):
+        for rows, own in spectra.iterate_parts(np.arange(n)):
             values = self.caller(own.x, start[rows])
-            sizes[rows] = self._sizes(own, start[rows], values)
-            self._expand(own, state, rows, values, sizes[rows])
+            sizes[rows] = self._find_sizes(own, start[rows], values)
+            self._linearise(own, state, rows, values, sizes[rows])
         self.sizes = sizes
-        state.status[~np.isfinite(state.cost)] = _CODE["not_finite"]
+        state.status[~np.isfinite(state.cost)] = NOT_FINITE
         return state
 
-    def _sizes(self, spectra: _Spectra, start: Array, values: Array) -> Array:
+    def _find_sizes(self, spectra: _Spectra, start: Array, values: Array) -> Array:
         """Return how large the free parameters are: their start values; for zeros, by what a change does."""
+        # A difference needs a step that is seen and that the model is straight over: a small part of the parameter. Of
+        # a zero no part can be taken, so the size is found by what it does to the values.
         sizes = np.abs(start[:, self.free])
         scale = np.sqrt((spectra.y**2).sum(axis=1))
         for j, k in enumerate(self.free):
@@ -220,10 +233,10 @@ class _Solver:
             sizes[zero, j] = size[zero]
         return sizes
 
-    def _expand(self, spectra: _Spectra, state: _State, rows: Rows, values: Array, sizes: Array) -> None:
+    def _linearise(self, spectra: _Spectra, state: _State, rows: Rows, values: Array, sizes: Array) -> None:
         """Work out cost, normal equations and gradient of some rows, where the model has these values."""
         p = state.parameters[rows]
-        residual = spectra.weighted(spectra.y - values)
+        residual = spectra.weigh(spectra.y - values)
         slopes = np.empty((len(rows), len(self.free), residual.shape[1]))
         for j, k in enumerate(self.free):
             step = _STEP * np.maximum(np.abs(p[:, k]), sizes[:, j])
@@ -231,36 +244,36 @@ class _Solver:
             moved[:, k] += np.where(p[:, k] + step > self.high[j], -step, step)
             change = self.caller(spectra.x, moved) - values
             change /= (moved[:, k] - p[:, k])[:, None]  # what the sum left of the step
-            slopes[:, j] = spectra.weighted(change)
-        cost, root = self._loss(residual)
+            slopes[:, j] = spectra.weigh(change)
+        cost, root = self._evaluate_loss(residual)
         if root is not None:
             residual, slopes = residual * root, slopes * root[:, None]
         state.cost[rows] = cost
         state.matrix[rows] = slopes @ slopes.transpose(0, 2, 1)
         state.gradient[rows] = (slopes @ residual[..., None])[..., 0]
 
-    def _loss(self, residual: Array) -> tuple[Array, Array | None]:
+    def _evaluate_loss(self, residual: Array) -> tuple[Array, Array | None]:
         """Return the cost, and the root of the loss's slope."""
         if self.options.loss == "linear":
             return (residual * residual).sum(axis=1), None
-        lost, slope = rho(residual, self.options.loss, self.options.loss_scale)
+        lost, slope = evaluate_loss(residual, self.options.loss, self.options.loss_scale)
         return lost.sum(axis=1), np.sqrt(slope)
 
     def _iterate(self, spectra: _Spectra, state: _State, floor: Array) -> None:
         """Improve the parameters of all until each has ended."""
-        while (rows := np.flatnonzero(state.status == _RUNNING)).size:
+        while (rows := np.flatnonzero(state.status == RUNNING)).size:
             trial, promised, waiting = self._propose(state, rows, floor[rows])
             if not waiting.any():
                 continue
             chosen = np.flatnonzero(waiting)
-            for few, own in spectra.parts(rows[chosen]):
+            for few, own in spectra.iterate_parts(rows[chosen]):
                 here, chosen = chosen[: len(few)], chosen[len(few) :]
-                self._try(own, state, few, trial[here], promised[here])
+                self._try_points(own, state, few, trial[here], promised[here])
 
-    def _try(self, spectra: _Spectra, state: _State, rows: Rows, trial: Array, promised: Array) -> None:
+    def _try_points(self, spectra: _Spectra, state: _State, rows: Rows, trial: Array, promised: Array) -> None:
         """Evaluate the trial points of some rows, and take those that are better."""
         values = self.caller(spectra.x, trial)
-        cost, old = self._loss(spectra.weighted(spectra.y - values))[0], state.cost[rows]
+        cost, old = self._evaluate_loss(spectra.weigh(spectra.y - values))[0], state.cost[rows]
         state.nfev[rows] += 1
         better = cost < old
         good, bad = rows[better], rows[~better]
@@ -270,14 +283,14 @@ class _Solver:
         state.parameters[good] = trial[better]
         if good.size:
             taken = spectra if not bad.size else spectra.take(np.flatnonzero(better))
-            self._expand(taken, state, good, values[better], self.sizes[good])
+            self._linearise(taken, state, good, values[better], self.sizes[good])
         state.damping[bad] = np.maximum(state.damping[bad], 1e-9) * state.growth[bad]
         state.growth[bad] *= 2.0
 
     def _propose(self, state: _State, rows: Rows, floor: Array) -> tuple[Array, Array, Mask]:
         """Return a trial point for each, what it promises, and for which it waits for an evaluation; end the others."""
-        held = self._hold(state, rows)
-        end = np.where(held, _CODE["converged_on_a_bound"], _CODE["converged"])
+        held = self._mark_movable(state, rows)
+        end = np.where(held, CONVERGED_ON_BOUND, CONVERGED)
         cost, damping = state.cost[rows], state.damping[rows]
         step, promised = solve(state.matrix[rows], state.gradient[rows], state.moves[rows], damping)
         trial = state.parameters[rows]
@@ -293,17 +306,17 @@ class _Solver:
         lost |= little & ~ended & ~last & state.singular[rows]
         state.singular[rows] |= singular & (damping <= 1e-9)
         conditions = [exact, lost, ended | last, worn, stuck & (cost <= 1e8 * floor), stuck]
-        codes = [_CODE["exact"], _CODE["undetermined"], end, _CODE["too_many_evaluations"], end, _CODE["stuck"]]
-        state.status[rows] = np.select(conditions, [np.asarray(c) for c in codes], _RUNNING)
+        codes = [EXACT, UNDETERMINED, end, TOO_MANY_EVALUATIONS, end, STUCK]
+        state.status[rows] = np.select(conditions, [np.asarray(c) for c in codes], RUNNING)
         # The step is far below the standard errors, so it is taken without looking again.
         taken = last & ~exact
         state.parameters[rows[taken]] = trial[taken]
         state.cost[rows[taken]] -= promised[taken]
         # Damping hides what weakly determined parameters still promise: look again without.
         state.damping[rows] = np.where(singular, np.maximum(10.0 * damping, 1e-6), np.where(little, 1e-10, damping))
-        return trial, promised, (state.status[rows] == _RUNNING) & ~singular & ~little
+        return trial, promised, (state.status[rows] == RUNNING) & ~singular & ~little
 
-    def _hold(self, state: _State, rows: Rows) -> Mask:
+    def _mark_movable(self, state: _State, rows: Rows) -> Mask:
         """Mark the parameters that may move: not those on a bound that the gradient pushes out. Say where some stay."""
         p, gradient = state.parameters[rows][:, self.free], state.gradient[rows]
         out = ((p <= self.low) & (gradient <= 0.0)) | ((p >= self.high) & (gradient >= 0.0))
@@ -312,49 +325,49 @@ class _Solver:
         held: Mask = out.any(axis=1)
         return held
 
-    def _report(self, spectra: _Spectra, state: _State, spread: Array, out: Array, rows: Rows) -> None:
+    def _write_figures(self, spectra: _Spectra, state: _State, spread: Array, out: Array, rows: Rows) -> None:
         """Fill in the figures of the fits; what converged but is not determined is told apart."""
-        n, free = state.parameters.shape[1], self.free
+        at, free = Columns(state.parameters.shape[1]), self.free
         p = state.parameters[:, free]
-        covariance, regular = inverse(state.matrix, state.moves)
+        covariance, regular = invert(state.matrix, state.moves)
         known = state.moves | (p <= self.low) | (p >= self.high)
         determined = regular & np.isfinite(p).all(axis=1) & known.all(axis=1)
-        state.status[(state.status > 0) & ~determined] = _CODE["undetermined"]
-        out[rows, 2 * n + 3], out[rows, 2 * n + 4] = state.nfev, state.status
+        state.status[(state.status > 0) & ~determined] = UNDETERMINED
+        out[rows, at.nfev], out[rows, at.status] = state.nfev, state.status
         fine = np.flatnonzero(state.status > 0)
         if not fine.size:
             return
         taken, p, place = spectra.take(fine), state.parameters[fine], rows[fine]
-        chi2, squares = self._squares(taken, p)
+        chi2, squares = self._sum_squares(taken, p)
         freedom = taken.used.sum(axis=1) - len(free)
         with np.errstate(divide="ignore", invalid="ignore"):
             redchi = np.where(freedom > 0, chi2 / freedom, np.nan)
             r2 = np.where(spread[fine] > 0.0, 1.0 - squares / spread[fine], np.nan)
-        covariance = np.where(_both(state.moves[fine]), covariance[fine] * redchi[:, None, None], np.nan)
-        out[place, :n], out[place, n : 2 * n] = p, 0.0
-        out[place[:, None], n + free] = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-        out[place, 2 * n], out[place, 2 * n + 1], out[place, 2 * n + 2] = chi2, redchi, r2
+        covariance = np.where(_pair_masks(state.moves[fine]), covariance[fine] * redchi[:, None, None], np.nan)
+        stderr = np.zeros_like(p)
+        stderr[:, free] = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        out[place, at.parameters], out[place, at.stderr] = p, stderr
+        out[place, at.chi2], out[place, at.redchi], out[place, at.r2] = chi2, redchi, r2
         if self.options.covariance:
-            out[place, 2 * n + 6 :] = 0.0
-            out[place[:, None], 2 * n + 6 + (free[:, None] * n + free).ravel()] = covariance.reshape(
-                len(fine), len(free) ** 2
-            )
+            square = np.zeros((len(fine), at.n, at.n))
+            square[:, free[:, None], free] = covariance
+            out[place, at.covariance] = square.reshape(len(fine), at.n**2)
 
-    def _squares(self, spectra: _Spectra, parameters: Array) -> tuple[Array, Array]:
+    def _sum_squares(self, spectra: _Spectra, parameters: Array) -> tuple[Array, Array]:
         """Return the sum of squared residuals with and without weights; the loss has no part in it."""
         chi2, squares = np.empty(len(parameters)), np.empty(len(parameters))
-        for rows, own in spectra.parts(np.arange(len(parameters))):
+        for rows, own in spectra.iterate_parts(np.arange(len(parameters))):
             residual = own.y - self.caller(own.x, parameters[rows])
             residual = residual if own.plain else np.where(own.used, residual, 0.0)
-            chi2[rows], squares[rows] = (own.weighted(residual) ** 2).sum(axis=1), (residual**2).sum(axis=1)
+            chi2[rows], squares[rows] = (own.weigh(residual) ** 2).sum(axis=1), (residual**2).sum(axis=1)
         return chi2, squares
 
 
-def _both(mask: Mask) -> Mask:
+def _pair_masks(mask: Mask) -> Mask:
     return mask[:, :, None] & mask[:, None, :]
 
 
-def _spread(spectra: _Spectra, parts: int) -> tuple[Array, Array]:
+def _measure_spread(spectra: _Spectra, parts: int) -> tuple[Array, Array]:
     """Return the sum of squares, as it is and about the (complex) mean."""
     with np.errstate(all="ignore"):
         energy = (spectra.y**2).sum(axis=1)

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from usidx.fitting.columns import Columns
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
-from usidx.fitting.models.traced import followed
-from usidx.fitting.solver.compiled import Options, linear_parameters, solve_block
+from usidx.fitting.models.traced import follow_model
+from usidx.fitting.solver.compiled import Options, find_linear_parameters, solve_block
 from usidx.fitting.solver.numpy_solver import solve_function_block
 from usidx.fitting.solver.spikes import solve_without_spikes
 
-__all__ = ["better", "solve"]
+__all__ = ["keep_better", "solve"]
 
 Array = npt.NDArray[np.float64]
 
@@ -27,10 +28,10 @@ def solve(
     start: Array, threads: int | None = None,
 ) -> Array:  # fmt: skip
     """Fit every spectrum of a block by itself; arguments and table are those of `solver.compiled.solve_block`."""
-    if isinstance(model, Function) and (formula := followed(model)) is not None:
+    if isinstance(model, Function) and (formula := follow_model(model)) is not None:
         model, ties = formula, None if ties is None else replace(ties, model=formula)
 
-    def solved(model: Model, options: Options, start: Array) -> Array:
+    def fit(model: Model, options: Options, start: Array) -> Array:
         if isinstance(model, Function):
             return solve_function_block(model, options, y, x, weight, start, threads)
         table = solve_block(model, options, y, x, weight, start, threads)
@@ -38,47 +39,48 @@ def solve(
         if options.loss == "linear" or not np.isnan(start[:, free]).any():
             return table
 
-        def some(rows: npt.NDArray[np.intp], y: npt.NDArray[Any], start: Array) -> Array:
-            own_x, own_weight = _of(x, rows), None if weight is None else _of(weight, rows)
+        def fit_rows(rows: npt.NDArray[np.intp], y: npt.NDArray[Any], start: Array) -> Array:
+            own_x, own_weight = _select_rows(x, rows), None if weight is None else _select_rows(weight, rows)
             return solve_block(model, options, y, own_x, own_weight, start, threads)
 
-        return solve_without_spikes(some, table, model, options, y, x, weight, start)
+        return solve_without_spikes(fit_rows, table, model, options, y, x, weight, start)
 
     if ties is None:
-        return solved(model, options, start)
-    return _solve_tied(solved, ties, options, start)
+        return fit(model, options, start)
+    return _solve_tied(fit, ties, options, start)
 
 
-def _of(table: Array, rows: npt.NDArray[np.intp]) -> Array:
+def _select_rows(table: Array, rows: npt.NDArray[np.intp]) -> Array:
     return table if table.shape[0] == 1 else table[rows]
 
 
-def _solve_tied(solved: Callable[[Model, Options, Array], Array], ties: Ties, options: Options, start: Array) -> Array:
+def _solve_tied(fit: Callable[[Model, Options, Array], Array], ties: Ties, options: Options, start: Array) -> Array:
     """Fit the independent parameters, and work out the others.
 
     Looking for one term after the other in the data fails where the first is tied to what is not found yet. So where
     start values are missing, the fit without ties gives a second start, and the better of both fits is kept.
     """
     own = [ties.model.names.index(p.name) for p in ties.independent]
-    reduced, inner = ties.reduced(), replace(options, covariance=True)
-    table = solved(reduced, inner, start[:, own])
-    wanted = [ties.model.names.index(n) for n in options.free if n not in linear_parameters(reduced, options.free)]
+    reduced, inner = ties.reduce(), replace(options, covariance=True)
+    table = fit(reduced, inner, start[:, own])
+    wanted = [ties.model.names.index(n) for n in options.free if n not in find_linear_parameters(reduced, options.free)]
     if reduced.has_formula and np.isnan(start[:, wanted]).any():
         free = tuple(n for n in ties.model.names if n in options.free or n in ties.formulas)
-        loose = solved(ties.model, replace(options, free=free, covariance=False), start)
+        loose = fit(ties.model, replace(options, free=free, covariance=False), start)
         begin = np.where(np.isnan(start), loose[:, : len(ties.model.names)], start)[:, own]
-        table = better(table, solved(reduced, inner, begin), len(own), options)
+        table = keep_better(table, fit(reduced, inner, begin), len(own), options)
     return ties.expand(table, covariance=options.covariance)
 
 
-def better(first: Array, second: Array, n: int, options: Options) -> Array:
+def keep_better(first: Array, second: Array, n: int, options: Options) -> Array:
     """Return for each spectrum the fit that converged with less chi2, the evaluations of both counted.
 
     A robust loss leaves large residuals alone, so chi2 does not compare such fits: there the second fit counts only
     where the first failed.
     """
-    failed, done = ~(first[:, 2 * n + 4] > 0), second[:, 2 * n + 4] > 0
-    less = (second[:, 2 * n] < first[:, 2 * n]) & (options.loss == "linear")
+    at = Columns(n)
+    failed, done = ~(first[:, at.status] > 0), second[:, at.status] > 0
+    less = (second[:, at.chi2] < first[:, at.chi2]) & (options.loss == "linear")
     found = np.where((done & (failed | less))[:, None], second, first)
-    found[:, 2 * n + 3] = first[:, 2 * n + 3] + second[:, 2 * n + 3]
+    found[:, at.nfev] = first[:, at.nfev] + second[:, at.nfev]
     return found

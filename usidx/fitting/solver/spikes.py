@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter
 
+from usidx.fitting.columns import Columns
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, evaluate_block
-from usidx.fitting.solver.templates import bridged
+from usidx.fitting.solver.templates import bridge_gaps
 
-__all__ = ["rho", "solve_without_spikes"]
+__all__ = ["evaluate_loss", "solve_without_spikes"]
 
 Array = npt.NDArray[np.float64]
 _WINDOW: Final = 7  # samples, of which three may be spikes
@@ -26,7 +27,7 @@ _FAR: Final = 8.0  # standard deviations of noise
 _DEVIATION_PER_MAD: Final = 1.4826  # of normal noise
 
 
-def rho(residual: Array, loss: str, scale: float) -> tuple[Array, Array]:
+def evaluate_loss(residual: Array, loss: str, scale: float) -> tuple[Array, Array]:
     """Return the loss of residuals, and its slope by their squares; the formulas of scipy's least_squares."""
     z = (residual / scale) ** 2
     if loss == "soft_l1":
@@ -39,7 +40,7 @@ def rho(residual: Array, loss: str, scale: float) -> tuple[Array, Array]:
 
 
 def solve_without_spikes(
-    solved: Callable[[npt.NDArray[np.intp], npt.NDArray[Any], Array], Array],
+    fit_rows: Callable[[npt.NDArray[np.intp], npt.NDArray[Any], Array], Array],
     first: Array,
     model: Model,
     options: Options,
@@ -50,54 +51,55 @@ def solve_without_spikes(
 ) -> Array:
     """Return the table with those fits replaced that are better from a start without spikes.
 
-    `solved(rows, y, start)` fits some spectra; the other arguments are those of `solver.compiled.solve_block`.
+    `fit_rows(rows, y, start)` fits some spectra; the other arguments are those of `solver.compiled.solve_block`.
     """
-    clean, most = _without_spikes(y, x, in_order=model.derived > 0 or model.variables > 1)
-    rows, n = np.flatnonzero(np.isfinite(most).any(axis=1)), len(model.names)
+    clean, most = _remove_spikes(y, x, in_order=model.derived > 0 or model.variables > 1)
+    rows, at = np.flatnonzero(np.isfinite(most).any(axis=1)), Columns(len(model.names))
     if not rows.size:
         return first
     own = start if start.shape[0] == 1 else start[rows]
-    found = solved(rows, clean[rows], own)
-    second = solved(rows, y[rows], np.where(np.isnan(own), found[:, :n], own))
+    found = fit_rows(rows, clean[rows], own)
+    second = fit_rows(rows, y[rows], np.where(np.isnan(own), found[:, at.parameters], own))
 
-    def cost(table: Array) -> Array:
+    def measure_cost(table: Array) -> Array:
         # A peak as narrow as a spike explains it, and saves more of a loss than the true peak does: so a spike counts
         # as no further away than what just is one.
-        values = evaluate_block(model, x if x.shape[0] == 1 else x[rows], table[:, :n])
-        away = np.minimum(abs(_parts(y[rows]) - _parts(values)), most[rows])
+        values = evaluate_block(model, x if x.shape[0] == 1 else x[rows], table[:, at.parameters])
+        away = np.minimum(abs(_split_parts(y[rows]) - _split_parts(values)), most[rows])
         if weight is not None:
             own_weight = weight if weight.shape[0] == 1 else weight[rows]
             away = away * np.repeat(own_weight, away.shape[1] // own_weight.shape[1], axis=1)
         with np.errstate(all="ignore"):
-            lost = np.nansum(rho(away, options.loss, options.loss_scale)[0], axis=1)
-        return np.where(table[:, 2 * n + 4] > 0, lost, np.inf)
+            lost = np.nansum(evaluate_loss(away, options.loss, options.loss_scale)[0], axis=1)
+        return np.where(table[:, at.status] > 0, lost, np.inf)
 
     out = first.copy()
-    out[rows] = np.where((cost(second) < cost(first[rows]))[:, None], second, first[rows])
-    out[rows, 2 * n + 3] = first[rows, 2 * n + 3] + found[:, 2 * n + 3] + second[:, 2 * n + 3]
+    out[rows] = np.where((measure_cost(second) < measure_cost(first[rows]))[:, None], second, first[rows])
+    out[rows, at.nfev] = first[rows, at.nfev] + found[:, at.nfev] + second[:, at.nfev]
     return out
 
 
-def _parts(values: npt.NDArray[Any]) -> Array:
+def _split_parts(values: npt.NDArray[Any]) -> Array:
     """Return real numbers: the values, or real and imaginary part of each in turns."""
     if np.iscomplexobj(values):
         return np.ascontiguousarray(values, np.complex128).view(np.float64)
     return np.asarray(values, np.float64)
 
 
-def _without_spikes(y: npt.NDArray[Any], x: Array, *, in_order: bool) -> tuple[npt.NDArray[Any], Array]:
+def _remove_spikes(y: npt.NDArray[Any], x: Array, *, in_order: bool) -> tuple[npt.NDArray[Any], Array]:
     """Return spectra with samples that are far from the median of those around them replaced by it.
 
     Also how far these samples count as away, infinite for all others.
     """
     if np.iscomplexobj(y):
-        (real, first), (imag, second) = (_without_spikes(part, x, in_order=in_order) for part in (y.real, y.imag))
+        (real, first), (imag, second) = (_remove_spikes(part, x, in_order=in_order) for part in (y.real, y.imag))
         return real + 1j * imag, np.stack([first, second], axis=-1).reshape(len(y), -1)
     order = np.argsort(np.zeros(x[:, 0].shape) if in_order else x[:, 0], axis=-1, kind="stable")
     order = np.broadcast_to(order, y.shape)
     rows = np.take_along_axis(np.asarray(y, np.float64), order, axis=1)
-    filled, known = bridged(rows)
+    filled, known = bridge_gaps(rows)
     around = median_filter(filled, size=(1, _WINDOW), mode="mirror")
+    # The median of deviations does not see the spikes themselves.
     far = _FAR * _DEVIATION_PER_MAD * np.median(abs(filled - around), axis=1, keepdims=True)
     spikes = (abs(rows - around) > far) & known[:, None]
     clean, most = np.empty_like(rows), np.empty_like(rows)

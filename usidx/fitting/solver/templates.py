@@ -20,11 +20,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.formula.nodes import Node, parameter, variable
+from usidx.fitting.formula.nodes import Node, make_parameter, make_variable
 from usidx.fitting.formula.numpy_backend import interpret
-from usidx.fitting.models.model import Model, graphs
+from usidx.fitting.models.model import Model, build_graphs
 
-__all__ = ["Grid", "bridged", "grid_of", "template_starts"]
+__all__ = ["Grid", "bridge_gaps", "find_template_starts", "make_grid"]
 
 Array = npt.NDArray[np.float64]
 _MOST_VALUES: Final = 2**23  # of all templates together
@@ -61,7 +61,7 @@ class Grid:
     bounds: Array
 
 
-def grid_of(
+def make_grid(
     model: Model,
     candidates: Array,
     searched: Sequence[bool],
@@ -76,14 +76,14 @@ def grid_of(
     `candidates` (term, candidate, parameter) holds NaN where a term has fewer, `searched` says which terms have some,
     `bounds` is of shape (parameter, 2), and `fixed` (parameter) holds NaN for what is free.
     """
-    values = _combined(model, candidates, searched)
+    values = _combine_candidates(model, candidates, searched)
     at = np.array([model.names.index(n) for n in linear], np.intp)
     values = np.clip(values, bounds[:, 0], bounds[:, 1])
     values[:, at] = 0.0
     values = np.where(np.isnan(fixed), values, fixed)
     if values.shape[0] * (len(at) + 1) * x.shape[1] > _MOST_VALUES or not len(at):
         return None
-    columns, offset = _templates(model, at, values, x)
+    columns, offset = _evaluate_templates(model, at, values, x)
     if weight is not None:
         columns, offset = columns * weight[:, None], offset * weight
     with np.errstate(all="ignore"):
@@ -91,6 +91,7 @@ def grid_of(
         unit = columns / length
     fine = np.isfinite(unit).all(axis=(1, 2)) & np.isfinite(offset).all(axis=1)
     basis, triangle = np.linalg.qr(unit[fine])
+    # Templates that make each other up, as two widths far below the distance of samples, determine nothing.
     told_apart = np.abs(np.diagonal(triangle, axis1=1, axis2=2)).min(axis=1, initial=1.0) > _SAME
     kept = np.flatnonzero(fine)[told_apart]
     if not kept.size:
@@ -106,15 +107,15 @@ def grid_of(
     )
 
 
-def _combined(model: Model, candidates: Array, searched: Sequence[bool]) -> Array:
+def _combine_candidates(model: Model, candidates: Array, searched: Sequence[bool]) -> Array:
     """Return all combinations of the terms' candidates; of terms that are alike each combination once."""
     if sum(searched) == 1:
-        candidates = _refined(candidates)
+        candidates = _refine_candidates(candidates)
     choices = [
         range(int(np.isfinite(c).any(axis=1).sum())) if s else range(1)
         for c, s in zip(candidates, searched, strict=True)
     ]
-    alike = [(a, b) for a, b in itertools.combinations(range(len(choices)), 2) if _alike(model, searched, a, b)]
+    alike = [(a, b) for a, b in itertools.combinations(range(len(choices)), 2) if _are_alike(model, searched, a, b)]
     rows = [pick for pick in itertools.product(*choices) if all(pick[a] < pick[b] for a, b in alike)]
     values = np.zeros((len(rows), len(model.names)))
     for k, pick in enumerate(np.array(rows, np.intp).reshape(len(rows), len(choices)).T):
@@ -123,7 +124,7 @@ def _combined(model: Model, candidates: Array, searched: Sequence[bool]) -> Arra
     return values
 
 
-def _refined(candidates: Array) -> Array:
+def _refine_candidates(candidates: Array) -> Array:
     """Return three more candidates between any two, where these are few values of one parameter.
 
     A curve with two minima is led to the right one by a candidate that is near.
@@ -140,23 +141,23 @@ def _refined(candidates: Array) -> Array:
     return candidates
 
 
-def _alike(model: Model, searched: Sequence[bool], a: int, b: int) -> bool:
+def _are_alike(model: Model, searched: Sequence[bool], a: int, b: int) -> bool:
     """Say whether two terms that are searched for are the same but for their names."""
     first, second = ({k: v for k, v in model.terms[t].describe().items() if k != "prefix"} for t in (a, b))
     return searched[a] and searched[b] and first == second
 
 
-def _templates(model: Model, at: npt.NDArray[np.intp], values: Array, x: Array) -> tuple[Array, Array]:
+def _evaluate_templates(model: Model, at: npt.NDArray[np.intp], values: Array, x: Array) -> tuple[Array, Array]:
     """Return derivatives by the linear parameters, (candidate, sample, linear), and the model where those are 0."""
-    known: dict[Node, npt.ArrayLike] = {parameter(n): values[:, k, None] for k, n in enumerate(model.names)}
-    known |= {variable(k): row for k, row in enumerate(x)}
-    part = graphs(model)[0]
+    known: dict[Node, npt.ArrayLike] = {make_parameter(n): values[:, k, None] for k, n in enumerate(model.names)}
+    known |= {make_variable(k): row for k, row in enumerate(x)}
+    part = build_graphs(model)[0]
     shape = (len(values), x.shape[1])
     columns = [np.broadcast_to(interpret(part[1 + k], known), shape) for k in at]
     return np.stack(columns, axis=-1), np.broadcast_to(interpret(part[0], known), shape)
 
 
-def template_starts(grid: Grid, y: Array, weight: Array | None) -> Array:
+def find_template_starts(grid: Grid, y: Array, weight: Array | None) -> Array:
     """Return start values (spectrum, parameter) for spectra (spectrum, sample), NaN where half the samples are missing.
 
     Other missing samples are bridged from neighbour to neighbour: the fit will leave them out, but for its start they
@@ -169,20 +170,21 @@ def template_starts(grid: Grid, y: Array, weight: Array | None) -> Array:
     starts = np.full((len(y), grid.values.shape[1]), np.nan)
     block = np.zeros((_ROWS, samples))
     for begin in range(0, len(y), _ROWS):
-        rows, known = bridged(y[begin : begin + _ROWS])
+        rows, known = bridge_gaps(y[begin : begin + _ROWS])
         block[: len(rows)] = rows if weight is None else rows * np.nan_to_num(np.maximum(weight, 0.0))
         products = (block @ tables).reshape(_ROWS, candidates, linear)
         if moved:
             products = products - own
+        # A candidate leaves |y - offset|^2 less the squares of its products of a spectrum y; |y|^2 is common to all.
         score = -(products**2).sum(axis=2)
         if moved:
             score += (grid.offset**2).sum(axis=0) - 2.0 * (block @ grid.offset)
-        found = _best(grid, products, score)[: len(rows)]
+        found = _choose_best(grid, products, score)[: len(rows)]
         starts[begin : begin + len(rows)] = np.where(known[:, None], found, np.nan)
     return starts
 
 
-def bridged(y: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+def bridge_gaps(y: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Return spectra without gaps, and which have not too many."""
     finite = np.isfinite(y)
     known = finite.sum(axis=1) > y.shape[1] // 2
@@ -193,12 +195,13 @@ def bridged(y: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     return rows, known
 
 
-def _best(grid: Grid, products: Array, score: Array) -> Array:
+def _choose_best(grid: Grid, products: Array, score: Array) -> Array:
     """Return the parameters of the candidates with the lowest score, those first whose linear ones keep the bounds."""
     rows = np.arange(len(score))
     for k in np.flatnonzero(np.isfinite(grid.bounds).any(axis=0)):
         coefficient = sum(grid.inverse[:, k, j] * products[:, :, j] for j in range(products.shape[2]))
         outside = (coefficient < grid.bounds[0, k]) | (coefficient > grid.bounds[1, k])
+        # Behind all candidates that keep the bounds, but still in order among themselves.
         score = np.where(outside, score + 4.0 * np.abs(score).max(axis=1, keepdims=True), score)
     best = np.argmin(score, axis=1)
     starts: Array = grid.values[best]

@@ -1,4 +1,4 @@
-"""Blocks to clusters by methods that need all rows at once."""
+"""Blocks -> clusters, by methods that need all rows at once."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
-from usidx.learn.clusters.kmeans import Clusters, as_real, real_blocks
+from usidx.learn.clusters.kmeans import Clusters, as_real, view_as_real
 from usidx.learn.clusters.ward import Ward
-from usidx.learn.matrix.missing import without_holes
+from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import survey
 from usidx.tasks.blocks import Blocks, join_nothing
 
-__all__ = ["Loaded", "agglomerative", "gmm", "hdbscan", "minibatch", "mixture_figures"]
+__all__ = ["LoadedMethod", "describe_mixture", "make_agglomerative", "make_gmm", "make_hdbscan", "make_minibatch"]
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedMethod:
     """A method that loads the rows and hands them to ``make(n, seed, max_iter, tol).fit_predict``.
 
-    It may `tell` more of the fitted estimator and its rows: fields of :class:`Clusters`, and which. It takes at least
-    as many rows as it makes clusters, if these are `each` to have one, and no fewer than `least`.
+    `tell` returns what more a fitted estimator says of its rows, as fields of :class:`Clusters`. At least `least` rows
+    are needed, and one for `each` cluster where that is true. Messages call the method by its `name`.
     """
 
+    name: str
     make: Callable[[int, int, int, float], Any]
     tell: Callable[[Any, Array], dict[str, Any]] | None = None
     each: bool = False
@@ -38,7 +39,7 @@ class Loaded:
         self, blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float
     ) -> Clusters:
         """Return the clusters; rows are handed over in the order of the dims, whatever the blocks are."""
-        holes = survey(real_blocks(blocks), numbers, columns, seed).holes
+        holes = survey(view_as_real(blocks), numbers, columns, seed).holes
         states: list[Any] = [None] * len(blocks.sizes)
         _, states = blocks.fold_states(_keep_block, join_nothing, states, holes)
         rows = np.concatenate([rows for rows, _ in states])
@@ -50,24 +51,24 @@ class Loaded:
             self._refuse_few(len(rows), n)
             found = np.empty(len(rows), np.int32)
             estimator = self.make(n, seed, max_iter, tol)
-            found[order] = _predicted(estimator, rows[order])
+            found[order] = _predict(estimator, rows[order])
             _refuse_more(int(found.max()) + 1, n)
             labels[used] = found
             told = {} if self.tell is None else self.tell(estimator, rows)
         if "parts" in told:
-            told["parts"] = _filled(told["parts"], used)
-        return replace(_described(rows, labels, used, holes, n), **told)
+            told["parts"] = _fill_left_out(told["parts"], used)
+        return replace(_describe_clusters(rows, labels, used, holes, n), **told)
 
     def _refuse_few(self, count: int, n: int) -> None:
         least = max(self.least, n if self.each else 1)
         if count < least:
             raise ResultError(
-                f"The method {self.make.__name__!r} with n={n} needs at least {least} complete positions; there "
+                f"The method {self.name!r} with n={n} needs at least {least} complete positions; there "
                 f"{'is one' if count == 1 else f'are {count}'}. Use 'kmeans', which takes any number of them."
             )
 
 
-def _predicted(estimator: Any, rows: Array) -> Array:
+def _predict(estimator: Any, rows: Array) -> Array:
     try:
         return np.asarray(estimator.fit_predict(rows))
     except ValueError as err:
@@ -77,14 +78,14 @@ def _predicted(estimator: Any, rows: Array) -> Array:
         ) from err
 
 
-def minibatch(n: int, seed: int, max_iter: int, tol: float) -> Any:
+def make_minibatch(n: int, seed: int, max_iter: int, tol: float) -> Any:
     """Make the estimator of k-means on batches of rows."""
     from sklearn.cluster import MiniBatchKMeans
 
     return MiniBatchKMeans(n, n_init=4, random_state=seed, max_iter=max_iter, tol=tol)
 
 
-def gmm(n: int, seed: int, max_iter: int, tol: float) -> Any:
+def make_gmm(n: int, seed: int, max_iter: int, tol: float) -> Any:
     """Make the estimator of a mixture of normal distributions."""
     return _Mixture(n, seed, max_iter, tol)
 
@@ -105,7 +106,7 @@ class _Mixture:
         return np.asarray(self.fitted.fit_predict(rows))
 
 
-def mixture_figures(estimator: Any, rows: Array) -> dict[str, Any]:
+def describe_mixture(estimator: Any, rows: Array) -> dict[str, Any]:
     """Return what a fitted mixture says of its rows."""
     return {
         "parts": estimator.fitted.predict_proba(rows),
@@ -114,19 +115,19 @@ def mixture_figures(estimator: Any, rows: Array) -> dict[str, Any]:
     }
 
 
-def agglomerative(n: int, seed: int, _max_iter: int, _tol: float) -> Any:
+def make_agglomerative(n: int, seed: int, _max_iter: int, _tol: float) -> Any:
     """Make the estimator that joins the nearest clusters, by Ward's rule."""
     return Ward(n, seed)
 
 
-def hdbscan(_n: int, _seed: int, _max_iter: int, _tol: float) -> Any:
+def make_hdbscan(_n: int, _seed: int, _max_iter: int, _tol: float) -> Any:
     """Make the estimator of dense regions, which finds their number itself."""
     from sklearn.cluster import HDBSCAN
 
     return HDBSCAN(copy=True)
 
 
-def _filled(parts: Array, used: Array) -> Array:
+def _fill_left_out(parts: Array, used: Array) -> Array:
     full = np.full((len(used), parts.shape[1]), np.nan)
     full[used] = parts
     return full
@@ -140,11 +141,11 @@ def _refuse_more(count: int, n: int) -> None:
 
 
 def _keep_block(block: Array, _state: Any, holes: Array) -> tuple[None, tuple[Array, Array]]:
-    rows, used = without_holes(as_real(block), holes)
+    rows, used = keep_complete(as_real(block), holes)
     return None, (rows.astype(np.float64), np.ones(len(block), bool) if used is None else used)
 
 
-def _described(rows: Array, labels: Array, used: Array, holes: npt.NDArray[np.bool_], n: int) -> Clusters:
+def _describe_clusters(rows: Array, labels: Array, used: Array, holes: npt.NDArray[np.bool_], n: int) -> Clusters:
     member = labels[used] == np.arange(n)[:, np.newaxis]
     sizes = member.sum(axis=1)
     means = np.divide(

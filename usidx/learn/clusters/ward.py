@@ -1,4 +1,4 @@
-"""Rows to the clusters that Ward's rule joins, also where they are too many for a table of all their distances."""
+"""Rows -> the clusters that Ward's rule joins, also where they are too many for a table of all their distances."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class Ward:
             from sklearn.cluster import AgglomerativeClustering
 
             return np.asarray(AgglomerativeClustering(self._n).fit_predict(rows))
-        labels, means, sizes = _groups(rows, max(_GROUPS, 4 * self._n), self._seed)
-        return _joined(means, sizes, min(self._n, len(means)))[labels]
+        labels, means, sizes = _group(rows, max(_GROUPS, 4 * self._n), self._seed)
+        return _join_groups(means, sizes, min(self._n, len(means)))[labels]
 
 
-def _groups(rows: Array, count: int, seed: int) -> tuple[Array, Array, Array]:
+def _group(rows: Array, count: int, seed: int) -> tuple[Array, Array, Array]:
     """Sort rows about some of them, moved to the means a few times; return labels, means and sizes, none empty."""
     means = rows[np.random.default_rng(seed).choice(len(rows), min(count, len(rows)), replace=False)]
     for _ in range(_MOVES):
-        labels = _nearest(rows, means)
-        labels, means, sizes = _means(rows, labels)
+        labels = _find_nearest(rows, means)
+        labels, means, sizes = _average(rows, labels)
     return labels, means, sizes
 
 
-def _nearest(rows: Array, means: Array) -> Array:
+def _find_nearest(rows: Array, means: Array) -> Array:
     middle = means.mean(axis=0)
     near = means - middle
     squares = (near * near).sum(axis=1)
@@ -55,7 +55,7 @@ def _nearest(rows: Array, means: Array) -> Array:
     return np.concatenate([(squares - 2 * (part @ near.T)).argmin(axis=1) for part in parts])
 
 
-def _means(rows: Array, labels: Array) -> tuple[Array, Array, Array]:
+def _average(rows: Array, labels: Array) -> tuple[Array, Array, Array]:
     from scipy.sparse import csr_array
 
     _, labels, sizes = np.unique(labels, return_inverse=True, return_counts=True)
@@ -63,20 +63,20 @@ def _means(rows: Array, labels: Array) -> tuple[Array, Array, Array]:
     return labels, np.asarray(member.T @ rows) / sizes[:, np.newaxis], sizes.astype(np.float64)
 
 
-def _joined(means: Array, sizes: Array, n: int) -> Array:
+def _join_groups(means: Array, sizes: Array, n: int) -> Array:
     """Return which of n clusters each group ends in."""
     parent = np.arange(len(means))
-    for _, one, other in sorted(_merges(means, sizes))[: len(means) - n]:
+    for _, one, other in sorted(_find_merges(means, sizes))[: len(means) - n]:
         parent[parent == parent[other]] = parent[one]
     return np.unique(parent, return_inverse=True)[1]
 
 
-def _merges(means: Array, sizes: Array) -> list[tuple[float, int, int]]:
+def _find_merges(means: Array, sizes: Array) -> list[tuple[float, int, int]]:
     """Return all merges of Ward's rule, in no order, by chains of nearest neighbours (Murtagh, 1983).
 
     Each is the distance, and a group of either side.
     """
-    table, sizes = _distances(means, sizes), sizes.copy()
+    table, sizes = _measure_distances(means, sizes), sizes.copy()
     merges: list[tuple[float, int, int]] = []
     chain: list[int] = []
     while len(merges) < len(means) - 1:
@@ -86,13 +86,14 @@ def _merges(means: Array, sizes: Array) -> list[tuple[float, int, int]]:
         if before >= 0 and table[last, before] <= table[last, nearest]:
             merges.append((float(table[last, before]), last, before))
             _merge(table, sizes, last, before)
+            # The two are each other's nearest. By Ward's rule no merge brings others nearer, so the chain before holds.
             chain = chain[:-2]
         else:
             chain.append(nearest)
     return merges
 
 
-def _distances(means: Array, sizes: Array) -> Array:
+def _measure_distances(means: Array, sizes: Array) -> Array:
     """Return the squared distances by Ward's rule; infinite to itself."""
     from scipy.spatial.distance import cdist
 

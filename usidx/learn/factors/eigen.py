@@ -1,4 +1,4 @@
-"""Gram matrix to singular values and components, with a fixed order and sign."""
+"""Gram matrix -> singular values and components, with a fixed order and sign."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.learn.factors.gram import Moments
-from usidx.learn.matrix.missing import without_holes
+from usidx.learn.matrix.missing import keep_complete
 from usidx.tasks.blocks import pieces
 from usidx.tasks.threads import single_blas
 
-__all__ = ["Decomposed", "decompose_rows", "fix_sign", "leading", "leading_rows", "project_rows", "shares"]
+__all__ = [
+    "Decomposition",
+    "decompose_rows",
+    "divide_by_total",
+    "find_leading",
+    "find_leading_rows",
+    "fix_sign",
+    "project_rows",
+]
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Decomposed:
+class Decomposition:
     """Leading part of a singular value decomposition of rows about their mean.
 
     ``components`` (n, columns) and ``mean`` (columns,) are zero in the ``holes``; ``scores`` is None where it takes
@@ -35,38 +43,38 @@ class Decomposed:
     errors: Array | None = None
 
 
-def decompose_rows(moments: Moments, n: int) -> Decomposed:
+def decompose_rows(moments: Moments, n: int) -> Decomposition:
     """Take the components from the eigenvectors of the Gram matrix of the columns."""
     kept = ~moments.holes
-    squares, vectors = leading(moments.gram[np.ix_(kept, kept)], n)
+    squares, vectors = find_leading(moments.gram[np.ix_(kept, kept)], n)
     components = np.zeros((n, len(kept)), moments.gram.dtype)
     components[: len(squares), kept] = vectors.conj().T
     components *= fix_sign(components)[:, np.newaxis]
     squares = np.pad(squares, (0, n - len(squares)))
     total = float(np.trace(moments.gram).real)
-    return Decomposed(components, np.sqrt(squares), shares(squares, total), moments.mean, moments.holes)
+    return Decomposition(components, np.sqrt(squares), divide_by_total(squares, total), moments.mean, moments.holes)
 
 
-def project_rows(block: Array, found: Decomposed) -> Array:
+def project_rows(block: Array, found: Decomposition) -> Array:
     """Return the scores of a block; rows with cells that are not finite get NaN."""
     if not found.holes.any():
         with np.errstate(invalid="ignore", over="ignore"):
-            scores = _projected(block, found)
+            scores = _project(block, found)
         # A cell that is not finite shows in the scores: to look for it in all cells first would take longer.
         if np.isfinite(scores).all():
             return scores
-    rows, used = without_holes(block, found.holes)
+    rows, used = keep_complete(block, found.holes)
     if used is None:
-        return _projected(rows, found)
-    scores = _projected(rows, found)
+        return _project(rows, found)
+    scores = _project(rows, found)
     full = np.full((len(block), scores.shape[1]), np.nan, scores.dtype)
     full[used] = scores
     return full
 
 
-def _projected(rows: Array, found: Decomposed) -> Array:
+def _project(rows: Array, found: Decomposition) -> Array:
     dtype = np.result_type(rows.dtype, np.float32) if rows.dtype.kind in "fc" else np.dtype(np.float64)
-    dtype = np.result_type(dtype, _kind(found.components))
+    dtype = np.result_type(dtype, _find_smallest_dtype(found.components))
     basis = found.components.conj().T.astype(dtype, copy=False)
     mean = found.mean.astype(dtype, copy=False) if found.mean.any() else None
     scores = np.empty((len(rows), basis.shape[1]), dtype)
@@ -89,7 +97,7 @@ def fix_sign(components: Array) -> Array:
     return factors
 
 
-def leading(gram: Array, n: int) -> tuple[Array, Array]:
+def find_leading(gram: Array, n: int) -> tuple[Array, Array]:
     """Return the n largest (or as many as there are) eigenvalues and their vectors; what is rounding is zero."""
     from scipy.linalg import eigh
 
@@ -101,25 +109,27 @@ def leading(gram: Array, n: int) -> tuple[Array, Array]:
     with single_blas():
         squares, vectors = eigh(gram, subset_by_index=few, check_finite=False)
     squares, vectors = squares[::-1], vectors[:, ::-1]
+    # Rounding of the largest eigenvalue: what is smaller cannot be told from zero.
     noise = max(float(squares[0]), 0.0) * size * np.finfo(np.float64).eps
     return np.where(squares > noise, squares, 0.0), vectors
 
 
-def leading_rows(rows: Array, n: int) -> Array:
+def find_leading_rows(rows: Array, n: int) -> Array:
     """Return the n (or as many as there are) leading right singular vectors of a few rows, as rows."""
     wide = rows.astype(np.float64)
     if wide.shape[1] <= len(wide):
-        return leading(wide.T @ wide, n)[1].T
-    squares, vectors = leading(wide @ wide.T, n)
+        return find_leading(wide.T @ wide, n)[1].T
+    # Fewer rows than columns: the left vectors come from the smaller Gram matrix, and the right ones from these.
+    squares, vectors = find_leading(wide @ wide.T, n)
     known = squares > 0
     return np.asarray((vectors[:, known] / np.sqrt(squares[known])).T @ wide)
 
 
-def shares(squares: Array, total: float) -> Array:
+def divide_by_total(squares: Array, total: float) -> Array:
     """Return the part of the total that each square is; zero of nothing."""
     return squares / total if total > 0 else np.zeros_like(squares)
 
 
-def _kind(array: Array) -> Any:
+def _find_smallest_dtype(array: Array) -> Any:
     """Return the smallest dtype of the same kind, which leaves the precision to the other operand."""
     return np.complex64 if array.dtype.kind == "c" else np.float32

@@ -1,4 +1,4 @@
-"""Rows to their count, mean and Gram matrix in double precision, one block at a time."""
+"""Rows -> their count, mean and Gram matrix in double precision, one block at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from usidx.learn.matrix.missing import sift
 from usidx.tasks.blocks import pieces
 
-__all__ = ["Moments", "block_moments", "gram_of", "join_moments"]
+__all__ = ["Moments", "compute_gram", "join_moments", "sum_moments"]
 
 Array = npt.NDArray[Any]
 
@@ -26,14 +26,14 @@ class Moments:
     gram: Array
 
 
-def block_moments(block: Array, centred: bool) -> Moments:
+def sum_moments(block: Array, centred: bool) -> Moments:
     """Return the moments of one block; the mean is zero where it is not to be removed."""
     rows, holes = sift(block)
     wide = np.result_type(rows.dtype, np.float64)
     mean = rows.mean(axis=0, dtype=wide) if centred and len(rows) else np.zeros(rows.shape[1], wide)
     gram = np.zeros((rows.shape[1],) * 2, wide)
     for part in pieces(len(rows), rows.shape[1] * wide.itemsize):
-        gram += gram_of(rows[part].astype(wide) - mean if centred else rows[part].astype(wide))
+        gram += compute_gram(rows[part].astype(wide) - mean if centred else rows[part].astype(wide))
     return Moments(holes, len(rows), mean, gram)
 
 
@@ -46,14 +46,15 @@ def join_moments(first: Moments, second: Moments) -> Moments:
     if len(used) == 1:
         return used[0]
     count = first.count + second.count
-    apart = second.mean - first.mean
+    between = second.mean - first.mean
     gram = first.gram + second.gram
-    if apart.any():
-        gram += np.outer(apart.conj(), apart) * (first.count * second.count / count)
-    return Moments(holes, count, first.mean + apart * (second.count / count), gram)
+    if between.any():
+        # What both matrices lack: the rows of each are about their own mean, not the common one.
+        gram += np.outer(between.conj(), between) * (first.count * second.count / count)
+    return Moments(holes, count, first.mean + between * (second.count / count), gram)
 
 
-def gram_of(rows: Array) -> Array:
+def compute_gram(rows: Array) -> Array:
     """Return conj(rows)ᵀ rows; a complex product is put together from real symmetric ones, at half the cost."""
     if rows.dtype.kind != "c":
         # BLAS through SciPy would spare the mirroring, but SciPy lets no other thread run meanwhile.

@@ -1,6 +1,6 @@
-"""Features x samples, when there are fewer samples than features: the decomposition from the small side.
+"""Blocks of features x samples -> leading singular vectors, from the Gram matrix of the samples, where these are fewer.
 
-The rows of a block are features here, so each block holds whole columns of samples; the Gram matrix is
+The rows of a block are features here, so each block holds some features of all samples; the Gram matrix is
 samples x samples, and the projection of the second pass is as large as the components.
 """
 
@@ -11,47 +11,54 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usidx.learn.factors.eigen import Decomposed, fix_sign, leading, shares
-from usidx.learn.factors.gram import Moments, gram_of
-from usidx.learn.matrix.missing import all_finite
+from usidx.learn.factors.eigen import Decomposition, divide_by_total, find_leading, fix_sign
+from usidx.learn.factors.gram import Moments, compute_gram
+from usidx.learn.matrix.missing import are_all_finite
 from usidx.tasks.blocks import pieces
 
-__all__ = ["Basis", "decompose_turned", "join_turned", "project_turned", "solve_turned", "turned_moments"]
+__all__ = [
+    "Basis",
+    "decompose_projection",
+    "join_sample_moments",
+    "project_features",
+    "solve_sample_gram",
+    "sum_sample_moments",
+]
 
 Array = npt.NDArray[Any]
 Basis = tuple[Array, npt.NDArray[np.bool_], float, bool]
 
 
-def turned_moments(block: Array, centred: bool) -> Moments:
+def sum_sample_moments(block: Array, centred: bool) -> Moments:
     """Return the Gram matrix of the columns of a block; its holes are the samples that lack a cell."""
     wide = np.result_type(block.dtype, np.float64)
     bad, used = np.zeros(block.shape[1], bool), 0
     gram = np.zeros((block.shape[1],) * 2, wide)
     for part in pieces(len(block), block.shape[1] * wide.itemsize):
-        rows, lacking, known = _filled(block[part].astype(wide), centred)
+        rows, lacking, known = _fill_unknown(block[part].astype(wide), centred)
         bad, used = bad | lacking, used + known
-        gram += gram_of(rows)
+        gram += compute_gram(rows)
     return Moments(bad, used, np.zeros(0, wide), gram)
 
 
-def join_turned(first: Moments, second: Moments) -> Moments:
+def join_sample_moments(first: Moments, second: Moments) -> Moments:
     """Join the Gram matrices of two sets of features."""
     return Moments(first.holes | second.holes, first.count + second.count, first.mean, first.gram + second.gram)
 
 
-def solve_turned(moments: Moments, n: int, centred: bool) -> Basis:
+def solve_sample_gram(moments: Moments, n: int, centred: bool) -> Basis:
     """Return the leading eigenvectors over the good samples, which samples are good, and the sum of squares."""
     good = ~moments.holes & (moments.count > 0)
     gram = moments.gram[np.ix_(good, good)]
     if centred and gram.size:
         # The rows were shifted by some mean; that of the good samples is removed here, at no loss of digits.
         gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
-    _, vectors = leading(gram, n)
+    _, vectors = find_leading(gram, n)
     vectors = np.pad(vectors, ((0, 0), (0, n - vectors.shape[1])))
     return vectors, good, float(np.trace(gram).real), centred
 
 
-def project_turned(block: Array, basis: Basis) -> Array:
+def project_features(block: Array, basis: Basis) -> Array:
     """Return the block times the eigenvectors, (features, n), and the mean of each feature as the last column."""
     vectors, good, _, centred = basis
     rows = block[:, good].astype(np.result_type(block.dtype, np.float64))
@@ -63,8 +70,9 @@ def project_turned(block: Array, basis: Basis) -> Array:
     return found
 
 
-def decompose_turned(projected: Array, basis: Basis, n: int) -> Decomposed:
+def decompose_projection(projected: Array, basis: Basis, n: int) -> Decomposition:
     """Take components, values and scores from the projection, (*features, found + 1)."""
+    # The projection is the data times the vectors; its own decomposition turns these into the singular vectors.
     vectors, good, total, _ = basis
     flat = projected.reshape(-1, projected.shape[-1]).T
     kept = np.isfinite(flat[-1])
@@ -77,12 +85,12 @@ def decompose_turned(projected: Array, basis: Basis, n: int) -> Decomposed:
     scores[good, : len(rows)] = (vectors.conj() @ inner) * (values * sign.conj())
     values = np.pad(values, (0, n - len(values)))
     mean = np.where(kept, flat[-1], 0)
-    return Decomposed(components, values, shares(values**2, total), mean, ~kept, scores)
+    return Decomposition(components, values, divide_by_total(values**2, total), mean, ~kept, scores)
 
 
-def _filled(rows: Array, centred: bool) -> tuple[Array, npt.NDArray[np.bool_], int]:
+def _fill_unknown(rows: Array, centred: bool) -> tuple[Array, npt.NDArray[np.bool_], int]:
     """Return the rows about some mean, zero where nothing is known; samples that lack a cell; rows not all unknown."""
-    finite = None if all_finite(rows) else np.isfinite(rows)
+    finite = None if are_all_finite(rows) else np.isfinite(rows)
     if finite is None:
         return (rows - rows.mean(axis=1, keepdims=True) if centred else rows), np.zeros(rows.shape[1], bool), len(rows)
     rows = np.where(finite, rows, 0)

@@ -1,7 +1,13 @@
-"""Blocks of non-negative rows to their non-negative factors, by hierarchical alternating least squares.
+"""Blocks of non-negative rows -> their non-negative factors, by hierarchical alternating least squares (HALS).
 
-One pass updates the scores of each block and gathers the two small products that the components need; so an iteration
-reads each block once, and nothing of the size of the data is kept but the scores.
+HALS solves for one component at a time with all others held: its best cells are the clipped least squares, without a
+matrix to invert. One pass updates the scores of each block and gathers the two small products that the components
+need; so an iteration reads each block once, and nothing of the size of the data is kept but the scores.
+
+References
+----------
+A. Cichocki, R. Zdunek and S. Amari, ICA 2007, 169; several sweeps per product after N. Gillis and F. Glineur, Neural
+Computation 24, 1085 (2012); extrapolation after A. Ang and N. Gillis, Neural Computation 31, 417 (2019).
 """
 
 from __future__ import annotations
@@ -12,18 +18,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usidx.learn.factors.eigen import leading_rows
+from usidx.learn.factors.eigen import find_leading_rows
 from usidx.learn.factors.penalty import Penalties, Penalty
-from usidx.learn.matrix.missing import without_holes
+from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Survey
 from usidx.tasks.blocks import Blocks, Held, pieces
 
-__all__ = ["Factors", "Products", "factorise", "settle", "start", "sweep", "update_components"]
+__all__ = ["Factors", "Products", "choose_start", "factorise", "factorise_sample", "sweep", "update_components"]
 
 Array = npt.NDArray[Any]
 
-_INNER = 3
-_PUSH = 0.5
+_INNER = 3  # sweeps per product
+_PUSH = 0.5  # of the last change, that the first extrapolation adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +56,24 @@ class Products:
         """Return the sums over both sets of rows."""
         return Products(self.inner + other.inner, self.outer + other.outer, self.total + other.total)
 
-    def residual(self, square: float, components: Array) -> float:
+    def measure_residual(self, square: float, components: Array) -> float:
         """Return the sum of squares that is left of `square`, the one of the rows."""
         left = square - 2 * float(np.vdot(components, self.outer))
         return max(left + float(np.vdot(components @ components.T, self.inner)), 0.0)
 
-    def objective(self, square: float, components: Array, penalties: Penalties) -> float:
+    def measure_objective(self, square: float, components: Array, penalties: Penalties) -> float:
         """Return the root of the residual and twice the penalties: without these the Frobenius norm of what is left."""
-        cost = penalties.scores.cost(float(self.total.sum()), float(np.trace(self.inner)))
-        cost += penalties.components.cost(float(components.sum()), float(np.vdot(components, components)))
-        return float(np.sqrt(self.residual(square, components) + 2 * cost))
+        cost = penalties.scores.measure_cost(float(self.total.sum()), float(np.trace(self.inner)))
+        cost += penalties.components.measure_cost(float(components.sum()), float(np.vdot(components, components)))
+        return float(np.sqrt(self.measure_residual(square, components) + 2 * cost))
 
 
-def start(sample: Array, n: int) -> Array:
+def choose_start(sample: Array, n: int) -> Array:
     """Return components to begin with: the positive parts of singular vectors (Boutsidis and Gallopoulos, 2008).
 
     Where a vector has nothing left to give, the mean takes its place: a zero row would stay zero.
     """
-    vectors = leading_rows(sample, n)
+    vectors = find_leading_rows(sample, n)
     up, down = np.maximum(vectors, 0), np.maximum(-vectors, 0)
     stronger = np.linalg.norm(up, axis=1) >= np.linalg.norm(down, axis=1)
     chosen = np.where(stronger[:, np.newaxis], up, down)
@@ -95,7 +101,7 @@ def factorise(
     for rows of the data: each row times the lens is one.
     """
     states: list[Any] = [None] * len(blocks.sizes)
-    penalties = penalty.over(seen.holes, seen.count)
+    penalties = penalty.weigh(seen.holes, seen.count)
     gaps = seen.holes if lens is None else np.zeros(len(lens), bool)
     ahead, best, push, most, small, undo = components, np.inf, _PUSH, 1.0, 0, False
     error, iteration = float(np.sqrt(seen.square)), 0
@@ -103,8 +109,8 @@ def factorise(
         iteration += 1
         now = 0.0 if undo or iteration == 1 else push
         shared = (
-            penalties.scores.on_gram(ahead @ ahead.T),
-            _through(ahead, lens),
+            penalties.scores.add_to_gram(ahead @ ahead.T),
+            _apply_lens(ahead, lens),
             gaps,
             penalties.scores.l1,
             now,
@@ -113,21 +119,24 @@ def factorise(
         found, states = blocks.fold_states(_sweep_block, Products.join, states, *shared)
         found = found if lens is None else Products(found.inner, found.outer @ lens, found.total)
         fresh = update_components(ahead, found, penalties, _INNER)
-        reached = found.objective(seen.square, fresh, penalties)
+        reached = found.measure_objective(seen.square, fresh, penalties)
         if reached > best:
-            # After a plain step only rounding can make the error larger: then this is the end.
+            # Take the step back, and extrapolate by less from now on. Without extrapolation only rounding can make the
+            # error larger: then this is the end.
             small, undo, ahead, most, push = (2 if undo else 0), True, components, push, push / 1.5
             continue
         small = small + 1 if best - reached <= tol * reached else 0
-        best, error, undo = reached, float(np.sqrt(found.residual(seen.square, fresh))), False
+        best, error, undo = reached, float(np.sqrt(found.measure_residual(seen.square, fresh))), False
         ahead = np.maximum(fresh + now * (fresh - components), 0)
         components, most = fresh, min(1.0, 1.01 * most)
         push = min(most, 1.05 * push)
-    scores = [_filled(state, undo, size, len(components)) for state, size in zip(states, blocks.sizes, strict=True)]
+    scores = [
+        _fill_left_out(state, undo, size, len(components)) for state, size in zip(states, blocks.sizes, strict=True)
+    ]
     return Factors(np.concatenate(scores), components, seen.holes, error, float(np.sqrt(seen.square)), iteration)
 
 
-def _through(components: Array, lens: Array | None) -> Array:
+def _apply_lens(components: Array, lens: Array | None) -> Array:
     return components if lens is None else components @ lens.T
 
 
@@ -144,24 +153,24 @@ class _State:
 def _sweep_block(
     block: Array, state: _State | None, gram: Array, basis: Array, holes: Array, l1: float, push: float, undo: bool
 ) -> tuple[Products, _State]:
-    rows, used = without_holes(block, holes)
+    rows, used = keep_complete(block, holes)
     rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
     basis, gram = basis.astype(rows.dtype), gram.astype(rows.dtype)
     n = len(basis)
     none = np.zeros((n, len(rows)), rows.dtype)
-    begun = none if state is None else state.before if undo else state.ahead
-    last = begun if state is None or undo else state.found
+    initial = none if state is None else state.before if undo else state.ahead
+    last = initial if state is None or undo else state.found
     found, ahead = np.empty_like(none), np.empty_like(none)
     inner, outer, total = np.zeros((n, n)), np.zeros(basis.shape), np.zeros(n)
     for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
-        mine = np.array(begun[:, part])
+        mine = np.array(initial[:, part])
         sweep(mine, gram, basis @ rows[part].T - rows.dtype.type(l1), _INNER)
         pushed = np.maximum(mine + rows.dtype.type(push) * (mine - last[:, part]), 0)
         inner += pushed @ pushed.T
         outer += pushed @ rows[part]
         total += pushed.sum(axis=1, dtype=np.float64)
         found[:, part], ahead[:, part] = mine, pushed
-    return Products(inner, outer, total), _State(ahead, found, begun, used)
+    return Products(inner, outer, total), _State(ahead, found, initial, used)
 
 
 def sweep(scores: Array, gram: Array, cross: Array, times: int) -> None:
@@ -178,11 +187,11 @@ def sweep(scores: Array, gram: Array, cross: Array, times: int) -> None:
 def update_components(components: Array, found: Products, penalties: Penalties, times: int) -> Array:
     """Return the components that suit the products, by as many sweeps."""
     new = components.copy()
-    sweep(new, penalties.components.on_gram(found.inner), found.outer - penalties.components.l1, times)
+    sweep(new, penalties.components.add_to_gram(found.inner), found.outer - penalties.components.l1, times)
     return new
 
 
-def _filled(state: _State | None, undo: bool, size: int, n: int) -> Array:
+def _fill_left_out(state: _State | None, undo: bool, size: int, n: int) -> Array:
     if state is None:
         return np.full((size, n), np.nan)
     scores = (state.before if undo else state.ahead).T
@@ -193,9 +202,9 @@ def _filled(state: _State | None, undo: bool, size: int, n: int) -> Array:
     return full
 
 
-def settle(sample: Array, n: int, tol: float, penalty: Penalty) -> Array:
+def factorise_sample(sample: Array, n: int, tol: float, penalty: Penalty) -> Array:
     """Return the components of a sample alone: a start from which few passes over all rows remain."""
     blocks = Held(sample)
     square = float(np.einsum("ij,ij->", sample, sample, dtype=np.float64))
     seen = Survey(np.zeros(sample.shape[1], bool), len(sample), square, sample, np.zeros(0, np.uint64))
-    return factorise(blocks, seen, start(sample, n), 200, tol, penalty).components
+    return factorise(blocks, seen, choose_start(sample, n), 200, tol, penalty).components

@@ -1,4 +1,4 @@
-"""Rows to their least squares on components, exactly, with scores that are not negative and may have to sum to one.
+"""Rows -> their least squares on components, exactly, with scores that are not negative and may have to sum to one.
 
 The active set method of Lawson and Hanson (Solving least squares problems, 1974, chapter 23) for all rows at once: rows
 with the same set of free scores share one small solve (Van Benthem and Keenan, Journal of Chemometrics 18, 2004,
@@ -13,34 +13,36 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["constrained_scores", "least_squares"]
+__all__ = ["find_constrained_scores", "solve_least_squares"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
 
-def constrained_scores(rows: Array, components: Array, *, closed: bool) -> Array:
+def find_constrained_scores(rows: Array, components: Array, *, closed: bool) -> Array:
     """Return the scores (rows, n) of least squares, none negative; `closed`: summing to one."""
     rows, components = rows.astype(np.float64), components.astype(np.float64)
-    return least_squares(components @ components.T, rows @ components.T, closed=closed)
+    return solve_least_squares(components @ components.T, rows @ components.T, closed=closed)
 
 
-def least_squares(gram: Array, cross: Array, *, closed: bool) -> Array:
+def solve_least_squares(gram: Array, cross: Array, *, closed: bool) -> Array:
     """Minimise ``x gram x / 2 - cross x`` for each row of `cross`, over x of no negative cell (and of sum one)."""
     if closed:
-        return _minimised(gram, cross, closed=True)
+        return _minimise(gram, cross, closed=True)
     # Components as long as each other: what is small in one unit would pass for rounding beside what is large.
     size = np.sqrt(np.diag(gram))
     size = np.where(size > 0, size, 1)
-    return _minimised(gram / np.outer(size, size), cross / size, closed=False) / size
+    return _minimise(gram / np.outer(size, size), cross / size, closed=False) / size
 
 
-def _minimised(gram: Array, cross: Array, *, closed: bool) -> Array:
+def _minimise(gram: Array, cross: Array, *, closed: bool) -> Array:
+    """Free the score of steepest slope of each row, solve for the free ones, and so on until no slope is positive."""
     found, free = _begin(gram, cross, closed)
     slack = 1e-12 * (np.abs(cross).max(axis=1) + (np.abs(gram).max(initial=0.0) if closed else 0.0))
     for _ in range(10 * len(gram)):
         slope = cross - found @ gram
         if closed:
+            # The sum is fixed: a score gains only as far as its slope is above those of the free scores.
             slope -= (slope * free).sum(axis=1, keepdims=True) / free.sum(axis=1, keepdims=True)
         slope[free] = -np.inf
         steepest = slope.argmax(axis=1)
@@ -54,6 +56,7 @@ def _minimised(gram: Array, cross: Array, *, closed: bool) -> Array:
 
 def _begin(gram: Array, cross: Array, closed: bool) -> tuple[Array, Bools]:
     found = np.zeros(cross.shape)
+    # None is negative where all are zero; with the sum fixed, the nearest component alone is such a start.
     if closed:
         found[np.arange(len(cross)), (np.diag(gram) / 2 - cross).argmin(axis=1)] = 1
     return found, found > 0
@@ -62,7 +65,7 @@ def _begin(gram: Array, cross: Array, closed: bool) -> tuple[Array, Bools]:
 def _settle(gram: Array, cross: Array, closed: bool, found: Array, free: Bools, going: Array) -> None:
     """Move the rows to the solution on their free scores, freezing one that would turn negative at a time."""
     for _ in range(len(gram) + 1):
-        target = _solved(gram, cross[going], free[going], closed)
+        target = _solve_free(gram, cross[going], free[going], closed)
         before = found[going]
         falling = free[going] & (target <= 0)
         room = np.divide(before, before - target, out=np.ones_like(before), where=falling & (before > target))
@@ -77,17 +80,18 @@ def _settle(gram: Array, cross: Array, closed: bool, found: Array, free: Bools, 
             return
 
 
-def _solved(gram: Array, cross: Array, free: Bools, closed: bool) -> Array:
+def _solve_free(gram: Array, cross: Array, free: Bools, closed: bool) -> Array:
     """Return the unbounded solution on the free scores of each row, zero elsewhere."""
     target = np.zeros(cross.shape)
     sets, which = np.unique(free, axis=0, return_inverse=True)
     for i, chosen in enumerate(sets):
         rows = np.flatnonzero(which.ravel() == i)
-        target[np.ix_(rows, chosen)] = _shared(gram[np.ix_(chosen, chosen)], cross[np.ix_(rows, chosen)], closed)
+        target[np.ix_(rows, chosen)] = _solve_shared(gram[np.ix_(chosen, chosen)], cross[np.ix_(rows, chosen)], closed)
     return target
 
 
-def _shared(gram: Array, cross: Array, closed: bool) -> Array:
+def _solve_shared(gram: Array, cross: Array, closed: bool) -> Array:
+    """Solve for rows that have the same free scores; `closed` with a Lagrange multiplier for the sum."""
     if not len(gram):
         return cross
     inverse = np.linalg.pinv(gram, hermitian=True)

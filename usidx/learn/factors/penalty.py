@@ -1,4 +1,4 @@
-"""Weights of a penalty to what they cost, and to what they add to a step of least squares.
+"""Weights of a penalty -> what they cost, and what they add to a step of least squares.
 
 What is minimised is ``‖X - W H‖² / 2 + a_W m (r Σ W + (1 - r) ‖W‖² / 2) + a_H N (r Σ H + (1 - r) ‖H‖² / 2)`` over N
 complete rows of m known columns: the objective of scikit-learn's NMF, whose weights mean the same for any size.
@@ -26,11 +26,11 @@ class Weights:
     l1: float
     l2: float
 
-    def cost(self, total: float, square: float) -> float:
+    def measure_cost(self, total: float, square: float) -> float:
         """Return the penalty of a factor with this sum and sum of squares."""
         return self.l1 * total + self.l2 * square / 2
 
-    def on_gram(self, gram: Array) -> Array:
+    def add_to_gram(self, gram: Array) -> Array:
         """Return the Gram matrix of the other factor with what the squares add."""
         return gram + self.l2 * np.eye(len(gram)) if self.l2 else gram
 
@@ -67,17 +67,17 @@ class Penalty:
         """Say whether anything is penalised."""
         return self.scores > 0 or self.components > 0
 
-    def over(self, holes: npt.NDArray[np.bool_], rows: int) -> Penalties:
+    def weigh(self, holes: npt.NDArray[np.bool_], rows: int) -> Penalties:
         """Return the weights for this many complete rows and the columns that are no holes."""
         columns = int(np.logical_not(holes).sum())
         scores, components = self.scores * columns, self.components * rows / self.unit / self.unit
-        return Penalties(self._weights(scores, scores / self.unit), self._weights(components, components))
+        return Penalties(self._split(scores, scores / self.unit), self._split(components, components))
 
-    def lowered(self, exponent: int) -> Penalty:
+    def lower(self, exponent: int) -> Penalty:
         """Return the same penalty for data that is divided by two to that power."""
         return replace(self, unit=float(np.ldexp(self.unit, exponent)))
 
-    def _weights(self, on_squares: float, on_values: float) -> Weights:
+    def _split(self, on_squares: float, on_values: float) -> Weights:
         return Weights(on_values * self.l1_ratio, on_squares * (1 - self.l1_ratio))
 
 

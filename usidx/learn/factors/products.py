@@ -1,4 +1,4 @@
-"""Rows to sums that need no Gram matrix of them: products with a thin block of vectors, about a shift.
+"""Rows -> sums that need no Gram matrix of them: products with a thin block of vectors, about a shift.
 
 The rows are shifted by about their mean before they are multiplied, also where no mean is to be removed, and the part
 of the shift is put back in double precision. So what all rows have in common costs single precision no digits.
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usidx.learn.factors.gram import gram_of
-from usidx.learn.matrix.missing import sift, without_holes
+from usidx.learn.factors.gram import compute_gram
+from usidx.learn.matrix.missing import keep_complete, sift
 from usidx.tasks.blocks import pieces
 
-__all__ = ["Frame", "Sums", "arithmetic", "first_sums", "framed", "gram_sums", "join_sums", "next_sums"]
+__all__ = ["Frame", "Sums", "choose_dtype", "join_sums", "make_frame", "sum_first_pass", "sum_gram", "sum_next_pass"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -47,8 +47,12 @@ class Frame:
     mean: Array
     centred: bool
 
-    def whole(self, basis: Array, product: Array, inner: Array) -> tuple[Array, Array]:
-        """Return the image of the basis under the Gram matrix, and the basis times its image."""
+    def complete_products(self, basis: Array, product: Array, inner: Array) -> tuple[Array, Array]:
+        """Return the image of the basis under the Gram matrix, and the basis times its image.
+
+        Both are known for the rows less the shift. (x - s)ᵀ(x - s) multiplied out gives the other terms, which need
+        no more than the sum of the rows.
+        """
         along, around = self.total @ basis, self.shift @ basis
         if self.centred:
             share = along / max(self.count, 1)
@@ -57,7 +61,7 @@ class Frame:
         image = product + np.outer(self.shift.conj(), both) + np.outer(self.total.conj(), around)
         return image, inner + np.outer(around.conj(), both) + np.outer(along.conj(), around)
 
-    def gram(self, near: Array) -> Array:
+    def complete_gram(self, near: Array) -> Array:
         """Return the Gram matrix of the rows from the one about the shift."""
         if self.centred:
             return np.asarray(near - np.outer(self.total.conj(), self.total / max(self.count, 1)))
@@ -65,38 +69,38 @@ class Frame:
         return np.asarray(near + both + np.outer(self.total.conj(), self.shift))
 
 
-def framed(sums: Sums, shift: Array, centred: bool) -> Frame:
+def make_frame(sums: Sums, shift: Array, centred: bool) -> Frame:
     """Take from the sums of the first pass what all others need."""
     shift = np.where(sums.holes, 0, shift)
     count, total = sums.count, sums.total
     if centred:
-        square, mean = sums.square - _square(total) / max(count, 1), shift + total / max(count, 1)
+        square, mean = sums.square - _sum_squares(total) / max(count, 1), shift + total / max(count, 1)
     else:
-        square = sums.square + 2 * float(np.vdot(shift, total).real) + count * _square(shift)
+        square = sums.square + 2 * float(np.vdot(shift, total).real) + count * _sum_squares(shift)
         mean = np.zeros_like(total)
     return Frame(sums.holes, count, shift, total, max(square, 0.0), np.where(sums.holes, 0, mean), centred)
 
 
-def first_sums(block: Array, basis: Array, shift: Array, double: bool) -> tuple[Sums, Array | None]:
+def sum_first_pass(block: Array, basis: Array, shift: Array, double: bool) -> tuple[Sums, Array | None]:
     """Return the sums of a block whose holes are its own, and its images where it has none."""
     # A cell that is not finite shows in the sums: to look for it in all cells first would take longer.
     with np.errstate(invalid="ignore", over="ignore"):
-        found, images = _sums(block, np.zeros(block.shape[1], bool), basis, shift, double)
+        found, images = _sum_rows(block, np.zeros(block.shape[1], bool), basis, shift, double)
         if _are_finite(found.product, found.inner, found.square):
             return found, images
-        found = _sums(*sift(block), basis, shift, double)[0]
+        found = _sum_rows(*sift(block), basis, shift, double)[0]
     if _are_finite(found.product, found.square):
         return found, None
     # A cell far above those of the sample, as a number that stands for a missing one.
-    return _sums(*sift(block), basis, shift, True)[0], None
+    return _sum_rows(*sift(block), basis, shift, True)[0], None
 
 
-def _sums(rows: Array, holes: Bools, basis: Array, shift: Array, double: bool) -> tuple[Sums, Array]:
-    dtype = arithmetic(rows.dtype, double)
-    total, square = np.zeros(rows.shape[1], _wide(dtype)), 0.0
-    product, inner, images = _zeros(basis, len(rows), dtype)
-    for part, near in _near(rows, np.where(holes, 0, shift), dtype):
-        _add(near, basis.astype(dtype), product, inner, images[part])
+def _sum_rows(rows: Array, holes: Bools, basis: Array, shift: Array, double: bool) -> tuple[Sums, Array]:
+    dtype = choose_dtype(rows.dtype, double)
+    total, square = np.zeros(rows.shape[1], _widen(dtype)), 0.0
+    product, inner, images = _make_zeros(basis, len(rows), dtype)
+    for part, near in _shift_rows(rows, np.where(holes, 0, shift), dtype):
+        _add_products(near, basis.astype(dtype), product, inner, images[part])
         total += np.ones(len(near), dtype) @ near
         square += float(np.vecdot(near, near).real.sum(dtype=np.float64))
     return Sums(holes, len(rows), total, product, inner, square), images
@@ -121,64 +125,64 @@ def join_sums(first: Sums, second: Sums) -> Sums:
     )
 
 
-def next_sums(
+def sum_next_pass(
     block: Array, basis: Array, shift: Array, holes: Bools, double: bool
 ) -> tuple[tuple[Array, Array], Array | None]:
     """Return the product and the inner product of a block whose holes are known, and its images where it has none."""
     with np.errstate(invalid="ignore", over="ignore"):
-        product, inner, images = _products(block, basis, shift, double)
+        product, inner, images = _multiply_rows(block, basis, shift, double)
         if _are_finite(product, inner):
             return (product, inner), images
-        rows = without_holes(block, holes)[0]
-        product, inner, _ = _products(rows, basis, shift, double)
+        rows = keep_complete(block, holes)[0]
+        product, inner, _ = _multiply_rows(rows, basis, shift, double)
     if _are_finite(product):
         return (product, inner), None
-    return _products(rows, basis, shift, True)[:2], None
+    return _multiply_rows(rows, basis, shift, True)[:2], None
 
 
-def _products(rows: Array, basis: Array, shift: Array, double: bool) -> tuple[Array, Array, Array]:
-    dtype = arithmetic(rows.dtype, double)
-    product, inner, images = _zeros(basis, len(rows), dtype)
-    for part, near in _near(rows, shift, dtype):
-        _add(near, basis.astype(dtype), product, inner, images[part])
+def _multiply_rows(rows: Array, basis: Array, shift: Array, double: bool) -> tuple[Array, Array, Array]:
+    dtype = choose_dtype(rows.dtype, double)
+    product, inner, images = _make_zeros(basis, len(rows), dtype)
+    for part, near in _shift_rows(rows, shift, dtype):
+        _add_products(near, basis.astype(dtype), product, inner, images[part])
     return product, inner, images
 
 
-def gram_sums(block: Array, shift: Array, double: bool) -> Sums:
+def sum_gram(block: Array, shift: Array, double: bool) -> Sums:
     """Return the sums of a block whose holes are its own, with the whole Gram matrix about the shift as product."""
     rows, holes = sift(block)
-    dtype = arithmetic(rows.dtype, double)
-    total, gram = np.zeros(rows.shape[1], _wide(dtype)), np.zeros((rows.shape[1],) * 2, _wide(dtype))
+    dtype = choose_dtype(rows.dtype, double)
+    total, gram = np.zeros(rows.shape[1], _widen(dtype)), np.zeros((rows.shape[1],) * 2, _widen(dtype))
     with np.errstate(invalid="ignore", over="ignore"):
-        for _, near in _near(rows, np.where(holes, 0, shift), dtype, least=rows.shape[1]):
-            gram += gram_of(near)
+        for _, near in _shift_rows(rows, np.where(holes, 0, shift), dtype, least=rows.shape[1]):
+            gram += compute_gram(near)
             total += np.ones(len(near), dtype) @ near
     if not double and not _are_finite(gram):
-        return gram_sums(block, shift, True)
+        return sum_gram(block, shift, True)
     return Sums(holes, len(rows), total, gram, gram[:0, :0], float(np.trace(gram).real))
 
 
-def arithmetic(dtype: np.dtype[Any], double: bool) -> np.dtype[Any]:
+def choose_dtype(dtype: np.dtype[Any], double: bool) -> np.dtype[Any]:
     """Return the dtype to multiply in: single precision holds integers of up to 16 bits."""
     found = np.result_type(dtype, np.float64 if double else np.float32)
     return np.dtype(np.complex128 if found.kind == "c" else np.float64) if found.itemsize > 16 else found
 
 
-def _near(rows: Array, shift: Array, dtype: np.dtype[Any], least: int = 256) -> Iterator[tuple[slice, Array]]:
+def _shift_rows(rows: Array, shift: Array, dtype: np.dtype[Any], least: int = 256) -> Iterator[tuple[slice, Array]]:
     shift = shift.astype(dtype)
     for part in pieces(len(rows), rows.shape[1] * dtype.itemsize, least):
         yield part, np.subtract(rows[part], shift, dtype=dtype)
 
 
-def _add(near: Array, basis: Array, product: Array, inner: Array, images: Array) -> None:
+def _add_products(near: Array, basis: Array, product: Array, inner: Array, images: Array) -> None:
     np.matmul(near, basis, out=images)
     product += near.conj().T @ images
     wide = images.astype(inner.dtype)
     inner += wide.conj().T @ wide
 
 
-def _zeros(basis: Array, rows: int, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
-    width, wide = basis.shape[1], _wide(dtype)
+def _make_zeros(basis: Array, rows: int, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    width, wide = basis.shape[1], _widen(dtype)
     return np.zeros(basis.shape, wide), np.zeros((width, width), wide), np.empty((rows, width), dtype)
 
 
@@ -186,9 +190,9 @@ def _are_finite(*sums: Any) -> bool:
     return all(bool(np.isfinite(found).all()) for found in sums)
 
 
-def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _widen(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(dtype, np.float64)
 
 
-def _square(vector: Array) -> float:
+def _sum_squares(vector: Array) -> float:
     return float(np.vdot(vector, vector).real)

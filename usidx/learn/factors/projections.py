@@ -1,4 +1,4 @@
-"""Products of all rows with the vectors of some passes, kept while they are small, to scores that take no pass."""
+"""Products of all rows with the vectors of some passes, kept while they are small -> scores that take no pass."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usidx.learn.factors.eigen import Decomposed, project_rows
+from usidx.learn.factors.eigen import Decomposition, project_rows
 from usidx.tasks.blocks import Blocks
 
-__all__ = ["MOST_BYTES", "Images", "scored"]
+__all__ = ["MOST_BYTES", "Images", "find_scores"]
 
 Array = npt.NDArray[Any]
 
@@ -39,21 +39,21 @@ class Images:
         self._kept = kept if self._keeps else [[] for _ in kept]
         return found
 
-    def times(self, turn: Array, offset: Array) -> Array | None:
+    def multiply(self, turn: Array, offset: Array) -> Array | None:
         """Return ``images @ turn + offset`` for all rows in the order of the blocks, or None if they are not there."""
         if not self._keeps:
             return None
-        return np.concatenate([_times(images, turn, offset) for images in self._kept])
+        return np.concatenate([_multiply(images, turn, offset) for images in self._kept])
 
 
-def _times(images: list[Array], turn: Array, offset: Array) -> Array:
+def _multiply(images: list[Array], turn: Array, offset: Array) -> Array:
     stops = np.cumsum([image.shape[1] for image in images])
     parts = [turn[stop - image.shape[1] : stop] for image, stop in zip(images, stops, strict=True)]
     first, *others = (image @ part.astype(image.dtype) for image, part in zip(images, parts, strict=True))
     return np.asarray(sum(others, first) + offset.astype(first.dtype))
 
 
-def scored(blocks: Blocks, found: Decomposed) -> Array:
+def find_scores(blocks: Blocks, found: Decomposition) -> Array:
     """Return the scores of all rows in the order of the blocks: those that are there, or else by one more pass."""
     if found.scores is not None:
         return found.scores

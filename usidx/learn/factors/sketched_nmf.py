@@ -1,4 +1,4 @@
-"""Blocks of non-negative rows to their non-negative factors, in few passes, by way of a sketch.
+"""Blocks of non-negative rows -> their non-negative factors, in few passes, by way of a sketch.
 
 The sketch has the rank of a few times the components: thin rows, which are held, and a lens that makes full rows of
 them (Halko, Martinsson and Tropp, SIAM Review 53, 2011, 217-288). The iteration runs over the thin rows; passes over
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usidx.learn.factors.eigen import leading_rows
-from usidx.learn.factors.hals import Factors, Products, factorise, settle, sweep, update_components
-from usidx.learn.factors.nnls import least_squares
+from usidx.learn.factors.eigen import find_leading_rows
+from usidx.learn.factors.hals import Factors, Products, factorise, factorise_sample, sweep, update_components
+from usidx.learn.factors.nnls import solve_least_squares
 from usidx.learn.factors.penalty import Penalties, Penalty
-from usidx.learn.matrix.missing import without_holes
-from usidx.learn.matrix.sample import Survey, draw_limit, draws
+from usidx.learn.matrix.missing import keep_complete
+from usidx.learn.matrix.sample import Survey, draw_numbers, find_draw_limit
 from usidx.tasks.blocks import Blocks, Held, pieces
 
-__all__ = ["compressed"]
+__all__ = ["factorise_by_sketch"]
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +31,9 @@ _SKETCH_BYTES = 2**24
 _SPARE = 8
 #: Sweeps that bring scores to rest, from the clipped least squares.
 _SWEEPS = 20
+#: Components that are more alike than this condition number says are solved for exactly.
 _WELL_CONDITIONED = 1e4
+#: Passes over the data at most, the part of the error that the last has to save, and the first extrapolation.
 _MOST_EXACT = 20
 _EXACT_TOL = 2e-5
 _PUSH = 0.5
@@ -52,48 +54,50 @@ class _Sketch:
         )
 
 
-def compressed(
+def factorise_by_sketch(
     blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int, max_iter: int, tol: float, penalty: Penalty
 ) -> Factors:
     """Sketch in one pass, iterate over the sketch, then pass over the blocks until that lowers the error no more."""
-    components = settle(seen.sample, n, tol, penalty)
-    thin, lens, kept = _sketched(blocks, seen, numbers, n, seed)
+    components = factorise_sample(seen.sample, n, tol, penalty)
+    thin, lens, kept = _sketch(blocks, seen, numbers, n, seed)
     if len(thin):
         part = replace(seen, count=kept.count, square=kept.square)
         found = factorise(Held(thin), part, components, max_iter, tol, penalty, lens)
         components = found.components
-    return _exact(blocks, seen, components, max(tol, _EXACT_TOL), penalty)
+    return _finish_on_all_rows(blocks, seen, components, max(tol, _EXACT_TOL), penalty)
 
 
-def _sketched(blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int) -> tuple[Array, Array, _Sketch]:
+def _sketch(blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int) -> tuple[Array, Array, _Sketch]:
     """Return thin rows, the lens, and what is known of the rows that they stand for."""
-    basis = _basis(seen, n, seed)
+    basis = _choose_basis(seen, n, seed)
     places = np.split(numbers, np.cumsum(blocks.sizes)[:-1])
     most = _SKETCH_BYTES // (basis.shape[1] * seen.sample.itemsize)
-    limit = draw_limit(most, len(numbers))
+    limit = find_draw_limit(most, len(numbers))
     states: list[Any] = [(place, None) for place in places]
     found, states = blocks.fold_states(
         partial(_sketch_block, seed=seed, limit=limit), _Sketch.join, states, basis, seen.holes
     )
+    # Least squares: the lens that brings thin rows nearest to the rows that they were made of.
     lens = np.linalg.pinv(found.inner, rcond=1e-13, hermitian=True) @ found.outer
     return np.concatenate([thin for _, thin in states]), lens, found
 
 
-def _basis(seen: Survey, n: int, seed: int) -> Array:
+def _choose_basis(seen: Survey, n: int, seed: int) -> Array:
     """Return an orthonormal basis to look along: of the sample, and at random for what the sample lacks."""
     columns = seen.sample.shape[1]
-    known = leading_rows(seen.sample, 2 * n + _SPARE)
+    # Some more than the components, for what is lost where the sample is not all that there is.
+    known = find_leading_rows(seen.sample, 2 * n + _SPARE)
     spare = np.random.default_rng(seed).normal(size=(_SPARE, columns))
-    together = np.where(seen.holes, 0, np.concatenate([known, spare]))
-    return np.asarray(np.linalg.qr(together.T)[0][:, : min(len(together), columns)])
+    directions = np.where(seen.holes, 0, np.concatenate([known, spare]))
+    return np.asarray(np.linalg.qr(directions.T)[0][:, : min(len(directions), columns)])
 
 
 def _sketch_block(
     block: Array, state: tuple[Array, Any], basis: Array, holes: Array, *, seed: int, limit: np.uint64
 ) -> tuple[_Sketch, tuple[Array, Array]]:
-    rows, used = without_holes(block, holes)
+    rows, used = keep_complete(block, holes)
     rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
-    chosen = draws(state[0], seed) <= limit
+    chosen = draw_numbers(state[0], seed) <= limit
     chosen = chosen if used is None else chosen[used]
     basis = basis.astype(rows.dtype)
     width = basis.shape[1]
@@ -111,35 +115,35 @@ def _sketch_block(
     return _Sketch(inner, outer, len(thin), square), (state[0], thin)
 
 
-def _exact(blocks: Blocks, seen: Survey, components: Array, tol: float, penalty: Penalty) -> Factors:
+def _finish_on_all_rows(blocks: Blocks, seen: Survey, components: Array, tol: float, penalty: Penalty) -> Factors:
     """Alternate between the best scores and the best components, a pass each, at least twice.
 
     The components are pushed on in the direction of their last change; after a step that made the error larger comes
     one from where they were, which cannot.
     """
-    penalties = penalty.over(seen.holes, seen.count)
-    components = components if penalty else _of_norm_one(components)
+    penalties = penalty.weigh(seen.holes, seen.count)
+    components = components if penalty else _normalise(components)
     ahead, best, push, plain, passed, done = components, np.inf, _PUSH, True, 0, False
     while not done:
         states: list[Any] = []  # the scores of the last pass make room for those of the next
-        begun = [None] * len(blocks.sizes)
-        found, states = blocks.fold_states(_score_block, Products.join, begun, ahead, seen.holes, penalties)
+        no_states = [None] * len(blocks.sizes)
+        found, states = blocks.fold_states(_score_block, Products.join, no_states, ahead, seen.holes, penalties)
         fresh = update_components(ahead, found, penalties, _SWEEPS)
-        reached = found.objective(seen.square, fresh, penalties)
+        reached = found.measure_objective(seen.square, fresh, penalties)
         passed += 1
         if reached > best and not plain:
             ahead, push, plain = components, push / 1.5, True
             continue
         done = passed >= _MOST_EXACT or (passed > 1 and best - reached <= tol * reached)
         # A component that few scores use may have any norm: one of norm one keeps the digits of the others.
-        even = fresh if penalty else _of_norm_one(fresh)
+        even = fresh if penalty else _normalise(fresh)
         ahead, components = np.maximum(even + push * (even - components), 0), even
         best, plain = reached, False
-    error = float(np.sqrt(found.residual(seen.square, fresh)))
+    error = float(np.sqrt(found.measure_residual(seen.square, fresh)))
     return Factors(np.concatenate(states), fresh, seen.holes, error, float(np.sqrt(seen.square)), passed)
 
 
-def _of_norm_one(components: Array) -> Array:
+def _normalise(components: Array) -> Array:
     norms = np.linalg.norm(components, axis=1, keepdims=True)
     return np.asarray(components / np.where(norms > 0, norms, 1))
 
@@ -148,15 +152,15 @@ def _score_block(
     block: Array, _state: Any, components: Array, holes: Array, penalties: Penalties
 ) -> tuple[Products, Array]:
     """Return the products with the best scores, and the scores (rows, n) of the block, NaN where left out."""
-    rows, used = without_holes(block, holes)
+    rows, used = keep_complete(block, holes)
     rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
     basis = components.astype(rows.dtype)
     n = len(components)
-    gram = penalties.scores.on_gram(components @ components.T)
+    gram = penalties.scores.add_to_gram(components @ components.T)
     inner, outer, total = np.zeros((n, n)), np.zeros(components.shape), np.zeros(n)
     scores = np.empty((len(rows), n), rows.dtype)
     for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
-        mine = _best_scores(gram, basis @ rows[part].T - rows.dtype.type(penalties.scores.l1))
+        mine = _find_best_scores(gram, basis @ rows[part].T - rows.dtype.type(penalties.scores.l1))
         inner += mine @ mine.T
         outer += mine @ rows[part]
         total += mine.sum(axis=1, dtype=np.float64)
@@ -169,10 +173,10 @@ def _score_block(
     return products, full
 
 
-def _best_scores(gram: Array, cross: Array) -> Array:
+def _find_best_scores(gram: Array, cross: Array) -> Array:
     """Return the scores (n, rows) of non-negative least squares: by sweeps, or exactly where these would creep."""
     if np.linalg.cond(gram) > _WELL_CONDITIONED:
-        return np.ascontiguousarray(least_squares(gram, cross.T.astype(np.float64), closed=False).T, cross.dtype)
+        return np.ascontiguousarray(solve_least_squares(gram, cross.T.astype(np.float64), closed=False).T, cross.dtype)
     near = gram.astype(cross.dtype)
     scores: Array = np.maximum(np.linalg.inv(gram).astype(cross.dtype) @ cross, 0)
     sweep(scores, near, cross, _SWEEPS)

@@ -1,4 +1,4 @@
-"""Blocks of numbers in any unit to blocks whose squares neither overflow nor vanish.
+"""Blocks of numbers in any unit -> blocks whose squares neither overflow nor vanish.
 
 A power of two costs no digit, so joules and electrons are worked on as volts are. Usual numbers stay as they are.
 """
@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from usidx.tasks.blocks import Blocks, Changed
 
-__all__ = ["exponent_of", "lowered", "times_power"]
+__all__ = ["find_exponent", "lower_blocks", "multiply_by_power"]
 
 Array = npt.NDArray[Any]
 
 _MOST = 192
 
 
-def exponent_of(sample: Array) -> int:
+def find_exponent(sample: Array) -> int:
     """Return the power of two to lower numbers by, from a fair sample of them; 0 where they need none.
 
     Sums of 2**30 squares stay finite, and squares of numbers that are small among these keep their digits; in double
@@ -32,12 +32,12 @@ def exponent_of(sample: Array) -> int:
     return exponent if abs(exponent) > min(np.finfo(sample.dtype).maxexp * 3 // 8, _MOST) else 0
 
 
-def lowered(blocks: Blocks, exponent: int) -> Blocks:
+def lower_blocks(blocks: Blocks, exponent: int) -> Blocks:
     """Return blocks whose numbers are divided by two to that power."""
-    return Changed(blocks, lambda block: times_power(block, -exponent)) if exponent else blocks
+    return Changed(blocks, lambda block: multiply_by_power(block, -exponent)) if exponent else blocks
 
 
-def times_power(array: Array, exponent: int) -> Array:
+def multiply_by_power(array: Array, exponent: int) -> Array:
     """Return real or complex numbers times two to a power."""
     if array.dtype.kind != "c":
         return np.asarray(np.ldexp(array, exponent))

@@ -1,4 +1,4 @@
-"""Fields of a Dataset, as of a compound main dataset, to one array with a dim for the field, and back.
+"""Fields of a Dataset, as of a compound main dataset -> one array with a dim for the field, and back.
 
 The fields stand side by side among the features, so the positions have one score for all of them.
 """
@@ -15,7 +15,7 @@ from usidx.errors import ResultError, UnitsError
 from usidx.label.roles import ROLE, SPECTROSCOPIC, Dims, refuse_unlabelled
 from usidx.results.provenance import steps, with_steps
 
-__all__ = ["FIELD", "Decomposable", "apart", "kept_fields", "together"]
+__all__ = ["FIELD", "Decomposable", "join_fields", "kept_fields", "split_fields"]
 
 FIELD = "field"
 Decomposable = xr.DataArray | xr.Dataset
@@ -24,7 +24,7 @@ Decomposable = xr.DataArray | xr.Dataset
 _KEPT = ("long_name", "units", "dtype")
 
 
-def together(data: Decomposable, dim: Dims | None, *, any_units: bool = False) -> tuple[xr.DataArray, Dims | None]:
+def join_fields(data: Decomposable, dim: Dims | None, *, any_units: bool = False) -> tuple[xr.DataArray, Dims | None]:
     """Return an array as it is, and a Dataset as one array whose last dim is the field; and the features.
 
     Raises
@@ -39,7 +39,7 @@ def together(data: Decomposable, dim: Dims | None, *, any_units: bool = False) -
     refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     if isinstance(data, xr.DataArray):
         return data, dim
-    _check(data)
+    _check_fields(data)
     if not any_units:
         _refuse_units(data)
     dims = next(iter(data.data_vars.values())).dims
@@ -64,7 +64,7 @@ def kept_fields(data: Decomposable) -> dict[str, Any]:
     return {"fields": described}
 
 
-def apart(made: xr.DataArray, fields: Mapping[str, Any]) -> xr.Dataset:
+def split_fields(made: xr.DataArray, fields: Mapping[str, Any]) -> xr.Dataset:
     """Return the fields of an array as a Dataset, each with its name, units and kind of numbers."""
     found = {}
     for name, kept in fields.items():
@@ -75,7 +75,7 @@ def apart(made: xr.DataArray, fields: Mapping[str, Any]) -> xr.Dataset:
     return xr.Dataset(found)
 
 
-def _check(data: xr.Dataset) -> None:
+def _check_fields(data: xr.Dataset) -> None:
     if not data.data_vars:
         raise ResultError("The Dataset has no variable: there is nothing to decompose.")
     dims = {str(name): tuple(map(str, v.dims)) for name, v in data.data_vars.items()}

@@ -1,4 +1,4 @@
-"""Labelled array of any dims to a matrix of rows and columns, and back to labels.
+"""Labelled array of any dims -> a matrix of rows and columns, and back to labels.
 
 The rows of a dask array stand in the order of its blocks, not of its dims: so no block is cut or joined, whatever the
 chunks are. The way back undoes it, and nothing between needs the order.
@@ -25,14 +25,14 @@ from usidx.label.roles import Dims, split
 
 __all__ = [
     "Matrix",
-    "cells_over",
-    "check_most",
-    "masked",
+    "apply_mask",
+    "check_max_iter",
+    "check_seed",
+    "choose_working_dtype",
+    "count_cells",
+    "number_rows",
     "refuse_dim",
-    "row_numbers",
     "to_matrix",
-    "whole_seed",
-    "working_dtype",
 ]
 
 #: Blocks that have to be cut anew, because columns were cut, are made this large.
@@ -57,37 +57,37 @@ class Matrix:
     columns: tuple[str, ...]
 
     @property
-    def lazy(self) -> bool:
+    def is_lazy(self) -> bool:
         """Say whether the values are still to be computed."""
         return isinstance(self.values, da.Array)
 
-    def unfolded(self, found: Any) -> xr.DataArray:
+    def unfold(self, found: Any) -> xr.DataArray:
         """Label an array of the shape of the values with the dims (*rows, *columns)."""
         labelled = self.labelled
         if isinstance(found, da.Array):
-            return labelled.copy(data=_in_blocks(found, _chunks(labelled, (*self.rows, *self.columns))))
+            return labelled.copy(data=_reshape_blocks(found, _list_chunks(labelled, (*self.rows, *self.columns))))
         return labelled.copy(data=found.reshape(labelled.shape))
 
-    def along_rows(self, found: Any, dim: str | None = None) -> xr.DataArray:
+    def label_rows(self, found: Any, dim: str | None = None) -> xr.DataArray:
         """Label an array (rows, width) with the dims of the rows and a new last dim; without one, width is 1."""
         width = found.shape[1]
         shape = (*(self.labelled.sizes[d] for d in self.rows), width)
         if isinstance(found, da.Array):
-            found = _in_blocks(found, (*_chunks(self.labelled, self.rows), (width,)))
+            found = _reshape_blocks(found, (*_list_chunks(self.labelled, self.rows), (width,)))
         else:
             found = found.reshape(shape)
-        coords = _coords_over(self.labelled, self.rows)
+        coords = _keep_coords(self.labelled, self.rows)
         if dim is None:
             return xr.DataArray(found[..., 0], coords=coords, dims=self.rows)
-        return _numbered(xr.DataArray(found, coords=coords, dims=(*self.rows, dim)), dim)
+        return _number(xr.DataArray(found, coords=coords, dims=(*self.rows, dim)), dim)
 
-    def in_order(self, found: Any, dims: tuple[str, ...], dim: str | None = None) -> xr.DataArray:
+    def label_cells(self, found: Any, dims: tuple[str, ...], dim: str | None = None) -> xr.DataArray:
         """Label an array (width, cells), cells in order of `dims`, with a new first dim; without one, width is 1."""
         found = found.reshape((found.shape[0], *(self.labelled.sizes[d] for d in dims)))
-        coords = _coords_over(self.labelled, dims)
+        coords = _keep_coords(self.labelled, dims)
         if dim is None:
             return xr.DataArray(found[0], coords=coords, dims=dims)
-        return _numbered(xr.DataArray(found, coords=coords, dims=(dim, *dims)), dim)
+        return _number(xr.DataArray(found, coords=coords, dims=(dim, *dims)), dim)
 
 
 def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = False) -> Matrix:
@@ -115,18 +115,19 @@ def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = Fal
     """
     samples, features = split(data, dim)
     rows, columns = (features, samples) if turned else (samples, features)
-    labelled = _worked_on(data).transpose(*rows, *columns)
+    labelled = _convert(data).transpose(*rows, *columns)
     if not data.size:
         raise RoleError(f"Array {data.name!r} with sizes {dict(data.sizes)} is empty: there is nothing to learn from.")
     if labelled.chunks is None:
-        return Matrix(_flat(labelled, rows, columns), labelled, rows, columns)
-    labelled = _whole_columns(labelled, columns)
-    heights = tuple(int(np.prod(sizes, dtype=np.int64)) for sizes in product(*_chunks(labelled, rows)))
-    flat = _in_blocks(labelled.data, (heights, _flat_shape(labelled, rows, columns)[1:]))
+        return Matrix(_flatten(labelled, rows, columns), labelled, rows, columns)
+    # A matrix product needs whole rows in each block; how many rows does not matter.
+    labelled = _join_columns(labelled, columns)
+    heights = tuple(int(np.prod(sizes, dtype=np.int64)) for sizes in product(*_list_chunks(labelled, rows)))
+    flat = _reshape_blocks(labelled.data, (heights, _measure_flat(labelled, rows, columns)[1:]))
     return Matrix(flat, labelled, rows, columns)
 
 
-def masked(data: xr.DataArray, mask: xr.DataArray | None) -> xr.DataArray:
+def apply_mask(data: xr.DataArray, mask: xr.DataArray | None) -> xr.DataArray:
     """Return the array with NaN where the mask is true; integers become floats."""
     if mask is None:
         return data
@@ -155,29 +156,30 @@ def _check_cells(data: xr.DataArray, mask: xr.DataArray, dim: str) -> None:
         )
 
 
-def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def choose_working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype of results: single and double stay, integers become double, all in native byte order."""
     if dtype.kind == "c":
         return np.dtype(np.complex64 if dtype.itemsize <= 8 else np.complex128)
     return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
 
 
-def _worked_on(data: xr.DataArray) -> xr.DataArray:
+def _convert(data: xr.DataArray) -> xr.DataArray:
     """Return the array in numbers that can be summed without loss, and that libraries of linear algebra know."""
-    dtype = working_dtype(data.dtype)
+    dtype = choose_working_dtype(data.dtype)
     known = data.dtype.kind in "biu" or data.dtype.newbyteorder("=") == dtype
     return data if known else data.astype(dtype)
 
 
-def row_numbers(matrix: Matrix) -> npt.NDArray[np.int64]:
+def number_rows(matrix: Matrix) -> npt.NDArray[np.int64]:
     """Return the place of each row in the order of the dims: the same for any chunks."""
     sizes = [matrix.labelled.sizes[d] for d in matrix.rows]
     numbers = np.arange(int(np.prod(sizes, dtype=np.int64)), dtype=np.int64)
-    if not matrix.lazy or not matrix.rows:
+    if not matrix.is_lazy or not matrix.rows:
         return numbers
-    chunks = _chunks(matrix.labelled, matrix.rows)
+    chunks = _list_chunks(matrix.labelled, matrix.rows)
     edges = [np.cumsum((0, *c)) for c in chunks]
     cube = numbers.reshape(sizes)
+    # Rows stand block by block, the last dim of blocks fastest: as `itertools.product` goes over the chunks.
     blocks = [
         cube[tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, place, strict=True))].ravel()
         for place in np.ndindex(*(len(c) for c in chunks))
@@ -194,13 +196,13 @@ def refuse_dim(data: xr.DataArray, dim: str) -> None:
         )
 
 
-def check_most(max_iter: int) -> None:
+def check_max_iter(max_iter: int) -> None:
     """Refuse a number of iterations that is none."""
     if isinstance(max_iter, bool) or not isinstance(max_iter, int | np.integer) or max_iter < 1:
         raise ResultError(f"max_iter={max_iter!r}: expected a whole number of iterations, at least one.")
 
 
-def whole_seed(random_state: int) -> int:
+def check_seed(random_state: int) -> int:
     """Return a seed as an ordinary number; refuse what is none, or would give other results the next time."""
     whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
     if not whole or not 0 <= random_state < 2**32:
@@ -208,17 +210,17 @@ def whole_seed(random_state: int) -> int:
     return int(random_state)
 
 
-def cells_over(data: xr.DataArray, dims: tuple[str, ...]) -> int:
+def count_cells(data: xr.DataArray, dims: tuple[str, ...]) -> int:
     """Return how many cells the dims span."""
     return prod(data.sizes[d] for d in dims)
 
 
-def _flat_shape(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...]) -> tuple[int, int]:
-    return cells_over(labelled, rows), cells_over(labelled, columns)
+def _measure_flat(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...]) -> tuple[int, int]:
+    return count_cells(labelled, rows), count_cells(labelled, columns)
 
 
-def _flat(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...]) -> npt.NDArray[Any]:
-    height, width = _flat_shape(labelled, rows, columns)
+def _flatten(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...]) -> npt.NDArray[Any]:
+    height, width = _measure_flat(labelled, rows, columns)
     values = labelled.transpose(*columns, *rows).values
     if values.flags.c_contiguous:
         # Images stacked along a spectrum: the turned view spares a copy of everything.
@@ -226,14 +228,15 @@ def _flat(labelled: xr.DataArray, rows: tuple[str, ...], columns: tuple[str, ...
     return labelled.values.reshape(height, width)
 
 
-def _whole_columns(labelled: xr.DataArray, columns: tuple[str, ...]) -> xr.DataArray:
-    if all(len(c) == 1 for c in _chunks(labelled, columns)):
+def _join_columns(labelled: xr.DataArray, columns: tuple[str, ...]) -> xr.DataArray:
+    if all(len(c) == 1 for c in _list_chunks(labelled, columns)):
         return labelled
+    # Columns in one piece; rows as many as make a block of a handy size.
     wanted = {i: -1 if d in columns else "auto" for i, d in enumerate(labelled.dims)}
     return labelled.copy(data=labelled.data.rechunk(wanted, block_size_limit=_BLOCK_BYTES))
 
 
-def _in_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
+def _reshape_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
     """Return the array of the same blocks, each reshaped, in the same order.
 
     As :func:`dask.array.reshape_blockwise`, which loses count where dims are one long.
@@ -249,17 +252,17 @@ def _in_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
     return da.Array(layers, name, chunks, dtype=array.dtype)
 
 
-def _chunks(labelled: xr.DataArray, dims: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+def _list_chunks(labelled: xr.DataArray, dims: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
     """Return the chunks of the values alone: coordinates over several dims may be cut in another way."""
     return tuple(labelled.variable.chunksizes[d] for d in dims)
 
 
-def _coords_over(labelled: xr.DataArray, dims: tuple[str, ...]) -> xr.Coordinates:
+def _keep_coords(labelled: xr.DataArray, dims: tuple[str, ...]) -> xr.Coordinates:
     """Return the coordinates that lie over the dims alone, with their indexes as they are."""
     gone: list[Hashable] = [name for name, c in labelled.coords.items() if not set(c.dims) <= set(dims)]
     kept = labelled.coords.to_dataset().drop_vars(gone)
     return kept.coords
 
 
-def _numbered(labelled: xr.DataArray, dim: str) -> xr.DataArray:
+def _number(labelled: xr.DataArray, dim: str) -> xr.DataArray:
     return labelled.assign_coords({dim: np.arange(labelled.sizes[dim])})

@@ -1,4 +1,4 @@
-"""Rows that may hold cells which are not finite, to the rows and columns that a decomposition can use.
+"""Rows that may hold cells which are not finite -> the rows and columns that a decomposition can use.
 
 A column without one finite cell is a hole of all rows, as a masked energy is. A row that lacks a cell elsewhere is
 left out. Both are settled only when all blocks have been seen: a block brings its own holes, and counts only if they
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from usidx.errors import ResultError
 
-__all__ = ["all_finite", "complete", "sift", "without_holes"]
+__all__ = ["are_all_finite", "find_complete", "keep_complete", "sift"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -23,7 +23,7 @@ Bools = npt.NDArray[np.bool_]
 _LARGEST = 1e75
 
 
-def all_finite(block: Array) -> bool:
+def are_all_finite(block: Array) -> bool:
     """Say whether every cell is a number; integers always are. Refuse numbers whose powers would overflow."""
     if block.dtype.kind in "biu" or not block.size:
         return True
@@ -42,26 +42,26 @@ def all_finite(block: Array) -> bool:
 
 def sift(block: Array) -> tuple[Array, Bools]:
     """Return the rows that have the holes of the block and no other, zero in the holes; and the holes."""
-    if all_finite(block):
+    if are_all_finite(block):
         return block, np.zeros(block.shape[1], bool)
     finite = np.isfinite(block)
     holes: Bools = np.logical_not(finite[finite.any(axis=1)].any(axis=0))
     used = (finite | holes).all(axis=1) & finite.any(axis=1)
     rows = np.where(holes, 0, block[used])
-    all_finite(rows)  # refuses
+    are_all_finite(rows)  # refuses
     return rows, holes
 
 
-def complete(block: Array, holes: Bools) -> Bools | None:
+def find_complete(block: Array, holes: Bools) -> Bools | None:
     """Return which rows are finite wherever there is no hole; None where all are."""
-    if all_finite(block):
+    if are_all_finite(block):
         return None
     used: Bools = np.asarray((np.isfinite(block) | holes).all(axis=1) & (not holes.all()))
     return None if used.all() and not holes.any() else used
 
 
-def without_holes(block: Array, holes: Bools) -> tuple[Array, Bools | None]:
+def keep_complete(block: Array, holes: Bools) -> tuple[Array, Bools | None]:
     """Return the complete rows, zero in the holes, and which rows these are (None: all)."""
-    used = complete(block, holes)
+    used = find_complete(block, holes)
     rows = block if used is None else block[used]
     return (np.where(holes, 0, rows).astype(block.dtype, copy=False) if holes.any() else rows), used

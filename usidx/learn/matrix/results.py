@@ -1,4 +1,4 @@
-"""Arrays that a verb found to the Dataset it returns: coordinates, quantities and units."""
+"""Arrays that a verb found -> the Dataset it returns: coordinates, quantities and units."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def assemble(data: xr.DataArray, variables: Mapping[str, Any], *, units_in: str 
     A bare 1-D array lies along the dim ``component``, or ``cluster``, a bare 0-D array along none.
     """
     along = "cluster" if "labels" in variables else "component"
-    labelled = {name: _labelled(found, along) for name, found in variables.items()}
+    labelled = {name: _label(found, along) for name, found in variables.items()}
     result = xr.Dataset(labelled)
     missing = [name for name in data.coords if name not in result.coords and set(data[name].dims) <= set(result.dims)]
     held = data.coords.to_dataset()
@@ -55,7 +55,7 @@ def assemble(data: xr.DataArray, variables: Mapping[str, Any], *, units_in: str 
     return add_quantity(result, {k: v for k, v in data.attrs.items() if k in ("long_name", "units")})
 
 
-def _labelled(found: Any, along: str) -> xr.DataArray:
+def _label(found: Any, along: str) -> xr.DataArray:
     if isinstance(found, xr.DataArray):
         return found.drop_attrs(deep=False)
     dims = (along,)[: found.ndim]

@@ -1,4 +1,4 @@
-"""Rows to what an iteration has to know before it starts: holes, number, size, and a fair sample of them.
+"""Rows -> what an iteration has to know before it starts: holes, number, size, and a fair sample of them.
 
 Each row draws a number from its place and the seed, and the rows with the smallest numbers are the sample; so it is
 the same for any chunks, and masked rows never take a place in it.
@@ -16,7 +16,7 @@ from usidx.errors import ResultError
 from usidx.learn.matrix.missing import sift
 from usidx.tasks.blocks import Blocks, pieces
 
-__all__ = ["Survey", "draw_limit", "draws", "refuse_negative", "survey"]
+__all__ = ["Survey", "draw_numbers", "find_draw_limit", "refuse_negative", "survey"]
 
 Array = npt.NDArray[Any]
 
@@ -59,7 +59,7 @@ def survey(blocks: Blocks, numbers: npt.NDArray[np.int64], columns: int, seed: i
     size = int(np.clip(_SAMPLE_BYTES // (8 * max(1, columns)), least, most))
     places = np.split(numbers, np.cumsum(blocks.sizes)[:-1])
     # A block offers the rows that have a chance, twice as many as are wanted of all: fewer wait to be joined.
-    limit = draw_limit(2 * size, len(numbers))
+    limit = find_draw_limit(2 * size, len(numbers))
     found, _ = blocks.fold_states(_survey_block, _Join(size), places, size, limit, seed, check)
     return found  # type: ignore[no-any-return]
 
@@ -80,8 +80,8 @@ def _survey_block(
     if check is not None:
         check(block)
     rows, holes = sift(block)
-    numbers = draws(places, seed)
-    kept = numbers if len(rows) == len(block) else numbers[_kept(block, holes)]
+    numbers = draw_numbers(places, seed)
+    kept = numbers if len(rows) == len(block) else numbers[_mark_complete(block, holes)]
     square = 0.0
     with np.errstate(over="ignore"):  # that is told from the sample
         for part in pieces(len(rows), 8 * rows.shape[1]):
@@ -92,7 +92,8 @@ def _survey_block(
     return Survey(holes, len(rows), square, rows[chosen], kept[chosen]), places
 
 
-def _kept(block: Array, holes: Array) -> Array:
+def _mark_complete(block: Array, holes: Array) -> Array:
+    """Return which rows `sift` keeps."""
     finite = np.isfinite(block)
     return np.asarray((finite | holes).all(axis=1) & finite.any(axis=1))
 
@@ -114,14 +115,15 @@ class _Join:
         return Survey(holes, sum(s.count for s in used), sum(s.square for s in used), sample, drawn[chosen])
 
 
-def draw_limit(wanted: int, rows: int) -> np.uint64:
+def find_draw_limit(wanted: int, rows: int) -> np.uint64:
     """Return the number that about so many of the draws of all rows do not exceed."""
     most = 2**64 - 1
     return np.uint64(most if wanted >= rows else int(wanted / rows * most))
 
 
-def draws(numbers: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
+def draw_numbers(numbers: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
     """Return a number for each place that looks random: the mixer of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    # Each seed begins at another place of the sequence that is mixed.
     mixed = numbers.astype(np.uint64) + np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
     mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf
 
-from usidx.fitting.models.curves import extent
-from usidx.fitting.models.hysteresis_loop import rising
+from usidx.fitting.models.curves import measure_extent
+from usidx.fitting.models.hysteresis_loop import find_rising
 from usidx.modes.switching.project_loops import closed
 
 __all__ = ["guess_loops"]
@@ -33,8 +33,8 @@ def guess_loops(loops: Array, voltage: Array) -> Array:
     taken that explains most, levels and slope solved for. NaN where a loop has too few samples.
     """
     known = np.isfinite(loops) & np.isfinite(voltage)
-    y, up = np.where(known, loops, 0.0), rising(voltage)
-    low, span = (float(value) for value in extent(voltage))
+    y, up = np.where(known, loops, 0.0), find_rising(voltage)
+    low, span = (float(value) for value in measure_extent(voltage))
     v = np.where(np.isfinite(voltage), voltage, 0.0)
     places = [_from_area(loops, voltage, known), _from_means(y, v, known, up, low, span)]
     best = np.full((len(loops), 10), np.nan)

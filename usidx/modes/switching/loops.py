@@ -9,9 +9,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.models.curves import extent
+from usidx.fitting.columns import CONVERGED, CONVERGED_ON_BOUND, TOO_FEW_SAMPLES, Columns
+from usidx.fitting.models.curves import measure_extent
 from usidx.fitting.models.hysteresis_loop import HysteresisLoop
-from usidx.fitting.solver.compiled import Options, evaluate_block, figures, solve_block
+from usidx.fitting.solver.compiled import Options, evaluate_block, solve_block
 from usidx.modes.switching.figures import SWITCHING, switching, switching_errors
 from usidx.modes.switching.guess import guess_loops
 from usidx.modes.switching.project_loops import METRICS, project
@@ -29,11 +30,10 @@ CRITERIA: Final[Mapping[str, str]] = {
 }
 _MODEL: Final = HysteresisLoop()
 _COUNT: Final = len(_MODEL.names)
-_STATUS: Final = 2 * _COUNT + 4  # its column in the table of a fit; see `usidx.fitting.kernels.spectra`
+_AT: Final = Columns(_COUNT)  # the columns of the table of a fit
 # Switching voltage -> the widths of its branch. With one of those on a bound, it and the other seem far better known
 # than they are.
 _WIDTHS_OF: Final = {2: [5, 6], 3: [7, 8]}
-_TOO_FEW, _CONVERGED, _ON_BOUND = -2.0, 1.0, 2.0  # values of the status
 _SHARPEST: Final = 1 / 3  # of a step of the voltage: samples do not tell a sharper branch
 _AT_ONCE: Final = 2048  # loops whose intermediates are held at a time
 
@@ -50,7 +50,7 @@ class Search:
 
     def options(self, voltage: Array) -> Options:
         """Return the options of the solver for one course of the voltage."""
-        low, span = (float(value) for value in extent(voltage))
+        low, span = (float(value) for value in measure_extent(voltage))
         changes = np.abs(np.diff(voltage[np.isfinite(voltage)]))
         step = float(np.median(changes[changes > 0.0])) if changes.any() else span
         bounds = {p.name: p.bounds for p in _MODEL.parameters}
@@ -67,7 +67,7 @@ def widths(size: int) -> dict[str, int]:
     derived = len(SWITCHING)
     return {
         "loops": size, "metrics": len(METRICS), "guess": _COUNT + 1, "guessed": derived,
-        "fit": figures(_MODEL), "derived": derived, "errors": derived, "criteria": len(CRITERIA),
+        "fit": _AT.count(covariance=False), "derived": derived, "errors": derived, "criteria": len(CRITERIA),
     }  # fmt: skip
 
 
@@ -75,8 +75,8 @@ def fit_loops(response: npt.NDArray[Any], voltage: npt.NDArray[Any], search: Sea
     """Return (*other, figure) of responses (*other, sample); the voltage broadcasts against them.
 
     A row holds the projected loop, its metrics, the guess with its r2 and what follows from it, the fit (see
-    `kernels.spectra`) and what follows from it, with errors, and the `CRITERIA`; see `widths`. Loops of one course of
-    the voltage are worked on together.
+    `usidx.fitting.columns`) and what follows from it, with errors, and the `CRITERIA`; see `widths`. Loops of one
+    course of the voltage are worked on together.
     """
     other, size = response.shape[:-1], response.shape[-1]
     lines = voltage.reshape(int(np.prod(voltage.shape[:-1])), size).astype(np.float64)
@@ -98,12 +98,12 @@ def _figures(response: npt.NDArray[Any], voltage: Array, search: Search) -> Arra
     course = voltage[None, None]
     expected = evaluate_block(_MODEL, course, guess, search.threads)
     fitted, covariance = _solved(loops, course, guess, search)
-    found = fitted[:, :_COUNT]
+    found = fitted[:, _AT.parameters]
     derived = [switching(p, search.nuc_threshold) for p in (guess, found)]
     errors = switching_errors(found, covariance, search.nuc_threshold)
     with np.errstate(all="ignore"):
         r2_guess = 1.0 - _squares(loops - expected) / _squares(loops - _mean(loops))
-    criteria = _criteria(fitted[:, 2 * _COUNT], _squares(_from_line(loops, voltage)), np.isfinite(loops).sum(axis=-1))
+    criteria = _criteria(fitted[:, _AT.chi2], _squares(_from_line(loops, voltage)), np.isfinite(loops).sum(axis=-1))
     guessed = (guess, r2_guess[:, None], derived[0])
     return np.concatenate([loops, metrics, *guessed, fitted, derived[1], errors, criteria], axis=-1)
 
@@ -120,28 +120,27 @@ def _solved(loops: Array, course: Array, guess: Array, search: Search) -> tuple[
     held = replace(options, free=_MODEL.names[:-4])
     fitted = _fit(loops, course, guess, options, search.threads)
     for start, own in ((np.full_like(guess, np.nan), options), (sharp, held)):
-        failed = np.flatnonzero((fitted[:, _STATUS] <= 0.0) & (fitted[:, _STATUS] != _TOO_FEW))
+        failed = np.flatnonzero((fitted[:, _AT.status] <= 0.0) & (fitted[:, _AT.status] != TOO_FEW_SAMPLES))
         if len(failed):
             again = _fit(loops[failed], course, start[failed], own, search.threads)
-            again[:, _STATUS - 1] += fitted[failed, _STATUS - 1]  # evaluations
+            again[:, _AT.nfev] += fitted[failed, _AT.nfev]
             fitted[failed] = again
-    size = figures(_MODEL)
-    return fitted[:, :size], fitted[:, size:].reshape(-1, _COUNT, _COUNT)
+    return fitted[:, : _AT.figures.stop], fitted[:, _AT.covariance].reshape(-1, _COUNT, _COUNT)
 
 
 def _fit(loops: Array, course: Array, start: Array, options: Options, threads: int | None) -> Array:
     """Fit, and let nothing that rests on a width on its bound seem better known than it is."""
     fitted = solve_block(_MODEL, options, loops, course, None, start, threads)
-    errors = fitted[:, _COUNT : 2 * _COUNT]
-    covariance = fitted[:, figures(_MODEL) :].reshape(-1, _COUNT, _COUNT)
+    errors = fitted[:, _AT.stderr]
+    covariance = fitted[:, _AT.covariance].reshape(-1, _COUNT, _COUNT)
     low, high = np.transpose([options.bounds[name] for name in _MODEL.names])
-    at_end = (fitted[:, :_COUNT] <= low) | (fitted[:, :_COUNT] >= high)
+    at_end = (fitted[:, _AT.parameters] <= low) | (fitted[:, _AT.parameters] >= high)
     at_end[:, :-4] = False
     for place, own in _WIDTHS_OF.items():
         at_end[:, [place, *own]] = at_end[:, own].any(axis=-1)[:, None]
     errors[at_end] = np.nan
     covariance[at_end[:, :, None] | at_end[:, None, :]] = np.nan
-    fitted[at_end.any(axis=-1) & (fitted[:, _STATUS] == _CONVERGED), _STATUS] = _ON_BOUND
+    fitted[at_end.any(axis=-1) & (fitted[:, _AT.status] == CONVERGED), _AT.status] = CONVERGED_ON_BOUND
     return fitted
 
 

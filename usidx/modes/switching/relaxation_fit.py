@@ -13,9 +13,9 @@ import xarray as xr
 
 from usidx.errors import SelectionError
 from usidx.fitting.fit import Value, fit
-from usidx.fitting.formula.nodes import Node, function
-from usidx.fitting.models.curves import extent
-from usidx.fitting.models.model import registered
+from usidx.fitting.formula.nodes import Node, apply
+from usidx.fitting.models.curves import measure_extent
+from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
 from usidx.label.roles import choose_dims
@@ -46,7 +46,7 @@ _DECAYS: Final[Mapping[str, tuple[Parameter, ...]]] = {
 _PAIRS: Final = {"amplitude": "amplitude_2", "time_constant": "time_constant_2"}
 
 
-@registered
+@register
 @dataclass(frozen=True)
 class Relaxation(Shape):
     """Describe what relaxes to an offset: a exp(-(t / tau)^beta) + c, or two decays.
@@ -92,7 +92,7 @@ class Relaxation(Shape):
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return time constants from a hundredth of the range to three times the range."""
-        span = extent(x)[1]
+        span = measure_extent(x)[1]
         first, second, beta = (self.prefix + n for n in ("time_constant", "time_constant_2", "beta"))
         parts = (0.01, 0.03, 0.08, 0.2, 0.5, 1.2, 3.0)
         if self.decay == "double":
@@ -102,12 +102,12 @@ class Relaxation(Shape):
             return [{first: span * part, beta: shape} for part in parts for shape in (0.4, 0.7, 1.0)]
         return [{first: span * part} for part in parts]
 
-    def _value(self, t: Node, amplitude: Node, constant: Node, *rest: Node) -> Node:
+    def _build_formula(self, t: Node, amplitude: Node, constant: Node, *rest: Node) -> Node:
         *further, offset = rest
         if self.decay == "stretched":
-            return amplitude * function("exp", -((t / constant) ** further[0])) + offset
-        one = amplitude * function("exp", -t / constant)
-        return one + further[0] * function("exp", -t / further[1]) + offset if further else one + offset
+            return amplitude * apply("exp", -((t / constant) ** further[0])) + offset
+        one = amplitude * apply("exp", -t / constant)
+        return one + further[0] * apply("exp", -t / further[1]) + offset if further else one + offset
 
 
 _DECAY_FIELDS = {

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import SelectionError, UnitsError, UsidError
-from usidx.fitting.models.hysteresis_loop import rising
+from usidx.fitting.models.hysteresis_loop import find_rising
 from usidx.label.roles import choose_dims, refuse_unlabelled
 from usidx.results.provenance import PROVENANCE
 
@@ -93,7 +93,7 @@ def voltage_of(data: xr.DataArray, dim: str | None, coordinate: str | None) -> x
 
 
 def _check_turns(voltage: xr.DataArray, dim: str) -> None:
-    up = rising(voltage.values)
+    up = find_rising(voltage.values)
     fewest = int(np.minimum(up.sum(axis=-1), (~up).sum(axis=-1)).min(initial=up.shape[-1]))
     if fewest < 2:
         raise UsidError(

@@ -1,0 +1,62 @@
+"""The decomposition from the side of few samples, against the singular value decomposition of NumPy."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from usidx.learn.factors.gram_of_samples import (
+    decompose_projection,
+    join_sample_moments,
+    project_features,
+    solve_sample_gram,
+    sum_sample_moments,
+)
+
+Array = np.ndarray[Any, Any]
+
+
+def decompose(features: Array, n: int, centred: bool) -> Any:
+    """Return the components of an array (feature, sample), in three blocks."""
+    blocks = np.split(features, [10, 25])
+    moments = reduce(join_sample_moments, [sum_sample_moments(block, centred) for block in blocks])
+    basis = solve_sample_gram(moments, n, centred)
+    return decompose_projection(np.concatenate([project_features(block, basis) for block in blocks]), basis, n)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "c16"])
+@pytest.mark.parametrize("centred", [False, True])
+def test_components_scores_and_mean(dtype: str, centred: bool) -> None:
+    rng = np.random.default_rng(5)
+    features = np.asarray(rng.normal(size=(40, 6)) + 1j * dtype.startswith("c") * rng.normal(size=(40, 6)), complex)
+    features = features.astype(dtype) if dtype == "c16" else features.real + 3.0
+    found = decompose(features, 3, centred)
+    samples = features.T
+    about = samples - samples.mean(axis=0) if centred else samples
+    left, values, right = np.linalg.svd(about, full_matrices=False)
+    assert_allclose(found.values, values[:3], rtol=1e-10)
+    assert_allclose(found.ratio, values[:3] ** 2 / (values**2).sum(), rtol=1e-10)
+    assert_allclose(found.scores @ found.components, left[:, :3] * values[:3] @ right[:3], atol=1e-10)
+    assert_allclose(found.components @ found.components.conj().T, np.eye(3), atol=1e-12)
+    if centred:
+        assert_allclose(found.mean, samples.mean(axis=0), rtol=1e-12, atol=1e-14)
+
+
+def test_samples_and_features_that_are_not_known() -> None:
+    rng = np.random.default_rng(6)
+    features = rng.normal(size=(40, 6)) + 3.0
+    features[7] = np.nan  # at no sample
+    features[30, 4] = np.nan  # at one sample
+    found = decompose(features, 2, True)
+    known = np.delete(np.delete(features, 7, axis=0), 4, axis=1).T
+    about = known - known.mean(axis=0)
+    left, values, right = np.linalg.svd(about, full_matrices=False)
+    assert_allclose(found.values, values[:2], rtol=1e-10)
+    assert found.holes.nonzero()[0].tolist() == [7]
+    assert np.isnan(found.scores).all(axis=1).nonzero()[0].tolist() == [4]
+    kept = np.delete(found.scores, 4, axis=0) @ np.delete(found.components, 7, axis=1)
+    assert_allclose(kept, left[:, :2] * values[:2] @ right[:2], atol=1e-10)
