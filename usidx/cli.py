@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 
 import usidx
 from usidx.errors import UsidError
-from usidx.io.read.place.place import local_path
-from usidx.results.provenance import usidx_version
+from usidx.version import usidx_version
 
 __all__ = ["main"]
 
@@ -86,7 +85,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from usidx.demo import run_demo
+    from usidx.demo.run import run_demo
 
     left = run_demo(options.file, report=options.report, say=print)
     print(f"results in {left.file}:" if left.groups else f"nothing was written to {left.file}")
@@ -97,5 +96,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
+    from usidx.io.read.place.place import local_path
+
     print(usidx.recover(local_path(options.file), lock=not options.no_lock))
     return 0

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -18,6 +16,7 @@ import xarray as xr
 from dask.base import tokenize
 
 from usidx.label.roles import refuse_unlabelled
+from usidx.version import usidx_version
 
 __all__ = [
     "PROVENANCE",
@@ -38,15 +37,6 @@ Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
 # Layers that xarray and dask add when cells are only selected, reordered or cut into other blocks.
 _SELECTING = ("original-usid", "usid", "getitem", "rechunk", "transpose")
-
-
-@cache
-def usidx_version() -> str:
-    """Return the installed version of usidx."""
-    try:
-        return version("usidx")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
