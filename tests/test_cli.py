@@ -1,5 +1,6 @@
 """The command line, as a person would use it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -112,3 +113,13 @@ def test_recover_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.Mo
 def test_python_runs_the_package_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "usidx", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usidx ")
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    """As in `usidx info FILE | head -1`."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "usidx", "info", usidx.example_file()]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
