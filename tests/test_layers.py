@@ -3,6 +3,7 @@
 import ast
 from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -49,6 +50,16 @@ SHARE_OF_SHORT_BODIES = 0.8
 VAGUE_NAMES = {"utils.py", "common.py", "helpers.py", "base.py", "misc.py"}
 
 
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def nodes_of(file: Path) -> list[ast.AST]:
+    return list(ast.walk(parsed(file)))
+
+
 def module_of(file: Path) -> str:
     """Name the folder or top-level module of usidx that a file belongs to; of io the folder inside it."""
     first, *rest = file.relative_to(PACKAGE).with_suffix("").parts
@@ -63,15 +74,18 @@ def name_of(file: Path) -> str:
 MODULES = {name_of(file): file for file in FILES}
 
 
-def imports_of(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, dotted name) of each import, those inside functions too; modules by their whole name."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+@cache
+def imports_of(file: Path) -> list[tuple[int, str]]:
+    """Return (line, dotted name) of each import, those inside functions too; modules by their whole name."""
+    found = []
+    for node in nodes_of(file):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield node.lineno, inner if inner in MODULES else node.module or "."
+                found.append((node.lineno, inner if inner in MODULES else node.module or "."))
+    return found
 
 
 def circles_in(arrows: Mapping[str, set[str]]) -> list[str]:
@@ -115,7 +129,7 @@ def starts_with(name: str, prefix: str) -> bool:
 
 def bodies_of(file: Path) -> Iterator[tuple[str, int]]:
     """Yield (where, lines) of each function's body, its docstring left out."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes_of(file):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             statements = node.body[1:] if ast.get_docstring(node) is not None else node.body
             lines = (node.end_lineno or 0) - statements[0].lineno + 1 if statements else 0
@@ -208,7 +222,7 @@ def test_no_circle_is_hidden_behind_type_checking() -> None:
         f"{file.relative_to(PACKAGE.parent)}:{inner.lineno}"
         for file in FILES
         if module_of(file) not in TOP
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in nodes_of(file)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         for inner in ast.walk(node)
         if isinstance(inner, ast.ImportFrom) and starts_with(inner.module or "usidx", "usidx")
@@ -227,7 +241,7 @@ def test_errors_are_not_swallowed() -> None:
     offenders = [
         f"{file.relative_to(PACKAGE.parent)}:{node.lineno}"
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in nodes_of(file)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in broad))
         and not passes_on(node)
@@ -236,11 +250,7 @@ def test_errors_are_not_swallowed() -> None:
 
 
 def test_each_module_opens_with_its_arrow() -> None:
-    offenders = [
-        str(file.relative_to(PACKAGE.parent))
-        for file in FILES
-        if not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
-    ]
+    offenders = [str(file.relative_to(PACKAGE.parent)) for file in FILES if not ast.get_docstring(parsed(file))]
     assert not offenders, report(offenders)
 
 
