@@ -24,6 +24,7 @@ reveal_type(xr.DataTree().usid)                            # UsidDataTreeAccesso
 reveal_type(usidx.open_main("scan.h5").usid.fit(usidx.models.SHO()))  # Dataset
 data.usid.sdv(4)                                           # has no attribute "sdv"
 data.usid.plot.mpa()                                       # "usidx.look.plot" has no verb "mpa"
+data.usid.plot.scree()                                     # "scree" of "usidx.look.plot" is not for a DataArray
 data.usid.svd(4, dims="X")                                 # Unexpected keyword argument "dims"
 usidx.sdv(data)                                            # Module has no attribute "sdv"
 xr.Dataset().usid.fit()                                    # has no attribute "fit"

@@ -1,7 +1,7 @@
 """The doors ``.usid`` on DataArray, Dataset and DataTree; each leads to a public function of usidx.
 
 What a door leads to is loaded when it is first asked for. A new verb takes one line here, in the class of the objects
-that it is for; one in the ``__all__`` of a family's module takes none.
+that it is for; one in the ``__all__`` of a family's module takes none. A new family is a property like `plot`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Family(_Holder[Data], Generic[Data, Module]):
         module = import_module(self._module)
         own = self._module.rpartition(".")[2] + "_"
         listed = ((name, getattr(module, name)) for name in module.__all__)
-        return {name.removeprefix(own): value for name, value in listed if inspect.isfunction(value)}
+        return {name.removeprefix(own): verb for name, verb in listed if callable(verb) and not inspect.isclass(verb)}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         # Whoever copies or pickles asks for private names before there is a module.

@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 from mypy.checker import TypeChecker
 from mypy.errorcodes import ATTR_DEFINED
+from mypy.messages import format_type_bare
 from mypy.nodes import Decorator, FuncDef, OverloadedFuncDef, SymbolNode, TypeInfo
 from mypy.plugin import AttributeContext, Plugin
+from mypy.subtypes import is_subtype
 from mypy.typeops import bind_self
 from mypy.types import CallableType, Instance, LiteralType, Overloaded, Type, get_proper_type
 
@@ -61,11 +63,21 @@ def _verb_of(context: AttributeContext, name: str) -> Type:
         return context.default_attr_type
     own = str(module.value).rpartition(".")[2]
     verb = _symbol(context, f"{module.value}.{own}_{name}") or _symbol(context, f"{module.value}.{name}")
+    if verb is None:
+        context.api.fail(f'"{module.value}" has no verb "{name}"', context.context, code=ATTR_DEFINED)
     declared = get_proper_type(verb.type) if isinstance(verb, FuncDef | OverloadedFuncDef | Decorator) else None
     if not isinstance(declared, CallableType | Overloaded):
-        context.api.fail(f'"{module.value}" has no verb "{name}"', context.context, code=ATTR_DEFINED)
         return context.default_attr_type
+    if _refuses(declared, data):
+        kind = format_type_bare(data, context.api.options)
+        context.api.fail(f'"{name}" of "{module.value}" is not for a {kind}', context.context)
     return bind_self(declared, data)
+
+
+def _refuses(verb: CallableType | Overloaded, data: Type) -> bool:
+    """Say whether a verb surely takes another kind of object; of generic ones mypy finds out at the call."""
+    is_plain = isinstance(verb, CallableType) and not verb.variables and bool(verb.arg_types)
+    return is_plain and not is_subtype(data, verb.items[0].arg_types[0])
 
 
 def _symbol(context: AttributeContext, fullname: str) -> SymbolNode | None:
