@@ -19,5 +19,5 @@ error = abs(again.frequency - truth.frequency).median()
 print(f"median error of the resonance frequency: {float(error):.1f} Hz")
 print(again.usid.history)
 
-again.usid.plot_maps(variables=["amplitude", "frequency", "quality_factor", "phase"]).savefig("fit.png")
-usidx.open_result("band_excitation.h5", groups[1]).usid.plot_clusters().savefig("clusters.png")
+again.usid.plot.maps(variables=["amplitude", "frequency", "quality_factor", "phase"]).savefig("fit.png")
+usidx.open_result("band_excitation.h5", groups[1]).usid.plot.clusters().savefig("clusters.png")

@@ -17,5 +17,5 @@ loops = usidx.open_result("spectroscopy.h5", fitted.usid.loop_fit().usid.write()
 for name in ("v_plus", "v_minus", "imprint"):
     print(f"median error of {name}: {float(abs(loops[name] - truth[name]).median()) * 1e3:.0f} mV")
 
-loops.usid.plot_maps(variables=["v_plus", "v_minus", "imprint", "switchable_polarization"]).savefig("switching.png")
-signed.usid.plot_spectra("DC_Offset", limit=3).savefig("loops.png")
+loops.usid.plot.maps(variables=["v_plus", "v_minus", "imprint", "switchable_polarization"]).savefig("switching.png")
+signed.usid.plot.spectra("DC_Offset", limit=3).savefig("loops.png")

@@ -16,7 +16,7 @@ print("wrote", found.usid.write())
 found = found.compute()
 print(f"median error of the gap: {float(abs(found.gap - truth.gap).median()) * 1e3:.0f} mV")
 
-found.usid.plot_maps(variables=["gap", "valence_edge", "conduction_edge"]).savefig("gap.png")
+found.usid.plot.maps(variables=["gap", "valence_edge", "conduction_edge"]).savefig("gap.png")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
 for y, x in ((4, 4), (16, 20), (28, 10)):

@@ -1,9 +1,9 @@
 """The command line, as a person would use it."""
 
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -13,11 +13,9 @@ import pytest
 import usidx
 from tests.kit.broken import FAULTS, broken_file
 from usidx.cli import main
-from usidx.demo import run as demo
 from usidx.io.disk.journal import Journal, journal_path
 from usidx.io.disk.raw import RawFile
 from usidx.testing.files import build_main
-from usidx.testing.measurements import aborted_file, relaxation_file, sparse_file
 
 Out = pytest.CaptureFixture[str]
 
@@ -98,74 +96,6 @@ def test_recover_has_nothing_to_do(capsys: Out) -> None:
     assert capsys.readouterr().out.strip()
 
 
-def test_demo_simulates_fits_and_reports(capsys: Out, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "_SHAPE", (14, 12))
-    monkeypatch.setattr(demo, "_FREQUENCIES", 48)
-    assert main(["demo"]) == 0
-    shown = capsys.readouterr().out
-    assert "Resonance frequency  320 kHz" in shown
-    page = Path("usidx-demo-report.html").read_text(encoding="utf-8")
-    assert all(title in page for title in ("Singular value decomposition", "Clusters", "oscillator fit"))
-    assert len(list(Path("usidx-demo-report_files").glob("*.png"))) == 8
-    tools = [g.rsplit("-", 1)[-1] for g in usidx.list_results("usidx-demo.h5")]
-    assert tools == ["Cluster_000", "SHO_Fit_000", "SVD_000"]
-    # A second run makes a scan of its own.
-    assert main(["demo"]) == 0
-    assert Path("usidx-demo-1.h5").exists()
-
-
-def test_demo_comes_close_to_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "_SHAPE", (16, 16))
-    left = demo.run_demo()
-    fit = usidx.open_result(left.file, "SHO_Fit_000").compute()
-    _, truth = usidx.simulate.band_excitation((16, 16), demo._FREQUENCIES)
-    assert float(fit.converged.mean()) > 0.99
-    assert float((abs(fit.frequency - truth.frequency) / truth.frequency).median()) < 1e-4
-    assert float((abs(fit.amplitude - truth.amplitude) / truth.amplitude).median()) < 0.02
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "usid/pyUSID_SingFreqPFM_0003.h5",
-        "usid/pyUSID_AFM_Force_Curve_a.h5",
-        "usid/pyUSID_simulated_STEM_Image_a.h5",
-        "usid/pyUSID_sparse_sampling_a.h5",
-        "usid/pycroscopy_test_hdf_utils.h5",
-        "usid/pycroscopy_chip.h5",
-    ],
-)
-def test_demo_takes_real_files(real_files: Callable[[str], Path], name: str) -> None:
-    path = real_files(name)
-    path.chmod(0o644)
-    left = demo.run_demo(path)
-    page = left.page.read_text(encoding="utf-8")
-    assert "First look" in page
-    assert all(usidx.open_result(path, group) is not None for group in left.groups)
-    if name == "usid/pyUSID_SingFreqPFM_0003.h5":
-        assert [g.rsplit("-", 1)[-1] for g in left.groups] == ["SVD_000", "Cluster_000"]
-        assert "PhaseRetrace" in page
-
-
-@pytest.mark.parametrize("make", [sparse_file, aborted_file, relaxation_file])
-def test_demo_takes_odd_scans(tmp_path: Path, make: Callable[[Path], object]) -> None:
-    make(tmp_path / "odd.h5")
-    assert demo.run_demo(tmp_path / "odd.h5").page.exists()
-
-
-def test_demo_takes_a_stored_fit(tmp_path: Path) -> None:
-    from tests.kit.legacy import add_sho_fit
-
-    built = build_main(
-        tmp_path / "fit.h5",
-        np.ones((3, 2, 4)),
-        [("Y", "m", range(3)), ("X", "m", range(2))],
-        [("Frequency", "Hz", range(4))],
-    )
-    add_sho_fit(built)
-    assert demo.run_demo(tmp_path / "fit.h5").page.exists()
-
-
 def test_recover_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
     path = tmp_path / "scan.h5"
     usidx.write(usidx.simulate.band_excitation((3, 4), 16, seed=0)[0], path)
@@ -185,36 +115,11 @@ def test_python_runs_the_package_as_the_command() -> None:
     assert done.stdout.startswith("usidx ")
 
 
-def test_demo_shows_what_can_be_seen_and_every_image(tmp_path: Path) -> None:
-    """A bias of zero is in the middle of a sweep, and there is no current."""
-    scan, _ = usidx.simulate.current_voltage((8, 8), 21)
-    usidx.write(scan, tmp_path / "iv.h5")
-    page = demo.run_demo(tmp_path / "iv.h5").page.read_text(encoding="utf-8")
-    assert "Current at Bias 2 V." in page or "Current at Bias -2 V." in page
-    for quantity in ("Height", "Phase", "Phase"):
-        image = scan.isel(Bias=3, drop=True).assign_attrs(long_name=quantity).rename("Raw_Data")
-        usidx.write(image.drop_attrs(deep=False).assign_attrs(long_name=quantity, units="V"), tmp_path / "images.h5")
-    left = demo.run_demo(tmp_path / "images.h5")
-    assert "The images of the scan." in left.page.read_text(encoding="utf-8")
-
-
-def test_demo_takes_a_volume(tmp_path: Path) -> None:
-    sides = [("Z", "m", range(3)), ("Y", "m", range(4)), ("X", "m", range(5))]
-    values = np.random.default_rng(0).random((3, 4, 5, 6))
-    build_main(tmp_path / "volume.h5", values, sides, [("Bias", "V", range(6))])
-    page = demo.run_demo(tmp_path / "volume.h5").page.read_text(encoding="utf-8")
-    assert re.search(r"at Bias \d V, at Z 0 m", page)
-
-
-def test_demo_says_last_what_the_file_breaks(tmp_path: Path) -> None:
-    sparse_file(tmp_path / "odd.h5")
-    page = demo.run_demo(tmp_path / "odd.h5").page.read_text(encoding="utf-8")
-    assert page.index("What was written") < page.index("What usidx validate says")
-
-
-def test_demo_asks_for_a_place_for_its_report_before_it_works(tmp_path: Path, capsys: Out) -> None:
-    path = usidx.example_file(str(tmp_path / "scan.h5"))
-    (tmp_path / "taken").touch()
-    assert main(["demo", path, "--report", str(tmp_path / "taken" / "page.html")]) == 2
-    assert re.search(r"The report cannot be written to '.*page.html': .*--report", capsys.readouterr().err)
-    assert usidx.list_results(path) == []
+def test_a_reader_that_leaves_is_no_error() -> None:
+    """As in `usidx info FILE | head -1`."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "usidx", "info", usidx.example_file()]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -155,7 +155,7 @@ def test_a_worker_that_first_reads_while_the_file_is_being_written(client: Any, 
         changes.file["new"] = np.ones(5000)
         changes.file.flush()
         np.testing.assert_allclose(data.sum().compute(), data.compute(scheduler="sync").sum(), rtol=1e-5)
-    result = data.usid.svd(2) if verb == "svd" else data.usid.map_positions(np.cumsum)
+    result: Any = data.usid.svd(2) if verb == "svd" else data.usid.map_positions(np.cumsum)
     group = result.usid.write(progress=False)
     assert usidx.validate(scan) == []
     again = usidx.open_result(scan, group).compute(scheduler="sync")

@@ -1,7 +1,9 @@
-"""The walls and the order of the folders, read from the imports; and the sizes of files and functions."""
+"""The walls, the circles and the order of the folders, read from the imports; and the sizes of what is in them."""
 
 import ast
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -12,15 +14,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: What each folder or top-level module may be imported by: those that stand as high or higher.
 LADDER = (
-    {"errors"},
+    {"catalogue", "errors", "version"},
     {"format", "io.disk"},
     {"label", "results", "tasks"},
     {"learn", "fitting", "models", "signal", "image", "diffraction", "modes", "simulate", "mapping"},
     {"io.read"},
     {"io.write", "instruments"},
-    {"testing"},
+    {"example", "testing"},
     {"look"},
-    {"accessor", "cli", "demo", "__init__", "__main__"},
+    {"accessor", "cli", "demo", "mypy_plugin", "public", "__init__", "__main__"},
 )
 RANK = {name: height for height, names in enumerate(LADDER) for name in names}
 OPERATIONS = {"learn", "fitting", "models", "signal", "image", "diffraction", "modes", "mapping"}
@@ -37,11 +39,25 @@ WALLS = {
     **{name: {"usidx.io", *FILE_LIBRARIES} for name in OPERATIONS},
 }
 
+#: What stands highest: only these may import the package's top, and name modules for the types alone.
+TOP = LADDER[-1]
+#: Of one folder, `__init__` aside.
+MOST_NAMES_IN_FOLDER = 16
 MOST_LINES_IN_FILE = 400
 MOST_LINES_IN_BODY = 40
 SHORT_BODY = 15
 SHARE_OF_SHORT_BODIES = 0.8
 VAGUE_NAMES = {"utils.py", "common.py", "helpers.py", "base.py", "misc.py"}
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def nodes_of(file: Path) -> list[ast.AST]:
+    return list(ast.walk(parsed(file)))
 
 
 def module_of(file: Path) -> str:
@@ -50,15 +66,61 @@ def module_of(file: Path) -> str:
     return f"{first}.{rest[0]}" if first == "io" and rest[0] != "__init__" else first
 
 
-def imports_of(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, dotted name) of each import, those inside functions too."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+def name_of(file: Path) -> str:
+    """Return the dotted name of the module in a file."""
+    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(file): file for file in FILES}
+
+
+@cache
+def imports_of(file: Path) -> list[tuple[int, str]]:
+    """Return (line, dotted name) of each import, those inside functions too; modules by their whole name."""
+    found = []
+    for node in nodes_of(file):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module == "usidx":
-            yield from ((node.lineno, f"usidx.{alias.name}") for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, node.module or "."
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.append((node.lineno, inner if inner in MODULES else node.module or "."))
+    return found
+
+
+def circles_in(arrows: Mapping[str, set[str]]) -> list[str]:
+    """Return one circle of arrows through each name that is in any, as text."""
+    found: dict[frozenset[str], str] = {}
+    for start in sorted(arrows):
+        path = shortest_way_back(arrows, start)
+        if path is not None:
+            found.setdefault(frozenset(path), " -> ".join(path))
+    return list(found.values())
+
+
+def shortest_way_back(arrows: Mapping[str, set[str]], start: str) -> list[str] | None:
+    waiting, seen = deque([[start]]), set()
+    while waiting:
+        path = waiting.popleft()
+        for following in sorted(arrows.get(path[-1], ())):
+            if following == start:
+                return [*path, start]
+            if following not in seen:
+                seen.add(following)
+                waiting.append([*path, following])
+    return None
+
+
+def place_of(module: str) -> str:
+    """Return the folder that a module is in; a module of the package's top stands for itself."""
+    folder = name_of(MODULES[module].parent / "__init__.py")
+    return module if folder == "usidx" else folder
+
+
+def entries_of(folder: Path) -> tuple[int, int]:
+    """Count the modules and the folders of modules in a folder."""
+    modules = [file for file in folder.glob("*.py") if file.stem != "__init__"]
+    return len(modules), len(list(folder.glob("*/__init__.py")))
 
 
 def starts_with(name: str, prefix: str) -> bool:
@@ -67,7 +129,7 @@ def starts_with(name: str, prefix: str) -> bool:
 
 def bodies_of(file: Path) -> Iterator[tuple[str, int]]:
     """Yield (where, lines) of each function's body, its docstring left out."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes_of(file):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             statements = node.body[1:] if ast.get_docstring(node) is not None else node.body
             lines = (node.end_lineno or 0) - statements[0].lineno + 1 if statements else 0
@@ -99,21 +161,68 @@ def test_imports_point_down_the_ladder() -> None:
     offenders = []
     for file in FILES:
         for line, imported in imports_of(file):
-            parts = imported.split(".")
-            if parts[0] != "usidx":
+            if imported not in MODULES:
                 continue
-            target = next((n for n in (".".join(parts[1:3]), *parts[1:2]) if n in RANK), "__init__")
-            if RANK[target] > RANK.get(module_of(file), len(LADDER)):
+            target = module_of(MODULES[imported])
+            if RANK.get(target, 0) > RANK.get(module_of(file), len(LADDER)):
                 offenders.append(f"{file.relative_to(PACKAGE.parent)}:{line} imports {imported}")
     assert not offenders, f"these import what stands above them:{report(offenders)}"
 
 
+def test_nothing_below_the_top_imports_the_top() -> None:
+    offenders = [
+        f"{file.relative_to(PACKAGE.parent)}:{line}"
+        for file in FILES
+        if module_of(file) not in TOP
+        for line, imported in imports_of(file)
+        if imported == "usidx"
+    ]
+    assert not offenders, f"name the module that has it, not usidx:{report(offenders)}"
+
+
+def test_no_circles_between_files() -> None:
+    arrows = {name: {imported for _, imported in imports_of(file)} & set(MODULES) for name, file in MODULES.items()}
+    offenders = circles_in(arrows)
+    assert not offenders, report(offenders)
+
+
+def test_no_circles_between_folders() -> None:
+    arrows: dict[str, set[str]] = {}
+    for name, file in MODULES.items():
+        reached = {place_of(imported) for _, imported in imports_of(file) if imported in MODULES}
+        arrows.setdefault(place_of(name), set()).update(reached - {place_of(name)})
+    offenders = circles_in(arrows)
+    assert not offenders, report(offenders)
+
+
+def test_circles_are_found() -> None:
+    arrows = {"a": {"b", "d"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"e"}}
+    assert circles_in(arrows) == ["b -> c -> b", "e -> e"]
+
+
+@pytest.mark.parametrize("folder", sorted({file.parent for file in FILES}), ids=lambda f: name_of(f / "__init__.py"))
+def test_folders_show_few_names(folder: Path) -> None:
+    modules, folders = entries_of(folder)
+    # Of the package's top the folders are the arrows of the house, and the modules the ways in.
+    shown = max(modules, folders) if folder == PACKAGE else modules + folders
+    assert shown <= MOST_NAMES_IN_FOLDER, f"{shown} names; make folders of what belongs together"
+
+
+@pytest.mark.parametrize("folder", sorted({file.parent for file in FILES} - {PACKAGE}), ids=lambda f: f.name)
+def test_each_folder_has_tests_of_its_own(folder: Path) -> None:
+    """A folder of the package has the folder of the same name in tests, unless it is only there to hold folders."""
+    modules, _ = entries_of(folder)
+    tests = Path(__file__).parent / folder.relative_to(PACKAGE)
+    assert not modules or list(tests.glob("test_*.py")), f"write {tests}/test_<module>.py"
+
+
 def test_no_circle_is_hidden_behind_type_checking() -> None:
-    """Types of optional packages may be imported for checking alone; usidx's own may not."""
+    """Types of optional packages may be imported for checking alone; usidx's own only where names are loaded late."""
     offenders = [
         f"{file.relative_to(PACKAGE.parent)}:{inner.lineno}"
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if module_of(file) not in TOP
+        for node in nodes_of(file)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         for inner in ast.walk(node)
         if isinstance(inner, ast.ImportFrom) and starts_with(inner.module or "usidx", "usidx")
@@ -132,7 +241,7 @@ def test_errors_are_not_swallowed() -> None:
     offenders = [
         f"{file.relative_to(PACKAGE.parent)}:{node.lineno}"
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in nodes_of(file)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in broad))
         and not passes_on(node)
@@ -141,11 +250,7 @@ def test_errors_are_not_swallowed() -> None:
 
 
 def test_each_module_opens_with_its_arrow() -> None:
-    offenders = [
-        str(file.relative_to(PACKAGE.parent))
-        for file in FILES
-        if not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
-    ]
+    offenders = [str(file.relative_to(PACKAGE.parent)) for file in FILES if not ast.get_docstring(parsed(file))]
     assert not offenders, report(offenders)
 
 

@@ -1,34 +1,19 @@
-"""What usidx shows: sorted, complete, documented; and an accessor that only opens doors."""
+"""What usidx shows: sorted, complete, documented, and loaded when it is asked for."""
 
 import ast
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable
+import pkgutil
+import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import usidx
+from usidx import public
 
 PACKAGE = Path(usidx.__file__).parent
-
-
-def accessor_methods() -> list[ast.FunctionDef]:
-    """Return the public methods and properties that the accessor's classes spell out."""
-    file = PACKAGE / "accessor.py"
-    if not file.exists():
-        return []
-    classes = [n for n in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(n, ast.ClassDef)]
-    methods = [n for c in classes for n in c.body if isinstance(n, ast.FunctionDef)]
-    return [m for m in methods if not m.name.startswith("_")]
-
-
-def statements(function: ast.FunctionDef) -> list[ast.stmt]:
-    """Return what a function does, its docstring and imports of heavy modules aside."""
-    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-    return [s for s in body if not isinstance(s, ast.Import | ast.ImportFrom)]
 
 
 def in_order(name: str) -> tuple[bool, bool, str]:
@@ -40,11 +25,8 @@ def test_all_is_sorted_and_without_repeats() -> None:
     assert list(usidx.__all__) == sorted(set(usidx.__all__), key=in_order)
 
 
-def test_all_equals_the_public_names() -> None:
-    # Submodules become attributes of a package when they are imported; only those in __all__ are meant.
-    shown = {n for n, v in vars(usidx).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
-    modules = {n for n in usidx.__all__ if isinstance(getattr(usidx, n), ModuleType)}
-    assert shown | modules == {n for n in usidx.__all__ if not n.startswith("__")}
+def test_what_is_shown_is_what_is_public() -> None:
+    assert {name for name in dir(usidx) if not name.startswith("_")} == set(usidx.__all__)
 
 
 @pytest.mark.parametrize("name", usidx.__all__)
@@ -69,32 +51,36 @@ def test_each_module_lists_names_that_it_has(name: Path) -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("method", accessor_methods(), ids=lambda method: str(method.name))
-def test_each_accessor_method_is_a_door(method: ast.FunctionDef) -> None:
-    done = statements(method)
-    assert ast.get_docstring(method), f"{method.name} has no docstring"
-    assert len(done) == 1, f"{method.name} does {len(done)} things; a door does one"
-    assert isinstance(done[0], ast.Return), f"{method.name} must return what the function returns"
+def test_checkers_are_told_what_the_table_says() -> None:
+    """Editors and mypy read the imports of usidx/public.py, Python its table."""
+    checking = next(
+        n for n in ast.parse(Path(public.__file__).read_text(encoding="utf-8")).body if isinstance(n, ast.If)
+    )
+    imports = [n for n in checking.body if isinstance(n, ast.ImportFrom)]
+    told = {a.name: f"usidx.{a.name}" if n.module == "usidx" else n.module for n in imports for a in n.names}
+    assert told == public.MODULES
+    assert all(alias.asname == alias.name for node in imports for alias in node.names), "else mypy hides the name"
 
 
-@pytest.mark.skipif(not (PACKAGE / "accessor.py").exists(), reason="there is no accessor yet")
-def test_each_door_leads_to_the_public_function_of_its_name() -> None:
-    accessor = importlib.import_module("usidx.accessor")
-    classes = [getattr(accessor, name) for name in accessor.__all__]
-    doors = [(c, n, m) for c in classes for n, m in inspect.getmembers(c) if not n.startswith("_")]
-    assert doors
-    for cls, name, member in doors:
-        assert name in usidx.__all__, f"{cls.__name__}.{name} is no public function of usidx"
-        function = getattr(usidx, name)
-        assert inspect.getdoc(member), f"{cls.__name__}.{name} has no docstring"
-        if inspect.isfunction(member):
-            assert inspect.unwrap(member) is inspect.unwrap(function), f"{cls.__name__}.{name} is another function"
-            assert parameters(member) == parameters(function)
+def test_the_table_names_modules_that_have_the_name() -> None:
+    for name, module in public.MODULES.items():
+        found = importlib.import_module(module)
+        assert getattr(usidx, name) is (found if module == f"usidx.{name}" else vars(found)[name])
 
 
-def parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
-    """Return the parameters but for the object itself, which is the first, or called data."""
-    found = list(inspect.signature(function).parameters.values())
-    names = [p.name for p in found]
-    itself = "data" if names[:2] == ["function", "data"] else names[0]
-    return [p for p in found if p.name != itself]
+def test_a_name_that_is_not_public_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match=r"module 'usidx' has no attribute 'sdv'"):
+        _ = usidx.sdv  # type: ignore[attr-defined]
+    with pytest.raises(ImportError, match="sdv"):
+        from usidx import sdv  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_nothing_hides_a_module() -> None:
+    """A function named like a module of its own package would be what `import package.module as m` gives."""
+    names = [m.name for m in pkgutil.walk_packages(usidx.__path__, "usidx.") if not m.name.endswith("__main__")]
+    for name in names:
+        importlib.import_module(name)
+    hidden = [
+        n for n in names if getattr(sys.modules[n.rpartition(".")[0]], n.rpartition(".")[2]) is not sys.modules[n]
+    ]
+    assert not hidden

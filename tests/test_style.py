@@ -1,5 +1,6 @@
 """The commands of scripts/check, run as tests."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,3 +28,10 @@ def test_scripts_run_the_same_commands() -> None:
     written = (REPOSITORY / "scripts" / "check").read_text(encoding="utf-8")
     missing = [command for command in COMMANDS.values() if f"python -m {' '.join(command)}\n" not in written]
     assert not missing
+
+
+def test_scripts_name_tests_that_are_there() -> None:
+    written = "\n".join(script.read_text(encoding="utf-8") for script in (REPOSITORY / "scripts").iterdir())
+    named = re.findall(r"\btests/[\w/.]+", written)
+    assert named
+    assert not [name for name in named if not (REPOSITORY / name).exists()]

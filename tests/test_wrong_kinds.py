@@ -14,11 +14,15 @@ OF_DATA = (
     "svd", "pca", "nmf", "ica", "cluster", "suggest_k", "mcr_als", "nfindr", "vca", "fcls", "decompose", "fit",
     "sho_fit", "relaxation_fit", "didv", "normalized_conductance", "gap", "to_grid", "project_loops", "loop_fit",
     "write", "explore", "history", "position_dims", "spectroscopic_dims", "plot_map", "plot_maps", "plot_spectra",
-    "plot_fit",
+    "plot_fit", "summary", "summary_html",
 )  # fmt: skip
 OF_RESULTS = (
     "reconstruct", "project", "rotate", "scree", "suggest_n", "evaluate", "residual", "plot_scree", "plot_clusters",
     "plot_dendrogram",
+)  # fmt: skip
+OF_ARRAYS = (
+    "fit", "sho_fit", "relaxation_fit", "didv", "normalized_conductance", "gap", "to_grid", "explore", "plot_map",
+    "plot_spectra", "plot_fit",
 )  # fmt: skip
 ALSO_NEEDED = {"n": 2, "model": usidx.models.Linear(), "estimator": object(), "broadening": 1.0}
 VALUES = np.zeros((4, 5, 6))
@@ -40,6 +44,12 @@ def test_plain_arrays_are_refused(verb: str) -> None:
 def test_arrays_are_no_results(verb: str) -> None:
     with pytest.raises(UsidError):
         call(verb, xr.DataArray(VALUES, dims=("Y", "X", "Bias")))
+
+
+@pytest.mark.parametrize("verb", OF_ARRAYS)
+def test_results_are_no_arrays(verb: str) -> None:
+    with pytest.raises(UsidError, match=r"Dataset"):
+        call(verb, xr.Dataset({"a": (("Y", "X", "Bias"), VALUES)}))
 
 
 def test_map_positions_takes_labelled_arrays() -> None:

@@ -1,138 +1,224 @@
-"""The doors ``.usid`` on DataArray, Dataset and DataTree; each method is a public function of usidx."""
+"""The doors ``.usid`` on DataArray, Dataset and DataTree; each leads to a public function of usidx.
+
+What a door leads to is loaded when it is first asked for. A new verb takes one line here, in the class of the objects
+that it is for; one in the ``__all__`` of a family's module takes none. A new family is a property like `plot`.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from functools import cached_property, wraps
+from importlib import import_module
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 import xarray as xr
 
-import usidx
-from usidx.results.history import History
+from usidx import public
 
-__all__ = ["UsidDataArrayAccessor", "UsidDataTreeAccessor", "UsidDatasetAccessor"]
+if TYPE_CHECKING:
+    from usidx.results.history import History
+
+__all__ = ["Family", "UsidDataArrayAccessor", "UsidDataTreeAccessor", "UsidDatasetAccessor"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+First = TypeVar("First")
+Data = TypeVar("Data")
+Module = TypeVar("Module", bound=str)
 
 
-def _door(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[_Accessor, P], R]:
-    """Make a method of a function: it takes the accessor's object first, and keeps signature and docstring."""
-
-    @wraps(function)
-    def method(self: _Accessor, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return function(self._data, *args, **kwargs)
-
-    signature = inspect.signature(function)
-    _, *rest = signature.parameters.values()
-    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    method.__signature__ = signature.replace(parameters=[own, *rest])  # type: ignore[attr-defined]
-    return method
-
-
-def _second_door(verb: Callable[Concatenate[Any, Any, P], R]) -> Callable[Concatenate[_Accessor, Any, P], R]:
-    """Make a method of a function that takes the object second, after a function of the user's."""
+def _method_of(verb: Callable[..., Any], name: str, place: int = 0) -> Callable[..., Any]:
+    """Make a method of a function that takes the object at this place among its arguments."""
 
     @wraps(verb)
-    def method(self: _Accessor, function: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return verb(function, self._data, *args, **kwargs)
+    def method(self: _Holder[Any], /, *args: Any, **kwargs: Any) -> Any:
+        return verb(*args[:place], self._data, *args[place:], **kwargs)
 
     signature = inspect.signature(verb)
-    first, _, *rest = signature.parameters.values()
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    method.__signature__ = signature.replace(parameters=[own, first, *rest])  # type: ignore[attr-defined]
+    others = [parameter for n, parameter in enumerate(signature.parameters.values()) if n != place]
+    # Else the signature would be read from the function, with the object among its parameters.
+    method.__signature__ = signature.replace(parameters=[own, *others])  # type: ignore[attr-defined]
+    method.__name__ = name
     return method
 
 
-class _Accessor:
+class _Holder(Generic[Data]):
     """Keep the object, and nothing else."""
 
-    def __init__(self, data: Any) -> None:
-        self._data = data
+    def __init__(self, data: Data) -> None:
+        self._data: Any = data
+
+
+class Family(_Holder[Data], Generic[Data, Module]):
+    """The functions of a module as methods of one object.
+
+    A name loses the family's own: ``plot_map`` of the family ``plot`` becomes ``map``.
+
+    Parameters
+    ----------
+    data : DataArray, Dataset or DataTree
+        What each function gets as its first argument.
+    module : str
+        Where the functions are; those in its ``__all__`` count.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> scan, truth = usidx.simulate.band_excitation((16, 16), 8)
+    >>> scan.usid.plot
+    usidx.look.plot: clusters, dendrogram, fit, map, maps, scree, spectra
+    """
+
+    def __init__(self, data: Data, module: Module) -> None:
+        super().__init__(data)
+        self._module = module
+
+    def _verbs(self) -> dict[str, Callable[..., Any]]:
+        module = import_module(self._module)
+        own = self._module.rpartition(".")[2] + "_"
+        listed = ((name, getattr(module, name)) for name in module.__all__)
+        return {name.removeprefix(own): verb for name, verb in listed if callable(verb) and not inspect.isclass(verb)}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        # Whoever copies or pickles asks for private names before there is a module.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        verbs = self._verbs()
+        if name not in verbs:
+            raise AttributeError(f"{self._module} has no verb {name!r}; it has {', '.join(sorted(verbs))}.")
+        return MethodType(_method_of(verbs[name], name), self)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._verbs()]
 
     def __repr__(self) -> str:
-        return usidx.summary(self._data)
+        return f"{self._module}: {', '.join(sorted(self._verbs()))}"
+
+
+class _Door(Generic[First, P, R]):
+    """A method of an accessor, made of the function that `load` gives when it is first asked for.
+
+    `kind` tells checkers which object a function gets that returns the type that it was given.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Callable[Concatenate[First, P], R]],
+        kind: type[First] | None = None,
+        *,
+        place: int = 0,
+    ) -> None:
+        self._load: Callable[[], Callable[..., Any]] = load
+        self._place = place
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, accessor: None, owner: type) -> Callable[Concatenate[Any, P], R]: ...
+    @overload
+    def __get__(self, accessor: _Holder[Any], owner: type) -> Callable[P, R]: ...
+    def __get__(self, accessor: _Holder[Any] | None, owner: type) -> Callable[..., Any]:
+        return self._method if accessor is None else MethodType(self._method, accessor)
+
+    @cached_property
+    def _method(self) -> Callable[..., Any]:
+        return _method_of(self._load(), self._name, self._place)
+
+
+def _second_door(
+    load: Callable[[], Callable[Concatenate[First, Any, P], R]],
+) -> _Door[Any, Concatenate[First, P], R]:
+    """Make a door to a function that takes the object second, after a function of the user's."""
+    return _Door(load, place=1)
+
+
+class _Accessor(_Holder[Data]):
+    """The object at a glance."""
+
+    def __repr__(self) -> str:
+        return public.summary(self._data)
 
     def _repr_html_(self) -> str:
-        return usidx.summary_html(self._data)
+        return public.summary_html(self._data)
 
 
-class _Labelled(_Accessor):
+class _Labelled(_Accessor[Data]):
     """What arrays and results share."""
 
-    set_roles = _door(usidx.set_roles)
-    svd = _door(usidx.svd)
-    pca = _door(usidx.pca)
-    nmf = _door(usidx.nmf)
-    ica = _door(usidx.ica)
-    mcr_als = _door(usidx.mcr_als)
-    nfindr = _door(usidx.nfindr)
-    vca = _door(usidx.vca)
-    fcls = _door(usidx.fcls)
-    decompose = _door(usidx.decompose)
-    cluster = _door(usidx.cluster)
-    suggest_k = _door(usidx.suggest_k)
-    loop_fit = _door(usidx.loop_fit)
-    project_loops = _door(usidx.project_loops)
-    write = _door(usidx.write)
-    plot_maps = _door(usidx.plot_maps)
+    svd = _Door(lambda: public.svd)
+    pca = _Door(lambda: public.pca)
+    nmf = _Door(lambda: public.nmf)
+    ica = _Door(lambda: public.ica)
+    mcr_als = _Door(lambda: public.mcr_als)
+    nfindr = _Door(lambda: public.nfindr)
+    vca = _Door(lambda: public.vca)
+    fcls = _Door(lambda: public.fcls)
+    decompose = _Door(lambda: public.decompose)
+    cluster = _Door(lambda: public.cluster)
+    suggest_k = _Door(lambda: public.suggest_k)
+    loop_fit = _Door(lambda: public.loop_fit)
+    project_loops = _Door(lambda: public.project_loops)
+    write = _Door(lambda: public.write)
+
+    @property
+    def plot(self) -> Family[Data, Literal["usidx.look.plot"]]:
+        """Pictures: ``usidx.plot_map(data)`` is ``data.usid.plot.map()``; see :mod:`usidx.look.plot`."""
+        return Family(self._data, "usidx.look.plot")
 
     @property
     def history(self) -> History:
         """Steps that made this object; see :func:`usidx.history`."""
-        return usidx.history(self._data)
+        return public.history(self._data)
 
     @property
     def position_dims(self) -> tuple[str, ...]:
         """Dims that say where; see :func:`usidx.position_dims`."""
-        return usidx.position_dims(self._data)
+        return public.position_dims(self._data)
 
     @property
     def spectroscopic_dims(self) -> tuple[str, ...]:
         """Dims that say what was swept; see :func:`usidx.spectroscopic_dims`."""
-        return usidx.spectroscopic_dims(self._data)
+        return public.spectroscopic_dims(self._data)
 
 
 @xr.register_dataarray_accessor("usid")  # type: ignore[no-untyped-call]
-class UsidDataArrayAccessor(_Labelled):
+class UsidDataArrayAccessor(_Labelled[xr.DataArray]):
     """Verbs on a labelled array."""
 
-    fit = _door(usidx.fit)
-    sho_fit = _door(usidx.sho_fit)
-    relaxation_fit = _door(usidx.relaxation_fit)
-    didv = _door(usidx.didv)
-    normalized_conductance = _door(usidx.normalized_conductance)
-    gap = _door(usidx.gap)
-    to_grid = _door(usidx.to_grid)
-    explore = _door(usidx.explore)
-    plot_map = _door(usidx.plot_map)
-    plot_spectra = _door(usidx.plot_spectra)
-    plot_fit = _door(usidx.plot_fit)
-    map_positions = _second_door(usidx.map_positions)
+    set_roles = _Door(lambda: public.set_roles, xr.DataArray)
+    fit = _Door(lambda: public.fit)
+    sho_fit = _Door(lambda: public.sho_fit)
+    relaxation_fit = _Door(lambda: public.relaxation_fit)
+    didv = _Door(lambda: public.didv)
+    normalized_conductance = _Door(lambda: public.normalized_conductance)
+    gap = _Door(lambda: public.gap)
+    to_grid = _Door(lambda: public.to_grid)
+    explore = _Door(lambda: public.explore)
+    map_positions = _second_door(lambda: public.map_positions)
 
 
 @xr.register_dataset_accessor("usid")  # type: ignore[no-untyped-call]
-class UsidDatasetAccessor(_Labelled):
+class UsidDatasetAccessor(_Labelled[xr.Dataset]):
     """Verbs on a result."""
 
-    reconstruct = _door(usidx.reconstruct)
-    project = _door(usidx.project)
-    rotate = _door(usidx.rotate)
-    scree = _door(usidx.scree)
-    suggest_n = _door(usidx.suggest_n)
-    evaluate = _door(usidx.evaluate)
-    residual = _door(usidx.residual)
-    compare = _door(usidx.compare)
-    phase_offset = _door(usidx.phase_offset)
-    correct_phase = _door(usidx.correct_phase)
-    response = _door(usidx.response)
-    plot_scree = _door(usidx.plot_scree)
-    plot_clusters = _door(usidx.plot_clusters)
-    plot_dendrogram = _door(usidx.plot_dendrogram)
+    set_roles = _Door(lambda: public.set_roles, xr.Dataset)
+    reconstruct = _Door(lambda: public.reconstruct)
+    project = _Door(lambda: public.project)
+    rotate = _Door(lambda: public.rotate)
+    scree = _Door(lambda: public.scree)
+    suggest_n = _Door(lambda: public.suggest_n)
+    evaluate = _Door(lambda: public.evaluate)
+    residual = _Door(lambda: public.residual)
+    compare = _Door(lambda: public.compare)
+    phase_offset = _Door(lambda: public.phase_offset)
+    correct_phase = _Door(lambda: public.correct_phase)
+    response = _Door(lambda: public.response)
 
 
 @xr.register_datatree_accessor("usid")  # type: ignore[no-untyped-call]
-class UsidDataTreeAccessor(_Accessor):
+class UsidDataTreeAccessor(_Accessor[xr.DataTree]):
     """What a file holds at a glance."""

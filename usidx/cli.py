@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 
 import usidx
 from usidx.errors import UsidError
-from usidx.io.read.place.place import local_path
-from usidx.results.provenance import usidx_version
+from usidx.version import usidx_version
 
 __all__ = ["main"]
 
@@ -22,12 +22,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _say_warning  # type: ignore[assignment]
-            return run(options)
+            code = run(options)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:
+        # Who read this has seen enough, as `head` does; Python would complain again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (UsidError, OSError) as err:
         print(f"usidx: {err}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,7 +90,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from usidx.demo import run_demo
+    from usidx.demo.run import run_demo
 
     left = run_demo(options.file, report=options.report, say=print)
     print(f"results in {left.file}:" if left.groups else f"nothing was written to {left.file}")
@@ -97,5 +101,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
+    from usidx.io.read.place.place import local_path
+
     print(usidx.recover(local_path(options.file), lock=not options.no_lock))
     return 0

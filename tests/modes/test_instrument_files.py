@@ -11,7 +11,7 @@ import xarray as xr
 import usidx
 from tests.kit import instrument_files as files
 from tests.kit.instrument_files import Scan
-from usidx.demo import run_demo
+from usidx.demo.run import run_demo
 from usidx.errors import ResultError, SelectionError, UnitsError, UsidWarning
 from usidx.testing.measurements import image_file
 

@@ -153,7 +153,7 @@ def _writable(page: Path) -> Path:
 
 
 def _simulated(say: Callable[[str], None]) -> tuple[Path, xr.Dataset, xr.DataArray]:
-    from usidx.simulate.band_excitation import band_excitation
+    from usidx.simulate.resonances import band_excitation
 
     scan, truth = band_excitation(_SHAPE, _FREQUENCIES)
     noiseless, _ = band_excitation(_SHAPE, _FREQUENCIES, noise=0.0)

@@ -10,7 +10,7 @@ import xarray as xr
 
 from usidx.fitting.axes import Sweep
 from usidx.fitting.blocks import FIGURE
-from usidx.fitting.columns import STATUS_MEANINGS, Columns, locate_stderr
+from usidx.fitting.kernels.columns import STATUS_MEANINGS, Columns, locate_stderr
 from usidx.fitting.models.model import Model
 from usidx.label import units
 
@@ -39,7 +39,7 @@ class Shown:
 
 
 def to_dataset(table: xr.Variable, data: xr.DataArray, model: Model, sweep: Sweep, shown: Shown) -> xr.Dataset:
-    """Give the columns of a table (see `usidx.fitting.columns`) their names, units and coordinates."""
+    """Give the columns of a table (see `usidx.fitting.kernels.columns`) their names, units and coordinates."""
     unit = data.attrs.get("units")
     unit = unit if isinstance(unit, str) else None
     at = Columns(len(model.names))

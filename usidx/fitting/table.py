@@ -11,7 +11,7 @@ import xarray as xr
 
 from usidx.fitting.axes import Sweep
 from usidx.fitting.blocks import FIGURE, Work, block_again, block_table, start_values, weights
-from usidx.fitting.columns import Columns
+from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.solver.neighbours import gather_neighbours, list_offsets
 from usidx.label.blockwise import Output, along
 from usidx.label.roles import position_dims

@@ -30,6 +30,7 @@ from usidx.learn.matrix.matrix import (
     Matrix,
     apply_mask,
     check_max_iter,
+    check_n,
     check_seed,
     choose_working_dtype,
     number_rows,
@@ -38,9 +39,9 @@ from usidx.learn.matrix.matrix import (
 )
 from usidx.learn.matrix.results import assemble
 from usidx.learn.reconstruct import find_decomposition_step, is_decomposition
-from usidx.learn.svd import check_n
 from usidx.results.arguments import as_json
-from usidx.results.verbs import Quantity, add_choices, verb
+from usidx.results.declarations import Quantity
+from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks
 from usidx.tasks.passes import Passes, passes_over
 

@@ -17,6 +17,7 @@ from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
     apply_mask,
     check_max_iter,
+    check_n,
     check_seed,
     choose_working_dtype,
     number_rows,
@@ -27,7 +28,6 @@ from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.matrix.sample import Survey, survey
 from usidx.learn.reconstruct import find_scores
-from usidx.learn.svd import check_n
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, pieces
 from usidx.tasks.passes import passes_over

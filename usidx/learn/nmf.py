@@ -18,6 +18,7 @@ from usidx.learn.matrix.exponent import find_exponent, lower_blocks
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
     apply_mask,
+    check_n,
     check_seed,
     choose_working_dtype,
     count_cells,
@@ -27,9 +28,9 @@ from usidx.learn.matrix.matrix import (
 )
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, SINGULAR, assemble
 from usidx.learn.matrix.sample import Survey, refuse_negative, survey
-from usidx.learn.svd import check_n
 from usidx.learn.weighting import decompose_scaled
-from usidx.results.verbs import Quantity, add_choices, verb
+from usidx.results.declarations import Quantity
+from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, pieces
 from usidx.tasks.passes import passes_over
 from usidx.tasks.threads import single_blas

@@ -18,8 +18,9 @@ from usidx.learn.factors.nnls import find_constrained_scores
 from usidx.learn.matrix.fields import Decomposable, join_fields, split_fields
 from usidx.learn.matrix.matrix import choose_working_dtype, to_matrix
 from usidx.learn.matrix.missing import keep_complete
+from usidx.results.declarations import HANDED_ON, declared
 from usidx.results.provenance import Step, steps
-from usidx.results.verbs import HANDED_ON, declared, verb
+from usidx.results.verbs import verb
 from usidx.tasks.passes import passes_over
 
 __all__ = ["find_decomposition_step", "is_decomposition", "project", "reconstruct", "select_modes"]

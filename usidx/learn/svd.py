@@ -26,6 +26,7 @@ from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
     Matrix,
     apply_mask,
+    check_n,
     check_seed,
     choose_working_dtype,
     count_cells,
@@ -38,7 +39,7 @@ from usidx.learn.weighting import decompose_scaled
 from usidx.results.verbs import add_choices, delegate, record_step, verb
 from usidx.tasks.passes import Passes, passes_over
 
-__all__ = ["check_n", "pca", "svd"]
+__all__ = ["pca", "svd"]
 
 #: Components where nobody says how many; and that are looked through, to begin with, for as many as matter.
 _NUMBER, _MOST_TRIED = 16, 128
@@ -332,14 +333,6 @@ def _choose_solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -
     single = choose_dtype(data.dtype, double=False) in (np.float32, np.complex64)
     cached = data.size > _FEW_CELLS and data.nbytes <= _CACHED_BYTES
     return "adaptive" if single and cached and height >= width > 10 * (n + 8) else "gram"
-
-
-def check_n(n: Any, most: int, of_what: str, things: str = "components", or_else: str = "") -> None:
-    """Refuse a number of components, or of other things, that cannot be."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
-        raise ResultError(
-            f"n={n!r} {things} of an array with {of_what}: n is a whole number from 1 to {most}{or_else}."
-        )
 
 
 Variables = dict[str, Any]

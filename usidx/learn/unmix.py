@@ -13,10 +13,10 @@ from usidx.errors import ResultError, UnitsError
 from usidx.label.roles import Dims, split
 from usidx.learn.factors.endmembers import find_largest_simplex, find_vertex_components
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
-from usidx.learn.matrix.matrix import apply_mask, count_cells, refuse_dim, to_matrix
+from usidx.learn.matrix.matrix import apply_mask, check_n, count_cells, refuse_dim, to_matrix
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.reconstruct import find_scores
-from usidx.learn.svd import check_n, pca, svd
+from usidx.learn.svd import pca, svd
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.passes import passes_over
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from usidx.errors import UsidError
+from usidx.label.roles import refuse_unlabelled
 from usidx.look.draw.downsample import describe_cell
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import plain
@@ -64,7 +65,7 @@ def explore(
     Raises
     ------
     RoleError
-        The array is a single value or holds no numbers, or `at` names no dim.
+        This is no array, the array is a single value or holds no numbers, or `at` names no dim.
     UsidError
         `reduce` is none of those named.
     MissingExtraError
@@ -84,6 +85,7 @@ def explore(
     >>> scan, truth = band_excitation((16, 16), 32)
     >>> view = explore(scan, at={"Frequency": 320e3})
     """
+    refuse_unlabelled(data)
     if reduce not in _REDUCTIONS:
         raise UsidError(f"Unknown reduce {reduce!r}: give one of {', '.join(map(repr, _REDUCTIONS))}.")
     scene = scene_of(data)

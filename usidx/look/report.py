@@ -18,7 +18,8 @@ from typing import Any
 from usidx.look.draw.canvas import png_of
 from usidx.look.draw.numbers import plain
 from usidx.look.summary.steps import tell
-from usidx.results.provenance import Step, usidx_version
+from usidx.results.provenance import Step
+from usidx.version import usidx_version
 
 __all__ = ["Block", "Figure", "History", "Section", "Table", "pairs", "write_report"]
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from usidx.results.declarations import declared
 from usidx.results.fit_names import GUESS, STDERR, FitNames
 from usidx.results.provenance import Step
-from usidx.results.verbs import declared, verb_steps
+from usidx.results.verbs import verb_steps
 
 __all__ = ["compound_fields", "fit_names", "fit_step", "joined"]
 

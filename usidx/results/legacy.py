@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
+from usidx.results.declarations import Declaration, declared, declared_by
 from usidx.results.fit_names import GUESS, FitNames
 from usidx.results.provenance import Step
-from usidx.results.verbs import Declaration, declared, declared_by
 
 __all__ = ["Names", "Source", "as_decomposition", "names_for"]
 

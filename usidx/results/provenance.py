@@ -12,15 +12,14 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable
-from functools import cache
 from hashlib import blake2b
 from hmac import compare_digest
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, TypeVar
 
 import xarray as xr
 
 from usidx.label.roles import refuse_unlabelled
+from usidx.version import usidx_version
 
 __all__ = [
     "PROVENANCE",
@@ -44,15 +43,6 @@ Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
 #: Makes the seals of this process.
 _KEY: Final = secrets.token_bytes(32)
-
-
-@cache
-def usidx_version() -> str:
-    """Return the installed version of usidx."""
-    try:
-        return version("usidx")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def steps(data: xr.DataArray | xr.Dataset) -> list[Step]:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from usidx.results.declarations import Declaration
 from usidx.results.fit_names import FitNames
 from usidx.results.fits import compound_fields, fit_names, fit_step, joined
 from usidx.results.provenance import PROVENANCE, Step
-from usidx.results.verbs import Declaration, last_verb, verb_steps
+from usidx.results.verbs import last_verb, verb_steps
 
 __all__ = ["Entry", "StoredResult", "restored_attrs", "title_of", "to_stored"]
 

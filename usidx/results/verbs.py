@@ -9,9 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import wraps
-from importlib import import_module
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 import xarray as xr
@@ -20,6 +18,7 @@ from usidx.errors import ResultError
 from usidx.label.roles import refuse_unlabelled
 from usidx.label.units import power
 from usidx.results.arguments import as_json
+from usidx.results.declarations import HANDED_ON, Declaration, Projection, Quantity, declare, declared
 from usidx.results.fit_names import FitNames
 from usidx.results.identity import describe_changes, note_made, sources_of
 from usidx.results.provenance import (
@@ -35,18 +34,11 @@ from usidx.results.provenance import (
 
 __all__ = [
     "CHANGED",
-    "HANDED_ON",
-    "Declaration",
-    "Projection",
-    "Quantity",
     "add_choices",
     "add_input",
     "add_quantity",
-    "declared",
-    "declared_by",
     "delegate",
     "describe_input",
-    "know_verbs",
     "last_verb",
     "record_step",
     "verb",
@@ -56,8 +48,6 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: How scores of other data are found on the components: least squares, not negative, or a sum of one beside.
-Projection = Literal["linear", "nonnegative", "closed"]
 #: The step that stands for what plain xarray did after the last verb.
 CHANGED: Final = "xarray"
 #: Attributes in which a verb hands over what it chose, and quantity and units of its data.
@@ -67,102 +57,6 @@ _OF_DATA: Final = "usidx_of_data"
 _INPUT: Final = "usidx_input"
 #: Attribute that marks what another verb returned and recorded.
 _DELEGATED: Final = "usidx_delegated"
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """What a variable of a result is.
-
-    Attributes
-    ----------
-    long_name : str
-        The quantity; empty for that of the data.
-    of_data : int
-        Power of the units of the data that it has.
-    """
-
-    long_name: str = ""
-    of_data: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """All that is known of a verb.
-
-    Attributes
-    ----------
-    name, module : str
-        Of the function.
-    title : str
-        Ends the name of its groups on disk.
-    datasets, dims : mapping
-        Variable to dataset, and dim to its label on disk, where they differ from the name.
-    old_labels : tuple of str
-        What other programs call the dim that counts.
-    count, algorithm : str
-        What the old tools call the number of components, and the method, among the attributes.
-    outputs : mapping
-        Variable to quantity; the verb itself sets those that are not here.
-    projection : str
-        How scores of other data are found; empty where the verb decomposes nothing.
-    fit : callable or None
-        From the step of a fit to its names on disk.
-    keeps : bool
-        Whether what it returns is still the result of the verb before, with other values.
-    signature : Signature
-        Of the function.
-    source : str
-        The parameter that the steps go on from.
-    """
-
-    name: str
-    module: str
-    title: str
-    datasets: Mapping[str, str]
-    dims: Mapping[str, str]
-    old_labels: tuple[str, ...]
-    count: str
-    algorithm: str
-    outputs: Mapping[str, Quantity]
-    projection: Projection | Literal[""]
-    fit: Callable[[Step], FitNames] | None
-    keeps: bool
-    signature: inspect.Signature = field(repr=False)
-    source: str
-
-
-#: What a verb declares as its outputs whose variables are those that it was given.
-HANDED_ON: Final[Mapping[str, Quantity]] = {"*": Quantity()}
-
-_declared: dict[str, Declaration] = {}
-_homes: dict[str, str] = {}
-
-
-def know_verbs(homes: Mapping[str, str]) -> None:
-    """Say in which module each public function stands, so that a verb can be looked up before anybody used it."""
-    _homes.update(homes)
-
-
-def declared(name: str) -> Declaration | None:
-    """Return the declaration of a verb, None where there is none of that name."""
-    if name not in _declared and name in _homes:
-        import_module(_homes[name])
-    return _declared.get(name)
-
-
-def declared_by(datasets: frozenset[str]) -> Declaration | None:
-    """Return the verb whose results on disk have these datasets among others, None where there is none."""
-    for name in _homes:
-        declared(name)
-    fitting = [d for d in _declared.values() if d.datasets and set(d.datasets.values()) & datasets]
-    whole = [d for d in fitting if _essential(d) <= datasets]
-    return max(whole, key=lambda d: len(_essential(d)), default=None)
-
-
-def _essential(declaration: Declaration) -> set[str]:
-    """Return the datasets that other programs write, too."""
-    names = ("scores", "components", "singular_values", "labels", "mean_response")
-    return {declaration.datasets[name] for name in names if name in declaration.datasets}
 
 
 def verb(
@@ -197,14 +91,14 @@ def verb(
         The decorator.
     """
 
-    def declare(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
         name = function.__name__
         declaration = Declaration(
             name, function.__module__, title or name.title(), datasets or {}, dims or {}, old_labels, count, algorithm,
             outputs or {}, projection, fit, keeps, signature, source or next(iter(signature.parameters)),
         )  # fmt: skip
-        _declared[name] = declaration
+        declare(declaration)
         kinds = _kinds_of(signature.parameters[declaration.source])
 
         @wraps(function)
@@ -219,7 +113,7 @@ def verb(
 
         return call
 
-    return declare
+    return decorate
 
 
 def _kinds_of(parameter: inspect.Parameter) -> tuple[type, ...]:

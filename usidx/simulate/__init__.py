@@ -1,8 +1,8 @@
 """Data with known truth, for docs, demo and tests."""
 
-from usidx.simulate.band_excitation import band_excitation
-from usidx.simulate.current_voltage import current_voltage
-from usidx.simulate.relaxation import relaxation
+from usidx.simulate.decays import relaxation
+from usidx.simulate.junctions import current_voltage
+from usidx.simulate.resonances import band_excitation
 from usidx.simulate.spectra import gaussian_map, spectrum_image
 from usidx.simulate.switching import beps, ckpfm
 

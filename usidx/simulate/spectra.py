@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 
 from usidx.errors import UsidError
-from usidx.results.provenance import usidx_version, with_steps
+from usidx.results.provenance import with_steps
 from usidx.simulate.fields import (
     Chunks,
     SmoothField,
@@ -22,6 +22,7 @@ from usidx.simulate.fields import (
     row_rng,
     spectroscopic_coordinate,
 )
+from usidx.version import usidx_version
 
 __all__ = ["gaussian_map", "spectrum_image"]
 

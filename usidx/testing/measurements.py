@@ -16,8 +16,10 @@ from usidx.testing.sides import DimSpec
 __all__ = [
     "aborted_file",
     "beps_file",
+    "distinct",
     "forc_file",
     "image_file",
+    "raster",
     "relaxation_file",
     "shared_file",
     "snake_file",

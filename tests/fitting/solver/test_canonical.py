@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.testing import assert_allclose
 
-from usidx.fitting.columns import Columns
+from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.gaussian2d import Gaussian2D
 from usidx.fitting.models.sho import SHO
 from usidx.fitting.solver.canonical import make_canonical

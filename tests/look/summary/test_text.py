@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from usidx.look.summary.text import summary_html, summary_text
+from usidx.look.summary.html import summary_html
+from usidx.look.summary.text import summary
 from usidx.results.provenance import opened, with_steps
 from usidx.results.verbs import record_step
 from usidx.simulate import band_excitation
@@ -41,7 +42,7 @@ def main(name: str = "Raw_Data", **attrs: str) -> xr.DataArray:
 
 def test_an_array_at_a_glance() -> None:
     array = with_steps(main(), [opened("/data/scan.h5", "/M/Raw_Data", "f")])
-    assert summary_text(array) == "\n".join(
+    assert summary(array) == "\n".join(
         [
             "Raw_Data  Deflection (V)  complex64  1.54 kB, lazy",
             "  positions      Y 4 (0–3 µm), X 6 (0–5 µm)",
@@ -62,11 +63,11 @@ def test_points_without_a_grid_tell_where_they_lie() -> None:
             "Y": ("position", np.arange(5.0) * 2, {"usid_role": "position", "units": "um"}),
         },
     )
-    assert "positions  position 5 (X 0–4 µm, Y 0–8 µm)" in summary_text(points)
+    assert "positions  position 5 (X 0–4 µm, Y 0–8 µm)" in summary(points)
 
 
 def test_an_array_without_roles_or_name() -> None:
-    text = summary_text(xr.DataArray(np.zeros((2, 3)), dims=("y", "x")))
+    text = summary(xr.DataArray(np.zeros((2, 3)), dims=("y", "x")))
     assert text == "(no name)  float64  48 bytes\n  dims  y 2, x 3"
 
 
@@ -83,13 +84,13 @@ def test_an_array_without_roles_or_name() -> None:
 )
 def test_any_coordinate(coordinate: Any) -> None:
     array = xr.DataArray(np.zeros(2), dims="t", coords={"t": coordinate})
-    assert "t 2" in summary_text(array)
+    assert "t 2" in summary(array)
     assert "t 2" in summary_html(array)
 
 
 def test_blocks_are_counted() -> None:
     scan, _ = band_excitation((8, 8), 8, chunks={"Y": 2})
-    assert "4.1 kB, lazy in 4 blocks" in summary_text(scan)
+    assert "4.1 kB, lazy in 4 blocks" in summary(scan)
 
 
 def test_a_result_says_what_made_it() -> None:
@@ -97,7 +98,7 @@ def test_a_result_says_what_made_it() -> None:
     result = xr.Dataset(
         {"scores": (("Y", "X", "component"), unread((4, 6, 2)), {"units": "V"})}, coords=dict(scan.coords)
     )
-    text = summary_text(record_step(result.drop_dims("Frequency"), scan, "svd", {"n": 2}))
+    text = summary(record_step(result.drop_dims("Frequency"), scan, "svd", {"n": 2}))
     first, second, *_ = text.splitlines()
     assert first == "Result of svd(n=2) on Raw_Data  1 variable, 280 bytes"
     assert second == "  scores  V  float32  4 × 6 positions (Y 0–3 µm, X 0–5 µm) × 2 component  192 bytes, lazy"
@@ -126,7 +127,7 @@ def tree() -> xr.DataTree:
 
 
 def test_a_file_at_a_glance() -> None:
-    lines = summary_text(tree()).splitlines()
+    lines = summary(tree()).splitlines()
     assert lines[0] == "scan.h5  2 main datasets, 4.61 kB"
     assert [line.split() for line in lines[1:3]] == [["data_type", "BELineData"], ["operator", "me"]]
     shape = "4 × 6 positions (Y 0–3 µm, X 0–5 µm) × 8 Frequency (300–340 kHz)"
@@ -148,12 +149,12 @@ def test_a_file_at_a_glance() -> None:
 def test_a_result_that_recorded_its_steps_is_told_with_arguments() -> None:
     attrs = record_step(xr.Dataset(), main(), "svd", {"n": 4}).attrs
     made = xr.DataTree.from_dict({"/Raw_Data-SVD_000": xr.Dataset(attrs=attrs)})
-    assert "Raw_Data-SVD_000  result of svd(n=4) on Raw_Data" in summary_text(made)
+    assert "Raw_Data-SVD_000  result of svd(n=4) on Raw_Data" in summary(made)
 
 
 def test_a_crowded_file_is_cut_short() -> None:
     made = xr.DataTree.from_dict({f"/group_{n:03d}/below": xr.Dataset() for n in range(300)})
-    lines = summary_text(made).splitlines()
+    lines = summary(made).splitlines()
     assert len(lines) < 210
     # 200 lines show 100 groups with one child each.
     assert lines[-1] == "  and 400 more"
@@ -168,4 +169,4 @@ def test_names_are_escaped_and_printable() -> None:
     for given in (odd, held, below):
         assert "<script" not in summary_html(given)
         assert "&lt;script" in summary_html(given)
-        assert "\x1b" not in summary_text(given)
+        assert "\x1b" not in summary(given)

@@ -16,15 +16,6 @@ from __future__ import annotations
 
 import math
 
-from usidx.fitting.columns import (
-    CONVERGED,
-    CONVERGED_ON_BOUND,
-    EXACT,
-    NOT_FINITE,
-    STUCK,
-    TOO_MANY_EVALUATIONS,
-    UNDETERMINED,
-)
 from usidx.fitting.compile.interpreter import Equations, Integers, Rows, copy_into
 from usidx.fitting.compile.jit import compile_part
 from usidx.fitting.compile.layout import (
@@ -49,6 +40,15 @@ from usidx.fitting.compile.layout import (
     TRIAL_MATRIX,
     UPPER,
     USE,
+)
+from usidx.fitting.kernels.columns import (
+    CONVERGED,
+    CONVERGED_ON_BOUND,
+    EXACT,
+    NOT_FINITE,
+    STUCK,
+    TOO_MANY_EVALUATIONS,
+    UNDETERMINED,
 )
 from usidx.fitting.kernels.linear import solve
 

@@ -1,6 +1,6 @@
 """Many spectra -> one row of figures each, in machine code.
 
-What a row holds is said in `usidx.fitting.columns`. Importing this module imports numba; do so only inside a function.
+What a row holds is said in `kernels.columns`. Importing this module imports numba; do so only inside a function.
 """
 
 from __future__ import annotations
@@ -9,21 +9,6 @@ import math
 
 import numpy as np
 
-from usidx.fitting.columns import (
-    CHI2,
-    FITTED_SAMPLES,
-    N_FIGURES,
-    NFEV,
-    NOT_FINITE,
-    R2,
-    REDCHI,
-    STATUS,
-    TOO_FEW_SAMPLES,
-    UNDETERMINED,
-    locate_covariance,
-    locate_figure,
-    locate_stderr,
-)
 from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
 from usidx.fitting.compile.jit import compile_kernel, compile_part, compile_part_in_order
 from usidx.fitting.compile.layout import (
@@ -48,6 +33,21 @@ from usidx.fitting.compile.layout import (
     USE,
     WEIGHT,
     Y,
+)
+from usidx.fitting.kernels.columns import (
+    CHI2,
+    FITTED_SAMPLES,
+    N_FIGURES,
+    NFEV,
+    NOT_FINITE,
+    R2,
+    REDCHI,
+    STATUS,
+    TOO_FEW_SAMPLES,
+    UNDETERMINED,
+    locate_covariance,
+    locate_figure,
+    locate_stderr,
 )
 from usidx.fitting.kernels.levenberg_marquardt import minimise
 from usidx.fitting.kernels.linear import invert

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import SelectionError
-from usidx.fitting.columns import Columns, locate_stderr
 from usidx.fitting.formula.complex import Pair
 from usidx.fitting.formula.nodes import Node, differentiate, make_parameter, substitute
 from usidx.fitting.formula.numpy_backend import interpret
+from usidx.fitting.kernels.columns import Columns, locate_stderr
 from usidx.fitting.models.expression import list_names, parse
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model

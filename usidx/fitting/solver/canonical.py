@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.columns import Columns
+from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model
 
 __all__ = ["make_canonical"]

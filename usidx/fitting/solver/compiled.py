@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.columns import Columns
 from usidx.fitting.compile import layout as at
 from usidx.fitting.compile.bytecode import Program, assemble
 from usidx.fitting.compile.layout import LOSSES, Tables
 from usidx.fitting.formula.nodes import ZERO, differentiate, make_parameter, substitute
+from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model, build_graphs
 from usidx.fitting.solver.canonical import make_canonical
 from usidx.fitting.solver.templates import Grid, find_template_starts, make_grid
@@ -259,7 +259,7 @@ def solve_block(
     Returns
     -------
     ndarray of float64, shape (spectrum, figure)
-        See `usidx.fitting.columns`.
+        See `usidx.fitting.kernels.columns`.
     """
     from usidx.fitting.compile.llvm import choose_equations
     from usidx.fitting.kernels.spectra import solve_rows

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.columns import (
+from usidx.fitting.kernels.columns import (
     CONVERGED,
     CONVERGED_ON_BOUND,
     EXACT,
@@ -175,7 +175,7 @@ class _Solver:
         self.low, self.high = np.array([options.bounds[name] for name in options.free], np.float64).T
 
     def fit(self, spectra: _Spectra, start: Array) -> Array:
-        """Fit spectra and return their rows of figures (see `usidx.fitting.columns`)."""
+        """Fit spectra and return their rows of figures (see `usidx.fitting.kernels.columns`)."""
         at = Columns(start.shape[1])
         out = np.full((len(start), at.count(covariance=self.options.covariance)), np.nan)
         energy, spread = _measure_spread(spectra, 1 + self.caller.model.is_complex)

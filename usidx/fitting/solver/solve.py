@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.columns import Columns
+from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter
 
-from usidx.fitting.columns import Columns
+from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, evaluate_block
 from usidx.fitting.solver.templates import bridge_gaps

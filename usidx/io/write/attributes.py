@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from usidx.errors import UsidError
-from usidx.results.provenance import usidx_version
+from usidx.version import usidx_version
 
 __all__ = ["book_keeping", "set_attributes", "set_json"]
 

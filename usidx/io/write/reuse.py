@@ -19,9 +19,9 @@ import numpy as np
 from usidx.format import names
 from usidx.io.read.chunks.content import digest_content, stored_size
 from usidx.io.read.usid.attributes import attribute_if_any, stored_json, text_attribute
+from usidx.results.declarations import declared
 from usidx.results.provenance import PROVENANCE, Step, parse_steps
 from usidx.results.schema import StoredResult
-from usidx.results.verbs import declared
 
 __all__ = ["Earlier", "Work", "digests_of_sources", "find_earlier"]
 

@@ -27,6 +27,7 @@ __all__ = [
     "Matrix",
     "apply_mask",
     "check_max_iter",
+    "check_n",
     "check_seed",
     "choose_working_dtype",
     "count_cells",
@@ -193,6 +194,14 @@ def refuse_dim(data: xr.DataArray, dim: str) -> None:
         raise ResultError(
             f"Array {data.name!r} already has a dim or coordinate {dim!r}, which the result adds. "
             f"Rename it first: data.rename({{{dim!r}: ...}})."
+        )
+
+
+def check_n(n: Any, most: int, of_what: str, things: str = "components", or_else: str = "") -> None:
+    """Refuse a number of components, or of other things, that cannot be."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
+        raise ResultError(
+            f"n={n!r} {things} of an array with {of_what}: n is a whole number from 1 to {most}{or_else}."
         )
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from usidx.results.verbs import Quantity, add_quantity
+from usidx.results.declarations import Quantity
+from usidx.results.verbs import add_quantity
 
 __all__ = ["COMPONENTS", "DECOMPOSITION", "FACTORS", "ITERATED", "SCORES", "SINGULAR", "assemble"]
 

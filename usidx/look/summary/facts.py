@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from usidx.label.roles import POSITION, SPECTROSCOPIC, position_dims, role_of, spectroscopic_dims
+from usidx.label.roles import POSITION, SPECTROSCOPIC, position_dims, refuse_unlabelled, role_of, spectroscopic_dims
 from usidx.look.draw.numbers import extent, finite_range, label, plain, pretty, size, unit_of, with_unit
 from usidx.look.summary.steps import tell
 from usidx.results.provenance import PROVENANCE, last_step
 
-__all__ = ["ArrayFacts", "Line", "array_facts", "attributes", "outline"]
+__all__ = ["ArrayFacts", "Line", "array_facts", "attributes", "is_main", "kind_of", "outline", "words"]
 
 # Coordinates of more values than this are not read for a summary.
 _MOST_VALUES = 1_000_000
@@ -238,3 +238,10 @@ def _extras(depth: int, held: xr.Dataset) -> list[Line]:
         return []
     shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
     return [Line(depth, "extra", f"{len(names)} more dataset{'s' if len(names) > 1 else ''}", shown)]
+
+
+def kind_of(data: Any) -> type:
+    """Return which of the three kinds of labelled objects this is."""
+    kinds = (xr.DataArray, xr.Dataset, xr.DataTree)
+    refuse_unlabelled(data, kinds)
+    return next(kind for kind in kinds if isinstance(data, kind))

@@ -8,10 +8,10 @@ from typing import Any
 
 import xarray as xr
 
-from usidx.look.summary.facts import Line, array_facts, attributes, outline
+from usidx.look.summary.facts import Line, array_facts, attributes, kind_of, outline
 from usidx.look.summary.text import array_rows, dataset_head, dataset_rows, tree_head
 
-__all__ = ["RENDER"]
+__all__ = ["summary_html"]
 
 # Notebooks bring their own colours; only weights, lines and faded text are set here.
 _STYLE = """<style>
@@ -27,6 +27,36 @@ _STYLE = """<style>
 .usidx-summary thead th, .usidx-summary .faint { opacity: 0.65; font-weight: 400; }
 .usidx-summary .main { font-weight: 600; }
 </style>"""
+
+
+def summary_html(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
+    """Summarise an array, a result or a file as HTML for a notebook.
+
+    Nothing is computed: coordinates are looked at, data is not. Every name is escaped.
+
+    Parameters
+    ----------
+    data : DataArray, Dataset or DataTree
+        Any dims.
+
+    Returns
+    -------
+    str
+        One element that needs nothing else.
+
+    Raises
+    ------
+    RoleError
+        This is no labelled object.
+
+    Examples
+    --------
+    >>> from usidx.simulate import band_excitation
+    >>> scan, truth = band_excitation((16, 16), 32)
+    >>> summary_html(scan).startswith('<div class="usidx-summary">')
+    True
+    """
+    return _PARTS[kind_of(data)](data)
 
 
 def _wrapped(*parts: str) -> str:
@@ -81,4 +111,4 @@ def _line(line: Line) -> list[str]:
     return [name, *_cells(line.facts.quantity, line.facts.dtype, line.facts.shape, line.facts.size)]
 
 
-RENDER: dict[type, Callable[[Any], str]] = {xr.DataArray: _array, xr.Dataset: _dataset, xr.DataTree: _tree}
+_PARTS: dict[type, Callable[[Any], str]] = {xr.DataArray: _array, xr.Dataset: _dataset, xr.DataTree: _tree}

@@ -8,16 +8,16 @@ from typing import Any
 import xarray as xr
 
 from usidx.look.draw.numbers import plain, size
-from usidx.look.summary.facts import ArrayFacts, array_facts, attributes, is_main, outline, words
+from usidx.look.summary.facts import ArrayFacts, array_facts, attributes, is_main, kind_of, outline, words
 from usidx.look.summary.steps import tell
 from usidx.results.provenance import steps
 
-__all__ = ["summary_html", "summary_text"]
+__all__ = ["array_rows", "dataset_head", "dataset_rows", "summary", "tree_head"]
 
 _INDENT = "  "
 
 
-def summary_text(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
+def summary(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
     """Summarise an array, a result or a file as text for a terminal.
 
     Nothing is computed: coordinates are looked at, data is not.
@@ -32,48 +32,22 @@ def summary_text(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
     str
         Lines without a final line break; every name is made printable and bounded in length.
 
+    Raises
+    ------
+    RoleError
+        This is no labelled object.
+
     Examples
     --------
     >>> from usidx.simulate import band_excitation
     >>> scan, truth = band_excitation((16, 16), 32)
-    >>> print(summary_text(scan))
+    >>> print(summary(scan))
     Raw_Data  Cantilever deflection (V)  complex64  65.5 kB
       positions      Y 16 (0–5 µm), X 16 (0–5 µm)
       spectroscopic  Frequency 32 (300–340 kHz)
       steps          simulate.band_excitation
     """
-    return "\n".join(_LINES[_kind(data)](data))
-
-
-def summary_html(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
-    """Summarise an array, a result or a file as HTML for a notebook.
-
-    Nothing is computed: coordinates are looked at, data is not. Every name is escaped.
-
-    Parameters
-    ----------
-    data : DataArray, Dataset or DataTree
-        Any dims.
-
-    Returns
-    -------
-    str
-        One element that needs nothing else.
-
-    Examples
-    --------
-    >>> from usidx.simulate import band_excitation
-    >>> scan, truth = band_excitation((16, 16), 32)
-    >>> summary_html(scan).startswith('<div class="usidx-summary">')
-    True
-    """
-    from usidx.look.summary import html as describe_html
-
-    return describe_html.RENDER[_kind(data)](data)
-
-
-def _kind(data: Any) -> type:
-    return next(kind for kind in (xr.DataArray, xr.Dataset, xr.DataTree) if isinstance(data, kind))
+    return "\n".join(_LINES[kind_of(data)](data))
 
 
 def _array_lines(array: xr.DataArray) -> list[str]:

@@ -9,7 +9,8 @@ import xarray as xr
 
 from usidx.errors import ResultError, RoleError, UnitsError
 from usidx.label.roles import position_dims
-from usidx.results.verbs import HANDED_ON, verb
+from usidx.results.declarations import HANDED_ON
+from usidx.results.verbs import verb
 
 __all__ = ["correct_phase", "phase_offset", "response"]
 

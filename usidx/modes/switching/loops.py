@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.columns import CONVERGED, CONVERGED_ON_BOUND, TOO_FEW_SAMPLES, Columns
+from usidx.fitting.kernels.columns import CONVERGED, CONVERGED_ON_BOUND, TOO_FEW_SAMPLES, Columns
 from usidx.fitting.models.curves import measure_extent
 from usidx.fitting.models.hysteresis_loop import HysteresisLoop
 from usidx.fitting.solver.compiled import Options, evaluate_block, solve_block
@@ -75,7 +75,7 @@ def fit_loops(response: npt.NDArray[Any], voltage: npt.NDArray[Any], search: Sea
     """Return (*other, figure) of responses (*other, sample); the voltage broadcasts against them.
 
     A row holds the projected loop, its metrics, the guess with its r2 and what follows from it, the fit (see
-    `usidx.fitting.columns`) and what follows from it, with errors, and the `CRITERIA`; see `widths`. Loops of one
+    `fitting.kernels.columns`) and what follows from it, with errors, and the `CRITERIA`; see `widths`. Loops of one
     course of the voltage are worked on together.
     """
     other, size = response.shape[:-1], response.shape[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from usidx.errors import ExistsError
 from usidx.io.write.results import write
-from usidx.simulate.band_excitation import band_excitation
+from usidx.simulate.resonances import band_excitation
 
 __all__ = ["example_file"]
 

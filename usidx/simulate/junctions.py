@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 
 from usidx.errors import UsidError
-from usidx.results.provenance import usidx_version, with_steps
+from usidx.results.provenance import with_steps
 from usidx.simulate.fields import (
     Chunks,
     SmoothField,
@@ -23,6 +23,7 @@ from usidx.simulate.fields import (
     spectroscopic_coordinate,
 )
 from usidx.simulate.oscillation import check_sizes, over_steps, triangle, unindexed
+from usidx.version import usidx_version
 
 __all__ = ["current_voltage"]
 

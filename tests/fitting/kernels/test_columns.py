@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from usidx.fitting.columns import STATUS_MEANINGS, Columns, locate_covariance, locate_figure, locate_stderr
+from usidx.fitting.kernels.columns import STATUS_MEANINGS, Columns, locate_covariance, locate_figure, locate_stderr
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -12,9 +12,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from usidx.errors import UsidError
 from usidx.label.roles import SPECTROSCOPIC
-from usidx.results.provenance import usidx_version, with_steps
+from usidx.results.provenance import with_steps
 from usidx.simulate.fields import Chunks, SmoothField, assemble, coordinate, kept, position_coordinates, row_noise
 from usidx.simulate.oscillation import triangle, unindexed
+from usidx.version import usidx_version
 
 __all__ = ["band_excitation"]
 

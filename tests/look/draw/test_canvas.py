@@ -1,0 +1,83 @@
+"""Figures belong to the caller, labels fit beside their panels, and names are no formulas."""
+
+import sys
+
+import pytest
+
+from usidx.look.draw.canvas import finished, grid_shape, label_axes, new_figure, png_of, text, whole_numbers, wrapped
+
+
+def test_figures_are_not_known_to_pyplot() -> None:
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    figure = new_figure(3, 2)
+    assert figure.get_size_inches().tolist() == [3, 2]
+    assert pyplot.get_fignums() == before
+
+
+def test_a_picture_has_the_size_that_is_asked_for() -> None:
+    png = png_of(new_figure(3, 2), dpi=50)
+    assert png.startswith(b"\x89PNG")
+    # Width and height stand in the head of the file.
+    assert (int.from_bytes(png[16:20]), int.from_bytes(png[20:24])) == (150, 100)
+
+
+@pytest.mark.filterwarnings("error")
+def test_letters_that_the_font_lacks_are_no_warning() -> None:
+    figure = new_figure(3, 2)
+    figure.subplots()
+    assert png_of(finished(figure, "原子")).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "room", "expected"),
+    [
+        ("Bias (V)", 30, "Bias (V)"),
+        ("Cantilever deflection (V)", 20, "Cantilever\ndeflection (V)"),
+        ("Cycle 1, DC offset -3 V", 16, "Cycle 1,\nDC offset -3 V"),
+        ("Amplitude" * 3, 9, "Amplitude\nAmplitude\nAmplitude"),
+    ],
+)
+def test_labels_break_after_a_comma_and_never_before_a_unit(words: str, room: int, expected: str) -> None:
+    assert wrapped(words, room) == expected
+
+
+def test_names_are_drawn_as_they_are() -> None:
+    figure = new_figure(3, 2)
+    axes = figure.subplots()
+    label_axes(axes, "$x_1$", "cost ($)")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (r"\$x_1\$", r"cost (\$)")
+    assert text("plain") == "plain"
+
+
+def test_counts_have_whole_ticks() -> None:
+    axes = new_figure(3, 2).subplots()
+    axes.set_xlim(0, 3)
+    whole_numbers(axes.xaxis)
+    assert all(tick == round(tick) for tick in axes.get_xticks())
+
+
+@pytest.mark.parametrize(
+    ("count", "aspect", "expected"),
+    [(1, 1.0, (1, 1)), (2, 1.0, (1, 2)), (3, 1.0, (1, 3)), (4, 1.0, (2, 2)), (9, 1.0, (3, 3)), (10, 1.0, (3, 4)),
+     (5, 0.2, (3, 2)), (1, 0.2, (1, 1))],
+)  # fmt: skip
+def test_panels_fill_a_page(count: int, aspect: float, expected: tuple[int, int]) -> None:
+    assert grid_shape(count, aspect) == expected
+
+
+def test_what_is_said_twice_is_written_once() -> None:
+    figure = new_figure(3, 2)
+    figure.subplots()
+    assert finished(figure, "Title", "cut", "", "cut", "thinned") is figure
+    assert figure.get_suptitle() == "Title"
+    assert figure.get_supxlabel() == "cut; thinned"
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from usidx.errors import MissingExtraError
+
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"Drawing needs the package 'matplotlib'"):
+        new_figure(3, 2)

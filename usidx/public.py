@@ -1,0 +1,89 @@
+"""The public names of usidx, each loaded when it is first asked for.
+
+`import usidx` reads only the table in `usidx/catalogue.py`, so that it costs little more than importing xarray. Who
+adds a public name adds it twice: to the imports here, which editors and mypy read, and to the table, which Python
+reads. A test holds them together.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from usidx.catalogue import MODULES as MODULES
+
+if TYPE_CHECKING:
+    from usidx import errors as errors
+    from usidx import models as models
+    from usidx import simulate as simulate
+    from usidx.example import example_file as example_file
+    from usidx.fitting.compare import compare as compare
+    from usidx.fitting.evaluate import evaluate as evaluate
+    from usidx.fitting.evaluate import residual as residual
+    from usidx.fitting.fit import fit as fit
+    from usidx.io.disk.recovery import recover as recover
+    from usidx.io.read.open import open_dataset as open_dataset
+    from usidx.io.read.open import open_main as open_main
+    from usidx.io.read.open import open_tree as open_tree
+    from usidx.io.read.results import list_results as list_results
+    from usidx.io.read.results import open_result as open_result
+    from usidx.io.read.usid.inventory import list_mains as list_mains
+    from usidx.io.read.validate import validate as validate
+    from usidx.io.write.results import write as write
+    from usidx.label.gridding import to_grid as to_grid
+    from usidx.label.roles import position_dims as position_dims
+    from usidx.label.roles import set_roles as set_roles
+    from usidx.label.roles import spectroscopic_dims as spectroscopic_dims
+    from usidx.learn.cluster import cluster as cluster
+    from usidx.learn.decompose import decompose as decompose
+    from usidx.learn.ica import ica as ica
+    from usidx.learn.mcr import mcr_als as mcr_als
+    from usidx.learn.nmf import nmf as nmf
+    from usidx.learn.reconstruct import project as project
+    from usidx.learn.reconstruct import reconstruct as reconstruct
+    from usidx.learn.rotate import rotate as rotate
+    from usidx.learn.suggest_k import suggest_k as suggest_k
+    from usidx.learn.suggest_n import scree as scree
+    from usidx.learn.suggest_n import suggest_n as suggest_n
+    from usidx.learn.svd import pca as pca
+    from usidx.learn.svd import svd as svd
+    from usidx.learn.unmix import fcls as fcls
+    from usidx.learn.unmix import nfindr as nfindr
+    from usidx.learn.unmix import vca as vca
+    from usidx.look.explore import explore as explore
+    from usidx.look.plot import plot_clusters as plot_clusters
+    from usidx.look.plot import plot_dendrogram as plot_dendrogram
+    from usidx.look.plot import plot_fit as plot_fit
+    from usidx.look.plot import plot_map as plot_map
+    from usidx.look.plot import plot_maps as plot_maps
+    from usidx.look.plot import plot_scree as plot_scree
+    from usidx.look.plot import plot_spectra as plot_spectra
+    from usidx.look.summary.html import summary_html as summary_html
+    from usidx.look.summary.text import summary as summary
+    from usidx.mapping import map_positions as map_positions
+    from usidx.modes.band_excitation.response import correct_phase as correct_phase
+    from usidx.modes.band_excitation.response import phase_offset as phase_offset
+    from usidx.modes.band_excitation.response import response as response
+    from usidx.modes.band_excitation.sho_fit import sho_fit as sho_fit
+    from usidx.modes.current_voltage.conductance import didv as didv
+    from usidx.modes.current_voltage.conductance import normalized_conductance as normalized_conductance
+    from usidx.modes.current_voltage.gap import gap as gap
+    from usidx.modes.switching.loop_fit import loop_fit as loop_fit
+    from usidx.modes.switching.project_loops import project_loops as project_loops
+    from usidx.modes.switching.relaxation_fit import relaxation_fit as relaxation_fit
+    from usidx.results.history import history as history
+    from usidx.tasks.compute import compute as compute
+
+
+def load(name: str) -> Any:
+    """Import what a public name stands for."""
+    module = import_module(MODULES[name])
+    return module if module.__name__ == f"usidx.{name}" else getattr(module, name)
+
+
+if not TYPE_CHECKING:  # hidden, lest a name that is not there passes for one of unknown type
+
+    def __getattr__(name: str) -> Any:
+        if name not in MODULES:
+            raise AttributeError(f"usidx has no public name {name!r}")
+        return globals().setdefault(name, load(name))
