@@ -21,12 +21,14 @@ from usidx.io.read.place.place import local_path, place_of
 from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.usid.attributes import text_attribute
 from usidx.io.read.usid.main import is_main
+from usidx.io.write.array import write_array
 from usidx.io.write.attributes import book_keeping, set_attributes, set_json
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, patience, store
 from usidx.io.write.checkpoint import Earlier, find_earlier, mark_unfinished, runs_per_position, store_in_batches
+from usidx.io.write.groups import next_group
 from usidx.io.write.main import Shelf, create_main, free_name, safe_name, target_of
-from usidx.io.write.transaction import create, transaction
+from usidx.io.write.transaction import changing
 from usidx.results.provenance import PROVENANCE, source_of, steps
 from usidx.results.schema import Entry, StoredResult, to_stored
 from usidx.tasks.compute import shown
@@ -109,7 +111,8 @@ def write(
     place = _Place.of(data, path, name, Storage.parse(compression, chunks), patience() if wait is None else wait)
     if place.is_plain:
         assert isinstance(data, xr.DataArray)
-        return _write_array(place, data, progress=progress)
+        storage = place.storage
+        return write_array(place.file, data, place.name, storage=storage, progress=progress, wait=place.wait)
     return _write_result(place, _as_result(data, name), name, reuse=reuse, progress=progress)
 
 
@@ -163,7 +166,7 @@ class _Place:
 
     def changes(self) -> Any:
         """Open the file for changes, or make it."""
-        return transaction(self.file, wait=self.wait, ahead=False) if self.file.exists() else create(self.file)
+        return changing(self.file, wait=self.wait)
 
 
 def _target_path(path: str | PathLike[str] | None, source: tuple[str, str] | None) -> Path:
@@ -186,25 +189,6 @@ def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
     own = safe_name(name or str(data.name or "Data"))
     result = data.rename(own).to_dataset()
     return result.assign_attrs({PROVENANCE: data.attrs[PROVENANCE]} if PROVENANCE in data.attrs else {})
-
-
-def _write_array(place: _Place, array: xr.DataArray, *, progress: bool) -> str:
-    with shown(progress), place.changes() as changes:
-        measurement = changes.file.create_group(_next_group(changes.file, "Measurement"))
-        channel = measurement.create_group("Channel_000")
-        for group in (measurement, channel):
-            set_attributes(group, book_keeping())
-        storage = replace(place.storage, at_once=True)
-        dataset, target = create_main(channel, array, place.name, Shelf(), storage=storage)
-        path = str(dataset.name)
-        store([(array.data, target)], changes.check, changes.ground, progress=progress)
-        return path
-
-
-def _next_group(parent: h5py.Group, stem: str) -> str:
-    """Return the stem with the number after the highest one that is there."""
-    ends = [key[len(stem) + 1 :] for key in parent if key.startswith(f"{stem}_")]
-    return f"{stem}_{max((int(e) for e in ends if e.isdecimal()), default=-1) + 1:03d}"
 
 
 def _write_result(place: _Place, result: xr.Dataset, name: str | None, *, reuse: bool, progress: bool) -> str:
@@ -318,7 +302,7 @@ def _create_group(
         parent = file.require_group("Measurement_000/Channel_000")
     source = str(origin.name) if origin is not None else place.source[1] if place.source else "Data"
     stem = safe_name(source.rsplit("/", 1)[-1])
-    group = parent.create_group(_next_group(parent, f"{stem}-{tool}"))
+    group = parent.create_group(next_group(parent, f"{stem}-{tool}"))
     set_attributes(group, {**stored.parameters, **book_keeping()})
     set_attributes(group, {"tool": tool, "algorithm": stored.algorithm, "num_source_dsets": 1})
     if origin is not None:
