@@ -229,7 +229,8 @@ def test_what_usid_cannot_hold_is_named(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    from usidx.io.write.main import Shelf, create_main
+    from usidx.io.write.main import create_main
+    from usidx.io.write.shelf import Shelf
 
     array = usidx.set_roles(xr.DataArray([1.0, 2.0], dims="x", name="line"), position="x")
     with h5py.File(tmp_path / "new.h5", "w") as file:

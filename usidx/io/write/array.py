@@ -10,7 +10,8 @@ import xarray as xr
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import store
 from usidx.io.write.groups import make_group, next_group
-from usidx.io.write.main import Shelf, create_main
+from usidx.io.write.main import create_main
+from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import changing
 from usidx.tasks.compute import shown
 

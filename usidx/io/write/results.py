@@ -27,7 +27,8 @@ from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, patience, store
 from usidx.io.write.checkpoint import Earlier, find_earlier, mark_unfinished, runs_per_position, store_in_batches
 from usidx.io.write.groups import next_group
-from usidx.io.write.main import Shelf, create_main, free_name, safe_name, target_of
+from usidx.io.write.main import create_main, free_name, safe_name, target_of
+from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import changing
 from usidx.results.provenance import PROVENANCE, source_of, steps
 from usidx.results.schema import Entry, StoredResult, to_stored
