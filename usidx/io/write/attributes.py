@@ -14,7 +14,7 @@ import numpy as np
 from usidx.errors import UsidError
 from usidx.results.provenance import usidx_version
 
-__all__ = ["book_keeping", "set_attributes", "set_json"]
+__all__ = ["book_keeping", "set_attributes", "set_json", "stored_value"]
 
 # HDF5 keeps attributes in the object's header up to this size; longer text goes to several attributes.
 _LONGEST = 60_000
@@ -39,7 +39,7 @@ def set_attributes(object_: h5py.Group | h5py.Dataset, values: Mapping[str, Any]
         A value is too long for an attribute.
     """
     for name, value in values.items():
-        stored = _stored(value)
+        stored = stored_value(value)
         if isinstance(stored, str) and len(stored.encode()) > _LONGEST:
             raise UsidError(
                 f"Attribute {name!r} is {len(stored)} characters long; HDF5 keeps at most {_LONGEST} bytes in an "
@@ -55,7 +55,8 @@ def set_json(object_: h5py.Group | h5py.Dataset, name: str, value: Mapping[str, 
         object_.attrs[name] = text
 
 
-def _stored(value: Any) -> Any:
+def stored_value(value: Any) -> Any:
+    """Return what is stored of the value of an attribute."""
     if value is None:
         return "None"
     if isinstance(value, bool | np.bool_):

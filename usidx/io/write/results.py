@@ -14,14 +14,14 @@ import h5py
 import xarray as xr
 from dask import is_dask_collection
 
-from usidx.errors import ResultError, UsidWarning
+from usidx.errors import ResultError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.io.read.place.opened import opened_file
 from usidx.io.read.place.place import local_path, place_of
 from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.usid.attributes import text_attribute
 from usidx.io.read.usid.main import is_main
-from usidx.io.write.array import write_array
+from usidx.io.write.array import Settings, write_array
 from usidx.io.write.attributes import book_keeping, set_attributes, set_json
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, patience, store
@@ -42,13 +42,14 @@ def write(
     path: str | PathLike[str] | None = None,
     *,
     name: str | None = None,
+    group: str | None = None,
     compression: str | int | None = None,
     chunks: tuple[int, int] | None = None,
     reuse: bool = True,
     progress: bool = True,
     wait: float | None = None,
 ) -> str:
-    """Write a labelled array as a main dataset, or a result as a results group.
+    """Write a labelled array as a main dataset, a tree of them as a measurement, or a result as a results group.
 
     Computes: lazy data is computed block by block, all variables in one pass, and each block goes straight to the
     file. What exists is never changed: new groups get the next free number. An interrupted write leaves the file as
@@ -59,13 +60,17 @@ def write(
     ----------
     data : DataArray or Dataset
         A Dataset becomes the group ``<source>-<tool>_NNN``, as does a DataArray that is written without a path. A
-        DataArray with a path becomes a main dataset in a new ``Measurement_NNN/Channel_000``. Dims need roles; see
-        :func:`usidx.set_roles`.
+        DataArray with a path becomes a main dataset. It gets a channel of its own: in the newest measurement, where
+        its positions are those of the last channel there and no channel has its name, else in a new
+        ``Measurement_NNN/Channel_000``. Dims need roles; see :func:`usidx.set_roles`.
     path : path, optional
         A file, new or not. By default the file that the data came from.
     name : str, optional
         For a DataArray the name of the dataset, for a Dataset that of the tool. By default the array's own name, or
         that of the verb that made the result.
+    group : str, optional
+        For a DataArray the group in which it becomes a main dataset, such as ``"Measurement_000/Channel_001"``; made
+        where it is not there.
     compression : "gzip" or int, optional
         Shuffle and deflate main datasets, with the filters of HDF5 that every program reads, in several threads:
         "gzip" at the fastest level, an int from 0 to 9 at that level. By default they are contiguous and as they are.
@@ -74,7 +79,9 @@ def write(
         default, where there is compression, about 256 x 256, which serves both one spectrum and one image.
     reuse : bool, default True
         Return the group that the same call on the same source made before, if there is one, without computing again;
-        go on with it where it is not finished.
+        go on with it where it is not finished. For a DataArray with a path return the main dataset of its name that
+        holds the very same, if there is one, with a `UsidWarning`: dims, coordinates, type, attributes and history are
+        compared, then every cell, block by block.
     progress : bool, default True
         Show a progress bar for work that takes more than a moment.
     wait : float, optional
@@ -90,7 +97,9 @@ def write(
     ResultError
         No path is given and the data does not come from a file.
     UsidError
-        Compression or chunks are not as above.
+        Compression, chunks or group are not as above.
+    ExistsError
+        The group holds something else under that name.
     RoleError, LayoutError
         A variable cannot be laid out as a main dataset.
     LockedError
@@ -109,12 +118,26 @@ def write(
     >>> usidx.write(raw.usid.svd(4))
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
-    place = _Place.of(data, path, name, Storage.parse(compression, chunks), patience() if wait is None else wait)
+    settings = Settings(Storage.parse(compression, chunks), reuse, progress, patience() if wait is None else wait)
+    if group is not None:
+        return _write_to_group(data, path, name, group, settings)
+    place = _Place.of(data, path, name, settings.storage, settings.wait)
     if place.is_plain:
         assert isinstance(data, xr.DataArray)
-        storage = place.storage
-        return write_array(place.file, data, place.name, storage=storage, progress=progress, wait=place.wait)
+        return write_array(place.file, data, place.name, None, settings)
     return _write_result(place, _as_result(data, name), name, reuse=reuse, progress=progress)
+
+
+def _write_to_group(
+    data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | None, name: str | None, group: str, settings: Settings
+) -> str:
+    if not isinstance(data, xr.DataArray):
+        raise UsidError(
+            f"group={group!r} is for a DataArray; a result gets a group beside its source, called <source>-<tool>_NNN. "
+            f"Leave group out, or write one variable: dataset['name'].usid.write(path, group=...)."
+        )
+    main = safe_name(name or str(data.name or names.RAW_DATA))
+    return write_array(_target_path(path, source_of(data)), data, main, group, settings)
 
 
 @dataclass(frozen=True, slots=True)
