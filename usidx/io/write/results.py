@@ -30,6 +30,7 @@ from usidx.io.write.groups import next_group
 from usidx.io.write.main import create_main, free_name, safe_name, target_of
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import changing
+from usidx.io.write.tree import write_tree
 from usidx.results.provenance import PROVENANCE, source_of, steps
 from usidx.results.schema import Entry, StoredResult, to_stored
 from usidx.tasks.compute import shown
@@ -38,7 +39,7 @@ __all__ = ["write"]
 
 
 def write(
-    data: xr.DataArray | xr.Dataset,
+    data: xr.DataArray | xr.Dataset | xr.DataTree,
     path: str | PathLike[str] | None = None,
     *,
     name: str | None = None,
@@ -58,11 +59,14 @@ def write(
 
     Parameters
     ----------
-    data : DataArray or Dataset
-        A Dataset becomes the group ``<source>-<tool>_NNN``, as does a DataArray that is written without a path. A
-        DataArray with a path becomes a main dataset. It gets a channel of its own: in the newest measurement, where
-        its positions are those of the last channel there and no channel has its name, else in a new
-        ``Measurement_NNN/Channel_000``. Dims need roles; see :func:`usidx.set_roles`.
+    data : DataArray, Dataset or DataTree
+        A DataTree becomes a measurement with a channel for each leaf. A tree that has the paths of a file
+        (``Measurement_NNN/Channel_NNN/name``) keeps them where they are free, and its results; measurements get the
+        next free number elsewhere. Attributes of nodes go to the groups, arrays without roles beside the main ones
+        become plain datasets. A Dataset becomes the group ``<source>-<tool>_NNN``, as does a DataArray that is written
+        without a path. A DataArray with a path becomes a main dataset. It gets a channel of its own: in the newest
+        measurement, where its positions are those of the last channel there and no channel has its name, else in a
+        new ``Measurement_NNN/Channel_000``. Dims need roles; see :func:`usidx.set_roles`.
     path : path, optional
         A file, new or not. By default the file that the data came from.
     name : str, optional
@@ -90,7 +94,7 @@ def write(
     Returns
     -------
     str
-        HDF5 path of the group, or of the main dataset.
+        HDF5 path of the group, of the main dataset, or of the first measurement of a tree.
 
     Raises
     ------
@@ -119,6 +123,8 @@ def write(
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
     settings = Settings(Storage.parse(compression, chunks), reuse, progress, patience() if wait is None else wait)
+    if isinstance(data, xr.DataTree):
+        return _write_whole(data, path, name, group, settings)
     if group is not None:
         return _write_to_group(data, path, name, group, settings)
     place = _Place.of(data, path, name, settings.storage, settings.wait)
@@ -126,6 +132,16 @@ def write(
         assert isinstance(data, xr.DataArray)
         return write_array(place.file, data, place.name, None, settings)
     return _write_result(place, _as_result(data, name), name, reuse=reuse, progress=progress)
+
+
+def _write_whole(
+    tree: xr.DataTree, path: str | PathLike[str] | None, name: str | None, group: str | None, settings: Settings
+) -> str:
+    if name is not None or group is not None:
+        raise UsidError("name= and group= are for arrays and results; in a tree the paths of its nodes decide.")
+    if path is None:
+        raise ResultError("A tree may come from many files. Name the one to write it to: write(tree, path).")
+    return write_tree(local_path(path), tree, settings)
 
 
 def _write_to_group(
