@@ -23,11 +23,11 @@ from usidx.errors import UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.grid import grid_of
 from usidx.format.layout import Array, Layout
-from usidx.io.read.backend import open_node
+from usidx.io.read.place.opened import opened_place
 from usidx.io.read.place.place import place_of
 from usidx.io.read.usid.attributes import plain_attribute
-from usidx.io.read.usid.datasets import FIELD
-from usidx.io.read.usid.main import read_layout
+from usidx.io.read.usid.datasets import FIELD, main_dataset
+from usidx.io.read.usid.main import Cache, read_layout
 from usidx.io.write.attributes import stored_value
 from usidx.io.write.blocks.store import store
 from usidx.label.coding import is_opened_alike
@@ -45,7 +45,7 @@ def streamed(array: xr.DataArray) -> Any:
     return array.variable.chunk({d: n for d, n in preferred.items() if d in array.dims}).data
 
 
-def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str) -> str | None:
+def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str, cache: Cache | None = None) -> str | None:
     """Return the first thing in which a main dataset is not what writing the array would store, its cells aside.
 
     Parameters
@@ -56,6 +56,8 @@ def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str) -> st
         Dims with roles. Nothing of it is computed.
     name : str
         Under which it would be stored.
+    cache : mutable mapping, optional
+        Tables that were read before, shared by the mains of one file.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str) -> st
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UsidWarning)  # what it lacks matters to who opens it
-            stored = read_layout(dataset)
+            stored = read_layout(dataset, cache)
     except UsidError as err:
         return f"something else: {err}"
     return next((text for text, is_equal in _compared(given, stored, dataset) if not is_equal), None)
@@ -154,10 +156,12 @@ def have_equal_values(path: str, pairs: Sequence[tuple[str, xr.DataArray]]) -> b
     pairs : sequence of (str, DataArray)
         HDF5 paths of the datasets, each with its array.
     """
-    place = place_of(path)
+    with opened_place(place_of(path)) as (file, origin), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UsidWarning)
+        cache: Cache = {}
+        found = [main_dataset(file[name], origin, cache=cache) for name, _ in pairs]
     compared = []
-    for name, array in pairs:
-        stored = open_node(place, name, squeeze=True)
+    for stored, (_, array) in zip(found, pairs, strict=True):
         if any(v.dims != array.dims for v in stored.data_vars.values()):
             return False
         compared.append((_in_blocks(array, stored), _Comparison(stored, array.dtype)))
