@@ -45,6 +45,7 @@ __all__ = [
     "SPECTROSCOPIC_INDICES",
     "SPECTROSCOPIC_VALUES",
     "TIMESTAMP",
+    "TIME_STAMP",
     "TOOL",
     "UNITS",
     "USIDX_VERSION",
@@ -111,6 +112,7 @@ COMPLETED: Final = r"completed_(\w+_)?positions"
 
 # Attributes that say who wrote an object and when.
 TIMESTAMP: Final = "timestamp"
+TIME_STAMP: Final = "time_stamp"  # as the specification spells it
 MACHINE: Final = "machine_id"
 PLATFORM: Final = "platform"
 PYUSID_VERSION: Final = "pyUSID_version"
@@ -119,7 +121,7 @@ USIDX_VERSION: Final = "usidx_version"
 BOOK_KEEPING: Final = frozenset(
     {
         TIMESTAMP,
-        "time_stamp",
+        TIME_STAMP,
         MACHINE,
         PLATFORM,
         PYUSID_VERSION,

@@ -12,13 +12,19 @@ import xarray as xr
 
 from usidx.errors import LayoutError, RoleError
 from usidx.format.layout import Array, Layout, Role, Side
-from usidx.format.names import DEFAULT_DIMENSION, DEPENDENT_DIMENSION, INCOMPLETE_DIMENSION
+from usidx.format.names import (
+    DEFAULT_DIMENSION,
+    DEPENDENT_DIMENSION,
+    INCOMPLETE_DIMENSION,
+    PLACEHOLDER,
+    PLACEHOLDER_UNITS,
+    RAW_DATA,
+)
 from usidx.label.coding import LABEL
 from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, position_dims, role_of
 
 __all__ = ["Encoded", "encode", "layout_of", "sides_of"]
 
-_PLACEHOLDER = "arb"
 # What the four ancillaries and the quantity hold already.
 _OWN_ATTRIBUTES = frozenset({"units", "long_name"})
 
@@ -74,7 +80,7 @@ def layout_of(array: xr.DataArray, name: str | None = None) -> tuple[Layout, tup
     if empty:
         raise LayoutError(f"Dim {empty[0]!r} of {array.name!r} has size 0; a main dataset has at least one cell.")
     layout = Layout(
-        name=str(name or array.name or "Raw_Data"),
+        name=str(name or array.name or RAW_DATA),
         quantity=str(array.attrs.get("long_name", array.name or "unknown")),
         units=str(array.attrs.get("units", "")),
         shape=(prod(array.sizes[d] for d in position), prod(array.sizes[d] for d in spectroscopic)),
@@ -227,8 +233,8 @@ def _hint(coordinate: xr.DataArray, names: Mapping[str, str]) -> dict[str, Any]:
 def _placeholder_side(role: Role) -> Side:
     return Side(
         role=role,
-        labels=(_PLACEHOLDER,),
-        units=("a.u.",),
+        labels=(PLACEHOLDER,),
+        units=(PLACEHOLDER_UNITS,),
         indices=np.zeros((1, 1), dtype=np.int64),
         values=np.zeros((1, 1)),
         types=(DEFAULT_DIMENSION,),

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 from dask.base import tokenize
 
+from usidx.format.names import PROVENANCE
 from usidx.label.roles import refuse_unlabelled
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "with_steps",
 ]
 
-PROVENANCE = "usid_provenance"
 Step = dict[str, Any]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 

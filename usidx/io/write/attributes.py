@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from usidx.errors import UsidError
+from usidx.format import names
 from usidx.results.provenance import usidx_version
 
 __all__ = ["book_keeping", "set_attributes", "set_json", "stored_value"]
@@ -23,10 +24,10 @@ _LONGEST = 60_000
 def book_keeping() -> dict[str, str]:
     """Return the attributes that say who wrote an object and when."""
     return {
-        "timestamp": datetime.now().strftime("%Y_%m_%d-%H_%M_%S"),
-        "machine_id": platform.node(),
-        "platform": platform.platform(),
-        "usidx_version": usidx_version(),
+        names.TIMESTAMP: datetime.now().strftime("%Y_%m_%d-%H_%M_%S"),
+        names.MACHINE: platform.node(),
+        names.PLATFORM: platform.platform(),
+        names.USIDX_VERSION: usidx_version(),
     }
 
 

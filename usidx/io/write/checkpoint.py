@@ -83,9 +83,9 @@ def _is_definite(recipe: str) -> bool:
 
 
 def _is_same(group: h5py.Group, tool: str, origin: h5py.Dataset, recipe: str) -> bool:
-    reference = attribute_if_any(group, "source_000")
+    reference = attribute_if_any(group, names.SOURCE)
     return (
-        text_attribute(group, "tool") == tool
+        text_attribute(group, names.TOOL) == tool
         and isinstance(reference, h5py.Reference)
         and bool(reference)
         and group.file[reference] == origin

@@ -120,19 +120,19 @@ def _link_side(group: h5py.Group, dataset: h5py.Dataset, side: Side, shelf: Shel
     if kept is None:
         kept = Kept(side, grid, *_write_side(group, dataset, side))
         shelf.add(kept)
-    title = side.role.capitalize()
-    dataset.attrs[f"{title}_Indices"] = kept.indices.ref
-    dataset.attrs[f"{title}_Values"] = kept.values.ref
+    dataset.attrs[names.ancillary(side.role, names.INDICES)] = kept.indices.ref
+    dataset.attrs[names.ancillary(side.role, names.VALUES)] = kept.values.ref
     return kept.grid.rows
 
 
 def _write_side(group: h5py.Group, dataset: h5py.Dataset, side: Side) -> tuple[h5py.Dataset, h5py.Dataset]:
-    title = side.role.capitalize()
     last = str(dataset.name).rsplit("/", 1)[-1]
-    is_free = f"{title}_Indices" not in group and f"{title}_Values" not in group
-    prefix = title if is_free else free_name(group, f"{last}_{title}", ("_Indices", "_Values"))
+    endings = (f"_{names.INDICES}", f"_{names.VALUES}")
+    prefix = side.role.capitalize()
+    if any(f"{prefix}{ending}" in group for ending in endings):
+        prefix = free_name(group, f"{last}_{prefix}", endings)
     written = []
-    for kind, matrix in (("Indices", _counters(side.indices)), ("Values", side.values)):
+    for kind, matrix in ((names.INDICES, _counters(side.indices)), (names.VALUES, side.values)):
         made = group.create_dataset(f"{prefix}_{kind}", data=_turned(matrix, side.role))
         made.attrs[names.LABELS] = _texts(side.labels)
         made.attrs[names.UNITS] = _texts(side.units)

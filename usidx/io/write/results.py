@@ -201,7 +201,7 @@ class _Place:
         recorded = steps(data)
         is_result = bool(recorded) and recorded[-1]["tool"] != "open"
         is_plain = isinstance(data, xr.DataArray) and path is not None and not (is_own and is_result)
-        main = safe_name(name or str(getattr(data, "name", None) or "Raw_Data"))
+        main = safe_name(name or str(getattr(data, "name", None) or names.RAW_DATA))
         return cls(file, source, is_own, is_plain, main, storage, wait)
 
     def changes(self) -> Any:
@@ -339,16 +339,16 @@ def _create_group(
         shelf.add_main(origin)
         parent = origin.parent
     else:
-        parent = file.require_group("Measurement_000/Channel_000")
+        parent = file.require_group(f"{names.MEASUREMENT}_000/{names.CHANNEL}_000")
     source = str(origin.name) if origin is not None else place.source[1] if place.source else "Data"
     stem = safe_name(source.rsplit("/", 1)[-1])
     group = parent.create_group(next_group(parent, f"{stem}-{tool}"))
     set_attributes(group, {**stored.parameters, **book_keeping()})
-    set_attributes(group, {"tool": tool, "algorithm": stored.algorithm, "num_source_dsets": 1})
+    set_attributes(group, {names.TOOL: tool, names.ALGORITHM: stored.algorithm, names.SOURCE_COUNT: 1})
     if origin is not None:
-        group.attrs["source_000"] = origin.ref
+        group.attrs[names.SOURCE] = origin.ref
     elif place.source is not None:
-        set_attributes(group, {"source_file_path": place.source[0], "source_dataset_path": place.source[1]})
+        set_attributes(group, {names.SOURCE_FILE: place.source[0], names.SOURCE_DATASET: place.source[1]})
     recipe = _recipe(result)
     set_attributes(group, {} if recipe is None else {PROVENANCE: recipe})
     set_json(group, names.RESULT_HINTS, stored.hints)

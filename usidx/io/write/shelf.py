@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from usidx.format import names
 from usidx.format.grid import Coordinate, Grid, grid_of
 from usidx.format.layout import Role, Side
 from usidx.io.read.usid.main import ancillaries_of, read_layout
@@ -40,8 +41,8 @@ class Shelf:
         """Offer the sides of a main dataset."""
         layout, found = read_layout(main), ancillaries_of(main)
         for side in (layout.position, layout.spectroscopic):
-            title = side.role.capitalize()
-            self.add(Kept(side, grid_of(side), found[f"{title}_Indices"], found[f"{title}_Values"]))
+            indices, values = (found[names.ancillary(side.role, kind)] for kind in (names.INDICES, names.VALUES))
+            self.add(Kept(side, grid_of(side), indices, values))
 
     def add(self, kept: Kept) -> None:
         """Offer one side."""

@@ -139,7 +139,7 @@ def _create_extra(group: h5py.Group, name: str, extra: xr.DataArray) -> Store:
 def _tell(group: h5py.Group, attrs: Mapping[str, Any], made: Mapping[str, h5py.Dataset]) -> None:
     """Set attributes, references to sources among them; what the root of a file has is kept."""
     is_root = group.name == "/"
-    own = {names.TIMESTAMP, "time_stamp"} & set(attrs)
+    own = {names.TIMESTAMP, names.TIME_STAMP} & set(attrs)
     told = dict(attrs) if own or is_root else {**book_keeping(), **attrs}
     kept = set(group.attrs) & set(told) if is_root else set()
     if kept and not are_attributes_equal({n: told[n] for n in kept}, _selected(group, kept), group.file):
