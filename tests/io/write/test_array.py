@@ -1,5 +1,6 @@
 """Plain arrays in files: where they land, and that the same one is never written twice by mistake."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -346,3 +347,13 @@ def test_a_path_in_full_costs_the_same_in_a_file_of_many(tmp_path: Path, monkeyp
             write(scan(), path, group="Measurement_001/Channel_001")
         counts.append(len(opened))
     assert counts[0] == counts[1]
+
+
+def test_a_file_that_another_program_writes_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    write(scan(), path)
+    tree = xr.DataTree.from_dict({"/a": scan("Phase").to_dataset()})
+    for data, made in ((scan(start=1.0), "/Measurement_001/Channel_000/Current"), (tree, "/Measurement_002")):
+        held = h5py.File(path, "r+")
+        threading.Timer(1.5, held.close).start()  # longer than a reader waits by itself
+        assert usidx.write(data, path, wait=20, progress=False) == made

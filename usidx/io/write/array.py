@@ -21,7 +21,7 @@ from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import store
 from usidx.io.write.groups import existing, make_group, next_group, numbered, parse_group, require_group
 from usidx.io.write.main import create_main
-from usidx.io.write.same import find_difference, have_equal_values, streamed
+from usidx.io.write.same import find_difference, have_equal_values, streamed, wait_until_readable
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import changing
 from usidx.label.encoding import layout_of
@@ -82,7 +82,7 @@ def write_array(file: Path, array: xr.DataArray, name: str, group: str | None, s
     """
     parts = None if group is None else parse_group(group)
     with shown(settings.progress):
-        found = _find_same(file, array, name, parts) if settings.reuse and file.exists() else None
+        found = _find_same(file, array, name, parts, settings.wait) if settings.reuse and file.exists() else None
         if found is not None:
             _say_found(file, found)
             return found
@@ -98,8 +98,9 @@ def _say_found(file: Path, found: str) -> None:
     )
 
 
-def _find_same(file: Path, array: xr.DataArray, name: str, parts: Sequence[str] | None) -> str | None:
+def _find_same(file: Path, array: xr.DataArray, name: str, parts: Sequence[str] | None, wait: float) -> str | None:
     """Look for a main dataset of the same name, place and content; what costs little is compared first."""
+    wait_until_readable(file, wait)
     with opened_file(file) as held:
         alike = [
             path for path, dataset in _candidates(held, name, parts) if find_difference(dataset, array, name) is None

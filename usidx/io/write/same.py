@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ from usidx.errors import UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.grid import grid_of
 from usidx.format.layout import Array, Layout
+from usidx.io.disk.recovery import shared
 from usidx.io.read.place.opened import opened_place
 from usidx.io.read.place.place import place_of
 from usidx.io.read.usid.attributes import plain_attribute
@@ -34,7 +36,7 @@ from usidx.label.coding import is_opened_alike
 from usidx.label.encoding import layout_of
 from usidx.results.provenance import parse_steps
 
-__all__ = ["are_attributes_equal", "find_difference", "have_equal_values", "streamed"]
+__all__ = ["are_attributes_equal", "find_difference", "have_equal_values", "streamed", "wait_until_readable"]
 
 
 def streamed(array: xr.DataArray) -> Any:
@@ -43,6 +45,12 @@ def streamed(array: xr.DataArray) -> Any:
         return array.data
     preferred = array.encoding.get("preferred_chunks", {})
     return array.variable.chunk({d: n for d, n in preferred.items() if d in array.dims}).data
+
+
+def wait_until_readable(file: Path, wait: float) -> None:
+    """Wait while another program has the file locked, as the write that follows would."""
+    with shared(file, wait=wait):
+        pass
 
 
 def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str, cache: Cache | None = None) -> str | None:

@@ -22,7 +22,7 @@ from usidx.io.write.attributes import book_keeping, set_attributes
 from usidx.io.write.blocks.store import Store, store
 from usidx.io.write.groups import existing, next_number, numbered
 from usidx.io.write.main import create_main, free_name
-from usidx.io.write.same import are_attributes_equal, find_difference, have_equal_values, streamed
+from usidx.io.write.same import are_attributes_equal, find_difference, have_equal_values, streamed, wait_until_readable
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import changing
 from usidx.io.write.tree_plan import NEW_MEASUREMENT, Parts, Plan, plan_tree
@@ -56,7 +56,7 @@ def write_tree(file: Path, tree: xr.DataTree, settings: Settings) -> str:
     """
     plan = plan_tree(tree)
     with shown(settings.progress):
-        found = _find_same(file, plan) if settings.reuse and file.exists() else None
+        found = _find_same(file, plan, settings.wait) if settings.reuse and file.exists() else None
         if found is not None:
             warnings.warn(
                 f"{found!r} in {str(file)!r} holds this very tree already, so nothing was written. Pass reuse=False "
@@ -155,8 +155,9 @@ def _tell(group: h5py.Group, attrs: Mapping[str, Any], made: Mapping[str, h5py.D
             group.attrs[name] = made[value].ref
 
 
-def _find_same(file: Path, plan: Plan) -> str | None:
+def _find_same(file: Path, plan: Plan, wait: float) -> str | None:
     """Look for measurements that hold the whole tree; what costs little is compared first."""
+    wait_until_readable(file, wait)
     with opened_file(file) as held:
         alike = [tops for tops in _candidates(held, plan) if _is_alike(held, plan, tops)]
     for tops in alike:
