@@ -15,7 +15,7 @@ from usidx.format.placement import Axes, Placement
 from usidx.label import units
 from usidx.label.roles import ROLE, SPECTROSCOPIC
 
-__all__ = ["LABEL", "Frame", "coordinates_of", "decode", "decode_array", "parse_field"]
+__all__ = ["LABEL", "Frame", "coordinates_of", "decode", "decode_array", "is_opened_alike", "parse_field"]
 
 #: Attribute of a coordinate that keeps the label as found, where it could not be the name.
 LABEL = "usid_label"
@@ -141,6 +141,32 @@ def _add_coordinate(
     variables[name] = xr.Variable(
         tuple(names[d] for d in dims), _hinted_dtype(values, hint), _hinted_attrs(attrs, hint)
     )
+
+
+def is_opened_alike(one: Side, its_grid: Grid, other: Side, other_grid: Grid) -> bool:
+    """Say whether two sides open as the same dims and coordinates; how their rows are ordered does not matter."""
+    if one.is_placeholder != other.is_placeholder or _opened_dims(one, its_grid) != _opened_dims(other, other_grid):
+        return False
+    mine, others = _side_variables(one, its_grid), _side_variables(other, other_grid)
+    return mine.keys() == others.keys() and all(
+        v.dtype == others[n].dtype and v.identical(others[n])  # type: ignore[no-untyped-call]
+        for n, v in mine.items()
+    )
+
+
+def _opened_dims(side: Side, grid: Grid) -> tuple[bool, list[str], dict[str, int]]:
+    """Return what decides the dims: those of more than one step in their order, and which of the others are kept."""
+    kept = _kept(side, grid.dims, grid.shape, squeeze=True)
+    return grid.is_flat, [dim for dim, size in kept.items() if size > 1], kept
+
+
+def _side_variables(side: Side, grid: Grid) -> dict[str, xr.Variable]:
+    """Return the coordinates of one side as `decode` makes them, where the other side bears none of their names."""
+    variables: dict[str, xr.Variable] = {}
+    names = {n: n for n in (*(c.name for c in grid.coordinates), *grid.dims)}
+    for coordinate in () if side.is_placeholder else grid.coordinates:
+        _add_coordinate(variables, side, coordinate, names, squeeze=True)
+    return variables
 
 
 def _add_counter(variables: dict[str, xr.Variable], grid: Grid, names: Mapping[str, str], side: Side) -> None:

@@ -12,13 +12,19 @@ import xarray as xr
 
 from usidx.errors import LayoutError, RoleError
 from usidx.format.layout import Array, Layout, Role, Side
-from usidx.format.names import DEFAULT_DIMENSION, DEPENDENT_DIMENSION, INCOMPLETE_DIMENSION
+from usidx.format.names import (
+    DEFAULT_DIMENSION,
+    DEPENDENT_DIMENSION,
+    INCOMPLETE_DIMENSION,
+    PLACEHOLDER,
+    PLACEHOLDER_UNITS,
+    RAW_DATA,
+)
 from usidx.label.coding import LABEL
 from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, position_dims, role_of
 
-__all__ = ["Encoded", "encode", "sides_of"]
+__all__ = ["Encoded", "encode", "layout_of", "sides_of"]
 
-_PLACEHOLDER = "arb"
 # What the four ancillaries and the quantity hold already.
 _OWN_ATTRIBUTES = frozenset({"units", "long_name"})
 
@@ -62,26 +68,30 @@ def encode(array: xr.DataArray, name: str | None = None) -> Encoded:
     LayoutError
         A dim is empty, or its coordinate holds no real numbers.
     """
+    layout, left_out = layout_of(array, name)
+    natural = array.transpose(*(d for side in sides_of(array) for d in side))
+    return Encoded(layout, natural.data.reshape(layout.shape), left_out)
+
+
+def layout_of(array: xr.DataArray, name: str | None = None) -> tuple[Layout, tuple[str, ...]]:
+    """Return what `encode` finds without touching the data: the layout, and the coordinates that USID cannot hold."""
     position, spectroscopic = sides_of(array)
     empty = [d for d in array.dims if array.sizes[d] == 0]
     if empty:
         raise LayoutError(f"Dim {empty[0]!r} of {array.name!r} has size 0; a main dataset has at least one cell.")
-    sides = [_encode_side(array, "position", position), _encode_side(array, "spectroscopic", spectroscopic)]
-    natural = array.transpose(*position, *spectroscopic)
-    shape = (prod(array.sizes[d] for d in position), prod(array.sizes[d] for d in spectroscopic))
     layout = Layout(
-        name=str(name or array.name or "Raw_Data"),
+        name=str(name or array.name or RAW_DATA),
         quantity=str(array.attrs.get("long_name", array.name or "unknown")),
         units=str(array.attrs.get("units", "")),
-        shape=shape,
+        shape=(prod(array.sizes[d] for d in position), prod(array.sizes[d] for d in spectroscopic)),
         dtype=array.dtype,
-        position=sides[0],
-        spectroscopic=sides[1],
+        position=_encode_side(array, "position", position),
+        spectroscopic=_encode_side(array, "spectroscopic", spectroscopic),
         attributes={str(k): v for k, v in array.attrs.items() if k not in _OWN_ATTRIBUTES},
         hints=_main_hints(array, position + spectroscopic),
     )
     held = {*_side_coordinates(array, POSITION, position), *_side_coordinates(array, SPECTROSCOPIC, spectroscopic)}
-    return Encoded(layout, natural.data.reshape(shape), tuple(str(c) for c in array.coords if str(c) not in held))
+    return layout, tuple(str(c) for c in array.coords if str(c) not in held)
 
 
 def sides_of(array: xr.DataArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -223,8 +233,8 @@ def _hint(coordinate: xr.DataArray, names: Mapping[str, str]) -> dict[str, Any]:
 def _placeholder_side(role: Role) -> Side:
     return Side(
         role=role,
-        labels=(_PLACEHOLDER,),
-        units=("a.u.",),
+        labels=(PLACEHOLDER,),
+        units=(PLACEHOLDER_UNITS,),
         indices=np.zeros((1, 1), dtype=np.int64),
         values=np.zeros((1, 1)),
         types=(DEFAULT_DIMENSION,),

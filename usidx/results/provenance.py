@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 import xarray as xr
 
+from usidx.format.names import PROVENANCE
 from usidx.label.roles import refuse_unlabelled
 from usidx.version import usidx_version
 
@@ -37,7 +38,6 @@ __all__ = [
     "with_steps",
 ]
 
-PROVENANCE = "usid_provenance"
 Step = dict[str, Any]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 

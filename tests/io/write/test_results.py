@@ -142,13 +142,6 @@ def test_groups_get_the_next_free_number(scan: Path) -> None:
     assert raw.usid.svd(2).usid.write().endswith("-SVD_009")
 
 
-def test_an_array_makes_a_new_file_or_a_new_measurement(tmp_path: Path, scan: Path) -> None:
-    array = usidx.set_roles(xr.DataArray(np.eye(3), dims=("a", "b"), name="eye"), position="a", spectroscopic="b")
-    assert array.usid.write(tmp_path / "new.h5") == "/Measurement_000/Channel_000/eye"
-    assert array.usid.write(tmp_path / "new.h5", name="other-eye") == "/Measurement_001/Channel_000/other_eye"
-    np.testing.assert_array_equal(usidx.open_main(tmp_path / "new.h5", "eye"), np.eye(3))
-
-
 def test_a_result_in_another_file_names_its_source(tmp_path: Path, scan: Path) -> None:
     raw = usidx.open_main(scan)
     group = usidx.write(raw.usid.svd(2), tmp_path / "results.h5")
@@ -229,7 +222,8 @@ def test_what_usid_cannot_hold_is_named(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    from usidx.io.write.main import Shelf, create_main
+    from usidx.io.write.main import create_main
+    from usidx.io.write.shelf import Shelf
 
     array = usidx.set_roles(xr.DataArray([1.0, 2.0], dims="x", name="line"), position="x")
     with h5py.File(tmp_path / "new.h5", "w") as file:

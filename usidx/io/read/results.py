@@ -34,7 +34,7 @@ __all__ = ["list_results", "open_result"]
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 
 _MOST_STATUS: Final = 2**26  # bytes; a file that claims more is not believed
-_STATUS: Final = re.compile(r"completed_(\w+_)?positions")
+_STATUS: Final = re.compile(names.COMPLETED)
 
 
 def list_results(path: FilePath, *, storage_options: Options = None) -> list[str]:

@@ -140,9 +140,9 @@ def _result_doubts(group: h5py.Group) -> list[Problem]:
     if "-" not in path.rsplit("/", 1)[-1]:
         return []
     doubts = []
-    reference = attribute_if_any(group, "source_000")
+    reference = attribute_if_any(group, names.SOURCE)
     if isinstance(reference, h5py.Reference) and not reference:
-        doubts.append(Problem(path, "source", f"{path!r}: the reference 'source_000' points to nothing."))
+        doubts.append(Problem(path, "source", f"{path!r}: the reference {names.SOURCE!r} points to nothing."))
     if not len(group):
         doubts.append(Problem(path, "result", f"{path!r} is an empty results group.", is_error=False))
     return doubts + _progress_doubts(path, group.get(names.COMPLETED_POSITIONS))

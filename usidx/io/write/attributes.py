@@ -12,9 +12,10 @@ import h5py
 import numpy as np
 
 from usidx.errors import UsidError
+from usidx.format import names
 from usidx.version import usidx_version
 
-__all__ = ["book_keeping", "set_attributes", "set_json"]
+__all__ = ["book_keeping", "set_attributes", "set_json", "stored_value"]
 
 # HDF5 keeps attributes in the object's header up to this size; longer text goes to several attributes.
 _LONGEST = 60_000
@@ -23,10 +24,10 @@ _LONGEST = 60_000
 def book_keeping() -> dict[str, str]:
     """Return the attributes that say who wrote an object and when."""
     return {
-        "timestamp": datetime.now().strftime("%Y_%m_%d-%H_%M_%S"),
-        "machine_id": platform.node(),
-        "platform": platform.platform(),
-        "usidx_version": usidx_version(),
+        names.TIMESTAMP: datetime.now().strftime("%Y_%m_%d-%H_%M_%S"),
+        names.MACHINE: platform.node(),
+        names.PLATFORM: platform.platform(),
+        names.USIDX_VERSION: usidx_version(),
     }
 
 
@@ -39,7 +40,7 @@ def set_attributes(object_: h5py.Group | h5py.Dataset, values: Mapping[str, Any]
         A value is too long for an attribute.
     """
     for name, value in values.items():
-        stored = _stored(value)
+        stored = stored_value(value)
         if isinstance(stored, str) and len(stored.encode()) > _LONGEST:
             raise UsidError(
                 f"Attribute {name!r} is {len(stored)} characters long; HDF5 keeps at most {_LONGEST} bytes in an "
@@ -55,7 +56,8 @@ def set_json(object_: h5py.Group | h5py.Dataset, name: str, value: Mapping[str, 
         object_.attrs[name] = text
 
 
-def _stored(value: Any) -> Any:
+def stored_value(value: Any) -> Any:
+    """Return what is stored of the value of an attribute."""
     if value is None:
         return "None"
     if isinstance(value, bool | np.bool_):

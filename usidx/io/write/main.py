@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
 
 import h5py
 import numpy as np
@@ -14,65 +12,17 @@ import xarray as xr
 
 from usidx.errors import ExistsError, LayoutError, UsidWarning
 from usidx.format import names
-from usidx.format.grid import Grid, grid_of
+from usidx.format.grid import grid_of
 from usidx.format.layout import Array, Role, Side
 from usidx.format.placement import Axes, Placement
-from usidx.io.read.usid.main import ancillaries_of, read_layout
+from usidx.io.read.usid.main import read_layout
 from usidx.io.write.attributes import book_keeping, set_attributes, set_json
 from usidx.io.write.blocks.storage import CONTIGUOUS, Storage, extent
 from usidx.io.write.blocks.target import MainTarget
-from usidx.label.encoding import encode, sides_of
+from usidx.io.write.shelf import Kept, Shelf
+from usidx.label.encoding import layout_of, sides_of
 
-__all__ = ["Shelf", "create_main", "free_name", "safe_name", "target_of"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
-    """One side that lies in the file already."""
-
-    role: Role
-    grid: Grid
-    indices: h5py.Dataset
-    values: h5py.Dataset
-
-
-@dataclass(slots=True, eq=False)
-class Shelf:
-    """Sides in a file that further mains may refer to instead of writing equal ones."""
-
-    kept: list[_Kept] = field(default_factory=list)
-    lock: Any = field(default_factory=Lock)
-
-    def add_main(self, main: h5py.Dataset) -> None:
-        """Offer the sides of a main dataset."""
-        layout, found = read_layout(main), ancillaries_of(main)
-        for side in (layout.position, layout.spectroscopic):
-            title = side.role.capitalize()
-            self.kept.append(_Kept(side.role, grid_of(side), found[f"{title}_Indices"], found[f"{title}_Values"]))
-
-    def find(self, role: Role, grid: Grid) -> _Kept | None:
-        """Return a side of that role that opens as the same dims and coordinates."""
-        return next((k for k in self.kept if k.role == role and _equal_grids(k.grid, grid)), None)
-
-
-def _equal_grids(a: Grid, b: Grid) -> bool:
-    """Compare what two sides open as; how the rows are ordered does not matter."""
-    # Dims of size 1 come in the order of the file, which says nothing.
-    if [d for d in _sizes(a) if d[1] > 1] != [d for d in _sizes(b) if d[1] > 1] or a.is_flat != b.is_flat:
-        return False
-    ones, others = ({c.name: c for c in g.coordinates} for g in (a, b))
-    return set(ones) == set(others) and all(
-        c.label.strip() == others[n].label.strip()
-        and c.units.strip() == others[n].units.strip()
-        and [d for d, s in zip(c.dims, c.values.shape, strict=True) if s > 1]
-        == [d for d, s in zip(others[n].dims, others[n].values.shape, strict=True) if s > 1]
-        and np.array_equal(np.squeeze(c.values), np.squeeze(others[n].values), equal_nan=True)
-        for n, c in ones.items()
-    )
-
-
-def _sizes(grid: Grid) -> list[tuple[str, int]]:
-    return list(zip(grid.dims, grid.shape, strict=True))
+__all__ = ["create_main", "free_name", "safe_name", "target_of"]
 
 
 def create_main(
@@ -106,13 +56,12 @@ def create_main(
         The array cannot be laid out as a main dataset.
     """
     _check_type(array)
-    encoded = encode(array, name)
-    _warn_left_out(encoded.left_out, array)
+    layout, left_out = layout_of(array, name)
+    _warn_left_out(left_out, array)
     if name in group:
         raise ExistsError(
             f"{group.name.rstrip('/')}/{name} exists in {group.file.filename!r}; it is never overwritten."
         )
-    layout = encoded.layout
     sides = (extent([array.sizes[d] for d in side], _blocks(array, side)) for side in sides_of(array))
     options = storage.options(layout.shape, layout.dtype, *sides)
     dataset = group.create_dataset(name, shape=layout.shape, dtype=layout.dtype, **options)
@@ -167,23 +116,23 @@ def _warn_left_out(left_out: Iterable[str], array: xr.DataArray) -> None:
 def _link_side(group: h5py.Group, dataset: h5py.Dataset, side: Side, shelf: Shelf) -> Array | None:
     """Refer to the side, written first unless an equal one is on the shelf; return where its rows go."""
     grid = grid_of(side)
-    kept = shelf.find(side.role, grid)
+    kept = shelf.find(side, grid)
     if kept is None:
-        kept = _Kept(side.role, grid, *_write_side(group, dataset, side))
-        shelf.kept.append(kept)
-    title = side.role.capitalize()
-    dataset.attrs[f"{title}_Indices"] = kept.indices.ref
-    dataset.attrs[f"{title}_Values"] = kept.values.ref
+        kept = Kept(side, grid, *_write_side(group, dataset, side))
+        shelf.add(kept)
+    dataset.attrs[names.ancillary(side.role, names.INDICES)] = kept.indices.ref
+    dataset.attrs[names.ancillary(side.role, names.VALUES)] = kept.values.ref
     return kept.grid.rows
 
 
 def _write_side(group: h5py.Group, dataset: h5py.Dataset, side: Side) -> tuple[h5py.Dataset, h5py.Dataset]:
-    title = side.role.capitalize()
     last = str(dataset.name).rsplit("/", 1)[-1]
-    is_free = f"{title}_Indices" not in group and f"{title}_Values" not in group
-    prefix = title if is_free else free_name(group, f"{last}_{title}", ("_Indices", "_Values"))
+    endings = (f"_{names.INDICES}", f"_{names.VALUES}")
+    prefix = side.role.capitalize()
+    if any(f"{prefix}{ending}" in group for ending in endings):
+        prefix = free_name(group, f"{last}_{prefix}", endings)
     written = []
-    for kind, matrix in (("Indices", _counters(side.indices)), ("Values", side.values)):
+    for kind, matrix in ((names.INDICES, _counters(side.indices)), (names.VALUES, side.values)):
         made = group.create_dataset(f"{prefix}_{kind}", data=_turned(matrix, side.role))
         made.attrs[names.LABELS] = _texts(side.labels)
         made.attrs[names.UNITS] = _texts(side.units)
@@ -210,13 +159,24 @@ def _texts(texts: tuple[str, ...]) -> Array:
 
 
 def safe_name(name: str) -> str:
-    """Return a name that the naming of results groups can hold: no hyphen, no slash."""
-    return name.replace("-", "_").replace("/", "_").strip() or "Data"
+    """Return a name that the naming of results groups can hold: no hyphen, no slash, not only dots."""
+    safe = name.replace("-", "_").replace("/", "_").replace("\0", "_").strip()
+    return safe if safe.strip(".") else "Data"  # HDF5 takes a dot for the group itself
 
 
 def free_name(group: h5py.Group, name: str, endings: tuple[str, ...] = ("",)) -> str:
-    """Return the name, or where it is taken with any of the endings, the name and the first free number."""
-    candidate, number = name, 0
-    while any(f"{candidate}{ending}" in group for ending in endings):
-        candidate, number = f"{name}_{number:03d}", number + 1
-    return candidate
+    """Return the name, or where it is taken with any of the endings, the name and a free number after those taken."""
+
+    def is_taken(candidate: str) -> bool:
+        return any(f"{candidate}{ending}" in group for ending in endings)
+
+    if not is_taken(name):
+        return name
+    # Doubling and halving asks a few times, where counting up would ask for each that is there.
+    taken, free = -1, 0
+    while is_taken(f"{name}_{free:03d}"):
+        taken, free = free, 2 * free + 1
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        taken, free = (middle, free) if is_taken(f"{name}_{middle:03d}") else (taken, middle)
+    return f"{name}_{free:03d}"

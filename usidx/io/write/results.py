@@ -14,19 +14,24 @@ import h5py
 import xarray as xr
 from dask import is_dask_collection
 
-from usidx.errors import UsidWarning
+from usidx.errors import ResultError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.io.read.place.opened import opened_file
+from usidx.io.read.place.place import local_path
 from usidx.io.read.usid.attributes import text_attribute
 from usidx.io.read.usid.main import is_main
+from usidx.io.write.array import Settings, write_array
 from usidx.io.write.attributes import book_keeping, set_attributes, set_json
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, patience, store
 from usidx.io.write.checkpoint import mark_unfinished, runs_per_position, store_in_batches
-from usidx.io.write.main import Shelf, create_main, free_name, safe_name, target_of
+from usidx.io.write.groups import next_group
+from usidx.io.write.main import create_main, free_name, safe_name, target_of
 from usidx.io.write.origin import Origin, find_origin, origin_dataset, same_file
 from usidx.io.write.reuse import Earlier, Work, digests_of_sources, find_earlier
-from usidx.io.write.transaction import create, transaction
+from usidx.io.write.shelf import Shelf
+from usidx.io.write.transaction import changing
+from usidx.io.write.tree import write_tree
 from usidx.results.identity import describe_changes, identify, place_of_opened
 from usidx.results.provenance import PROVENANCE, Step, steps, unsealed, usidx_version
 from usidx.results.schema import Entry, to_stored
@@ -38,17 +43,18 @@ __all__ = ["write"]
 
 
 def write(
-    data: xr.DataArray | xr.Dataset,
+    data: xr.DataArray | xr.Dataset | xr.DataTree,
     path: str | PathLike[str] | None = None,
     *,
     name: str | None = None,
+    group: str | None = None,
     compression: str | int | None = None,
     chunks: tuple[int, int] | None = None,
     reuse: bool = True,
     progress: bool = True,
     wait: float | None = None,
 ) -> str:
-    """Write a labelled array as a main dataset, or a result as a results group.
+    """Write a labelled array as a main dataset, a tree of them as a measurement, or a result as a results group.
 
     Computes: lazy data is computed block by block, all variables in one pass, and each block goes straight to the
     file. What exists is never changed: new groups get the next free number. An interrupted write leaves the file as
@@ -57,15 +63,22 @@ def write(
 
     Parameters
     ----------
-    data : DataArray or Dataset
-        A Dataset becomes the group ``<source>-<tool>_NNN``, as does a DataArray that is written without a path. A
-        DataArray with a path becomes a main dataset in a new ``Measurement_NNN/Channel_000``. Dims need roles; see
-        :func:`usidx.set_roles`.
+    data : DataArray, Dataset or DataTree
+        A DataTree becomes a measurement with a channel for each leaf. A tree that has the paths of a file
+        (``Measurement_NNN/Channel_NNN/name``) keeps them where they are free, and its results; measurements get the
+        next free number elsewhere. Attributes of nodes go to the groups, arrays without roles beside the main ones
+        become plain datasets. A Dataset becomes the group ``<source>-<tool>_NNN``, as does a DataArray that is written
+        without a path. A DataArray with a path becomes a main dataset. It gets a channel of its own: in the newest
+        measurement, where its positions are those of the last channel there and no channel has its name, else in a
+        new ``Measurement_NNN/Channel_000``. Dims need roles; see :func:`usidx.set_roles`.
     path : path, optional
         A file, new or not. By default the file that the data came from.
     name : str, optional
         For a DataArray the name of the dataset, for a Dataset that of the tool. By default the array's own name, or
         that of the verb that made the result.
+    group : str, optional
+        For a DataArray the group in which it becomes a main dataset, such as ``"Measurement_000/Channel_001"``; made
+        where it is not there.
     compression : "gzip" or int, optional
         Shuffle and deflate main datasets, with the filters of HDF5 that every program reads, in several threads:
         "gzip" at the fastest level, an int from 0 to 9 at that level. By default they are contiguous and as they are.
@@ -74,7 +87,9 @@ def write(
         default, where there is compression, about 256 x 256, which serves both one spectrum and one image.
     reuse : bool, default True
         Return the group that the same call on the same source made before, if there is one, without computing again;
-        go on with it where it is not finished.
+        go on with it where it is not finished. For a DataArray with a path return the main dataset of its name that
+        holds the very same, if there is one, with a `UsidWarning`: dims, coordinates, type, attributes and history are
+        compared, then every cell, block by block.
     progress : bool, default True
         Show a progress bar for work that takes more than a moment.
     wait : float, optional
@@ -83,14 +98,16 @@ def write(
     Returns
     -------
     str
-        HDF5 path of the group, or of the main dataset.
+        HDF5 path of the group, of the main dataset, or of the first measurement of a tree.
 
     Raises
     ------
     ResultError
         No path is given and the data does not come from a file.
     UsidError
-        Compression or chunks are not as above.
+        Compression, chunks or group are not as above.
+    ExistsError
+        The group holds something else under that name.
     RoleError, LayoutError
         A variable cannot be laid out as a main dataset.
     LockedError
@@ -109,11 +126,38 @@ def write(
     >>> usidx.write(raw.usid.svd(4))
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
-    target = _Target.of(data, path, name, Storage.parse(compression, chunks), patience() if wait is None else wait)
+    settings = Settings(Storage.parse(compression, chunks), reuse, progress, patience() if wait is None else wait)
+    if isinstance(data, xr.DataTree):
+        return _write_whole(data, path, name, group, settings)
+    if group is not None:
+        return _write_to_group(data, path, name, group, settings)
+    target = _Target.of(data, path, name, settings)
     if target.is_plain:
         assert isinstance(data, xr.DataArray)
-        return _write_array(target, data, progress=progress)
+        return write_array(target.file, data, target.name, None, settings)
     return _write_result(target, _as_result(data, name), name, reuse=reuse, progress=progress)
+
+
+def _write_whole(
+    tree: xr.DataTree, path: str | PathLike[str] | None, name: str | None, group: str | None, settings: Settings
+) -> str:
+    if name is not None or group is not None:
+        raise UsidError("name= and group= are for arrays and results; in a tree the paths of its nodes decide.")
+    if path is None:
+        raise ResultError("A tree may come from many files. Name the one to write it to: write(tree, path).")
+    return write_tree(local_path(path), tree, settings)
+
+
+def _write_to_group(
+    data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | None, name: str | None, group: str, settings: Settings
+) -> str:
+    if not isinstance(data, xr.DataArray):
+        raise UsidError(
+            f"group={group!r} is for a DataArray; a result gets a group beside its source, called <source>-<tool>_NNN. "
+            f"Leave group out, or write one variable: dataset['name'].usid.write(path, group=...)."
+        )
+    main = safe_name(name or str(data.name or names.RAW_DATA))
+    return write_array(find_origin(data, path).file, data, main, group, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +190,13 @@ class _Target:
         data: xr.DataArray | xr.Dataset,
         path: str | PathLike[str] | None,
         name: str | None,
-        storage: Storage,
-        wait: float,
+        settings: Settings,
     ) -> _Target:
         origin = find_origin(data, path)
         is_result = origin.is_own and bool(verb_steps(data))
         is_plain = isinstance(data, xr.DataArray) and path is not None and not is_result
-        main = safe_name(name or str(getattr(data, "name", None) or "Raw_Data"))
-        return cls(origin, is_plain, main, storage, wait)
+        main = safe_name(name or str(getattr(data, "name", None) or names.RAW_DATA))
+        return cls(origin, is_plain, main, settings.storage, settings.wait)
 
     @property
     def file(self) -> Path:
@@ -162,7 +205,7 @@ class _Target:
 
     def open_for_changes(self) -> Any:
         """Open the file for changes, or make it."""
-        return transaction(self.file, wait=self.wait, ahead=False) if self.file.exists() else create(self.file)
+        return changing(self.file, wait=self.wait)
 
 
 def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
@@ -171,25 +214,6 @@ def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
     own = safe_name(name or str(data.name or "Data"))
     result = data.rename(own).to_dataset()
     return result.assign_attrs({PROVENANCE: data.attrs[PROVENANCE]} if PROVENANCE in data.attrs else {})
-
-
-def _write_array(target: _Target, array: xr.DataArray, *, progress: bool) -> str:
-    with shown(progress), target.open_for_changes() as changes:
-        measurement = changes.file.create_group(_next_group(changes.file, "Measurement"))
-        channel = measurement.create_group("Channel_000")
-        for group in (measurement, channel):
-            set_attributes(group, book_keeping())
-        storage = replace(target.storage, at_once=True)
-        dataset, place = create_main(channel, array, target.name, Shelf(), storage=storage)
-        path = str(dataset.name)
-        store([(array.data, place)], changes.check, changes.ground, progress=progress)
-        return path
-
-
-def _next_group(parent: h5py.Group, stem: str) -> str:
-    """Return the stem with the number after the highest one that is there."""
-    ends = [key[len(stem) + 1 :] for key in parent if key.startswith(f"{stem}_")]
-    return f"{stem}_{max((int(e) for e in ends if e.isdecimal()), default=-1) + 1:03d}"
 
 
 def _write_result(target: _Target, result: xr.Dataset, name: str | None, *, reuse: bool, progress: bool) -> str:
@@ -326,9 +350,9 @@ def _create_group(
     if main is not None:
         shelf.add_main(main)
     parent, stem = _place_of_group(file, target.origin, main)
-    group = parent.create_group(_next_group(parent, f"{stem}-{work.tool}"))
+    group = parent.create_group(next_group(parent, f"{stem}-{work.tool}"))
     set_attributes(group, {**work.stored.parameters, **book_keeping()})
-    set_attributes(group, {names.TOOL: work.tool, "algorithm": work.stored.algorithm})
+    set_attributes(group, {names.TOOL: work.tool, names.ALGORITHM: work.stored.algorithm})
     _credit_sources(group, target.origin, main)
     if work.recorded:
         set_attributes(group, {PROVENANCE: json.dumps(work.recorded)})
@@ -349,7 +373,7 @@ def _place_of_group(file: h5py.File, origin: Origin, main: h5py.Dataset | None) 
     stem = safe_name(named.rsplit("/", 1)[-1].split("-", 1)[0])
     if isinstance(held, h5py.Group) and named.strip("/"):  # a result whose source lies in another file
         return held.parent, stem
-    return file.require_group("Measurement_000/Channel_000"), stem
+    return file.require_group(f"{names.MEASUREMENT}_000/{names.CHANNEL}_000"), stem
 
 
 def _credit_sources(group: h5py.Group, origin: Origin, main: h5py.Dataset | None) -> None:
@@ -359,7 +383,7 @@ def _credit_sources(group: h5py.Group, origin: Origin, main: h5py.Dataset | None
         group.attrs[names.SOURCE] = main.ref
         credited = 1
     elif origin.named is not None:
-        set_attributes(group, {"source_file_path": origin.named[0], "source_dataset_path": origin.named[1]})
+        set_attributes(group, {names.SOURCE_FILE: origin.named[0], names.SOURCE_DATASET: origin.named[1]})
         credited = 1
     for file, dataset in origin.others:
         found = group.file.get(dataset) if same_file(file, origin.file) else None
@@ -368,7 +392,7 @@ def _credit_sources(group: h5py.Group, origin: Origin, main: h5py.Dataset | None
         if isinstance(found, h5py.Dataset):
             group.attrs[f"{names.SOURCE[:-3]}{credited:03d}"] = found.ref
         else:
-            named = {f"source_file_path_{credited:03d}": file, f"source_dataset_path_{credited:03d}": dataset}
+            named = {f"{names.SOURCE_FILE}_{credited:03d}": file, f"{names.SOURCE_DATASET}_{credited:03d}": dataset}
             set_attributes(group, named)
         credited += 1
     set_attributes(group, {names.SOURCE_COUNT: max(credited, 1)})

@@ -35,7 +35,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import h5py
@@ -53,6 +53,7 @@ __all__ = [
     "RecoveryError",
     "Transaction",
     "WriteError",
+    "changing",
     "create",
     "needs_recovery",
     "recover",
@@ -355,6 +356,11 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
         finally:
             if changes._draft is not None:
                 disk.remove_open(changes._draft, changes._resources.close)
+
+
+def changing(path: Path, *, wait: float) -> AbstractContextManager[Transaction]:
+    """Change a file, or make it; what is written may be computed from the file itself."""
+    return transaction(path, wait=wait, ahead=False) if path.exists() else create(path)
 
 
 def _run(changes: Transaction) -> Iterator[Transaction]:

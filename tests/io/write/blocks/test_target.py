@@ -334,7 +334,7 @@ def test_what_is_broken_off_leaves_the_file_as_it_was(
     assert path.read_bytes() == before
     assert threads() == []
     assert len(made) < 200
-    assert usidx.write(raster(cells((4, 4, 4), "f4")), path).startswith("/Measurement_001")
+    assert usidx.write(raster(cells((4, 4, 4), "f4")), path, reuse=False).startswith("/Measurement_001")
 
 
 def test_a_failing_compressor_is_the_error_that_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -313,7 +313,7 @@ def _types(indices: h5py.Dataset, count: int) -> tuple[int, ...]:
 
 
 def _version(dataset: h5py.Dataset) -> tuple[int, ...]:
-    text = text_attribute(dataset, "pyUSID_version")
+    text = text_attribute(dataset, names.PYUSID_VERSION)
     found = re.match(r"[0-9]{1,6}(\.[0-9]{1,6})*", text or "")
     return () if found is None else tuple(int(part) for part in found[0].split("."))
 
@@ -337,7 +337,7 @@ def source_main(object_: h5py.Group | h5py.Dataset) -> h5py.Dataset | None:
     """Return the dataset that a result (or its group) was computed from, None where the file does not say."""
     group = object_.parent if isinstance(object_, h5py.Dataset) else object_
     try:
-        reference = attribute_if_any(group, "source_000")
+        reference = attribute_if_any(group, names.SOURCE)
         if isinstance(reference, h5py.Reference) and reference:
             target: Any = object_.file[reference]
         else:
