@@ -35,7 +35,7 @@ from usidx.learn.reconstruct import decomposition_step, is_decomposition
 from usidx.learn.svd import check_n
 from usidx.results.provenance import record
 from usidx.tasks.blocks import Blocks
-from usidx.tasks.passes import Passes, passes_over
+from usidx.tasks.passes import Passes, plan_passes
 
 __all__ = ["METHODS", "cluster"]
 
@@ -233,7 +233,7 @@ def _found(matrix: Matrix, options: tuple[Any, ...], hold: bool) -> tuple[Any, P
     method, n, *others = options
     height, width = matrix.values.shape
     check_n(n, height, f"{height} positions", "clusters")
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     real = width * 2 if matrix.values.dtype.kind == "c" else width
     complex_too = matrix.values.dtype.kind == "c"
     return passes.iterate(_clusters, method, row_numbers(matrix), real, n, *others, complex_too, hold=hold), passes

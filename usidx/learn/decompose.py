@@ -23,7 +23,7 @@ from usidx.learn.matrix.results import assemble
 from usidx.learn.matrix.sample import survey
 from usidx.results.provenance import record
 from usidx.tasks.blocks import Blocks, Held, join_nothing
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["asked", "decompose"]
 
@@ -125,7 +125,7 @@ def decompose(
             UsidWarning,
             stacklevel=2,
         )
-    passes, width = passes_over(matrix.values), matrix.values.shape[1]
+    passes, width = plan_passes(matrix.values), matrix.values.shape[1]
     pairs = matrix.values.dtype.kind == "c"
     found = passes.iterate(_fitted, row_numbers(matrix), width, pairs, n, clone(estimator, safe=False))
     dtype = np.result_type(matrix.values.dtype, np.float64)

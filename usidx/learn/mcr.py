@@ -21,8 +21,8 @@ from usidx.learn.matrix.sample import Survey, survey
 from usidx.learn.reconstruct import scores_of
 from usidx.learn.svd import check_n
 from usidx.results.provenance import record
-from usidx.tasks.blocks import Blocks, pieces
-from usidx.tasks.passes import passes_over
+from usidx.tasks.blocks import Blocks, cut_pieces
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["mcr_als"]
 
@@ -152,7 +152,7 @@ def mcr_als(
     check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps", "constituents")
     if unimodal and len(matrix.columns) > 1:
         raise ResultError(f"Profiles over the dims {matrix.columns} have no one maximum: unimodal= is for one dim.")
-    passes, dtype = passes_over(matrix.values), working_dtype(matrix.values.dtype)
+    passes, dtype = plan_passes(matrix.values), working_dtype(matrix.values.dtype)
     rules = _Rules(closure, nonnegative_components, unimodal)
     begun = None if initial is None else _initial(initial, n, used, matrix.columns)
     arguments = (row_numbers(matrix), width, n, begun, rules, random_state, max_iter, tol)
@@ -244,7 +244,7 @@ def _products(block: Array, components: Array, holes: Array, closed: bool) -> tu
     rows, _ = without_holes(block, holes)
     gram = components @ components.T
     inner, outer = np.zeros(gram.shape), np.zeros(components.shape)
-    for part in pieces(len(rows), rows.shape[1] * 8):
+    for part in cut_pieces(len(rows), rows.shape[1] * 8):
         near = rows[part].astype(np.float64)
         scores = least_squares(gram, near @ components.T, closed=closed)
         inner += scores.T @ scores

@@ -19,7 +19,7 @@ from usidx.learn.matrix.fields import Decomposable, apart, together
 from usidx.learn.matrix.matrix import to_matrix, working_dtype
 from usidx.learn.matrix.missing import without_holes
 from usidx.results.provenance import Step, record, steps
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["decomposition_step", "is_decomposition", "project", "reconstruct", "select_modes"]
 
@@ -133,7 +133,7 @@ def scores_of(result: xr.Dataset, other: xr.DataArray, kind: str) -> xr.DataArra
     lazy = components.chunks is not None
     matrix = to_matrix(other.chunk(dict.fromkeys(other.dims, -1)) if lazy and other.chunks is None else other, features)
     dtype = np.result_type(working_dtype(other.dtype), components.dtype if components.dtype.kind == "c" else np.float32)
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     basis = _one_array(result, components, matrix.columns, matrix.lazy)
     found = passes.rows(
         _BLOCKS[kind],

@@ -28,7 +28,7 @@ from usidx.learn.matrix.results import assemble
 from usidx.learn.suggest_n import suggest_n
 from usidx.learn.weighting import decompose_scaled
 from usidx.results.provenance import record
-from usidx.tasks.passes import Passes, passes_over
+from usidx.tasks.passes import Passes, plan_passes
 
 __all__ = ["check_n", "pca", "svd"]
 
@@ -287,7 +287,7 @@ def _decomposed(data: xr.DataArray, n: int, features: tuple[str, ...], centred: 
     height, width = data.size // cells_over(data, features), cells_over(data, features)
     turned = recipe.solver == "gram" and height < width
     matrix = to_matrix(data, features, turned=turned)
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     if turned:
         variables, found = _by_samples(matrix, passes, n, centred)
     else:

@@ -18,7 +18,7 @@ from usidx.learn.matrix.results import assemble
 from usidx.learn.reconstruct import scores_of
 from usidx.learn.svd import check_n, pca, svd
 from usidx.results.provenance import record
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["fcls", "nfindr", "vca"]
 
@@ -136,7 +136,7 @@ def nfindr(
     used = masked(data, mask)
     found = pca(used, n - 1, dim=features, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     corners = passes.array(passes.gather(largest_simplex, matrix.values), None, (n, n - 1), np.float64)
     result = _abundances(used, _responses(found, corners) + found["mean"].variable)
     return record(
@@ -200,7 +200,7 @@ def vca(
     used = masked(data, mask)
     found = svd(used, n, dim=features, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     width = found["components"].size // n
     ratio = passes.gather(_number, found["explained_variance_ratio"].sum().data)
     chosen = passes.gather(_vertices, matrix.values, ratio, width, random_state)

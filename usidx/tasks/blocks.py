@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from dask import threaded
+from dask import local, threaded
 from dask._task_spec import DataNode, Task, TaskRef, fuse_linear_task_spec
 
-from usidx.tasks.graph import Detached
-from usidx.tasks.threads import executor, single_blas, worker_count
+from usidx.tasks.blas import limit_blas
+from usidx.tasks.graph import Detached, Graph
+from usidx.tasks.threads import find_room, open_pool, worker_count
 
-__all__ = ["Blocks", "Changed", "Held", "Streamed", "join_nothing", "pieces"]
+__all__ = ["Blocks", "Changed", "Held", "Streamed", "cut_pieces", "join_nothing"]
 
 Array = npt.NDArray[Any]
 Step = Callable[..., Any]
@@ -51,7 +52,7 @@ class Blocks(Protocol):
         """Return about so many rows (all, where there are fewer), evenly from a part of the blocks."""
 
 
-def pieces(rows: int, row_bytes: int, least: int = 256) -> list[slice]:
+def cut_pieces(rows: int, row_bytes: int, least: int = 256) -> list[slice]:
     """Cut rows into slices that fit the cache, of at least so many rows each."""
     size = max(least, _PIECE_BYTES // max(1, row_bytes))
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
@@ -94,9 +95,12 @@ class Held:
 
     def _run(self, answer: Callable[[int], Any], merge: Step) -> Any:
         if len(self._blocks) == 1:
-            return answer(0)
-        with executor() as pool, single_blas():
-            return reduce(merge, pool.map(answer, range(len(self._blocks))))
+            with limit_blas(worker_count()):
+                return answer(0)
+        with open_pool() as pool, limit_blas():
+            # Not by `pool.map` where no thread is started: it would hold all answers before the first two are joined.
+            found = map if pool is None else pool.map
+            return reduce(merge, found(answer, range(len(self._blocks))))
 
 
 class Streamed:
@@ -129,8 +133,7 @@ class Streamed:
     def each(self) -> Iterator[Array]:
         """Give one block after another."""
         for key in self._keys:
-            with executor() as pool:
-                yield threaded.get(self._graph, key, pool=pool)
+            yield _run_graph(self._graph, key)
 
     def some(self, count: int) -> Array:
         """Return about so many rows (all, where there are fewer), evenly from an eighth of the blocks or one."""
@@ -148,8 +151,8 @@ class Streamed:
                 last = f"joined-{i}"
         # A block that is read and answered in one task is gone when that ends, before another is read.
         fused = fuse_linear_task_spec(graph, {last, *(f"answer-{i}" for i in range(len(calls)))})
-        with executor() as pool, single_blas():
-            return threaded.get(fused, last, pool=pool)
+        with limit_blas():
+            return _run_graph(fused, last)
 
 
 class Changed:
@@ -184,6 +187,12 @@ class Changed:
         return lambda block, *args: step(self._change(block), *args)
 
 
+def _run_graph(graph: Graph, key: Any) -> Any:
+    """Compute one key of a graph."""
+    with open_pool() as pool:
+        return local.get_sync(graph, key) if pool is None else threaded.get(graph, key, pool=pool)
+
+
 def _every(block: Array, step: int) -> list[Array]:
     return [np.array(block[::step])]
 
@@ -191,7 +200,7 @@ def _every(block: Array, step: int) -> list[Array]:
 def _even_sizes(values: Array) -> list[int]:
     """Cut an array for the workers there are; a small one is not worth a thread."""
     rows = len(values)
-    count = min(2 * worker_count(), max(1, values.nbytes // _SMALL), max(1, rows))
+    count = min(2 * find_room().threads, max(1, values.nbytes // _SMALL), max(1, rows))
     edges = np.linspace(0, rows, count + 1).astype(int)
     return [int(size) for size in np.diff(edges)]
 

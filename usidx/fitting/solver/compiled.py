@@ -22,8 +22,8 @@ from usidx.fitting.formula.nodes import ZERO, derivative, parameter, substitute
 from usidx.fitting.models.model import Model, graphs
 from usidx.fitting.solver.canonical import canonical
 from usidx.fitting.solver.templates import Grid, grid_of, template_starts
-from usidx.tasks.share import share
-from usidx.tasks.threads import single_blas
+from usidx.tasks.blas import limit_blas
+from usidx.tasks.pool import share_slices
 
 __all__ = ["Options", "evaluate_block", "figures", "linear_parameters", "solve_block"]
 
@@ -248,7 +248,7 @@ def solve_block(
     start : ndarray, shape (spectrum or 1, parameter)
         Start values, NaN where they are to be found.
     threads : int, optional
-        By default one per processor.
+        So many at most; by default as many as there is room for.
 
     Returns
     -------
@@ -279,7 +279,7 @@ def solve_block(
         candidates = _candidates(model, own_x) if alike is None else alike
         solve_rows(equations, *deepcopy(shared), own_x, parts, weights, given, candidates, out[part])
 
-    share(run, y.shape[0], threads)
+    share_slices(run, y.shape[0], threads)
     return canonical(model, options.free, options.bounds, out)
 
 
@@ -302,7 +302,7 @@ def _bytes(values: Array) -> bytes:
 
 def _placed(grid: Grid, y: npt.NDArray[np.generic], weight: Array | None) -> Array:
     shared = weight if weight is not None and weight.shape[0] == 1 else None
-    with single_blas():
+    with limit_blas():
         return template_starts(grid, np.asarray(y, np.float64), shared)
 
 
@@ -367,7 +367,7 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
     parameters : ndarray, shape (spectrum, parameter)
         NaN gives NaN.
     threads : int, optional
-        By default one per processor.
+        So many at most; by default as many as there is room for.
 
     Returns
     -------
@@ -385,5 +385,5 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
         own = _writable(parameters[part], np.float64)
         evaluate_rows(normal_equations, *tables, _rows(x, part), own, out[part])
 
-    share(run, parameters.shape[0], threads)
+    share_slices(run, parameters.shape[0], threads)
     return out.view(np.complex128)[..., 0] if model.is_complex else out[..., 0]

@@ -19,7 +19,7 @@ from usidx.fitting.models.function import Function
 from usidx.fitting.solver.compiled import Options, figures
 from usidx.fitting.solver.numpy_normal_equations import inverse, solve
 from usidx.fitting.solver.spikes import rho
-from usidx.tasks.share import share
+from usidx.tasks.pool import share_slices
 
 __all__ = ["evaluate_function_block", "solve_function_block"]
 
@@ -109,7 +109,7 @@ def solve_function_block(
         spectra = _spectra(model, y[part], _rows(x, part), None if weight is None else _rows(weight, part))
         out[part] = _Solver(caller, options).table(spectra, begin)
 
-    share(run, y.shape[0], threads, max(1, _SIDE_BY_SIDE // max(y.shape[1], 1)))
+    share_slices(run, y.shape[0], threads, max(1, _SIDE_BY_SIDE // max(y.shape[1], 1)))
     return out
 
 
@@ -124,7 +124,7 @@ def evaluate_function_block(
         out[part] = caller(_rows(x, part), parameters[part])
         out[part][np.isnan(parameters[part]).any(axis=1)] = np.nan
 
-    share(run, parameters.shape[0], threads, max(1, _AT_ONCE // max(x.shape[2], 1)))
+    share_slices(run, parameters.shape[0], threads, max(1, _AT_ONCE // max(x.shape[2], 1)))
     return out.view(np.complex128) if model.is_complex else out
 
 

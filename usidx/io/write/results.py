@@ -29,7 +29,7 @@ from usidx.io.write.main import Shelf, create_main, free_name, safe_name, target
 from usidx.io.write.transaction import create, transaction
 from usidx.results.provenance import PROVENANCE, source_of, steps
 from usidx.results.schema import Entry, StoredResult, to_stored
-from usidx.tasks.compute import shown
+from usidx.tasks.progress import show_progress
 
 __all__ = ["write"]
 
@@ -189,7 +189,7 @@ def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
 
 
 def _write_array(place: _Place, array: xr.DataArray, *, progress: bool) -> str:
-    with shown(progress), place.changes() as changes:
+    with show_progress(progress), place.changes() as changes:
         measurement = changes.file.create_group(_next_group(changes.file, "Measurement"))
         channel = measurement.create_group("Channel_000")
         for group in (measurement, channel):
@@ -245,7 +245,7 @@ def _begin(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset, l
 
 
 def _write_at_once(place: _Place, stored: StoredResult, tool: str, result: xr.Dataset, *, progress: bool) -> str:
-    with shown(progress), place.changes() as changes:
+    with show_progress(progress), place.changes() as changes:
         place = replace(place, storage=replace(place.storage, at_once=True))
         group, pairs = _create_group(changes.file, place, stored, tool, result)
         path = str(group.name)

@@ -12,8 +12,8 @@ from usidx.learn.factors.eigen import leading_rows
 from usidx.learn.matrix.exponent import exponent_of, lowered
 from usidx.learn.matrix.missing import without_holes
 from usidx.learn.matrix.sample import Survey, draw_limit, draws, survey
-from usidx.tasks.blocks import Blocks, Changed, Held, pieces
-from usidx.tasks.threads import single_blas
+from usidx.tasks.blas import limit_blas
+from usidx.tasks.blocks import Blocks, Changed, Held, cut_pieces
 
 __all__ = ["Clusters", "as_real", "kmeans", "real_blocks"]
 
@@ -69,7 +69,7 @@ def kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_
     It ends when moving the centres lowers the inertia by less than `tol` of it.
     """
     # The small products between passes are over before a second thread has begun.
-    with single_blas():
+    with limit_blas():
         seen = survey(real_blocks(blocks), numbers, columns, seed)
         exponent = exponent_of(seen.sample)
         if not exponent:
@@ -141,7 +141,7 @@ def _thin(rows: Array, frame: Frame) -> Array:
     """Return rows on the components of a frame."""
     middle, basis = (part.astype(rows.dtype) for part in frame)
     thin = np.empty((len(rows), len(basis)), rows.dtype)
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         thin[part] = (rows[part] - middle) @ basis.T
     return thin
 
@@ -304,7 +304,7 @@ def _summed(rows: Array, centres: Array, labels: Array | None = None, distance: 
     totals, sizes, inertia = np.zeros(centres.shape), np.zeros(len(centres)), 0.0
     farthest, lonely = -1.0, np.zeros(centres.shape[1])
     middle, basis = _about(centres, rows.dtype)
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         near = rows[part] - middle
         nearest, squares = _nearest(near, basis)
         member = (nearest == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)

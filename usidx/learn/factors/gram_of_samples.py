@@ -14,7 +14,7 @@ import numpy.typing as npt
 from usidx.learn.factors.eigen import Decomposed, fix_sign, leading, shares
 from usidx.learn.factors.gram import Moments, gram_of
 from usidx.learn.matrix.missing import all_finite
-from usidx.tasks.blocks import pieces
+from usidx.tasks.blocks import cut_pieces
 
 __all__ = ["Basis", "decompose_turned", "join_turned", "project_turned", "solve_turned", "turned_moments"]
 
@@ -27,7 +27,7 @@ def turned_moments(block: Array, centred: bool) -> Moments:
     wide = np.result_type(block.dtype, np.float64)
     bad, used = np.zeros(block.shape[1], bool), 0
     gram = np.zeros((block.shape[1],) * 2, wide)
-    for part in pieces(len(block), block.shape[1] * wide.itemsize):
+    for part in cut_pieces(len(block), block.shape[1] * wide.itemsize):
         rows, lacking, known = _filled(block[part].astype(wide), centred)
         bad, used = bad | lacking, used + known
         gram += gram_of(rows)

@@ -16,7 +16,7 @@ from usidx.learn.factors.eigen import leading_rows
 from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.missing import without_holes
 from usidx.learn.matrix.sample import Survey
-from usidx.tasks.blocks import Blocks, Held, pieces
+from usidx.tasks.blocks import Blocks, Held, cut_pieces
 
 __all__ = ["Factors", "Products", "factorise", "settle", "start", "sweep", "update_components"]
 
@@ -153,7 +153,7 @@ def _sweep_block(
     last = begun if state is None or undo else state.found
     found, ahead = np.empty_like(none), np.empty_like(none)
     inner, outer, total = np.zeros((n, n)), np.zeros(basis.shape), np.zeros(n)
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         mine = np.array(begun[:, part])
         sweep(mine, gram, basis @ rows[part].T - rows.dtype.type(l1), _INNER)
         pushed = np.maximum(mine + rows.dtype.type(push) * (mine - last[:, part]), 0)

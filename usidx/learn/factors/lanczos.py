@@ -19,8 +19,8 @@ from usidx.learn.factors.products import Frame, Sums, arithmetic, first_sums, fr
 from usidx.learn.factors.projections import Images
 from usidx.learn.matrix.exponent import exponent_of, lowered, times_power
 from usidx.learn.matrix.missing import sift
+from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held
-from usidx.tasks.threads import single_blas
 
 __all__ = ["MOST_PASSES", "Aim", "lanczos"]
 
@@ -96,7 +96,7 @@ def lanczos(blocks: Blocks, columns: int, pairs: bool, aim: Aim) -> Decomposed:
     budget = columns / (4 * aim.n) if aim.adaptive else np.inf
     task = _Task(aim.n, width, aim.centred, aim.tol, budget=budget, keep=aim.scored)
     # The small products between passes are over before a second thread has begun.
-    with single_blas():
+    with limit_blas():
         rows, _ = sift(blocks.some(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
         exponent = exponent_of(rows)
         rows = times_power(rows, -exponent) if exponent else rows

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from usidx.learn.factors.gram import gram_of
 from usidx.learn.matrix.missing import sift, without_holes
-from usidx.tasks.blocks import pieces
+from usidx.tasks.blocks import cut_pieces
 
 __all__ = ["Frame", "Sums", "arithmetic", "first_sums", "framed", "gram_sums", "join_sums", "next_sums"]
 
@@ -166,7 +166,7 @@ def arithmetic(dtype: np.dtype[Any], double: bool) -> np.dtype[Any]:
 
 def _near(rows: Array, shift: Array, dtype: np.dtype[Any], least: int = 256) -> Iterator[tuple[slice, Array]]:
     shift = shift.astype(dtype)
-    for part in pieces(len(rows), rows.shape[1] * dtype.itemsize, least):
+    for part in cut_pieces(len(rows), rows.shape[1] * dtype.itemsize, least):
         yield part, np.subtract(rows[part], shift, dtype=dtype)
 
 

@@ -20,7 +20,7 @@ from usidx.learn.factors.nnls import least_squares
 from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.missing import without_holes
 from usidx.learn.matrix.sample import Survey, draw_limit, draws
-from usidx.tasks.blocks import Blocks, Held, pieces
+from usidx.tasks.blocks import Blocks, Held, cut_pieces
 
 __all__ = ["compressed"]
 
@@ -100,7 +100,7 @@ def _sketch_block(
     inner, outer, square = np.zeros((width, width)), np.zeros((width, rows.shape[1])), 0.0
     thin = np.empty((int(chosen.sum()), width), rows.dtype)
     filled = 0
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         near = rows[part] @ basis
         inner += near.T.astype(np.float64) @ near
         outer += near.T @ rows[part]
@@ -155,7 +155,7 @@ def _score_block(
     gram = penalties.scores.on_gram(components @ components.T)
     inner, outer, total = np.zeros((n, n)), np.zeros(components.shape), np.zeros(n)
     scores = np.empty((len(rows), n), rows.dtype)
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         mine = _best_scores(gram, basis @ rows[part].T - rows.dtype.type(penalties.scores.l1))
         inner += mine @ mine.T
         outer += mine @ rows[part]

@@ -16,12 +16,10 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from dask._task_spec import Task, TaskRef
-from dask.highlevelgraph import HighLevelGraph
-from dask.tokenize import tokenize
 
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import Dims, split
+from usidx.tasks.graph import reshape_blocks
 
 __all__ = [
     "Matrix",
@@ -65,7 +63,7 @@ class Matrix:
         """Label an array of the shape of the values with the dims (*rows, *columns)."""
         labelled = self.labelled
         if isinstance(found, da.Array):
-            return labelled.copy(data=_in_blocks(found, _chunks(labelled, (*self.rows, *self.columns))))
+            return labelled.copy(data=reshape_blocks(found, _chunks(labelled, (*self.rows, *self.columns))))
         return labelled.copy(data=found.reshape(labelled.shape))
 
     def along_rows(self, found: Any, dim: str | None = None) -> xr.DataArray:
@@ -73,7 +71,7 @@ class Matrix:
         width = found.shape[1]
         shape = (*(self.labelled.sizes[d] for d in self.rows), width)
         if isinstance(found, da.Array):
-            found = _in_blocks(found, (*_chunks(self.labelled, self.rows), (width,)))
+            found = reshape_blocks(found, (*_chunks(self.labelled, self.rows), (width,)))
         else:
             found = found.reshape(shape)
         coords = _coords_over(self.labelled, self.rows)
@@ -122,7 +120,7 @@ def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = Fal
         return Matrix(_flat(labelled, rows, columns), labelled, rows, columns)
     labelled = _whole_columns(labelled, columns)
     heights = tuple(int(np.prod(sizes, dtype=np.int64)) for sizes in product(*_chunks(labelled, rows)))
-    flat = _in_blocks(labelled.data, (heights, _flat_shape(labelled, rows, columns)[1:]))
+    flat = reshape_blocks(labelled.data, (heights, _flat_shape(labelled, rows, columns)[1:]))
     return Matrix(flat, labelled, rows, columns)
 
 
@@ -231,22 +229,6 @@ def _whole_columns(labelled: xr.DataArray, columns: tuple[str, ...]) -> xr.DataA
         return labelled
     wanted = {i: -1 if d in columns else "auto" for i, d in enumerate(labelled.dims)}
     return labelled.copy(data=labelled.data.rechunk(wanted, block_size_limit=_BLOCK_BYTES))
-
-
-def _in_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
-    """Return the array of the same blocks, each reshaped, in the same order.
-
-    As :func:`dask.array.reshape_blockwise`, which loses count where dims are one long.
-    """
-    name = f"usidx-reshaped-{tokenize(array.name, chunks)}"
-    found = product(*(range(len(sizes)) for sizes in array.chunks))
-    made = zip(product(*(range(len(sizes)) for sizes in chunks)), product(*chunks), strict=True)
-    graph = {
-        (name, *place): Task((name, *place), np.reshape, TaskRef((array.name, *key)), shape)
-        for key, (place, shape) in zip(found, made, strict=True)
-    }
-    layers = HighLevelGraph.from_collections(name, graph, dependencies=[array])
-    return da.Array(layers, name, chunks, dtype=array.dtype)
 
 
 def _chunks(labelled: xr.DataArray, dims: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
