@@ -207,7 +207,7 @@ def _all_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
 
 
 def _complete(blocks: Blocks, holes: Array) -> Iterator[Array]:
-    for block in blocks.each():
+    for block in blocks.read_each():
         yield _kept(block, holes)
 
 

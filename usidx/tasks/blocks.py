@@ -27,7 +27,7 @@ Step = Callable[..., Any]
 #: A piece is what a kernel works on at once: small enough to stay in the cache between two products.
 _PIECE_BYTES = 2**22
 _SMALL = 2**21
-#: One block of so many is enough for some rows of all.
+#: A sample of the rows is taken from one in this many blocks.
 _SHARE = 8
 
 
@@ -45,15 +45,15 @@ class Blocks(Protocol):
     def map(self, func: Step) -> list[Any]:
         """Return the answer of every block, in order."""
 
-    def each(self) -> Iterator[Array]:
-        """Give one block after another."""
+    def read_each(self) -> Iterator[Array]:
+        """Yield one block after another."""
 
-    def some(self, count: int) -> Array:
-        """Return about so many rows (all, where there are fewer), evenly from a part of the blocks."""
+    def sample(self, count: int) -> Array:
+        """Sample about `count` rows from a subset of the blocks; all rows where there are fewer."""
 
 
 def cut_pieces(rows: int, row_bytes: int, least: int = 256) -> list[slice]:
-    """Cut rows into slices that fit the cache, of at least so many rows each."""
+    """Cut rows into slices that fit the cache, each of at least `least` rows."""
     size = max(least, _PIECE_BYTES // max(1, row_bytes))
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
@@ -80,12 +80,12 @@ class Held:
 
         return self._run(answer, merge), kept
 
-    def each(self) -> Iterator[Array]:
-        """Give one block after another."""
+    def read_each(self) -> Iterator[Array]:
+        """Yield one block after another."""
         yield from self._blocks
 
-    def some(self, count: int) -> Array:
-        """Return about so many rows (all, where there are fewer), evenly from all blocks."""
+    def sample(self, count: int) -> Array:
+        """Sample about `count` rows evenly from all blocks; all rows where there are fewer."""
         step = max(1, sum(self.sizes) // count)
         return np.concatenate([block[::step] for block in self._blocks])
 
@@ -130,13 +130,13 @@ class Streamed:
         """Return the answer of every block, in order."""
         return self.fold(lambda block: [func(block)], list.__add__)  # type: ignore[no-any-return]
 
-    def each(self) -> Iterator[Array]:
-        """Give one block after another."""
+    def read_each(self) -> Iterator[Array]:
+        """Yield one block after another."""
         for key in self._keys:
             yield _run_graph(self._graph, key)
 
-    def some(self, count: int) -> Array:
-        """Return about so many rows (all, where there are fewer), evenly from an eighth of the blocks or one."""
+    def sample(self, count: int) -> Array:
+        """Sample about `count` rows from every eighth block, or from all where those hold too few."""
         chosen = range(0, len(self._keys), _SHARE) if sum(self.sizes) >= _SHARE * count else range(len(self._keys))
         step = max(1, sum(self.sizes[i] for i in chosen) // count)
         calls = [(_every, TaskRef(self._keys[i]), step) for i in chosen]
@@ -175,13 +175,13 @@ class Changed:
         """Return the answer of every block, in order."""
         return self._blocks.map(self._on_changed(func))
 
-    def each(self) -> Iterator[Array]:
-        """Give one block after another."""
-        return map(self._change, self._blocks.each())
+    def read_each(self) -> Iterator[Array]:
+        """Yield one block after another."""
+        return map(self._change, self._blocks.read_each())
 
-    def some(self, count: int) -> Array:
-        """Return about so many rows (all, where there are fewer), evenly from a part of the blocks."""
-        return self._change(self._blocks.some(count))
+    def sample(self, count: int) -> Array:
+        """Sample about `count` rows from a subset of the blocks; all rows where there are fewer."""
+        return self._change(self._blocks.sample(count))
 
     def _on_changed(self, step: Step) -> Step:
         return lambda block, *args: step(self._change(block), *args)

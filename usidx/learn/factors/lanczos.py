@@ -97,7 +97,7 @@ def lanczos(blocks: Blocks, columns: int, pairs: bool, aim: Aim) -> Decomposed:
     task = _Task(aim.n, width, aim.centred, aim.tol, budget=budget, keep=aim.scored)
     # The small products between passes are over before a second thread has begun.
     with limit_blas():
-        rows, _ = sift(blocks.some(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
+        rows, _ = sift(blocks.sample(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
         exponent = exponent_of(rows)
         rows = times_power(rows, -exponent) if exponent else rows
         start = _among_some(rows, _random(columns, width, pairs, aim.seed), task)
