@@ -12,7 +12,8 @@ from usidx.tasks.blas import limit_blas
 
 
 class Library:
-    num_threads = 6
+    def __init__(self, filepath: str = "libone.so") -> None:
+        self.filepath, self.num_threads = filepath, 6
 
     def set_num_threads(self, count: int) -> None:
         self.num_threads = count
@@ -21,7 +22,7 @@ class Library:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     found = Library()
-    monkeypatch.setattr(blas, "_libraries", lambda: [found])
+    monkeypatch.setattr(blas, "_find_libraries", lambda _: [found])
     return found
 
 
@@ -39,6 +40,27 @@ def test_the_lowest_limit_holds(library: Library) -> None:
 def test_a_limit_never_raises_the_number(library: Library) -> None:
     with limit_blas(9):
         assert library.num_threads == 6
+
+
+def test_a_library_that_is_loaded_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Library(), Library("libother.so")
+    loaded = [one]
+    monkeypatch.setattr(blas, "_find_libraries", lambda _: loaded)
+    with limit_blas():
+        loaded.append(other)
+        with limit_blas():
+            assert other.num_threads == 1
+        assert (one.num_threads, other.num_threads) == (1, 1)
+    assert (one.num_threads, other.num_threads) == (6, 6)
+
+
+def test_without_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = Library()
+    silent.num_threads = None  # type: ignore[assignment]  # some builds of BLIS do not tell
+    for found in ([], [silent]):
+        monkeypatch.setattr(blas, "_find_libraries", lambda _, found=found: found)
+        with limit_blas(), limit_blas(2):
+            assert silent.num_threads is None
 
 
 def test_it_is_lifted_after_an_error(library: Library) -> None:
@@ -68,7 +90,9 @@ def test_callers_that_overlap_in_any_order(library: Library) -> None:
 
 
 def test_the_libraries_that_numpy_uses() -> None:
-    np.ones((4, 4)) @ np.ones((4, 4))
+    with limit_blas():
+        np.ones((4, 4)) @ np.ones((4, 4))
+    import scipy.linalg  # noqa: F401 - brings a library of its own
 
     def threads() -> set[int]:
         return {lib.num_threads for lib in ThreadpoolController().select(user_api="blas").lib_controllers}

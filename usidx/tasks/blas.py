@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ __all__ = ["limit_blas"]
 
 _lock = threading.Lock()
 _limits: list[int] = []
-# Each library, and the threads that it had before the first limit.
-_before: list[tuple[Any, int]] = []
+# Each library by its file, and the threads that it had before the first limit.
+_before: dict[str, tuple[Any, int]] = {}
 
 
 @contextmanager
@@ -31,9 +32,9 @@ def limit_blas(threads: int = 1) -> Iterator[None]:
         _leave(threads)
 
 
-@lru_cache(maxsize=1)
-def _libraries() -> list[Any]:
-    # Finding the loaded libraries takes milliseconds: once per process.
+@lru_cache(maxsize=2)
+def _find_libraries(has_scipy: bool) -> list[Any]:
+    # Finding the loaded libraries takes milliseconds: once, and again where SciPy has brought its own since then.
     from threadpoolctl import ThreadpoolController
 
     found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
@@ -42,10 +43,11 @@ def _libraries() -> list[Any]:
 
 def _enter(threads: int) -> None:
     with _lock:
-        if not _limits:
-            _before[:] = [(library, library.num_threads) for library in _libraries() if library.num_threads]
+        found = _find_libraries("scipy.linalg" in sys.modules)
+        new = {lib.filepath: (lib, lib.num_threads) for lib in found if lib.num_threads and lib.filepath not in _before}
+        _before.update(new)
         _limits.append(threads)
-        if min(_limits) not in _limits[:-1]:  # none was as low
+        if new or threads < min(_limits[:-1], default=threads + 1):
             _set_threads()
 
 
@@ -54,10 +56,12 @@ def _leave(threads: int) -> None:
         _limits.remove(threads)
         if threads < min(_limits, default=threads + 1):
             _set_threads()
+        if not _limits:
+            _before.clear()
 
 
 def _set_threads() -> None:
-    for library, before in _before:
+    for library, before in _before.values():
         library.set_num_threads(min([before, *_limits]))
 
 
@@ -67,6 +71,7 @@ def _forget() -> None:
     _lock = threading.Lock()
     _limits.clear()
     _set_threads()
+    _before.clear()
 
 
 if hasattr(os, "register_at_fork"):
