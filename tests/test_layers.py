@@ -277,3 +277,23 @@ def test_most_bodies_are_very_short() -> None:
     short = sum(lines <= SHORT_BODY for lines, _ in bodies) / len(bodies)
     longest = [f"{where}: {lines} lines" for lines, where in reversed(bodies[-20:])]
     assert short >= SHARE_OF_SHORT_BODIES, f"{short:.0%} of bodies have {SHORT_BODY} lines or fewer:{report(longest)}"
+
+
+def test_only_tasks_knows_the_inside_of_dask() -> None:
+    """Private parts change with any version of dask: tests/tasks/test_dask_inside.py watches those in use there."""
+    inside = tuple(
+        f"dask.{name}" for name in ("_", "core", "highlevelgraph", "local", "optimization", "system", "threaded")
+    )
+    offenders = []
+    for file in (file for file in FILES if module_of(file) != "tasks"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Attribute | ast.Import | ast.ImportFrom):
+                continue
+            if isinstance(node, ast.Attribute):
+                names = [ast.unparse(node)]
+            else:
+                stem = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+                names = [f"{stem}{alias.name}" for alias in node.names]
+            is_inside = any(n.startswith((*inside, "dask.base.get_scheduler")) or n.endswith("._meta") for n in names)
+            offenders += [f"{file.relative_to(PACKAGE.parent)}:{node.lineno} {names}"] if is_inside else []
+    assert not offenders, f"give these a function in usidx/tasks:{report(offenders)}"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import usidx
-from usidx.tasks.compute import counted
+from usidx.tasks.progress import count_progress
 
 
 @given(
@@ -79,9 +79,9 @@ def test_memory_is_that_of_the_result() -> None:
 
 
 def test_one_bar_for_work_in_parts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("usidx.tasks.compute._is_watched", lambda: True)
-    monkeypatch.setattr("usidx.tasks.compute._SHOWN_AFTER", 0.0)
-    with counted(4, progress=True) as advance:
+    monkeypatch.setattr("usidx.tasks.progress.is_watched", lambda: True)
+    monkeypatch.setattr("usidx.tasks.progress._SHOWN_AFTER", 0.0)
+    with count_progress(4, progress=True) as advance:
         for _ in range(3):
             advance()
     *_, last = capsys.readouterr().out.split("\r")
@@ -93,8 +93,8 @@ def test_one_bar_for_work_in_parts(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_no_bar_where_nobody_looks(
     is_watched: bool, is_wanted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("usidx.tasks.compute._is_watched", lambda: is_watched)
-    monkeypatch.setattr("usidx.tasks.compute._SHOWN_AFTER", 0.0)
-    with counted(1, progress=is_wanted) as advance:
+    monkeypatch.setattr("usidx.tasks.progress.is_watched", lambda: is_watched)
+    monkeypatch.setattr("usidx.tasks.progress._SHOWN_AFTER", 0.0)
+    with count_progress(1, progress=is_wanted) as advance:
         advance()
     assert capsys.readouterr().out == ""

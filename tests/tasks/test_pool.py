@@ -2,8 +2,11 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
+import dask
 import pytest
 
 from usidx.errors import UsidError
@@ -11,32 +14,23 @@ from usidx.tasks import pool
 
 
 @pytest.fixture
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
-    idle = threading.Semaphore(2)
-    monkeypatch.setattr(pool, "THREADS", 2)
-    monkeypatch.setattr(pool, "_pool", None)
-    monkeypatch.setattr(pool, "_idle", idle)
-    return idle
-
-
-def idle_cores(idle: threading.Semaphore) -> int:
-    count = 0
-    while idle.acquire(blocking=False):
-        count += 1
-    for _ in range(count):
-        idle.release()
-    return count
+def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[pool._Busy]:
+    """Two cores, all idle before the test and after it."""
+    found = pool._Busy()
+    monkeypatch.setattr(pool, "_busy", found)
+    with dask.config.set(num_workers=2):
+        yield found
+    assert (found.asking, found.helping) == (0, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
-def test_each_piece_is_done_once(two_cores: threading.Semaphore, count: int) -> None:
+def test_each_piece_is_done_once(busy: pool._Busy, count: int) -> None:
     done: list[int] = []
     pool.for_each(done.append, range(count))
     assert sorted(done) == list(range(count))
-    assert idle_cores(two_cores) == 2
 
 
-def test_who_asks_works_and_an_idle_core_helps(two_cores: threading.Semaphore) -> None:
+def test_who_asks_works_and_an_idle_core_helps(busy: pool._Busy) -> None:
     are_both_here = threading.Barrier(2)
     workers: set[str] = set()
 
@@ -49,19 +43,19 @@ def test_who_asks_works_and_an_idle_core_helps(two_cores: threading.Semaphore) -
     assert workers == {threading.current_thread().name, "usidx-read_0"}
 
 
-def test_nobody_helps_where_all_cores_read(two_cores: threading.Semaphore) -> None:
+def test_nobody_helps_where_all_cores_read(busy: pool._Busy) -> None:
     """As in dask, whose threads read a block each."""
     workers: list[str] = []
-    assert two_cores.acquire()
-    assert two_cores.acquire()
-    pool.for_each(lambda _: workers.append(threading.current_thread().name), range(5))
+    with busy.ask(), busy.ask():
+        pool.for_each(lambda _: workers.append(threading.current_thread().name), range(5))
     assert set(workers) == {threading.current_thread().name}
 
 
-def test_help_comes_as_soon_as_a_core_is_idle(two_cores: threading.Semaphore) -> None:
+def test_help_comes_as_soon_as_a_core_is_idle(busy: pool._Busy) -> None:
     workers: set[str] = set()
     has_help = threading.Event()
-    assert two_cores.acquire()
+    other = ExitStack()
+    other.enter_context(busy.ask())
 
     def work(number: int) -> None:
         name = threading.current_thread().name
@@ -69,7 +63,7 @@ def test_help_comes_as_soon_as_a_core_is_idle(two_cores: threading.Semaphore) ->
         if name.startswith("usidx-read"):
             has_help.set()
         elif number == 1:
-            two_cores.release()  # another block is done
+            other.close()  # another block is done
         elif number == 2:
             has_help.wait(20)
 
@@ -77,7 +71,7 @@ def test_help_comes_as_soon_as_a_core_is_idle(two_cores: threading.Semaphore) ->
     assert workers == {threading.current_thread().name, "usidx-read_0"}
 
 
-def test_many_blocks_at_once(two_cores: threading.Semaphore) -> None:
+def test_many_blocks_at_once(busy: pool._Busy) -> None:
     done: Counter[tuple[int, int]] = Counter()
     lock = threading.Lock()
 
@@ -92,11 +86,10 @@ def test_many_blocks_at_once(two_cores: threading.Semaphore) -> None:
         list(threads.map(block, range(40)))
     assert len(done) == 800
     assert set(done.values()) == {1}
-    assert idle_cores(two_cores) == 2
 
 
 @pytest.mark.parametrize("fails_in", ["who asks", "the helper"])
-def test_a_failing_piece_waits_for_the_others(two_cores: threading.Semaphore, fails_in: str) -> None:
+def test_a_failing_piece_waits_for_the_others(busy: pool._Busy, fails_in: str) -> None:
     """No thread may write to the block, or read the file, after the error was raised."""
     running: list[int] = []
     are_both_here = threading.Barrier(2)
@@ -114,19 +107,15 @@ def test_a_failing_piece_waits_for_the_others(two_cores: threading.Semaphore, fa
     with pytest.raises(UsidError, match="first"):
         pool.for_each(work, range(200))
     assert not running
-    assert idle_cores(two_cores) == 2
 
 
-def test_without_another_thread_the_work_is_done_alone(
-    two_cores: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_another_thread_the_work_is_done_alone(busy: pool._Busy, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when Python ends, or the system has no thread left."""
 
     def refuse() -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(pool, "_shared_pool", refuse)
+    monkeypatch.setattr(busy, "open_pool", refuse)
     done: list[int] = []
     pool.for_each(done.append, range(9))
     assert done == list(range(9))
-    assert idle_cores(two_cores) == 2

@@ -100,7 +100,7 @@ class Work:
     weighted : bool
         Whether weights are among the inputs.
     threads : int, optional
-        By default one per processor.
+        So many at most; by default as many as there is room for.
     """
 
     model: Model

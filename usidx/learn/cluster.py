@@ -43,7 +43,7 @@ from usidx.results.arguments import as_json
 from usidx.results.declarations import Quantity
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks
-from usidx.tasks.passes import Passes, passes_over
+from usidx.tasks.passes import Passes, plan_passes
 
 __all__ = ["METHODS", "cluster"]
 
@@ -253,7 +253,7 @@ def _find_clusters(matrix: Matrix, options: tuple[Any, ...], hold: bool) -> tupl
     method, n, *others = options
     height, width = matrix.values.shape
     check_n(n, height, f"{height} positions", "clusters")
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     real = width * 2 if matrix.values.dtype.kind == "c" else width
     complex_too = matrix.values.dtype.kind == "c"
     return passes.iterate(

@@ -23,7 +23,7 @@ from usidx.learn.matrix.sample import survey
 from usidx.results.arguments import as_json
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, Held, join_nothing
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["decompose", "read_count"]
 
@@ -126,7 +126,7 @@ def decompose(
             UsidWarning,
             stacklevel=2,
         )
-    passes, width = passes_over(matrix.values), matrix.values.shape[1]
+    passes, width = plan_passes(matrix.values), matrix.values.shape[1]
     pairs = matrix.values.dtype.kind == "c"
     found = passes.iterate(_fit, number_rows(matrix), width, pairs, n, clone(estimator, safe=False))
     dtype = np.result_type(matrix.values.dtype, np.float64)
@@ -208,7 +208,7 @@ def _load_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
 
 
 def _iterate_complete(blocks: Blocks, holes: Array) -> Iterator[Array]:
-    for block in blocks.each():
+    for block in blocks.read_each():
         yield _keep_known(block, holes)
 
 

@@ -17,7 +17,7 @@ from usidx.learn.matrix.matrix import Matrix, check_max_iter, to_matrix
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.svd import pca
 from usidx.results.verbs import add_choices, verb
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["ica"]
 
@@ -124,7 +124,7 @@ def ica(
     scores, components = found["scores"], found["components"]
     features = tuple(str(d) for d in components.dims if d != "component")
     rows = to_matrix(scores, "component")
-    passes = passes_over(rows.values)
+    passes = plan_passes(rows.values)
     flat = to_matrix(components, features)
     source = rows if independent == "scores" else Matrix(flat.values.T, flat.labelled, flat.columns, flat.rows)
     unmixing = passes.gather(_find_unmixing, source.values, independent == "scores", random_state, max_iter, tol)

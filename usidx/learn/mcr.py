@@ -29,8 +29,8 @@ from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assembl
 from usidx.learn.matrix.sample import Survey, survey
 from usidx.learn.reconstruct import find_scores
 from usidx.results.verbs import add_choices, verb
-from usidx.tasks.blocks import Blocks, pieces
-from usidx.tasks.passes import passes_over
+from usidx.tasks.blocks import Blocks, cut_pieces
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["mcr_als"]
 
@@ -161,7 +161,7 @@ def mcr_als(
     check_n(n, min(height, width), f"{height} positions and {width} spectroscopic steps", "constituents")
     if unimodal and len(matrix.columns) > 1:
         raise ResultError(f"Profiles over the dims {matrix.columns} have no one maximum: unimodal= is for one dim.")
-    passes, dtype = passes_over(matrix.values), choose_working_dtype(matrix.values.dtype)
+    passes, dtype = plan_passes(matrix.values), choose_working_dtype(matrix.values.dtype)
     rules = _Rules(closure, nonnegative_components, unimodal)
     begun = None if initial is None else _check_initial(initial, n, used, matrix.columns)
     arguments = (number_rows(matrix), width, n, begun, rules, random_state, max_iter, tol)
@@ -245,7 +245,7 @@ def _sum_products(block: Array, components: Array, holes: Array, closed: bool) -
     rows, _ = keep_complete(block, holes)
     gram = components @ components.T
     inner, outer = np.zeros(gram.shape), np.zeros(components.shape)
-    for part in pieces(len(rows), rows.shape[1] * 8):
+    for part in cut_pieces(len(rows), rows.shape[1] * 8):
         near = rows[part].astype(np.float64)
         scores = solve_least_squares(gram, near @ components.T, closed=closed)
         inner += scores.T @ scores

@@ -31,9 +31,9 @@ from usidx.learn.matrix.sample import Survey, refuse_negative, survey
 from usidx.learn.weighting import decompose_scaled
 from usidx.results.declarations import Quantity
 from usidx.results.verbs import add_choices, verb
-from usidx.tasks.blocks import Blocks, pieces
-from usidx.tasks.passes import passes_over
-from usidx.tasks.threads import single_blas
+from usidx.tasks.blas import limit_blas
+from usidx.tasks.blocks import Blocks, cut_pieces
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["nmf"]
 
@@ -207,7 +207,7 @@ class _Recipe:
 def _decompose(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe) -> xr.Dataset:
     matrix = to_matrix(data, features)
     width = matrix.values.shape[1]
-    passes, dtype = passes_over(matrix.values), choose_working_dtype(matrix.values.dtype)
+    passes, dtype = plan_passes(matrix.values), choose_working_dtype(matrix.values.dtype)
     found = passes.iterate(_find_factors, number_rows(matrix), width, recipe)
     components = passes.array(found, _pick_components, (recipe.n, width), dtype)
     variables = {
@@ -228,7 +228,7 @@ def _choose_solver(wanted: str | None, size: int) -> str:
 
 def _find_factors(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -> Factors:
     # The small products between passes are over before a second thread has begun.
-    with single_blas():
+    with limit_blas():
         seen = survey(blocks, numbers, width, recipe.random_state, refuse_negative)
         exponent = find_exponent(seen.sample)
         if exponent:
@@ -259,7 +259,7 @@ def _order(found: Factors, *, scaled: bool) -> Factors:
     order = np.argsort(-sizes, kind="stable")
     factors = norms[order] if scaled else np.ones(len(norms))
     scores = found.scores
-    for part in pieces(len(scores), scores.itemsize * len(norms)):  # in place: it may be as long as the file
+    for part in cut_pieces(len(scores), scores.itemsize * len(norms)):  # in place: it may be as long as the file
         scores[part] = scores[part][:, order] * factors.astype(scores.dtype)
     components = found.components[order] / np.where(factors > 0, factors, 1)[:, np.newaxis]
     return replace(found, scores=scores, components=components)
@@ -267,7 +267,7 @@ def _order(found: Factors, *, scaled: bool) -> Factors:
 
 def _sum_squares(scores: Array) -> Array:
     total = np.zeros(scores.shape[1])
-    for part in pieces(len(scores), 8 * scores.shape[1]):
+    for part in cut_pieces(len(scores), 8 * scores.shape[1]):
         total += np.nansum(scores[part].astype(np.float64) ** 2, axis=0)
     return total
 

@@ -21,7 +21,7 @@ from usidx.learn.matrix.missing import keep_complete
 from usidx.results.declarations import HANDED_ON, declared
 from usidx.results.provenance import Step, steps
 from usidx.results.verbs import verb
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["find_decomposition_step", "is_decomposition", "project", "reconstruct", "select_modes"]
 
@@ -128,7 +128,7 @@ def find_scores(result: xr.Dataset, other: xr.DataArray, kind: str) -> xr.DataAr
     dtype = np.result_type(
         choose_working_dtype(other.dtype), components.dtype if components.dtype.kind == "c" else np.float32
     )
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     basis = _stack_basis(result, components, matrix.columns, matrix.is_lazy)
     found = passes.rows(
         _BLOCKS[kind],

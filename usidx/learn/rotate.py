@@ -15,7 +15,7 @@ from usidx.learn.factors.eigen import fix_sign
 from usidx.learn.matrix.results import DECOMPOSITION
 from usidx.learn.reconstruct import find_decomposition_step
 from usidx.results.verbs import verb
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["rotate"]
 
@@ -75,7 +75,7 @@ def rotate(
     if "singular_values" not in result:
         raise ResultError("The components are rotated already: rotate what svd or pca returned.")
     scores, components = result["scores"].transpose(..., "component"), result["components"].transpose("component", ...)
-    passes = passes_over(scores.data if scores.chunks is not None else components.data.reshape(len(components), -1))
+    passes = plan_passes(scores.data if scores.chunks is not None else components.data.reshape(len(components), -1))
     stacked = _append_values(components.data, result["singular_values"].data)
     turn = passes.gather(_rotate, stacked, method == "promax", power, max_iter, tol)
     turned = passes.array(turn, "components", components.shape, components.dtype)

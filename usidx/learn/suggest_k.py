@@ -18,7 +18,7 @@ from usidx.learn.matrix.matrix import apply_mask, check_seed, number_rows, to_ma
 from usidx.learn.matrix.sample import survey
 from usidx.learn.reconstruct import is_decomposition
 from usidx.tasks.blocks import Blocks, Held
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["suggest_k"]
 
@@ -100,7 +100,7 @@ def suggest_k(
         data, dim = join_fields(data, dim)
         matrix = to_matrix(apply_mask(data, mask), dim)
     width = matrix.values.shape[1] * (2 if matrix.values.dtype.kind == "c" else 1)
-    found = passes_over(matrix.values).iterate(_draw_sample, number_rows(matrix), width, random_state, hold=held)
+    found = plan_passes(matrix.values).iterate(_draw_sample, number_rows(matrix), width, random_state, hold=held)
     sample = found if isinstance(found, np.ndarray) else found.compute()
     if len(sample) < 3:
         raise ResultError(

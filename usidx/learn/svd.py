@@ -37,7 +37,7 @@ from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, SINGULAR, assembl
 from usidx.learn.suggest_n import suggest_n
 from usidx.learn.weighting import decompose_scaled
 from usidx.results.verbs import add_choices, delegate, record_step, verb
-from usidx.tasks.passes import Passes, passes_over
+from usidx.tasks.passes import Passes, plan_passes
 
 __all__ = ["pca", "svd"]
 
@@ -308,7 +308,7 @@ def _decompose(data: xr.DataArray, n: int, features: tuple[str, ...], centred: b
     height, width = data.size // count_cells(data, features), count_cells(data, features)
     turned = recipe.solver == "gram" and height < width
     matrix = to_matrix(data, features, turned=turned)
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     if turned:
         variables, found = _decompose_by_samples(matrix, passes, n, centred)
     else:

@@ -18,7 +18,7 @@ from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assembl
 from usidx.learn.reconstruct import find_scores
 from usidx.learn.svd import pca, svd
 from usidx.results.verbs import add_choices, verb
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["fcls", "nfindr", "vca"]
 
@@ -141,7 +141,7 @@ def nfindr(
     used = apply_mask(data, mask)
     found = pca(used, n - 1, dim=features, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     corners = passes.array(passes.gather(find_largest_simplex, matrix.values), None, (n, n - 1), np.float64)
     result = _find_abundances(used, _make_responses(found, corners) + found["mean"].variable)
     return add_choices(result, dim=features, **fields)
@@ -204,7 +204,7 @@ def vca(
     used = apply_mask(data, mask)
     found = svd(used, n, dim=features, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     width = found["components"].size // n
     ratio = passes.gather(float, found["explained_variance_ratio"].sum().data)
     chosen = passes.gather(find_vertex_components, matrix.values, ratio, width, random_state)

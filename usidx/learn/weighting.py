@@ -17,7 +17,7 @@ from usidx.learn.matrix.missing import sift
 from usidx.learn.matrix.results import assemble
 from usidx.learn.matrix.sample import refuse_negative
 from usidx.learn.reconstruct import find_scores
-from usidx.tasks.passes import passes_over
+from usidx.tasks.passes import plan_passes
 
 __all__ = ["SCALES", "decompose_scaled"]
 
@@ -88,7 +88,7 @@ def _check(data: xr.DataArray, scale: str) -> None:
 
 def _find_step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the scale of each spectroscopic step, one pass; and the data as it is read after that."""
-    passes = passes_over(matrix.values)
+    passes = plan_passes(matrix.values)
     moments = passes.fold(_sum_columns, _join, scale == "poisson")
     factors = passes.call(_find_mean_root if scale == "poisson" else _find_deviation, moments)
     # A scale of double precision would make all that single precision data is divided by it double.

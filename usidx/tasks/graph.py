@@ -9,62 +9,112 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
+import dask
 import dask.array as da
+import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
+from dask.core import flatten
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
+from dask.optimization import cull
 from dask.tokenize import tokenize
 
-from usidx.tasks.merge import AGAIN, BARRIER
-from usidx.tasks.merge import after as after_all
+from usidx.tasks.merge import AGAIN, BARRIER, wait_for
 
-__all__ = ["Detached", "Graph", "barrier", "barrier_key", "block_keys", "detached", "node", "once_more"]
+__all__ = [
+    "Detached",
+    "Graph",
+    "count_tasks",
+    "detach",
+    "has_barrier",
+    "list_block_keys",
+    "list_layers",
+    "make_barrier",
+    "make_node",
+    "name_barrier",
+    "read_again",
+    "reshape_blocks",
+]
 
 Graph = dict[Any, GraphNode]
 
 
-def block_keys(array: Any) -> list[Any]:
+def list_block_keys(array: Any) -> list[Any]:
     """Return the keys of the row blocks of a 2-D array whose columns are whole."""
     return [(array.name, i, 0) for i in range(array.numblocks[0])]
 
 
-def node(func: Callable[..., Any], parents: list[Any], *args: Any, token: str) -> Delayed:
+def list_layers(array: Any) -> list[str]:
+    """Return the names of the layers of a lazy array's graph, in no order."""
+    return list(array.__dask_graph__().layers)
+
+
+def has_barrier(array: Any) -> bool:
+    """Say whether a lazy array rests on something that is found from all of a source."""
+    return any(name.startswith(BARRIER) for name in list_layers(array))
+
+
+def count_tasks(array: Any) -> int:
+    """Count the tasks that an array needs; what is optimised may hold more, which are dropped when it is computed."""
+    (optimised,) = dask.optimize(array)
+    needed, _ = cull(dict(optimised.dask), list(flatten(optimised.__dask_keys__())))
+    return len(needed)
+
+
+def reshape_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
+    """Return the array of the same blocks, each reshaped, in the same order.
+
+    As :func:`dask.array.reshape_blockwise`, which loses count where dims are one long.
+    """
+    name = f"usidx-reshaped-{tokenize(array.name, chunks)}"
+    found = product(*(range(len(sizes)) for sizes in array.chunks))
+    made = zip(product(*(range(len(sizes)) for sizes in chunks)), product(*chunks), strict=True)
+    graph = {
+        (name, *place): Task((name, *place), np.reshape, TaskRef((array.name, *key)), shape)
+        for key, (place, shape) in zip(found, made, strict=True)
+    }
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=[array])
+    return da.Array(layers, name, chunks, dtype=array.dtype)
+
+
+def make_node(func: Callable[..., Any], parents: list[Any], *args: Any, token: str) -> Delayed:
     """Return a lazy call of `func`; Delayed arguments become references, and its result is a barrier."""
-    key = barrier_key(func.__name__.strip("_"), token)
+    key = name_barrier(func.__name__.strip("_"), token)
     plain = [TaskRef(a.key) if isinstance(a, Delayed) else a for a in args]
-    return barrier(key, {key: Task(key, func, *plain)}, [*parents, *(a for a in args if isinstance(a, Delayed))])
+    return make_barrier(key, {key: Task(key, func, *plain)}, [*parents, *(a for a in args if isinstance(a, Delayed))])
 
 
-def barrier_key(label: str, token: str) -> str:
+def name_barrier(label: str, token: str) -> str:
     """Return the name of a barrier."""
     return f"{BARRIER}-{label}-{token}"
 
 
-def barrier(key: str, graph: Mapping[Any, Any], parents: list[Any]) -> Delayed:
+def make_barrier(key: str, graph: Mapping[Any, Any], parents: list[Any]) -> Delayed:
     """Return the Delayed of a graph that rests on other collections."""
     return Delayed(key, HighLevelGraph.from_collections(key, dict(graph), dependencies=parents))
 
 
-def once_more(array: Any, after: Delayed) -> Any:
+def read_again(array: Any, after: Delayed) -> Any:
     """Return the same array under other keys, none of whose sources runs before `after` is there."""
-    graph, held = _reaching(array)
+    graph, held = _collect_tasks(array)
     token = tokenize(array.name, after.key)
     name = f"{array.name}{AGAIN}{token}"
-    blocks = set(block_keys(array))
+    blocks = set(list_block_keys(array))
     shared = {key for key, found in graph.items() if isinstance(found, DataNode) and key not in blocks}
     own = {key for key in graph if key not in shared and not _is_barrier(key)}
-    renamed = {key: _renamed(key, array.name, name, token) for key in own}
+    renamed = {key: _rename(key, array.name, name, token) for key in own}
     copies: dict[Any, Any] = {}
     for key in own:
         copy = graph[key].substitute(renamed, key=renamed[key])
         waits = isinstance(copy, DataNode) or not own.isdisjoint(graph[key].dependencies)
-        copies[renamed[key]] = copy if waits else Task(renamed[key], after_all, copy, TaskRef(after.key))
+        copies[renamed[key]] = copy if waits else Task(renamed[key], wait_for, copy, TaskRef(after.key))
     fixed = {key: graph[key] for key in shared}
     for key in blocks & held.keys():
-        alias = _renamed(key, array.name, name, token)
-        copies[alias] = Task(alias, after_all, held[key], TaskRef(after.key))
+        alias = _rename(key, array.name, name, token)
+        copies[alias] = Task(alias, wait_for, held[key], TaskRef(after.key))
     layers = HighLevelGraph.from_collections(name, {**fixed, **copies}, dependencies=[array, after])
     return da.Array(layers, name, array.chunks, meta=array._meta)
 
@@ -81,15 +131,15 @@ class Detached:
     given: list[Any]
 
 
-def detached(array: Any) -> Detached:
+def detach(array: Any) -> Detached:
     """Take the graph of an array off its barriers, for a node that reads the blocks by itself."""
-    graph, held = _reaching(array)
+    graph, held = _collect_tasks(array)
     barriers = [key for key in graph if _is_barrier(key)]
     own = {key: found for key, found in graph.items() if not _is_barrier(key)}
-    return Detached(own, block_keys(array), [*barriers, *held])
+    return Detached(own, list_block_keys(array), [*barriers, *held])
 
 
-def _reaching(array: Any) -> tuple[Graph, dict[Any, Any]]:
+def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:
     """Return the tasks that the blocks need, slices pushed into the reads, and nothing above a barrier.
 
     Also the futures that they need: values which a cluster holds already.
@@ -97,11 +147,11 @@ def _reaching(array: Any) -> tuple[Graph, dict[Any, Any]]:
     graph = array.__dask_graph__()
     futures = {key: value for key, value in graph.items() if isinstance(value, TaskRef)}
     found = [key for key in graph.keys() if _is_barrier(key)]  # noqa: SIM118 - a graph is no dict
-    optimised = array.__dask_optimize__(graph, [*block_keys(array), *found])
+    optimised = array.__dask_optimize__(graph, [*list_block_keys(array), *found])
     tasks: Graph = convert_legacy_graph({key: v for key, v in dict(optimised).items() if key not in futures})
     kept: Graph = {}
     held: dict[Any, Any] = {}
-    waiting = block_keys(array)
+    waiting = list_block_keys(array)
     while waiting:
         key = waiting.pop()
         if key in futures:
@@ -112,7 +162,7 @@ def _reaching(array: Any) -> tuple[Graph, dict[Any, Any]]:
     return kept, held
 
 
-def _renamed(key: Any, array_name: str, name: str, token: str) -> Any:
+def _rename(key: Any, array_name: str, name: str, token: str) -> Any:
     if isinstance(key, tuple):
         return (name if key[0] == array_name else f"{key[0]}-{token}", *key[1:])
     return f"{key}-{token}"

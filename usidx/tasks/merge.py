@@ -13,7 +13,7 @@ import dask.array as da
 from dask._task_spec import Task, TaskRef
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
-__all__ = ["AGAIN", "BARRIER", "after", "merged"]
+__all__ = ["AGAIN", "BARRIER", "merge_passes", "wait_for"]
 
 #: Stands in the names of layers that read a source once more, before the token of the pass.
 AGAIN = "-again-"
@@ -24,12 +24,12 @@ Layers = dict[str, Any]
 Dependencies = dict[str, set[str]]
 
 
-def after(value: Any, *_found: Any) -> Any:
+def wait_for(value: Any, *_found: Any) -> Any:
     """Return a value once others are found."""
     return value
 
 
-def merged(lazy: list[Any]) -> list[Any]:
+def merge_passes(lazy: list[Any]) -> list[Any]:
     """Return the same arrays on one graph, in which later passes over one source are one where they can be."""
     graphs = [one.__dask_graph__() for one in lazy if isinstance(one, da.Array)]
     layers: Layers = {name: layer for graph in graphs for name, layer in graph.layers.items()}
@@ -52,16 +52,16 @@ def _merge(layers: Layers, depends: Dependencies, kept: str, other: str) -> bool
     """Put one layer in the place of another, in the dicts; say whether that could be."""
     users = [name for name, found in depends.items() if other in found]
     materialised = all(isinstance(layers[name], MaterializedLayer) for name in (kept, other, *users))
-    if not materialised or other in _below(depends, [kept]) or kept in _below(depends, [other]):
+    if not materialised or other in _find_below(depends, [kept]) or kept in _find_below(depends, [other]):
         return False
     ending, wanted = other.rsplit(AGAIN, 1)[1], kept.rsplit(AGAIN, 1)[1]
     own: dict[Any, Any] = dict(layers[other])
-    names = {key: _renamed(key, ending, wanted) for key in own}
+    names = {key: _rename(key, ending, wanted) for key in own}
     if not set(names.values()) <= set(layers[kept]):
         return False
     names = {key: name for key, name in names.items() if key != name}
     layers[kept] = MaterializedLayer(
-        {key: _waiting(task, own.get(_renamed(key, wanted, ending))) for key, task in dict(layers[kept]).items()}
+        {key: _wait_for_both(task, own.get(_rename(key, wanted, ending))) for key, task in dict(layers[kept]).items()}
     )
     for user in users:
         layers[user] = MaterializedLayer({key: task.substitute(names) for key, task in dict(layers[user]).items()})
@@ -71,7 +71,7 @@ def _merge(layers: Layers, depends: Dependencies, kept: str, other: str) -> bool
     return True
 
 
-def _below(depends: Dependencies, names: Iterable[str]) -> set[str]:
+def _find_below(depends: Dependencies, names: Iterable[str]) -> set[str]:
     """Return all that the layers rest on."""
     found: set[str] = set()
     waiting = list(names)
@@ -82,15 +82,15 @@ def _below(depends: Dependencies, names: Iterable[str]) -> set[str]:
     return found
 
 
-def _renamed(key: Any, ending: str, wanted: str) -> Any:
+def _rename(key: Any, ending: str, wanted: str) -> Any:
     if isinstance(key, tuple):
-        return (_renamed(key[0], ending, wanted), *key[1:])
+        return (_rename(key[0], ending, wanted), *key[1:])
     return f"{key.removesuffix(ending)}{wanted}" if isinstance(key, str) and key.endswith(ending) else key
 
 
-def _waiting(task: Any, other: Any) -> Any:
+def _wait_for_both(task: Any, other: Any) -> Any:
     """Let a task that waits for what one pass found wait for what the other found as well."""
-    if not (isinstance(task, Task) and task.func is after and isinstance(other, Task) and other.func is after):
+    if not (isinstance(task, Task) and task.func is wait_for and isinstance(other, Task) and other.func is wait_for):
         return task
     found = {ref.key: ref for ref in (*task.args[1:], *other.args[1:]) if isinstance(ref, TaskRef)}
-    return Task(task.key, after, task.args[0], *found.values())
+    return Task(task.key, wait_for, task.args[0], *found.values())

@@ -17,11 +17,12 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
+from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held, Streamed
-from usidx.tasks.graph import barrier, barrier_key, block_keys, detached, node, once_more
-from usidx.tasks.threads import single_blas
+from usidx.tasks.graph import detach, list_block_keys, make_barrier, make_node, name_barrier, read_again
+from usidx.tasks.threads import worker_count
 
-__all__ = ["Passes", "passes_over"]
+__all__ = ["Passes", "plan_passes"]
 
 Array = npt.NDArray[Any]
 Func = Callable[..., Any]
@@ -60,7 +61,7 @@ class Passes(Protocol):
         """Return what is picked, (rows, width) in the order of the blocks, as an array in the blocks of the rows."""
 
 
-def passes_over(values: Any) -> Passes:
+def plan_passes(values: Any) -> Passes:
     """Return the passes over a 2-D array, NumPy or dask with whole columns."""
     return _Lazy(values) if isinstance(values, da.Array) else _Now(values)
 
@@ -76,13 +77,14 @@ class _Now:
         return self._held.fold(step, merge, *shared)
 
     def call(self, func: Func, *args: Any) -> Any:
-        return func(*args)
+        with limit_blas(worker_count()):
+            return func(*args)
 
     def gather(self, func: Func, array: Any, *args: Any) -> Any:
-        return func(np.asarray(array), *args)
+        return self.call(func, np.asarray(array), *args)
 
     def array(self, value: Any, pick: Pick, shape: tuple[int, ...], dtype: Any) -> Array:
-        return np.asarray(_picked(pick, value), dtype).reshape(shape)
+        return np.asarray(_pick(pick, value), dtype).reshape(shape)
 
     def rows(self, func: Func, value: Any, width: int, dtype: Any) -> Array:
         found = self._held.map(lambda block: func(block, value))
@@ -95,7 +97,7 @@ class _Now:
         return func(self._held, *args)
 
     def split(self, value: Any, pick: Pick, width: int, dtype: Any) -> Array:
-        return np.asarray(_picked(pick, value), dtype).reshape(-1, width)
+        return np.asarray(_pick(pick, value), dtype).reshape(-1, width)
 
 
 class _Lazy:
@@ -105,80 +107,85 @@ class _Lazy:
         self._values = values
 
     def fold(self, step: Func, merge: Func, *shared: Any) -> Delayed:
-        token = tokenize(self._values.name, step, merge, [_name(s) for s in shared])
+        token = tokenize(self._values.name, step, merge, [_identify(s) for s in shared])
         plain = [TaskRef(s.key) if isinstance(s, Delayed) else s for s in shared]
-        graph: dict[Any, Any] = {}
-        last: list[Any] = []
-        for i, key in enumerate(block_keys(self._values)):
-            last.append((f"usidx-part-{token}", 0, i))
-            graph[last[-1]] = Task(last[-1], _alone, step, TaskRef(key), *plain)
+        key = name_barrier("fold", token)
+        blocks = list_block_keys(self._values)
+        last = _name_parts(key, token, 0, len(blocks))
+        graph: dict[Any, Any] = {
+            part: Task(part, _step_alone, step, TaskRef(block), *plain)
+            for part, block in zip(last, blocks, strict=True)
+        }
         level = 0
         while len(last) > 1:
             level += 1
             pairs = [last[i : i + 2] for i in range(0, len(last), 2)]
-            last = [(f"usidx-part-{token}", level, i) for i in range(len(pairs))]
-            for key, pair in zip(last, pairs, strict=True):
-                graph[key] = Task(key, _join, merge, *(TaskRef(p) for p in pair))
-        key = barrier_key("fold", token)
-        graph[key] = Task(key, _same, TaskRef(last[0]))
-        return barrier(key, graph, [self._values, *(s for s in shared if isinstance(s, Delayed))])
+            last = _name_parts(key, token, level, len(pairs))
+            for part, pair in zip(last, pairs, strict=True):
+                graph[part] = Task(part, _join, merge, *(TaskRef(p) for p in pair))
+        return make_barrier(key, graph, [self._values, *(s for s in shared if isinstance(s, Delayed))])
 
     def call(self, func: Func, *args: Any) -> Delayed:
-        return node(func, [], *args, token=tokenize(func, [_name(a) for a in args]))
+        return make_node(func, [], *args, token=tokenize(func, [_identify(a) for a in args]))
 
     def gather(self, func: Func, array: Any, *args: Any) -> Delayed:
         one = array.rechunk(-1)
-        token = tokenize(func, one.name, [_name(a) for a in args])
-        return node(func, [one], TaskRef((one.name, *(0,) * one.ndim)), *args, token=token)
+        token = tokenize(func, one.name, [_identify(a) for a in args])
+        return make_node(func, [one], TaskRef((one.name, *(0,) * one.ndim)), *args, token=token)
 
     def array(self, value: Any, pick: Pick, shape: tuple[int, ...], dtype: Any) -> Any:
-        name = f"usidx-{_label(pick)}-{tokenize(value.key, pick, shape, dtype)}"
+        name = f"usidx-{_name_pick(pick)}-{tokenize(value.key, pick, shape, dtype)}"
         key = (name, *(0,) * len(shape))
-        graph = {key: Task(key, _as_array, pick, TaskRef(value.key), dtype, shape)}
-        return _array(name, graph, [value], tuple((n,) for n in shape), dtype)
+        graph = {key: Task(key, _pick_array, pick, TaskRef(value.key), dtype, shape)}
+        return _build_array(name, graph, [value], tuple((n,) for n in shape), dtype)
 
     def rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
         again = self.again(value)
         name = f"usidx-rows-{tokenize(again.name, func, value.key, width, dtype)}"
         graph = {}
-        for i, key in enumerate(block_keys(again)):
-            graph[(name, i, 0)] = Task((name, i, 0), _row_block, func, TaskRef(key), TaskRef(value.key), width, dtype)
-        return _array(name, graph, [again, value], (again.chunks[0], (width,)), dtype)
+        for i, key in enumerate(list_block_keys(again)):
+            graph[(name, i, 0)] = Task((name, i, 0), _map_block, func, TaskRef(key), TaskRef(value.key), width, dtype)
+        return _build_array(name, graph, [again, value], (again.chunks[0], (width,)), dtype)
 
     def again(self, value: Any) -> Any:
-        return once_more(self._values, value)
+        return read_again(self._values, value)
 
     def iterate(self, func: Func, *args: Any, hold: bool = False) -> Delayed:
-        token = tokenize(self._values.name, func, [_name(a) for a in args])
+        token = tokenize(self._values.name, func, [_identify(a) for a in args])
         sizes = list(self._values.chunks[0])
         if hold or self._values.nbytes <= _HELD_BYTES:
-            return self.gather(_over_held, self._values, func, *args)
-        source = detached(self._values)
+            return self.gather(_iterate_held, self._values, func, *args)
+        source = detach(self._values)
         known = [TaskRef(key) for key in source.given]
         arguments = [func, source, len(known), sizes, *known, *args]
-        return node(_over_stream, [self._values] if known else [], *arguments, token=token)
+        return make_node(_iterate_stream, [self._values] if known else [], *arguments, token=token)
 
     def split(self, value: Any, pick: Pick, width: int, dtype: Any) -> Any:
-        name = f"usidx-{_label(pick)}-{tokenize(value.key, pick, width, dtype, self._values.chunks)}"
+        name = f"usidx-{_name_pick(pick)}-{tokenize(value.key, pick, width, dtype, self._values.chunks)}"
         stops = np.cumsum(self._values.chunks[0])
         graph = {}
         for i, (stop, size) in enumerate(zip(stops, self._values.chunks[0], strict=True)):
             part = (int(stop - size), int(stop))
             graph[(name, i, 0)] = Task((name, i, 0), _cut, pick, TaskRef(value.key), part, width, dtype)
-        return _array(name, graph, [value], (self._values.chunks[0], (width,)), dtype)
+        return _build_array(name, graph, [value], (self._values.chunks[0], (width,)), dtype)
 
 
-def _array(name: str, graph: dict[Any, Any], parents: Sequence[Any], chunks: Any, dtype: Any) -> Any:
+def _build_array(name: str, graph: dict[Any, Any], parents: Sequence[Any], chunks: Any, dtype: Any) -> Any:
     layers = HighLevelGraph.from_collections(name, graph, dependencies=parents)
     return da.Array(layers, name, chunks, dtype=dtype)
 
 
-def _name(value: Any) -> Any:
+def _identify(value: Any) -> Any:
     return value.key if isinstance(value, Delayed) else value
 
 
-def _alone(step: Func, block: Array, *shared: Any) -> Any:
-    with single_blas():
+def _name_parts(key: str, token: str, level: int, count: int) -> list[Any]:
+    """Return the keys of the answers on one level of a fold; the last one of all is what the fold finds."""
+    return [key] if count == 1 else [(f"usidx-part-{token}", level, i) for i in range(count)]
+
+
+def _step_alone(step: Func, block: Array, *shared: Any) -> Any:
+    with limit_blas():
         return step(block, *shared)
 
 
@@ -186,38 +193,34 @@ def _join(merge: Func, first: Any, *second: Any) -> Any:
     return merge(first, *second) if second else first
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
-def _picked(pick: Pick, value: Any) -> Any:
+def _pick(pick: Pick, value: Any) -> Any:
     if pick is None:
         return value
     return getattr(value, pick) if isinstance(pick, str) else pick(value)
 
 
-def _label(pick: Pick) -> str:
+def _name_pick(pick: Pick) -> str:
     """Name what is picked in the names of a graph."""
     return str(pick if isinstance(pick, str) else getattr(pick, "__name__", "array")).strip("_")
 
 
-def _as_array(pick: Pick, value: Any, dtype: Any, shape: tuple[int, ...]) -> Array:
-    return np.asarray(_picked(pick, value), dtype).reshape(shape)
+def _pick_array(pick: Pick, value: Any, dtype: Any, shape: tuple[int, ...]) -> Array:
+    return np.asarray(_pick(pick, value), dtype).reshape(shape)
 
 
-def _row_block(func: Func, block: Array, value: Any, width: int, dtype: Any) -> Array:
-    with single_blas():
+def _map_block(func: Func, block: Array, value: Any, width: int, dtype: Any) -> Array:
+    with limit_blas():
         return np.asarray(func(block, value), dtype).reshape(-1, width)
 
 
 def _cut(pick: Pick, value: Any, part: tuple[int, int], width: int, dtype: Any) -> Array:
-    return np.asarray(_picked(pick, value)[part[0] : part[1]], dtype).reshape(-1, width)
+    return np.asarray(_pick(pick, value)[part[0] : part[1]], dtype).reshape(-1, width)
 
 
-def _over_held(values: Array, func: Func, *args: Any) -> Any:
+def _iterate_held(values: Array, func: Func, *args: Any) -> Any:
     return func(Held(values), *args)
 
 
-def _over_stream(func: Func, source: Any, known: int, sizes: list[int], *args: Any) -> Any:
+def _iterate_stream(func: Func, source: Any, known: int, sizes: list[int], *args: Any) -> Any:
     blocks: Blocks = Streamed(source, args[:known], sizes)
     return func(blocks, *args[known:])

@@ -1,6 +1,6 @@
-"""Pieces of work of one block -> the thread that asked, and helpers for as long as cores are idle.
+"""Pieces of work -> the thread that asked, and helpers for as long as cores are idle.
 
-Whoever reads works itself. Where dask's own threads keep all cores busy nobody helps them: each decodes its block on
+Whoever asks works itself. Where dask's own threads keep all cores busy nobody helps them: each decodes its block on
 the core that will work on it, without waiting for another. A block that is read alone keeps all cores busy.
 """
 
@@ -12,50 +12,94 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from dask.system import CPU_COUNT
+from usidx.tasks.threads import find_room, work_alone
 
-__all__ = ["THREADS", "for_each"]
+__all__ = ["for_each", "share_slices"]
 
 Work = TypeVar("Work")
 
-#: Threads that read at once; what the container or the scheduler leaves this process.
-THREADS = max(1, int(CPU_COUNT))
-
-_lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
-_idle = threading.Semaphore(THREADS)
+_SLICE: Final = 2048  # spectra that one thread takes at a time: their copies stay small
 
 
-def for_each(do: Callable[[Work], None], work: Sequence[Work]) -> None:
+class _Busy:
+    """Counts the threads that work here."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.asking = 0
+        self.helping = 0
+        self.pool: ThreadPoolExecutor | None = None
+        self.size = 0
+
+    def take_helper(self) -> bool:
+        """Count one more helper; False where all cores are busy.
+
+        Those who ask are tasks of dask for the most part, but not all tasks ask, nor is all that asks a task.
+        """
+        room = find_room()
+        with self.lock:
+            is_free = max(self.asking, room.tasks) + self.helping < room.threads
+            self.helping += is_free
+        return is_free
+
+    def drop_helper(self) -> None:
+        with self.lock:
+            self.helping -= 1
+
+    @contextmanager
+    def ask(self) -> Iterator[None]:
+        """Count the thread that asks; it works in any case."""
+        with self.lock:
+            self.asking += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.asking -= 1
+
+    def open_pool(self) -> ThreadPoolExecutor:
+        """Return the threads that help; a larger pool takes the place of one too small, which ends when it is idle."""
+        size = max(1, find_room().threads - 1)
+        with self.lock:
+            if self.pool is None or self.size < size:
+                self.pool, self.size = ThreadPoolExecutor(size, thread_name_prefix="usidx-read"), size
+            return self.pool
+
+
+_busy = _Busy()
+
+
+def for_each(do: Callable[[Work], None], work: Sequence[Work], most: int | None = None) -> None:
     """Do several pieces of work, at once where cores are idle; the first error is raised when none runs any more.
 
     Parameters
     ----------
     do : callable
-        Called with each piece; it must not call `for_each` again.
+        Called with each piece. What it hands on to `for_each` in turn is done in the same thread.
     work : sequence
         The pieces.
+    most : int, optional
+        So many threads at most, the one that asks among them.
     """
-    if len(work) < 2 or THREADS < 2:
+    if len(work) < 2 or most == 1 or find_room().threads < 2:
         for piece in work:
             do(piece)
         return
     left = deque(work)
     helpers: list[Future[None]] = []
-    idle = _idle
-    with _on_a_core(idle):
+    with _busy.ask():
         try:
             while left:
-                if len(left) > 1 and (helper := _helper(do, left, idle)) is not None:
+                while len(left) > 1 and len(helpers) + 1 != most and (helper := _start_helper(do, left)) is not None:
                     helpers.append(helper)
                 _do_one(do, left)
         finally:
             left.clear()
             for helper in helpers:
                 if helper.cancel():  # it has not begun
-                    idle.release()
+                    _busy.drop_helper()
             # What they write to, and the file they read, must outlive them.
             wait(helpers)
     for helper in helpers:
@@ -63,29 +107,24 @@ def for_each(do: Callable[[Work], None], work: Sequence[Work]) -> None:
             helper.result()
 
 
-@contextmanager
-def _on_a_core(idle: threading.Semaphore) -> Iterator[None]:
-    """Count the thread that asks among those that are busy; it works in any case."""
-    is_counted = idle.acquire(blocking=False)
-    try:
-        yield
-    finally:
-        if is_counted:
-            idle.release()
+def share_slices(run: Callable[[slice], None], size: int, threads: int | None = None, at_once: int = _SLICE) -> None:
+    """Run over slices of so many spectra each, at once where cores are idle, on so many threads at most."""
+    for_each(run, [slice(begin, min(begin + at_once, size)) for begin in range(0, size, at_once)], threads)
 
 
-def _helper(do: Callable[[Work], None], left: deque[Work], idle: threading.Semaphore) -> Future[None] | None:
+def _start_helper(do: Callable[[Work], None], left: deque[Work]) -> Future[None] | None:
     """Start another thread on the same work; None where all cores are busy."""
-    if not idle.acquire(blocking=False):
+    busy = _busy
+    if not busy.take_helper():
         return None
     try:
-        return _shared_pool().submit(_help, do, left, idle)
+        return busy.open_pool().submit(_help, do, left, busy)
     except RuntimeError:  # no thread can be started any more, as when Python ends
-        idle.release()
+        busy.drop_helper()
         return None
 
 
-def _help(do: Callable[[Work], None], left: deque[Work], idle: threading.Semaphore) -> None:
+def _help(do: Callable[[Work], None], left: deque[Work], busy: _Busy) -> None:
     try:
         while left:
             _do_one(do, left)
@@ -93,7 +132,7 @@ def _help(do: Callable[[Work], None], left: deque[Work], idle: threading.Semapho
         left.clear()
         raise
     finally:
-        idle.release()
+        busy.drop_helper()
 
 
 def _do_one(do: Callable[[Work], None], left: deque[Work]) -> None:
@@ -101,21 +140,14 @@ def _do_one(do: Callable[[Work], None], left: deque[Work]) -> None:
         piece = left.popleft()
     except IndexError:  # another thread took the last one
         return
-    do(piece)
-
-
-def _shared_pool() -> ThreadPoolExecutor:
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="usidx-read")
-        return _pool
+    with work_alone():
+        do(piece)
 
 
 def _forget() -> None:
     """Start afresh in a forked child, which has none of the threads."""
-    global _pool, _lock, _idle
-    _pool, _lock, _idle = None, threading.Lock(), threading.Semaphore(THREADS)
+    global _busy
+    _busy = _Busy()
 
 
 if hasattr(os, "register_at_fork"):

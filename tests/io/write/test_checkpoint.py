@@ -163,8 +163,8 @@ def test_a_scan_in_snake_order_resumes_by_rows(tmp_path: Path) -> None:
 def test_batches_share_one_progress_bar(
     scan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("usidx.tasks.compute._is_watched", lambda: True)
-    monkeypatch.setattr("usidx.tasks.compute._SHOWN_AFTER", 0.0)
+    monkeypatch.setattr("usidx.tasks.progress.is_watched", lambda: True)
+    monkeypatch.setattr("usidx.tasks.progress._SHOWN_AFTER", 0.0)
     with dask.config.set(num_workers=1):
         doubled(scan).usid.write()
     out = capsys.readouterr().out

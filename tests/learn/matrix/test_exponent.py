@@ -34,5 +34,5 @@ def test_whole_numbers_need_none() -> None:
 
 def test_blocks_are_lowered_as_they_are_read() -> None:
     blocks = Held(np.array([[8.0, 4.0], [2.0, 1.0]]))
-    assert_array_equal(np.concatenate(list(lower_blocks(blocks, 2).each())), [[2.0, 1.0], [0.5, 0.25]])
+    assert_array_equal(np.concatenate(list(lower_blocks(blocks, 2).read_each())), [[2.0, 1.0], [0.5, 0.25]])
     assert lower_blocks(blocks, 0) is blocks

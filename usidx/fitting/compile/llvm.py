@@ -22,6 +22,7 @@ from numba.experimental import function_type
 from usidx.fitting.compile import layout as at
 from usidx.fitting.compile.bytecode import OPERATIONS, Program
 from usidx.fitting.compile.jit import EQUATIONS
+from usidx.tasks.fork import hold_over_fork
 
 __all__ = ["FusedEquations", "choose_equations"]
 
@@ -50,6 +51,7 @@ _FAILURES: Final = (AttributeError, TypeError, ValueError, LookupError, RuntimeE
 
 _made: dict[tuple[object, ...], Any] = {}
 _lock = Lock()
+hold_over_fork(_lock)
 
 
 _ = function_type  # as long as it is not imported, numba does not know functions by their address

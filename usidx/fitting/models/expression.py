@@ -15,6 +15,7 @@ from usidx.fitting.formula.complex import Pair, as_pair
 from usidx.fitting.formula.nodes import FUNCTIONS, Node, apply, make_constant, make_parameter, make_variable, select
 from usidx.fitting.models.model import Model, register
 from usidx.fitting.models.parameter import UNBOUNDED, Parameter
+from usidx.tasks.fork import hold_over_fork
 
 __all__ = ["Expression", "list_names", "parse"]
 
@@ -25,6 +26,7 @@ _LONGEST: Final = 2000
 # Python counts the depth of all parsers together, so that two threads that parse at once confuse each other (CPython
 # issue 106905).
 _parsing: Final = Lock()
+hold_over_fork(_parsing)
 
 _OPERATORS: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: lambda a, b: a + b,

@@ -1,7 +1,7 @@
 """Block of spectra and a model -> table of figures, one row per spectrum, on threads.
 
 The kernels are compiled at the first call and kept on disk. They hold no lock of the interpreter, so that plain
-threads share the work; inside a dask task one thread does, for dask runs the tasks side by side.
+threads share_slices the work; inside a dask task one thread does, for dask runs the tasks side by side.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model, build_graphs
 from usidx.fitting.solver.canonical import make_canonical
 from usidx.fitting.solver.templates import Grid, find_template_starts, make_grid
-from usidx.tasks.share import share
-from usidx.tasks.threads import single_blas
+from usidx.tasks.blas import limit_blas
+from usidx.tasks.pool import share_slices
 
 __all__ = ["Options", "evaluate_block", "find_linear_parameters", "solve_block"]
 
@@ -254,7 +254,7 @@ def solve_block(
     start : ndarray, shape (spectrum or 1, parameter)
         Start values, NaN where they are to be found.
     threads : int, optional
-        By default one per processor.
+        So many at most; by default as many as there is room for.
 
     Returns
     -------
@@ -285,7 +285,7 @@ def solve_block(
         candidates = _collect_candidates(model, own_x) if alike is None else alike
         solve_rows(equations, *deepcopy(shared), own_x, parts, weights, given, candidates, out[part])
 
-    share(run, y.shape[0], threads)
+    share_slices(run, y.shape[0], threads)
     return make_canonical(model, options.free, options.bounds, out)
 
 
@@ -308,7 +308,7 @@ def _to_bytes(values: Array) -> bytes:
 
 def _find_grid_starts(grid: Grid, y: npt.NDArray[np.generic], weight: Array | None) -> Array:
     shared = weight if weight is not None and weight.shape[0] == 1 else None
-    with single_blas():
+    with limit_blas():
         return find_template_starts(grid, np.asarray(y, np.float64), shared)
 
 
@@ -322,7 +322,7 @@ def _make_grid(
     weight: bytes | None,
     start: bytes,
 ) -> Grid | None:
-    """Return the templates; blocks of one array share them."""
+    """Return the templates; blocks of one array share_slices them."""
     coordinates = np.frombuffer(x).reshape(shape)
     weights = None if weight is None else np.nan_to_num(np.maximum(np.frombuffer(weight), 0.0))
     if not np.isfinite(coordinates).all():
@@ -373,7 +373,7 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
     parameters : ndarray, shape (spectrum, parameter)
         NaN gives NaN.
     threads : int, optional
-        By default one per processor.
+        So many at most; by default as many as there is room for.
 
     Returns
     -------
@@ -391,5 +391,5 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
         own = _make_writable(parameters[part], np.float64)
         evaluate_rows(fill_normal_equations, *tables, _select_rows(x, part), own, out[part])
 
-    share(run, parameters.shape[0], threads)
+    share_slices(run, parameters.shape[0], threads)
     return out.view(np.complex128)[..., 0] if model.is_complex else out[..., 0]

@@ -30,7 +30,7 @@ from usidx.fitting.models.function import Function
 from usidx.fitting.solver.compiled import Options
 from usidx.fitting.solver.numpy_normal_equations import invert, solve
 from usidx.fitting.solver.spikes import evaluate_loss
-from usidx.tasks.share import share
+from usidx.tasks.pool import share_slices
 
 __all__ = ["evaluate_function_block", "solve_function_block"]
 
@@ -120,7 +120,7 @@ def solve_function_block(
         )
         out[part] = _Solver(caller, options).fit(spectra, begin)
 
-    share(run, y.shape[0], threads, max(1, _SIDE_BY_SIDE // max(y.shape[1], 1)))
+    share_slices(run, y.shape[0], threads, max(1, _SIDE_BY_SIDE // max(y.shape[1], 1)))
     return out
 
 
@@ -135,7 +135,7 @@ def evaluate_function_block(
         out[part] = caller(_select_rows(x, part), parameters[part])
         out[part][np.isnan(parameters[part]).any(axis=1)] = np.nan
 
-    share(run, parameters.shape[0], threads, max(1, _AT_ONCE // max(x.shape[2], 1)))
+    share_slices(run, parameters.shape[0], threads, max(1, _AT_ONCE // max(x.shape[2], 1)))
     return out.view(np.complex128) if model.is_complex else out
 
 
@@ -229,7 +229,11 @@ class _Solver:
                 change = self.caller(spectra.x, moved) - values
                 change = change if spectra.plain else np.where(spectra.used, change, 0.0)
                 share = np.sqrt((change**2).sum(axis=1)) / scale / _STEP
-                size = np.where(share > 1e2, size / np.maximum(share, 1.0), np.where(share < 1e-2, size * 1e3, size))
+                size = np.where(
+                    share > 1e2,
+                    size / np.maximum(share, 1.0),
+                    np.where(share < 1e-2, size * 1e3, size),
+                )
             sizes[zero, j] = size[zero]
         return sizes
 

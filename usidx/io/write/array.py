@@ -25,7 +25,7 @@ from usidx.io.write.same import find_difference, have_equal_values, streamed, wa
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import changing
 from usidx.label.encoding import layout_of
-from usidx.tasks.compute import shown
+from usidx.tasks.progress import show_progress
 
 __all__ = ["Settings", "write_array"]
 
@@ -81,7 +81,7 @@ def write_array(file: Path, array: xr.DataArray, name: str, group: str | None, s
         The group holds something else under that name.
     """
     parts = None if group is None else parse_group(group)
-    with shown(settings.progress):
+    with show_progress(settings.progress):
         found = _find_same(file, array, name, parts, settings.wait) if settings.reuse and file.exists() else None
         if found is not None:
             _say_found(file, found)

@@ -16,9 +16,6 @@ import dask
 import h5py
 import numpy as np
 import xarray as xr
-from dask.core import flatten
-from dask.optimization import cull
-from dask.system import CPU_COUNT
 
 from usidx.format import names
 from usidx.format.layout import Array
@@ -26,8 +23,10 @@ from usidx.io.write.blocks.store import Store, store
 from usidx.io.write.transaction import Transaction, transaction
 from usidx.label.roles import position_dims
 from usidx.results.schema import Entry
-from usidx.tasks.compute import cluster_threads, counted
-from usidx.tasks.merge import BARRIER
+from usidx.tasks.cluster import count_cluster_threads
+from usidx.tasks.graph import count_tasks, has_barrier
+from usidx.tasks.progress import count_progress
+from usidx.tasks.threads import worker_count
 
 __all__ = ["mark_unfinished", "runs_per_position", "store_in_batches"]
 
@@ -53,19 +52,12 @@ def runs_per_position(entries: Sequence[Entry]) -> bool:
 
 def _is_computed_alone(array: xr.DataArray) -> bool:
     """Say whether the first slab along the positions needs only its share of the work."""
-    if any(layer.startswith(BARRIER) for layer in array.data.dask.layers):
+    if has_barrier(array.data):
         return False  # a task that looks like one among many reads the whole source
     dim = position_dims(array)[0]
     sizes = array.chunksizes[dim]
     part = array.isel({dim: slice(0, sizes[0])}).data
-    return _tasks(part) <= max(_SHARED_WORK, 2 / len(sizes)) * _tasks(array.data)
-
-
-def _tasks(array: Any) -> int:
-    """Count the tasks that an array needs; what is optimised may hold more, which are dropped when it is computed."""
-    (optimised,) = dask.optimize(array)
-    needed, _ = cull(dict(optimised.dask), list(flatten(optimised.__dask_keys__())))
-    return len(needed)
+    return count_tasks(part) <= max(_SHARED_WORK, 2 / len(sizes)) * count_tasks(array.data)
 
 
 def mark_unfinished(group: h5py.Group, size: int) -> None:
@@ -97,7 +89,7 @@ def store_in_batches(
         Seconds to wait for the file.
     """
     slabs = list(_slabs(entries[0].data))
-    with counted(len(slabs), progress) as advance, transaction(file, wait=wait, ahead=False) as changes:
+    with count_progress(len(slabs), progress) as advance, transaction(file, wait=wait, ahead=False) as changes:
         _store_slabs(changes, path, entries, targets, slabs, advance)
 
 
@@ -152,13 +144,9 @@ def _slabs(array: xr.DataArray) -> Iterator[Slab]:
     dim = position_dims(array)[0]
     bounds = np.cumsum([0, *array.chunksizes[dim]]).tolist()
     beside = int(np.prod([len(c) for d, c in array.chunksizes.items() if d != dim]))
-    step = max(1, ceil(2 * _workers() / beside))
+    step = max(1, ceil(2 * (count_cluster_threads() or worker_count()) / beside))
     for first in range(0, len(bounds) - 1, step):
         yield {dim: slice(bounds[first], bounds[min(first + step, len(bounds) - 1)])}
-
-
-def _workers() -> int:
-    return cluster_threads() or int(dask.config.get("num_workers", None) or CPU_COUNT)
 
 
 def _rows(target: Any, array: xr.DataArray, slab: Slab) -> slice | Array:

@@ -36,8 +36,8 @@ from usidx.results.identity import describe_changes, identify, place_of_opened
 from usidx.results.provenance import PROVENANCE, Step, steps, unsealed, usidx_version
 from usidx.results.schema import Entry, to_stored
 from usidx.results.verbs import CHANGED, describe_input, verb_steps
-from usidx.tasks.compute import shown
 from usidx.tasks.evidence import UnprovenError
+from usidx.tasks.progress import show_progress
 
 __all__ = ["write"]
 
@@ -291,7 +291,7 @@ def _begin(target: _Target, work: Work, result: xr.Dataset, lasting: Sequence[En
 
 
 def _write_at_once(target: _Target, work: Work, result: xr.Dataset, *, progress: bool) -> str:
-    with shown(progress), target.open_for_changes() as changes:
+    with show_progress(progress), target.open_for_changes() as changes:
         at_once = replace(target, storage=replace(target.storage, at_once=True))
         group, pairs = _create_group(changes.file, at_once, work, result, per_position=False)
         path = str(group.name)

@@ -26,7 +26,7 @@ from usidx.io.write.same import are_attributes_equal, find_difference, have_equa
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import changing
 from usidx.io.write.tree_plan import NEW_MEASUREMENT, Parts, Plan, plan_tree
-from usidx.tasks.compute import shown
+from usidx.tasks.progress import show_progress
 
 __all__ = ["write_tree"]
 
@@ -55,7 +55,7 @@ def write_tree(file: Path, tree: xr.DataTree, settings: Settings) -> str:
         A leaf cannot be laid out as a main dataset; the message names it.
     """
     plan = plan_tree(tree)
-    with shown(settings.progress):
+    with show_progress(settings.progress):
         found = _find_same(file, plan, settings.wait) if settings.reuse and file.exists() else None
         if found is not None:
             warnings.warn(

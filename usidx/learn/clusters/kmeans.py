@@ -12,8 +12,8 @@ from usidx.learn.factors.eigen import find_leading_rows
 from usidx.learn.matrix.exponent import find_exponent, lower_blocks
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Survey, draw_numbers, find_draw_limit, survey
-from usidx.tasks.blocks import Blocks, Changed, Held, join_nothing, pieces
-from usidx.tasks.threads import single_blas
+from usidx.tasks.blas import limit_blas
+from usidx.tasks.blocks import Blocks, Changed, Held, cut_pieces, join_nothing
 
 __all__ = ["Clusters", "as_real", "run_kmeans", "view_as_real"]
 
@@ -66,7 +66,7 @@ def run_kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, 
     It ends when moving the centres lowers the inertia by less than `tol` of it.
     """
     # The small products between passes are over before a second thread has begun.
-    with single_blas():
+    with limit_blas():
         seen = survey(view_as_real(blocks), numbers, columns, seed)
         exponent = find_exponent(seen.sample)
         if not exponent:
@@ -139,7 +139,7 @@ def _make_thin(rows: Array, frame: Frame) -> Array:
     """Return rows on the components of a frame."""
     middle, basis = (part.astype(rows.dtype) for part in frame)
     thin = np.empty((len(rows), len(basis)), rows.dtype)
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         thin[part] = (rows[part] - middle) @ basis.T
     return thin
 
@@ -303,7 +303,7 @@ def _sum_rows(rows: Array, centres: Array, labels: Array | None = None, distance
     totals, sizes, inertia = np.zeros(centres.shape), np.zeros(len(centres)), 0.0
     farthest, lonely = -1.0, np.zeros(centres.shape[1])
     middle, basis = _shift_to_mean(centres, rows.dtype)
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         near = rows[part] - middle
         nearest, squares = _find_nearest(near, basis)
         member = (nearest == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from usidx.learn.factors.gram import Moments
 from usidx.learn.matrix.missing import keep_complete
-from usidx.tasks.blocks import pieces
-from usidx.tasks.threads import single_blas
+from usidx.tasks.blas import limit_blas
+from usidx.tasks.blocks import cut_pieces
 
 __all__ = [
     "Decomposition",
@@ -78,7 +78,7 @@ def _project(rows: Array, found: Decomposition) -> Array:
     basis = found.components.conj().T.astype(dtype, copy=False)
     mean = found.mean.astype(dtype, copy=False) if found.mean.any() else None
     scores = np.empty((len(rows), basis.shape[1]), dtype)
-    for part in pieces(len(rows), rows.shape[1] * dtype.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * dtype.itemsize):
         near = rows[part] if mean is None else rows[part] - mean
         scores[part] = near.astype(dtype, copy=False) @ basis
     return scores
@@ -106,7 +106,7 @@ def find_leading(gram: Array, n: int) -> tuple[Array, Array]:
         return np.zeros(0), np.zeros((0, 0), gram.dtype)
     few = [max(0, size - n), size - 1]
     # More threads wait for each other most of the time: two are slower than one where cores are shared.
-    with single_blas():
+    with limit_blas():
         squares, vectors = eigh(gram, subset_by_index=few, check_finite=False)
     squares, vectors = squares[::-1], vectors[:, ::-1]
     # Rounding of the largest eigenvalue: what is smaller cannot be told from zero.

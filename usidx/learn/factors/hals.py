@@ -22,7 +22,7 @@ from usidx.learn.factors.eigen import find_leading_rows
 from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Survey
-from usidx.tasks.blocks import Blocks, Held, pieces
+from usidx.tasks.blocks import Blocks, Held, cut_pieces
 
 __all__ = ["Factors", "Products", "choose_start", "factorise", "factorise_sample", "sweep", "update_components"]
 
@@ -162,7 +162,7 @@ def _sweep_block(
     last = initial if state is None or undo else state.found
     found, ahead = np.empty_like(none), np.empty_like(none)
     inner, outer, total = np.zeros((n, n)), np.zeros(basis.shape), np.zeros(n)
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         mine = np.array(initial[:, part])
         sweep(mine, gram, basis @ rows[part].T - rows.dtype.type(l1), _INNER)
         pushed = np.maximum(mine + rows.dtype.type(push) * (mine - last[:, part]), 0)

@@ -33,8 +33,8 @@ from usidx.learn.factors.products import (
 from usidx.learn.factors.projections import Images
 from usidx.learn.matrix.exponent import find_exponent, lower_blocks, multiply_by_power
 from usidx.learn.matrix.missing import sift
+from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held
-from usidx.tasks.threads import single_blas
 
 __all__ = ["MOST_PASSES", "Aim", "run_lanczos"]
 
@@ -110,8 +110,8 @@ def run_lanczos(blocks: Blocks, columns: int, pairs: bool, aim: Aim) -> Decompos
     budget = columns / (4 * aim.n) if aim.adaptive else np.inf
     task = _Task(aim, width, budget=budget)
     # The small products between passes are over before a second thread has begun.
-    with single_blas():
-        rows, _ = sift(blocks.some(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
+    with limit_blas():
+        rows, _ = sift(blocks.sample(1 + min(_SAMPLE_BYTES // (4 * columns), sum(blocks.sizes) // _SAMPLE_SHARE)))
         exponent = find_exponent(rows)
         rows = multiply_by_power(rows, -exponent) if exponent else rows
         start = _explore_sample(rows, _draw_basis(columns, width, pairs, aim.seed), task)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from usidx.learn.factors.gram import compute_gram
 from usidx.learn.matrix.missing import keep_complete, sift
-from usidx.tasks.blocks import pieces
+from usidx.tasks.blocks import cut_pieces
 
 __all__ = ["Frame", "Sums", "choose_dtype", "join_sums", "make_frame", "sum_first_pass", "sum_gram", "sum_next_pass"]
 
@@ -170,7 +170,7 @@ def choose_dtype(dtype: np.dtype[Any], double: bool) -> np.dtype[Any]:
 
 def _shift_rows(rows: Array, shift: Array, dtype: np.dtype[Any], least: int = 256) -> Iterator[tuple[slice, Array]]:
     shift = shift.astype(dtype)
-    for part in pieces(len(rows), rows.shape[1] * dtype.itemsize, least):
+    for part in cut_pieces(len(rows), rows.shape[1] * dtype.itemsize, least):
         yield part, np.subtract(rows[part], shift, dtype=dtype)
 
 

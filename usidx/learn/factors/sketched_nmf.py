@@ -20,7 +20,7 @@ from usidx.learn.factors.nnls import solve_least_squares
 from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Survey, draw_numbers, find_draw_limit
-from usidx.tasks.blocks import Blocks, Held, pieces
+from usidx.tasks.blocks import Blocks, Held, cut_pieces
 
 __all__ = ["factorise_by_sketch"]
 
@@ -104,7 +104,7 @@ def _sketch_block(
     inner, outer, square = np.zeros((width, width)), np.zeros((width, rows.shape[1])), 0.0
     thin = np.empty((int(chosen.sum()), width), rows.dtype)
     filled = 0
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         near = rows[part] @ basis
         inner += near.T.astype(np.float64) @ near
         outer += near.T @ rows[part]
@@ -159,7 +159,7 @@ def _score_block(
     gram = penalties.scores.add_to_gram(components @ components.T)
     inner, outer, total = np.zeros((n, n)), np.zeros(components.shape), np.zeros(n)
     scores = np.empty((len(rows), n), rows.dtype)
-    for part in pieces(len(rows), rows.shape[1] * rows.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
         mine = _find_best_scores(gram, basis @ rows[part].T - rows.dtype.type(penalties.scores.l1))
         inner += mine @ mine.T
         outer += mine @ rows[part]

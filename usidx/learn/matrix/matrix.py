@@ -16,12 +16,10 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from dask._task_spec import Task, TaskRef
-from dask.highlevelgraph import HighLevelGraph
-from dask.tokenize import tokenize
 
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import Dims, split
+from usidx.tasks.graph import reshape_blocks
 
 __all__ = [
     "Matrix",
@@ -66,7 +64,7 @@ class Matrix:
         """Label an array of the shape of the values with the dims (*rows, *columns)."""
         labelled = self.labelled
         if isinstance(found, da.Array):
-            return labelled.copy(data=_reshape_blocks(found, _list_chunks(labelled, (*self.rows, *self.columns))))
+            return labelled.copy(data=reshape_blocks(found, _list_chunks(labelled, (*self.rows, *self.columns))))
         return labelled.copy(data=found.reshape(labelled.shape))
 
     def label_rows(self, found: Any, dim: str | None = None) -> xr.DataArray:
@@ -74,7 +72,7 @@ class Matrix:
         width = found.shape[1]
         shape = (*(self.labelled.sizes[d] for d in self.rows), width)
         if isinstance(found, da.Array):
-            found = _reshape_blocks(found, (*_list_chunks(self.labelled, self.rows), (width,)))
+            found = reshape_blocks(found, (*_list_chunks(self.labelled, self.rows), (width,)))
         else:
             found = found.reshape(shape)
         coords = _keep_coords(self.labelled, self.rows)
@@ -124,7 +122,7 @@ def to_matrix(data: xr.DataArray, dim: Dims | None = None, *, turned: bool = Fal
     # A matrix product needs whole rows in each block; how many rows does not matter.
     labelled = _join_columns(labelled, columns)
     heights = tuple(int(np.prod(sizes, dtype=np.int64)) for sizes in product(*_list_chunks(labelled, rows)))
-    flat = _reshape_blocks(labelled.data, (heights, _measure_flat(labelled, rows, columns)[1:]))
+    flat = reshape_blocks(labelled.data, (heights, _measure_flat(labelled, rows, columns)[1:]))
     return Matrix(flat, labelled, rows, columns)
 
 
@@ -243,22 +241,6 @@ def _join_columns(labelled: xr.DataArray, columns: tuple[str, ...]) -> xr.DataAr
     # Columns in one piece; rows as many as make a block of a handy size.
     wanted = {i: -1 if d in columns else "auto" for i, d in enumerate(labelled.dims)}
     return labelled.copy(data=labelled.data.rechunk(wanted, block_size_limit=_BLOCK_BYTES))
-
-
-def _reshape_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
-    """Return the array of the same blocks, each reshaped, in the same order.
-
-    As :func:`dask.array.reshape_blockwise`, which loses count where dims are one long.
-    """
-    name = f"usidx-reshaped-{tokenize(array.name, chunks)}"
-    found = product(*(range(len(sizes)) for sizes in array.chunks))
-    made = zip(product(*(range(len(sizes)) for sizes in chunks)), product(*chunks), strict=True)
-    graph = {
-        (name, *place): Task((name, *place), np.reshape, TaskRef((array.name, *key)), shape)
-        for key, (place, shape) in zip(found, made, strict=True)
-    }
-    layers = HighLevelGraph.from_collections(name, graph, dependencies=[array])
-    return da.Array(layers, name, chunks, dtype=array.dtype)
 
 
 def _list_chunks(labelled: xr.DataArray, dims: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from usidx.errors import ResultError
 from usidx.learn.matrix.missing import sift
-from usidx.tasks.blocks import Blocks, pieces
+from usidx.tasks.blocks import Blocks, cut_pieces
 
 __all__ = ["Survey", "draw_numbers", "find_draw_limit", "refuse_negative", "survey"]
 
@@ -84,7 +84,7 @@ def _survey_block(
     kept = numbers if len(rows) == len(block) else numbers[_mark_complete(block, holes)]
     square = 0.0
     with np.errstate(over="ignore"):  # that is told from the sample
-        for part in pieces(len(rows), 8 * rows.shape[1]):
+        for part in cut_pieces(len(rows), 8 * rows.shape[1]):
             flat = rows[part].astype(np.float64).ravel()
             square += float(flat @ flat)
     near = np.flatnonzero(kept <= limit)

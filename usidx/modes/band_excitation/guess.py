@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from usidx.tasks.pool import share_slices
 
 __all__ = ["FIGURES", "guess_oscillators"]
 
@@ -38,7 +38,7 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | N
     x : ndarray, shape (*any, sample), broadcastable against y
         Frequencies.
     threads : int, optional
-        By default one per processor.
+        So many at most; by default as many as there is room for.
 
     Returns
     -------
@@ -52,13 +52,12 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | N
     found = np.empty((len(spectra), len(FIGURES)))
 
     def each(work: Callable[[Rows, _Spectra], None], rows: Rows) -> None:
-        def run(begin: int) -> None:
-            part = rows[begin : begin + _SLICE]
+        def run(slice_of_rows: slice) -> None:
+            part = rows[slice_of_rows]
             with np.errstate(all="ignore"):  # spectra without a resonance end as NaN
                 work(part, _Spectra.of(spectra[part], swept if shared else swept[part]))
 
-        for _ in pool.map(run, range(0, len(rows), _SLICE)):
-            pass
+        share_slices(run, len(rows), threads, _SLICE)
 
     def guess(rows: Rows, given: _Spectra) -> None:
         found[rows] = _guessed(given)
@@ -66,9 +65,8 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | N
     def search(rows: Rows, given: _Spectra) -> None:
         found[rows] = _best_of(found[rows], given)
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        each(guess, np.arange(len(spectra)))
-        each(search, np.flatnonzero(~(found[:, -1] >= _POOR)))
+    each(guess, np.arange(len(spectra)))
+    each(search, np.flatnonzero(~(found[:, -1] >= _POOR)))
     return found.reshape(*lead, len(FIGURES))
 
 

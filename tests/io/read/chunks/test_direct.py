@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask
 import h5py
 import numpy as np
 import numpy.typing as npt
@@ -135,15 +136,8 @@ def in_small_pieces() -> Iterator[None]:
         patch.setattr(direct, "_CHEAP_GAP", 3)
         patch.setattr(direct, "_WORTH_THREADS", 0)
         patch.setattr(direct, "_LEAST_UNIT", 50)
-        use_cores(patch, 3)
-        yield
-
-
-def use_cores(patch: pytest.MonkeyPatch, count: int) -> None:
-    """Have blocks read as on a machine with so many cores, all idle."""
-    patch.setattr(pool, "THREADS", count)
-    patch.setattr(pool, "_pool", None)
-    patch.setattr(pool, "_idle", threading.Semaphore(count))
+        with dask.config.set(num_workers=3):
+            yield
 
 
 def same(found: Array, wanted: Array) -> None:
@@ -292,7 +286,7 @@ def test_threads_read_at_once(tmp_path: Path) -> None:
 
 
 def test_a_large_block_is_decoded_by_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_cores(monkeypatch, 2)
+    monkeypatch.setattr(pool, "_busy", pool._Busy())
     seen: set[str] = set()
     unit = direct._Block._read_unit
     are_both_here = threading.Barrier(2)
@@ -305,11 +299,11 @@ def test_a_large_block_is_decoded_by_several_threads(tmp_path: Path, monkeypatch
         unit(self, *args)
 
     stored, cells = scan(tmp_path / "x.h5", (4096, 256), chunks=(64, 256), compression="gzip", shuffle=True)
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, dask.config.set(num_workers=2):
         patch.setattr(direct._Block, "_read_unit", noted)
         same(stored.read(ALL, ALL), cells)
     assert seen == {threading.current_thread().name, "usidx-read_0"}  # who asks works, too
-    monkeypatch.setattr(pool, "_helper", None)
+    monkeypatch.setattr(pool, "_start_helper", None)
     same(stored.read(slice(0, 2), ALL), cells[:2])  # not worth waking anyone
 
 

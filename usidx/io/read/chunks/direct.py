@@ -25,7 +25,8 @@ from usidx.io.read.chunks.selection import WINDOW, Axis, Cut, cuts_of, resolve
 from usidx.io.read.place.local_bytes import BUFFERS, Source
 from usidx.io.read.place.place import Place
 from usidx.io.read.place.remote_bytes import Fetched, RemoteSource
-from usidx.tasks.pool import THREADS, for_each
+from usidx.tasks.pool import for_each
+from usidx.tasks.threads import find_room
 
 __all__ = ["Stored", "read_direct"]
 
@@ -237,7 +238,7 @@ class _Block:
         cost = max(int(sizes.sum()), sizes.size * self.map.chunk_bytes if self.map.filters else 0)
         if cost < _WORTH_THREADS:
             return [table]
-        unit = min(max(int(sizes.sum()) // (4 * THREADS), _LEAST_UNIT), WINDOW)
+        unit = min(max(int(sizes.sum()) // (4 * find_room().threads), _LEAST_UNIT), WINDOW)
         return np.split(table, np.flatnonzero(np.diff(np.cumsum(sizes) // unit)) + 1, axis=1)
 
     def _read_unit(self, cuts: Sequence[Sequence[Cut]], table: Array) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from usidx.io.write.blocks.gate import Ground
 from usidx.io.write.blocks.target import writing
-from usidx.tasks.compute import fetched, on_cluster, runs_here
+from usidx.tasks.cluster import fetch_blocks, on_cluster
+from usidx.tasks.threads import runs_here
 
 __all__ = ["Store", "patience", "put", "store"]
 
@@ -53,7 +54,7 @@ def store(
             if runs_here():
                 da.store(arrays, targets, lock=False, return_stored=False)  # targets and h5py lock for themselves
             else:
-                for number, key, block in fetched(arrays, progress):
+                for number, key, block in fetch_blocks(arrays, progress):
                     put(targets[number], key, block)
     check()
 

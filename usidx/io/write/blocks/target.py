@@ -9,16 +9,15 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-import dask
 import h5py
 import numpy as np
-from dask.system import CPU_COUNT
 
 from usidx.format.layout import Array
 from usidx.format.placement import Placement, Selector
 from usidx.io.write.blocks.chunked import ChunkedSink, chunked_sink, takes_whole_chunks
 from usidx.io.write.blocks.contiguous import ContiguousSink
 from usidx.io.write.blocks.gate import Ground
+from usidx.tasks.threads import worker_count
 
 __all__ = ["MainTarget", "writing"]
 
@@ -110,8 +109,7 @@ def writing(targets: Sequence[Any], check: Callable[[], None], ground: Ground | 
         Lets uncompressed cells be written past HDF5.
     """
     ours = [t for t in (getattr(t, "target", t) for t in targets) if isinstance(t, MainTarget)]
-    # Who asked for one thread gets one.
-    count = 1 if dask.base.get_scheduler() is dask.local.get_sync else dask.config.get("num_workers", None) or CPU_COUNT
+    count = worker_count()
     pool = ThreadPoolExecutor(count, thread_name_prefix="usidx-write") if count > 1 else None
     try:
         for target in ours:

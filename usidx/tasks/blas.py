@@ -1,0 +1,78 @@
+"""Threads of BLAS -> as few as its callers ask for, and what was there before when the last of them is done."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+__all__ = ["limit_blas"]
+
+_lock = threading.Lock()
+_limits: list[int] = []
+# Each library by its file, and the threads that it had before the first limit.
+_before: dict[str, tuple[Any, int]] = {}
+
+
+@contextmanager
+def limit_blas(threads: int = 1) -> Iterator[None]:
+    """Hold BLAS at so many threads, or fewer where another caller asks for fewer.
+
+    The limit is one number for the whole process, so overlapping callers are counted: were each to restore what it
+    found, the last one out would leave the limit of another behind.
+    """
+    _enter(threads)
+    try:
+        yield
+    finally:
+        _leave(threads)
+
+
+@lru_cache(maxsize=2)
+def _find_libraries(has_scipy: bool) -> list[Any]:
+    # Finding the loaded libraries takes milliseconds: once, and again where SciPy has brought its own since then.
+    from threadpoolctl import ThreadpoolController
+
+    found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+    return found
+
+
+def _enter(threads: int) -> None:
+    with _lock:
+        found = _find_libraries("scipy.linalg" in sys.modules)
+        new = {lib.filepath: (lib, lib.num_threads) for lib in found if lib.num_threads and lib.filepath not in _before}
+        _before.update(new)
+        _limits.append(threads)
+        if new or threads < min(_limits[:-1], default=threads + 1):
+            _set_threads()
+
+
+def _leave(threads: int) -> None:
+    with _lock:
+        _limits.remove(threads)
+        if threads < min(_limits, default=threads + 1):
+            _set_threads()
+        if not _limits:
+            _before.clear()
+
+
+def _set_threads() -> None:
+    for library, before in _before.values():
+        library.set_num_threads(min([before, *_limits]))
+
+
+def _forget() -> None:
+    """Undo the limits in a forked child, which has none of the threads that asked for them."""
+    global _lock
+    _lock = threading.Lock()
+    _limits.clear()
+    _set_threads()
+    _before.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
