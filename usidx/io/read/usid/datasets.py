@@ -22,7 +22,9 @@ from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import Origin
 from usidx.io.read.place.place import Place, place_of
 from usidx.io.read.usid.attributes import plain_attributes, text_attribute
-from usidx.io.read.usid.main import Cache, read_layout, where
+from usidx.io.read.usid.main import read_layout, where
+from usidx.io.read.usid.paths import Paths
+from usidx.io.read.usid.tables import Tables
 from usidx.io.read.usid.texts import read_texts
 from usidx.label.coding import Frame, decode, parse_field
 from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps, with_steps
@@ -37,11 +39,11 @@ _LARGE_CHUNK = 256 << 10
 
 
 def main_dataset(
-    dataset: h5py.Dataset, origin: Origin | None = None, *, squeeze: bool = True, cache: Cache | None = None
+    dataset: h5py.Dataset, origin: Origin | None = None, *, squeeze: bool = True, tables: Tables | None = None
 ) -> xr.Dataset:
     """Return a main dataset as a Dataset: one variable, or one per field of a compound type."""
     place = _place_of(dataset, origin)
-    layout = read_layout(dataset, cache)
+    layout = read_layout(dataset, tables)
     frame = decode(layout, squeeze=squeeze)
     variables = {
         name: _main_variable(stored_array(dataset, field, place), frame, name, field, unit)
@@ -107,7 +109,9 @@ def _main_variable(stored: StoredArray, frame: Frame, name: str, field: str | No
     return xr.Variable(frame.dims, lazy, attrs, encoding)
 
 
-def group_dataset(group: h5py.Group, extras: Iterable[str], origin: Origin | None = None) -> xr.Dataset:
+def group_dataset(
+    group: h5py.Group, extras: Iterable[str], origin: Origin | None = None, paths: Paths | None = None
+) -> xr.Dataset:
     """Return a group as a Dataset: its attributes, and its datasets that are neither mains nor ancillaries.
 
     Dims are named after their size, so that a tree of groups never holds one name with two sizes.
@@ -116,18 +120,18 @@ def group_dataset(group: h5py.Group, extras: Iterable[str], origin: Origin | Non
     variables = {}
     for name, path in named.items():
         try:
-            variable = extra_variable(group.file[path], named, origin)
+            variable = extra_variable(group.file[path], named, origin, paths)
         except DAMAGE as err:  # it must not hide the others
             text = f"{path!r} in {group.file.filename!r} is left out: it is damaged, or of an unknown type ({err})."
             warnings.warn(text, UsidWarning, stacklevel=4)
             continue
         if variable is not None:
             variables[name] = variable
-    return xr.Dataset(variables, attrs=plain_attributes(group))
+    return xr.Dataset(variables, attrs=plain_attributes(group, paths=paths))
 
 
 def extra_variable(
-    dataset: h5py.Dataset, taken: Container[str] = (), origin: Origin | None = None
+    dataset: h5py.Dataset, taken: Container[str] = (), origin: Origin | None = None, paths: Paths | None = None
 ) -> xr.Variable | None:
     """Return a dataset that is no main as a lazy variable, None where it holds nothing that can be shown.
 
@@ -135,7 +139,7 @@ def extra_variable(
     """
     if dataset.shape is None or h5py.check_ref_dtype(dataset.dtype) is not None:
         return None  # nothing stored, or references: links between objects, not data
-    attrs = plain_attributes(dataset)
+    attrs = plain_attributes(dataset, paths=paths)
     dims = _size_dims(dataset.shape, taken)
     if dataset.dtype.kind in "OSU":
         texts = read_texts(dataset)
