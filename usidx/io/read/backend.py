@@ -16,6 +16,7 @@ from usidx.errors import UsidError, UsidWarning
 from usidx.io.read.place.opened import Origin, opened_file, opened_place
 from usidx.io.read.place.place import Options, Place, place_of
 from usidx.io.read.place.remote import RemoteFile
+from usidx.io.read.tree import tree_of
 from usidx.io.read.usid.datasets import group_dataset, main_dataset
 from usidx.io.read.usid.inventory import extras_of, find_group, find_main, inventory
 from usidx.io.read.usid.tables import Tables
@@ -77,7 +78,7 @@ class UsidBackend(BackendEntrypoint):
             squeeze=squeeze,
             storage_options=storage_options,
         )
-        return xr.DataTree.from_dict(nodes)
+        return tree_of(nodes)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Say whether this is a local HDF5 file with at least one main dataset."""

@@ -9,7 +9,7 @@ import h5py
 
 from usidx.io.read.place.open_errors import DAMAGE
 
-__all__ = ["Identity", "Link", "address_of", "file_of", "identity_of", "link_of", "links_of"]
+__all__ = ["Identity", "Link", "address_of", "file_of", "identity_of", "identity_of_id", "link_of", "links_of"]
 
 #: HDF5's number of an open file, and the address of an object in it.
 Identity = tuple[int, int]
@@ -35,7 +35,12 @@ def file_of(object_: h5py.Group | h5py.Dataset) -> int:
 
 def identity_of(object_: h5py.Group | h5py.Dataset) -> Identity:
     """Return HDF5's number of the open file and the address in it."""
-    found = h5py.h5g.get_objinfo(object_.id, b".")
+    return identity_of_id(object_.id)
+
+
+def identity_of_id(object_: h5py.h5g.GroupID | h5py.h5d.DatasetID) -> Identity:
+    """Return the same of what h5py wraps."""
+    found = h5py.h5g.get_objinfo(object_, b".")
     return _number(found.fileno), _number(found.objno)
 
 

@@ -36,6 +36,8 @@ FIELD = "usid_field"
 _SAMPLES, _SAMPLE_CELLS = 16, 1024
 # Chunks of so many bytes take longer to decode through HDF5, one after another, than their map takes to collect.
 _LARGE_CHUNK = 256 << 10
+# Reading so much at once takes no longer than reading it row by row.
+_SMALL = 64 << 10
 
 
 def main_dataset(
@@ -190,6 +192,9 @@ def fingerprint(dataset: h5py.Dataset, place: Place, mark: str | None = None) ->
 
 
 def _sampled(dataset: h5py.Dataset, place: Place, rows: Sequence[int], columns: slice) -> Iterable[Array]:
+    if dataset.nbytes <= _SMALL:
+        whole = dataset[()]
+        return (whole[row, columns] for row in rows)
     chunk = 0 if dataset.chunks is None else prod(dataset.chunks) * dataset.dtype.itemsize
     if dataset.compression is None or chunk < _LARGE_CHUNK:
         return (dataset[row, columns] for row in rows)

@@ -108,10 +108,10 @@ def _tables_of(dataset: h5py.Dataset, tables: Tables) -> dict[str, Table]:
             f"{where(dataset)} is not a main dataset: attribute {missing[0]!r} is missing. "
             f"List main datasets with usidx.list_mains(path)."
         )
-    return {name: tables.of(_follow(dataset, name)) for name in names.ANCILLARIES}
+    return {name: _follow(dataset, name, tables) for name in names.ANCILLARIES}
 
 
-def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
+def _follow(dataset: h5py.Dataset, name: str, tables: Tables) -> Table:
     reference = attribute_of_layout(dataset, name)
     if isinstance(reference, np.ndarray) and reference.size == 1:  # as programs in other languages write a scalar
         reference = reference.reshape(-1)[0]
@@ -121,13 +121,14 @@ def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
             f"found {type(reference).__name__} {reference!r}."
         )
     try:
-        target = dataset.file[reference] if reference else None
+        # Not `file[reference]`, which makes objects for the file and its properties each time.
+        target = h5py.h5r.dereference(reference, dataset.id) if reference else None
     except DAMAGE as err:
         raise LayoutError(f"{where(dataset)}: the reference {name!r} points to nothing ({err}).") from err
-    if not isinstance(target, h5py.Dataset):
-        found = "nothing" if target is None else f"the group {target.name!r}"
+    if not isinstance(target, h5py.h5d.DatasetID):
+        found = f"the group {h5py.Group(target).name!r}" if isinstance(target, h5py.h5g.GroupID) else "nothing"
         raise LayoutError(f"{where(dataset)}: the reference {name!r} must point to a dataset, it points to {found}.")
-    return target
+    return tables.of(target)
 
 
 def _text(dataset: h5py.Dataset, name: str) -> str:

@@ -14,7 +14,7 @@ from usidx.errors import LayoutError
 from usidx.format import names
 from usidx.format.layout import Array, Role, Side, parse_counters, parse_labels
 from usidx.io.read.chunks.plugins import bring_filters, lacking, lies_elsewhere
-from usidx.io.read.place.identity import Identity, identity_of
+from usidx.io.read.place.identity import Identity, identity_of_id
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.usid.attributes import has_attribute, read_attribute, stored_json
 from usidx.io.read.usid.paths import Paths, Where, where
@@ -64,11 +64,11 @@ class Tables:
     headers: dict[Identity, Header] = field(default_factory=dict)
     sides: dict[tuple[Role, Identity, Identity, bool], Side] = field(default_factory=dict)
 
-    def of(self, dataset: h5py.Dataset) -> Table:
+    def of(self, dataset: h5py.h5d.DatasetID) -> Table:
         """Return the table that a dataset is."""
-        identity = identity_of(dataset)
+        identity = identity_of_id(dataset)
         if identity not in self.tables:
-            self.tables[identity] = Table(dataset, identity, self.paths)
+            self.tables[identity] = Table(h5py.Dataset(dataset, readonly=True), identity, self.paths)
         return self.tables[identity]
 
 
