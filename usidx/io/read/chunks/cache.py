@@ -55,7 +55,7 @@ def locate(file: Place, dataset: str) -> Located | None:
         It is not an HDF5 file, or another program is writing it.
     """
     known = _maps.get((file, dataset))
-    if known is not None and known.is_settled and file.may_be(known.version):  # type: ignore[arg-type]
+    if known is not None and known.is_settled and file.may_be(known.version):
         return known
     fresh = _collect(file, dataset)
     if fresh is not None:
@@ -71,10 +71,10 @@ def forget(file: Place, dataset: str, outdated: Located) -> None:
 def _collect(place: Place, dataset: str) -> Located | None:
     for _ in range(_TRIES):
         before = place.version()
-        with place.looked_into(before) as file:  # type: ignore[arg-type]
+        with place.looked_into(before) as file:
             found = describe(file, dataset)
-        if place.may_be(before):  # type: ignore[arg-type]
-            return Located(found, before, place.is_settled(before))  # type: ignore[arg-type]
+        if place.may_be(before):
+            return Located(found, before, place.is_settled(before))
     return None
 
 
