@@ -7,6 +7,10 @@ time summed over the cores (which programs beside this one disturb least), and t
 process of its own, beyond what it has after reading a small file. xarray cannot open a USID file by h5netcdf, because
 of the references in its attributes, so it reads a copy without them. The first round, in which code is compiled and the
 file comes into memory, is not counted. Each way runs in this one process with the threads that dask takes by default.
+
+Two smaller tables follow: an image, one cell of every spectrum, out of a contiguous main that is open already, beside
+h5py reading the same column; and files of many small mains, beside h5py meeting the same objects and reading each
+main's references.
 """
 
 from __future__ import annotations
@@ -18,8 +22,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +40,28 @@ _COLUMNS = 1024
 _ROWS_OF_A_CHUNK = 256
 _ROWS_OF_A_BLOCK = 8192
 _SMALL = 4  # MiB
-_LAYOUTS: dict[str, dict[str, Any]] = {
-    "contiguous": {},
-    "chunked 1 MiB": {"chunks": (_ROWS_OF_A_CHUNK, _COLUMNS)},
-    "gzip 4 + shuffle": {"chunks": (_ROWS_OF_A_CHUNK, _COLUMNS), "compression": "gzip", "shuffle": True},
+_LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
+    "contiguous": (_COLUMNS, {}),
+    "chunked 1 MiB": (_COLUMNS, {"chunks": (_ROWS_OF_A_CHUNK, _COLUMNS)}),
+    "gzip 4 + shuffle": (
+        _COLUMNS,
+        {"chunks": (_ROWS_OF_A_CHUNK, _COLUMNS), "compression": "gzip", "shuffle": True},
+    ),
+    "gzip 4 + shuffle, 4096 samples": (
+        4 * _COLUMNS,
+        {"chunks": (_ROWS_OF_A_CHUNK // 4, 4 * _COLUMNS), "compression": "gzip", "shuffle": True},
+    ),
 }
+#: Samples of the spectra out of which an image is read, and which of them.
+_LENGTHS, _STEP = (1024, 4096, 16384, 65536), 17
+_MAINS = 300
 
 
-def _spectra(rows: int) -> np.ndarray[Any, Any]:
+def _spectra(rows: int, columns: int) -> np.ndarray[Any, Any]:
     """Make smooth spectra with the noise of a 12-bit converter, which compress about as measured ones do."""
     random = np.random.default_rng(0)
-    line = np.sin(np.linspace(0, 20, _COLUMNS, dtype="f4"))
-    cells = np.empty((rows, _COLUMNS), "f4")
+    line = np.sin(np.linspace(0, 20, columns, dtype="f4"))
+    cells = np.empty((rows, columns), "f4")
     for start in range(0, rows, _ROWS_OF_A_BLOCK):
         part = cells[start : start + _ROWS_OF_A_BLOCK]
         part[...] = line * random.random((len(part), 1), "f4") + random.normal(0, 0.002, part.shape).astype("f4")
@@ -77,7 +92,7 @@ def _h5py_at_once(path: Path, main: str) -> float:
 
 def _dask(path: Path, main: str) -> float:
     with h5py.File(path) as file:
-        array = dask.array.from_array(file[main], chunks=(_ROWS_OF_A_BLOCK, _COLUMNS), name="x")
+        array = dask.array.from_array(file[main], chunks=(_ROWS_OF_A_BLOCK, file[main].shape[1]), name="x")
         return float(array.sum().compute())
 
 
@@ -139,16 +154,16 @@ class _Memory:
         return (self._most - self._base) / (1 << 20)
 
 
-def _files(folder: Path, size: int, storage: dict[str, Any]) -> tuple[Path, str, Path]:
+def _files(folder: Path, size: int, columns: int, storage: dict[str, Any]) -> tuple[Path, str, Path]:
     """Make a USID file, and one with the same cells and plain dimensions."""
-    rows = size * (1 << 20) // (4 * _COLUMNS) // _ROWS_OF_A_CHUNK * _ROWS_OF_A_CHUNK
+    rows = size * (1 << 20) // (4 * columns) // _ROWS_OF_A_CHUNK * _ROWS_OF_A_CHUNK
     side = next(n for n in range(int(rows**0.5), 0, -1) if rows % n == 0)
-    cells = _spectra(rows)
-    dims = [("Y", "m", range(rows // side)), ("X", "m", range(side))], [("Bias", "V", range(_COLUMNS))]
-    built = build_main(folder / "scan.h5", cells.reshape(rows // side, side, _COLUMNS), *dims, storage=storage)
+    cells = _spectra(rows, columns)
+    dims = [("Y", "m", range(rows // side)), ("X", "m", range(side))], [("Bias", "V", range(columns))]
+    built = build_main(folder / "scan.h5", cells.reshape(rows // side, side, columns), *dims, storage=storage)
     with h5py.File(folder / "plain.nc", "w") as file:
         dataset = file.create_dataset("x", data=cells, **storage)
-        for axis, (name, length) in enumerate({"rows": rows, "columns": _COLUMNS}.items()):
+        for axis, (name, length) in enumerate({"rows": rows, "columns": columns}.items()):
             file.create_dataset(name, data=np.arange(length)).make_scale(name)
             dataset.dims[axis].attach_scale(file[name])
     return built.path, built.main, folder / "plain.nc"
@@ -193,21 +208,111 @@ def measure(size: int, rounds: int, folder: Path) -> Iterator[str]:
     ways = _ways()
     yield f"| {size} MiB, median of {rounds}, s | " + " | ".join(ways) + " |"
     yield "|---" * (len(ways) + 1) + "|"
-    for name, storage in _LAYOUTS.items():
-        path, main, plain = _files(folder, size, storage)
+    for name, (columns, storage) in _LAYOUTS.items():
+        path, main, plain = _files(folder, size, columns, storage)
         wanted = _h5py(path, main)
         turns = [[_measure(way, path, main, plain, wanted) for way in ways] for _ in range(rounds + 1)][1:]
-        columns = [[turn[index] for turn in turns] for index in range(len(ways))]
-        medians = [statistics.median(seconds for seconds, _ in column) for column in columns]
-        spans = [f"{min(column)[0]:.3f}-{max(column)[0]:.3f}" for column in columns]
+        found = [[turn[index] for turn in turns] for index in range(len(ways))]
+        medians = [statistics.median(seconds for seconds, _ in column) for column in found]
+        spans = [f"{min(column)[0]:.3f}-{max(column)[0]:.3f}" for column in found]
         yield _row(name, [f"{median:.3f} ({span})" for median, span in zip(medians, spans, strict=True)])
         yield _row("time / that of usidx", [f"{median / medians[0]:.2f}" for median in medians])
-        yield _row("s of all cores", [f"{statistics.median(used for _, used in column):.3f}" for column in columns])
-        small = _files(_folder(folder / "small"), _SMALL, storage)
+        yield _row("s of all cores", [f"{statistics.median(used for _, used in column):.3f}" for column in found])
+        small = _files(_folder(folder / "small"), 4 * _SMALL if columns > _COLUMNS else _SMALL, columns, storage)
         extra = [_extra(way, path, main, plain, small[2] if way.startswith("xarray") else small[0]) for way in ways]
         yield _row("extra MiB", [f"{one:.0f}" for one in extra])
         for file in (path, plain, small[0], small[2]):
             file.unlink()
+
+
+def images(size: int, rounds: int, folder: Path) -> Iterator[str]:
+    """Yield the rows of the table of images."""
+    yield from (
+        "",
+        f"| one image of a contiguous main of {size} MiB, ms | usidx | h5py | times faster |",
+        "|---" * 4 + "|",
+    )
+    for columns in _LENGTHS:
+        rows = size * (1 << 18) // columns
+        cells = np.random.default_rng(0).random((1, rows, columns), "f4")
+        dims = [("Y", "m", [0.0]), ("X", "m", range(rows))], [("Bias", "V", range(columns))]
+        built = build_main(folder / "image.h5", cells, *dims)
+        opened = usidx.open_main(built.path, chunks=None)
+        ways = {"usidx": partial(_image, opened), "h5py": partial(_column, built.path, built.main)}
+        for read in ways.values():
+            np.testing.assert_array_equal(read(), cells[0, :, _STEP])
+        yield _beside(f"spectra of {columns} samples", ways, rounds)
+        built.path.unlink()
+
+
+def _image(opened: xr.DataArray) -> np.ndarray[Any, Any]:
+    return np.asarray(opened.isel(Bias=_STEP).values).reshape(-1)
+
+
+def _column(path: Path, main: str) -> np.ndarray[Any, Any]:
+    with h5py.File(path) as file:
+        return np.asarray(file[main][:, _STEP])
+
+
+def openings(rounds: int, folder: Path) -> Iterator[str]:
+    """Yield the rows of the table of files with many mains."""
+    yield ""
+    yield f"| a file of {_MAINS} mains, ms | usidx | h5py walk | times faster |"
+    yield "|---" * 4 + "|"
+    for kind, make in {"one channel": _one_channel, "a channel each": _channels}.items():
+        path = folder / "many.h5"
+        make(path)
+        whole: dict[str, Callable[[Path], Any]] = {
+            "list_mains": usidx.list_mains,
+            "validate": usidx.validate,
+            "open_tree": usidx.open_tree,
+        }
+        for name, work in whole.items():
+            yield _beside(f"{name}, {kind}", {"usidx": partial(work, path), "h5py": partial(_walk, path)}, rounds)
+        path.unlink()
+
+
+def _one_channel(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        channel = file.create_group("Measurement_000/Channel_000")
+        first = build_main(channel, np.zeros((4, 8)), [("X", "m", range(4))], [("Bias", "V", range(8))], name="Raw_0")
+        for number in range(1, _MAINS):
+            build_main(channel, first.array, first.position, first.spectroscopic, name=f"Raw_{number}")
+
+
+def _channels(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for number in range(_MAINS):
+            channel = file.create_group(f"Measurement_000/Channel_{number:03}")
+            build_main(channel, np.zeros((4, 8)), [("X", "m", range(4))], [("Bias", "V", range(8))])
+
+
+def _walk(path: Path) -> int:
+    """Meet each object, and read the tables and labels that each main refers to."""
+    cells = 0
+
+    def visit(_: str, found: h5py.Group | h5py.Dataset) -> None:
+        nonlocal cells
+        for value in found.attrs.values():
+            if isinstance(value, h5py.Reference):
+                table = found.file[value]
+                cells += table[()].size + len(table.attrs["labels"])
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return cells
+
+
+def _beside(name: str, ways: Mapping[str, Callable[[], Any]], rounds: int) -> str:
+    """Return a row of median times, the ways taking turns, and how many times the first is faster than the second."""
+    spent: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds + 1):
+        for way, work in ways.items():
+            start = time.perf_counter()
+            work()
+            spent[way].append(time.perf_counter() - start)
+    medians = [1000 * statistics.median(seconds[1:]) for seconds in spent.values()]
+    return _row(name, [*(f"{median:.1f}" for median in medians), f"{medians[1] / medians[0]:.2f}"])
 
 
 def _folder(path: Path) -> Path:
@@ -231,7 +336,13 @@ def main() -> None:
         sys.stdout.write(str(_alone(*options.alone)))
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        for line in measure(options.size, options.rounds, Path(folder)):
+        at = Path(folder)
+        tables = (
+            measure(options.size, options.rounds, at),
+            images(options.size, options.rounds, at),
+            openings(options.rounds, at),
+        )
+        for line in chain.from_iterable(tables):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 

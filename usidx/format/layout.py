@@ -113,7 +113,7 @@ def text_of(value: Any) -> str | None:
     return str(value) if isinstance(value, str) else None
 
 
-def parse_labels(value: Any, count: int, where: str, attribute: str) -> tuple[str, ...]:
+def parse_labels(value: Any, count: int, where: object, attribute: str) -> tuple[str, ...]:
     """Turn the attribute `labels` or `units` (bytes, vlen or scalar strings) into one string per dimension.
 
     Raises
@@ -134,7 +134,7 @@ def parse_labels(value: Any, count: int, where: str, attribute: str) -> tuple[st
     return found
 
 
-def parse_counters(indices: Array, where: str) -> Array:
+def parse_counters(indices: Array, where: object) -> Array:
     """Turn an index matrix of any integer or whole-number float type into int64.
 
     Raises

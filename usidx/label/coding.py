@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from xarray.indexes import PandasIndex
 
 from usidx.format.grid import Coordinate, Grid, grid_of
 from usidx.format.layout import Array, Layout, Side
@@ -206,8 +207,11 @@ def _recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple
 def coordinates_of(variables: Mapping[str, xr.Variable]) -> xr.Coordinates:
     """Return coordinates, with an index for each that can label its dim."""
     with_index = {n: v for n, v in variables.items() if v.dims == (n,) and _can_index(v.values)}
-    plain = {n: v for n, v in variables.items() if n not in with_index}
-    return xr.Coordinates(plain, indexes={}).assign(xr.Coordinates(with_index))
+    plain: dict[str, Any] = {n: v for n, v in variables.items() if n not in with_index}
+    indexes = {n: PandasIndex.from_variables({n: v}, options={}) for n, v in with_index.items()}
+    for name, index in indexes.items():
+        plain |= index.create_variables({name: with_index[name]})
+    return xr.Coordinates(plain, indexes=indexes)
 
 
 def _can_index(values: Array) -> bool:

@@ -16,9 +16,10 @@ from usidx.errors import UsidError, UsidWarning
 from usidx.io.read.place.opened import Origin, opened_file, opened_place
 from usidx.io.read.place.place import Options, Place, place_of
 from usidx.io.read.place.remote import RemoteFile
+from usidx.io.read.tree import tree_of
 from usidx.io.read.usid.datasets import group_dataset, main_dataset
-from usidx.io.read.usid.inventory import find_group, find_main, inventory
-from usidx.io.read.usid.main import Cache
+from usidx.io.read.usid.inventory import extras_of, find_group, find_main, inventory
+from usidx.io.read.usid.tables import Tables
 
 __all__ = ["UsidBackend", "open_node", "open_nodes"]
 
@@ -77,7 +78,7 @@ class UsidBackend(BackendEntrypoint):
             squeeze=squeeze,
             storage_options=storage_options,
         )
-        return xr.DataTree.from_dict(nodes)
+        return tree_of(nodes)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Say whether this is a local HDF5 file with at least one main dataset."""
@@ -102,26 +103,25 @@ def open_node(place: Place, name: str | None, *, squeeze: bool) -> xr.Dataset:
         if name is None or not _is_group(file, name):
             return _named(main_dataset(find_main(file, name), origin, squeeze=squeeze), origin)
         held = find_group(file, name)
-        inside = [p for p in inventory(file).extras if _parent(p) == held.name]
-        return _named(group_dataset(held, inside, origin), origin)
+        return _named(group_dataset(held, extras_of(held), origin), origin)
 
 
 def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, xr.Dataset]:
     """Open every group and main dataset below `group` as one Dataset each, by path."""
     with opened_place(place) as (file, origin):
         root = "/" if group is None else str(find_group(file, group).name)
-        found = inventory(file)
+        tables = Tables()
+        found = inventory(file, tables)
         extras: dict[str, list[str]] = {}
         for path in found.extras:
             extras.setdefault(_parent(path), []).append(path)
-        cache: Cache = {}
         nodes: dict[str, xr.Dataset] = {}
         for path in found.groups:
             if _is_below(path, root):
-                nodes[_relative(path, root)] = group_dataset(file[path], extras.get(path, []), origin)
+                nodes[_relative(path, root)] = group_dataset(file[path], extras.get(path, []), origin, tables.paths)
         for path in found.mains:
             if _is_below(path, root):
-                leaf = _leaf(file[path], origin, squeeze=squeeze, cache=cache)
+                leaf = _leaf(file[path], origin, squeeze=squeeze, tables=tables)
                 if leaf is not None:
                     nodes[_relative(path, root)] = leaf
         for path in found.broken:
@@ -144,10 +144,10 @@ def _named(data: xr.Dataset, origin: Origin) -> xr.Dataset:
     return data
 
 
-def _leaf(dataset: h5py.Dataset, origin: Origin, *, squeeze: bool, cache: Cache) -> xr.Dataset | None:
+def _leaf(dataset: h5py.Dataset, origin: Origin, *, squeeze: bool, tables: Tables) -> xr.Dataset | None:
     """Open one main dataset of a tree; one that breaks a rule must not hide the others."""
     try:
-        return main_dataset(dataset, origin, squeeze=squeeze, cache=cache)
+        return main_dataset(dataset, origin, squeeze=squeeze, tables=tables)
     except UsidError as err:
         warnings.warn(f"left out of the tree: {err}", UsidWarning, stacklevel=4)
         return None

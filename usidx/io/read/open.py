@@ -15,6 +15,7 @@ from xarray.core import indexing
 from usidx.io.read.backend import open_node, open_nodes
 from usidx.io.read.place.opened import opened_file
 from usidx.io.read.place.place import FilePath, Options, Place, place_of
+from usidx.io.read.tree import tree_of
 from usidx.io.read.usid.datasets import chosen_field
 from usidx.io.read.usid.inventory import find_main
 from usidx.results.provenance import PROVENANCE, parse_steps, unsealed
@@ -198,21 +199,21 @@ def open_tree(
     place = place_of(path, storage_options)
     nodes = open_nodes(place, group, squeeze=squeeze)
     chunked = {name: _chunked(node, chunks, place) for name, node in nodes.items()}
-    return xr.DataTree.from_dict(chunked, name=place.title)
+    return tree_of(chunked, name=place.title)
 
 
 def _chunked(data: xr.Dataset, chunks: Chunks, place: Place) -> xr.Dataset:
-    """Cut variables into dask blocks; coordinates are small and stay in memory."""
-    return data.assign(
-        {name: _chunked_variable(str(name), v.variable, chunks, place) for name, v in data.data_vars.items()}
-    )
+    """Cut the variables of a dataset that was opened just now into dask blocks; coordinates are small, so they stay."""
+    for name in data.data_vars:
+        variable = data.variables[name]
+        variable.data = _chunked_data(str(name), variable, chunks, place)
+    return data
 
 
-def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks, place: Place) -> xr.Variable:
+def _chunked_data(name: str, variable: xr.Variable, chunks: Chunks, place: Place) -> Any:
     preferred = variable.encoding.get("preferred_chunks")
     if chunks is None or preferred is None or _count_blocks(variable, preferred) > _MOST_BLOCKS:
-        cached: Any = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(variable._data))  # type: ignore[no-untyped-call]
-        return xr.Variable(variable.dims, cached, variable.attrs, variable.encoding, fastpath=True)
+        return indexing.MemoryCachedArray(indexing.CopyOnWriteArray(variable._data))  # type: ignore[no-untyped-call]
     if isinstance(chunks, Mapping):
         wanted: Any = {d: chunks.get(str(d), preferred[d]) for d in variable.dims}
     else:
@@ -222,7 +223,7 @@ def _chunked_variable(name: str, variable: xr.Variable, chunks: Chunks, place: P
     text = variable.attrs.get(PROVENANCE)
     origin = uuid4().hex if text is None else json.dumps(unsealed(parse_steps(text)))
     token = tokenize(origin, place.token, name, variable.dims, variable.shape, wanted)
-    return variable.chunk(wanted, name=f"usid-{name}-{token}")
+    return variable.chunk(wanted, name=f"usid-{name}-{token}").data
 
 
 def _count_blocks(variable: xr.Variable, blocks: Mapping[Any, int]) -> int:

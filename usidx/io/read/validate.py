@@ -17,7 +17,8 @@ from usidx.io.read.place.opened import opened_file
 from usidx.io.read.place.place import FilePath, Options
 from usidx.io.read.usid.attributes import attribute_if_any
 from usidx.io.read.usid.inventory import inventory
-from usidx.io.read.usid.main import check_stored, read_layout
+from usidx.io.read.usid.main import read_layout
+from usidx.io.read.usid.tables import Tables, check_stored
 
 __all__ = ["Problem", "validate"]
 
@@ -87,22 +88,24 @@ def validate(path: FilePath, *, storage_options: Options = None) -> list[Problem
 
 
 def _problems(file: h5py.File) -> list[Problem]:
-    found = inventory(file)
+    tables = Tables()
+    found = inventory(file, tables)
     problems = []
     if not found.mains and not found.broken:
         problems.append(Problem("/", "main", f"{file.filename!r} has no main dataset."))
     for path in (*found.mains, *found.broken):
-        problems += _main_problems(file, path)
+        problems += _main_problems(file, path, tables)
     for path in found.groups:
-        problems += _result_doubts(file[path])
+        if "-" in path.rsplit("/", 1)[-1]:
+            problems += _result_doubts(path, file[path])
     return problems
 
 
-def _main_problems(file: h5py.File, path: str) -> list[Problem]:
+def _main_problems(file: h5py.File, path: str, tables: Tables) -> list[Problem]:
     with warnings.catch_warnings(record=True) as repaired:
         warnings.simplefilter("always", UsidWarning)
         try:
-            layout = read_layout(file[path])
+            layout = read_layout(file[path], tables)
         except UsidError as err:
             return [Problem(path, _RULES.get(type(err).__name__, "format"), str(err))]
     return [Problem(path, "ancillary", str(w.message), is_error=False) for w in repaired] + _doubts(path, layout)
@@ -135,10 +138,7 @@ def _doubts(path: str, layout: Layout) -> list[Problem]:
     return doubts
 
 
-def _result_doubts(group: h5py.Group) -> list[Problem]:
-    path = str(group.name)
-    if "-" not in path.rsplit("/", 1)[-1]:
-        return []
+def _result_doubts(path: str, group: h5py.Group) -> list[Problem]:
     doubts = []
     reference = attribute_if_any(group, names.SOURCE)
     if isinstance(reference, h5py.Reference) and not reference:

@@ -29,7 +29,8 @@ from usidx.io.read.place.opened import opened_place
 from usidx.io.read.place.place import place_of
 from usidx.io.read.usid.attributes import plain_attribute
 from usidx.io.read.usid.datasets import FIELD, main_dataset
-from usidx.io.read.usid.main import Cache, read_layout
+from usidx.io.read.usid.main import read_layout
+from usidx.io.read.usid.tables import Tables
 from usidx.io.write.attributes import stored_value
 from usidx.io.write.blocks.store import store
 from usidx.label.coding import is_opened_alike
@@ -53,7 +54,7 @@ def wait_until_readable(file: Path, wait: float) -> None:
         pass
 
 
-def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str, cache: Cache | None = None) -> str | None:
+def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str, tables: Tables | None = None) -> str | None:
     """Return the first thing in which a main dataset is not what writing the array would store, its cells aside.
 
     Parameters
@@ -64,7 +65,7 @@ def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str, cache
         Dims with roles. Nothing of it is computed.
     name : str
         Under which it would be stored.
-    cache : mutable mapping, optional
+    tables : Tables, optional
         Tables that were read before, shared by the mains of one file.
 
     Returns
@@ -78,7 +79,7 @@ def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str, cache
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UsidWarning)  # what it lacks matters to who opens it
-            stored = read_layout(dataset, cache)
+            stored = read_layout(dataset, tables)
     except UsidError as err:
         return f"something else: {err}"
     return next((text for text, is_equal in _compared(given, stored, dataset) if not is_equal), None)
@@ -166,8 +167,8 @@ def have_equal_values(path: str, pairs: Sequence[tuple[str, xr.DataArray]]) -> b
     """
     with opened_place(place_of(path)) as (file, origin), warnings.catch_warnings():
         warnings.simplefilter("ignore", UsidWarning)
-        cache: Cache = {}
-        found = [main_dataset(file[name], origin, cache=cache) for name, _ in pairs]
+        tables = Tables()
+        found = [main_dataset(file[name], origin, tables=tables) for name, _ in pairs]
     compared = []
     for stored, (_, array) in zip(found, pairs, strict=True):
         if any(v.dims != array.dims for v in stored.data_vars.values()):

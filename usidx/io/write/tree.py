@@ -16,7 +16,7 @@ from usidx.errors import LayoutError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.io.read.place.opened import opened_file
 from usidx.io.read.usid.attributes import plain_attributes
-from usidx.io.read.usid.main import Cache
+from usidx.io.read.usid.tables import Tables
 from usidx.io.write.array import Settings
 from usidx.io.write.attributes import book_keeping, set_attributes
 from usidx.io.write.blocks.store import Store, store
@@ -177,10 +177,10 @@ def _candidates(file: h5py.File, plan: Plan) -> Iterator[Tops]:
 
 
 def _is_alike(file: h5py.File, plan: Plan, tops: Tops) -> bool:
-    cache: Cache = {}
+    tables = Tables()
     for main in plan.mains:
         found = existing(file, [*_placed(main.group, tops), main.name])
-        if not isinstance(found, h5py.Dataset) or find_difference(found, main.array, main.name, cache) is not None:
+        if not isinstance(found, h5py.Dataset) or find_difference(found, main.array, main.name, tables) is not None:
             return False
     return all(_is_told(file, _placed(parts, tops), attrs) for parts, attrs in plan.groups.items()) and all(
         _holds(existing(file, [*_placed(parts, tops), name.replace("/", "_")]), extra)

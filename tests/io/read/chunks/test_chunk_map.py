@@ -17,6 +17,8 @@ from usidx.io.read.chunks.cache import Located, locate
 from usidx.io.read.chunks.chunk_map import DEFLATE, FLETCHER32, SHUFFLE, ChunkMap, Filter, describe
 from usidx.io.read.place import local
 from usidx.io.read.place.local import LocalFile, Version, version_of
+from usidx.io.read.place.lru import LruCache
+from usidx.io.read.place.place import Place
 from usidx.io.write.transaction import transaction
 
 
@@ -262,24 +264,17 @@ def test_a_file_changed_just_now_is_looked_at_again(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_cache, "_maps", map_cache._Maps())
+    maps: LruCache[tuple[Place, str], Located] = LruCache(map_cache._maps.most, map_cache._size)
+    monkeypatch.setattr(map_cache, "_maps", maps)
     paths = [scan(tmp_path / f"{n}.h5") for n in range(4)]
-    size = map_cache._size(found_in(paths[0]))
-    monkeypatch.setattr(map_cache, "_MOST_BYTES", 3 * size)
+    maps.most = 3 * map_cache._size(found_in(paths[0]))
     first = found_in(paths[0])
     for path in paths[1:3]:
         found_in(path)
     assert found_in(paths[0]) is first  # and so the last one used
     found_in(paths[3])
-    assert [key[0].name for key in map_cache._maps._kept] == [str(paths[n]) for n in (2, 0, 3)]
-    assert map_cache._maps._bytes == 3 * size
-
-
-def test_a_lock_held_in_a_fork_is_not_inherited() -> None:
-    maps = map_cache._Maps()
-    maps._lock.acquire()
-    maps.after_fork()
-    assert maps.get((LocalFile("a"), "x")) is None
+    assert [maps.get((LocalFile(str(path)), "/x")) is not None for path in paths] == [True, False, True, True]
+    assert maps.nbytes == maps.most
 
 
 def test_a_journal_is_quiet_until_something_is_saved_in_it(tmp_path: Path) -> None:

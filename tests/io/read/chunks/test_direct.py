@@ -24,7 +24,9 @@ from usidx.errors import UsidError
 from usidx.io.disk.lock import LockedError
 from usidx.io.read.chunks import chunk_map, direct
 from usidx.io.read.chunks import selection as cuts
+from usidx.io.read.chunks import strips as strips_module
 from usidx.io.read.chunks.stored_array import StoredArray, stored_array
+from usidx.io.read.place.local_bytes import Source
 from usidx.io.write.transaction import transaction
 from usidx.tasks import pool
 
@@ -134,6 +136,8 @@ def in_small_pieces() -> Iterator[None]:
         for module in (cuts, direct):
             patch.setattr(module, "WINDOW", 64)
         patch.setattr(direct, "_CHEAP_GAP", 3)
+        patch.setattr(strips_module, "_CALL", 2)
+        patch.setattr(strips_module, "_BATCH", 2)
         patch.setattr(direct, "_WORTH_THREADS", 0)
         patch.setattr(direct, "_LEAST_UNIT", 50)
         with dask.config.set(num_workers=3):
@@ -237,10 +241,88 @@ def test_only_the_rows_wanted_are_read(tmp_path: Path, monkeypatch: pytest.Monke
         fetched.clear()
         same(stored.read(slice(40, 42), ALL), cells[40:42])
         assert fetched == [2 * 50 * 4]
-    wide, cells = scan(tmp_path / "wide.h5", (4, 100_000))
-    fetched.clear()
-    same(wide.read(ALL, slice(70, 75)), cells[:, 70:75])
-    assert fetched == [5 * 4] * 4
+
+
+@pytest.fixture
+def strips(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Collect address and size of each strip that is read by itself."""
+    found: list[tuple[int, int]] = []
+    read_each = Source.read_each
+
+    def noted(self: Source, addresses: list[int], size: int) -> Any:
+        found.extend((address, size) for address in addresses)
+        return read_each(self, addresses, size)
+
+    monkeypatch.setattr(Source, "read_each", noted)
+    return found
+
+
+@pytest.mark.parametrize("has_preadv", [True, False])
+def test_a_column_of_long_rows_is_read_row_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strips: list[tuple[int, int]], has_preadv: bool
+) -> None:
+    if not has_preadv:  # as on Windows
+        monkeypatch.delattr(os, "preadv", raising=False)
+        monkeypatch.delattr(os, "pread", raising=False)
+    stored, cells = scan(tmp_path / "x.h5", (5, 40_000))
+    with h5py.File(tmp_path / "x.h5") as file:
+        begin = file["x"].id.get_offset()
+    with no_hdf5():
+        same(stored.read(ALL, slice(70, 75)), cells[:, 70:75])
+        assert strips == [(begin + row * 160_000 + 280, 20) for row in range(5)]
+        strips.clear()
+        same(stored.read(np.array([4, 1, 1]), np.array([39_999, 3, 9])), cells[[4, 1, 1]][:, [39_999, 3, 9]])
+        # Near columns come together, rows and columns in the order of the file and once each.
+        wanted = [(row, column, count) for column, count in ((3, 7), (39_999, 1)) for row in (1, 4)]
+        assert strips == [(begin + row * 160_000 + column * 4, count * 4) for row, column, count in wanted]
+
+
+def test_strips_of_fields_and_in_batches(tmp_path: Path, strips: list[tuple[int, int]]) -> None:
+    cells = np.zeros((9000, 900), PAIR)
+    cells["b [V]"] = np.arange(9000 * 900).reshape(9000, 900) % 1000
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        stored = stored_array(file.create_dataset("x", data=cells), "b [V]")
+    same(stored.read(slice(None, None, -2), slice(7, 8)), cells["b [V]"][::-2, 7:8])
+    assert len(strips) == 4500
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(ALL, ALL), (slice(2, 3), ALL), (ALL, slice(0, 39_000))])
+def test_what_is_mostly_wanted_is_read_at_once(
+    tmp_path: Path, strips: list[tuple[int, int]], rows: slice, columns: slice
+) -> None:
+    stored, cells = scan(tmp_path / "x.h5", (5, 40_000))
+    same(stored.read(rows, columns), cells[rows, columns])
+    assert not strips
+
+
+def test_short_rows_are_read_along(tmp_path: Path, strips: list[tuple[int, int]]) -> None:
+    stored, cells = scan(tmp_path / "x.h5")
+    same(stored.read(ALL, slice(3, 4)), cells[:, 3:4])
+    assert not strips
+
+
+def test_strips_that_come_short_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, size, at: read(fd, min(size, 7), at))
+    stored, cells = scan(tmp_path / "x.h5", (5, 40_000))
+    same(stored.read(ALL, slice(70, 75)), cells[:, 70:75])
+
+
+def test_strips_of_a_file_that_is_cut_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pread", lambda *_: b"")
+    monkeypatch.setattr(os, "preadv", lambda *_: 0)
+    stored, _ = scan(tmp_path / "x.h5", (5, 40_000))
+    with no_hdf5(), pytest.raises(UsidError, match="the file ends within it"):
+        stored.read(ALL, slice(70, 75))
+
+
+def test_strips_beyond_the_end_are_refused(tmp_path: Path) -> None:
+    stored, _ = scan(tmp_path / "x.h5", (5, 40_000))
+    with h5py.File(tmp_path / "x.h5") as file:
+        begin = file["x"].id.get_offset()
+    os.truncate(tmp_path / "x.h5", begin + 500_000)
+    with pytest.raises(UsidError, match=r"cannot be opened|said to have 800000 bytes"):
+        stored.read(ALL, slice(70, 75))
 
 
 @pytest.mark.parametrize("storage", [{}, {"chunks": (8, 8), "compression": "gzip", "shuffle": True}], ids=str)

@@ -419,13 +419,14 @@ import h5py, numpy as np
 import usidx
 from tests.kit.range_server import RangeServer
 from usidx.io.read.place import pages
+from usidx.io.read.place.lru import LruCache
 
 faulthandler.dump_traceback_later(60, exit=True)
 gc.set_threshold(50, 2, 2)
 with RangeServer() as server:
     server.files["x.h5"] = open(sys.argv[1], "rb").read()
     for _ in range(10):
-        pages._pages = pages._Kept()
+        pages._pages = LruCache(pages._MOST_BYTES, len)
         for _ in range(200):
             cycle = [h5py.h5s.create_simple((2,))]
             cycle.append(cycle)

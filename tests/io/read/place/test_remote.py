@@ -545,7 +545,7 @@ def test_addresses_beyond_the_object(tmp_path: Path, memory: Any) -> None:
 
 
 def test_a_source_asks_for_nothing_where_nothing_is_stored(memory: Any, scan: tuple[str, Path]) -> None:
-    source = RemoteSource(place_of(scan[0]).connection(), 100, None)  # type: ignore[union-attr]
+    source = RemoteSource(place_of(scan[0]).connection(), 100, None)  # type: ignore[attr-defined]
     assert list(source.in_parts(np.empty((4, 0), np.int64))) == []
     (found,) = source.connection.ranges([(5, 5)], total=100, etag=None)
     assert found == b""

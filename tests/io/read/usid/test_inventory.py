@@ -8,7 +8,7 @@ import pytest
 
 import usidx
 from usidx.errors import NotMainError, SelectionError
-from usidx.io.read.usid.inventory import find_group, find_main, inventory
+from usidx.io.read.usid.inventory import extras_of, find_group, find_main, inventory
 from usidx.testing.files import build_main
 from usidx.testing.measurements import beps_file, distinct, shared_file, snake_file
 
@@ -95,3 +95,29 @@ def test_a_dataset_that_is_no_main(tmp_path: Path) -> None:
         usidx.open_main(built.path, "Measurement_000/extra")
     with pytest.raises(SelectionError, match="has no main dataset 'extra'"):
         usidx.open_main(built.path, "extra")
+
+
+def test_extras_of_one_group(tmp_path: Path) -> None:
+    """What is a table of a main elsewhere is no extra, though nothing in its group says so."""
+    built = snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        group = file.create_group("Tables")
+        main = file[built.main]
+        for name in ("Position_Indices", "Position_Values"):
+            moved = file[main.attrs[name]]
+            file.move(moved.name, f"Tables/{name}")
+        group["Noise"] = np.zeros((2, 3))
+        group["Other"] = np.zeros((2, 3))
+        group["Other"].attrs["labels"] = ["a", "b"]
+        assert extras_of(group) == ["/Tables/Noise", "/Tables/Other"]
+        assert extras_of(main.parent) == []
+        assert extras_of(group) == [path for path in inventory(file).extras if path.startswith("/Tables/")]
+
+
+def test_a_name_that_is_no_text_hides_nothing(tmp_path: Path) -> None:
+    built = snake_file(tmp_path / "scan.h5")
+    with h5py.File(built.path, "r+") as file:
+        h5py.h5g.create(file.id, b"step \xb5m")
+        file.create_group("after")
+        assert {"/after", "/Measurement_000"} <= set(inventory(file).groups)
+        assert inventory(file).mains == (built.main,)

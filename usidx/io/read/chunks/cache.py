@@ -5,12 +5,10 @@ A map holds for a version of the file; `usidx.io.read.place.local` and `usidx.io
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from usidx.io.read.chunks.chunk_map import ChunkMap, describe
+from usidx.io.read.place.lru import LruCache
 from usidx.io.read.place.place import AnyVersion, Place
 
 __all__ = ["Located", "forget", "locate"]
@@ -55,7 +53,7 @@ def locate(file: Place, dataset: str) -> Located | None:
         It is not an HDF5 file, or another program is writing it.
     """
     known = _maps.get((file, dataset))
-    if known is not None and known.is_settled and file.may_be(known.version):  # type: ignore[arg-type]
+    if known is not None and known.is_settled and file.may_be(known.version):
         return known
     fresh = _collect(file, dataset)
     if fresh is not None:
@@ -65,55 +63,21 @@ def locate(file: Place, dataset: str) -> Located | None:
 
 def forget(file: Place, dataset: str, outdated: Located) -> None:
     """Drop a map that turned out to be of another version."""
-    _maps.drop((file, dataset), outdated)
+    _maps.drop(lambda key, kept: key == (file, dataset) and kept is outdated)
 
 
 def _collect(place: Place, dataset: str) -> Located | None:
     for _ in range(_TRIES):
         before = place.version()
-        with place.looked_into(before) as file:  # type: ignore[arg-type]
+        with place.looked_into(before) as file:
             found = describe(file, dataset)
-        if place.may_be(before):  # type: ignore[arg-type]
-            return Located(found, before, place.is_settled(before))  # type: ignore[arg-type]
+        if place.may_be(before):
+            return Located(found, before, place.is_settled(before))
     return None
-
-
-class _Maps:
-    """The maps of this process, those used last at the end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[Place, str], Located] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: tuple[Place, str]) -> Located | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: tuple[Place, str], found: Located) -> None:
-        with self._lock:
-            old = self._kept.pop(key, None)
-            self._kept[key] = found
-            self._bytes += _size(found) - (0 if old is None else _size(old))
-            while self._bytes > _MOST_BYTES and len(self._kept) > 1:
-                self._bytes -= _size(self._kept.popitem(last=False)[1])
-
-    def drop(self, key: tuple[Place, str], outdated: Located) -> None:
-        with self._lock:
-            if self._kept.get(key) is outdated:
-                self._bytes -= _size(self._kept.pop(key))
-
-    def after_fork(self) -> None:
-        """Make a new lock: another thread of the parent may have held the old one."""
-        self._lock = threading.Lock()
 
 
 def _size(found: Located) -> int:
     return 1024 if found.map is None else found.map.nbytes
 
 
-_maps = _Maps()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_maps.after_fork)
+_maps: LruCache[tuple[Place, str], Located] = LruCache(_MOST_BYTES, _size)

@@ -8,7 +8,7 @@ have changed meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any, Protocol
@@ -21,10 +21,11 @@ from usidx.format.placement import Selector
 from usidx.io.read.chunks.cache import Located, forget, locate
 from usidx.io.read.chunks.chunk_map import ChunkMap
 from usidx.io.read.chunks.filters import decode, most_stored
-from usidx.io.read.chunks.selection import WINDOW, Axis, Cut, cuts_of, resolve
-from usidx.io.read.place.local_bytes import BUFFERS, Source
+from usidx.io.read.chunks.selection import WINDOW, Axis, Cut, cuts_of, in_order, outer, resolve
+from usidx.io.read.chunks.strips import addresses_of, batches, strips_of
+from usidx.io.read.place.byte_source import ByteSource, Reader, StripReader
+from usidx.io.read.place.local_bytes import BUFFERS
 from usidx.io.read.place.place import Place
-from usidx.io.read.place.remote_bytes import Fetched, RemoteSource
 from usidx.tasks.pool import for_each
 from usidx.tasks.threads import find_room
 
@@ -91,7 +92,7 @@ def read_direct(stored: Stored, selectors: Sequence[Selector]) -> Array | None:
             return None
         out = np.empty([axis.size for axis in axes], stored.dtype)
         if _read(stored, located, axes, out):
-            return _in_order(out, axes)
+            return in_order(out, axes)
     return None
 
 
@@ -106,23 +107,15 @@ def _serves(found: ChunkMap, stored: Stored) -> bool:
     return is_it and is_known and bool(dtype.newbyteorder("=") == stored.dtype)
 
 
-def _in_order(out: Array, axes: Sequence[Axis]) -> Array:
-    if all(axis.order is None for axis in axes):
-        return out
-    orders = [np.arange(n) if axis.order is None else axis.order for axis, n in zip(axes, out.shape, strict=True)]
-    result: Array = out[np.ix_(*orders)]
-    return result
-
-
 def _read(stored: Stored, located: Located, axes: Sequence[Axis], out: Array) -> bool:
     """Fill the output; False where the file changed so that it must be read again."""
     if located.map is None:
         return False
     try:
-        with stored.file.source(located.version) as source:  # type: ignore[arg-type]
+        with stored.file.source(located.version) as source:
             if source is None:
                 return False
-            _Block(stored, located.map, source, source.size, axes, out).read()
+            _Block(stored, located.map, source, axes, out).read()
         return _still_holds(stored, located, located.map)
     except (UsidError, FileNotFoundError):
         if _may_have_changed(stored, located):
@@ -176,13 +169,17 @@ class _Block:
 
     stored: Stored
     map: ChunkMap
-    source: Source | RemoteSource | Fetched
-    file_size: int
+    source: ByteSource
     axes: Sequence[Axis]
     out: Array
 
     def read(self) -> None:
         """Fill the output."""
+        strips = self._strips()
+        if strips and self.source.strips is not None:
+            work = list(batches(self.axes[0].wanted, strips, self.map.stored.itemsize))
+            for_each(partial(self._read_strips, self.source.strips), work)
+            return
         cuts = cuts_of(self.axes, self.map.chunk, self.map.stored.itemsize, whole=bool(self.map.filters))
         entries = self._entries(cuts)
         for number in np.flatnonzero(entries < 0).tolist():
@@ -192,9 +189,29 @@ class _Block:
         order = np.argsort(addresses, kind="stable")
         masks = self.map.masks[entries[present]]
         table = np.stack([present, addresses, sizes, masks])[:, order]
-        for source, part in self.source.in_parts(table):
-            block = replace(self, source=source)
-            for_each(partial(block._read_unit, cuts), self._units(part))
+        for reader, part in self.source.in_parts(table):
+            for_each(partial(self._read_unit, cuts, reader), self._units(part))
+
+    def _strips(self) -> list[Cut]:
+        """Return which columns to read row by row, where the data is one matrix in the file and that is faster."""
+        is_matrix = not self.map.is_chunked and self.map.numbers.size == 1 and self.source.strips is not None
+        found = strips_of(self.axes, self.map.shape, self.map.stored.itemsize) if is_matrix else []
+        if found:
+            whole = cuts_of([resolve(slice(None), n) for n in self.map.shape], self.map.shape, 1, whole=True)
+            self._ranges(whole, np.zeros(1, np.int64), np.zeros(1, np.int64))
+        return found
+
+    def _read_strips(self, reader: StripReader, batch: tuple[slice, Cut]) -> None:
+        part, cut = batch
+        cell = self.map.stored.itemsize
+        begin = int(self.map.addresses[0]) + cut.start * cell
+        addresses = addresses_of(self.axes[0].wanted, part, begin, self.map.shape[1] * cell)
+        data = reader.read_each(addresses, cut.length * cell)
+        if data is None:
+            raise self._damaged(None, "the file ends within it")
+        box = data.view(self.map.stored)
+        box = box if self.stored.field is None else box[self.stored.field]
+        self.out[part, cut.place] = box[:, cut.inside]
 
     def _fill(self) -> Any:
         fill = self.map.fill if self.map.fill is not None else np.zeros((), self.map.stored)
@@ -217,10 +234,10 @@ class _Block:
         addresses, sizes = self.map.addresses[entries], self.map.sizes[entries]
         most = most_stored(self.map.chunk_bytes) if self.map.filters else self.map.chunk_bytes
         least = 0 if self.map.filters else most
-        is_wrong = (addresses < 0) | (sizes < least) | (sizes > most) | (addresses > self.file_size - sizes)
+        is_wrong = (addresses < 0) | (sizes < least) | (sizes > most) | (addresses > self.source.size - sizes)
         if is_wrong.any():
             first = int(np.flatnonzero(is_wrong)[0])
-            where = f"{int(sizes[first])} bytes at byte {int(addresses[first])} of {self.file_size}"
+            where = f"{int(sizes[first])} bytes at byte {int(addresses[first])} of {self.source.size}"
             raise self._damaged(_parts(cuts, int(present[first])), f"it is said to have {where} in the file")
         if self.map.filters:
             return addresses, sizes
@@ -241,15 +258,15 @@ class _Block:
         unit = min(max(int(sizes.sum()) // (4 * find_room().threads), _LEAST_UNIT), WINDOW)
         return np.split(table, np.flatnonzero(np.diff(np.cumsum(sizes) // unit)) + 1, axis=1)
 
-    def _read_unit(self, cuts: Sequence[Sequence[Cut]], table: Array) -> None:
+    def _read_unit(self, cuts: Sequence[Sequence[Cut]], reader: Reader, table: Array) -> None:
         run: list[_Piece] = []
         for piece in self._pieces(cuts, table):
-            if run and not (self.source.reads_along and _goes_on(run, piece)):
-                self._read_run(run)
+            if run and not (reader.reads_along and _goes_on(run, piece)):
+                self._read_run(reader, run)
                 run = []
             run.append(piece)
         if run:
-            self._read_run(run)
+            self._read_run(reader, run)
 
     def _pieces(self, cuts: Sequence[Sequence[Cut]], table: Array) -> Iterator[_Piece]:
         is_same = self.stored.field is None and self.map.stored == self.out.dtype
@@ -259,21 +276,21 @@ class _Block:
             is_straight = is_same and view.flags.c_contiguous and all(cut.is_whole for cut in parts)
             yield _Piece(address, size, mask, parts, view, view.reshape(-1).view(np.uint8) if is_straight else None)
 
-    def _read_run(self, run: Sequence[_Piece]) -> None:
+    def _read_run(self, reader: Reader, run: Sequence[_Piece]) -> None:
         """Read neighbouring ranges at once: straight into the output, or to be decoded."""
         first, span = run[0], run[-1].end - run[0].address
         is_straight = not self.map.filters and span == sum(piece.size for piece in run)
         views = [piece.bytes for piece in run if piece.bytes is not None] if is_straight else []
         if len(views) == len(run):
-            self._fetch(first, [view.data for view in views])
+            self._fetch(reader, first, [view.data for view in views])
             return
         staged = np.empty(span, np.uint8)
-        self._fetch(first, [staged.data])
+        self._fetch(reader, first, [staged.data])
         for piece in run:
             self._place(piece, staged[piece.address - first.address : piece.end - first.address])
 
-    def _fetch(self, first: _Piece, buffers: Sequence[memoryview]) -> None:
-        if not self.source.read_into(first.address, buffers):
+    def _fetch(self, reader: Reader, first: _Piece, buffers: Sequence[memoryview]) -> None:
+        if not reader.read_into(first.address, buffers):
             raise self._damaged(first.cuts, "the file ends within it")
 
     def _place(self, piece: _Piece, data: Array) -> None:
@@ -286,10 +303,11 @@ class _Block:
                 return
         box = data.view(self.map.stored).reshape([cut.length for cut in piece.cuts])
         box = box if self.stored.field is None else box[self.stored.field]
-        piece.view[...] = box[_outer([cut.inside for cut in piece.cuts])]
+        piece.view[...] = box[outer([cut.inside for cut in piece.cuts])]
 
-    def _damaged(self, cuts: Sequence[Cut], reason: str) -> UsidError:
-        corner = tuple(cut.number * n for cut, n in zip(cuts, self.map.chunk, strict=True))
+    def _damaged(self, cuts: Sequence[Cut] | None, reason: str) -> UsidError:
+        numbers = [0] * len(self.map.chunk) if cuts is None else [cut.number for cut in cuts]
+        corner = tuple(number * n for number, n in zip(numbers, self.map.chunk, strict=True))
         return UsidError(
             f"{self.stored.dataset!r} in {self.stored.file.name!r} cannot be read at {corner}: it is damaged: {reason}."
             " The file was cut off or changed; other parts of it may still be read."
@@ -321,9 +339,3 @@ def _combined(how: np.ufunc, parts: Sequence[Sequence[int]]) -> Array:
     for part in parts:
         result = how.outer(result, np.array(part, np.int64))
     return result.reshape(-1)
-
-
-def _outer(inside: Sequence[Selector]) -> tuple[Any, ...]:
-    if all(isinstance(one, slice) for one in inside):
-        return tuple(inside)
-    return np.ix_(*(np.arange(one.start, one.stop, one.step) if isinstance(one, slice) else one for one in inside))

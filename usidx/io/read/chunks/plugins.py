@@ -45,8 +45,9 @@ def lies_elsewhere(dataset: h5py.Dataset) -> bool:
 
     HDF5 would look for them on this machine, or take the object itself for them.
     """
-    if dataset.file.driver != "fileobj":
+    creation = dataset.id.get_create_plist()
+    is_virtual = creation.get_layout() == h5py.h5d.VIRTUAL
+    # The driver is asked for last: h5py builds an object for the file to tell it.
+    if not (is_virtual or creation.get_external_count()) or dataset.file.driver != "fileobj":
         return False
-    return bool(dataset.external) or (
-        dataset.is_virtual and any(source.file_name != "." for source in dataset.virtual_sources())
-    )
+    return not is_virtual or any(source.file_name != "." for source in dataset.virtual_sources())

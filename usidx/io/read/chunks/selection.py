@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from usidx.format.layout import Array
 from usidx.format.placement import Selector, as_selector
 
-__all__ = ["WINDOW", "Axis", "Cut", "cuts_of", "resolve"]
+__all__ = ["WINDOW", "Axis", "Cut", "cut_apart", "cuts_of", "in_order", "outer", "resolve"]
 
 #: Bytes that are read at once, at most, where nothing has to be decoded whole.
 WINDOW = 4 << 20
@@ -81,7 +82,9 @@ def resolve(selector: Selector, size: int) -> Axis:
         raise IndexError(f"index {int(unique[0])} to {int(unique[-1])} is out of bounds for {size} entries")
     order = inverse.reshape(-1)
     is_rising = unique.size == order.size and bool((order == np.arange(order.size)).all())
-    return Axis(unique, None if is_rising else order)
+    is_unbroken = unique.size > 0 and int(unique[-1]) - int(unique[0]) + 1 == unique.size
+    wanted = range(int(unique[0]), int(unique[-1]) + 1) if is_unbroken else unique
+    return Axis(wanted, None if is_rising else order)
 
 
 def cuts_of(axes: Sequence[Axis], chunk: Sequence[int], itemsize: int, *, whole: bool) -> list[list[Cut]]:
@@ -116,6 +119,32 @@ def cuts_of(axes: Sequence[Axis], chunk: Sequence[int], itemsize: int, *, whole:
             cuts = [_untrimmed(*group, size) for group in _groups(axis.wanted, size, size, size)]
         planned.append(cuts)
     return planned
+
+
+def cut_apart(axis: Axis, size: int, gap: int, most: int | None = None) -> list[Cut]:
+    """Cut what is wanted of an axis of some size wherever more than `gap` entries in a row are not.
+
+    What is wanted without any gap stays one cut; with gaps no cut is longer than `most`.
+    """
+    if isinstance(axis.wanted, range) and axis.wanted.step == 1:
+        most = None
+    return [_trimmed(*group) for group in _groups(axis.wanted, size, size if most is None else most, gap)]
+
+
+def in_order(block: Array, axes: Sequence[Axis]) -> Array:
+    """Return a block whose entries rise along all axes in the order that was asked for."""
+    if all(axis.order is None for axis in axes):
+        return block
+    orders = [np.arange(n) if axis.order is None else axis.order for axis, n in zip(axes, block.shape, strict=True)]
+    result: Array = block[np.ix_(*orders)]
+    return result
+
+
+def outer(inside: Sequence[Selector]) -> tuple[Any, ...]:
+    """Return the index that selects along each axis by itself."""
+    if all(isinstance(one, slice) for one in inside):
+        return tuple(inside)
+    return np.ix_(*(np.arange(one.start, one.stop, one.step) if isinstance(one, slice) else one for one in inside))
 
 
 def _most_entries(axes: Sequence[Axis], chunk: Sequence[int], inner: int, itemsize: int) -> int:

@@ -6,9 +6,9 @@ and on a cluster alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -20,6 +20,7 @@ from usidx.format.layout import Array
 from usidx.format.placement import Selector
 from usidx.io.read.chunks.direct import read_direct
 from usidx.io.read.chunks.plugins import bring_filters, lacking, lies_elsewhere
+from usidx.io.read.chunks.selection import Axis, Cut, cut_apart, in_order, outer, resolve
 from usidx.io.read.place.identity import address_of
 from usidx.io.read.place.opened import opened_file
 from usidx.io.read.place.place import Place, place_of
@@ -88,16 +89,15 @@ class StoredArray:
         return self._read_by_hdf5(selectors) if block is None else block
 
     def _read_by_hdf5(self, selectors: Sequence[Selector]) -> Array:
-        plans = self._plans(selectors)
-        out = np.empty([plan.size for plan in plans], dtype=self.dtype)
+        axes = [resolve(one, size) for one, size in zip(selectors, self.shape, strict=True)]
+        out = np.empty([axis.size for axis in axes], dtype=self.dtype)
         with opened_file(self.file) as file:
             dataset = self._dataset(file)
             bring_filters(dataset)
-            for parts in product(*(plan.pieces for plan in plans)):
-                block = self._fetch(dataset, tuple(part.read for part in parts))
-                out[tuple(part.place for part in parts)] = block[_outer(parts, block.shape)]
-        wanted = [plan.order for plan in plans]
-        return out if all(order is None for order in wanted) else out[_ix(wanted, out.shape)]
+            for cuts in product(*self._cuts(axes)):
+                block = self._fetch(dataset, tuple(slice(cut.start, cut.start + cut.length) for cut in cuts))
+                out[tuple(cut.place for cut in cuts)] = block[outer([cut.inside for cut in cuts])]
+        return in_order(out, axes)
 
     def _dataset(self, file: h5py.File) -> h5py.Dataset:
         dataset = file.get(self.dataset)
@@ -135,13 +135,14 @@ class StoredArray:
             reason = lacking(dataset) or f" It is damaged. ({err})"
             raise UsidError(f"{self.dataset!r} in {self.file.name!r} cannot be read at {start}.{reason}") from err
 
-    def _plans(self, selectors: Sequence[Selector]) -> list[_Plan]:
-        counts = [_count(one, size) for one, size in zip(selectors, self.shape, strict=True)]
-        cell = self.dtype.itemsize
+    def _cuts(self, axes: Sequence[Axis]) -> list[list[Cut]]:
+        """Join what lies close together along each axis, so that few reads fetch little that is not wanted."""
+        counts, cell = [axis.size for axis in axes], self.dtype.itemsize
         across = [max(1, prod(counts[:axis] + counts[axis + 1 :]) * cell) for axis in range(len(counts))]
         return [
-            _plan(one, size, self._gap(axis, across[axis]), max(1, _STAGING // across[axis]))
-            for axis, (one, size) in enumerate(zip(selectors, self.shape, strict=True))
+            # What has no gaps goes to the output; else what is read is held beside it, so that is limited.
+            cut_apart(axis, size, self._gap(number, wide), max(1, _STAGING // wide))
+            for number, (axis, size, wide) in enumerate(zip(axes, self.shape, across, strict=True))
         ]
 
     def _gap(self, axis: int, across: int) -> int:
@@ -150,60 +151,8 @@ class StoredArray:
         return max(1, _CHEAP_GAP // across, chunk if chunk * across <= _STAGING else 0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
-    read: slice  # of the dataset
-    place: slice  # in the output
-    pick: Array | None  # of what was read; None takes all
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Plan:
-    size: int
-    pieces: Sequence[_Piece]
-    order: Array | None  # of the output, where other than rising was asked for
-
-
 def _count(selector: Selector, size: int) -> int:
     return len(range(*selector.indices(size))) if isinstance(selector, slice) else int(selector.size)
-
-
-def _plan(selector: Selector, size: int, gap: int, span: int) -> _Plan:
-    if isinstance(selector, slice):
-        start, stop, step = selector.indices(size)
-        count = len(range(start, stop, step))
-        if step == 1 or count <= 1:
-            return _Plan(count, [_Piece(slice(start, start + count), slice(0, count), None)] if count else [], None)
-        selector = np.arange(start, stop, step)
-    unique, inverse = np.unique(selector, return_inverse=True)
-    if unique.size and (unique[0] < 0 or unique[-1] >= size):
-        raise IndexError(f"index {int(unique[0])} to {int(unique[-1])} is out of bounds for {size} entries")
-    is_rising = unique.size == selector.size and bool((inverse.reshape(-1) == np.arange(unique.size)).all())
-    return _Plan(int(unique.size), list(_pieces(unique, gap, span)), None if is_rising else inverse.reshape(-1))
-
-
-def _pieces(rising: Array, gap: int, span: int) -> Iterator[_Piece]:
-    """Join what lies close together, so that few reads fetch little that is not wanted."""
-    breaks = [0, *(np.flatnonzero(np.diff(rising) > gap) + 1).tolist(), rising.size]
-    for first, end in pairwise(breaks):
-        while first < end:
-            # Unbroken runs go straight to the output; those with gaps are staged, so their span is limited.
-            unbroken = int(rising[end - 1]) - int(rising[first]) + 1 == end - first
-            last = end if unbroken else int(np.searchsorted(rising[:end], int(rising[first]) + span))
-            run = rising[first:last]
-            pick = None if int(run[-1]) - int(run[0]) + 1 == run.size else run - run[0]
-            yield _Piece(slice(int(run[0]), int(run[-1]) + 1), slice(first, last), pick)
-            first = last
-
-
-def _outer(parts: Sequence[_Piece], shape: tuple[int, ...]) -> tuple[Any, ...]:
-    if all(part.pick is None for part in parts):
-        return (slice(None),) * len(shape)
-    return _ix([part.pick for part in parts], shape)
-
-
-def _ix(orders: Sequence[Array | None], shape: tuple[int, ...]) -> tuple[Any, ...]:
-    return np.ix_(*(np.arange(n) if order is None else order for order, n in zip(orders, shape, strict=True)))
 
 
 def stored_array(dataset: h5py.Dataset, field: str | None = None, file: Place | None = None) -> StoredArray:

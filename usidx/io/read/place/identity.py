@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import h5py
 
-__all__ = ["address_of", "file_of", "identity_of"]
+from usidx.io.read.place.open_errors import DAMAGE
+
+__all__ = ["Identity", "Link", "address_of", "file_of", "identity_of", "identity_of_id", "link_of", "links_of"]
+
+#: HDF5's number of an open file, and the address of an object in it.
+Identity = tuple[int, int]
+
+
+class Link(NamedTuple):
+    """A hard link of a group: its name, what it leads to, and the kind of that (`h5py.h5g.GROUP`, `DATASET`)."""
+
+    name: str
+    identity: Identity
+    kind: int
 
 
 def address_of(object_: h5py.Group | h5py.Dataset) -> int:
@@ -17,10 +33,42 @@ def file_of(object_: h5py.Group | h5py.Dataset) -> int:
     return identity_of(object_)[0]
 
 
-def identity_of(object_: h5py.Group | h5py.Dataset) -> tuple[int, int]:
+def identity_of(object_: h5py.Group | h5py.Dataset) -> Identity:
     """Return HDF5's number of the open file and the address in it."""
-    found = h5py.h5g.get_objinfo(object_.id, b".")
+    return identity_of_id(object_.id)
+
+
+def identity_of_id(object_: h5py.h5g.GroupID | h5py.h5d.DatasetID) -> Identity:
+    """Return the same of what h5py wraps."""
+    found = h5py.h5g.get_objinfo(object_, b".")
     return _number(found.fileno), _number(found.objno)
+
+
+def link_of(group: h5py.Group, name: str) -> Identity | None:
+    """Return what a hard link of a group leads to, None where there is no such link."""
+    try:
+        found = h5py.h5g.get_objinfo(group.id, name.encode(), False)
+    except DAMAGE:
+        return None
+    return (_number(found.fileno), _number(found.objno)) if found.type in _OBJECTS else None
+
+
+def links_of(group: h5py.h5g.GroupID) -> Iterator[Link]:
+    """Yield the hard links of a group; a damaged object, or a name that is no text, must not hide the others."""
+    try:
+        listed = list(group)
+    except DAMAGE:
+        return
+    for name in listed:
+        try:
+            found = h5py.h5g.get_objinfo(group, name, False)
+            if found.type in _OBJECTS:
+                yield Link(name.decode(), (_number(found.fileno), _number(found.objno)), found.type)
+        except DAMAGE:
+            continue
+
+
+_OBJECTS = frozenset({h5py.h5g.GROUP, h5py.h5g.DATASET})
 
 
 # The newer `h5o.get_info` tells the same, but first walks the index of all chunks of a dataset to add up its size.

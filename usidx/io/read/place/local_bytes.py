@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import BinaryIO
 
+import numpy as np
+
 from usidx.format.layout import Array
 
 __all__ = ["BUFFERS", "Source"]
@@ -62,6 +64,11 @@ class Source:
         """Whether neighbouring ranges are better read at once: a call costs more than a few bytes."""
         return True
 
+    @property
+    def strips(self) -> Source:
+        """What reads strips."""
+        return self
+
     def in_parts(self, table: Array) -> Iterator[tuple[Source, Array]]:
         """Yield what reads the ranges of a table, and that table: all of it, for nothing is fetched before."""
         yield self, table
@@ -77,6 +84,30 @@ class Source:
                 return False
             address += len(buffer)
         return True
+
+    def read_each(self, addresses: Sequence[int], size: int) -> Array | None:
+        """Read `size` bytes at each of many addresses.
+
+        Parameters
+        ----------
+        addresses : sequence of int
+            First byte of each.
+        size : int
+            A few: all are held at once.
+
+        Returns
+        -------
+        ndarray of uint8, dims (address, byte), or None
+            None where the file ends before.
+        """
+        if self._at_address:
+            read, descriptor = os.pread, self._descriptor
+            found = b"".join([read(descriptor, size, address) for address in addresses])
+            if len(found) == size * len(addresses):
+                return np.frombuffer(found, np.uint8).reshape(len(addresses), size)
+        each = np.empty((len(addresses), size), np.uint8)
+        is_whole = all(self._fill(address, row.data) for address, row in zip(addresses, each, strict=True))
+        return each if is_whole else None
 
     def _fill(self, address: int, buffer: memoryview) -> bool:
         done = 0

@@ -9,13 +9,12 @@ from __future__ import annotations
 import io
 import os
 import string
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from usidx.io.read.place.connection import Connection
+from usidx.io.read.place.lru import LruCache
 
 __all__ = ["Pages", "forget"]
 
@@ -152,45 +151,9 @@ class Pages(io.RawIOBase):
         return self._connection.ranges(spans, total=self._version.size, etag=self._version.etag)
 
 
-_Key = tuple[object, object, int]
-
-
-class _Kept:
-    """The pages of this process, those used last at the end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pages: OrderedDict[_Key, bytes] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: _Key) -> bytes | None:
-        with self._lock:
-            if key in self._pages:
-                self._pages.move_to_end(key)
-            return self._pages.get(key)
-
-    def put(self, key: _Key, page: bytes) -> None:
-        with self._lock:
-            self._bytes += len(page) - len(self._pages.pop(key, b""))
-            self._pages[key] = page
-            while self._bytes > _MOST_BYTES:
-                self._bytes -= len(self._pages.popitem(last=False)[1])
-
-    def drop(self, place: object, version: object) -> None:
-        with self._lock:
-            for key in [key for key in self._pages if key[:2] == (place, version)]:
-                self._bytes -= len(self._pages.pop(key))
-
-    def after_fork(self) -> None:
-        """Make a new lock: another thread of the parent may have held the old one."""
-        self._lock = threading.Lock()
-
-
 def forget(place: object, version: object) -> None:
     """Drop the pages of a version, some of which are of another."""
-    _pages.drop(place, version)
+    _pages.drop(lambda key, _: key[:2] == (place, version))
 
 
-_pages = _Kept()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pages.after_fork)
+_pages: LruCache[tuple[object, object, int], bytes] = LruCache(_MOST_BYTES, len)

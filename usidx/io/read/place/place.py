@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import h5py
+
 from usidx.errors import UsidError
+from usidx.io.read.place.byte_source import ByteSource
 from usidx.io.read.place.local import LocalFile, Version
 from usidx.io.read.place.remote import ObjectVersion, RemoteFile
 from usidx.io.read.place.secrets import shown_url
@@ -20,7 +24,6 @@ __all__ = ["AnyVersion", "FilePath", "Options", "Place", "local_path", "place_of
 FilePath = str | PathLike[str]
 #: What fsspec needs to reach an object: keys, endpoints.
 Options = Mapping[str, Any] | None
-Place = LocalFile | RemoteFile
 AnyVersion = Version | ObjectVersion
 
 # One letter is a drive of Windows.
@@ -28,6 +31,43 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)")
 _LOCAL = ("file", "local")
 # What is left of a URL that was made a path.
 _WAS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
+
+
+class Place(Protocol):
+    """Where a file is, and how it is read there. Versions are its own: it is given back what it gave."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def title(self) -> str:
+        """The last part of its name."""
+
+    @property
+    def token(self) -> str:
+        """What tells it from another of the same name."""
+
+    def opened(self) -> AbstractContextManager[tuple[h5py.File, str | None]]:
+        """Open the file; beside it what marks its version for good, where anything does."""
+
+    def looked_into(self, version: Any) -> AbstractContextManager[h5py.File]:
+        """Open the file, which was in that version just now."""
+
+    def version(self) -> AnyVersion:
+        """Return the version that it is in now."""
+
+    def may_be(self, version: Any) -> bool:
+        """Whether it may be in that version."""
+
+    def is_settled(self, version: Any) -> bool:
+        """Whether the version can be told from any later one."""
+
+    def source(self, version: Any) -> AbstractContextManager[ByteSource | None]:
+        """Open the file to read at addresses; None where another file took its place."""
+
+    def holding(self, object_: h5py.Group | h5py.Dataset) -> Place:
+        """Return the file that an object lies in, which a link may have led to."""
 
 
 def place_of(path: FilePath | Place, storage_options: Options = None) -> Place:
@@ -45,7 +85,7 @@ def place_of(path: FilePath | Place, storage_options: Options = None) -> Place:
     UsidError
         Options were given with a path, or the path was a URL once.
     """
-    if isinstance(path, LocalFile | RemoteFile):
+    if not isinstance(path, str | PathLike):
         return path
     text = fspath(path)
     if _URL.match(text) and urlsplit(text).scheme not in _LOCAL:

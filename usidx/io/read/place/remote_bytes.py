@@ -36,13 +36,9 @@ class RemoteSource:
     etag: str | None
 
     @property
-    def reads_along(self) -> bool:
-        """Whether neighbouring ranges are better read at once."""
-        return False
-
-    def read_into(self, address: int, buffers: Sequence[memoryview]) -> bool:
-        """Fill buffers with the bytes from `address` on; what is wanted is fetched before, in parts."""
-        raise NotImplementedError
+    def strips(self) -> None:
+        """Nothing reads strips: a request takes longer than what lies between them."""
+        return
 
     def in_parts(self, table: Array) -> Iterator[tuple[Fetched, Array]]:
         """Fetch what a table of ranges asks for.
@@ -80,10 +76,6 @@ class Fetched:
     def reads_along(self) -> bool:
         """Whether neighbouring ranges are better read at once: not what is at hand."""
         return False
-
-    def in_parts(self, table: Array) -> Iterator[tuple[Fetched, Array]]:
-        """Give all at once."""
-        yield self, table
 
     def read_into(self, address: int, buffers: Sequence[memoryview]) -> bool:
         """Fill buffers one after another with the bytes from `address` on; return whether there were enough."""

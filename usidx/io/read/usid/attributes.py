@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Container
+from functools import partial
 from typing import Any
 
 import h5py
@@ -11,6 +13,7 @@ import numpy as np
 from usidx.format.layout import text_of
 from usidx.io.read.place.heap import prove
 from usidx.io.read.place.open_errors import DAMAGE
+from usidx.io.read.usid.paths import Paths, path_referenced
 
 __all__ = [
     "attribute_if_any",
@@ -18,7 +21,6 @@ __all__ = [
     "plain_attribute",
     "plain_attributes",
     "read_attribute",
-    "referenced",
     "stored_json",
     "text_attribute",
 ]
@@ -27,22 +29,40 @@ __all__ = [
 _LONGEST_JSON = 1 << 20
 
 
-def plain_attributes(object_: h5py.Group | h5py.Dataset) -> dict[str, Any]:
-    """Return the attributes of an object; unreadable ones are left out."""
+def plain_attributes(
+    object_: h5py.Group | h5py.Dataset, *, without: Container[str] = (), paths: Paths | None = None
+) -> dict[str, Any]:
+    """Return the attributes of an object; unreadable ones are left out.
+
+    Parameters
+    ----------
+    object_ : h5py.Group or h5py.Dataset
+        In a file that is open for reading.
+    without : container of str
+        Attributes that are not wanted; they are not read.
+    paths : Paths, optional
+        What is known of the file; else the path of each object that is referred to has to be found.
+    """
     found: dict[str, Any] = {}
-    try:
-        listed = list(object_.attrs)
-    except DAMAGE:
-        listed = []
-    for name in listed:
+    for name in _listed(object_):
+        if name in without:
+            continue
+        title = str(text_of(name))
         try:
             raw = read_attribute(object_, name)
         except DAMAGE:
             continue
-        value = plain_attribute(raw, object_.file)
+        value = plain_attribute(raw, partial(path_referenced, holder=object_, attribute=title, paths=paths))
         if value is not None:
-            found[str(text_of(name))] = value
+            found[title] = value
     return found
+
+
+def _listed(object_: h5py.Group | h5py.Dataset) -> list[str | bytes]:
+    try:
+        return list(object_.attrs) if h5py.h5a.get_num_attrs(object_.id) else []
+    except DAMAGE:
+        return []
 
 
 def read_attribute(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> Any:
@@ -72,40 +92,32 @@ def text_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> str | None:
     return text_of(attribute_if_any(object_, name))
 
 
-def plain_attribute(value: Any, file: h5py.File) -> Any:
+def plain_attribute(value: Any, follow: Callable[[h5py.Reference], str | None]) -> Any:
     """Turn one attribute into text, a number, or an array or list of these; None where there is nothing to keep."""
     if isinstance(value, h5py.Empty):
         return ""
     if isinstance(value, h5py.RegionReference):
         return None  # a region is a view of data that is here already
     if isinstance(value, h5py.Reference):
-        return referenced(value, file)
+        return follow(value)
     if isinstance(value, bytes):
         return text_of(value)
     if isinstance(value, np.ndarray):
-        return _plain_array(value, file)
+        return _plain_array(value, follow)
     if isinstance(value, np.bool_):
         return int(value)  # netCDF has no bool attribute
     return str(value.item()) if isinstance(value, np.void) else value
 
 
-def _plain_array(value: np.ndarray[Any, Any], file: h5py.File) -> Any:
+def _plain_array(value: np.ndarray[Any, Any], follow: Callable[[h5py.Reference], str | None]) -> Any:
     if value.dtype.kind in "iufc":
         return value
     if value.dtype.kind == "b":
         return value.astype(np.int8)
     if value.dtype.kind in "SUO":
-        entries = [plain_attribute(entry, file) for entry in value.reshape(-1).tolist()]
+        entries = [plain_attribute(entry, follow) for entry in value.reshape(-1).tolist()]
         return [entry if isinstance(entry, str) else str(entry) for entry in entries if entry is not None]
     return str(value.tolist())
-
-
-def referenced(reference: h5py.Reference, file: h5py.File) -> str | None:
-    """Return the path of the object that a reference points to, None where it points nowhere."""
-    try:
-        return str(file[reference].name) if reference else None
-    except (ValueError, KeyError, OSError, RuntimeError):
-        return None
 
 
 def stored_json(object_: h5py.Group | h5py.Dataset, name: str) -> dict[str, Any]:

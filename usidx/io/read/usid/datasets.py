@@ -22,7 +22,9 @@ from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import Origin
 from usidx.io.read.place.place import Place, place_of
 from usidx.io.read.usid.attributes import plain_attributes, text_attribute
-from usidx.io.read.usid.main import Cache, read_layout, where
+from usidx.io.read.usid.main import read_layout, where
+from usidx.io.read.usid.paths import Paths
+from usidx.io.read.usid.tables import Tables
 from usidx.io.read.usid.texts import read_texts
 from usidx.label.coding import Frame, decode, parse_field
 from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps, with_steps
@@ -34,14 +36,16 @@ FIELD = "usid_field"
 _SAMPLES, _SAMPLE_CELLS = 16, 1024
 # Chunks of so many bytes take longer to decode through HDF5, one after another, than their map takes to collect.
 _LARGE_CHUNK = 256 << 10
+# Reading so much at once takes no longer than reading it row by row.
+_SMALL = 64 << 10
 
 
 def main_dataset(
-    dataset: h5py.Dataset, origin: Origin | None = None, *, squeeze: bool = True, cache: Cache | None = None
+    dataset: h5py.Dataset, origin: Origin | None = None, *, squeeze: bool = True, tables: Tables | None = None
 ) -> xr.Dataset:
     """Return a main dataset as a Dataset: one variable, or one per field of a compound type."""
     place = _place_of(dataset, origin)
-    layout = read_layout(dataset, cache)
+    layout = read_layout(dataset, tables)
     frame = decode(layout, squeeze=squeeze)
     variables = {
         name: _main_variable(stored_array(dataset, field, place), frame, name, field, unit)
@@ -107,7 +111,9 @@ def _main_variable(stored: StoredArray, frame: Frame, name: str, field: str | No
     return xr.Variable(frame.dims, lazy, attrs, encoding)
 
 
-def group_dataset(group: h5py.Group, extras: Iterable[str], origin: Origin | None = None) -> xr.Dataset:
+def group_dataset(
+    group: h5py.Group, extras: Iterable[str], origin: Origin | None = None, paths: Paths | None = None
+) -> xr.Dataset:
     """Return a group as a Dataset: its attributes, and its datasets that are neither mains nor ancillaries.
 
     Dims are named after their size, so that a tree of groups never holds one name with two sizes.
@@ -116,18 +122,18 @@ def group_dataset(group: h5py.Group, extras: Iterable[str], origin: Origin | Non
     variables = {}
     for name, path in named.items():
         try:
-            variable = extra_variable(group.file[path], named, origin)
+            variable = extra_variable(group.file[path], named, origin, paths)
         except DAMAGE as err:  # it must not hide the others
             text = f"{path!r} in {group.file.filename!r} is left out: it is damaged, or of an unknown type ({err})."
             warnings.warn(text, UsidWarning, stacklevel=4)
             continue
         if variable is not None:
             variables[name] = variable
-    return xr.Dataset(variables, attrs=plain_attributes(group))
+    return xr.Dataset(variables, attrs=plain_attributes(group, paths=paths))
 
 
 def extra_variable(
-    dataset: h5py.Dataset, taken: Container[str] = (), origin: Origin | None = None
+    dataset: h5py.Dataset, taken: Container[str] = (), origin: Origin | None = None, paths: Paths | None = None
 ) -> xr.Variable | None:
     """Return a dataset that is no main as a lazy variable, None where it holds nothing that can be shown.
 
@@ -135,7 +141,7 @@ def extra_variable(
     """
     if dataset.shape is None or h5py.check_ref_dtype(dataset.dtype) is not None:
         return None  # nothing stored, or references: links between objects, not data
-    attrs = plain_attributes(dataset)
+    attrs = plain_attributes(dataset, paths=paths)
     dims = _size_dims(dataset.shape, taken)
     if dataset.dtype.kind in "OSU":
         texts = read_texts(dataset)
@@ -186,6 +192,9 @@ def fingerprint(dataset: h5py.Dataset, place: Place, mark: str | None = None) ->
 
 
 def _sampled(dataset: h5py.Dataset, place: Place, rows: Sequence[int], columns: slice) -> Iterable[Array]:
+    if dataset.nbytes <= _SMALL:
+        whole = dataset[()]
+        return (whole[row, columns] for row in rows)
     chunk = 0 if dataset.chunks is None else prod(dataset.chunks) * dataset.dtype.itemsize
     if dataset.compression is None or chunk < _LARGE_CHUNK:
         return (dataset[row, columns] for row in rows)

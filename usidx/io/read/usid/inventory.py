@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import h5py
 
 from usidx.errors import NotMainError, SelectionError, UsidError, UsidWarning
-from usidx.io.read.place.identity import address_of, file_of
+from usidx.format import names
+from usidx.io.read.place.identity import Identity, Link, file_of, identity_of, links_of
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import opened_file
 from usidx.io.read.place.place import FilePath, Options
-from usidx.io.read.usid.main import ancillaries_of, is_main, looks_like_main, where
+from usidx.io.read.usid.attributes import has_attribute
+from usidx.io.read.usid.main import header_of, looks_like_main, where
+from usidx.io.read.usid.paths import Paths
+from usidx.io.read.usid.tables import Tables
 
 __all__ = [
     "Inventory",
     "children",
+    "extras_of",
     "find_group",
     "find_main",
     "inventory",
@@ -46,55 +52,120 @@ class Inventory:
     broken: tuple[str, ...]
 
 
-def inventory(file: h5py.File) -> Inventory:
-    """Walk a file once along its hard links; loops are met once, links to other files are not followed."""
-    groups, datasets = ["/"], []
+def inventory(file: h5py.File, tables: Tables | None = None) -> Inventory:
+    """Walk a file once along its hard links; loops are met once, links to other files are not followed.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The file, open.
+    tables : Tables, optional
+        Where to keep the paths that are met and the tables that are read.
+    """
+    tables = Tables() if tables is None else tables
+    walk = _Walk(file, tables.paths)
+    mains, broken, taken = [], [], set()
+    for path in walk.claims:
+        try:
+            header = header_of(file[path], tables)
+        except UsidError:
+            broken.append(path)
+        else:
+            mains.append(path)
+            taken |= {table.identity for table in header.tables.values()}
+    listed = set(mains)
+    extras = [path for path, identity in walk.datasets if path not in listed and identity not in taken]
+    return Inventory(tuple(walk.groups), tuple(mains), tuple(extras), tuple(broken))
+
+
+class _Walk:
+    """The paths of groups, of datasets, and of those that claim to be main datasets; nearer the root first."""
+
+    def __init__(self, file: h5py.File, paths: Paths) -> None:
+        self.groups: list[str] = []
+        self.datasets: list[tuple[str, Identity]] = []
+        self.claims: list[str] = []
+        self._file, self._paths = file, paths
+        self._pending = deque(["/"])
+        try:
+            paths.known[identity_of(file)] = "/"
+        except DAMAGE as err:
+            raise UsidError(f"{file.filename!r} is damaged: its root cannot be read ({err}).") from err
+        paths.is_whole = True
+        while self._pending:
+            self._enter(self._pending.popleft())
+
+    def _enter(self, path: str) -> None:
+        try:
+            group = h5py.h5g.open(self._file.id, path.encode())
+        except DAMAGE:
+            return
+        self.groups.append(path)
+        if path.count("/") >= _DEEPEST:
+            self._paths.is_whole = False
+            text = f"{path!r} in {self._file.filename!r} lies too deep to look into."
+            warnings.warn(text, UsidWarning, stacklevel=5)
+            return
+        parent = path.rstrip("/")
+        for link in links_of(group):
+            if link.identity not in self._paths.known:
+                self._meet(group, link, f"{parent}/{link.name}")
+
+    def _meet(self, group: h5py.h5g.GroupID, link: Link, path: str) -> None:
+        if link.kind == h5py.h5g.GROUP:
+            self._pending.append(path)
+        else:
+            try:
+                dataset = h5py.h5d.open(group, link.name.encode())
+            except DAMAGE:
+                return
+            self.datasets.append((path, link.identity))
+            if _claims(dataset):
+                self.claims.append(path)
+        self._paths.known[link.identity] = path
+
+
+def _claims(dataset: h5py.h5d.DatasetID) -> bool:
     try:
-        seen = {address_of(file)}
-    except DAMAGE as err:
-        raise UsidError(f"{file.filename!r} is damaged: its root cannot be read ({err}).") from err
-    pending: list[h5py.Group] = [file["/"]]
-    while pending:
-        group = pending.pop(0)
-        for name, child, address in children(group):
-            if address in seen:
-                continue
-            seen.add(address)
-            path = f"{str(group.name).rstrip('/')}/{name}"
-            if isinstance(child, h5py.Group):
-                groups.append(path)
-                if path.count("/") < _DEEPEST:
-                    pending.append(child)
-                else:
-                    text = f"{path!r} in {file.filename!r} lies too deep to look into."
-                    warnings.warn(text, UsidWarning, stacklevel=3)
-            elif isinstance(child, h5py.Dataset):
-                datasets.append(path)
-    return _sorted_out(file, groups, datasets)
+        return any(h5py.h5a.exists(dataset, name.encode()) for name in names.ANCILLARIES)
+    except DAMAGE:
+        return False
 
 
 def children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset, int]]:
     """Yield name, object and address; a damaged object must not hide the others."""
-    try:
-        listed = list(group)
-    except DAMAGE:
-        return
-    for name in listed:
+    for link in links_of(group.id):
         try:
-            link = group.get(name, getlink=True)
-            child = group[name] if isinstance(link, h5py.HardLink) else None
-            if isinstance(child, h5py.Group | h5py.Dataset):
-                yield str(name), child, address_of(child)
+            yield link.name, group[link.name], link.identity[1]
         except DAMAGE:
             continue
 
 
-def _sorted_out(file: h5py.File, groups: list[str], datasets: list[str]) -> Inventory:
-    claimed = [path for path in datasets if looks_like_main(file[path])]
-    mains = [path for path in claimed if is_main(file[path])]
-    ancillaries = {address_of(one) for path in mains for one in ancillaries_of(file[path]).values()}
-    extras = [p for p in datasets if p not in set(mains) and address_of(file[p]) not in ancillaries]
-    return Inventory(tuple(groups), tuple(mains), tuple(extras), tuple(p for p in claimed if p not in set(mains)))
+def extras_of(group: h5py.Group) -> list[str]:
+    """List the datasets of one group that are neither mains nor ancillaries of one.
+
+    The rest of the file is looked at only where one of them may be an ancillary of a main dataset elsewhere.
+    """
+    inside = {name: child for name, child, _ in children(group) if isinstance(child, h5py.Dataset)}
+    tables, taken = Tables(), set()
+    for dataset in [one for one in inside.values() if looks_like_main(one)]:
+        try:
+            header = header_of(dataset, tables)
+        except UsidError:
+            continue
+        taken |= {identity_of(dataset)} | {table.identity for table in header.tables.values()}
+    parent = str(group.name).rstrip("/")
+    extras = {f"{parent}/{name}": child for name, child in inside.items() if identity_of(child) not in taken}
+    if not any(_may_be_table(path, child) for path, child in extras.items()):
+        return list(extras)
+    everywhere = set(inventory(group.file).extras)
+    return [path for path in extras if path in everywhere]
+
+
+def _may_be_table(path: str, dataset: h5py.Dataset) -> bool:
+    """Say whether a dataset is like an ancillary: one of the two of a side has labels, and programs agree on names."""
+    is_named = path.endswith(("_Indices", "_Values"))
+    return dataset.shape is not None and len(dataset.shape) == 2 and (is_named or has_attribute(dataset, names.LABELS))
 
 
 def list_mains(path: FilePath, *, storage_options: Options = None) -> list[str]:

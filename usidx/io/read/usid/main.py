@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -12,23 +12,22 @@ import numpy as np
 
 from usidx.errors import LayoutError, NotMainError, UsidError, UsidWarning
 from usidx.format import names
-from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels, text_of
-from usidx.io.read.chunks.plugins import bring_filters, lacking, lies_elsewhere
-from usidx.io.read.place.identity import address_of
+from usidx.format.layout import Layout, Role, Side, text_of
+from usidx.io.read.place.identity import identity_of
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.usid.attributes import (
     attribute_if_any,
     has_attribute,
     plain_attributes,
-    read_attribute,
     stored_json,
     text_attribute,
 )
+from usidx.io.read.usid.paths import source_beside, where
+from usidx.io.read.usid.tables import Header, Table, Tables, attribute_of_layout
 
 __all__ = [
-    "Ancillaries",
     "ancillaries_of",
-    "check_stored",
+    "header_of",
     "is_main",
     "looks_like_main",
     "quantity_and_units",
@@ -37,21 +36,13 @@ __all__ = [
     "where",
 ]
 
-Ancillaries = dict[str, h5py.Dataset]
-Cache = MutableMapping[tuple[int, str], Array]
+Ancillaries = Mapping[str, Table]
 
 # pyUSID from this version on writes the slowest dimension first, older programs the fastest.
 _SLOWEST_FIRST_SINCE = (0, 0, 7)
-# Matrices above this size must be stored, compressed no more than any filter compresses counters.
-_FREELY_READ = 256 * 1024 * 1024
-_MOST_COMPRESSED = 5000
 # Results of results whose quantity was cut off each time are followed so far.
 _LONGEST_CHAIN = 8
-
-
-def where(object_: h5py.Group | h5py.Dataset) -> str:
-    """Name an object for a message."""
-    return f"{object_.name!r} in {object_.file.filename!r}"
+_TAKEN = frozenset({*names.ANCILLARIES, names.QUANTITY, names.UNITS, names.MAIN_HINTS})
 
 
 def looks_like_main(dataset: h5py.Dataset) -> bool:
@@ -62,23 +53,41 @@ def looks_like_main(dataset: h5py.Dataset) -> bool:
 def is_main(dataset: h5py.Dataset) -> bool:
     """Say whether a dataset keeps the rules that can be checked without reading a matrix."""
     try:
-        _check_header(dataset)
+        header_of(dataset, Tables())
     except UsidError:
         return False
     return True
 
 
-def _check_header(dataset: h5py.Dataset) -> Ancillaries:
-    found = ancillaries_of(dataset)
-    for name in (names.QUANTITY, names.UNITS):
-        _text(dataset, name)
+def header_of(dataset: h5py.Dataset, tables: Tables) -> Header:
+    """Check the rules that can be checked without reading a matrix.
+
+    Raises
+    ------
+    NotMainError, LayoutError
+        One is broken; the message names it.
+    """
+    identity = identity_of(dataset)
+    if identity not in tables.headers:
+        tables.headers[identity] = _checked_header(dataset, tables)
+    return tables.headers[identity]
+
+
+def _checked_header(dataset: h5py.Dataset, tables: Tables) -> Header:
+    found = _tables_of(dataset, tables)
+    quantity, units = (_text(dataset, name).strip() for name in (names.QUANTITY, names.UNITS))
     _check_shapes(dataset, found)
     for role, count_axis in (("Position", 1), ("Spectroscopic", 0)):
         _labels_and_units(found, role, found[f"{role}_Indices"].shape[count_axis])
-    return found
+    return Header(found, quantity, units)
 
 
-def ancillaries_of(dataset: h5py.Dataset) -> Ancillaries:
+def ancillaries_of(dataset: h5py.Dataset) -> dict[str, h5py.Dataset]:
+    """Follow the four references of a main dataset; errors as in `header_of`."""
+    return {name: table.dataset for name, table in _tables_of(dataset, Tables()).items()}
+
+
+def _tables_of(dataset: h5py.Dataset, tables: Tables) -> dict[str, Table]:
     """Follow the four references of a main dataset.
 
     Raises
@@ -99,11 +108,11 @@ def ancillaries_of(dataset: h5py.Dataset) -> Ancillaries:
             f"{where(dataset)} is not a main dataset: attribute {missing[0]!r} is missing. "
             f"List main datasets with usidx.list_mains(path)."
         )
-    return {name: _follow(dataset, name) for name in names.ANCILLARIES}
+    return {name: _follow(dataset, name, tables) for name in names.ANCILLARIES}
 
 
-def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
-    reference = _attribute(dataset, name)
+def _follow(dataset: h5py.Dataset, name: str, tables: Tables) -> Table:
+    reference = attribute_of_layout(dataset, name)
     if isinstance(reference, np.ndarray) and reference.size == 1:  # as programs in other languages write a scalar
         reference = reference.reshape(-1)[0]
     if not isinstance(reference, h5py.Reference) or isinstance(reference, h5py.RegionReference):
@@ -112,27 +121,21 @@ def _follow(dataset: h5py.Dataset, name: str) -> h5py.Dataset:
             f"found {type(reference).__name__} {reference!r}."
         )
     try:
-        target = dataset.file[reference] if reference else None
+        # Not `file[reference]`, which makes objects for the file and its properties each time.
+        target = h5py.h5r.dereference(reference, dataset.id) if reference else None
     except DAMAGE as err:
         raise LayoutError(f"{where(dataset)}: the reference {name!r} points to nothing ({err}).") from err
-    if not isinstance(target, h5py.Dataset):
-        found = "nothing" if target is None else f"the group {target.name!r}"
+    if not isinstance(target, h5py.h5d.DatasetID):
+        found = f"the group {h5py.Group(target).name!r}" if isinstance(target, h5py.h5g.GroupID) else "nothing"
         raise LayoutError(f"{where(dataset)}: the reference {name!r} must point to a dataset, it points to {found}.")
-    return target
-
-
-def _attribute(object_: h5py.Dataset, name: str) -> Any:
-    try:
-        return read_attribute(object_, name)
-    except DAMAGE as err:
-        raise LayoutError(f"{where(object_)}: attribute {name!r} cannot be read ({err}).") from err
+    return tables.of(target)
 
 
 def _text(dataset: h5py.Dataset, name: str) -> str:
     """Return a text, empty where there is none: programs before 2018 told neither quantity nor units."""
     if not has_attribute(dataset, name):
         return ""
-    raw = _attribute(dataset, name)
+    raw = attribute_of_layout(dataset, name)
     text = "" if isinstance(raw, h5py.Empty) else text_of(raw)
     if text is None:
         raise NotMainError(
@@ -144,31 +147,30 @@ def _text(dataset: h5py.Dataset, name: str) -> str:
 def _check_shapes(dataset: h5py.Dataset, found: Ancillaries) -> None:
     for role, axis in (("Position", 0), ("Spectroscopic", 1)):
         indices, values = found[f"{role}_Indices"], found[f"{role}_Values"]
-        if len(indices.shape or ()) != 2 or indices.shape != values.shape:
+        if len(indices.shape) != 2 or indices.shape != values.shape:
             raise LayoutError(
-                f"{where(dataset)}: {role}_Indices {indices.name!r} has the shape {indices.shape} and {role}_Values "
-                f"{values.name!r} {values.shape}; both must be 2-D and equal."
+                f"{where(dataset)}: {role}_Indices {indices.path!r} has the shape {indices.shape} and {role}_Values "
+                f"{values.path!r} {values.shape}; both must be 2-D and equal."
             )
         if indices.shape[axis] != dataset.shape[axis]:
             wanted = "(positions, dimensions)" if axis == 0 else "(dimensions, steps)"
             raise LayoutError(
-                f"{where(dataset)} has the shape {dataset.shape}, but {role}_Indices {indices.name!r} has "
+                f"{where(dataset)} has the shape {dataset.shape}, but {role}_Indices {indices.path!r} has "
                 f"{indices.shape}; it must be {wanted} with {dataset.shape[axis]} along axis {axis}."
             )
 
 
 def _labels_and_units(found: Ancillaries, role: str, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    indices, values = found[f"{role}_Indices"], found[f"{role}_Values"]
     parsed = {}
     for attribute in (names.LABELS, names.UNITS):
-        of_indices, of_values = (_strings(found[f"{role}_{kind}"], attribute, count) for kind in ("Indices", "Values"))
+        of_indices, of_values = indices.strings(attribute, count), values.strings(attribute, count)
         if of_indices is None and of_values is None and attribute == names.LABELS:
-            raise LayoutError(
-                f"{where(found[f'{role}_Indices'])}: attribute {attribute!r} is missing, there and in {role}_Values."
-            )
+            raise LayoutError(f"{indices.where}: attribute {attribute!r} is missing, there and in {role}_Values.")
         if of_indices and of_values and [s.strip() for s in of_indices] != [s.strip() for s in of_values]:
             raise LayoutError(
-                f"{where(found[f'{role}_Indices'])}: {attribute} {list(of_indices)!r} differ from those of "
-                f"{role}_Values {found[f'{role}_Values'].name!r}, {list(of_values)!r}; they must be equal."
+                f"{indices.where}: {attribute} {list(of_indices)!r} differ from those of {role}_Values "
+                f"{values.path!r}, {list(of_values)!r}; they must be equal."
             )
         parsed[attribute] = of_values or of_indices or ("",) * count
     return parsed[names.LABELS], parsed[names.UNITS]
@@ -177,15 +179,15 @@ def _labels_and_units(found: Ancillaries, role: str, count: int) -> tuple[tuple[
 def _warn_of_repairs(found: Ancillaries, role: str) -> None:
     """Say which attribute only one of the two ancillaries of a side has, or neither."""
     for attribute in (names.LABELS, names.UNITS):
-        missing = [k for k in ("Indices", "Values") if not has_attribute(found[f"{role}_{k}"], attribute)]
+        missing = [k for k in ("Indices", "Values") if not found[f"{role}_{k}"].has(attribute)]
         if len(missing) == 2:
-            broken = where(found[f"{role}_Indices"])
+            broken = found[f"{role}_Indices"].where
             text = f"{broken}: attribute {attribute!r} is missing, there and in {role}_Values; it is not known."
             warnings.warn(text, UsidWarning, stacklevel=4)
             continue
         for kind in missing:
             other = "Values" if kind == "Indices" else "Indices"
-            broken = where(found[f"{role}_{kind}"])
+            broken = found[f"{role}_{kind}"].where
             warnings.warn(
                 f"{broken}: attribute {attribute!r} is missing; that of {role}_{other} is taken.",
                 UsidWarning,
@@ -193,33 +195,26 @@ def _warn_of_repairs(found: Ancillaries, role: str) -> None:
             )
 
 
-def _strings(dataset: h5py.Dataset, attribute: str, count: int) -> tuple[str, ...] | None:
-    if not has_attribute(dataset, attribute):
-        return None
-    return parse_labels(_attribute(dataset, attribute), count, where(dataset), attribute)
-
-
-def read_layout(dataset: h5py.Dataset, cache: Cache | None = None) -> Layout:
+def read_layout(dataset: h5py.Dataset, tables: Tables | None = None) -> Layout:
     """Read everything of a main dataset but its data.
 
     Parameters
     ----------
     dataset : h5py.Dataset
         In a file that is open for reading.
-    cache : mutable mapping, optional
-        Matrices of ancillaries by address, shared by the mains of one file.
+    tables : Tables, optional
+        What was read of the tables of this file for other mains.
 
     Raises
     ------
     NotMainError, LayoutError, GridError
         A rule of the format is broken; the message names it.
     """
-    found = _check_header(dataset)
-    cache = {} if cache is None else cache
-    version = _version(dataset)
-    attributes = plain_attributes(dataset)
-    taken = {*names.ANCILLARIES, names.QUANTITY, names.UNITS, names.MAIN_HINTS, *names.BOOK_KEEPING}
-    quantity, units = quantity_and_units(dataset)
+    tables = Tables() if tables is None else tables
+    header = header_of(dataset, tables)
+    is_slowest_first = _version(dataset) >= _SLOWEST_FIRST_SINCE
+    attributes = plain_attributes(dataset, without=_TAKEN, paths=tables.paths)
+    quantity, units = _as_source_has_it(dataset, header.quantity, header.units)
     hints = stored_json(dataset, names.MAIN_HINTS) | _unknown(dataset)
     return Layout(
         name=str(dataset.name).rsplit("/", 1)[-1],
@@ -227,9 +222,9 @@ def read_layout(dataset: h5py.Dataset, cache: Cache | None = None) -> Layout:
         units=units,
         shape=dataset.shape,
         dtype=dataset.dtype,
-        position=_side(found, "position", version, cache),
-        spectroscopic=_side(found, "spectroscopic", version, cache),
-        attributes={k: v for k, v in attributes.items() if k not in taken},
+        position=_side(header.tables, "position", tables, slowest_first=is_slowest_first),
+        spectroscopic=_side(header.tables, "spectroscopic", tables, slowest_first=is_slowest_first),
+        attributes={k: v for k, v in attributes.items() if k not in names.BOOK_KEEPING},
         book_keeping={k: v for k, v in attributes.items() if k in names.BOOK_KEEPING},
         hints=hints,
     )
@@ -245,71 +240,40 @@ def _unknown(dataset: h5py.Dataset) -> dict[str, Any]:
     return {"absent": [shown[name] for name in missing]} if missing else {}
 
 
-def _side(found: Ancillaries, role: Role, version: tuple[int, ...], cache: Cache) -> Side:
+def _side(found: Ancillaries, role: Role, tables: Tables, *, slowest_first: bool) -> Side:
+    title = role.capitalize()
+    key = (role, found[f"{title}_Indices"].identity, found[f"{title}_Values"].identity, slowest_first)
+    if key not in tables.sides:
+        tables.sides[key] = _read_side(found, role, slowest_first=slowest_first)
+    _warn_of_repairs(found, title)
+    return tables.sides[key]
+
+
+def _read_side(found: Ancillaries, role: Role, *, slowest_first: bool) -> Side:
     title = role.capitalize()
     indices, values = found[f"{title}_Indices"], found[f"{title}_Values"]
-    counters = _matrix(indices, cache)
-    numbers = _matrix(values, cache)
-    if role == "spectroscopic":
-        counters, numbers = counters.T, numbers.T
+    counters, numbers = indices.counters(role), values.matrix
     if numbers.dtype.kind not in "iufb":
-        raise LayoutError(f"{where(values)}: values must be real numbers, found the type {numbers.dtype}.")
-    labels, units = _labels_and_units(found, title, counters.shape[1])
-    _warn_of_repairs(found, title)
+        raise LayoutError(f"{values.where}: values must be real numbers, found the type {numbers.dtype}.")
+    count = counters.shape[1]
+    labels, units = _labels_and_units(found, title, count)
     return Side(
         role=role,
         labels=labels,
         units=units,
-        indices=parse_counters(counters, where(indices)),
-        values=numbers,
-        types=_types(indices, counters.shape[1]),
-        slowest_first=version >= _SLOWEST_FIRST_SINCE,
-        hints=stored_json(values, names.COORDINATE_HINTS) | _without_units(found, title, labels),
+        indices=counters,
+        values=numbers if role == "position" else numbers.T,
+        types=indices.types(count),
+        slowest_first=slowest_first,
+        hints=values.hints | _without_units(found, title, labels),
     )
 
 
 def _without_units(found: Ancillaries, title: str, labels: tuple[str, ...]) -> dict[str, Any]:
     """Leave a unit that the file does not tell out of the coordinates: an empty one would mean that there is none."""
-    if any(has_attribute(found[f"{title}_{kind}"], names.UNITS) for kind in ("Indices", "Values")):
+    if any(found[f"{title}_{kind}"].has(names.UNITS) for kind in ("Indices", "Values")):
         return {}
     return {"coordinates": {label: {"attrs": {}} for label in labels}}
-
-
-def _matrix(dataset: h5py.Dataset, cache: Cache) -> Array:
-    key = (address_of(dataset), dataset.file.filename)
-    if key not in cache:
-        check_stored(dataset)
-        bring_filters(dataset)
-        try:
-            matrix = np.asarray(dataset[()])
-        except (OSError, RuntimeError) as err:
-            reason = lacking(dataset) or f" It is damaged. ({err})"
-            raise LayoutError(f"{where(dataset)} cannot be read.{reason}") from err
-        cache[key] = matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
-    return cache[key]
-
-
-def check_stored(dataset: h5py.Dataset) -> None:
-    """Refuse a matrix that claims to be far larger than what is stored can hold, before memory is taken for it.
-
-    Raises
-    ------
-    LayoutError
-        It does, or it is made of files that cannot be followed.
-    """
-    if lies_elsewhere(dataset):
-        raise LayoutError(f"{where(dataset)} is made of other files, which cannot be followed from a URL.")
-    stored = dataset.id.get_storage_size()
-    if dataset.nbytes > _FREELY_READ and dataset.nbytes > _MOST_COMPRESSED * stored:
-        raise LayoutError(
-            f"{where(dataset)} has the shape {dataset.shape}, {dataset.nbytes} bytes, but only {stored} bytes of it "
-            f"are stored; it should hold a number for every position or step."
-        )
-
-
-def _types(indices: h5py.Dataset, count: int) -> tuple[int, ...]:
-    raw = np.asarray(_attribute(indices, names.DIMENSION_TYPE) if has_attribute(indices, names.DIMENSION_TYPE) else ())
-    return tuple(int(t) for t in raw.reshape(-1)) if raw.dtype.kind in "iu" and raw.size == count else ()
 
 
 def _version(dataset: h5py.Dataset) -> tuple[int, ...]:
@@ -321,6 +285,10 @@ def _version(dataset: h5py.Dataset) -> tuple[int, ...]:
 def quantity_and_units(dataset: h5py.Dataset, chain: int = _LONGEST_CHAIN) -> tuple[str, str]:
     """Return quantity and units; where an old program kept only their first letters, those of the source."""
     quantity, units = (_text(dataset, name).strip() for name in (names.QUANTITY, names.UNITS))
+    return _as_source_has_it(dataset, quantity, units, chain)
+
+
+def _as_source_has_it(dataset: h5py.Dataset, quantity: str, units: str, chain: int = _LONGEST_CHAIN) -> tuple[str, str]:
     if len(quantity) != 1 or chain == 0:
         return quantity, units
     source = source_main(dataset)
@@ -334,15 +302,19 @@ def quantity_and_units(dataset: h5py.Dataset, chain: int = _LONGEST_CHAIN) -> tu
 
 
 def source_main(object_: h5py.Group | h5py.Dataset) -> h5py.Dataset | None:
-    """Return the dataset that a result (or its group) was computed from, None where the file does not say."""
+    """Return the dataset that a result (or its group) was computed from, None where the file does not say.
+
+    Where it lies beside the results group it is opened by its path, so that HDF5 knows its name.
+    """
     group = object_.parent if isinstance(object_, h5py.Dataset) else object_
     try:
         reference = attribute_if_any(group, names.SOURCE)
+        target: Any = None
         if isinstance(reference, h5py.Reference) and reference:
-            target: Any = object_.file[reference]
+            target = object_.file[reference]
+            target = source_beside(group, identity_of(target)) or target
         else:
-            name = str(group.name).rsplit("/", 1)[-1]
-            target = group.parent.get(name.split("-", 1)[0]) if "-" in name else None
+            target = source_beside(group)
     except DAMAGE:
         return None
     return target if isinstance(target, h5py.Dataset) else None

@@ -1,0 +1,196 @@
+"""The ancillary tables of an open file -> numbers, labels and units, read once for all mains that refer to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import h5py
+import numpy as np
+
+from usidx.errors import LayoutError
+from usidx.format import names
+from usidx.format.layout import Array, Role, Side, parse_counters, parse_labels
+from usidx.io.read.chunks.plugins import bring_filters, lacking, lies_elsewhere
+from usidx.io.read.place.identity import Identity, identity_of_id
+from usidx.io.read.place.open_errors import DAMAGE
+from usidx.io.read.usid.attributes import has_attribute, read_attribute, stored_json
+from usidx.io.read.usid.paths import Paths, Where, where
+
+__all__ = ["Header", "Table", "Tables", "attribute_of_layout", "check_stored"]
+
+# Matrices above this size must be stored, compressed no more than any filter compresses counters.
+_FREELY_READ = 256 * 1024 * 1024
+_MOST_COMPRESSED = 5000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Header:
+    """What can be checked of a main dataset without reading a matrix.
+
+    Attributes
+    ----------
+    tables : dict
+        The four tables by the attributes that refer to them.
+    quantity, units : str
+        What is measured, and its unit, as found.
+    """
+
+    tables: Mapping[str, Table]
+    quantity: str
+    units: str
+
+
+@dataclass(slots=True)
+class Tables:
+    """What was read of the main datasets of an open file and their tables.
+
+    Attributes
+    ----------
+    paths : Paths
+        Paths of the objects of the file.
+    tables : dict
+        Each table by its identity.
+    headers : dict
+        What was found of each main dataset by its identity.
+    sides : dict
+        Each side of a main dataset by the identities of its two tables, and what else it depends on.
+    """
+
+    paths: Paths = field(default_factory=Paths)
+    tables: dict[Identity, Table] = field(default_factory=dict)
+    headers: dict[Identity, Header] = field(default_factory=dict)
+    sides: dict[tuple[Role, Identity, Identity, bool], Side] = field(default_factory=dict)
+
+    def of(self, dataset: h5py.h5d.DatasetID) -> Table:
+        """Return the table that a dataset is."""
+        identity = identity_of_id(dataset)
+        if identity not in self.tables:
+            self.tables[identity] = Table(h5py.Dataset(dataset, readonly=True), identity, self.paths)
+        return self.tables[identity]
+
+
+class Table:
+    """An ancillary dataset; what is asked for once is kept.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        The dataset, open.
+    identity : (int, int)
+        What tells it from others.
+    paths : Paths
+        Paths of the objects of the file.
+    """
+
+    def __init__(self, dataset: h5py.Dataset, identity: Identity, paths: Paths) -> None:
+        self.dataset, self.identity, self._paths = dataset, identity, paths
+        self.shape: tuple[int, ...] = () if dataset.shape is None else dataset.shape
+        self._attributes: dict[str, Any] = {}
+
+    @property
+    def where(self) -> Where:
+        """What a message calls it."""
+        return where(self.dataset, self._paths)
+
+    @property
+    def path(self) -> str | None:
+        """Where it lies in the file, None where no path leads to it."""
+        return self._paths.of(self.dataset)
+
+    def has(self, attribute: str) -> bool:
+        """Say whether it has one of the attributes of tables."""
+        return self._attribute(attribute) is not _MISSING
+
+    def strings(self, attribute: str, count: int) -> tuple[str, ...] | None:
+        """Return the texts in an attribute, one per dimension, None where it is missing.
+
+        Raises
+        ------
+        LayoutError
+            They are no texts, or another number of them.
+        """
+        found = self._attribute(attribute)
+        return None if found is _MISSING else parse_labels(found, count, self.where, attribute)
+
+    def types(self, count: int) -> tuple[int, ...]:
+        """Return the kind of each dimension where the table tells it, else nothing."""
+        found = self._attribute(names.DIMENSION_TYPE)
+        raw = np.asarray(() if found is _MISSING else found)
+        return tuple(int(t) for t in raw.reshape(-1)) if raw.dtype.kind in "iu" and raw.size == count else ()
+
+    @cached_property
+    def hints(self) -> dict[str, Any]:
+        """What an earlier write left for an exact round trip."""
+        return stored_json(self.dataset, names.COORDINATE_HINTS)
+
+    @cached_property
+    def matrix(self) -> Array:
+        """Its numbers, as they lie in the file.
+
+        Raises
+        ------
+        LayoutError
+            It cannot be read, or claims to be far larger than what is stored.
+        """
+        check_stored(self.dataset)
+        bring_filters(self.dataset)
+        try:
+            matrix = np.asarray(self.dataset[()])
+        except (OSError, RuntimeError) as err:
+            reason = lacking(self.dataset) or f" It is damaged. ({err})"
+            raise LayoutError(f"{self.where} cannot be read.{reason}") from err
+        return matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
+
+    def counters(self, role: Role) -> Array:
+        """Return its numbers as counters, dims (row of the side, dimension).
+
+        Raises
+        ------
+        LayoutError, GridError
+            They are no whole numbers.
+        """
+        return parse_counters(self.matrix if role == "position" else self.matrix.T, self.where)
+
+    def _attribute(self, name: str) -> Any:
+        if name not in self._attributes:
+            is_there = has_attribute(self.dataset, name)
+            self._attributes[name] = attribute_of_layout(self.dataset, name, self._paths) if is_there else _MISSING
+        return self._attributes[name]
+
+
+_MISSING = object()
+
+
+def attribute_of_layout(object_: h5py.Dataset, name: str, paths: Paths | None = None) -> Any:
+    """Return an attribute without which a dataset cannot be opened.
+
+    Raises
+    ------
+    LayoutError
+        It cannot be read.
+    """
+    try:
+        return read_attribute(object_, name)
+    except DAMAGE as err:
+        raise LayoutError(f"{where(object_, paths)}: attribute {name!r} cannot be read ({err}).") from err
+
+
+def check_stored(dataset: h5py.Dataset) -> None:
+    """Refuse a matrix that claims to be far larger than what is stored can hold, before memory is taken for it.
+
+    Raises
+    ------
+    LayoutError
+        It does, or it is made of files that cannot be followed.
+    """
+    if lies_elsewhere(dataset):
+        raise LayoutError(f"{where(dataset)} is made of other files, which cannot be followed from a URL.")
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > _FREELY_READ and dataset.nbytes > _MOST_COMPRESSED * stored:
+        raise LayoutError(
+            f"{where(dataset)} has the shape {dataset.shape}, {dataset.nbytes} bytes, but only {stored} bytes of it "
+            f"are stored; it should hold a number for every position or step."
+        )
