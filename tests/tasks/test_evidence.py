@@ -1,0 +1,62 @@
+"""What graphs are made of: functions, arrays that they hold or read; names given by hand prove nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+import usidx
+from usidx.tasks.evidence import UnprovenError, collect_evidence, is_only_selected, layers_of, token_of
+from usidx.testing.measurements import snake_file
+
+
+def add(block: Any) -> Any:
+    return block + 1
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> xr.DataArray:
+    return usidx.open_main(snake_file(tmp_path / "scan.h5").path, chunks={"Y": 1})
+
+
+def evidence_of(array: xr.DataArray) -> Any:
+    return collect_evidence(layers_of([array.data]))
+
+
+def test_opened_arrays_are_found_behind_selections_and_verbs(raw: xr.DataArray) -> None:
+    for made in (raw, raw.isel(X=0), abs(raw), raw.usid.svd(2).scores, xr.concat([raw, raw], "Cycle")):
+        datasets = {stored.dataset for stored in evidence_of(made).opened.values()}
+        assert datasets == {"/Measurement_000/Channel_000/Raw_Data"}
+
+
+def test_functions_of_the_user_are_found(raw: xr.DataArray) -> None:
+    mapped = xr.apply_ufunc(add, raw, dask="parallelized", output_dtypes=[raw.dtype])
+    assert add in evidence_of(mapped).functions.values()
+    assert add not in evidence_of(raw).functions.values()
+
+
+def test_blocks_that_were_computed_before_are_held(raw: xr.DataArray) -> None:
+    assert not evidence_of(raw).held
+    held = evidence_of(raw.persist()).held
+    assert len(held) == raw.data.npartitions
+    assert sum(block.size for block in held.values()) == raw.size
+
+
+def test_names_given_by_hand_prove_nothing() -> None:
+    named = da.from_array(np.arange(4), chunks=2, name="by-hand")
+    with pytest.raises(UnprovenError, match=r"'.*by-hand.*' was named by hand"):
+        collect_evidence(layers_of([named]))
+    assert token_of("by-hand") == "by-hand"
+    token = "0123456789abcdef" * 2
+    assert token_of(f"<object at 0x7f>-{token}") == token
+
+
+def test_selections_are_told_from_computations(raw: xr.DataArray) -> None:
+    def opened(name: str) -> bool:
+        return name.startswith("usid-")
+
+    assert is_only_selected(raw.isel(X=[2, 0], Y=0).transpose().data, opened)
+    assert not is_only_selected((raw + 1).isel(X=0).data, opened)
