@@ -17,7 +17,7 @@ import xarray as xr
 from usidx.results.arguments import as_json, digest_labelled
 from usidx.results.digests import digest, digest_array, digest_parts
 from usidx.results.provenance import Step, steps, unsealed
-from usidx.tasks.evidence import Evidence, UnprovenError, collect_evidence, is_only_selected, layers_of
+from usidx.tasks.evidence import UnprovenError, collect_evidence, find_opened, is_only_selected, layers_of
 
 __all__ = ["Identity", "StoredSource", "describe_changes", "identify", "note_made", "place_of_opened", "sources_of"]
 
@@ -70,7 +70,7 @@ def identify(result: xr.Dataset, recorded: list[Step], title: str) -> Identity:
         It cannot be proven: the graph was named by hand, holds functions that nobody can look into, or what a cluster
         computed before.
     """
-    evidence = _evidence_of(result)
+    evidence = collect_evidence(_layers_of(result))
     functions = sorted({digest(function) for function in evidence.functions.values()})
     held = sorted(f"{name} {digest_array(array)}" for name, array in evidence.held.items())
     told = json.dumps(unsealed(recorded))
@@ -82,14 +82,13 @@ def identify(result: xr.Dataset, recorded: list[Step], title: str) -> Identity:
 def sources_of(data: xr.DataArray | xr.Dataset) -> tuple[StoredSource, ...]:
     """Return the stored arrays that a lazy object reads, each dataset once; none where it lies in memory."""
     try:
-        return tuple(_distinct(_evidence_of(data).opened))
+        return tuple(_distinct(find_opened(_layers_of(data))))
     except UnprovenError:
-        return ()
+        return ()  # of what a cluster holds nobody knows where it is from
 
 
-def _evidence_of(data: xr.DataArray | xr.Dataset) -> Evidence:
-    held = data._to_temp_dataset() if isinstance(data, xr.DataArray) else data
-    return collect_evidence(layers_of(v.data for v in held.variables.values() if v.chunks is not None))
+def _layers_of(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+    return layers_of(v.data for v in _lazy_variables(data))
 
 
 def _distinct(opened: dict[str, Any]) -> list[StoredSource]:

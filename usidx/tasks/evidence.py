@@ -16,12 +16,14 @@ import numpy as np
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.blockwise import Blockwise
 
-__all__ = ["Evidence", "UnprovenError", "collect_evidence", "is_only_selected", "layers_of", "token_of"]
+__all__ = ["Evidence", "UnprovenError", "collect_evidence", "find_opened", "is_only_selected", "layers_of", "token_of"]
 
 #: What dask's tokens look like; a layer without one was named by hand, and the name proves nothing.
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 #: How the layers are called that xarray and dask add when cells are only selected, reordered or cut into other blocks.
 _SELECTING: Final = ("getitem", "rechunk", "transpose")
+#: A node that streams a graph stands in a layer of few tasks; a pass over blocks in one of many.
+_FEW_TASKS: Final = 4
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes, slice, np.generic, np.dtype, type(Ellipsis))
 
 
@@ -81,6 +83,22 @@ def collect_evidence(layers: Mapping[str, Any]) -> Evidence:
         else:
             _look_at_tasks(dict(layer), evidence)
     return evidence
+
+
+def find_opened(layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored arrays that the layers read, by key, without a look at what is done with them.
+
+    Those stand in the graph by themselves, or within the few tasks that stream a graph of their own.
+    """
+    evidence = Evidence()
+    for layer in layers.values():
+        if isinstance(layer, Blockwise):
+            continue
+        few = len(layer) <= _FEW_TASKS
+        for key, task in layer.items():
+            if few or isinstance(key, str):
+                _look_at_tasks({key: task}, evidence)
+    return evidence.opened
 
 
 def is_only_selected(array: Any, made: Callable[[str], bool]) -> bool:
