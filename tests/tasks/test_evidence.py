@@ -27,7 +27,14 @@ def evidence_of(array: xr.DataArray) -> Any:
 
 
 def test_opened_arrays_are_found_behind_selections_and_verbs(raw: xr.DataArray) -> None:
-    for made in (raw, raw.isel(X=0), abs(raw), raw.usid.svd(2).scores, xr.concat([raw, raw], "Cycle"), abs(raw).usid.nmf(2).components):
+    for made in (
+        raw,
+        raw.isel(X=0),
+        abs(raw),
+        raw.usid.svd(2).scores,
+        xr.concat([raw, raw], "Cycle"),
+        abs(raw).usid.nmf(2).components,
+    ):
         datasets = {stored.dataset for stored in evidence_of(made).opened.values()}
         assert datasets == {"/Measurement_000/Channel_000/Raw_Data"}
         assert {stored.dataset for stored in find_opened(layers_of([made.data])).values()} == datasets

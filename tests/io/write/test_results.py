@@ -1,5 +1,6 @@
 """Results and arrays in files: where they land, what they share, and that nothing else changes."""
 
+import json
 import threading
 from functools import partial
 from pathlib import Path
@@ -309,3 +310,49 @@ def test_other_masks_profiles_and_modes_are_other_results(scan: Path) -> None:
         groups = [usidx.write(result, progress=False) for result in (one, other, one)]
         assert groups[0] != groups[1], name
         assert groups[0] == groups[2], name
+
+
+def _two_files(tmp_path: Path, scan: Path) -> list[xr.DataArray]:
+    other = tmp_path / "other.h5"
+    usidx.write(2 * usidx.open_main(scan), other, progress=False)
+    return [usidx.open_main(path).drop_vars("X") for path in (scan, other)]
+
+
+def test_what_was_made_of_several_files_names_all_of_them_and_wants_a_path(tmp_path: Path, scan: Path) -> None:
+    both = usidx.set_roles(xr.concat(_two_files(tmp_path, scan), "X"), position="X").usid.svd(2)
+    with pytest.raises(ResultError, match=r"made of several files, .*scan\.h5.*other\.h5.*write\(path\)"):
+        both.usid.write()
+    group = both.usid.write(tmp_path / "both.h5")
+    with h5py.File(tmp_path / "both.h5") as file:
+        told = dict(file[group].attrs)
+    assert told["num_source_dsets"] == 2
+    assert told["source_file_path"] == str(scan)
+    assert told["source_file_path_001"] == str(tmp_path / "other.h5")
+
+
+def test_what_was_put_together_in_memory_is_credited_to_no_file(tmp_path: Path, scan: Path) -> None:
+    loaded = [array.load() for array in _two_files(tmp_path, scan)]
+    both = usidx.set_roles(xr.concat(loaded, "X"), position="X").usid.svd(2)
+    with pytest.raises(ResultError, match=r"it was put together of more than that.*write\(path\)"):
+        both.usid.write()
+
+
+def test_no_file_holds_a_seal_of_this_process(tmp_path: Path, scan: Path) -> None:
+    raw = usidx.open_main(scan)
+    raw.usid.svd(2).usid.write()
+    usidx.write(raw * 2, tmp_path / "plain.h5", progress=False)
+    usidx.write(usidx.open_tree(scan), tmp_path / "tree.h5", progress=False)
+    for name in ("scan.h5", "plain.h5", "tree.h5"):
+        assert b'"seal"' not in (tmp_path / name).read_bytes()
+
+
+def test_a_result_from_elsewhere_needs_a_path(tmp_path: Path, scan: Path) -> None:
+    """Its attributes name a file that this process did not open: they may be anybody's."""
+    result = usidx.open_main(scan).usid.svd(2).compute()
+    told = json.loads(result.attrs["usid_provenance"])
+    result.attrs["usid_provenance"] = json.dumps([{k: v for k, v in s.items() if k != "seal"} for s in told])
+    for variable in result.data_vars.values():
+        del variable.attrs["usid_provenance"]
+    with pytest.raises(ResultError, match=r"names .*scan\.h5', but this process did not open it"):
+        result.usid.write()
+    assert result.usid.write(scan).endswith("Raw_Data-SVD_000")

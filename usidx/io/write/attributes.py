@@ -13,6 +13,7 @@ import numpy as np
 
 from usidx.errors import UsidError
 from usidx.format import names
+from usidx.results.provenance import parse_steps, unsealed
 from usidx.version import usidx_version
 
 __all__ = ["book_keeping", "set_attributes", "set_json", "stored_value"]
@@ -40,13 +41,19 @@ def set_attributes(object_: h5py.Group | h5py.Dataset, values: Mapping[str, Any]
         A value is too long for an attribute.
     """
     for name, value in values.items():
-        stored = stored_value(value)
+        stored = _without_seals(value) if name == names.PROVENANCE else stored_value(value)
         if isinstance(stored, str) and len(stored.encode()) > _LONGEST:
             raise UsidError(
                 f"Attribute {name!r} is {len(stored)} characters long; HDF5 keeps at most {_LONGEST} bytes in an "
                 f"attribute. Shorten it, or store it as a dataset."
             )
         object_.attrs[name] = stored
+
+
+def _without_seals(text: Any) -> Any:
+    """Return recorded steps as files keep them: that this process opened something is nobody else's business."""
+    recorded = parse_steps(text) if isinstance(text, str) else []
+    return json.dumps(unsealed(recorded)) if recorded else stored_value(text)
 
 
 def set_json(object_: h5py.Group | h5py.Dataset, name: str, value: Mapping[str, Any]) -> None:

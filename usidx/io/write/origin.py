@@ -45,12 +45,15 @@ class Origin:
         Whether this process opened that itself.
     others : tuple of (str, str)
         What it rests on beside.
+    is_asked : bool
+        Whether the user named the file to write.
     """
 
     file: Path
     named: Named | None
     is_sealed: bool
     others: tuple[Named, ...]
+    is_asked: bool
 
     @property
     def is_own(self) -> bool:
@@ -81,7 +84,7 @@ def find_origin(data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | Non
     everything = _distinct([*sealed, *beside, *read])
     file = _only_file([*sealed, *read, *beside], named) if path is None else local_path(path)
     others = tuple(one for one in everything if one != named)
-    return Origin(file, named, bool(sealed), others)
+    return Origin(file, named, bool(sealed), others, path is not None)
 
 
 def _distinct(named: Iterable[Named]) -> list[Named]:
@@ -116,7 +119,13 @@ def _only_file(opened: list[Named], named: Named | None) -> Path:
 
 
 def origin_dataset(file: h5py.File, origin: Origin, data: xr.Dataset) -> h5py.Dataset | None:
-    """Return the main dataset that a result is of, where that is in this file and can be what the record says."""
+    """Return the main dataset that a result is of, where that is in this file and can be what the record says.
+
+    Raises
+    ------
+    ResultError
+        The result was put together of more than that, and nobody said where it goes.
+    """
     if not origin.is_own or origin.named is None:
         return None
     found = file.get(origin.named[1])
@@ -126,7 +135,14 @@ def origin_dataset(file: h5py.File, origin: Origin, data: xr.Dataset) -> h5py.Da
         return None
     if not origin.is_sealed and not _is_told(found, data):
         return None
-    return found if _can_hold(found, data) else None
+    if _can_hold(found, data):
+        return found
+    if origin.is_asked:
+        return None
+    raise ResultError(
+        f"This has the sizes {dict(data.sizes)}, which {origin.named[1]!r} in {origin.named[0]!r} has not: it was "
+        "put together of more than that, and in memory nothing tells of what. Name the file to write: write(path)."
+    )
 
 
 def _is_told(found: h5py.Dataset, data: xr.Dataset) -> bool:

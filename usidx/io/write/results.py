@@ -382,7 +382,7 @@ def _credit_sources(group: h5py.Group, origin: Origin, main: h5py.Dataset | None
     if main is not None:
         group.attrs[names.SOURCE] = main.ref
         credited = 1
-    elif origin.named is not None:
+    elif origin.named is not None and not origin.is_own:
         set_attributes(group, {names.SOURCE_FILE: origin.named[0], names.SOURCE_DATASET: origin.named[1]})
         credited = 1
     for file, dataset in origin.others:

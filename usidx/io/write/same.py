@@ -35,7 +35,7 @@ from usidx.io.write.attributes import stored_value
 from usidx.io.write.blocks.store import store
 from usidx.label.coding import is_opened_alike
 from usidx.label.encoding import layout_of
-from usidx.results.provenance import parse_steps
+from usidx.results.provenance import parse_steps, unsealed
 
 __all__ = ["are_attributes_equal", "find_difference", "have_equal_values", "streamed", "wait_until_readable"]
 
@@ -107,7 +107,7 @@ def _history(attributes: Mapping[str, Any], dataset: h5py.Dataset) -> list[dict[
         dataset.file.filename,
         dataset.name,
     )
-    return recorded[:-1] if is_itself else recorded
+    return unsealed(recorded[:-1] if is_itself else recorded)
 
 
 def are_attributes_equal(given: Mapping[str, Any], stored: Mapping[str, Any], file: h5py.File) -> bool:
