@@ -16,7 +16,7 @@ import numpy as np
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.blockwise import Blockwise
 
-__all__ = ["Evidence", "UnprovenError", "collect_evidence", "is_only_selected", "layers_of", "token_of"]
+__all__ = ["Evidence", "UnprovenError", "collect_evidence", "is_only_selected", "layers_of", "selects_of", "token_of"]
 
 #: What dask's tokens look like; a layer without one was named by hand, and the name proves nothing.
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
@@ -95,6 +95,19 @@ def is_only_selected(array: Any, made: Callable[[str], bool]) -> bool:
             return False
         waiting.extend(map(str, graph.dependencies[name]))
     return True
+
+
+def selects_of(array: Any, opened: Callable[[str], bool]) -> bool:
+    """Say whether cells are selected, or put in another order, of an opened array before anything else is done."""
+    graph = array.__dask_graph__()
+    waiting = [name for name in graph.layers if opened(name)]
+    while waiting:
+        for name in graph.dependents[waiting.pop()]:
+            if name.startswith(_SELECTING[0]):
+                return True
+            if name.startswith(_SELECTING):
+                waiting.append(name)
+    return False
 
 
 def _look_at_tasks(tasks: Mapping[Any, Any], evidence: Evidence) -> None:
