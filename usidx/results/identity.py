@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import xarray as xr
 
 from usidx.results.arguments import as_json, digest_labelled
-from usidx.results.digests import digest, digest_array, digest_parts
+from usidx.results.digests import digest, digest_parts
 from usidx.results.provenance import Step, steps, unsealed
 from usidx.tasks.evidence import Evidence, UnprovenError, collect_evidence, is_only_selected, layers_of, selects_of
 
@@ -84,7 +84,7 @@ def identify(result: xr.Dataset, recorded: list[Step], title: str) -> Identity:
     """
     evidence = _evidence_of(result)
     functions = sorted({digest(function) for function in evidence.functions.values()})
-    held = sorted(f"{name} {digest_array(array)}" for name, array in evidence.held.items())
+    held = sorted(f"{name} {digest(array)}" for name, array in evidence.held.items())
     told = json.dumps(unsealed(recorded))
     is_kept = any(OPENED in key.partition(",")[0] for key in evidence.held)
     is_direct = not is_kept and not any(selects_of(v.data, _is_opened) for v in _lazy_variables(result))

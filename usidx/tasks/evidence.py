@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
+from dask._task_spec import DataNode, GraphNode, Task
 from dask.blockwise import Blockwise
 
 __all__ = ["Evidence", "UnprovenError", "collect_evidence", "is_only_selected", "layers_of", "selects_of", "token_of"]
@@ -23,6 +23,9 @@ _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 #: How the layers are called that xarray and dask add when cells are only selected, reordered or cut into other blocks.
 _SELECTING: Final = ("getitem", "rechunk", "transpose")
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes, slice, np.generic, np.dtype, type(Ellipsis))
+
+
+_CONTAINERS: Final = (partial, list, tuple, set, frozenset, dict)
 
 
 class UnprovenError(Exception):
@@ -143,10 +146,16 @@ def _collect(one: Any, evidence: Evidence) -> bool:
     if _is_opened(one):
         evidence.opened.setdefault(repr(id(one)), _stored_in(one))
         return True
-    if isinstance(one, GraphNode | partial | list | tuple | set | frozenset | Mapping) or hasattr(one, "graph"):
+    if isinstance(one, GraphNode) or type(one) in _CONTAINERS or _is_streamed(one):
         return False
     evidence.functions[id(one)] = one
-    return True
+    # What is made of a container may say more than its parts, and do more with them.
+    return not isinstance(one, partial | list | tuple | set | frozenset | Mapping)
+
+
+def _is_streamed(one: Any) -> bool:
+    """Say whether a task goes through a graph of its own."""
+    return type(one).__module__.startswith("usidx.") and hasattr(one, "graph")
 
 
 def _parts(one: Any) -> Iterator[Any]:
@@ -160,7 +169,7 @@ def _parts(one: Any) -> Iterator[Any]:
         yield from one.values()
     elif isinstance(one, list | tuple | set | frozenset):
         yield from one
-    elif not isinstance(one, TaskRef | Alias | GraphNode):
+    elif _is_streamed(one):
         yield from dict(one.graph).values()  # a graph that a task streams by itself
 
 
