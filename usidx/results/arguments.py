@@ -34,6 +34,8 @@ def as_json(value: Any) -> Any:
         return _array_as_json(value)
     if isinstance(value, xr.DataArray | xr.Dataset):
         return _labelled_as_json(value)
+    if callable(value):  # before containers: it does more than it holds
+        return _named(value)
     if isinstance(value, Mapping):
         return {str(k): as_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

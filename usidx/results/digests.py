@@ -6,14 +6,17 @@ import sys
 import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from dis import get_instructions
 from functools import partial
 from hashlib import blake2b, sha256
 from importlib.metadata import PackageNotFoundError, version
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from importlib.util import resolve_name
+from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Final
 
 import dask
 import numpy as np
+import xarray as xr
 from dask.tokenize import tokenize
 
 from usidx.tasks.evidence import UnprovenError
@@ -68,7 +71,7 @@ class _Digester:
     def of(self, value: Any, depth: int) -> str:
         if isinstance(value, _SIMPLE):
             return digest_parts(type(value).__name__, repr(value))
-        if isinstance(value, np.ndarray | np.generic):
+        if type(value) is np.ndarray or isinstance(value, np.generic):
             return digest_parts(type(value).__name__, digest_array(np.asarray(value)))
         if id(value) in self._met:
             return digest_parts("met", str(self._met[id(value)]))
@@ -79,15 +82,17 @@ class _Digester:
         return self._of_other(value, depth + 1)
 
     def _of_other(self, value: Any, depth: int) -> str:
-        if isinstance(value, Mapping):
+        if isinstance(value, np.ndarray):  # a mask lies beside the numbers
+            return digest_parts(type(value).__name__, digest_array(np.asarray(value)), self.of(vars(value), depth))
+        if type(value) in (dict, MappingProxyType):
             items = [self.of(part, depth) for item in value.items() for part in item]
             return digest_parts("mapping", *items)
-        if isinstance(value, list | tuple):
+        if type(value) in (list, tuple):
             return digest_parts(type(value).__name__, *(self.of(one, depth) for one in value))
-        if isinstance(value, set | frozenset):
+        if type(value) in (set, frozenset):
             return digest_parts("set", *sorted(_Digester().of(one, depth) for one in value))
         if isinstance(value, ModuleType):
-            return digest_parts("module", value.__name__, _version_of(value.__name__))
+            return self._of_module(value, set(), depth)
         if isinstance(value, type):
             return self._of_class(value, depth)
         if callable(value):
@@ -102,37 +107,60 @@ class _Digester:
         if isinstance(value, FunctionType):
             return self._of_function(value, depth)
         if isinstance(python := getattr(value, "py_func", None), FunctionType):  # compiled by numba
-            return digest_parts("compiled", self.of(python, depth))
+            return digest_parts("compiled", repr(getattr(value, "targetoptions", "")), self.of(python, depth))
         if isinstance(value, np.ufunc):
             return _of_ufunc(value)
-        if isinstance(value, BuiltinFunctionType) or hasattr(value, "__qualname__"):
+        if isinstance(value, BuiltinFunctionType):
             return _named(value)
+        if hasattr(value, "__qualname__") and _is_library_file(_file_of(type(value).__module__)):
+            return self._of_wrapper(value, depth)
         return self._of_object(value, depth)
+
+    def _of_wrapper(self, value: Any, depth: int) -> str:
+        """Digest what a package made of a function, such as one with a cache; its type says what that is."""
+        if hasattr(value, "__wrapped__"):
+            return digest_parts("wrapper", _named(type(value)), self.of(value.__wrapped__, depth))
+        if not _is_library_file(_file_of(getattr(value, "__module__", None))):
+            raise UnprovenError(f"nobody can look into {value!r}")
+        return _named(value)
 
     def _of_function(self, function: FunctionType, depth: int) -> str:
         parts = [function.__qualname__, self._of_code(function.__code__, depth)]
-        parts += [self.of(given, depth) for given in (function.__defaults__, function.__kwdefaults__)]
-        for cell in function.__closure__ or ():
-            parts.append(self._of_cell(cell, depth))
+        parts += [self.of(given, depth) for given in (function.__defaults__, function.__kwdefaults__, vars(function))]
+        named = _names_in(function.__code__)
+        parts += [self._of_cell(cell, named, depth) for cell in function.__closure__ or ()]
         if _is_library(function):
             return digest_parts(function.__module__, _version_of(function.__module__), *parts)
-        named = _names_in(function.__code__)
         for name in sorted(named & function.__globals__.keys()):
-            parts += [name, self._of_global(function.__globals__[name], named, depth)]
+            parts += [name, self._of_named(function.__globals__[name], named, depth)]
+        for name in sorted(_imports_in(function.__code__, function.__globals__.get("__package__"))):
+            parts += [name, self._of_module(_loaded(name), named, depth)]
         return digest_parts("function", *parts)
 
-    def _of_cell(self, cell: Any, depth: int) -> str:
+    def _of_cell(self, cell: Any, named: set[str], depth: int) -> str:
         try:
-            return self.of(cell.cell_contents, depth)
+            return self._of_named(cell.cell_contents, named, depth)
         except ValueError:  # not filled yet
             return "empty"
 
-    def _of_global(self, value: Any, named: set[str], depth: int) -> str:
-        """Digest what a function finds in its module; of another module of the user's, what is used of it."""
-        if not isinstance(value, ModuleType) or _is_library_file(getattr(value, "__file__", None)):
-            return self.of(value, depth)
-        used = sorted(name for name in named if hasattr(value, name))
-        return digest_parts("module", *(part for n in used for part in (n, self.of(getattr(value, n), depth))))
+    def _of_named(self, value: Any, named: set[str], depth: int) -> str:
+        """Digest what a function finds by a name; of a module, what the names in the function may mean."""
+        return self._of_module(value, named, depth) if isinstance(value, ModuleType) else self.of(value, depth)
+
+    def _of_module(self, module: ModuleType, named: set[str], depth: int) -> str:
+        """Digest what is used of a module of the user's; one of a package changes with its version only."""
+        if _is_library_file(_file_of(module.__name__)):
+            return digest_parts("module", module.__name__, _version_of(module.__name__))
+        if not named:
+            raise UnprovenError(f"who knows what is used of the module {module.__name__!r}")
+        if depth > _DEEPEST:
+            raise UnprovenError(f"the module {module.__name__!r} lies too deep")
+        if id(module) in self._met:
+            return digest_parts("met", str(self._met[id(module)]))
+        self._met[id(module)] = len(self._met)
+        used = sorted(name for name in named if name in vars(module))
+        parts = (part for n in used for part in (n, self._of_named(vars(module)[n], named, depth + 1)))
+        return digest_parts("module", module.__name__, *parts)
 
     def _of_code(self, code: CodeType, depth: int) -> str:
         constants = (self._of_code(c, depth) if isinstance(c, CodeType) else self.of(c, depth) for c in code.co_consts)
@@ -147,14 +175,37 @@ class _Digester:
         return digest_parts("class", cls.__qualname__, *(self.of(part, depth) for part in (cls.__bases__, plain)))
 
     def _of_object(self, value: Any, depth: int) -> str:
+        if isinstance(value, xr.DataArray | xr.Dataset | xr.Variable):
+            return _token_of_labelled(value)
         made = self.of(type(value), depth)
         if is_dataclass(value):
             state: Any = {f.name: getattr(value, f.name) for f in fields(value)}
-        elif hasattr(value, "__dask_tokenize__") or not hasattr(value, "__dict__"):
+        elif hasattr(value, "__dask_tokenize__") or not (state := _state_of(value)):
             return digest_parts("object", made, _token_of(value))
-        else:
-            state = vars(value)
-        return digest_parts("object", made, self.of(state, depth))
+        items = [self.of(part, depth) for part in _items_of(value)]
+        return digest_parts("object", made, self.of(state, depth), *items)
+
+
+def _state_of(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object, those in slots too."""
+    listed = [getattr(cls, "__slots__", ()) for cls in type(value).__mro__]
+    slots = [name for one in listed for name in ((one,) if isinstance(one, str) else one)]
+    return {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
+
+
+def _items_of(value: Any) -> list[Any]:
+    """Return what an object holds that is a list or a mapping beside."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _token_of_labelled(value: xr.DataArray | xr.Dataset | xr.Variable) -> str:
+    """Return a token of a labelled object; what is still in a file may be changed there."""
+    held = value._to_temp_dataset() if isinstance(value, xr.DataArray) else value
+    if not all(v._in_memory for v in (held.variables.values() if isinstance(held, xr.Dataset) else [held])):
+        raise UnprovenError(f"a {type(value).__name__} that a function holds is not in memory")
+    return digest_parts("labelled", _token_of(value))
 
 
 #: Entries of a class that say nothing of what it does.
@@ -186,6 +237,30 @@ def _names_in(code: CodeType) -> set[str]:
         if isinstance(constant, CodeType):
             found |= _names_in(constant)
     return found
+
+
+def _imports_in(code: CodeType, package: str | None) -> set[str]:
+    """Return the whole names of the modules that a function imports when it runs, functions inside it included."""
+    found: set[str] = set()
+    told: list[Any] = []
+    for one in get_instructions(code):
+        if one.opname == "IMPORT_NAME":  # the level and the names are put before it
+            found.add(_whole_name(str(one.argval), told[-2], package))
+        told.append(one.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _imports_in(constant, package)
+    return found
+
+
+def _whole_name(name: str, level: Any, package: str | None) -> str:
+    return resolve_name("." * int(level or 0) + name, package) if level else name
+
+
+def _loaded(name: str) -> ModuleType:
+    if name not in sys.modules:
+        raise UnprovenError(f"the module {name!r} is imported later")
+    return sys.modules[name]
 
 
 def _of_ufunc(function: np.ufunc) -> str:

@@ -15,18 +15,27 @@ from typing import Any, Final, Protocol
 import xarray as xr
 
 from usidx.results.arguments import as_json, digest_labelled
-from usidx.results.digests import digest, digest_array, digest_parts
+from usidx.results.digests import digest, digest_parts
 from usidx.results.provenance import Step, steps, unsealed
-from usidx.tasks.evidence import UnprovenError, collect_evidence, find_opened, is_only_selected, layers_of
+from usidx.tasks.evidence import UnprovenError, collect_evidence, find_opened, is_only_selected, layers_of, selects_of
 
-__all__ = ["Identity", "StoredSource", "describe_changes", "identify", "note_made", "place_of_opened", "sources_of"]
+__all__ = [
+    "OPENED",
+    "Identity",
+    "StoredSource",
+    "describe_changes",
+    "identify",
+    "note_made",
+    "place_of_opened",
+    "sources_of",
+]
 
 #: Results in memory above this size are not looked at again to see whether they were changed: that is not known then.
 _MOST_LOOKED_AT: Final = 2**24
 #: How many results are remembered as a verb returned them.
 _MOST_REMEMBERED: Final = 2**16
 #: How the layers are called that usidx's own opening makes.
-_OPENED: Final = "usid-"
+OPENED: Final = "usid-"
 
 
 #: File and group that a result was opened from.
@@ -55,10 +64,13 @@ class Identity:
         Of all else that decides its values.
     sources : tuple of StoredSource
         What its graph reads, each dataset once.
+    is_direct : bool
+        Whether it reads them as they were opened: no cells were selected, and no block was kept in memory.
     """
 
     digest: str
     sources: tuple[StoredSource, ...]
+    is_direct: bool
 
 
 def identify(result: xr.Dataset, recorded: list[Step], title: str) -> Identity:
@@ -72,10 +84,14 @@ def identify(result: xr.Dataset, recorded: list[Step], title: str) -> Identity:
     """
     evidence = collect_evidence(_layers_of(result))
     functions = sorted({digest(function) for function in evidence.functions.values()})
-    held = sorted(f"{name} {digest_array(array)}" for name, array in evidence.held.items())
+    held = sorted(f"{name} {digest(array)}" for name, array in evidence.held.items())
     told = json.dumps(unsealed(recorded))
+    is_kept = any(OPENED in key.partition(",")[0] for key in evidence.held)
+    is_direct = not is_kept and not any(selects_of(v.data, _is_opened) for v in _lazy_variables(result))
     return Identity(
-        digest_parts(title, told, digest_labelled(result), *functions, *held), tuple(_distinct(evidence.opened))
+        digest_parts(title, told, digest_labelled(result), *functions, *held),
+        tuple(_distinct(evidence.opened)),
+        is_direct,
     )
 
 
@@ -142,9 +158,13 @@ def describe_changes(data: xr.DataArray | xr.Dataset) -> Any:
     values = [data] if isinstance(data, xr.DataArray) else list(data.data_vars.values())
     if not lazy or any(v.chunks is None for v in values):
         return "unknown"
-    if not all(is_only_selected(v.data, lambda n: n.startswith(_OPENED) or f"name {n}" in _remembered) for v in lazy):
+    if not all(is_only_selected(v.data, lambda n: _is_opened(n) or f"name {n}" in _remembered) for v in lazy):
         return "unknown"
     return {"selection": {str(dim): _describe_extent(data, str(dim)) for dim in data.dims}}
+
+
+def _is_opened(layer: str) -> bool:
+    return layer.startswith(OPENED)
 
 
 def _describe_extent(data: xr.DataArray | xr.Dataset, dim: str) -> dict[str, Any]:

@@ -13,10 +13,19 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
+from dask._task_spec import DataNode, GraphNode, Task
 from dask.blockwise import Blockwise
 
-__all__ = ["Evidence", "UnprovenError", "collect_evidence", "find_opened", "is_only_selected", "layers_of", "token_of"]
+__all__ = [
+    "Evidence",
+    "UnprovenError",
+    "collect_evidence",
+    "find_opened",
+    "is_only_selected",
+    "layers_of",
+    "selects_of",
+    "token_of",
+]
 
 #: What dask's tokens look like; a layer without one was named by hand, and the name proves nothing.
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
@@ -25,6 +34,9 @@ _SELECTING: Final = ("getitem", "rechunk", "transpose")
 #: A node that streams a graph stands in a layer of few tasks; a pass over blocks in one of many.
 _FEW_TASKS: Final = 4
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes, slice, np.generic, np.dtype, type(Ellipsis))
+
+
+_CONTAINERS: Final = (partial, list, tuple, set, frozenset, dict)
 
 
 class UnprovenError(Exception):
@@ -115,6 +127,19 @@ def is_only_selected(array: Any, made: Callable[[str], bool]) -> bool:
     return True
 
 
+def selects_of(array: Any, opened: Callable[[str], bool]) -> bool:
+    """Say whether cells are selected, or put in another order, of an opened array before anything else is done."""
+    graph = array.__dask_graph__()
+    waiting = [name for name in graph.layers if opened(name)]
+    while waiting:
+        for name in graph.dependents[waiting.pop()]:
+            if name.startswith(_SELECTING[0]):
+                return True
+            if name.startswith(_SELECTING):
+                waiting.append(name)
+    return False
+
+
 def _look_at_tasks(tasks: Mapping[Any, Any], evidence: Evidence) -> None:
     for key, task in tasks.items():
         value = task.value if isinstance(task, DataNode) else task
@@ -148,10 +173,16 @@ def _collect(one: Any, evidence: Evidence) -> bool:
     if _is_opened(one):
         evidence.opened.setdefault(repr(id(one)), _stored_in(one))
         return True
-    if isinstance(one, GraphNode | partial | list | tuple | set | frozenset | Mapping) or hasattr(one, "graph"):
+    if isinstance(one, GraphNode) or type(one) in _CONTAINERS or _is_streamed(one):
         return False
     evidence.functions[id(one)] = one
-    return True
+    # What is made of a container may say more than its parts, and do more with them.
+    return not isinstance(one, partial | list | tuple | set | frozenset | Mapping)
+
+
+def _is_streamed(one: Any) -> bool:
+    """Say whether a task goes through a graph of its own."""
+    return type(one).__module__.startswith("usidx.") and hasattr(one, "graph")
 
 
 def _parts(one: Any) -> Iterator[Any]:
@@ -165,7 +196,7 @@ def _parts(one: Any) -> Iterator[Any]:
         yield from one.values()
     elif isinstance(one, list | tuple | set | frozenset):
         yield from one
-    elif not isinstance(one, TaskRef | Alias | GraphNode):
+    elif _is_streamed(one):
         yield from dict(one.graph).values()  # a graph that a task streams by itself
 
 

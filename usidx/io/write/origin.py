@@ -7,7 +7,7 @@ path that a text names is history.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from os import path as paths
@@ -20,13 +20,22 @@ from usidx.errors import ResultError
 from usidx.format.grid import grid_of
 from usidx.io.read.place.place import local_path, place_of
 from usidx.io.read.place.remote import RemoteFile
+from usidx.io.read.usid.attributes import text_attribute
 from usidx.io.read.usid.datasets import fingerprint
 from usidx.io.read.usid.main import is_main, read_layout, source_main
 from usidx.label.roles import position_dims
 from usidx.results.identity import sources_of
-from usidx.results.provenance import last_step, parse_steps, sealed_source_of, source_of, texts_of
+from usidx.results.provenance import (
+    PROVENANCE,
+    Step,
+    last_step,
+    parse_steps,
+    sealed_source_of,
+    source_of,
+    texts_of,
+)
 
-__all__ = ["Origin", "find_origin", "origin_dataset", "same_file"]
+__all__ = ["Origin", "find_origin", "origin_dataset", "part_made_of", "same_file"]
 
 Named = tuple[str, str]
 
@@ -162,3 +171,26 @@ def _can_hold(found: h5py.Dataset, data: xr.Dataset) -> bool:
     labels = {c.name for grid in grids for c in grid.coordinates} | sizes.keys()
     fits = all(data.sizes[dim] <= size for dim, size in sizes.items() if dim in data.sizes)
     return fits and set(position_dims(data)) <= labels
+
+
+def part_made_of(main: h5py.Dataset, name: str, recorded: Sequence[Step]) -> h5py.Dataset | None:
+    """Return the named dataset of the earlier result that this one was made of, where that lies beside the source."""
+    before = _without_files(list(recorded)[:-1]) if name else []
+    while before and before[-1]["tool"] != "open":
+        for key in sorted(main.parent, reverse=True):
+            group = main.parent.get(key)  # None for a link that leads nowhere
+            if isinstance(group, h5py.Group) and _without_files(_steps_of(group)) == before:
+                found = group.get(name)
+                if isinstance(found, h5py.Dataset) and is_main(found):
+                    return found
+        before = before[:-1]
+    return None
+
+
+def _steps_of(group: h5py.Group) -> list[Step]:
+    return parse_steps(text_attribute(group, PROVENANCE) or "")
+
+
+def _without_files(recorded: list[Step]) -> list[Step]:
+    """Return steps without where the file lay, which may have been moved since."""
+    return [{k: v for k, v in step.items() if k != "file"} for step in recorded]

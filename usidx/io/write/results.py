@@ -18,8 +18,6 @@ from usidx.errors import ResultError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.io.read.place.opened import opened_file
 from usidx.io.read.place.place import local_path
-from usidx.io.read.usid.attributes import text_attribute
-from usidx.io.read.usid.main import is_main
 from usidx.io.write.array import Settings, write_array
 from usidx.io.write.attributes import book_keeping, set_attributes, set_json
 from usidx.io.write.blocks.storage import Storage
@@ -27,7 +25,7 @@ from usidx.io.write.blocks.store import Store, patience, store
 from usidx.io.write.checkpoint import mark_unfinished, runs_per_position, store_in_batches
 from usidx.io.write.groups import next_group
 from usidx.io.write.main import create_main, free_name, safe_name, target_of
-from usidx.io.write.origin import Origin, find_origin, origin_dataset, same_file
+from usidx.io.write.origin import Origin, find_origin, origin_dataset, part_made_of, same_file
 from usidx.io.write.reuse import Earlier, Work, digests_of_sources, find_earlier
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import changing
@@ -135,7 +133,8 @@ def write(
     if target.is_plain:
         assert isinstance(data, xr.DataArray)
         return write_array(target.file, data, target.name, None, settings)
-    return _write_result(target, _as_result(data, name), name, reuse=reuse, progress=progress)
+    recorded = _history_of(data)
+    return _write_result(target, _as_result(data, name), name, recorded, reuse=reuse, progress=progress)
 
 
 def _write_whole(
@@ -216,10 +215,12 @@ def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
     return result.assign_attrs({PROVENANCE: data.attrs[PROVENANCE]} if PROVENANCE in data.attrs else {})
 
 
-def _write_result(target: _Target, result: xr.Dataset, name: str | None, *, reuse: bool, progress: bool) -> str:
+def _write_result(
+    target: _Target, result: xr.Dataset, name: str | None, recorded: list[Step], *, reuse: bool, progress: bool
+) -> str:
     if reuse and (opened := _where_it_was_opened(target, result)) is not None:
         return opened
-    work = _describe_work(target, result, name)
+    work = _describe_work(target, result, name, recorded)
     earlier = _earlier(target, work, result) if reuse else None
     if earlier is not None and earlier.done == earlier.size:
         return earlier.path
@@ -252,25 +253,26 @@ def _where_it_was_opened(target: _Target, result: xr.Dataset) -> str | None:
         return opened[1] if isinstance(file.get(opened[1]), h5py.Group) else None
 
 
-def _describe_work(target: _Target, result: xr.Dataset, name: str | None) -> Work:
+def _describe_work(target: _Target, result: xr.Dataset, name: str | None, recorded: list[Step]) -> Work:
     """Say what is to be written, as it can be found again; nothing is computed."""
-    recorded = _history_of(result)
     stored = to_stored(result)
     tool = safe_name(name or stored.tool)
     identity: str | None = None
     sources: tuple[str, ...] = ()
+    is_direct = False
     try:
         found = identify(result, recorded, tool)
     except UnprovenError:
         pass
     else:
         sources = tuple(sorted({s.dataset for s in found.sources}))
+        is_direct = found.is_direct
         is_whole = all(same_file(str(s.file.name), target.file) for s in found.sources)
         identity = found.digest if is_whole and verb_steps(result) else None
-    return Work(tool, identity, sources, recorded, stored)
+    return Work(tool, identity, sources, is_direct, recorded, stored)
 
 
-def _history_of(result: xr.Dataset) -> list[Step]:
+def _history_of(result: xr.DataArray | xr.Dataset) -> list[Step]:
     """Return the steps to store: those of the verbs, and one for what plain xarray did after the last of them."""
     recorded = unsealed(steps(result))
     if not recorded or (changes := describe_changes(result)) == "nothing":
@@ -323,22 +325,7 @@ def _say_resumed(earlier: Earlier) -> None:
 def _main_of(file: h5py.File, target: _Target, work: Work, result: xr.Dataset) -> h5py.Dataset | None:
     """Return the main dataset that a result is of, where it is one of this file."""
     found = origin_dataset(file, target.origin, result)
-    return found if found is None else _made_of(found, work.stored.source, work.recorded) or found
-
-
-def _made_of(main: h5py.Dataset, name: str, recorded: Sequence[Step]) -> h5py.Dataset | None:
-    """Return the named dataset of the earlier result that this one was made of, where that lies beside the source."""
-    before = list(recorded)[:-1] if name else []
-    while before and before[-1]["tool"] != "open":
-        told = json.dumps(before)
-        for key in sorted(main.parent, reverse=True):
-            group = main.parent.get(key)  # None for a link that leads nowhere
-            if isinstance(group, h5py.Group) and text_attribute(group, PROVENANCE) == told:
-                found = group.get(name)
-                if isinstance(found, h5py.Dataset) and is_main(found):
-                    return found
-        before = before[:-1]
-    return None
+    return found if found is None else part_made_of(found, work.stored.source, work.recorded) or found
 
 
 def _create_group(

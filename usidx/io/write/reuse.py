@@ -18,10 +18,16 @@ import numpy as np
 
 from usidx.format import names
 from usidx.io.read.chunks.content import digest_content, stored_size
+from usidx.io.read.place.place import place_of
 from usidx.io.read.usid.attributes import attribute_if_any, stored_json, text_attribute
+from usidx.io.read.usid.datasets import fingerprint
+from usidx.io.read.usid.main import is_main, read_layout
+from usidx.label.coding import decode
+from usidx.results.arguments import as_json
 from usidx.results.declarations import declared
+from usidx.results.identity import OPENED
 from usidx.results.provenance import PROVENANCE, Step, parse_steps
-from usidx.results.schema import StoredResult
+from usidx.results.schema import Entry, StoredResult
 
 __all__ = ["Earlier", "Work", "digests_of_sources", "find_earlier"]
 
@@ -60,6 +66,8 @@ class Work:
         What it is; None where that cannot be proven, and nothing is the same.
     sources : tuple of str
         The datasets of the file that it is read from.
+    is_direct : bool
+        Whether sources were worked on as they were opened, without a selection or a block that was kept in memory.
     recorded : list of step
         Its history.
     stored : StoredResult
@@ -69,6 +77,7 @@ class Work:
     tool: str
     identity: str | None
     sources: tuple[str, ...]
+    is_direct: bool
     recorded: list[Step]
     stored: StoredResult
 
@@ -134,40 +143,70 @@ def _progress(group: h5py.Group) -> Earlier:
 
 
 def _is_same_of_before(group: h5py.Group, work: Work) -> bool:
-    """Say whether a group of usidx 0.1, which stored no identity, is certainly the same.
+    """Say whether a group of usidx 0.1, which stored no identity, is the same as far as anything that it stored tells.
 
-    It recorded some arguments and a sample of the source. So all that it recorded must be equal, what it did not
-    record must be left at its default now, nothing unknown may have come between, and the layout must be equal.
+    It recorded some arguments and a sample of the source, of a Dataset that a verb was given nothing at all. So only a
+    result of one verb on a main dataset as it was opened can be known: then and now no cell was selected and nothing
+    computed; what was recorded is equal, what was not is left at its default; datasets and coordinates are equal.
     """
     old = parse_steps(text_attribute(group, PROVENANCE) or "")
-    if not old or len(old) != len(work.recorded):
+    if len(old) != len(work.recorded) or not work.is_direct or sum("input" in step for step in old) != 1:
         return False
-    if not all(_is_step_of_before(one, now) for one, now in zip(old, work.recorded, strict=True)):
+    if not all(_is_step_of_before(one, now, work) for one, now in zip(old, work.recorded, strict=True)):
         return False
+    source = group.file[group.attrs[names.SOURCE]]
+    if [fingerprint(source, place_of(source.file.filename))] != [s["fingerprint"] for s in old if s["tool"] == "open"]:
+        return False  # it was changed since it was opened
     told = stored_json(group, names.RESULT_HINTS)
-    return bool(told.get("variables") == json.loads(json.dumps(work.stored.hints.get("variables"))))
+    if told.get("variables") != json.loads(json.dumps(work.stored.hints.get("variables"))):
+        return False
+    return all(_is_laid_out_alike(group.get(entry.name), entry) for entry in work.stored.entries)
 
 
-def _is_step_of_before(old: Step, now: Step) -> bool:
+def _is_step_of_before(old: Step, now: Step, work: Work) -> bool:
     if old["tool"] != now["tool"] or "sources" in now:
         return False
     if old["tool"] == "open":
-        return all(old.get(key) == now.get(key) for key in ("file", "dataset", "fingerprint"))
+        # Not where the file lay: it may have been moved or copied since.
+        told = old.get("fingerprint")
+        return bool(told) and told == now.get("fingerprint") and (old.get("dataset"),) == work.sources
     if "input" not in now:
         return old == now
-    given, then = now["input"], old.get("input", {})
-    is_known = given.get("since_last_step") == then.get("since_last_step") != "unknown"
-    is_known |= given.get("since_last_step") == "nothing"
-    return is_known and then.get("dims") == given["dims"] and _are_arguments_of_before(old, now)
+    given, then = dict(now["input"]), dict(old.get("input", {}))
+    # It named the graph: what was opened is called so, and anything else was made of that.
+    was_direct = str(then.pop("token", "")).startswith(OPENED)
+    return was_direct and given["since_last_step"] != "unknown" and then == given and _are_arguments_of_before(old, now)
 
 
 def _are_arguments_of_before(old: Step, now: Step) -> bool:
     made_by = declared(str(now["tool"]))
     if made_by is None:
         return False
-    recorded: Mapping[str, Any] = old.get("parameters", {})
-    told = {k: v for k, v in recorded.items() if "token" not in str(v) and "token" not in k}
-    if len(told) != len(recorded):
-        return False  # a token says nothing of what is behind it
+    told: Mapping[str, Any] = old.get("parameters", {})
+    if "token" in json.dumps(told) or '"<' in json.dumps(told):
+        return False  # a token, or the name of a thing, says nothing of what is behind it
     defaults = {k: p.default for k, p in made_by.signature.parameters.items() if p.default is not Parameter.empty}
-    return all(told[k] == v if k in told else k in defaults and v == defaults[k] for k, v in now["parameters"].items())
+    given: Mapping[str, Any] = now["parameters"]
+    return told.keys() <= given.keys() and all(
+        told[k] == v if k in told else k in defaults and v == as_json(defaults[k]) for k, v in given.items()
+    )
+
+
+def _is_laid_out_alike(dataset: Any, entry: Entry) -> bool:
+    """Say whether a dataset has the type, the dims and the coordinates of what is to be written."""
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype != entry.data.dtype:
+        return False
+    if not entry.is_main:
+        is_here = entry.data.chunks is None
+        return dataset.shape == entry.data.shape and not (is_here and not _are_equal(dataset[()], entry.data.values))
+    if not is_main(dataset):
+        return False
+    frame = decode(read_layout(dataset), squeeze=False)
+    found = {name: c.values for name, c in frame.coords.items()}
+    borne = {n: c.values for n, c in entry.data.coords.items() if set(c.dims) <= set(entry.data.dims)}
+    return all(name in found and _are_equal(found[name], values) for name, values in borne.items())
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    one, other = np.atleast_1d(one), np.atleast_1d(other)
+    return one.shape == other.shape and bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
