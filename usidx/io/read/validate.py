@@ -94,18 +94,18 @@ def _problems(file: h5py.File) -> list[Problem]:
     if not found.mains and not found.broken:
         problems.append(Problem("/", "main", f"{file.filename!r} has no main dataset."))
     for path in (*found.mains, *found.broken):
-        problems += _main_problems(file, path, tables)
+        problems += _main_problems(path, tables)
     for path in found.groups:
         if "-" in path.rsplit("/", 1)[-1]:
             problems += _result_doubts(path, file[path])
     return problems
 
 
-def _main_problems(file: h5py.File, path: str, tables: Tables) -> list[Problem]:
+def _main_problems(path: str, tables: Tables) -> list[Problem]:
     with warnings.catch_warnings(record=True) as repaired:
         warnings.simplefilter("always", UsidWarning)
         try:
-            layout = read_layout(file[path], tables)
+            layout = read_layout(tables.mains[path], tables)
         except UsidError as err:
             return [Problem(path, _RULES.get(type(err).__name__, "format"), str(err))]
     return [Problem(path, "ancillary", str(w.message), is_error=False) for w in repaired] + _doubts(path, layout)

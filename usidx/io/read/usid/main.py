@@ -112,6 +112,9 @@ def _tables_of(dataset: h5py.Dataset, tables: Tables) -> dict[str, Table]:
 
 
 def _follow(dataset: h5py.Dataset, name: str, tables: Tables) -> Table:
+    known = tables.referred_to(dataset, name)
+    if known is not None:
+        return known
     reference = attribute_of_layout(dataset, name)
     if isinstance(reference, np.ndarray) and reference.size == 1:  # as programs in other languages write a scalar
         reference = reference.reshape(-1)[0]

@@ -16,7 +16,7 @@ from usidx.format.layout import Array, Role, Side, parse_counters, parse_labels
 from usidx.io.read.chunks.plugins import bring_filters, lacking, lies_elsewhere
 from usidx.io.read.place.identity import Identity, identity_of_id
 from usidx.io.read.place.open_errors import DAMAGE
-from usidx.io.read.usid.attributes import has_attribute, read_attribute, stored_json
+from usidx.io.read.usid.attributes import has_attribute, identity_referred_to, read_attribute, stored_json
 from usidx.io.read.usid.paths import Paths, Where, where
 
 __all__ = ["Header", "Table", "Tables", "attribute_of_layout", "check_stored"]
@@ -55,6 +55,8 @@ class Tables:
         Each table by its identity.
     headers : dict
         What was found of each main dataset by its identity.
+    mains : dict
+        Each dataset that claims to be a main dataset, open, by its path.
     sides : dict
         Each side of a main dataset by the identities of its two tables, and what else it depends on.
     """
@@ -62,6 +64,7 @@ class Tables:
     paths: Paths = field(default_factory=Paths)
     tables: dict[Identity, Table] = field(default_factory=dict)
     headers: dict[Identity, Header] = field(default_factory=dict)
+    mains: dict[str, h5py.Dataset] = field(default_factory=dict)
     sides: dict[tuple[Role, Identity, Identity, bool], Side] = field(default_factory=dict)
 
     def of(self, dataset: h5py.h5d.DatasetID) -> Table:
@@ -70,6 +73,17 @@ class Tables:
         if identity not in self.tables:
             self.tables[identity] = Table(h5py.Dataset(dataset, readonly=True), identity, self.paths)
         return self.tables[identity]
+
+    def referred_to(self, holder: h5py.Dataset, attribute: str) -> Table | None:
+        """Return the table that an attribute refers to, None where neither it nor its path is known."""
+        try:
+            identity = identity_referred_to(holder, attribute)
+            if identity is None or identity in self.tables:
+                return None if identity is None else self.tables[identity]
+            path = self.paths.known.get(identity)
+            return None if path is None else self.of(h5py.h5d.open(holder.id, path.encode()))
+        except DAMAGE:
+            return None
 
 
 class Table:
