@@ -247,7 +247,7 @@ def _side(found: Ancillaries, role: Role, tables: Tables, *, slowest_first: bool
     title = role.capitalize()
     key = (role, found[f"{title}_Indices"].identity, found[f"{title}_Values"].identity, slowest_first)
     if key not in tables.sides:
-        tables.sides[key] = _read_side(found, role, slowest_first=slowest_first)
+        tables.sides[key] = tables.shared(_read_side(found, role, slowest_first=slowest_first))
     _warn_of_repairs(found, title)
     return tables.sides[key]
 
