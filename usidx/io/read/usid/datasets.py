@@ -79,11 +79,12 @@ def _place_of(dataset: h5py.Dataset, origin: Origin | None) -> Place:
 
 def _earlier_steps(dataset: h5py.Dataset) -> list[Step]:
     """Return the steps that were recorded when the dataset, or the results group that holds it, was written."""
-    for holder in (dataset, dataset.parent):
-        text = text_attribute(holder, PROVENANCE)
-        if text is not None:
-            return parse_steps(text)
-    return []
+    text = text_attribute(dataset, PROVENANCE)
+    if text is None:
+        # Not `dataset.parent`, which makes an object for the file first.
+        path = str(dataset.name).rsplit("/", 1)[0] or "/"
+        text = text_attribute(h5py.Group(h5py.h5g.open(dataset.id, path.encode())), PROVENANCE)
+    return [] if text is None else parse_steps(text)
 
 
 def _fields(dataset: h5py.Dataset, layout: Layout, frame: Frame) -> list[tuple[str, str | None, str | None]]:
