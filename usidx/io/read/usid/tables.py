@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import h5py
@@ -178,14 +179,22 @@ class Table:
         LayoutError
             It cannot be read, or claims to be far larger than what is stored.
         """
-        check_stored(self.dataset)
-        bring_filters(self.dataset)
+        if not self._is_plain:
+            check_stored(self.dataset)
+            bring_filters(self.dataset)
         try:
             matrix = np.asarray(self.dataset[()])
         except (OSError, RuntimeError) as err:
             reason = lacking(self.dataset) or f" It is damaged. ({err})"
             raise LayoutError(f"{self.where} cannot be read.{reason}") from err
         return matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it is small and lies in the file as it is, which most tables do: then there is nothing to check."""
+        creation = self.dataset.id.get_create_plist()
+        is_here = creation.get_layout() in _UNFILTERED and not creation.get_external_count()
+        return is_here and prod(self.shape) * self.dataset.dtype.itemsize <= _FREELY_READ
 
     def counters(self, role: Role) -> Array:
         """Return its numbers as counters, dims (row of the side, dimension).
@@ -205,6 +214,7 @@ class Table:
 
 
 _MISSING = object()
+_UNFILTERED = frozenset({h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS})
 
 
 def attribute_of_layout(object_: h5py.Dataset, name: str, paths: Paths | None = None) -> Any:
