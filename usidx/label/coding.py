@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class Frame:
     placement: Placement
 
 
-def decode(layout: Layout, *, squeeze: bool = True) -> Frame:
+def decode(layout: Layout, *, squeeze: bool = True, alike: Frame | None = None) -> Frame:
     """Turn a layout into the frame of a labelled array.
 
     Parameters
@@ -57,12 +57,16 @@ def decode(layout: Layout, *, squeeze: bool = True) -> Frame:
         What the file says.
     squeeze : bool, default True
         Make dims of size 1 scalar coordinates.
+    alike : Frame, optional
+        Of a layout with the same sides and the same recorded order of dims; its coordinates are taken.
 
     Raises
     ------
     GridError
         A side has no rows.
     """
+    if alike is not None:
+        return replace(alike, name=layout.name, attrs=_attrs(layout), encoding=_encoding(layout))
     sides = (layout.position, layout.spectroscopic)
     grids = (grid_of(layout.position), grid_of(layout.spectroscopic))
     renamed = _renamed(*grids)

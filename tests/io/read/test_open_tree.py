@@ -159,3 +159,22 @@ def test_groups_are_followed_to_a_depth(tmp_path: Path, monkeypatch: pytest.Monk
         found = usidx.open_tree(tmp_path / "a.h5")
     assert found.depth == 20
     assert found["/" + "/".join(f"g{level}" for level in range(1, 20))].ds["x"].values == 19
+
+
+def test_mains_with_equal_tables_share_no_coordinate_that_can_be_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        for number in range(2):
+            channel = file.create_group(f"Measurement_000/Channel_00{number}")
+            build_sparse(
+                channel,
+                np.zeros((3, 2)),
+                [("X", "m", [0.0, 1.0, 5.0]), ("Y", "m", [2.0, 2.0, 3.0])],
+                [("Bias", "V", [0.0, 1.0])],
+            )
+    tree = usidx.open_tree(path)
+    one, other = (tree[f"Measurement_000/Channel_00{number}/Raw_Data"].Raw_Data for number in range(2))
+    one.coords["X"].values[0] = 9.0
+    one.coords["X"].attrs["units"] = "nm"
+    assert (other.coords["X"].values[0], other.coords["X"].attrs["units"]) == (0.0, "m")
+    assert usidx.open_tree(path)["Measurement_000/Channel_000/Raw_Data"].Raw_Data.coords["X"].values[0] == 0.0

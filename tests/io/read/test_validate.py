@@ -15,7 +15,7 @@ from usidx.testing.files import build_main, build_sparse
 from usidx.testing.measurements import beps_file, distinct, snake_file
 
 
-@pytest.mark.parametrize("name", measurements.__all__)
+@pytest.mark.parametrize("name", [name for name in measurements.__all__ if name.endswith("_file")])
 def test_sound_files(tmp_path: Path, name: str) -> None:
     made = getattr(measurements, name)(tmp_path / "scan.h5")
     path = made[0].path if isinstance(made, tuple) else made.path

@@ -121,7 +121,7 @@ def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, x
                 nodes[_relative(path, root)] = group_dataset(file[path], extras.get(path, []), origin, tables.paths)
         for path in found.mains:
             if _is_below(path, root):
-                leaf = _leaf(file[path], origin, squeeze=squeeze, tables=tables)
+                leaf = _leaf(tables.mains[path], origin, squeeze=squeeze, tables=tables)
                 if leaf is not None:
                     nodes[_relative(path, root)] = leaf
         for path in found.broken:

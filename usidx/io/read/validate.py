@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import h5py
@@ -11,7 +12,7 @@ import numpy as np
 from usidx.errors import UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.grid import grid_of
-from usidx.format.layout import Layout
+from usidx.format.layout import Layout, Side
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import opened_file
 from usidx.io.read.place.place import FilePath, Options
@@ -91,51 +92,54 @@ def _problems(file: h5py.File) -> list[Problem]:
     tables = Tables()
     found = inventory(file, tables)
     problems = []
+    known: dict[int, list[tuple[str, str]]] = {}  # of sides, which `tables` keeps
     if not found.mains and not found.broken:
         problems.append(Problem("/", "main", f"{file.filename!r} has no main dataset."))
     for path in (*found.mains, *found.broken):
-        problems += _main_problems(file, path, tables)
+        problems += _main_problems(path, tables, known)
     for path in found.groups:
         if "-" in path.rsplit("/", 1)[-1]:
             problems += _result_doubts(path, file[path])
     return problems
 
 
-def _main_problems(file: h5py.File, path: str, tables: Tables) -> list[Problem]:
+def _main_problems(path: str, tables: Tables, known: dict[int, list[tuple[str, str]]]) -> list[Problem]:
     with warnings.catch_warnings(record=True) as repaired:
         warnings.simplefilter("always", UsidWarning)
         try:
-            layout = read_layout(file[path], tables)
+            layout = read_layout(tables.mains[path], tables)
         except UsidError as err:
             return [Problem(path, _RULES.get(type(err).__name__, "format"), str(err))]
-    return [Problem(path, "ancillary", str(w.message), is_error=False) for w in repaired] + _doubts(path, layout)
+    return [Problem(path, "ancillary", str(w.message), is_error=False) for w in repaired] + _doubts(path, layout, known)
 
 
 _RULES = {"NotMainError": "main", "LayoutError": "ancillary", "GridError": "index"}
 
 
-def _doubts(path: str, layout: Layout) -> list[Problem]:
+def _doubts(path: str, layout: Layout, known: dict[int, list[tuple[str, str]]]) -> list[Problem]:
     """Point out what opens, but other programs or people may trip over."""
     doubts = []
     for side in (layout.position, layout.spectroscopic):
-        duplicated = sorted({label for label in side.labels if side.labels.count(label) > 1})
-        if duplicated:
-            text = f"{path!r}: the {side.role} label {duplicated[0]!r} occurs twice; labels should differ."
-            doubts.append(Problem(path, "labels", text, is_error=False))
-        if side.indices.min() != 0:
-            text = f"{path!r}: {side.role} indices start at {side.indices.min()}; they should start at 0."
-            doubts.append(Problem(path, "index", text, is_error=False))
-        if side.values.dtype.kind == "f" and not np.isfinite(side.values).all():
-            text = f"{path!r}: {side.role} values hold NaN or infinity."
-            doubts.append(Problem(path, "values", text, is_error=False))
-        rows = np.unique(side.indices, axis=0)
-        if rows.shape[0] < side.size:
-            text = f"{path!r}: {side.size - rows.shape[0]} {side.role} rows repeat a cell; they stay flat."
-            doubts.append(Problem(path, "index", text, is_error=False))
-        elif grid_of(side).is_flat and not side.types:
-            text = f"{path!r}: the {side.size} {side.role} rows fill no grid; they open as one dim {side.role!r}."
-            doubts.append(Problem(path, "grid", text, is_error=False))
+        if id(side) not in known:
+            known[id(side)] = list(_side_doubts(side))
+        doubts += [Problem(path, rule, f"{path!r}: {text}", is_error=False) for rule, text in known[id(side)]]
     return doubts
+
+
+def _side_doubts(side: Side) -> Iterator[tuple[str, str]]:
+    """Yield a rule, and how a side does not keep it."""
+    duplicated = sorted({label for label in side.labels if side.labels.count(label) > 1})
+    if duplicated:
+        yield "labels", f"the {side.role} label {duplicated[0]!r} occurs twice; labels should differ."
+    if side.indices.min() != 0:
+        yield "index", f"{side.role} indices start at {side.indices.min()}; they should start at 0."
+    if side.values.dtype.kind == "f" and not np.isfinite(side.values).all():
+        yield "values", f"{side.role} values hold NaN or infinity."
+    rows = np.unique(side.indices, axis=0)
+    if rows.shape[0] < side.size:
+        yield "index", f"{side.size - rows.shape[0]} {side.role} rows repeat a cell; they stay flat."
+    elif grid_of(side).is_flat and not side.types:
+        yield "grid", f"the {side.size} {side.role} rows fill no grid; they open as one dim {side.role!r}."
 
 
 def _result_doubts(path: str, group: h5py.Group) -> list[Problem]:

@@ -21,25 +21,41 @@ import h5py
 
 from usidx.io.read.place.identity import identity_of
 
-__all__ = ["POINTER", "Read", "WatchedBytes", "bytes_of", "local_bytes", "prove", "watched"]
+__all__ = [
+    "POINTER",
+    "VARIABLE",
+    "Proven",
+    "Read",
+    "StoredAttribute",
+    "WatchedBytes",
+    "bytes_of",
+    "local_bytes",
+    "prove",
+    "shape_in",
+    "watched",
+]
 
 #: Address, bytes wanted -> as many of them as the file has.
 Read = Callable[[int, int], bytes]
+
+#: First byte, and how many there are.
+Span = tuple[int, int]
 
 #: Bytes of a pointer to a text: its length, the address of a collection, and a number in it.
 POINTER = 16
 
 # Kinds of messages and of types, as "HDF5 File Format Specification" numbers them (sections IV.A.2 and IV.A.2.d).
 _CONTINUATION, _ATTRIBUTE = 0x10, 0x0C
-_COMPOUND, _VARIABLE, _ARRAY = 6, 9, 10
+_COMPOUND, VARIABLE, _ARRAY = 6, 9, 10
 _OLD_MESSAGE, _NEW_MESSAGE = Struct("<HHB3x"), Struct("<BHB")
 # Of a header this much is read at first, as HDF5 does; more than this is not believed of a header or a collection.
 _AT_FIRST, _MOST = 512, 64 << 20
+_NOWHERE: Span = (0, -1)
 # No file reaches so far, and no system reads there.
 _END = 1 << 62
 
 
-class _Attribute(NamedTuple):
+class StoredAttribute(NamedTuple):
     """What the header says of an attribute."""
 
     kind: bytes
@@ -52,37 +68,45 @@ class WatchedBytes:
 
     def __init__(self, read: Read, base: int) -> None:
         self.read, self._base = read, base
-        self._attributes: dict[int, dict[bytes, list[_Attribute]]] = {}
-        self._collections: dict[int, dict[int, int]] = {}
+        self._attributes: dict[int, dict[bytes, list[StoredAttribute]]] = {}
+        self._collections: dict[int, dict[int, Span]] = {}
 
-    def attributes(self, address: int) -> dict[bytes, list[_Attribute]]:
+    def attributes(self, address: int) -> dict[bytes, list[StoredAttribute]]:
         """Return what the header of an object says of its attributes, by name."""
         if address not in self._attributes:
-            found: dict[bytes, list[_Attribute]] = {}
+            found: dict[bytes, list[StoredAttribute]] = {}
             for body in self._messages(address):
                 name, attribute = _parsed(body)
                 found.setdefault(name, []).append(attribute)
             self._attributes[address] = found
         return self._attributes[address]
 
-    def sizes(self, address: int) -> dict[int, int]:
-        """Return the sizes of the objects in a collection by their numbers; none where it is damaged anywhere."""
+    def spans(self, address: int) -> dict[int, Span]:
+        """Return where the objects of a collection lie in it, by their numbers; none where it is damaged anywhere."""
         if address not in self._collections:
             magic, size = unpack_from("<4s4xQ", self._at(address, 16))
-            self._collections[address] = _sizes(self._at(address, size), size) if magic == b"GCOL" else {}
+            self._collections[address] = _spans(self._at(address, size), size) if magic == b"GCOL" else {}
         return self._collections[address]
 
     def prove(self, kind: bytes, pointers: bytes) -> int:
         """Follow the pointers of a type to their texts; return the bytes of all of these."""
-        if kind[1] & 15 > 1 or kind[8] & 15 in {_COMPOUND, _VARIABLE, _ARRAY}:
+        if kind[1] & 15 > 1 or kind[8] & 15 in {_COMPOUND, VARIABLE, _ARRAY}:
             raise OSError("its type is damaged")
         (size,) = unpack_from("<I", kind, 12)
         total = 0
         for length, address, index in iter_unpack("<IQI", pointers):
-            if address and self.sizes(address).get(index) != length * size:
+            if address and self.spans(address).get(index, _NOWHERE)[1] != length * size:
                 raise OSError(f"the heap at byte {address} holds no text for it, or is damaged")
             total += length * size
         return total
+
+    def texts(self, pointers: bytes) -> list[bytes]:
+        """Return the texts to which pointers lead that were proven; HDF5 ends each at its first null."""
+        found = []
+        for length, address, index in iter_unpack("<IQI", pointers):
+            start = self.spans(address)[index][0] if address else 0
+            found.append(self._at(address + start, length).split(b"\0", 1)[0] if address else b"")
+        return found
 
     def _at(self, address: int, size: int) -> bytes:
         if size < 0 or address >= _END:
@@ -125,7 +149,7 @@ def _new_header(start: bytes) -> _Header:
     return _NEW_MESSAGE, 2 * bool(flags & 4), at + width, int.from_bytes(start[at : at + width], "little")
 
 
-def _parsed(body: bytes) -> tuple[bytes, _Attribute]:
+def _parsed(body: bytes) -> tuple[bytes, StoredAttribute]:
     """Cut the message of an attribute; a type that is kept elsewhere is left empty."""
     version, flags = body[0], body[1]
     at, parts = 9 if version == 3 else 8, []
@@ -134,33 +158,41 @@ def _parsed(body: bytes) -> tuple[bytes, _Attribute]:
         at += length + 7 & ~7 if version == 1 else length
     name, kind, shape = parts
     is_shared = version > 1 and flags & 1
-    return name.split(b"\0")[0], _Attribute(b"" if is_shared else kind, shape, body[at:])
+    return name.split(b"\0")[0], StoredAttribute(b"" if is_shared else kind, shape, body[at:])
 
 
-def _sizes(collection: bytes, size: int) -> dict[int, int]:
+def _spans(collection: bytes, size: int) -> dict[int, Span]:
     """Walk from object to object as HDF5 will; what is too short for one at the end is left over."""
-    found: dict[int, int] = {}
+    found: dict[int, Span] = {}
     at, end = 16, len(collection)
     while at + 16 <= end:
         number, length = unpack_from("<H6xQ", collection, at)
         step = 16 + (length + 7 & ~7) if number else length  # without a number it is the free space as a whole
         if step < 16 or number in found:
             return {}
-        found[number] = length
+        found[number] = at + 16, length
         at += step
     found.pop(0, None)
     return found if at <= end == size else {}
 
 
-def _count(shape: bytes) -> int:
-    """Return how many elements an attribute has."""
-    version, rank, _, kind = shape[:4]
+def shape_in(stored: bytes) -> tuple[int, ...] | None:
+    """Return the shape of an attribute, None where it holds nothing."""
+    version, rank, _, kind = stored[:4]
     if version == 2 and kind == 2:
-        return 0
-    return prod(unpack_from(f"<{rank}Q", shape, 8 if version == 1 else 4))
+        return None
+    return unpack_from(f"<{rank}Q", stored, 8 if version == 1 else 4)
 
 
 _watched: WeakValueDictionary[int, WatchedBytes] = WeakValueDictionary()
+
+
+class Proven(NamedTuple):
+    """An attribute as it is stored, in which file, and HDF5's number of that."""
+
+    held: WatchedBytes
+    file: int
+    attribute: StoredAttribute
 
 
 @contextmanager
@@ -213,7 +245,7 @@ def local_bytes(file: h5py.File) -> Read:
     return read
 
 
-def prove(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> None:
+def prove(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> Proven | None:
     """Make sure that HDF5 can read an attribute.
 
     Parameters
@@ -223,6 +255,11 @@ def prove(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> None:
     name : str or bytes
         The attribute; h5py leaves a name that is no UTF-8 as it is.
 
+    Returns
+    -------
+    Proven or None
+        The attribute as it is stored, None where that is not known.
+
     Raises
     ------
     OSError
@@ -231,21 +268,24 @@ def prove(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> None:
     number, address = identity_of(object_)
     held = _watched.get(number)
     if held is None:
-        return
+        return None
     encoded = name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
     try:
-        for attribute in held.attributes(address).get(encoded, ()):
+        listed = held.attributes(address).get(encoded, ())
+        for attribute in listed:
             kind = attribute.kind or _type_of(object_, encoded).encode()[2:]  # behind a mark and a version
-            if kind[0] & 15 == _VARIABLE:
+            if kind[0] & 15 == VARIABLE:
                 _prove(held, kind, attribute)
             elif kind[0] & 15 in {_COMPOUND, _ARRAY} and _holds_variable(_type_of(object_, encoded)):
                 raise OSError("texts within other types are not read")
     except (error, IndexError, ValueError) as err:
         raise OSError(f"it is damaged: {err}") from err
+    return Proven(held, number, listed[0]) if len(listed) == 1 else None
 
 
-def _prove(held: WatchedBytes, kind: bytes, attribute: _Attribute) -> None:
-    nbytes = POINTER * _count(attribute.shape)
+def _prove(held: WatchedBytes, kind: bytes, attribute: StoredAttribute) -> None:
+    shape = shape_in(attribute.shape)
+    nbytes = 0 if shape is None else POINTER * prod(shape)
     if nbytes > len(attribute.data):
         raise OSError("its shape is damaged")
     if held.prove(kind, attribute.data[:nbytes]) > _MOST:  # as many pointers may lead to one text

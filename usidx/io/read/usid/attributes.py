@@ -12,12 +12,15 @@ import numpy as np
 
 from usidx.format.layout import text_of
 from usidx.io.read.place.heap import prove
+from usidx.io.read.place.identity import Identity
 from usidx.io.read.place.open_errors import DAMAGE
+from usidx.io.read.place.stored_values import object_referred_to, text_in
 from usidx.io.read.usid.paths import Paths, path_referenced
 
 __all__ = [
     "attribute_if_any",
     "has_attribute",
+    "identity_referred_to",
     "plain_attribute",
     "plain_attributes",
     "read_attribute",
@@ -67,14 +70,27 @@ def _listed(object_: h5py.Group | h5py.Dataset) -> list[str | bytes]:
 
 def read_attribute(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> Any:
     """Return an attribute as h5py does, once it is proven that HDF5 can read it."""
-    prove(object_, name)
-    return object_.attrs[name]
+    proven = prove(object_, name)
+    text = None if proven is None else text_in(proven)
+    return object_.attrs[name] if text is None else text
+
+
+def identity_referred_to(object_: h5py.Dataset, name: str) -> Identity | None:
+    """Return which object an attribute refers to, None where only HDF5 can tell.
+
+    Raises
+    ------
+    OSError
+        The attribute is damaged.
+    """
+    proven = prove(object_, name)
+    return None if proven is None else object_referred_to(proven)
 
 
 def has_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> bool:
     """Say whether an attribute is there; of a damaged object none can be told."""
     try:
-        return name in object_.attrs
+        return bool(h5py.h5a.exists(object_.id, name.encode()))
     except DAMAGE:
         return False
 
@@ -82,7 +98,7 @@ def has_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> bool:
 def attribute_if_any(object_: h5py.Group | h5py.Dataset, name: str) -> Any:
     """Return an attribute, None where it is missing or damaged."""
     try:
-        return read_attribute(object_, name) if name in object_.attrs else None
+        return read_attribute(object_, name) if has_attribute(object_, name) else None
     except DAMAGE:
         return None
 

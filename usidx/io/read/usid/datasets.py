@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from hashlib import blake2b
 from math import prod
 from typing import Any
@@ -26,8 +27,8 @@ from usidx.io.read.usid.main import read_layout, where
 from usidx.io.read.usid.paths import Paths
 from usidx.io.read.usid.tables import Tables
 from usidx.io.read.usid.texts import read_texts
-from usidx.label.coding import Frame, decode, parse_field
-from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps, with_steps
+from usidx.label.coding import Frame, parse_field
+from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps
 
 __all__ = ["FIELD", "chosen_field", "extra_variable", "fingerprint", "group_dataset", "main_dataset"]
 
@@ -45,16 +46,30 @@ def main_dataset(
 ) -> xr.Dataset:
     """Return a main dataset as a Dataset: one variable, or one per field of a compound type."""
     place = _place_of(dataset, origin)
+    tables = Tables() if tables is None else tables
     layout = read_layout(dataset, tables)
-    frame = decode(layout, squeeze=squeeze)
-    variables = {
-        name: _main_variable(stored_array(dataset, field, place), frame, name, field, unit)
-        for name, field, unit in _fields(dataset, layout, frame)
-    }
-    attrs = {} if layout.dtype.names is None else dict(frame.attrs)
-    result = xr.Dataset(variables, coords=frame.coords, attrs=attrs)
+    frame = tables.frame_of(layout, squeeze=squeeze)
+    fields = _fields(dataset, layout, frame)
     found = fingerprint(dataset, place, None if origin is None else origin.mark)
-    return with_steps(result, [*_earlier_steps(dataset), opened(place.name, str(dataset.name), found)])
+    steps = [*_earlier_steps(dataset), opened(place.name, str(dataset.name), found)]
+    told = {PROVENANCE: json.dumps(steps)}
+    variables: dict[Hashable, xr.Variable] = {}
+    for name, field, unit in fields:
+        variables[name] = _main_variable(stored_array(dataset, field, place), frame, name, field, unit)
+        variables[name].attrs.update(told)
+    return _labelled(variables, frame.coords, {**({} if layout.dtype.names is None else frame.attrs), **told})
+
+
+def _labelled(variables: dict[Hashable, xr.Variable], coords: xr.Coordinates, attrs: dict[str, Any]) -> xr.Dataset:
+    """Return a Dataset as `xr.Dataset` does of variables that are known to fit, with coordinates of its own.
+
+    A tree has one for every main dataset, and xarray's checks would take a quarter of the time to open it.
+    """
+    for name, variable in coords.variables.items():
+        is_index = isinstance(variable, xr.IndexVariable)  # nobody can write to one
+        variables[name] = variable.copy(deep=False) if is_index else variable.copy(data=variable.values.copy())
+    indexes: dict[Any, xr.Index] = dict(coords.xindexes)
+    return xr.Dataset._construct_direct(variables, set(coords), attrs=attrs, indexes=indexes)
 
 
 def _place_of(dataset: h5py.Dataset, origin: Origin | None) -> Place:
@@ -64,11 +79,12 @@ def _place_of(dataset: h5py.Dataset, origin: Origin | None) -> Place:
 
 def _earlier_steps(dataset: h5py.Dataset) -> list[Step]:
     """Return the steps that were recorded when the dataset, or the results group that holds it, was written."""
-    for holder in (dataset, dataset.parent):
-        text = text_attribute(holder, PROVENANCE)
-        if text is not None:
-            return parse_steps(text)
-    return []
+    text = text_attribute(dataset, PROVENANCE)
+    if text is None:
+        # Not `dataset.parent`, which makes an object for the file first.
+        path = str(dataset.name).rsplit("/", 1)[0] or "/"
+        text = text_attribute(h5py.Group(h5py.h5g.open(dataset.id, path.encode())), PROVENANCE)
+    return [] if text is None else parse_steps(text)
 
 
 def _fields(dataset: h5py.Dataset, layout: Layout, frame: Frame) -> list[tuple[str, str | None, str | None]]:

@@ -64,10 +64,11 @@ def inventory(file: h5py.File, tables: Tables | None = None) -> Inventory:
     """
     tables = Tables() if tables is None else tables
     walk = _Walk(file, tables.paths)
+    tables.mains.update(walk.claims)
     mains, broken, taken = [], [], set()
-    for path in walk.claims:
+    for path, dataset in walk.claims.items():
         try:
-            header = header_of(file[path], tables)
+            header = header_of(dataset, tables)
         except UsidError:
             broken.append(path)
         else:
@@ -84,7 +85,7 @@ class _Walk:
     def __init__(self, file: h5py.File, paths: Paths) -> None:
         self.groups: list[str] = []
         self.datasets: list[tuple[str, Identity]] = []
-        self.claims: list[str] = []
+        self.claims: dict[str, h5py.Dataset] = {}
         self._file, self._paths = file, paths
         self._pending = deque(["/"])
         try:
@@ -121,7 +122,7 @@ class _Walk:
                 return
             self.datasets.append((path, link.identity))
             if _claims(dataset):
-                self.claims.append(path)
+                self.claims[path] = h5py.Dataset(dataset, readonly=True)
         self._paths.known[link.identity] = path
 
 

@@ -112,6 +112,9 @@ def _tables_of(dataset: h5py.Dataset, tables: Tables) -> dict[str, Table]:
 
 
 def _follow(dataset: h5py.Dataset, name: str, tables: Tables) -> Table:
+    known = tables.referred_to(dataset, name)
+    if known is not None:
+        return known
     reference = attribute_of_layout(dataset, name)
     if isinstance(reference, np.ndarray) and reference.size == 1:  # as programs in other languages write a scalar
         reference = reference.reshape(-1)[0]
@@ -244,7 +247,7 @@ def _side(found: Ancillaries, role: Role, tables: Tables, *, slowest_first: bool
     title = role.capitalize()
     key = (role, found[f"{title}_Indices"].identity, found[f"{title}_Values"].identity, slowest_first)
     if key not in tables.sides:
-        tables.sides[key] = _read_side(found, role, slowest_first=slowest_first)
+        tables.sides[key] = tables.shared(_read_side(found, role, slowest_first=slowest_first))
     _warn_of_repairs(found, title)
     return tables.sides[key]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import h5py
@@ -12,18 +13,21 @@ import numpy as np
 
 from usidx.errors import LayoutError
 from usidx.format import names
-from usidx.format.layout import Array, Role, Side, parse_counters, parse_labels
+from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels
 from usidx.io.read.chunks.plugins import bring_filters, lacking, lies_elsewhere
 from usidx.io.read.place.identity import Identity, identity_of_id
 from usidx.io.read.place.open_errors import DAMAGE
-from usidx.io.read.usid.attributes import has_attribute, read_attribute, stored_json
+from usidx.io.read.usid.attributes import has_attribute, identity_referred_to, read_attribute, stored_json
 from usidx.io.read.usid.paths import Paths, Where, where
+from usidx.label.coding import Frame, decode
 
 __all__ = ["Header", "Table", "Tables", "attribute_of_layout", "check_stored"]
 
 # Matrices above this size must be stored, compressed no more than any filter compresses counters.
 _FREELY_READ = 256 * 1024 * 1024
 _MOST_COMPRESSED = 5000
+# Larger sides are not held a second time to compare them with others.
+_FREELY_COMPARED = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,14 +59,23 @@ class Tables:
         Each table by its identity.
     headers : dict
         What was found of each main dataset by its identity.
+    mains : dict
+        Each dataset that claims to be a main dataset, open, by its path.
     sides : dict
         Each side of a main dataset by the identities of its two tables, and what else it depends on.
+    alike : dict
+        Each small side by what it holds: mains whose tables are equal share one.
+    frames : dict
+        What mains that share both sides are labelled with.
     """
 
     paths: Paths = field(default_factory=Paths)
     tables: dict[Identity, Table] = field(default_factory=dict)
     headers: dict[Identity, Header] = field(default_factory=dict)
+    mains: dict[str, h5py.Dataset] = field(default_factory=dict)
     sides: dict[tuple[Role, Identity, Identity, bool], Side] = field(default_factory=dict)
+    alike: dict[tuple[Any, ...], Side] = field(default_factory=dict)
+    frames: dict[tuple[int, int, str, bool], Frame] = field(default_factory=dict)
 
     def of(self, dataset: h5py.h5d.DatasetID) -> Table:
         """Return the table that a dataset is."""
@@ -70,6 +83,37 @@ class Tables:
         if identity not in self.tables:
             self.tables[identity] = Table(h5py.Dataset(dataset, readonly=True), identity, self.paths)
         return self.tables[identity]
+
+    def shared(self, side: Side) -> Side:
+        """Return the side met before that holds the same, else the one given, which from now on is shared."""
+        if side.indices.nbytes + side.values.nbytes > _FREELY_COMPARED:
+            return side
+        numbers = (side.indices.tobytes(), side.values.shape, side.values.dtype.str, side.values.tobytes())
+        said = (side.role, side.labels, side.units, side.types, side.slowest_first, repr(side.hints))
+        return self.alike.setdefault((*said, *numbers), side)
+
+    def frame_of(self, layout: Layout, *, squeeze: bool) -> Frame:
+        """Return the frame of a layout whose sides are held here. Its coordinates are shared, so copy them.
+
+        Raises
+        ------
+        GridError
+            A side has no rows.
+        """
+        key = (id(layout.position), id(layout.spectroscopic), repr(layout.hints.get("dims")), squeeze)
+        self.frames[key] = decode(layout, squeeze=squeeze, alike=self.frames.get(key))
+        return self.frames[key]
+
+    def referred_to(self, holder: h5py.Dataset, attribute: str) -> Table | None:
+        """Return the table that an attribute refers to, None where neither it nor its path is known."""
+        try:
+            identity = identity_referred_to(holder, attribute)
+            if identity is None or identity in self.tables:
+                return None if identity is None else self.tables[identity]
+            path = self.paths.known.get(identity)
+            return None if path is None else self.of(h5py.h5d.open(holder.id, path.encode()))
+        except DAMAGE:
+            return None
 
 
 class Table:
@@ -135,14 +179,22 @@ class Table:
         LayoutError
             It cannot be read, or claims to be far larger than what is stored.
         """
-        check_stored(self.dataset)
-        bring_filters(self.dataset)
+        if not self._is_plain:
+            check_stored(self.dataset)
+            bring_filters(self.dataset)
         try:
             matrix = np.asarray(self.dataset[()])
         except (OSError, RuntimeError) as err:
             reason = lacking(self.dataset) or f" It is damaged. ({err})"
             raise LayoutError(f"{self.where} cannot be read.{reason}") from err
         return matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it is small and lies in the file as it is, which most tables do: then there is nothing to check."""
+        creation = self.dataset.id.get_create_plist()
+        is_here = creation.get_layout() in _UNFILTERED and not creation.get_external_count()
+        return is_here and prod(self.shape) * self.dataset.dtype.itemsize <= _FREELY_READ
 
     def counters(self, role: Role) -> Array:
         """Return its numbers as counters, dims (row of the side, dimension).
@@ -162,6 +214,7 @@ class Table:
 
 
 _MISSING = object()
+_UNFILTERED = frozenset({h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS})
 
 
 def attribute_of_layout(object_: h5py.Dataset, name: str, paths: Paths | None = None) -> Any:
@@ -188,9 +241,12 @@ def check_stored(dataset: h5py.Dataset) -> None:
     """
     if lies_elsewhere(dataset):
         raise LayoutError(f"{where(dataset)} is made of other files, which cannot be followed from a URL.")
+    nbytes = dataset.nbytes
+    if nbytes <= _FREELY_READ:
+        return
     stored = dataset.id.get_storage_size()
-    if dataset.nbytes > _FREELY_READ and dataset.nbytes > _MOST_COMPRESSED * stored:
+    if nbytes > _MOST_COMPRESSED * stored:
         raise LayoutError(
-            f"{where(dataset)} has the shape {dataset.shape}, {dataset.nbytes} bytes, but only {stored} bytes of it "
+            f"{where(dataset)} has the shape {dataset.shape}, {nbytes} bytes, but only {stored} bytes of it "
             f"are stored; it should hold a number for every position or step."
         )
