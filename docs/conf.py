@@ -2,7 +2,11 @@
 
 import re
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import Any
+
+import usidx
+from usidx.public import MODULES
 
 project = "usidx"
 author = "The usidx developers"
@@ -26,6 +30,44 @@ def _with_shapes(_app: Any, _what: str, _name: str, _object: Any, _options: Any,
     lines[:] = [_SHAPE.sub(r"\\*", line) for line in lines]
 
 
+# The lists of the reference, and the modules whose public names each holds; `errors` lists its own.
+_LISTS = {
+    "Open": ("usidx.io.read", "usidx.io.disk", "usidx.example"),
+    "Label": ("usidx.label",),
+    "Decompose, unmix, cluster": ("usidx.learn",),
+    "Fit": ("usidx.fitting",),
+    "Measurement modes": ("usidx.modes",),
+    "Compute, write": ("usidx.tasks", "usidx.mapping", "usidx.io.write", "usidx.results"),
+    "Look": ("usidx.look",),
+}
+_WHOLE = ("models", "simulate")
+
+
+def reference_lists() -> dict[str, tuple[str, list[str]]]:
+    """Return title -> (module, its public names) of each list of the reference."""
+    found = {
+        title: ("usidx", [name for name, module in MODULES.items() if f"{module}.".startswith(_ended(modules))])
+        for title, modules in _LISTS.items()
+    }
+    whole = {name.title(): (f"usidx.{name}", list(getattr(usidx, name).__all__)) for name in _WHOLE}
+    return found | whole
+
+
+def _ended(modules: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{module}." for module in modules)
+
+
+def _write_names(app: Any) -> None:
+    """Write the page that api.md shows first: every public name, so that none has to be listed by hand."""
+    lines = ["Names", "=====", ""]
+    for title, (module, names) in reference_lists().items():
+        lines += [title, "-" * len(title), "", f".. currentmodule:: {module}", ""]
+        lines += [".. autosummary::", "   :toctree: _api", "", *(f"   {name}" for name in names), ""]
+    lines += ["Errors", "------", "", ".. automodule:: usidx.errors", "   :members:", ""]
+    Path(app.srcdir, "names.rst").write_text("\n".join(lines), encoding="utf-8")
+
+
 def setup(app: Any) -> None:
-    """Have shapes escaped before numpydoc reads the docstrings."""
+    """Have the names listed before files are looked for, and shapes escaped before numpydoc reads the docstrings."""
+    app.connect("config-inited", lambda app, _config: _write_names(app))
     app.connect("autodoc-process-docstring", _with_shapes, priority=400)

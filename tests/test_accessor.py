@@ -152,6 +152,6 @@ print(*sorted({m for m in sys.modules if m.startswith("usidx.")} - before), sep=
 def test_a_door_loads_what_it_leads_to_and_no_other_verb() -> None:
     done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=True)
     before, _, after = done.stdout.partition("then")
-    assert before.split() == ["usidx.accessor", "usidx.public"]
+    assert before.split() == ["usidx.accessor", "usidx.catalogue", "usidx.public"]
     assert "usidx.learn.svd" in after.split()
     assert not {"usidx.fitting.fit", "usidx.learn.nmf", "usidx.look.plot"} & set(after.split())

@@ -2,71 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 __all__ = ["MODULES"]
 
-#: The module of each public name; where that is `usidx.<name>`, the module itself is meant.
-MODULES: Final[Mapping[str, str]] = {
-    "cluster": "usidx.learn.cluster",
-    "compare": "usidx.fitting.compare",
-    "compute": "usidx.tasks.compute",
-    "correct_phase": "usidx.modes.band_excitation.response",
-    "decompose": "usidx.learn.decompose",
-    "didv": "usidx.modes.current_voltage.conductance",
-    "errors": "usidx.errors",
-    "evaluate": "usidx.fitting.evaluate",
-    "example_file": "usidx.example",
-    "explore": "usidx.look.explore",
-    "fcls": "usidx.learn.unmix",
-    "fit": "usidx.fitting.fit",
-    "gap": "usidx.modes.current_voltage.gap",
-    "history": "usidx.results.history",
-    "ica": "usidx.learn.ica",
-    "list_mains": "usidx.io.read.usid.inventory",
-    "list_results": "usidx.io.read.results",
-    "loop_fit": "usidx.modes.switching.loop_fit",
-    "map_positions": "usidx.mapping",
-    "mcr_als": "usidx.learn.mcr",
-    "models": "usidx.models",
-    "nfindr": "usidx.learn.unmix",
-    "nmf": "usidx.learn.nmf",
-    "normalized_conductance": "usidx.modes.current_voltage.conductance",
-    "open_dataset": "usidx.io.read.open",
-    "open_main": "usidx.io.read.open",
-    "open_result": "usidx.io.read.results",
-    "open_tree": "usidx.io.read.open",
-    "pca": "usidx.learn.svd",
-    "phase_offset": "usidx.modes.band_excitation.response",
-    "plot_clusters": "usidx.look.plot",
-    "plot_dendrogram": "usidx.look.plot",
-    "plot_fit": "usidx.look.plot",
-    "plot_map": "usidx.look.plot",
-    "plot_maps": "usidx.look.plot",
-    "plot_scree": "usidx.look.plot",
-    "plot_spectra": "usidx.look.plot",
-    "position_dims": "usidx.label.roles",
-    "project": "usidx.learn.reconstruct",
-    "project_loops": "usidx.modes.switching.project_loops",
-    "reconstruct": "usidx.learn.reconstruct",
-    "recover": "usidx.io.disk.recovery",
-    "relaxation_fit": "usidx.modes.switching.relaxation_fit",
-    "residual": "usidx.fitting.evaluate",
-    "response": "usidx.modes.band_excitation.response",
-    "rotate": "usidx.learn.rotate",
-    "scree": "usidx.learn.suggest_n",
-    "set_roles": "usidx.label.roles",
-    "sho_fit": "usidx.modes.band_excitation.sho_fit",
-    "simulate": "usidx.simulate",
-    "spectroscopic_dims": "usidx.label.roles",
-    "suggest_k": "usidx.learn.suggest_k",
-    "suggest_n": "usidx.learn.suggest_n",
-    "summary": "usidx.look.summary.text",
-    "summary_html": "usidx.look.summary.html",
-    "svd": "usidx.learn.svd",
-    "to_grid": "usidx.label.gridding",
-    "validate": "usidx.io.read.validate",
-    "vca": "usidx.learn.unmix",
-    "write": "usidx.io.write.results",
-}
+#: The module of each public name; where that is `usidx.<name>`, the module itself is meant. `usidx/public.py`, which
+#: every import of usidx loads, fills it: what lies below may ask for a verb by its name, but not import what is above.
+MODULES: Final[dict[str, str]] = {}

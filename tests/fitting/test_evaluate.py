@@ -1,5 +1,7 @@
 """From a result back to curves: at once, after a reload, and on another coordinate."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from tests.kit.truth import gaussian, oscillator
 from usidx.errors import ResultError
 from usidx.fitting.evaluate import evaluate, model_of, residual
 from usidx.fitting.fit import fit
-from usidx.models import SHO, Constant, Gaussian, Linear
+from usidx.models import SHO, Constant, Exponential, Gaussian, Linear
+from usidx.modes.switching.relaxation_fit import relaxation_fit
 from usidx.results.provenance import last_step, steps
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]
@@ -45,6 +48,21 @@ def test_evaluate_after_a_reload(request: pytest.FixtureRequest, tmp_path: Path,
     assert_allclose(left.transpose(*data.dims), data - expected, atol=1e-12)
     assert left.attrs["units"] == "V"
     assert [s["tool"] for s in steps(left)] == ["fit", "residual"]
+
+
+@pytest.mark.parametrize("verb", ["fit", "relaxation_fit"])
+def test_a_fit_is_evaluated_where_nobody_has_named_its_model_yet(tmp_path: Path, verb: str) -> None:
+    """A model is known once its module is loaded, which a session that only reads has no other reason to do."""
+    times = np.arange(1.0, 9.0)
+    data = xr.DataArray(2.0 * np.exp(-times / 3.0) + 1.0, {"time": times}, dims="time", attrs={"units": "V"})
+    model = Exponential() + Constant()
+    made = fit(data, model, dim="time") if verb == "fit" else relaxation_fit(data, dim="time")
+    made.to_netcdf(tmp_path / "result.nc", engine="h5netcdf")
+    code = f"""import numpy as np, usidx, xarray as xr
+result = xr.open_dataset({str(tmp_path / "result.nc")!r}, engine="h5netcdf").load()
+np.testing.assert_allclose(usidx.evaluate(result), {data.values.tolist()}, rtol=1e-6)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_evaluate_stays_lazy(peaks: Maker) -> None:

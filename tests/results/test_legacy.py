@@ -1,8 +1,11 @@
 """Names of old groups are told by the datasets that they hold."""
 
 import pytest
+import xarray as xr
 
+from usidx.results import declarations
 from usidx.results.legacy import names_for
+from usidx.results.verbs import verb
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,14 @@ def test_names_for(datasets: set[str], dim: str, variables: set[str]) -> None:
 
 def test_scores_of_an_old_svd_lack_the_singular_values() -> None:
     assert names_for(frozenset({"U", "V", "S"})).times == {"scores": "singular_values"}
+
+
+def test_a_verb_that_counts_nothing_has_names_on_disk_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(declarations, "_declared", dict(declarations._declared))
+
+    @verb(datasets={"height": "Step_Height"}, outputs=declarations.HANDED_ON)
+    def measure_step(data: xr.DataArray) -> xr.Dataset:
+        return data.to_dataset(name="height")
+
+    found = names_for(frozenset({"Step_Height"}))
+    assert (found.variables, found.dim, found.labels) == ({"Step_Height": "height"}, "", ())

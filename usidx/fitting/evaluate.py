@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from usidx.errors import ResultError
 from usidx.fitting.blocks import PARAMETER, block_values
 from usidx.fitting.models.model import Model, from_description
 from usidx.label.blockwise import Output, along
+from usidx.results.declarations import declared
 from usidx.results.provenance import steps
 from usidx.results.verbs import add_choices, verb
 
@@ -45,7 +47,15 @@ def model_of(result: xr.Dataset) -> Model:
     >>> model_of(fit(xr.DataArray([1.0, 2.0], dims="x"), Constant()))
     Constant(prefix='')
     """
-    return from_description(fit_step_of(result)["parameters"].get("model") or {})
+    return _make_model(fit_step_of(result))
+
+
+def _make_model(step: dict[str, Any]) -> Model:
+    """Make the model that a step names."""
+    # Models are known once the modules that define them are loaded: those of the house, and that of the verb itself.
+    import_module("usidx.models")
+    declared(str(step["tool"]))
+    return from_description(step["parameters"].get("model") or {})
 
 
 def fit_step_of(result: xr.Dataset) -> dict[str, Any]:
@@ -113,7 +123,7 @@ def _checked(model: Model, step: dict[str, Any]) -> Model:
     """Refuse a model that is not the kind that was fitted."""
     recorded = step["parameters"]["model"]
     if recorded.get("model") != "Function":
-        known = from_description(recorded)
+        known = _make_model(step)
         same = known == model
         recorded = {"model": repr(known), "parameters": list(known.names)}
     else:

@@ -95,12 +95,12 @@ def names_for(datasets: frozenset[str]) -> Names:
 
 def _names_of(made_by: Declaration) -> Names:
     """Read the names that a verb has on disk backwards."""
-    dim, label = next(iter(made_by.dims.items()))
+    dim, *labels = next(iter(made_by.dims.items()), ("",))
     times = {"scores": "singular_values"} if "singular_values" in made_by.datasets else {}
     return Names(
         {dataset: variable for variable, dataset in made_by.datasets.items()},
         dim,
-        (label, *made_by.old_labels),
+        (*labels, *made_by.old_labels),
         times,
         uncounted=("labels",) if "labels" in made_by.datasets else (),
     )

@@ -14,7 +14,8 @@ from usidx.io.disk.journal import is_quiet, journal_path
 from usidx.io.read.chunks import cache as map_cache
 from usidx.io.read.chunks import chunk_map
 from usidx.io.read.chunks.cache import Located, locate
-from usidx.io.read.chunks.chunk_map import DEFLATE, FLETCHER32, SHUFFLE, ChunkMap, Filter, describe
+from usidx.io.read.chunks.chunk_map import ChunkMap, describe
+from usidx.io.read.chunks.filters import DEFLATE, FLETCHER32, SHUFFLE, Filter
 from usidx.io.read.place import local
 from usidx.io.read.place.local import LocalFile, Version, version_of
 from usidx.io.read.place.lru import LruCache

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from usidx.errors import UsidError
 from usidx.io.read.chunks import filters as module
 from usidx.io.read.chunks import unshuffle as shuffling
-from usidx.io.read.chunks.chunk_map import DEFLATE, FLETCHER32, SHUFFLE, Filter
-from usidx.io.read.chunks.filters import decode, fletcher32
+from usidx.io.read.chunks.filters import DEFLATE, FLETCHER32, SHUFFLE, Filter, decode, fletcher32
 from usidx.io.read.chunks.unshuffle import unshuffle
 
 Array = npt.NDArray[Any]

@@ -11,24 +11,15 @@ import numpy as np
 
 from usidx.errors import UsidError
 from usidx.format.layout import Array
+from usidx.io.read.chunks.filters import UNDO, Filter
 from usidx.io.read.place.identity import address_of, file_of
 
-__all__ = ["DEFLATE", "FLETCHER32", "SHUFFLE", "ChunkMap", "Filter", "chunk_infos", "describe", "filters_of"]
+__all__ = ["ChunkMap", "chunk_infos", "describe", "filters_of"]
 
-DEFLATE, SHUFFLE, FLETCHER32 = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
-_SERVED = {DEFLATE, SHUFFLE, FLETCHER32}
 # numpy's and HDF5's 16-byte floats differ between platforms in what their padding holds.
 _LARGEST = {"f": 8, "c": 16}
 # What the index of a file spends on one chunk, at least: a file cannot list more chunks than its size allows.
 _LEAST_ENTRY = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """One step of the pipeline that stored chunks went through: HDF5's number of it, and its first parameter."""
-
-    code: int
-    parameter: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +142,7 @@ def filters_of(creation: Any) -> tuple[Filter, ...] | None:
     """Return the pipeline, None where it has other steps than those decoded here, or one of them twice."""
     steps = [creation.get_filter(index) for index in range(creation.get_nfilters())]
     codes = [int(code) for code, _, _, _ in steps]
-    if not _SERVED.issuperset(codes) or len(set(codes)) < len(codes):
+    if not set(codes) <= UNDO.keys() or len(set(codes)) < len(codes):
         return None
     return tuple(Filter(code, int(values[0]) if values else 0) for code, _, values, _ in steps)
 

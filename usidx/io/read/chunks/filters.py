@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
+import h5py
 import numpy as np
 
 from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.io.disk.raw import optional_module
-from usidx.io.read.chunks.chunk_map import DEFLATE, FLETCHER32, SHUFFLE, Filter
 from usidx.io.read.chunks.unshuffle import unshuffle
 
-__all__ = ["LARGEST_RATIO", "decode", "fletcher32", "most_stored"]
+__all__ = ["DEFLATE", "FLETCHER32", "LARGEST_RATIO", "SHUFFLE", "UNDO", "Filter", "decode", "fletcher32", "most_stored"]
+
+# HDF5's numbers of filters.
+DEFLATE, SHUFFLE, FLETCHER32 = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
 
 # Without it zlib gives the same bytes, half as fast.
 _libdeflate: Any = optional_module("deflate")
@@ -22,6 +26,14 @@ _libdeflate: Any = optional_module("deflate")
 #: Deflate cannot shrink anything further than this.
 LARGEST_RATIO = 1032
 _CHECKSUM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One step of the pipeline that stored chunks went through: HDF5's number of it, and its first parameter."""
+
+    code: int
+    parameter: int = 0
 
 
 def most_stored(nbytes: int) -> int:
@@ -61,7 +73,7 @@ def decode(stored: memoryview, filters: Sequence[Filter], mask: int, nbytes: int
         # A checksum that was taken before this step lengthened what the step was given.
         before = nbytes + _CHECKSUM * sum(step.code == FLETCHER32 for step in steps[:index])
         target = out if index == 0 and out is not None and steps[0].code == SHUFFLE and data.size == nbytes else None
-        data = _UNDO[steps[index].code](data, steps[index].parameter, before, target)
+        data = UNDO[steps[index].code](data, steps[index].parameter, before, target)
     if data.size != nbytes:
         raise UsidError(f"it holds {data.size} bytes instead of {nbytes}")
     if out is None or data is out:
@@ -131,7 +143,9 @@ def _folded(total: int) -> int:
     return total and (total - 1) % 65535 + 1
 
 
-_UNDO: dict[int, Callable[[Array, int, int, Array | None], Any]] = {
+#: What undoes each filter; a dataset with any other is left to HDF5. Each takes what is stored, the filter's first
+#: parameter, the most bytes that may come out, and perhaps where to put them, which it may leave alone.
+UNDO: Final[dict[int, Callable[[Array, int, int, Array | None], Array]]] = {
     DEFLATE: _inflate,
     SHUFFLE: _unshuffle,
     FLETCHER32: _verify,
