@@ -222,3 +222,5 @@ class UsidDatasetAccessor(_Labelled[xr.Dataset]):
 @xr.register_datatree_accessor("usid")  # type: ignore[no-untyped-call]
 class UsidDataTreeAccessor(_Accessor[xr.DataTree]):
     """What a file holds at a glance."""
+
+    write = _Door(lambda: public.write)

@@ -97,7 +97,8 @@ def test_demo_shows_what_can_be_seen_and_every_image(tmp_path: Path) -> None:
     assert "Current at Bias 2 V." in page or "Current at Bias -2 V." in page
     for quantity in ("Height", "Phase", "Phase"):
         image = scan.isel(Bias=3, drop=True).assign_attrs(long_name=quantity).rename("Raw_Data")
-        usidx.write(image.drop_attrs(deep=False).assign_attrs(long_name=quantity, units="V"), tmp_path / "images.h5")
+        bare = image.drop_attrs(deep=False).assign_attrs(long_name=quantity, units="V")
+        usidx.write(bare, tmp_path / "images.h5", reuse=False)
     left = demo.run_demo(tmp_path / "images.h5")
     assert "The images of the scan." in left.page.read_text(encoding="utf-8")
 

@@ -23,7 +23,7 @@ from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.usid.attributes import text_attribute
 from usidx.io.read.usid.datasets import fingerprint
 from usidx.io.read.usid.main import is_main, read_layout, source_main
-from usidx.label.roles import position_dims
+from usidx.label.roles import position_dims, refuse_unlabelled
 from usidx.results.identity import sources_of
 from usidx.results.provenance import (
     PROVENANCE,
@@ -86,6 +86,7 @@ def find_origin(data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | Non
     ResultError
         No path is given, and the object is from no file, from several, or only says that it is from one.
     """
+    refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     sealed = _distinct(found for text in texts_of(data) if (found := sealed_source_of(text)) is not None)
     read = [(str(source.file.name), source.dataset) for source in sources_of(data)]
     beside = [named for text in texts_of(data) for named in _beside_in(text)]
