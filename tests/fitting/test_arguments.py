@@ -20,7 +20,7 @@ def test_what_is_no_array_or_no_model_is_refused(peaks: Maker) -> None:
     wrong: Any = Gaussian
     with pytest.raises(UsidError, match=r"of a DataArray, and this is a Dataset. Choose one .*'Raw_Data'"):
         fit(data.to_dataset(), PEAK)
-    with pytest.raises(UsidError, match="of a DataArray, and this is a ndarray"):
+    with pytest.raises(UsidError, match="A ndarray where a DataArray is expected"):
         fit(data.values, PEAK)
     with pytest.raises(UsidError, match=r"Gaussian'> is no model. Write Gaussian\(\)"):
         fit(data, wrong)

@@ -133,7 +133,7 @@ def test_records(cube: Cube) -> None:
     again = reconstruct(svd(cube(values()), 3), slice(1, 3))
     step = last_step(again, "reconstruct")
     assert step is not None
-    assert step["parameters"] == {"modes": [1, 3, None]}
+    assert step["parameters"] == {"modes": {"start": 1, "stop": 3, "step": None}}
     assert last_step(again, "svd") is not None
 
 

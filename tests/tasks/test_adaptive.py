@@ -116,7 +116,7 @@ def test_values_in_noise_are_taken_from_the_gram_matrix(monkeypatch: pytest.Monk
         summed.append(1)
         return sum_gram(*args)
 
-    monkeypatch.setattr("usidx.learn.factors.lanczos.gram_sums", spy)
+    monkeypatch.setattr("usidx.learn.factors.lanczos.sum_gram", spy)
     svd(lines(mixture(np.r_[900, 500, 300, np.full(60, 1.0)])), N, dim="energy", solver="adaptive")
     assert not summed
     svd(lines(noise()), N, dim="energy", solver="adaptive")

