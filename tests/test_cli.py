@@ -13,7 +13,7 @@ import pytest
 import usidx
 from tests.kit.broken import FAULTS, broken_file
 from usidx.cli import main
-from usidx.io.disk.journal import Journal, journal_path
+from usidx.io.disk.journal import Journal, find_journal_path
 from usidx.io.disk.raw import RawFile
 from usidx.testing.files import build_main
 
@@ -100,8 +100,8 @@ def test_recover_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "scan.h5"
     usidx.write(usidx.simulate.band_excitation((3, 4), 16, seed=0)[0], path)
     target = RawFile(path)
-    Journal(target, journal_path(path)).close()
-    target.write_at(target.size(), memoryview(b"tail"))
+    Journal(target, find_journal_path(path)).close()
+    target.write_at(target.measure(), memoryview(b"tail"))
     target.close()
     monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "FALSE")
     assert main(["recover", str(path)]) == 2

@@ -101,7 +101,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
-    from usidx.io.read.place.place import local_path
+    from usidx.io.read.place.place import find_local_path
 
-    print(usidx.recover(local_path(options.file), lock=not options.no_lock))
+    print(usidx.recover(find_local_path(options.file), lock=not options.no_lock))
     return 0

@@ -16,7 +16,7 @@ from usidx.fitting.evaluate import evaluate, model_of, residual
 from usidx.fitting.fit import fit
 from usidx.models import SHO, Constant, Exponential, Gaussian, Linear
 from usidx.modes.switching.relaxation_fit import relaxation_fit
-from usidx.results.provenance import last_step, steps
+from usidx.results.provenance import find_last_step, read_steps
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]
 PEAK = Gaussian() + Constant()
@@ -47,7 +47,7 @@ def test_evaluate_after_a_reload(request: pytest.FixtureRequest, tmp_path: Path,
     assert left.dims == ("Energy", "Y", "X")
     assert_allclose(left.transpose(*data.dims), data - expected, atol=1e-12)
     assert left.attrs["units"] == "V"
-    assert [s["tool"] for s in steps(left)] == ["fit", "residual"]
+    assert [s["tool"] for s in read_steps(left)] == ["fit", "residual"]
 
 
 @pytest.mark.parametrize("verb", ["fit", "relaxation_fit"])
@@ -99,7 +99,7 @@ def test_evaluate_where_there_is_no_coordinate_or_one_that_changes() -> None:
 
 def test_recipe_is_recorded(peaks: Maker) -> None:
     data, _ = peaks(shape=(1, 2))
-    step = last_step(fit(data, PEAK, bounds={"sigma": (0.1, 2.0)}), "fit")
+    step = find_last_step(fit(data, PEAK, bounds={"sigma": (0.1, 2.0)}), "fit")
     assert step is not None
     assert step["parameters"]["model"]["name"] == "Gaussian Constant"
     assert step["parameters"]["dim"] == ["Energy"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from usidx.errors import GridError, LayoutError
-from usidx.format.layout import parse_counters, parse_labels, text_of
+from usidx.format.layout import decode_text, parse_counters, parse_labels
 
 COUNTS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
 
@@ -30,7 +30,7 @@ COUNTS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
     ],
 )
 def test_text_of(value: Any, text: str | None) -> None:
-    assert text_of(value) == text
+    assert decode_text(value) == text
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ def test_kinds_of_dimensions() -> None:
 
 
 def test_references_are_named_by_role_and_kind() -> None:
-    made = [names.ancillary(role, kind) for role in ("position", "spectroscopic") for kind in ("Indices", "Values")]
+    made = [
+        names.name_ancillary(role, kind) for role in ("position", "spectroscopic") for kind in ("Indices", "Values")
+    ]
     assert tuple(made) == names.ANCILLARIES
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import usidx
 from usidx.errors import RoleError, UsidError
 from usidx.label.blockwise import Output, along, over
-from usidx.label.roles import role_of
+from usidx.label.roles import find_role
 from usidx.testing.strategies import labelled_arrays
 
 Array = npt.NDArray[Any]
@@ -204,7 +204,7 @@ def test_a_dim_is_replaced_by_another(chunks: Any) -> None:
     assert set(found.coords) == {"Y", "X", "height", "field", "time"}
     assert found.time.attrs == {"units": "1/eV", "usid_role": "spectroscopic"}
     assert found.attrs == {"units": "V eV"}
-    assert role_of(found, "Y") == "position"
+    assert find_role(found, "Y") == "position"
 
 
 @pytest.mark.parametrize("chunks", [None, {"Y": 3, "E": 4}])

@@ -10,7 +10,7 @@ import xarray as xr
 import usidx
 from usidx.errors import LayoutError, RoleError
 from usidx.label.coding import decode_array
-from usidx.label.encoding import encode, sides_of
+from usidx.label.encoding import divide_dims, encode
 from usidx.label.roles import ROLE
 from usidx.testing.assertions import assert_same
 
@@ -67,7 +67,7 @@ def test_dims_without_role_take_the_side_that_is_free(dims: tuple[str, ...], sid
     array = scan().isel(dict.fromkeys(set("YX") | {"Bias"} - set(dims), 0), drop=True) if "Y" not in dims else scan()
     array = array.isel({d: 0 for d in array.dims if d not in dims}, drop=True)
     array = array.expand_dims(component=[0, 1]).transpose(*dims)
-    assert sides_of(array) == sides
+    assert divide_dims(array) == sides
 
 
 def test_what_usid_cannot_hold_is_named() -> None:

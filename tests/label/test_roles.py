@@ -6,7 +6,7 @@ import xarray as xr
 
 import usidx
 from usidx.errors import RoleError
-from usidx.label.roles import POSITION, ROLE, as_dims, choose_dims, role_of, split
+from usidx.label.roles import POSITION, ROLE, as_dims, choose_dims, find_role, split
 
 
 def cube(*, lazy: bool = False) -> xr.DataArray:
@@ -34,7 +34,7 @@ def test_dims_keep_the_order_of_the_array() -> None:
 def test_roles_survive_selection_and_arithmetic() -> None:
     marked = usidx.set_roles(cube(), position=["y", "x"], spectroscopic="energy")
     assert usidx.position_dims((2 * marked).isel(x=slice(1))) == ("y", "x")
-    assert role_of(marked.isel(energy=0), "energy") == "spectroscopic"
+    assert find_role(marked.isel(energy=0), "energy") == "spectroscopic"
     assert usidx.spectroscopic_dims(marked.isel(energy=0)) == ()
 
 

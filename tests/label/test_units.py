@@ -2,7 +2,7 @@
 
 import pytest
 
-from usidx.label.units import clean, is_dimensionless, power, product, quotient
+from usidx.label.units import clean, divide, is_dimensionless, multiply, raise_to_power
 
 
 @pytest.mark.parametrize(("text", "unit"), [(" m\n", "m"), ("a. u.", "a. u."), ("\tnA  / V ", "nA / V"), ("", "")])
@@ -27,7 +27,7 @@ def test_is_dimensionless(text: str, claim: bool) -> None:
     ],
 )
 def test_product(units: tuple[str, ...], unit: str) -> None:
-    assert product(*units) == unit
+    assert multiply(*units) == unit
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_product(units: tuple[str, ...], unit: str) -> None:
     [("A", "V", "A/V"), ("V", " V", ""), ("", "s", "1/s"), ("V", "", "V"), ("V", "m s", "V/(m s)"), ("", "1", "")],
 )
 def test_quotient(top: str, bottom: str, unit: str) -> None:
-    assert quotient(top, bottom) == unit
+    assert divide(top, bottom) == unit
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_quotient(top: str, bottom: str, unit: str) -> None:
     [("V", 2, "V^2"), ("V", 1, "V"), ("V", 0, ""), ("", 3, ""), ("V/m", 2, "(V/m)^2"), ("V", -1, "V^-1")],
 )
 def test_power(unit: str, exponent: int, found: str) -> None:
-    assert power(unit, exponent) == found
+    assert raise_to_power(unit, exponent) == found

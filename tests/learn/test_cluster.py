@@ -11,7 +11,7 @@ from usidx.errors import ResultError, UsidWarning
 from usidx.learn.cluster import cluster
 from usidx.learn.nmf import nmf
 from usidx.learn.svd import pca, svd
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 
 def blobs(shape: tuple[int, ...] = (6, 7, 2, 5), n: int = 3, spread: float = 0.1, seed: int = 0) -> tuple[Any, Any]:
@@ -106,7 +106,7 @@ def test_clusters_of_a_decomposition_answer_in_full_spectra(verb: Any, backing: 
     np.testing.assert_allclose(found.mean_response, means, atol=0.03)
     assert found.mean_response.attrs["units"] == "V"
     assert found.mean_response.attrs["long_name"] == "Current"
-    step = last_step(found, "cluster")
+    step = find_last_step(found, "cluster")
     assert step is not None
     assert step["parameters"]["method"] == "kmeans"
 
@@ -190,7 +190,7 @@ def test_any_estimator_on_scores(backing: Backing, cube: Cube) -> None:
     cells, labels = blobs()
     found = cluster(pca(backing(cube(cells)), 2), Birch(n_clusters=3), 3).compute()
     np.testing.assert_array_equal(found.labels, labels)
-    step = last_step(found, "cluster")
+    step = find_last_step(found, "cluster")
     assert step is not None
     assert step["parameters"]["method"] == "Birch()"
 

@@ -22,7 +22,7 @@ from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError, UsidWarning
 from usidx.learn.decompose import decompose
 from usidx.learn.reconstruct import reconstruct
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 
 def values() -> Any:
@@ -68,7 +68,7 @@ def test_partial_fit_sees_the_blocks_in_order(iteration: str, cube: Cube) -> Non
 
 def test_records_the_estimator_and_leaves_it_alone(cube: Cube) -> None:
     estimator = PCA(2)
-    step = last_step(decompose(cube(values()), estimator, 2), "decompose")
+    step = find_last_step(decompose(cube(values()), estimator, 2), "decompose")
     assert step is not None
     assert step["parameters"]["estimator"] == "PCA(n_components=2)"
     assert not hasattr(estimator, "components_")
@@ -152,7 +152,7 @@ def test_says_what_the_estimator_refuses(backing: Backing, iteration: str, cube:
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_arrays_among_the_parameters_are_told_apart(cube: Cube) -> None:
     starts = [np.full((2, 2), 0.5), np.eye(2)]
-    steps = [last_step(decompose(cube(values()), FastICA(2, w_init=w, tol=1.0))) for w in starts]
+    steps = [find_last_step(decompose(cube(values()), FastICA(2, w_init=w, tol=1.0))) for w in starts]
     assert steps[0] is not None
     assert steps[1] is not None
     assert steps[0]["parameters"]["estimator_digest"] != steps[1]["parameters"]["estimator_digest"]

@@ -9,7 +9,7 @@ import xarray as xr
 from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError
 from usidx.learn.nmf import nmf
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 
 def mixture(shape: tuple[int, ...] = (4, 5, 2, 12), n: int = 3, noise: float = 0.0, seed: int = 0) -> tuple[Any, Any]:
@@ -78,7 +78,7 @@ def test_labels_units_and_record(backing: Backing, cube: Cube) -> None:
     assert found.components.dims == ("component", "Cycle", "Bias")
     units = {"scores": "V", "components": "", "reconstruction_error": "V", "relative_error": ""}
     assert {v: found[v].attrs["units"] for v in found} == units
-    step = last_step(found, "nmf")
+    step = find_last_step(found, "nmf")
     assert step is not None
     assert step["parameters"] == {
         "n": 2, "dim": ["Cycle", "Bias"], "solver": "hals", "alpha_W": 0.0, "alpha_H": 0.0, "l1_ratio": 0.0,

@@ -15,7 +15,7 @@ from usidx.learn.cluster import cluster
 from usidx.learn.nmf import nmf
 from usidx.learn.reconstruct import project, reconstruct
 from usidx.learn.svd import pca, svd
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 TALL, WIDE = (4, 5, 1, 6), (2, 3, 4, 9)
 
@@ -131,10 +131,10 @@ def test_project_on_non_negative_components(backing: Backing, cube: Cube) -> Non
 
 def test_records(cube: Cube) -> None:
     again = reconstruct(svd(cube(values()), 3), slice(1, 3))
-    step = last_step(again, "reconstruct")
+    step = find_last_step(again, "reconstruct")
     assert step is not None
     assert step["parameters"] == {"modes": {"start": 1, "stop": 3, "step": None}}
-    assert last_step(again, "svd") is not None
+    assert find_last_step(again, "svd") is not None
 
 
 def test_refuses_what_is_no_decomposition() -> None:

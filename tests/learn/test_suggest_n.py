@@ -10,7 +10,7 @@ from usidx.errors import ResultError
 from usidx.learn.nmf import nmf
 from usidx.learn.suggest_n import scree, suggest_n
 from usidx.learn.svd import pca, svd
-from usidx.results.provenance import last_step, steps
+from usidx.results.provenance import find_last_step, read_steps
 
 
 def noisy(rank: int, level: float = 0.1, seed: int = 0) -> Any:
@@ -72,10 +72,10 @@ def test_number_found_by_the_verb(n: Any, kept: int, backing: Backing, cube: Cub
     found = svd(backing(data), n)
     assert found.sizes["component"] == kept
     np.testing.assert_allclose(found.singular_values, svd(data, kept).singular_values)
-    step = last_step(found, "svd")
+    step = find_last_step(found, "svd")
     assert step is not None
     assert step["parameters"]["n"] == n
-    assert len(steps(found)) == 1
+    assert len(read_steps(found)) == 1
 
 
 @pytest.mark.parametrize("lazy", [False, True])

@@ -14,7 +14,7 @@ from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError, RoleError
 from usidx.learn.reconstruct import project, reconstruct
 from usidx.learn.svd import pca, svd
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 TALL, WIDE = (4, 5, 1, 6), (2, 3, 4, 9)
 
@@ -242,7 +242,7 @@ def test_random_data_upstream_is_the_same_in_both_passes() -> None:
 
 
 def test_records_its_parameters(backing: Backing, cube: Cube) -> None:
-    step = last_step(pca(backing(cube(values(TALL))), 2, random_state=3), "pca")
+    step = find_last_step(pca(backing(cube(values(TALL))), 2, random_state=3), "pca")
     assert step is not None
     assert step["parameters"] == {
         "n": 2, "dim": ["Cycle", "Bias"], "scale": None, "solver": "gram", "tol": 1e-7, "random_state": 3, "mask": None
@@ -259,7 +259,7 @@ def test_about_the_mean_it_is_pca(shape: tuple[int, ...], options: Any, backing:
     options = {"n": 2, "mask": xr.DataArray(np.arange(shape[-1]) == 1, dims="Bias")} | options
     centred = svd(data, center=True, **options)
     xr.testing.assert_identical(centred.compute(), pca(data, **options).compute())
-    assert last_step(centred, "pca") is not None
+    assert find_last_step(centred, "pca") is not None
 
 
 def test_about_the_mean_it_comes_back_with_the_mean(backing: Backing, cube: Cube) -> None:
@@ -281,7 +281,7 @@ def test_refuses_a_center_that_is_neither(center: Any, cube: Cube) -> None:
 @pytest.mark.parametrize("verb", [svd, pca])
 def test_by_default_there_are_sixteen_or_as_many_as_can_be(verb: Any, cube: Cube) -> None:
     assert [verb(cube(values(shape))).sizes["component"] for shape in (TALL, WIDE, (5, 6, 2, 9))] == [6, 6, 16]
-    step = last_step(verb(cube(values(TALL))))
+    step = find_last_step(verb(cube(values(TALL))))
     assert step is not None
     assert step["parameters"]["n"] == 6
 

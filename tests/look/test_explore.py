@@ -14,14 +14,14 @@ import xarray as xr
 
 from usidx.errors import MissingExtraError, UsidError
 from usidx.look.explore import Explorer, build, explore, save_explorer
-from usidx.look.explorer.scene import scene_of, start_at
+from usidx.look.explorer.scene import make_scene, start_at
 from usidx.simulate import band_excitation
 
 SCAN, TRUTH = band_excitation((6, 8), 10)
 
 
 def made(array: xr.DataArray, reduce: str = "index", **at: float) -> Explorer:
-    scene = scene_of(array)
+    scene = make_scene(array)
     return build(scene, start_at(scene, at), reduce)
 
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 import usidx
 from usidx.errors import ResultError
-from usidx.look.draw.colours import category_colours
+from usidx.look.draw.colours import list_category_colours
 from usidx.look.plot import plot_dendrogram
 
 
@@ -32,7 +32,7 @@ def test_leaves_bear_their_size_and_the_colour_of_their_map() -> None:
 
     axes = plot_dendrogram(tree()).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == [f"{k}\n8" for k in range(5)]
-    np.testing.assert_allclose(axes.collections[0].get_facecolor(), to_rgba_array(category_colours(5)))
+    np.testing.assert_allclose(axes.collections[0].get_facecolor(), to_rgba_array(list_category_colours(5)))
 
 
 def test_refuses_what_has_no_tree() -> None:

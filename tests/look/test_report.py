@@ -12,9 +12,9 @@ import pytest
 import xarray as xr
 
 from usidx.errors import ResultError
-from usidx.look.comparison import truth_table
+from usidx.look.comparison import build_truth_table
 from usidx.look.plot import plot_map
-from usidx.look.report import Block, Figure, History, Section, Table, pairs, write_report
+from usidx.look.report import Block, Figure, History, Section, Table, make_pairs_table, write_report
 from usidx.look.summary.steps import tell
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
@@ -55,7 +55,7 @@ def picture() -> Any:
 def test_a_report_holds_what_it_is_given(tmp_path: Path) -> None:
     blocks: list[Block] = [
         "A paragraph.",
-        pairs({"Positions": 16}),
+        make_pairs_table({"Positions": 16}),
         Table([["a", 1, 2.5]], ["name", "n", "x"], caption="Numbers."),
     ]
     path = write_report(tmp_path / "new" / "scan.html", "Scan", [Section("First", blocks)], subtitle="below")
@@ -102,7 +102,7 @@ def test_every_name_is_escaped(tmp_path: Path) -> None:
     }
     blocks: list[Block] = [
         EVIL,
-        pairs({EVIL: EVIL}, EVIL),
+        make_pairs_table({EVIL: EVIL}, EVIL),
         Table([[EVIL, EVIL]], [EVIL, EVIL], EVIL),
         Figure(picture(), EVIL, EVIL),
         History([step, {"tool": "open", "file": EVIL, "dataset": EVIL}, {"tool": "x", "parameters": 3, "input": 4}]),
@@ -149,7 +149,7 @@ def test_a_fit_is_compared_with_the_truth() -> None:
     truth = xr.Dataset({"frequency": ("x", [100e3, 200e3, 300e3, 400e3])})
     truth.frequency.attrs.update(units="Hz", long_name="Resonance")
     fit = xr.Dataset({"frequency": ("x", [101e3, 202e3, 299e3, np.nan])})
-    (row,) = truth_table(truth, fit).rows
+    (row,) = build_truth_table(truth, fit).rows
     # Errors +1, +2, -1 kHz over truths 100, 200, 300 kHz; the 95th percentile interpolates between 1 and 2.
     assert row == ("Resonance", "200 kHz", "1 kHz", "1 kHz (0.5 %)", "1.9 kHz", "3", "1")
 
@@ -158,15 +158,15 @@ def test_phases_are_compared_the_short_way_round() -> None:
     truth = xr.Dataset({"phase": ("x", [3.1, -3.1], {"units": "rad"})})
     fit = xr.Dataset({"phase": ("x", [-3.1, 3.1])})
     short = 2 * np.pi - 6.2
-    (row,) = truth_table(truth, fit).rows
+    (row,) = build_truth_table(truth, fit).rows
     assert row[3] == f"{short:.3g} rad"
 
 
 def test_a_fit_that_failed_everywhere_is_said_to() -> None:
     truth = xr.Dataset({"a": ("x", [1.0, 2.0])})
-    assert truth_table(truth, truth * np.nan).rows == (("a", "-", "-", "-", "-", "0", "2"),)
+    assert build_truth_table(truth, truth * np.nan).rows == (("a", "-", "-", "-", "-", "0", "2"),)
 
 
 def test_nothing_in_common() -> None:
     with pytest.raises(ResultError, match=r"no variable in common: \['b'\] and \['a'\]"):
-        truth_table(xr.Dataset({"a": 1.0}), xr.Dataset({"b": 1.0}))
+        build_truth_table(xr.Dataset({"a": 1.0}), xr.Dataset({"b": 1.0}))

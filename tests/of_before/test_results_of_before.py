@@ -15,7 +15,7 @@ import usidx
 from tests.of_before.make_files import COLUMNS, ROWS
 from tests.of_before.swing import find_swing
 from usidx.errors import UsidWarning
-from usidx.results.provenance import steps
+from usidx.results.provenance import read_steps
 
 HERE = Path(__file__).parent
 CHANNEL = "/Measurement_000/Channel_000/Raw_Data"
@@ -77,8 +77,8 @@ def test_a_result_opens_as_it_did(tmp_path: Path, name: str, group: str) -> None
 @pytest.mark.parametrize(("name", "ending"), ALL)
 def test_a_result_keeps_its_history(tmp_path: Path, name: str, ending: str) -> None:
     path = unpack(name, tmp_path)
-    told = [step["tool"] for step in steps(usidx.open_result(path, f"{CHANNEL}-{ending}"))]
-    assert told[-1] == steps(ALL[name, ending](usidx.open_main(path, CHANNEL)))[-1]["tool"]
+    told = [step["tool"] for step in read_steps(usidx.open_result(path, f"{CHANNEL}-{ending}"))]
+    assert told[-1] == read_steps(ALL[name, ending](usidx.open_main(path, CHANNEL)))[-1]["tool"]
     assert "open" in told
 
 

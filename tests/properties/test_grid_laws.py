@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import usidx
 from tests.kit.agreement import assert_opens
-from usidx.format.grid import grid_of
+from usidx.format.grid import find_grid
 from usidx.format.layout import Side
 from usidx.testing.files import Expected, build_main, build_sparse
 from usidx.testing.strategies import acquisition_orders
@@ -91,7 +91,7 @@ def test_addresses_are_one_to_one(shape: tuple[int, ...], data: st.DataObject) -
     columns = data.draw(st.permutations(range(len(shape))))
     found = counters[order][:, columns]
     side = Side("position", tuple(NAMES[c] for c in columns), ("m",) * len(shape), found, 0.5 * found)
-    grid = grid_of(side)
+    grid = find_grid(side)
     rows = np.arange(len(counters)) if grid.rows is None else grid.rows
     assert sorted(rows.tolist()) == list(range(len(counters)))
     for coordinate in grid.coordinates:
@@ -110,7 +110,7 @@ def test_any_counters_keep_every_row(counters: list[tuple[int, int, int]], types
     """Whatever the counters say, each row has one cell, and that cell has the row's values."""
     indices = np.array(counters)
     values = np.random.default_rng(0).random(indices.shape)
-    grid = grid_of(Side("position", NAMES, ("", "", ""), indices, values, types=types))
+    grid = find_grid(Side("position", NAMES, ("", "", ""), indices, values, types=types))
     assert int(np.prod(grid.shape)) == len(counters)
     rows = np.arange(len(counters)) if grid.rows is None else grid.rows
     assert sorted(rows.tolist()) == list(range(len(counters)))

@@ -22,8 +22,8 @@ import xarray as xr
 import usidx
 from tests.kit.verb_calls import ALIKE, CALLS, Call, write_sources
 from usidx.catalogue import MODULES
-from usidx.results.declarations import declared
-from usidx.results.provenance import last_step
+from usidx.results.declarations import find_declaration
+from usidx.results.provenance import find_last_step
 
 _SAMPLE = 40
 pytestmark = [
@@ -52,17 +52,17 @@ def by_name(value: Any) -> str:
 
 
 def recipe(result: Result) -> str:
-    step = last_step(result)
+    step = find_last_step(result)
     assert step is not None
     return json.dumps([step["tool"], step["parameters"]])
 
 
 def test_every_verb_and_parameter_is_called() -> None:
     """A verb or a parameter that is new fails here until it has a call above."""
-    verbs = {name for name in MODULES if declared(name) is not None}
+    verbs = {name for name in MODULES if find_declaration(name) is not None}
     assert {call.verb for call in CALLS} == verbs
     for call in CALLS:
-        made_by = declared(call.verb)
+        made_by = find_declaration(call.verb)
         assert made_by is not None
         alike = {parameter for verb, parameter in ALIKE if verb == call.verb}
         assert set(made_by.signature.parameters) - {made_by.source} - alike == set(call.others), call.verb
@@ -176,7 +176,7 @@ def test_a_changed_result_is_written_as_it_is(
 
 
 def source_file(result: Result) -> Path:
-    step = last_step(result, "open")
+    step = find_last_step(result, "open")
     assert step is not None
     return Path(step["file"])
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 import usidx
 from tests.kit.legacy import add_svd
-from usidx.results.provenance import with_steps
+from usidx.results.provenance import put_steps
 from usidx.results.verbs import record_step
 from usidx.testing.measurements import snake_file
 
@@ -49,13 +49,13 @@ def test_no_steps() -> None:
 
 
 def test_html_is_escaped() -> None:
-    marked = with_steps(xr.DataArray(np.zeros(2)), [{"tool": "<script>", "parameters": {"a": "<b>"}}])
+    marked = put_steps(xr.DataArray(np.zeros(2)), [{"tool": "<script>", "parameters": {"a": "<b>"}}])
     assert "<script>" not in usidx.history(marked)._repr_html_()
     assert "&lt;script&gt;" in usidx.history(marked)._repr_html_()
 
 
 def test_long_parameters_are_cut() -> None:
-    marked = with_steps(xr.DataArray(np.zeros(2)), [{"tool": "it", "parameters": {"a": list(range(1000))}}])
+    marked = put_steps(xr.DataArray(np.zeros(2)), [{"tool": "it", "parameters": {"a": list(range(1000))}}])
     assert len(repr(usidx.history(marked))) < 120
     assert "..." in repr(usidx.history(marked))
 
@@ -73,7 +73,7 @@ def test_long_parameters_are_cut() -> None:
     ids=str,
 )
 def test_steps_of_other_writers_are_shown_as_far_as_they_go(step: dict[str, object]) -> None:
-    assert repr(usidx.history(with_steps(xr.DataArray(np.zeros(2)), [step]))).startswith("1. ")
+    assert repr(usidx.history(put_steps(xr.DataArray(np.zeros(2)), [step]))).startswith("1. ")
 
 
 def test_old_results_begin_where_they_were_opened(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import xarray as xr
 
 from usidx.results import declarations
-from usidx.results.legacy import names_for
+from usidx.results.legacy import find_names
 from usidx.results.verbs import verb
 
 
@@ -22,7 +22,7 @@ from usidx.results.verbs import verb
     ],
 )
 def test_names_for(datasets: set[str], dim: str, variables: set[str]) -> None:
-    found = names_for(frozenset(datasets))
+    found = find_names(frozenset(datasets))
     assert found.dim == dim
     assert variables <= set(found.variables.values())
     assert bool(found.variables) == bool(variables)
@@ -30,7 +30,7 @@ def test_names_for(datasets: set[str], dim: str, variables: set[str]) -> None:
 
 
 def test_scores_of_an_old_svd_lack_the_singular_values() -> None:
-    assert names_for(frozenset({"U", "V", "S"})).times == {"scores": "singular_values"}
+    assert find_names(frozenset({"U", "V", "S"})).times == {"scores": "singular_values"}
 
 
 def test_a_verb_that_counts_nothing_has_names_on_disk_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,5 +40,5 @@ def test_a_verb_that_counts_nothing_has_names_on_disk_too(monkeypatch: pytest.Mo
     def measure_step(data: xr.DataArray) -> xr.Dataset:
         return data.to_dataset(name="height")
 
-    found = names_for(frozenset({"Step_Height"}))
+    found = find_names(frozenset({"Step_Height"}))
     assert (found.variables, found.dim, found.labels) == ({"Step_Height": "height"}, "", ())

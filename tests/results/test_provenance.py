@@ -11,12 +11,12 @@ import xarray as xr
 import usidx
 from usidx.results.provenance import (
     PROVENANCE,
-    last_step,
+    find_last_step,
+    find_source,
     parse_steps,
-    source_of,
-    steps,
+    put_steps,
+    read_steps,
     usidx_version,
-    with_steps,
 )
 from usidx.results.verbs import record_step
 from usidx.testing.measurements import forc_file, snake_file
@@ -32,26 +32,26 @@ def array(*, lazy: bool = False) -> xr.DataArray:
 def test_an_opened_array_knows_where_it_is_from(tmp_path: Path) -> None:
     built = snake_file(tmp_path / "scan.h5")
     opened = usidx.open_main(built.path)
-    assert source_of(opened) == (str(built.path), built.main)
-    (step,) = steps(opened)
+    assert find_source(opened) == (str(built.path), built.main)
+    (step,) = read_steps(opened)
     assert (step["tool"], step["version"]) == ("open", usidx_version())
     assert len(step["fingerprint"]) == 24
 
 
 def test_nothing_is_recorded_of_other_arrays() -> None:
-    assert steps(array()) == []
-    assert source_of(array()) is None
-    assert last_step(array()) is None
+    assert read_steps(array()) == []
+    assert find_source(array()) is None
+    assert find_last_step(array()) is None
 
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_steps_are_appended(lazy: bool) -> None:
     first = record_step(array(lazy=lazy) * 2, array(lazy=lazy), "double", {"by": 2})
     second = record_step(first.to_dataset(name="x"), first, "wrap", {})
-    assert [s["tool"] for s in steps(second)] == ["double", "wrap"]
-    assert [s["tool"] for s in steps(second.x)] == ["double", "wrap"]
-    assert [s["tool"] for s in steps(first)] == ["double"]
-    found = last_step(second, "double")
+    assert [s["tool"] for s in read_steps(second)] == ["double", "wrap"]
+    assert [s["tool"] for s in read_steps(second.x)] == ["double", "wrap"]
+    assert [s["tool"] for s in read_steps(first)] == ["double"]
+    found = find_last_step(second, "double")
     assert found is not None
     assert found["parameters"] == {"by": 2}
     described = dict(found["input"])
@@ -59,7 +59,7 @@ def test_steps_are_appended(lazy: bool) -> None:
         "dims": {"a": 2, "b": 3}, "name": "it", "dtype": "float64", "long_name": "Q", "units": "V",
         "since_last_step": "unknown",
     }  # fmt: skip
-    assert last_step(second, "none") is None
+    assert find_last_step(second, "none") is None
 
 
 def test_the_source_is_not_changed() -> None:
@@ -92,7 +92,7 @@ def test_coordinates_without_index_stay_so(tmp_path: Path) -> None:
     ids=lambda value: type(value).__name__,  # a repr may hold an address, and names must be the same in every process
 )  # fmt: skip
 def test_parameters_become_json(value: Any, plain: Any) -> None:
-    step = last_step(record_step(array(), array(), "it", {"value": value}))
+    step = find_last_step(record_step(array(), array(), "it", {"value": value}))
     assert step is not None
     found = step["parameters"]["value"]
     if isinstance(plain, str) and plain.startswith("<"):
@@ -112,7 +112,7 @@ def test_provenance_is_strict_json() -> None:
 
 def test_selections_are_recorded_where_the_graph_proves_them(tmp_path: Path) -> None:
     opened = usidx.open_main(snake_file(tmp_path / "scan.h5").path)
-    step = last_step(record_step(opened, opened.isel(X=slice(1, 3)).sel(Bias=slice(-0.7, 0.3)), "it", {}))
+    step = find_last_step(record_step(opened, opened.isel(X=slice(1, 3)).sel(Bias=slice(-0.7, 0.3)), "it", {}))
     assert step is not None
     selection = step["input"]["since_last_step"]["selection"]
     assert selection["X"]["size"] == 2
@@ -124,16 +124,16 @@ def test_computations_are_unknown(tmp_path: Path, change: Any) -> None:
     opened = usidx.open_main(snake_file(tmp_path / "scan.h5").path)
     changed = change(opened)
     changed.attrs[PROVENANCE] = opened.attrs[PROVENANCE]
-    step = last_step(record_step(opened, changed, "it", {}))
+    step = find_last_step(record_step(opened, changed, "it", {}))
     assert step is not None
     assert step["input"]["since_last_step"] == "unknown"
 
 
 def test_variables_of_one_origin_answer_for_a_dataset() -> None:
-    one = with_steps(array(), [{"tool": "a"}])
-    other = with_steps(array().rename("other"), [{"tool": "b"}])
-    assert [s["tool"] for s in steps(xr.Dataset({"x": one, "y": one}))] == ["a"]
-    assert steps(xr.Dataset({"x": one, "y": other})) == []
+    one = put_steps(array(), [{"tool": "a"}])
+    other = put_steps(array().rename("other"), [{"tool": "b"}])
+    assert [s["tool"] for s in read_steps(xr.Dataset({"x": one, "y": one}))] == ["a"]
+    assert read_steps(xr.Dataset({"x": one, "y": other})) == []
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_steps_survive_netcdf(tmp_path: Path) -> None:
     marked = record_step(array(), array(), "it", {"text": "µm \u2603 \"'"})
     marked.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
     with xr.open_dataarray(tmp_path / "a.nc", engine="h5netcdf") as again:
-        assert steps(again) == steps(marked)
+        assert read_steps(again) == read_steps(marked)
 
 
 @pytest.mark.parametrize("chunks", [None, 1])
@@ -155,7 +155,7 @@ def test_arrays_among_the_parameters_are_told_apart(chunks: int | None) -> None:
     def recorded(values: list[float]) -> object:
         given = xr.DataArray(values, dims="Y")
         given = given if chunks is None else given.chunk(Y=chunks)
-        step = last_step(record_step(given, given, "fit", {"start": {"center": given}}))
+        step = find_last_step(record_step(given, given, "fit", {"start": {"center": given}}))
         assert step is not None
         return step["parameters"]["start"]["center"]
 

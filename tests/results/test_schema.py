@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import usidx
-from usidx.results.schema import StoredResult, title_of, to_stored
+from usidx.results.schema import StoredResult, find_title, to_stored
 from usidx.results.verbs import record_step
 
 
@@ -63,11 +63,11 @@ def test_vanishing_singular_values_divide_nothing() -> None:
     [("svd", "SVD"), ("pca", "Decomposition"), ("nmf", "Decomposition"), ("cluster", "Cluster"), ("scree", "Scree")],
 )
 def test_titles(verb: str, title: str) -> None:
-    assert title_of(record_step(scan(), scan(), verb, {})) == title
+    assert find_title(record_step(scan(), scan(), verb, {})) == title
 
 
 def test_results_without_a_verb() -> None:
-    assert title_of(scan()) == "Derived"
+    assert find_title(scan()) == "Derived"
     stored = to_stored(scan().to_dataset())
     assert [e.name for e in stored.entries] == ["Raw_Data"]
 
@@ -83,7 +83,7 @@ def test_results_without_a_verb() -> None:
     ],
 )
 def test_titles_of_fits(model: Any, title: str) -> None:
-    assert title_of(record_step(scan(), scan(), "fit", {"model": model})) == title
+    assert find_title(record_step(scan(), scan(), "fit", {"model": model})) == title
 
 
 def fit_like(*, names: dict[str, str]) -> xr.Dataset:

@@ -8,9 +8,9 @@ import xarray as xr
 
 import usidx
 from usidx.errors import ResultError, RoleError
-from usidx.results.declarations import HANDED_ON, Quantity, declared
-from usidx.results.provenance import PROVENANCE, last_step, steps
-from usidx.results.verbs import add_choices, delegate, last_verb, record_step, verb
+from usidx.results.declarations import HANDED_ON, Quantity, find_declaration
+from usidx.results.provenance import PROVENANCE, find_last_step, read_steps
+from usidx.results.verbs import add_choices, delegate, find_last_verb, record_step, verb
 from usidx.testing.measurements import snake_file
 
 
@@ -46,12 +46,12 @@ def either(data: xr.DataArray) -> xr.Dataset:
 
 
 def test_every_argument_is_recorded_and_what_was_chosen() -> None:
-    step = last_step(halve(array()))
+    step = find_last_step(halve(array()))
     assert step is not None
     assert step["tool"] == "halve"
     assert step["parameters"] == {"by": 2.0, "also": None, "way": "slow"}
     assert step["input"]["dims"] == {"a": 2, "b": 3}
-    other = last_step(halve(array(), 3, also=array()))
+    other = find_last_step(halve(array(), 3, also=array()))
     assert other is not None
     assert other["parameters"]["by"] == 3
     assert other["parameters"]["also"]["name"] == "it"
@@ -60,9 +60,9 @@ def test_every_argument_is_recorded_and_what_was_chosen() -> None:
 def test_arrays_among_the_arguments_are_told_apart_by_values_names_and_coordinates() -> None:
     plain = array()
     others = [plain, 2 * plain, plain.rename("other"), plain.assign_coords(b=[1, 2, 3]), plain.assign_attrs(units="A")]
-    found = [str(last_step(halve(plain, also=other))) for other in others]
+    found = [str(find_last_step(halve(plain, also=other))) for other in others]
     assert len(set(found)) == len(others)
-    assert str(last_step(halve(plain, also=array()))) == found[0]
+    assert str(find_last_step(halve(plain, also=array()))) == found[0]
 
 
 def test_quantities_and_units_come_from_the_declaration() -> None:
@@ -89,12 +89,12 @@ def test_the_record_of_a_verb_that_delegates_is_that_of_the_other() -> None:
 
 
 def test_a_verb_is_declared_under_its_name() -> None:
-    made_by = declared("halve")
+    made_by = find_declaration("halve")
     assert made_by is not None
     assert (made_by.title, made_by.source) == ("Halves", "data")
-    assert last_verb(halve(array())) is made_by
-    assert last_verb(array()) is None
-    assert declared("nothing of this name") is None
+    assert find_last_verb(halve(array())) is made_by
+    assert find_last_verb(array()) is None
+    assert find_declaration("nothing of this name") is None
 
 
 def test_results_of_verbs_that_nobody_declared_are_not_written(tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ def test_a_result_of_one_s_own_verb_is_written_and_opened(tmp_path: Path) -> Non
     assert group.endswith("Raw_Data-Halves_000")
     again = usidx.open_result(tmp_path / "scan.h5", group)
     np.testing.assert_allclose(again.half, raw / 2)
-    assert [s["tool"] for s in steps(again)] == ["open", "halve"]
+    assert [s["tool"] for s in read_steps(again)] == ["open", "halve"]

@@ -6,7 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from usidx.simulate.fields import SmoothField, assemble, kept, position_coordinates, row_noise
+from usidx.simulate.fields import SmoothField, assemble, draw_row_noise, make_position_coordinates, match_chunks
 
 
 def test_a_field_is_its_sum_of_waves() -> None:
@@ -24,10 +24,10 @@ def test_a_field_has_unit_variance_and_no_mean() -> None:
 
 
 def test_noise_of_a_cell_does_not_depend_on_what_else_is_asked_for() -> None:
-    whole = row_noise(3, 5, [4, 6], [np.arange(4), np.arange(6)])
-    some = row_noise(3, 5, [4, 6], [np.array([2]), np.array([1, 5])])
+    whole = draw_row_noise(3, 5, [4, 6], [np.arange(4), np.arange(6)])
+    some = draw_row_noise(3, 5, [4, 6], [np.array([2]), np.array([1, 5])])
     np.testing.assert_array_equal(some, whole[2:3, [1, 5]])
-    assert not np.array_equal(whole, row_noise(3, 6, [4, 6], [np.arange(4), np.arange(6)]))
+    assert not np.array_equal(whole, draw_row_noise(3, 6, [4, 6], [np.arange(4), np.arange(6)]))
 
 
 def test_blocks_are_filled_by_their_indices() -> None:
@@ -43,13 +43,13 @@ def test_blocks_are_filled_by_their_indices() -> None:
 
 
 def test_pixels_are_square() -> None:
-    coords = position_coordinates((3, 5), 8e-6)
+    coords = make_position_coordinates((3, 5), 8e-6)
     np.testing.assert_allclose(coords["X"].values, [0, 2e-6, 4e-6, 6e-6, 8e-6])
     np.testing.assert_allclose(coords["Y"].values, [0, 2e-6, 4e-6])
     assert coords["Y"].attrs == {"usid_role": "position", "long_name": "Y", "units": "m"}
 
 
 def test_the_truth_is_cut_along_what_it_shares() -> None:
-    assert kept({"Y": 2, "Frequency": 8}, {"Y": 4, "X": 4}) == {"Y": 2}
-    assert kept(None, {"Y": 4}) is None
-    assert kept("auto", {"Y": 4}) == "auto"
+    assert match_chunks({"Y": 2, "Frequency": 8}, {"Y": 4, "X": 4}) == {"Y": 2}
+    assert match_chunks(None, {"Y": 4}) is None
+    assert match_chunks("auto", {"Y": 4}) == "auto"

@@ -15,7 +15,7 @@ import xarray as xr
 import usidx
 from usidx.errors import UsidError
 from usidx.label.roles import position_dims, spectroscopic_dims
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 from usidx.simulate import beps, ckpfm, current_voltage, relaxation
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]
@@ -59,7 +59,7 @@ def test_seeds_decide(made: tuple[Maker, dict[str, Any]]) -> None:
     xr.testing.assert_identical(first, again)
     assert not first.equals(other)
     assert not truth.equals(other_truth)
-    step = last_step(first)
+    step = find_last_step(first)
     assert step is not None
     assert step["parameters"]["seed"] == 1
 

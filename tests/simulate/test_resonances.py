@@ -12,7 +12,7 @@ import xarray as xr
 
 from usidx.errors import UsidError
 from usidx.label.roles import position_dims, spectroscopic_dims
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 from usidx.simulate import band_excitation
 
 
@@ -70,7 +70,7 @@ def test_units_names_and_roles() -> None:
         "topography": "m",
     }
     assert [scan[d].attrs["units"] for d in scan.dims] == ["m", "m", "Hz"]
-    step = last_step(scan)
+    step = find_last_step(scan)
     assert step is not None
     assert step["parameters"]["seed"] == 0
 

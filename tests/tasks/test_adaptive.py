@@ -10,7 +10,7 @@ import xarray as xr
 
 from usidx.learn.factors.products import sum_gram
 from usidx.learn.svd import pca, svd
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 Array = np.ndarray[Any, Any]
 
@@ -154,7 +154,7 @@ def test_reads_some_blocks_and_then_each_once_per_pass(monkeypatch: pytest.Monke
     ],
 )
 def test_chosen_from_shape_size_and_precision(shape: tuple[int, int], dtype: str, solver: str) -> None:
-    step = last_step(svd(lines(da.zeros(shape, dtype=dtype, chunks=(8192, -1))), 4, dim="energy"), "svd")
+    step = find_last_step(svd(lines(da.zeros(shape, dtype=dtype, chunks=(8192, -1))), 4, dim="energy"), "svd")
     assert step is not None
     assert step["parameters"]["solver"] == solver
 
@@ -169,7 +169,7 @@ def test_a_part_of_the_variance_takes_as_many_as_in_scikit_learn(part: float, la
     found = pca(data, part, dim="energy", solver="adaptive").compute()
     expected = PCA(part, svd_solver="full").fit(cells.astype("f8")).explained_variance_ratio_
     np.testing.assert_allclose(found.explained_variance_ratio, expected, rtol=1e-5)
-    step = last_step(found)
+    step = find_last_step(found)
     assert step is not None
     assert step["parameters"]["solver"] == "adaptive"
 

@@ -9,7 +9,14 @@ import pytest
 import xarray as xr
 
 import usidx
-from usidx.tasks.evidence import UnprovenError, collect_evidence, find_opened, is_only_selected, layers_of, token_of
+from usidx.tasks.evidence import (
+    UnprovenError,
+    collect_evidence,
+    collect_layers,
+    find_opened,
+    is_only_selected,
+    read_token,
+)
 from usidx.testing.measurements import snake_file
 
 
@@ -23,7 +30,7 @@ def raw(tmp_path: Path) -> xr.DataArray:
 
 
 def evidence_of(array: xr.DataArray) -> Any:
-    return collect_evidence(layers_of([array.data]))
+    return collect_evidence(collect_layers([array.data]))
 
 
 def test_opened_arrays_are_found_behind_selections_and_verbs(raw: xr.DataArray) -> None:
@@ -37,7 +44,7 @@ def test_opened_arrays_are_found_behind_selections_and_verbs(raw: xr.DataArray) 
     ):
         datasets = {stored.dataset for stored in evidence_of(made).opened.values()}
         assert datasets == {"/Measurement_000/Channel_000/Raw_Data"}
-        assert {stored.dataset for stored in find_opened(layers_of([made.data])).values()} == datasets
+        assert {stored.dataset for stored in find_opened(collect_layers([made.data])).values()} == datasets
 
 
 def test_functions_of_the_user_are_found(raw: xr.DataArray) -> None:
@@ -56,10 +63,10 @@ def test_blocks_that_were_computed_before_are_held(raw: xr.DataArray) -> None:
 def test_names_given_by_hand_prove_nothing() -> None:
     named = da.from_array(np.arange(4), chunks=2, name="by-hand")
     with pytest.raises(UnprovenError, match=r"'.*by-hand.*' was named by hand"):
-        collect_evidence(layers_of([named]))
-    assert token_of("by-hand") == "by-hand"
+        collect_evidence(collect_layers([named]))
+    assert read_token("by-hand") == "by-hand"
     token = "0123456789abcdef" * 2
-    assert token_of(f"<object at 0x7f>-{token}") == token
+    assert read_token(f"<object at 0x7f>-{token}") == token
 
 
 def test_selections_are_told_from_computations(raw: xr.DataArray) -> None:

@@ -26,7 +26,7 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[pool._Busy]:
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
 def test_each_piece_is_done_once(busy: pool._Busy, count: int) -> None:
     done: list[int] = []
-    pool.for_each(done.append, range(count))
+    pool.do_each(done.append, range(count))
     assert sorted(done) == list(range(count))
 
 
@@ -39,7 +39,7 @@ def test_who_asks_works_and_an_idle_core_helps(busy: pool._Busy) -> None:
         if number < 2:
             are_both_here.wait(20)
 
-    pool.for_each(work, range(6))
+    pool.do_each(work, range(6))
     assert workers == {threading.current_thread().name, "usidx-read_0"}
 
 
@@ -47,7 +47,7 @@ def test_nobody_helps_where_all_cores_read(busy: pool._Busy) -> None:
     """As in dask, whose threads read a block each."""
     workers: list[str] = []
     with busy.ask(), busy.ask():
-        pool.for_each(lambda _: workers.append(threading.current_thread().name), range(5))
+        pool.do_each(lambda _: workers.append(threading.current_thread().name), range(5))
     assert set(workers) == {threading.current_thread().name}
 
 
@@ -67,7 +67,7 @@ def test_help_comes_as_soon_as_a_core_is_idle(busy: pool._Busy) -> None:
         elif number == 2:
             has_help.wait(20)
 
-    pool.for_each(work, range(6))
+    pool.do_each(work, range(6))
     assert workers == {threading.current_thread().name, "usidx-read_0"}
 
 
@@ -80,7 +80,7 @@ def test_many_blocks_at_once(busy: pool._Busy) -> None:
             with lock:
                 done[number, piece] += 1
 
-        pool.for_each(work, range(20))
+        pool.do_each(work, range(20))
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(block, range(40)))
@@ -105,7 +105,7 @@ def test_a_failing_piece_waits_for_the_others(busy: pool._Busy, fails_in: str) -
         running.remove(number)
 
     with pytest.raises(UsidError, match="first"):
-        pool.for_each(work, range(200))
+        pool.do_each(work, range(200))
     assert not running
 
 
@@ -117,5 +117,5 @@ def test_without_another_thread_the_work_is_done_alone(busy: pool._Busy, monkeyp
 
     monkeypatch.setattr(busy, "open_pool", refuse)
     done: list[int] = []
-    pool.for_each(done.append, range(9))
+    pool.do_each(done.append, range(9))
     assert done == list(range(9))

@@ -16,7 +16,7 @@ import xarray as xr
 import usidx
 from usidx.tasks import pool as pool_module
 from usidx.tasks import threads
-from usidx.tasks.pool import for_each
+from usidx.tasks.pool import do_each
 from usidx.tasks.threads import Room, find_room, open_pool, work_alone, worker_count
 
 CORES = 6
@@ -135,7 +135,7 @@ def test_who_works_alone() -> None:
 
 def test_pieces_of_work_find_no_threads_of_their_own() -> None:
     found: list[int] = []
-    for_each(lambda _: found.append(worker_count()), range(8))
+    do_each(lambda _: found.append(worker_count()), range(8))
     assert found == [1] * 8
     assert worker_count() == CORES
 

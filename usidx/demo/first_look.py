@@ -9,21 +9,28 @@ import numpy as np
 import xarray as xr
 
 import usidx
-from usidx.look.draw.downsample import cells, describe_cell, first_of, pick
-from usidx.look.draw.numbers import number, quantity_of, size
-from usidx.look.report import Figure, Section, Table, pairs
+from usidx.look.draw.downsample import describe_cell, pick, pick_cells, take_first
+from usidx.look.draw.numbers import find_quantity, write_number, write_size
+from usidx.look.report import Figure, Section, Table, make_pairs_table
 from usidx.results.verbs import add_choices, verb
 
-__all__ = ["about_file", "images_of_scan", "look_at_images", "look_at_spectra", "stack_images", "telling_step"]
+__all__ = [
+    "describe_file",
+    "find_telling_step",
+    "list_images_of_scan",
+    "look_at_images",
+    "look_at_spectra",
+    "stack_images",
+]
 
 _SPOTS = 16
 
 
-def about_file(path: Path, name: str, raw: xr.DataArray) -> Section:
+def describe_file(path: Path, name: str, raw: xr.DataArray) -> Section:
     """Say what the file holds."""
     facts = {
         "File": str(path),
-        "Size": size(path.stat().st_size),
+        "Size": write_size(path.stat().st_size),
         "Main dataset": name,
         "Quantity": f"{raw.attrs.get('long_name', '')} [{raw.attrs.get('units', '')}]",
         "Position dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.position_dims) or "one place",
@@ -31,7 +38,7 @@ def about_file(path: Path, name: str, raw: xr.DataArray) -> Section:
         "Type": str(raw.dtype),
     }
     others = [m for m in usidx.list_mains(path) if m != name]
-    blocks: list[Any] = [pairs(facts)]
+    blocks: list[Any] = [make_pairs_table(facts)]
     if others:
         blocks.append(Table([[m] for m in others], ("Other main datasets",)))
     return Section("The file", blocks)
@@ -40,10 +47,10 @@ def about_file(path: Path, name: str, raw: xr.DataArray) -> Section:
 def look_at_images(images: list[xr.DataArray]) -> Section:
     """Show every image of the scan."""
     if len(images) == 1:
-        return Section("First look", [_map(images[0], quantity_of(images[0]))])
+        return Section("First look", [_draw_map(images[0], find_quantity(images[0]))])
     named: dict[str, xr.Variable] = {}
     for channel, image in enumerate(images):
-        quantity = quantity_of(image)
+        quantity = find_quantity(image)
         is_taken = quantity in named or quantity in images[0].coords
         named[f"{quantity} {channel}" if is_taken else quantity] = image.variable
     picture = usidx.plot_maps(xr.Dataset(named, images[0].coords))
@@ -53,31 +60,31 @@ def look_at_images(images: list[xr.DataArray]) -> Section:
 def look_at_spectra(raw: xr.DataArray) -> Section:
     """Show a map and spectra of one measurement."""
     if not raw.ndim:
-        return Section("First look", [f"A single value: {number(float(abs(raw)))} {raw.attrs.get('units', '')}."])
+        return Section("First look", [f"A single value: {write_number(float(abs(raw)))} {raw.attrs.get('units', '')}."])
     blocks: list[Any] = []
     if raw.usid.position_dims:
-        step = telling_step(raw)
-        blocks.append(_map(raw.isel(step), f"{quantity_of(raw)} at {describe_cell(raw, step)}"))
+        step = find_telling_step(raw)
+        blocks.append(_draw_map(raw.isel(step), f"{find_quantity(raw)} at {describe_cell(raw, step)}"))
     told = "Spectra from across the scan." if raw.ndim > 1 else "The spectrum."
     blocks.append(Figure(usidx.plot_spectra(raw, raw.usid.spectroscopic_dims[-1]), told, "spectra"))
     return Section("First look", blocks)
 
 
-def _map(array: xr.DataArray, told: str) -> Figure:
-    shown, where = first_of(array, 2)
+def _draw_map(array: xr.DataArray, told: str) -> Figure:
+    shown, where = take_first(array, 2)
     return Figure(usidx.plot_map(shown), f"{', '.join(filter(None, (told, where)))}.", "map")
 
 
-def telling_step(raw: xr.DataArray) -> dict[str, int]:
+def find_telling_step(raw: xr.DataArray) -> dict[str, int]:
     """Return the step of the sweep at which positions differ most; the middle of a sweep often shows noise."""
-    spots = pick(raw, cells({d: raw.sizes[d] for d in raw.usid.position_dims}, _SPOTS)).compute()
+    spots = pick(raw, pick_cells({d: raw.sizes[d] for d in raw.usid.position_dims}, _SPOTS)).compute()
     swept = raw.usid.spectroscopic_dims
     spread = np.nan_to_num(spots.transpose("cell", *swept).values, posinf=0, neginf=0).std(axis=0)
     steps = np.unravel_index(int(spread.argmax()), spread.shape)
     return {d: int(n) for d, n in zip(swept, steps, strict=True)}
 
 
-def images_of_scan(path: Path, name: str, raw: xr.DataArray) -> list[xr.DataArray]:
+def list_images_of_scan(path: Path, name: str, raw: xr.DataArray) -> list[xr.DataArray]:
     """Return the images of one scan, in the order of the file."""
     found = []
     for main in usidx.list_mains(path):
@@ -92,18 +99,18 @@ def images_of_scan(path: Path, name: str, raw: xr.DataArray) -> list[xr.DataArra
 @verb()
 def stack_images(image: xr.DataArray, images: list[xr.DataArray]) -> xr.DataArray:
     """Stack images, each in units of its own spread, as one spectrum of channels per position of the given one."""
-    scaled = [_scaled(c) for c in images]
-    stacked = xr.concat([c.drop_vars(_scalars(c)) for c in scaled], "Channel", coords="minimal", compat="override")
+    scaled = [_scale(c) for c in images]
+    stacked = xr.concat([c.drop_vars(_list_scalars(c)) for c in scaled], "Channel", coords="minimal", compat="override")
     stacked = stacked.transpose(*image.dims, "Channel").assign_coords(Channel=np.arange(len(images)))
     stacked.attrs = {**image.attrs, "long_name": "Channels in units of their spread", "units": ""}
     stacked = usidx.set_roles(stacked.rename(str(image.name)).chunk({"Channel": -1}), spectroscopic="Channel")
     return add_choices(stacked, channels=[c.attrs.get("long_name") for c in images])
 
 
-def _scaled(channel: xr.DataArray) -> xr.DataArray:
+def _scale(channel: xr.DataArray) -> xr.DataArray:
     spread = channel.std()
     return (channel - channel.mean()) / spread.where(spread > 0, 1)
 
 
-def _scalars(array: xr.DataArray) -> list[str]:
+def _list_scalars(array: xr.DataArray) -> list[str]:
     return [str(name) for name, c in array.coords.items() if not c.dims]

@@ -16,21 +16,21 @@ import xarray as xr
 
 import usidx
 from usidx.demo.first_look import (
-    about_file,
-    images_of_scan,
+    describe_file,
+    find_telling_step,
+    list_images_of_scan,
     look_at_images,
     look_at_spectra,
     stack_images,
-    telling_step,
 )
 from usidx.errors import UsidError
-from usidx.io.read.place.place import local_path
-from usidx.look.comparison import truth_table
-from usidx.look.draw.downsample import describe_cell, first_of
-from usidx.look.draw.maps import parts
-from usidx.look.report import Figure, History, Section, Table, pairs, write_report
-from usidx.modes.switching.voltage import voltage_of
-from usidx.results.provenance import last_step
+from usidx.io.read.place.place import find_local_path
+from usidx.look.comparison import build_truth_table
+from usidx.look.draw.downsample import describe_cell, take_first
+from usidx.look.draw.maps import split_complex
+from usidx.look.report import Figure, History, Section, Table, make_pairs_table, write_report
+from usidx.modes.switching.voltage import find_voltage
+from usidx.results.provenance import find_last_step
 
 __all__ = ["DemoReport", "run_demo"]
 
@@ -114,18 +114,18 @@ def run_demo(
     """
     truth, noiseless = None, None
     if file is None:
-        path, truth, noiseless = _simulated(say)
+        path, truth, noiseless = _simulate(say)
     else:
-        path = local_path(file).resolve()
-    page = _writable(Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html")
+        path = find_local_path(file).resolve()
+    page = _check_writable(Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html")
     run = _Run(path, say)
-    name = _largest_main(path)
-    raw = usidx.open_main(path, name, field=_first_field(path, name))
+    name = _find_largest_main(path)
+    raw = usidx.open_main(path, name, field=_find_first_field(path, name))
     say(usidx.summary(raw))
-    images = [] if raw.usid.spectroscopic_dims or not raw.ndim else images_of_scan(path, name, raw)
-    run.sections.append(about_file(path, name, raw))
+    images = [] if raw.usid.spectroscopic_dims or not raw.ndim else list_images_of_scan(path, name, raw)
+    run.sections.append(describe_file(path, name, raw))
     run.sections.append(look_at_images(images) if images else look_at_spectra(raw))
-    stack = _features(raw, images)
+    stack = _find_features(raw, images)
     if isinstance(stack, str):
         run.sections.append(Section("Decomposition", [stack]))
     else:
@@ -133,13 +133,13 @@ def run_demo(
     if _is_band_excitation(raw):
         fitted = _fit(run, raw, truth, noiseless)
         _fit_loops(run, fitted)
-    run.sections.append(_written(run))
-    run.sections += _broken_rules(path)
+    run.sections.append(_write_result(run))
+    run.sections += _list_broken_rules(path)
     write_report(page, path.name, run.sections, subtitle=str(raw.attrs.get("long_name", name)))
     return DemoReport(path, page, tuple(run.groups))
 
 
-def _writable(page: Path) -> Path:
+def _check_writable(page: Path) -> Path:
     """Refuse a place where no report can be written before there is anything to report."""
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -152,18 +152,18 @@ def _writable(page: Path) -> Path:
     return page
 
 
-def _simulated(say: Callable[[str], None]) -> tuple[Path, xr.Dataset, xr.DataArray]:
+def _simulate(say: Callable[[str], None]) -> tuple[Path, xr.Dataset, xr.DataArray]:
     from usidx.simulate.resonances import band_excitation
 
     scan, truth = band_excitation(_SHAPE, _FREQUENCIES)
     noiseless, _ = band_excitation(_SHAPE, _FREQUENCIES, noise=0.0)
-    path = _free_path(Path.cwd() / "usidx-demo.h5")
+    path = _find_free_path(Path.cwd() / "usidx-demo.h5")
     usidx.write(scan, path)
     say(f"simulated a band-excitation scan: {path}")
     return path, truth, noiseless
 
 
-def _free_path(path: Path) -> Path:
+def _find_free_path(path: Path) -> Path:
     candidate, number = path, 0
     while candidate.exists():
         number += 1
@@ -171,7 +171,7 @@ def _free_path(path: Path) -> Path:
     return candidate
 
 
-def _largest_main(path: Path) -> str:
+def _find_largest_main(path: Path) -> str:
     """Return the largest main dataset that is no result; the first of equals."""
     mains = usidx.list_mains(path)
     if not mains:
@@ -180,19 +180,19 @@ def _largest_main(path: Path) -> str:
     return max(measured, key=lambda m: usidx.open_dataset(path, m).nbytes)
 
 
-def _first_field(path: Path, name: str) -> str | None:
+def _find_first_field(path: Path, name: str) -> str | None:
     data = usidx.open_dataset(path, name)
     return None if len(data.data_vars) == 1 else str(next(iter(data.data_vars)))
 
 
-def _broken_rules(path: Path) -> list[Section]:
+def _list_broken_rules(path: Path) -> list[Section]:
     problems = usidx.validate(path)
     if not problems:
         return []
     return [Section("What usidx validate says", [Table([[str(p)] for p in problems], ("Errors and warnings",))])]
 
 
-def _features(raw: xr.DataArray, images: list[xr.DataArray]) -> xr.DataArray | str:
+def _find_features(raw: xr.DataArray, images: list[xr.DataArray]) -> xr.DataArray | str:
     """Return what can be decomposed, spectra or the images of one scan side by side; or why nothing can."""
     if not raw.usid.position_dims:
         return "What was measured at one place has nothing to decompose or to sort."
@@ -208,15 +208,17 @@ def _decompose(run: _Run, stack: xr.DataArray) -> None:
     count = min(_COMPONENTS, positions, features)
     with run.step("singular value decomposition"):
         svd = run.keep(stack.usid.svd(count))
-    blocks: list[Any] = _channel_names(stack)
+    blocks: list[Any] = _list_channel_names(stack)
     blocks += [
         Figure(usidx.plot_scree(svd), "How much of the data each component holds.", "scree"),
         Figure(
-            usidx.plot_maps(_magnitude(svd.scores), "component"), "Scores: where each component is found.", "scores"
+            usidx.plot_maps(_compute_magnitude(svd.scores), "component"),
+            "Scores: where each component is found.",
+            "scores",
         ),
     ]
     if features > 1:
-        blocks.append(_components(svd.components.isel(component=slice(_LINES)), telling_step(stack)))
+        blocks.append(_draw_components(svd.components.isel(component=slice(_LINES)), find_telling_step(stack)))
     run.sections.append(Section("Singular value decomposition", blocks))
     if positions > _CLUSTERS:
         with run.step("k-means clustering"):
@@ -227,21 +229,21 @@ def _decompose(run: _Run, stack: xr.DataArray) -> None:
         run.sections.append(Section("Clusters", [picture]))
 
 
-def _channel_names(stack: xr.DataArray) -> list[Any]:
-    step = last_step(stack, "stack_images")
+def _list_channel_names(stack: xr.DataArray) -> list[Any]:
+    step = find_last_step(stack, "stack_images")
     if step is None:
         return []
     listed = enumerate(step["parameters"]["channels"])
     return [Table([[number, name] for number, name in listed], ("Channel", "Image"), "Images that share the scan.")]
 
 
-def _magnitude(scores: xr.DataArray) -> xr.DataArray:
+def _compute_magnitude(scores: xr.DataArray) -> xr.DataArray:
     """Cut scores to a map for each component."""
-    shown, _ = first_of(scores, 2, keep=(*scores.usid.position_dims[-2:], "component"))
-    return parts(shown)[0][1]
+    shown, _ = take_first(scores, 2, keep=(*scores.usid.position_dims[-2:], "component"))
+    return split_complex(shown)[0][1]
 
 
-def _components(components: xr.DataArray, step: dict[str, int]) -> Figure:
+def _draw_components(components: xr.DataArray, step: dict[str, int]) -> Figure:
     """Draw components along the fastest dim, at one step of the others."""
     *others, dim = step
     at = {d: step[d] for d in others}
@@ -258,12 +260,13 @@ def _fit(run: _Run, raw: xr.DataArray, truth: xr.Dataset | None, noiseless: xr.D
         fit = run.keep(raw.usid.sho_fit("Frequency")).compute()
     curves = usidx.plot_fit(raw, fit.usid.evaluate(), "Frequency", truth=noiseless, count=_SHOWN)
     blocks: list[Any] = [
-        f"{_share(fit.converged, 'spectra')} {_part(fit.is_resonance, fit.converged)} rise above the noise.",
-        *_maps(fit, ["amplitude", "frequency", "quality_factor", "phase"], "fit-maps"),
+        f"{_count_share(fit.converged, 'spectra')} {_describe_part(fit.is_resonance, fit.converged)} rise above the "
+        "noise.",
+        *_draw_maps(fit, ["amplitude", "frequency", "quality_factor", "phase"], "fit-maps"),
         Figure(curves, "Some fits.", "fits"),
     ]
     if truth is not None:
-        table = truth_table(truth, fit, caption="How close the fit came to the truth that was simulated.")
+        table = build_truth_table(truth, fit, caption="How close the fit came to the truth that was simulated.")
         blocks.insert(1, table)
         run.say(_as_text(table))
     run.sections.append(Section("Simple harmonic oscillator fit", blocks))
@@ -275,7 +278,7 @@ def _fit_loops(run: _Run, fit: xr.Dataset) -> None:
     if "Field" in fit.amplitude.dims:
         fit = fit.isel(Field=int(np.argmin(np.abs(fit["Field"].values))))
     try:
-        swept = str(voltage_of(fit.amplitude, None, None).dims[-1])
+        swept = str(find_voltage(fit.amplitude, None, None).dims[-1])
     except UsidError:
         return
     with run.step("hysteresis loops"):
@@ -283,26 +286,29 @@ def _fit_loops(run: _Run, fit: xr.Dataset) -> None:
     measured = loops.projected_loops
     curves = usidx.plot_fit(measured, loops.usid.evaluate(), swept, count=_SHOWN)
     blocks: list[Any] = [
-        f"{_share(loops.converged, 'loops')} {_part(loops.is_loop, loops.converged)} are more than straight lines.",
-        *_maps(loops.where(loops.is_loop), ["v_plus", "v_minus", "imprint", "switchable_polarization"], "loop-maps"),
+        f"{_count_share(loops.converged, 'loops')} {_describe_part(loops.is_loop, loops.converged)} are more than "
+        "straight lines.",
+        *_draw_maps(
+            loops.where(loops.is_loop), ["v_plus", "v_minus", "imprint", "switchable_polarization"], "loop-maps"
+        ),
         Figure(curves, "Some loops, projected onto the axis along which they switch.", "loops"),
     ]
     run.sections.append(Section("Hysteresis loops", blocks))
 
 
-def _share(converged: xr.DataArray, of: str) -> str:
+def _count_share(converged: xr.DataArray, of: str) -> str:
     if bool(converged.all()):
         return f"All {converged.size} {of} were fitted."
     missing = converged.size - int(converged.sum())
     return f"{missing} of {converged.size} {of} could not be fitted: NaN, and flagged."
 
 
-def _part(seen: xr.DataArray, converged: xr.DataArray) -> str:
+def _describe_part(seen: xr.DataArray, converged: xr.DataArray) -> str:
     share = float(seen.sum() / max(int(converged.sum()), 1))
     return "All of the fits" if share == 1 else f"{100 * share:.3g} % of the fits"
 
 
-def _maps(fit: xr.Dataset, names: list[str], stem: str) -> list[Any]:
+def _draw_maps(fit: xr.Dataset, names: list[str], stem: str) -> list[Any]:
     """Return a picture of some parameters at a step in the middle of the sweep, nothing where there is no map."""
     first = fit[names[0]]
     at = {str(d): first.sizes[d] // 2 for d in first.dims if d not in usidx.position_dims(first)}
@@ -318,10 +324,12 @@ def _as_text(table: Table) -> str:
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
-def _written(run: _Run) -> Section:
+def _write_result(run: _Run) -> Section:
     if not run.groups:
         return Section("What was written", ["Nothing: the file is as it was."])
-    timed = pairs({title: f"{seconds:.1f} s" for title, seconds in run.seconds.items()}, "Time of each step.")
+    timed = make_pairs_table(
+        {title: f"{seconds:.1f} s" for title, seconds in run.seconds.items()}, "Time of each step."
+    )
     written = Table([[g] for g in run.groups], ("Results groups written to the file",))
     made = History(list(usidx.history(usidx.open_result(run.file, run.groups[-1]))))
     return Section("What was written", [written, timed, made])

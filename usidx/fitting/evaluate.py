@@ -13,8 +13,8 @@ from usidx.errors import ResultError
 from usidx.fitting.blocks import PARAMETER, block_values
 from usidx.fitting.models.model import Model, from_description
 from usidx.label.blockwise import Output, along
-from usidx.results.declarations import declared
-from usidx.results.provenance import steps
+from usidx.results.declarations import find_declaration
+from usidx.results.provenance import read_steps
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["evaluate", "fit_step_of", "model_of", "residual"]
@@ -54,7 +54,7 @@ def _make_model(step: dict[str, Any]) -> Model:
     """Make the model that a step names."""
     # Models are known once the modules that define them are loaded: those of the house, and that of the verb itself.
     import_module("usidx.models")
-    declared(str(step["tool"]))
+    find_declaration(str(step["tool"]))
     return from_description(step["parameters"].get("model") or {})
 
 
@@ -66,7 +66,7 @@ def fit_step_of(result: xr.Dataset) -> dict[str, Any]:
     ResultError
         There is none.
     """
-    for step in reversed(steps(result)):
+    for step in reversed(read_steps(result)):
         told = step.get("parameters")
         if isinstance(told, dict) and isinstance(told.get("model"), dict) and isinstance(step.get("input"), dict):
             return step

@@ -77,7 +77,7 @@ def _set_attrs(variable: xr.Variable, attrs: dict[str, Any]) -> xr.Variable:
 
 def _collect_quality(table: xr.Variable, at: Columns, unit: str | None) -> dict[str, xr.Variable]:
     """Return the figures of merit."""
-    squared = None if unit is None else units.power(unit, 2)
+    squared = None if unit is None else units.raise_to_power(unit, 2)
     found = {
         "chi2": _set_attrs(table.isel({FIGURE: at.chi2}), _make_attrs("Sum of Squared Residuals", squared)),
         "redchi": _set_attrs(table.isel({FIGURE: at.redchi}), _make_attrs("Reduced Chi Squared", squared)),

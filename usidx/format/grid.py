@@ -17,7 +17,7 @@ from usidx.errors import GridError
 from usidx.format.layout import Array, Side
 from usidx.format.names import DEFAULT_DIMENSION, DEPENDENT_DIMENSION, INCOMPLETE_DIMENSION
 
-__all__ = ["Coordinate", "Grid", "grid_of"]
+__all__ = ["Coordinate", "Grid", "find_grid"]
 
 # Beyond this many dimensions the search for independent ones would take too long; no instrument has so many.
 _MOST_DIMENSIONS = 12
@@ -79,7 +79,7 @@ class _Column:
     size: int
 
 
-def grid_of(side: Side) -> Grid:
+def find_grid(side: Side) -> Grid:
     """Find how one side fills a grid.
 
     Parameters
@@ -104,14 +104,14 @@ def grid_of(side: Side) -> Grid:
         )
     if len(side.labels) > _MOST_DIMENSIONS:
         raise GridError(f"The {side.role} side has {len(side.labels)} dimensions; at most {_MOST_DIMENSIONS} are read.")
-    columns = [_column(side, number, name) for number, name in enumerate(_unique_names(side))]
-    chosen = None if side.hints.get("flat") is True else _independent(side, columns)
+    columns = [_make_column(side, number, name) for number, name in enumerate(_make_names_unique(side))]
+    chosen = None if side.hints.get("flat") is True else _find_independent(side, columns)
     if chosen is None:
-        return _flat_grid(side, columns)
-    return _full_grid(side, columns, _slowest_first(side, chosen))
+        return _make_flat_grid(side, columns)
+    return _make_full_grid(side, columns, _order_slowest_first(side, chosen))
 
 
-def _unique_names(side: Side) -> list[str]:
+def _make_names_unique(side: Side) -> list[str]:
     names: list[str] = []
     for number, label in enumerate(side.labels):
         # A slash would be a path in a DataTree.
@@ -122,7 +122,7 @@ def _unique_names(side: Side) -> list[str]:
     return names
 
 
-def _column(side: Side, number: int, name: str) -> _Column:
+def _make_column(side: Side, number: int, name: str) -> _Column:
     index = np.ascontiguousarray(side.indices[:, number])
     lowest, highest = int(index.min()), int(index.max())
     if highest - lowest < 4 * index.size:  # marking what occurs beats sorting
@@ -140,11 +140,11 @@ def _is_complete(columns: Sequence[_Column], size: int) -> bool:
     if prod(c.size for c in columns) != size:
         return False
     is_hit = np.zeros(size, dtype=bool)
-    is_hit[_cells(columns)] = True
+    is_hit[_number_cells(columns)] = True
     return bool(is_hit.all())
 
 
-def _cells(columns: Sequence[_Column]) -> Array:
+def _number_cells(columns: Sequence[_Column]) -> Array:
     """Return the C-order cell number of each row; the last column is the fastest."""
     cells = columns[0].codes if columns else np.zeros(1, dtype=np.int64)
     for column in columns[1:]:
@@ -152,7 +152,7 @@ def _cells(columns: Sequence[_Column]) -> Array:
     return cells
 
 
-def _independent(side: Side, columns: Sequence[_Column]) -> list[_Column] | None:
+def _find_independent(side: Side, columns: Sequence[_Column]) -> list[_Column] | None:
     """Return the dimensions that span a complete grid, None where the rows are flat."""
     active = [c for c in columns if c.size > 1]
     if _is_complete(active, side.size):
@@ -163,14 +163,14 @@ def _independent(side: Side, columns: Sequence[_Column]) -> list[_Column] | None
     unmarked = [c for c in active if marked[c.number] != DEPENDENT_DIMENSION]
     if len(unmarked) < len(active) and _is_complete(unmarked, side.size):
         return unmarked
-    spanning = next(_spanning_sets(active, side.size), None)
+    spanning = next(_list_spanning_sets(active, side.size), None)
     # Columns that count the rows alike (sparse sampling numbers each place in every dimension) name no dim of a grid.
     if spanning is None or (len(spanning[0]) == 1 and len(spanning) > 1):
         return None
     return spanning[0]
 
 
-def _spanning_sets(active: Sequence[_Column], size: int) -> Iterator[list[list[_Column]]]:
+def _list_spanning_sets(active: Sequence[_Column], size: int) -> Iterator[list[list[_Column]]]:
     """Yield, for falling numbers of dimensions, the sets of that many which span a complete grid."""
     for count in range(len(active) - 1, 0, -1):
         found = [list(some) for some in combinations(active, count) if _is_complete(some, size)]
@@ -178,10 +178,10 @@ def _spanning_sets(active: Sequence[_Column], size: int) -> Iterator[list[list[_
             yield found
 
 
-def _slowest_first(side: Side, columns: Sequence[_Column]) -> list[_Column]:
+def _order_slowest_first(side: Side, columns: Sequence[_Column]) -> list[_Column]:
     """Order dims by how often their index changes; where rows follow no nested loop, by the order of the file."""
     changes = {c.name: int(np.count_nonzero(np.diff(c.codes))) for c in columns}
-    in_file = _slowest_first_in_file(side, columns)
+    in_file = _order_slowest_first_in_file(side, columns)
     ordered = sorted(in_file, key=lambda c: changes[c.name])  # stable: ties keep the order of the file
     cells = 1
     for column in ordered:
@@ -191,29 +191,29 @@ def _slowest_first(side: Side, columns: Sequence[_Column]) -> list[_Column]:
     return ordered
 
 
-def _slowest_first_in_file(side: Side, columns: Sequence[_Column]) -> list[_Column]:
+def _order_slowest_first_in_file(side: Side, columns: Sequence[_Column]) -> list[_Column]:
     return list(columns) if side.slowest_first else list(reversed(columns))
 
 
-def _full_grid(side: Side, columns: Sequence[_Column], chosen: Sequence[_Column]) -> Grid:
-    single = [c for c in _slowest_first_in_file(side, columns) if c.size == 1]
+def _make_full_grid(side: Side, columns: Sequence[_Column], chosen: Sequence[_Column]) -> Grid:
+    single = [c for c in _order_slowest_first_in_file(side, columns) if c.size == 1]
     ordered = [*single, *chosen]
     dims, shape = tuple(c.name for c in ordered), tuple(c.size for c in ordered)
-    cells = _cells(ordered)
+    cells = _number_cells(ordered)
     in_order = bool((cells == np.arange(side.size)).all())
     rows = None if in_order else np.argsort(cells, kind="stable")
-    coordinates = tuple(_coordinate(side, c, dims, shape, rows) for c in columns)
+    coordinates = tuple(_make_coordinate(side, c, dims, shape, rows) for c in columns)
     return Grid(dims, shape, rows, coordinates, is_flat=False)
 
 
-def _coordinate(
+def _make_coordinate(
     side: Side, column: _Column, dims: tuple[str, ...], shape: tuple[int, ...], rows: Array | None
 ) -> Coordinate:
     values, codes = side.values[:, column.number], column.codes
     if rows is not None:
         values, codes = values[rows], codes[rows]
     values, codes = values.reshape(shape), codes.reshape(shape)
-    hinted = _hinted_dims(side, column.name)
+    hinted = _read_hinted_dims(side, column.name)
     kept = []
     for axis, (dim, size) in enumerate(zip(dims, shape, strict=True)):
         if dim == column.name or dim in hinted or (size > 1 and (_varies(values, axis) or _varies(codes, axis))):
@@ -224,9 +224,9 @@ def _coordinate(
     )
 
 
-def _hinted_dims(side: Side, name: str) -> Sequence[str]:
+def _read_hinted_dims(side: Side, name: str) -> Sequence[str]:
     """Return the dims over which an earlier write held the coordinate, were its values equal along them."""
-    dims = side.hint(name).get("dims")
+    dims = side.get_hint(name).get("dims")
     return dims if isinstance(dims, list) else ()
 
 
@@ -238,20 +238,20 @@ def _varies(values: Array, axis: int) -> bool:
     return not bool(same.all())
 
 
-def _flat_grid(side: Side, columns: Sequence[_Column]) -> Grid:
+def _make_flat_grid(side: Side, columns: Sequence[_Column]) -> Grid:
     dim = side.role
-    names = _names_beside(dim, columns)
+    names = _name_flat_coordinates(dim, columns)
     coordinates = []
     for column, name in zip(columns, names, strict=True):
         values = side.values[:, column.number]
         dims = (dim,) if column.size > 1 or _varies(values, 0) else ()
         values = values.copy() if dims else values[0].copy()
         coordinates.append(Coordinate(name, side.labels[column.number], side.units[column.number], dims, values))
-    coordinates += _index_coordinates(side, columns, names, dim)
+    coordinates += _make_index_coordinates(side, columns, names, dim)
     return Grid((dim,), (side.size,), None, tuple(coordinates), is_flat=True)
 
 
-def _names_beside(dim: str, columns: Sequence[_Column]) -> list[str]:
+def _name_flat_coordinates(dim: str, columns: Sequence[_Column]) -> list[str]:
     """Name the coordinates along a flat dim; a label that is the dim's own name gets a number."""
     taken = {dim} | {c.name for c in columns}
     names = []
@@ -263,7 +263,7 @@ def _names_beside(dim: str, columns: Sequence[_Column]) -> list[str]:
     return names
 
 
-def _index_coordinates(side: Side, columns: Sequence[_Column], names: Sequence[str], dim: str) -> list[Coordinate]:
+def _make_index_coordinates(side: Side, columns: Sequence[_Column], names: Sequence[str], dim: str) -> list[Coordinate]:
     """Keep the counters of rows that lie on a grid with holes, where the values do not tell them."""
     active = [(c, name) for c, name in zip(columns, names, strict=True) if c.size > 1]
     if all(c.size == side.size for c, _ in active):

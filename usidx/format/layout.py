@@ -10,7 +10,7 @@ import numpy as np
 
 from usidx.errors import GridError, LayoutError
 
-__all__ = ["Array", "Layout", "Role", "Side", "parse_counters", "parse_labels", "text_of"]
+__all__ = ["Array", "Layout", "Role", "Side", "decode_text", "parse_counters", "parse_labels"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Role = Literal["position", "spectroscopic"]
@@ -57,7 +57,7 @@ class Side:
         """Whether an earlier write made its one dimension only because a side must have one."""
         return self.hints.get("placeholder") is True and len(self.labels) == 1 and self.size == 1
 
-    def hint(self, name: str) -> Mapping[str, Any]:
+    def get_hint(self, name: str) -> Mapping[str, Any]:
         """Return what an earlier write left about one coordinate; empty for other writers."""
         coordinates = self.hints.get("coordinates")
         found = coordinates.get(name) if isinstance(coordinates, dict) else None
@@ -100,7 +100,7 @@ class Layout:
     hints: Mapping[str, Any] = field(default_factory=dict)
 
 
-def text_of(value: Any) -> str | None:
+def decode_text(value: Any) -> str | None:
     """Return a string attribute as str, None where it is not a string (bytes are UTF-8)."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
@@ -122,7 +122,7 @@ def parse_labels(value: Any, count: int, where: object, attribute: str) -> tuple
         The attribute is not made of strings, or does not have one entry per dimension.
     """
     entries = [value] if isinstance(value, str | bytes) else list(np.asarray(value).reshape(-1))
-    texts = [text_of(entry) for entry in entries]
+    texts = [decode_text(entry) for entry in entries]
     found = tuple(text for text in texts if text is not None)
     if len(found) != len(texts):
         raise LayoutError(f"{where}: attribute {attribute!r} must hold strings, found {entries!r}.")

@@ -52,7 +52,7 @@ __all__ = [
     "UNITS",
     "USIDX_VERSION",
     "VALUES",
-    "ancillary",
+    "name_ancillary",
 ]
 
 # Groups: /Measurement_000/Channel_000 holds what one channel of one measurement recorded.
@@ -71,10 +71,10 @@ INDICES: Final = "Indices"
 VALUES: Final = "Values"
 
 
-def ancillary(role: str, kind: str) -> str:
+def name_ancillary(role: str, kind: str) -> str:
     """Return what a main dataset calls its reference to one table.
 
-    >>> ancillary("position", INDICES)
+    >>> name_ancillary("position", INDICES)
     'Position_Indices'
     """
     return f"{role.capitalize()}_{kind}"

@@ -17,7 +17,7 @@ import xarray as xr
 
 from usidx.errors import UsidError
 from usidx.label.chunking import SMALLEST_PART, cut_single_block, join_along, trim, widen
-from usidx.label.roles import POSITION, ROLE, Dims, choose_dims, role_of
+from usidx.label.roles import POSITION, ROLE, Dims, choose_dims, find_role
 
 __all__ = ["Kernel", "Output", "along", "over"]
 
@@ -204,18 +204,18 @@ def _work(
     smallest_part: int = SMALLEST_PART,
 ) -> xr.DataArray | xr.Dataset:
     outputs = list(output.values()) if isinstance(output, Mapping) else [output]
-    dtype = data.dtype if as_stored else _floating(data)
+    dtype = data.dtype if as_stored else _choose_working_dtype(data)
     shaped = [_Shape.of(o, data, core, dtype) for o in outputs]
     depth = overlap or {}
     other = [str(d) for d in data.dims if d not in core and d not in depth]
     first = cut_single_block(join_along(data.variable, core), core, smallest_part).transpose(*depth, *other, *core)
-    cores = [core, *(_core_of(array, data, core) for array in beside)]
+    cores = [core, *(_find_core_dims(array, data, core) for array in beside)]
     inputs = [first, *(join_along(a.variable, own) for a, own in zip(beside, cores[1:], strict=True))]
-    found = _applied(_Call(kernel, len(core), dtype, tuple(shaped)), inputs, cores, depth)
+    found = _apply_call(_Call(kernel, len(core), dtype, tuple(shaped)), inputs, cores, depth)
     variables = [v.transpose(*_order(data, core, s.dims)) for v, s in zip(found, shaped, strict=True)]
     for variable, one in zip(variables, outputs, strict=True):
-        variable.attrs = _attrs_of(data) if one.attrs is None else dict(one.attrs)
-    coords = _coordinates(data, core, variables, outputs)
+        variable.attrs = _choose_attrs(data) if one.attrs is None else dict(one.attrs)
+    coords = _build_coordinates(data, core, variables, outputs)
     if isinstance(output, Mapping):
         return xr.Dataset(dict(zip(output, variables, strict=True)), coords=coords)
     return xr.DataArray(variables[0], coords=coords, name=data.name if output.name is None else output.name)
@@ -237,7 +237,7 @@ class _Shape:
         own = dtype if output.dtype is None else np.dtype(output.dtype)
         return cls(dims, tuple(sizes[d] for d in dims), tuple(output.new_sizes), own)
 
-    def empty(self, outer: tuple[int, ...]) -> Array:
+    def allocate(self, outer: tuple[int, ...]) -> Array:
         return np.empty((*outer, *self.sizes), self.dtype)
 
 
@@ -258,21 +258,23 @@ class _Call:
     def __call__(self, block: Array, *beside: Array) -> Any:
         outer = block.shape[: block.ndim - self.rank]
         if 0 in outer:
-            made = tuple(shape.empty(outer) for shape in self.shapes)
+            made = tuple(shape.allocate(outer) for shape in self.shapes)
         else:
             found = self.kernel(block.astype(self.dtype, copy=False), *beside)
             parts = found if isinstance(found, tuple) else (found,)
-            made = tuple(_own(np.asarray(p, s.dtype), block, *beside) for p, s in zip(parts, self.shapes, strict=True))
+            made = tuple(
+                _copy_if_view(np.asarray(p, s.dtype), block, *beside) for p, s in zip(parts, self.shapes, strict=True)
+            )
         return made if len(made) > 1 else made[0]
 
 
-def _own(part: Array, *given: Array) -> Array:
+def _copy_if_view(part: Array, *given: Array) -> Array:
     """Return an array that is no view: of what the user has, or of much that would be kept for its sake."""
     is_part = part.base is not None and getattr(part.base, "nbytes", 0) > 2 * part.nbytes
     return part.copy() if is_part or any(np.may_share_memory(part, one) for one in given) else part
 
 
-def _floating(data: xr.DataArray) -> np.dtype[Any]:
+def _choose_working_dtype(data: xr.DataArray) -> np.dtype[Any]:
     """Return the type in which kernels see numbers of the data."""
     if data.dtype.kind not in "biufc":
         raise UsidError(f"Array {data.name!r} is of dtype {data.dtype}; numbers are wanted.")
@@ -281,13 +283,13 @@ def _floating(data: xr.DataArray) -> np.dtype[Any]:
     return np.result_type(data.dtype, np.float32) if data.dtype.itemsize < 4 else data.dtype.newbyteorder("=")
 
 
-def _core_of(array: xr.DataArray, data: xr.DataArray, core: tuple[str, ...]) -> tuple[str, ...]:
+def _find_core_dims(array: xr.DataArray, data: xr.DataArray, core: tuple[str, ...]) -> tuple[str, ...]:
     """Return the dims of a further input that come last."""
     own = [d for d in core if d in array.dims]
     return (*own, *(str(d) for d in array.dims if d not in data.dims))
 
 
-def _applied(
+def _apply_call(
     call: _Call, inputs: list[xr.Variable], cores: list[tuple[str, ...]], depth: Mapping[str, int]
 ) -> tuple[xr.Variable, ...]:
     first, rank = inputs[0], inputs[0].ndim - len(cores[0])
@@ -314,23 +316,23 @@ def _applied(
     return tuple(trim(v, depth) for v in made) if sees_beside else made
 
 
-def _replaced(core: tuple[str, ...], dims: tuple[str, ...]) -> dict[str, str]:
+def _match_new_dims(core: tuple[str, ...], dims: tuple[str, ...]) -> dict[str, str]:
     """Return which new dim comes in place of which that went."""
     return dict(zip((d for d in core if d not in dims), (d for d in dims if d not in core), strict=False))
 
 
 def _order(data: xr.DataArray, core: tuple[str, ...], dims: tuple[str, ...]) -> list[str]:
     """Return all dims of an output: those of the data in its order, new ones in place of those that went, or last."""
-    place = _replaced(core, dims)
+    place = _match_new_dims(core, dims)
     kept = [place.get(str(d), str(d)) for d in data.dims if d not in core or d in dims or d in place]
     return [*kept, *(d for d in dims if d not in kept)]
 
 
-def _attrs_of(data: xr.DataArray) -> dict[str, Any]:
+def _choose_attrs(data: xr.DataArray) -> dict[str, Any]:
     return {k: data.attrs[k] for k in ("long_name", "units") if k in data.attrs}
 
 
-def _coordinates(
+def _build_coordinates(
     data: xr.DataArray, core: tuple[str, ...], variables: Sequence[xr.Variable], outputs: Sequence[Output]
 ) -> xr.Coordinates:
     """Return the coordinates that still hold, and the new ones, with their roles."""
@@ -339,9 +341,9 @@ def _coordinates(
     gone = [name for name, c in data.coords.items() if not set(c.dims) <= held]
     new: dict[str, xr.Variable] = {}
     for one in outputs:
-        before = {after: old for old, after in _replaced(core, one.dims or core).items()}
+        before = {after: old for old, after in _match_new_dims(core, one.dims or core).items()}
         for dim, coordinate in one.coords.items():
-            role = role_of(data, before.get(dim, dim))
+            role = find_role(data, before.get(dim, dim))
             attrs = ({} if role is None else {ROLE: role}) | coordinate.attrs
             new[dim] = xr.Variable(coordinate.dims, coordinate.data, attrs)
     return data.coords.to_dataset().drop_vars(gone).assign_coords(new).coords

@@ -42,10 +42,15 @@ def cut_single_block(variable: xr.Variable, core: tuple[str, ...], smallest: int
 def widen(variables: Sequence[xr.Variable], depth: Mapping[str, int]) -> list[xr.Variable]:
     """Give each block the cells beside it along some dims; along these all arrays are cut as the first one is."""
     first = variables[0] if variables[0].chunks is not None else variables[0].chunk()
-    return [_widened(v, {d: first.chunksizes[d] for d in depth if d in v.dims}, depth) for v in (first, *variables[1:])]
+    return [
+        _widen_variable(v, {d: first.chunksizes[d] for d in depth if d in v.dims}, depth)
+        for v in (first, *variables[1:])
+    ]
 
 
-def _widened(variable: xr.Variable, chunks: Mapping[str, tuple[int, ...]], depth: Mapping[str, int]) -> xr.Variable:
+def _widen_variable(
+    variable: xr.Variable, chunks: Mapping[str, tuple[int, ...]], depth: Mapping[str, int]
+) -> xr.Variable:
     if not chunks:
         return variable
     every = [depth.get(str(d), 0) for d in variable.dims]

@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 from xarray.indexes import PandasIndex
 
-from usidx.format.grid import Coordinate, Grid, grid_of
+from usidx.format.grid import Coordinate, Grid, find_grid
 from usidx.format.layout import Array, Layout, Side
 from usidx.format.placement import Axes, Placement
 from usidx.label import units
 from usidx.label.roles import ROLE, SPECTROSCOPIC
 
-__all__ = ["LABEL", "Frame", "coordinates_of", "decode", "decode_array", "is_opened_alike", "parse_field"]
+__all__ = ["LABEL", "Frame", "decode", "decode_array", "is_opened_alike", "make_coordinates", "parse_field"]
 
 #: Attribute of a coordinate that keeps the label as found, where it could not be the name.
 LABEL = "usid_label"
@@ -66,23 +66,23 @@ def decode(layout: Layout, *, squeeze: bool = True, alike: Frame | None = None) 
         A side has no rows.
     """
     if alike is not None:
-        return replace(alike, name=layout.name, attrs=_attrs(layout), encoding=_encoding(layout))
+        return replace(alike, name=layout.name, attrs=_make_attrs(layout), encoding=_make_encoding(layout))
     sides = (layout.position, layout.spectroscopic)
-    grids = (grid_of(layout.position), grid_of(layout.spectroscopic))
-    renamed = _renamed(*grids)
+    grids = (find_grid(layout.position), find_grid(layout.spectroscopic))
+    renamed = _rename_shared_names(*grids)
     variables: dict[str, xr.Variable] = {}
     for side, grid, names in zip(sides, grids, renamed, strict=True):
         for coordinate in () if side.is_placeholder else grid.coordinates:
             _add_coordinate(variables, side, coordinate, names, squeeze=squeeze)
         _add_counter(variables, grid, names, side)
-    kept = [_kept(side, g.dims, g.shape, squeeze=squeeze) for g, side in zip(grids, sides, strict=True)]
+    kept = [_choose_kept_dims(side, g.dims, g.shape, squeeze=squeeze) for g, side in zip(grids, sides, strict=True)]
     natural = tuple(names[d] for names, dims in zip(renamed, kept, strict=True) for d in dims)
-    order = _recorded_order(layout.hints, natural)
+    order = _read_recorded_order(layout.hints, natural)
     placement = Placement(
         Axes(tuple(kept[0].values()), grids[0].rows), Axes(tuple(kept[1].values()), grids[1].rows), order
     )
     dims = tuple(natural[axis] for axis in order)
-    return Frame(layout.name, dims, coordinates_of(variables), _attrs(layout), _encoding(layout), placement)
+    return Frame(layout.name, dims, make_coordinates(variables), _make_attrs(layout), _make_encoding(layout), placement)
 
 
 def decode_array(layout: Layout, main: Array, *, squeeze: bool = True) -> xr.DataArray:
@@ -102,7 +102,7 @@ def parse_field(title: str) -> tuple[str, str]:
     return text.replace("/", "_"), units.DIMENSIONLESS
 
 
-def _renamed(position: Grid, spectroscopic: Grid) -> tuple[dict[str, str], dict[str, str]]:
+def _rename_shared_names(position: Grid, spectroscopic: Grid) -> tuple[dict[str, str], dict[str, str]]:
     """Give the spectroscopic side's names a suffix where the position side bears them too."""
     here = dict.fromkeys([*(c.name for c in position.coordinates), *position.dims])
     swept = dict.fromkeys([*(c.name for c in spectroscopic.coordinates), *spectroscopic.dims])
@@ -116,7 +116,7 @@ def _renamed(position: Grid, spectroscopic: Grid) -> tuple[dict[str, str], dict[
     return {n: n for n in here}, suffixed
 
 
-def _kept(side: Side, dims: tuple[str, ...], shape: tuple[int, ...], *, squeeze: bool) -> dict[str, int]:
+def _choose_kept_dims(side: Side, dims: tuple[str, ...], shape: tuple[int, ...], *, squeeze: bool) -> dict[str, int]:
     """Return those of some dims that the array keeps, with their sizes."""
     if side.is_placeholder:
         return {}
@@ -136,36 +136,38 @@ def _add_coordinate(
     name = names[coordinate.name]
     found = coordinate.values
     values = found.astype(np.float32) if found.dtype == np.float16 else found  # pandas has no index of half floats
-    kept = _kept(side, coordinate.dims, values.shape, squeeze=squeeze)
+    kept = _choose_kept_dims(side, coordinate.dims, values.shape, squeeze=squeeze)
     dims = tuple(d for d in coordinate.dims if d in kept)
     values = values.reshape([kept[d] for d in dims])
     attrs: dict[str, Any] = {ROLE: side.role, "units": units.clean(coordinate.units)}
     if name != coordinate.label:
         attrs[LABEL] = coordinate.label
-    hint = side.hint(coordinate.name)
+    hint = side.get_hint(coordinate.name)
     variables[name] = xr.Variable(
-        tuple(names[d] for d in dims), _hinted_dtype(values, hint), _hinted_attrs(attrs, hint)
+        tuple(names[d] for d in dims), _restore_dtype(values, hint), _restore_attrs(attrs, hint)
     )
 
 
 def is_opened_alike(one: Side, its_grid: Grid, other: Side, other_grid: Grid) -> bool:
     """Say whether two sides open as the same dims and coordinates; how their rows are ordered does not matter."""
-    if one.is_placeholder != other.is_placeholder or _opened_dims(one, its_grid) != _opened_dims(other, other_grid):
+    if one.is_placeholder != other.is_placeholder or _choose_opened_dims(one, its_grid) != _choose_opened_dims(
+        other, other_grid
+    ):
         return False
-    mine, others = _side_variables(one, its_grid), _side_variables(other, other_grid)
+    mine, others = _make_side_variables(one, its_grid), _make_side_variables(other, other_grid)
     return mine.keys() == others.keys() and all(
         v.dtype == others[n].dtype and v.identical(others[n])  # type: ignore[no-untyped-call]
         for n, v in mine.items()
     )
 
 
-def _opened_dims(side: Side, grid: Grid) -> tuple[bool, list[str], dict[str, int]]:
+def _choose_opened_dims(side: Side, grid: Grid) -> tuple[bool, list[str], dict[str, int]]:
     """Return what decides the dims: those of more than one step in their order, and which of the others are kept."""
-    kept = _kept(side, grid.dims, grid.shape, squeeze=True)
+    kept = _choose_kept_dims(side, grid.dims, grid.shape, squeeze=True)
     return grid.is_flat, [dim for dim, size in kept.items() if size > 1], kept
 
 
-def _side_variables(side: Side, grid: Grid) -> dict[str, xr.Variable]:
+def _make_side_variables(side: Side, grid: Grid) -> dict[str, xr.Variable]:
     """Return the coordinates of one side as `decode` makes them, where the other side bears none of their names."""
     variables: dict[str, xr.Variable] = {}
     names = {n: n for n in (*(c.name for c in grid.coordinates), *grid.dims)}
@@ -181,7 +183,7 @@ def _add_counter(variables: dict[str, xr.Variable], grid: Grid, names: Mapping[s
         variables[name] = xr.Variable((name,), np.arange(grid.shape[0]), {ROLE: side.role})
 
 
-def _hinted_dtype(values: Array, hint: Mapping[str, Any]) -> Array:
+def _restore_dtype(values: Array, hint: Mapping[str, Any]) -> Array:
     """Restore the dtype that a coordinate had before it shared a matrix with others, where no value changes."""
     try:
         dtype = np.dtype(hint["dtype"])
@@ -194,21 +196,21 @@ def _hinted_dtype(values: Array, hint: Mapping[str, Any]) -> Array:
     return restored if bool((restored == values).all()) else values
 
 
-def _hinted_attrs(attrs: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, Any]:
+def _restore_attrs(attrs: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, Any]:
     recorded = hint.get("attrs")
     if not isinstance(recorded, dict):
         return attrs
     return {**{k: v for k, v in attrs.items() if k != "units"}, **recorded}
 
 
-def _recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple[int, ...]:
+def _read_recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple[int, ...]:
     recorded = hints.get("dims")
     if isinstance(recorded, list) and sorted(map(str, recorded)) == sorted(natural):
         return tuple(natural.index(str(d)) for d in recorded)
     return tuple(range(len(natural)))
 
 
-def coordinates_of(variables: Mapping[str, xr.Variable]) -> xr.Coordinates:
+def make_coordinates(variables: Mapping[str, xr.Variable]) -> xr.Coordinates:
     """Return coordinates, with an index for each that can label its dim."""
     with_index = {n: v for n, v in variables.items() if v.dims == (n,) and _can_index(v.values)}
     plain: dict[str, Any] = {n: v for n, v in variables.items() if n not in with_index}
@@ -224,7 +226,7 @@ def _can_index(values: Array) -> bool:
     return complete and np.unique(values).size == values.size
 
 
-def _attrs(layout: Layout) -> dict[str, Any]:
+def _make_attrs(layout: Layout) -> dict[str, Any]:
     attrs: dict[str, Any] = {"long_name": layout.quantity.strip(), "units": units.clean(layout.units)}
     absent = layout.hints.get("absent")
     if isinstance(absent, list):
@@ -232,5 +234,5 @@ def _attrs(layout: Layout) -> dict[str, Any]:
     return {**layout.attributes, **attrs}  # a stray attribute of the file must not hide the quantity
 
 
-def _encoding(layout: Layout) -> dict[str, Any]:
+def _make_encoding(layout: Layout) -> dict[str, Any]:
     return dict(layout.book_keeping)

@@ -21,9 +21,9 @@ from usidx.format.names import (
     RAW_DATA,
 )
 from usidx.label.coding import LABEL
-from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, position_dims, role_of
+from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, find_role, position_dims
 
-__all__ = ["Encoded", "encode", "layout_of", "sides_of"]
+__all__ = ["Encoded", "divide_dims", "encode", "find_layout"]
 
 # What the four ancillaries and the quantity hold already.
 _OWN_ATTRIBUTES = frozenset({"units", "long_name"})
@@ -68,14 +68,14 @@ def encode(array: xr.DataArray, name: str | None = None) -> Encoded:
     LayoutError
         A dim is empty, or its coordinate holds no real numbers.
     """
-    layout, left_out = layout_of(array, name)
-    natural = array.transpose(*(d for side in sides_of(array) for d in side))
+    layout, left_out = find_layout(array, name)
+    natural = array.transpose(*(d for side in divide_dims(array) for d in side))
     return Encoded(layout, natural.data.reshape(layout.shape), left_out)
 
 
-def layout_of(array: xr.DataArray, name: str | None = None) -> tuple[Layout, tuple[str, ...]]:
+def find_layout(array: xr.DataArray, name: str | None = None) -> tuple[Layout, tuple[str, ...]]:
     """Return what `encode` finds without touching the data: the layout, and the coordinates that USID cannot hold."""
-    position, spectroscopic = sides_of(array)
+    position, spectroscopic = divide_dims(array)
     empty = [d for d in array.dims if array.sizes[d] == 0]
     if empty:
         raise LayoutError(f"Dim {empty[0]!r} of {array.name!r} has size 0; a main dataset has at least one cell.")
@@ -88,13 +88,16 @@ def layout_of(array: xr.DataArray, name: str | None = None) -> tuple[Layout, tup
         position=_encode_side(array, "position", position),
         spectroscopic=_encode_side(array, "spectroscopic", spectroscopic),
         attributes={str(k): v for k, v in array.attrs.items() if k not in _OWN_ATTRIBUTES},
-        hints=_main_hints(array, position + spectroscopic),
+        hints=_make_main_hints(array, position + spectroscopic),
     )
-    held = {*_side_coordinates(array, POSITION, position), *_side_coordinates(array, SPECTROSCOPIC, spectroscopic)}
+    held = {
+        *_list_side_coordinates(array, POSITION, position),
+        *_list_side_coordinates(array, SPECTROSCOPIC, spectroscopic),
+    }
     return layout, tuple(str(c) for c in array.coords if str(c) not in held)
 
 
-def sides_of(array: xr.DataArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def divide_dims(array: xr.DataArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Divide all dims of an array between rows and columns of a main dataset.
 
     Raises
@@ -102,7 +105,7 @@ def sides_of(array: xr.DataArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
     RoleError
         No dim or scalar coordinate has a role.
     """
-    roles = {str(d): role_of(array, d) for d in array.dims}
+    roles = {str(d): find_role(array, d) for d in array.dims}
     if not any(roles.values()) and not any(ROLE in c.attrs for c in array.coords.values()):
         raise RoleError(
             f"Array {array.name!r} with dims {array.dims} has no position or spectroscopic dims. "
@@ -115,16 +118,16 @@ def sides_of(array: xr.DataArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _encode_side(array: xr.DataArray, role: Role, dims: tuple[str, ...]) -> Side:
     """Build index and value matrices: one column per coordinate of the side, the fastest dim first."""
-    found = _side_coordinates(array, role, dims)
+    found = _list_side_coordinates(array, role, dims)
     if not found:
-        return _placeholder_side(role)
+        return _make_placeholder_side(role)
     sizes = tuple(array.sizes[d] for d in dims)
     is_flat = _is_flat(found, dims, role)
     counters = {n for n in found if is_flat and (n == role or n.removesuffix("_index") in set(found) - {n})}
     kept = {n: c for n, c in found.items() if n not in counters}
-    titles = {n: _title(c) for n, c in found.items()}
+    titles = {n: _make_title(c) for n, c in found.items()}
     columns = [
-        _flat_column(c, found.get(f"{n}_index"), sizes) if is_flat else _column(n, c, dims, sizes)
+        _make_flat_column(c, found.get(f"{n}_index"), sizes) if is_flat else _make_column(n, c, dims, sizes)
         for n, c in kept.items()
     ]
     return Side(
@@ -133,19 +136,19 @@ def _encode_side(array: xr.DataArray, role: Role, dims: tuple[str, ...]) -> Side
         units=tuple(str(c.attrs.get("units", "")) for c in kept.values()),
         indices=np.stack([index for index, _ in columns], axis=1),
         values=np.stack([values for _, values in columns], axis=1),
-        types=tuple(_type(n, c, dims, is_flat=is_flat) for n, c in kept.items()),
-        hints=_side_hints(found, titles, sizes, dims, is_flat=is_flat),
+        types=tuple(_choose_type(n, c, dims, is_flat=is_flat) for n, c in kept.items()),
+        hints=_make_side_hints(found, titles, sizes, dims, is_flat=is_flat),
     )
 
 
-def _title(coordinate: xr.DataArray) -> str:
+def _make_title(coordinate: xr.DataArray) -> str:
     """Return the label as it was found in a file, as long as the name still comes from it."""
     name, label = str(coordinate.name), coordinate.attrs.get(LABEL)
     is_current = isinstance(label, str) and name.startswith(" ".join(label.split()).replace("/", "_"))
     return str(label) if is_current else name
 
 
-def _side_hints(
+def _make_side_hints(
     found: Mapping[str, xr.DataArray],
     titles: Mapping[str, str],
     sizes: tuple[int, ...],
@@ -155,7 +158,7 @@ def _side_hints(
 ) -> dict[str, Any]:
     """Record what the matrices cannot hold; coordinates by the name that the grid will give them."""
     names = {n: " ".join(t.split()).replace("/", "_") for n, t in titles.items()}
-    hints: dict[str, Any] = {"coordinates": {names[n]: _hint(c, names) for n, c in found.items()}}
+    hints: dict[str, Any] = {"coordinates": {names[n]: _make_hint(c, names) for n, c in found.items()}}
     if is_flat:
         hints["flat"] = True
     if 1 in sizes:
@@ -163,9 +166,9 @@ def _side_hints(
     return hints
 
 
-def _side_coordinates(array: xr.DataArray, role: str, dims: tuple[str, ...]) -> dict[str, xr.DataArray]:
+def _list_side_coordinates(array: xr.DataArray, role: str, dims: tuple[str, ...]) -> dict[str, xr.DataArray]:
     """Return what becomes a dimension of one side: its dims, fastest first, then what hangs on them, then scalars."""
-    found = {d: _dim_coordinate(array, d, dims) for d in reversed(dims)}
+    found = {d: _find_dim_coordinate(array, d, dims) for d in reversed(dims)}
     for name, coordinate in array.coords.items():
         is_own = coordinate.attrs.get(ROLE) == role or (ROLE not in coordinate.attrs and bool(coordinate.dims))
         if str(name) not in found and is_own and set(coordinate.dims) <= set(dims) and coordinate.dtype.kind in "iufb":
@@ -173,7 +176,7 @@ def _side_coordinates(array: xr.DataArray, role: str, dims: tuple[str, ...]) -> 
     return found
 
 
-def _dim_coordinate(array: xr.DataArray, dim: str, dims: tuple[str, ...]) -> xr.DataArray:
+def _find_dim_coordinate(array: xr.DataArray, dim: str, dims: tuple[str, ...]) -> xr.DataArray:
     coordinate = (
         array.coords[dim] if dim in array.coords else xr.DataArray(np.arange(array.sizes[dim]), dims=dim, name=dim)
     )
@@ -199,14 +202,18 @@ def _is_flat(coordinates: Mapping[str, xr.DataArray], dims: tuple[str, ...], rol
     return bool(others) and bool((counter.values == np.arange(counter.size)).all()) and "units" not in counter.attrs
 
 
-def _flat_column(coordinate: xr.DataArray, index: xr.DataArray | None, sizes: tuple[int, ...]) -> tuple[Array, Array]:
+def _make_flat_column(
+    coordinate: xr.DataArray, index: xr.DataArray | None, sizes: tuple[int, ...]
+) -> tuple[Array, Array]:
     """Return index and value for each place; without counters of its own a coordinate numbers the places."""
     if not coordinate.dims:
         return np.zeros(sizes, dtype=np.int64), np.broadcast_to(coordinate.values, sizes)
     return np.arange(sizes[0]) if index is None else index.values.astype(np.int64), coordinate.values
 
 
-def _column(name: str, coordinate: xr.DataArray, dims: tuple[str, ...], sizes: tuple[int, ...]) -> tuple[Array, Array]:
+def _make_column(
+    name: str, coordinate: xr.DataArray, dims: tuple[str, ...], sizes: tuple[int, ...]
+) -> tuple[Array, Array]:
     """Return index and value of one coordinate for each row in C order."""
     over = coordinate.transpose(*(d for d in dims if d in coordinate.dims))
     values = np.broadcast_to(
@@ -218,19 +225,19 @@ def _column(name: str, coordinate: xr.DataArray, dims: tuple[str, ...], sizes: t
     return index.reshape(-1), values.reshape(-1)
 
 
-def _type(name: str, coordinate: xr.DataArray, dims: tuple[str, ...], *, is_flat: bool) -> int:
+def _choose_type(name: str, coordinate: xr.DataArray, dims: tuple[str, ...], *, is_flat: bool) -> int:
     if is_flat:
         return INCOMPLETE_DIMENSION if coordinate.dims else DEFAULT_DIMENSION
     return DEPENDENT_DIMENSION if coordinate.dims and name not in dims else DEFAULT_DIMENSION
 
 
-def _hint(coordinate: xr.DataArray, names: Mapping[str, str]) -> dict[str, Any]:
+def _make_hint(coordinate: xr.DataArray, names: Mapping[str, str]) -> dict[str, Any]:
     plain = {str(k): v for k, v in coordinate.attrs.items() if isinstance(v, str | int | float)}
     attrs = {k: v for k, v in plain.items() if k not in (ROLE, LABEL)}
     return {"dims": [names[str(d)] for d in coordinate.dims], "dtype": coordinate.dtype.str, "attrs": attrs}
 
 
-def _placeholder_side(role: Role) -> Side:
+def _make_placeholder_side(role: Role) -> Side:
     return Side(
         role=role,
         labels=(PLACEHOLDER,),
@@ -242,7 +249,7 @@ def _placeholder_side(role: Role) -> Side:
     )
 
 
-def _main_hints(array: xr.DataArray, natural: Sequence[str]) -> dict[str, Any]:
+def _make_main_hints(array: xr.DataArray, natural: Sequence[str]) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     if tuple(array.dims) != tuple(natural) or 1 in array.shape:  # dims of one step have no place among the others
         hints["dims"] = [str(d) for d in array.dims]

@@ -56,9 +56,9 @@ def to_grid(data: xr.DataArray, fill_value: Any = None) -> xr.DataArray:
            [ 3., nan]])
     """
     refuse_unlabelled(data)
-    dim = _flat_dim(data)
-    names = _axes_of(data, dim)
-    codes, axes = zip(*(_codes(data, name, dim) for name in names), strict=True)
+    dim = _find_flat_dim(data)
+    names = _find_axes(data, dim)
+    codes, axes = zip(*(_find_codes(data, name, dim) for name in names), strict=True)
     shape = tuple(axis.size for axis in axes)
     _check_density(data, names, shape, dim)
     cells = np.ravel_multi_index(codes, shape)
@@ -67,13 +67,13 @@ def to_grid(data: xr.DataArray, fill_value: Any = None) -> xr.DataArray:
     row_of[cells] = np.arange(cells.size)
     measured = (row_of >= 0).reshape(shape)
     wide, fill = _fill(data, fill_value, holes=not measured.all())
-    filled = _filled(wide, dim, row_of, shape, names, fill)
-    return _labelled(filled, data, dim, names, axes, measured)
+    filled = _fill_grid(wide, dim, row_of, shape, names, fill)
+    return _label_grid(filled, data, dim, names, axes, measured)
 
 
-def _flat_dim(data: xr.DataArray) -> str:
+def _find_flat_dim(data: xr.DataArray) -> str:
     for dim in (POSITION, SPECTROSCOPIC):
-        if dim in data.dims and _axes_of(data, dim):
+        if dim in data.dims and _find_axes(data, dim):
             return dim
     raise RoleError(
         f"Array {data.name!r} with dims {data.dims} has no flat dim 'position' with coordinates along it; "
@@ -81,7 +81,7 @@ def _flat_dim(data: xr.DataArray) -> str:
     )
 
 
-def _axes_of(data: xr.DataArray, dim: str) -> list[str]:
+def _find_axes(data: xr.DataArray, dim: str) -> list[str]:
     """Return the coordinates that span the rectangle, slowest first: those that change least often."""
     along = [str(n) for n, c in data.coords.items() if c.dims == (dim,) and n != dim and ROLE in c.attrs]
     names = [n for n in along if not (n.endswith("_index") and n.removesuffix("_index") in along)]
@@ -89,7 +89,7 @@ def _axes_of(data: xr.DataArray, dim: str) -> list[str]:
     return sorted(names, key=lambda n: int(np.count_nonzero(np.diff(counted[n]))))
 
 
-def _codes(data: xr.DataArray, name: str, dim: str) -> tuple[Array, Array]:
+def _find_codes(data: xr.DataArray, name: str, dim: str) -> tuple[Array, Array]:
     """Return the cell of each place along one axis, and the values of that axis."""
     values = data.coords[name].values
     if not np.isfinite(values).all():
@@ -100,15 +100,15 @@ def _codes(data: xr.DataArray, name: str, dim: str) -> tuple[Array, Array]:
     if f"{name}_index" in data.coords:
         counters = data.coords[f"{name}_index"].values
         _check_density(data, [name], (int(counters.max()) - int(counters.min()) + 1,), dim)
-        return _counted_codes(values, counters)
+        return _read_codes_from_counters(values, counters)
     axis, codes = np.unique(values, return_inverse=True)
-    regular = _regular(axis, _SPARSEST * values.size)
+    regular = _fill_regular_axis(axis, _SPARSEST * values.size)
     if regular is None:
         return codes.reshape(-1), axis
     return np.rint((values - regular[0]) / (regular[1] - regular[0])).astype(np.int64), regular
 
 
-def _counted_codes(values: Array, counters: Array) -> tuple[Array, Array]:
+def _read_codes_from_counters(values: Array, counters: Array) -> tuple[Array, Array]:
     """Use the counters of the file; the axis is the mean value at each, interpolated where nothing was measured."""
     codes = counters - counters.min()
     size = int(codes.max()) + 1
@@ -118,7 +118,7 @@ def _counted_codes(values: Array, counters: Array) -> tuple[Array, Array]:
     return codes, np.interp(np.arange(size), known, means)
 
 
-def _regular(axis: Array, most: int) -> Array | None:
+def _fill_regular_axis(axis: Array, most: int) -> Array | None:
     """Fill the gaps of an evenly spaced axis; None where it is uneven, or would have more than `most` entries."""
     if axis.size < 2:
         return None
@@ -161,12 +161,12 @@ def _fill(data: xr.DataArray, fill_value: Any, *, holes: bool) -> tuple[xr.DataA
             f"The grid has holes and {data.dtype} has no NaN. Give a fill_value, or convert to float first."
         )
     fill = np.asarray(fill_value if fill_value is not None else np.nan if data.dtype.kind in "fc" else 0)
-    dtype = _holding(data.dtype, fill) if holes else data.dtype
+    dtype = _widen_dtype(data.dtype, fill) if holes else data.dtype
     with np.errstate(all="ignore"):
         return data.astype(dtype, copy=False), fill.astype(dtype)
 
 
-def _holding(dtype: np.dtype[Any], fill: Array) -> np.dtype[Any]:
+def _widen_dtype(dtype: np.dtype[Any], fill: Array) -> np.dtype[Any]:
     """Return the type itself where it can hold the value, else the next larger one that can."""
     kinds = {"f": "biuf", "c": "biufc"}
     if fill.dtype.kind in kinds.get(dtype.kind, ""):
@@ -176,7 +176,7 @@ def _holding(dtype: np.dtype[Any], fill: Array) -> np.dtype[Any]:
     return np.result_type(dtype, np.min_scalar_type(fill), np.float32)
 
 
-def _filled(
+def _fill_grid(
     data: xr.DataArray, dim: str, row_of: Array, shape: tuple[int, ...], names: list[str], fill: Any
 ) -> xr.DataArray:
     rest = [d for d in data.dims if d != dim]
@@ -188,7 +188,7 @@ def _filled(
     return xr.DataArray(reshaped, dims=(*names, *rest), coords=placed.coords, attrs=data.attrs, name=data.name)
 
 
-def _labelled(
+def _label_grid(
     filled: xr.DataArray, data: xr.DataArray, dim: str, names: list[str], axes: tuple[Array, ...], measured: Array
 ) -> xr.DataArray:
     for name, axis in zip(names, axes, strict=True):

@@ -19,9 +19,9 @@ __all__ = [
     "ROLE",
     "SPECTROSCOPIC",
     "choose_dims",
+    "find_role",
     "position_dims",
     "refuse_unlabelled",
-    "role_of",
     "set_roles",
     "spectroscopic_dims",
     "split",
@@ -35,24 +35,24 @@ Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 Dims = str | Iterable[str]
 
 
-def role_of(data: xr.DataArray | xr.Dataset, dim: Hashable) -> str | None:
+def find_role(data: xr.DataArray | xr.Dataset, dim: Hashable) -> str | None:
     """Return the role of a dim or scalar coordinate, None where it has none."""
     return data.coords[dim].attrs.get(ROLE) if dim in data.coords else None
 
 
 def position_dims(data: xr.DataArray | xr.Dataset) -> tuple[str, ...]:
     """Return the dims that say where, in the order of the array."""
-    return _dims_with(data, POSITION)
+    return _list_dims_with_role(data, POSITION)
 
 
 def spectroscopic_dims(data: xr.DataArray | xr.Dataset) -> tuple[str, ...]:
     """Return the dims that say what was swept, in the order of the array."""
-    return _dims_with(data, SPECTROSCOPIC)
+    return _list_dims_with_role(data, SPECTROSCOPIC)
 
 
-def _dims_with(data: xr.DataArray | xr.Dataset, role: str) -> tuple[str, ...]:
+def _list_dims_with_role(data: xr.DataArray | xr.Dataset, role: str) -> tuple[str, ...]:
     refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
-    return tuple(str(dim) for dim in data.dims if role_of(data, dim) == role)
+    return tuple(str(dim) for dim in data.dims if find_role(data, dim) == role)
 
 
 def choose_dims(
@@ -101,7 +101,7 @@ def choose_dims(
     """
     refuse_unlabelled(data)
     if dim is None:
-        return _usual_dims(data, count, role, called, in_units, reason)
+        return _choose_usual_dims(data, count, role, called, in_units, reason)
     names = tuple(dict.fromkeys((dim,) if isinstance(dim, str) else dim))
     as_dims(data, names)
     wanted = count or max(len(names), 1)
@@ -110,10 +110,10 @@ def choose_dims(
     return names
 
 
-def _usual_dims(
+def _choose_usual_dims(
     data: xr.DataArray, count: int | None, role: str, called: Collection[str], in_units: Collection[str], reason: str
 ) -> tuple[str, ...]:
-    of_role = _dims_with(data, role)
+    of_role = _list_dims_with_role(data, role)
     if count is None and of_role:
         return of_role
     own = [d for d in of_role if data.sizes[d] > 1]
@@ -128,7 +128,7 @@ def _usual_dims(
     wanted = f", and {count} should be worked along" if count is not None else ""
     raise RoleError(
         f"Array {data.name!r} with dims {data.dims} has {told}{wanted}. {reason + ' ' if reason else ''}Name the dims "
-        f"to work along with dim=..., or mark them with da.usid.set_roles({role}=[...]).{_one_step(data)}"
+        f"to work along with dim=..., or mark them with da.usid.set_roles({role}=[...]).{_explain_one_step(data)}"
     )
 
 
@@ -156,7 +156,7 @@ def split(data: xr.DataArray, dim: Dims | None = None) -> tuple[tuple[str, ...],
     return tuple(str(d) for d in data.dims if d not in features), features
 
 
-def _one_step(data: xr.DataArray) -> str:
+def _explain_one_step(data: xr.DataArray) -> str:
     """Say how a sweep of one step, which is a scalar coordinate, becomes a dim again."""
     scalar = [name for name, c in data.coords.items() if c.ndim == 0 and c.attrs.get(ROLE) == SPECTROSCOPIC]
     return f" One step is kept as a dim by data.expand_dims({scalar[0]!r})." if scalar else ""
@@ -220,11 +220,11 @@ def set_roles(data: Labelled, *, position: Dims = (), spectroscopic: Dims = ()) 
         raise RoleError(f"{sorted(twice)[0]!r} is named both as position and as spectroscopic; a dim has one role.")
     for role, dims in names.items():
         for dim in dims:
-            data = _with_role(data, dim, role)
+            data = _set_role(data, dim, role)
     return data
 
 
-def _with_role(data: Labelled, name: str, role: str) -> Labelled:
+def _set_role(data: Labelled, name: str, role: str) -> Labelled:
     if name in data.coords:
         coord = data.coords[name].variable.copy(deep=False)
     elif name in data.dims:

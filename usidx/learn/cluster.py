@@ -186,7 +186,9 @@ def cluster(
     refuse_dim(data, "cluster")
     matrix = to_matrix(apply_mask(data, mask), dim)
     found, passes = _find_clusters(matrix, options, hold=False)
-    means = passes.array(found, _pick_means, (n, matrix.values.shape[1]), choose_working_dtype(matrix.values.dtype))
+    means = passes.pick_array(
+        found, _pick_means, (n, matrix.values.shape[1]), choose_working_dtype(matrix.values.dtype)
+    )
     response = matrix.label_cells(means, matrix.columns, "cluster")
     result = assemble(data, _collect_variables(matrix, passes, found, response, n, chosen))
     return add_choices(result, dim=matrix.columns, **choices)
@@ -230,7 +232,7 @@ def _cluster_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:
     matrix, components = to_matrix(result["scores"], "component"), result["components"]
     found, passes = _find_clusters(matrix, options, hold=True)
     n, width = options[1], matrix.values.shape[1]
-    means = passes.array(found, _pick_means, (n, width), choose_working_dtype(matrix.values.dtype))
+    means = passes.pick_array(found, _pick_means, (n, width), choose_working_dtype(matrix.values.dtype))
     features = tuple(str(d) for d in components.dims if d != "component")
     basis = components.transpose("component", *features).data
     either = da if isinstance(means, da.Array) or isinstance(basis, da.Array) else np
@@ -268,17 +270,17 @@ def _collect_variables(
         "labels": matrix.label_rows(passes.split(found, "labels", 1, np.int32)),
         "mean_response": response,
         "distance": matrix.label_rows(passes.split(found, "distance", 1, np.float64)),
-        "size": passes.array(found, "sizes", (n,), np.int64),
-        "inertia": passes.array(found, "inertia", (), np.float64),
+        "size": passes.pick_array(found, "sizes", (n,), np.int64),
+        "inertia": passes.pick_array(found, "inertia", (), np.float64),
     }
     if method == METHODS["agglomerative"] and n > 1:
-        merges = passes.array(found, "tree", (n - 1, 4), np.float64)
+        merges = passes.pick_array(found, "tree", (n - 1, 4), np.float64)
         variables["linkage"] = xr.DataArray(merges, dims=("merge", "link"))
     if method == METHODS["gmm"]:
         parts = matrix.label_rows(passes.split(found, _pick_parts, n, np.float64), "cluster")
         variables["responsibilities"] = parts
-        variables["log_likelihood"] = passes.array(found, "likelihood", (), np.float64)
-        variables["bic"] = passes.array(found, "criterion", (), np.float64)
+        variables["log_likelihood"] = passes.pick_array(found, "likelihood", (), np.float64)
+        variables["bic"] = passes.pick_array(found, "criterion", (), np.float64)
     return variables
 
 

@@ -131,10 +131,10 @@ def decompose(
     found = passes.iterate(_fit, number_rows(matrix), width, pairs, n, clone(estimator, safe=False))
     dtype = np.result_type(matrix.values.dtype, np.float64)
     factors = [
-        passes.array(found, pick, (rows, width), dtype) for pick, rows in ((_pick_components, n), (_pick_mean, 1))
+        passes.pick_array(found, pick, (rows, width), dtype) for pick, rows in ((_pick_components, n), (_pick_mean, 1))
     ]
     # What is left of a row stands beside its scores: one reading serves both.
-    rows = passes.rows(_transform, found, n + 1, dtype)
+    rows = passes.map_rows(_transform, found, n + 1, dtype)
     variables = {
         "scores": matrix.label_rows(rows[:, :n], "component"),
         "components": matrix.label_cells(factors[0], matrix.columns, "component"),

@@ -129,14 +129,14 @@ def ica(
     source = rows if independent == "scores" else Matrix(flat.values.T, flat.labelled, flat.columns, flat.rows)
     unmixing = passes.gather(_find_unmixing, source.values, independent == "scores", random_state, max_iter, tol)
     joint = passes.gather(_apply_unmixing, flat.values, unmixing, passes.gather(_sum_squares, rows.values))
-    turned = passes.array(joint, "components", components.shape, components.dtype)
-    matrix = passes.array(joint, "scores", (count, count), scores.dtype)
+    turned = passes.pick_array(joint, "components", components.shape, components.dtype)
+    matrix = passes.pick_array(joint, "scores", (count, count), scores.dtype)
     variables = {
         "scores": scores.copy(data=scores.data @ matrix),
         "components": components.copy(data=turned),
         "mean": found["mean"],
         "reconstruction_error": _measure_residual(found),
-        "converged": passes.array(unmixing, "converged", (), bool),
+        "converged": passes.pick_array(unmixing, "converged", (), bool),
     }
     return add_choices(assemble(data, variables), dim=features, **fields)
 

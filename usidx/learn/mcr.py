@@ -167,11 +167,11 @@ def mcr_als(
     arguments = (number_rows(matrix), width, n, begun, rules, random_state, max_iter, tol)
     found = passes.iterate(_resolve, *arguments)
     components = matrix.label_cells(
-        passes.array(found, _pick_components, (n, width), dtype), matrix.columns, "component"
+        passes.pick_array(found, _pick_components, (n, width), dtype), matrix.columns, "component"
     )
     scores = find_scores(xr.Dataset({"components": components}), used, "closed" if closure else "nonnegative")
-    error = passes.array(found, "error", (), np.float64)
-    settled = passes.array(found, "converged", (), bool)
+    error = passes.pick_array(found, "error", (), np.float64)
+    settled = passes.pick_array(found, "converged", (), bool)
     variables = {"scores": scores, "components": components, "reconstruction_error": error, "converged": settled}
     result = assemble(data, variables, units_in="components" if closure else "scores")
     return add_choices(result, dim=matrix.columns, **fields)

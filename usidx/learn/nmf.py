@@ -209,12 +209,12 @@ def _decompose(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe) -
     width = matrix.values.shape[1]
     passes, dtype = plan_passes(matrix.values), choose_working_dtype(matrix.values.dtype)
     found = passes.iterate(_find_factors, number_rows(matrix), width, recipe)
-    components = passes.array(found, _pick_components, (recipe.n, width), dtype)
+    components = passes.pick_array(found, _pick_components, (recipe.n, width), dtype)
     variables = {
         "scores": matrix.label_rows(passes.split(found, "scores", recipe.n, dtype), "component"),
         "components": matrix.label_cells(components, matrix.columns, "component"),
-        "reconstruction_error": passes.array(found, "error", (), np.float64),
-        "relative_error": passes.array(found, _pick_relative_error, (), np.float64),
+        "reconstruction_error": passes.pick_array(found, "error", (), np.float64),
+        "relative_error": passes.pick_array(found, _pick_relative_error, (), np.float64),
     }
     return assemble(data, variables)
 

@@ -18,8 +18,8 @@ from usidx.learn.factors.nnls import find_constrained_scores
 from usidx.learn.matrix.fields import Decomposable, join_fields, split_fields
 from usidx.learn.matrix.matrix import choose_working_dtype, to_matrix
 from usidx.learn.matrix.missing import keep_complete
-from usidx.results.declarations import HANDED_ON, declared
-from usidx.results.provenance import Step, steps
+from usidx.results.declarations import HANDED_ON, find_declaration
+from usidx.results.provenance import Step, read_steps
 from usidx.results.verbs import verb
 from usidx.tasks.passes import plan_passes
 
@@ -130,7 +130,7 @@ def find_scores(result: xr.Dataset, other: xr.DataArray, kind: str) -> xr.DataAr
     )
     passes = plan_passes(matrix.values)
     basis = _stack_basis(result, components, matrix.columns, matrix.is_lazy)
-    found = passes.rows(
+    found = passes.map_rows(
         _BLOCKS[kind],
         passes.gather(_split_basis if kind == "linear" else _split_constrained, basis),
         components.sizes["component"],
@@ -147,7 +147,7 @@ def is_decomposition(result: xr.Dataset) -> bool:
 def find_decomposition_step(result: xr.Dataset) -> Step:
     """Return the recorded step of the decomposition that made a Dataset."""
     refuse_unlabelled(result, (xr.Dataset,))
-    found = [step for step in steps(result) if _projection(step)]
+    found = [step for step in read_steps(result) if _projection(step)]
     if found and is_decomposition(result):
         return found[-1]
     raise ResultError(
@@ -284,5 +284,5 @@ def _choose_kind(step: Step) -> str:
 
 def _projection(step: Step) -> str:
     """Say how scores are found on the components of a step; empty where it decomposes nothing."""
-    verb_of = declared(str(step["tool"]))
+    verb_of = find_declaration(str(step["tool"]))
     return "" if verb_of is None else verb_of.projection

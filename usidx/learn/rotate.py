@@ -78,8 +78,8 @@ def rotate(
     passes = plan_passes(scores.data if scores.chunks is not None else components.data.reshape(len(components), -1))
     stacked = _append_values(components.data, result["singular_values"].data)
     turn = passes.gather(_rotate, stacked, method == "promax", power, max_iter, tol)
-    turned = passes.array(turn, "components", components.shape, components.dtype)
-    matrix = passes.array(turn, "scores", (len(components), len(components)), scores.dtype)
+    turned = passes.pick_array(turn, "components", components.shape, components.dtype)
+    matrix = passes.pick_array(turn, "scores", (len(components), len(components)), scores.dtype)
     found = result.drop_vars(
         [name for name in result.data_vars if name not in ("scores", "components", "mean", "scale")]
     )

@@ -349,8 +349,8 @@ def _collect_by_features(matrix: Matrix, passes: Passes, n: int, found: Any, sol
     if solver != "gram" and _are_images_kept(matrix, n):
         scores = passes.split(passes.iterate(find_scores, found), None, n, dtype)
     else:
-        scores = passes.rows(project_rows, found, n, dtype)
-    components = passes.array(found, _pick_components, (n, matrix.values.shape[1]), dtype)
+        scores = passes.map_rows(project_rows, found, n, dtype)
+    components = passes.pick_array(found, _pick_components, (n, matrix.values.shape[1]), dtype)
     return {
         "scores": matrix.label_rows(scores, "component"),
         "components": matrix.label_cells(components, matrix.columns, "component"),
@@ -360,11 +360,11 @@ def _collect_by_features(matrix: Matrix, passes: Passes, n: int, found: Any, sol
 def _decompose_by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool) -> tuple[Variables, Any]:
     dtype = choose_working_dtype(matrix.values.dtype)
     basis = passes.call(solve_sample_gram, passes.fold(sum_sample_moments, join_sample_moments, centred), n, centred)
-    projected = passes.rows(project_features, basis, n + 1, np.result_type(dtype, np.float64))
+    projected = passes.map_rows(project_features, basis, n + 1, np.result_type(dtype, np.float64))
     found = passes.gather(decompose_projection, matrix.label_rows(projected, "component").data, basis, n)
     height, width = matrix.values.shape
-    scores = matrix.label_cells(passes.array(found, _pick_scores, (n, width), dtype), matrix.columns, "component")
-    components = passes.array(found, _pick_components, (n, height), dtype)
+    scores = matrix.label_cells(passes.pick_array(found, _pick_scores, (n, width), dtype), matrix.columns, "component")
+    components = passes.pick_array(found, _pick_components, (n, height), dtype)
     variables = {
         "scores": scores.transpose(..., "component"),
         "components": matrix.label_cells(components, matrix.rows, "component"),
@@ -376,14 +376,14 @@ def _collect_figures(
     matrix: Matrix, passes: Passes, n: int, found: Any, features: tuple[str, ...], centred: bool, solver: str | None
 ) -> Variables:
     figures: Variables = {
-        "singular_values": passes.array(found, "values", (n,), np.float64),
-        "explained_variance_ratio": passes.array(found, "ratio", (n,), np.float64),
+        "singular_values": passes.pick_array(found, "values", (n,), np.float64),
+        "explained_variance_ratio": passes.pick_array(found, "ratio", (n,), np.float64),
     }
     if solver in ("adaptive", "krylov"):
-        figures["singular_values_error"] = passes.array(found, "errors", (n,), np.float64)
+        figures["singular_values_error"] = passes.pick_array(found, "errors", (n,), np.float64)
     if centred:
         width = count_cells(matrix.labelled, features)
-        mean = passes.array(found, _pick_mean, (1, width), choose_working_dtype(matrix.values.dtype))
+        mean = passes.pick_array(found, _pick_mean, (1, width), choose_working_dtype(matrix.values.dtype))
         figures["mean"] = matrix.label_cells(mean, features)
     return figures
 

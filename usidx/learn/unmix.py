@@ -142,7 +142,7 @@ def nfindr(
     found = pca(used, n - 1, dim=features, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
     passes = plan_passes(matrix.values)
-    corners = passes.array(passes.gather(find_largest_simplex, matrix.values), None, (n, n - 1), np.float64)
+    corners = passes.pick_array(passes.gather(find_largest_simplex, matrix.values), None, (n, n - 1), np.float64)
     result = _find_abundances(used, _make_responses(found, corners) + found["mean"].variable)
     return add_choices(result, dim=features, **fields)
 
@@ -208,7 +208,7 @@ def vca(
     width = found["components"].size // n
     ratio = passes.gather(float, found["explained_variance_ratio"].sum().data)
     chosen = passes.gather(find_vertex_components, matrix.values, ratio, width, random_state)
-    result = _find_abundances(used, _make_responses(found, passes.array(chosen, None, (n, n), np.float64)))
+    result = _find_abundances(used, _make_responses(found, passes.pick_array(chosen, None, (n, n), np.float64)))
     return add_choices(result, dim=features, **fields)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
-from usidx.label.units import power
+from usidx.label.units import raise_to_power
 from usidx.learn.matrix.matrix import Matrix, choose_working_dtype, to_matrix
 from usidx.learn.matrix.missing import sift
 from usidx.learn.matrix.results import assemble
@@ -73,7 +73,7 @@ def decompose_scaled(
     made = assemble(data, {str(name): found[name] for name in found.data_vars})
     units = data.attrs.get("units", "")
     for name in made.data_vars.keys() & (_OWN_UNITS[scale].keys() if units else ()):
-        made[name].attrs["units"] = power(units, _OWN_UNITS[scale][str(name)])
+        made[name].attrs["units"] = raise_to_power(units, _OWN_UNITS[scale][str(name)])
     return made
 
 
@@ -93,8 +93,8 @@ def _find_step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataA
     factors = passes.call(_find_mean_root if scale == "poisson" else _find_deviation, moments)
     # A scale of double precision would make all that single precision data is divided by it double.
     dtype = choose_working_dtype(matrix.values.dtype).type(0).real.dtype
-    steps = passes.array(factors, None, (1, matrix.values.shape[1]), dtype)
-    return matrix.label_cells(steps, matrix.columns), matrix.unfold(passes.again(factors))
+    steps = passes.pick_array(factors, None, (1, matrix.values.shape[1]), dtype)
+    return matrix.label_cells(steps, matrix.columns), matrix.unfold(passes.read_again(factors))
 
 
 def _find_position_scale(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:

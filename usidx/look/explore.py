@@ -17,20 +17,20 @@ from usidx.errors import UsidError
 from usidx.label.roles import refuse_unlabelled
 from usidx.look.draw.downsample import describe_cell
 from usidx.look.draw.extras import require
-from usidx.look.draw.numbers import plain
+from usidx.look.draw.numbers import make_printable
 from usidx.look.explorer import elements
 from usidx.look.explorer.scene import (
     PARTS,
     Scene,
-    nearest,
-    part_of,
+    find_nearest,
+    make_scene,
     read_map,
     read_mean,
     read_spectrum,
-    scene_of,
     start_at,
+    take_part,
 )
-from usidx.look.summary.facts import array_facts, words
+from usidx.look.summary.facts import collect_facts, write_facts
 
 __all__ = ["Explorer", "build", "explore", "save_explorer"]
 
@@ -88,7 +88,7 @@ def explore(
     refuse_unlabelled(data)
     if reduce not in _REDUCTIONS:
         raise UsidError(f"Unknown reduce {reduce!r}: give one of {', '.join(map(repr, _REDUCTIONS))}.")
-    scene = scene_of(data)
+    scene = make_scene(data)
     return build(scene, start_at(scene, at), reduce).view
 
 
@@ -147,60 +147,64 @@ def build(scene: Scene, begun: dict[str, int], reduce: str) -> Explorer:
     require("holoviews.plotting.bokeh", _PURPOSE)
     if not getattr(pn.extension, "_loaded", False):
         pn.extension()
-    widgets = _widgets(pn, scene, begun, reduce)
-    place = _place_stream(scene, begun)
+    widgets = _make_widgets(pn, scene, begun, reduce)
+    place = _make_place_stream(scene, begun)
     looking = _Looking(scene, widgets, place)
     map_, spectrum = looking.draw_map(), looking.draw_spectrum()
-    frames = (elements.frame(scene), elements.spectrum_frame())
+    frames = (elements.choose_map_size(scene), elements.choose_spectrum_size())
     panes = [
         pn.pane.HoloViews(
-            drawn, backend="bokeh", **elements.outer(frame, has_bar=drawn is map_ and scene.kind != "line")
+            drawn, backend="bokeh", **elements.add_margins(frame, has_bar=drawn is map_ and scene.kind != "line")
         )
         for drawn, frame in zip((map_, spectrum), frames, strict=True)
         if drawn is not None
     ]
-    title = pn.pane.HTML(f"<b>{escape(words(array_facts(scene.array)))}</b>", margin=(5, 10))
+    title = pn.pane.HTML(f"<b>{escape(write_facts(collect_facts(scene.array)))}</b>", margin=(5, 10))
     shown = [w for w in widgets.values() if w.visible]
     controls = [pn.FlexBox(*shown)] if shown else []
     view = pn.Column(title, *controls, pn.FlexBox(*panes), sizing_mode="stretch_width")
     return Explorer(view, place, widgets, looking.pointers, map_, spectrum)
 
 
-def _place_stream(scene: Scene, begun: dict[str, int]) -> Any:
+def _make_place_stream(scene: Scene, begun: dict[str, int]) -> Any:
     """Hold the place that is looked at: one index per dim of the map."""
     streams = require("holoviews.streams", _PURPOSE)
     names = {f"place{n}": begun[dim] for n, dim in enumerate(scene.places)}
     return streams.Stream.define("Place", **names)()
 
 
-def _widgets(pn: Any, scene: Scene, begun: dict[str, int], reduce: str) -> dict[str, Any]:
+def _make_widgets(pn: Any, scene: Scene, begun: dict[str, int], reduce: str) -> dict[str, Any]:
     """Make the controls; those with nothing to choose are there but hidden."""
     made: dict[str, Any] = {}
     has_map, has_steps = scene.kind != "none", bool(scene.swept)
     for number, dim in enumerate(scene.swept):
         length = scene.array.sizes[dim]
         limits = {"start": 0, "end": max(length - 1, 1), "value": begun[dim]}
-        made[f"step{number}"] = _titled(pn.widgets.IntSlider, _shown(dim), width=260, visible=length > 1, **limits)
-    along = {_shown(d): d for d in reversed(scene.swept)}
+        made[f"step{number}"] = _make_titled_widget(
+            pn.widgets.IntSlider, _escape_markup(dim), width=260, visible=length > 1, **limits
+        )
+    along = {_escape_markup(d): d for d in reversed(scene.swept)}
     first = next(iter(along.values()), None)
     select, box = pn.widgets.Select, pn.widgets.Checkbox
-    made["along"] = _titled(select, "spectrum along", options=along, value=first, width=150, visible=len(along) > 1)
-    made["part"] = _titled(select, "part", options=list(PARTS), width=120, visible=scene.is_complex)
+    made["along"] = _make_titled_widget(
+        select, "spectrum along", options=along, value=first, width=150, visible=len(along) > 1
+    )
+    made["part"] = _make_titled_widget(select, "part", options=list(PARTS), width=120, visible=scene.is_complex)
     chosen = {text: key for key, text in _REDUCTIONS.items()}
     both = has_map and has_steps
-    made["reduce"] = _titled(select, "map of", options=chosen, value=reduce, width=160, visible=both)
-    made["follow"] = _titled(box, "follow the pointer", value=True, visible=both, margin=(25, 10))
+    made["reduce"] = _make_titled_widget(select, "map of", options=chosen, value=reduce, width=160, visible=both)
+    made["follow"] = _make_titled_widget(box, "follow the pointer", value=True, visible=both, margin=(25, 10))
     return made
 
 
-def _titled(widget: Any, title: str, **options: Any) -> Any:
+def _make_titled_widget(widget: Any, title: str, **options: Any) -> Any:
     """Make a widget with a title, which newer versions of panel call its label."""
     return widget(**{"label" if "label" in widget.param else "name": title}, **options)
 
 
-def _shown(name: str, limit: int = 40) -> str:
+def _escape_markup(name: str, limit: int = 40) -> str:
     """Keep a name from a file from being read as mark-up."""
-    return plain(name, limit).replace("<", "‹").replace(">", "›").replace("$$", "$")
+    return make_printable(name, limit).replace("<", "‹").replace(">", "›").replace("$$", "$")
 
 
 class _Looking:
@@ -214,7 +218,7 @@ class _Looking:
         self.pointers: dict[str, Any] = {}
         self._read: dict[str, tuple[Any, xr.DataArray]] = {}
 
-    def _once(self, what: str, key: Any, read: Callable[[], xr.DataArray]) -> xr.DataArray:
+    def _read_once(self, what: str, key: Any, read: Callable[[], xr.DataArray]) -> xr.DataArray:
         """Read, unless this very map or spectrum was the last one read: another part of it costs nothing."""
         if what not in self._read or self._read[what][0] != key:
             self._read[what] = (key, read())
@@ -226,7 +230,7 @@ class _Looking:
         chosen = {dim: int(contents[f"place{n}"]) for n, dim in enumerate(self.scene.places)}
         return chosen | {dim: int(self.widgets[f"step{n}"].value) for n, dim in enumerate(self.scene.swept)}
 
-    def _watched(self, *names: str, place: bool = False) -> list[Any]:
+    def _watch_widgets(self, *names: str, place: bool = False) -> list[Any]:
         """Make streams of widgets; sliders of lazy arrays act when let go."""
         params = require("holoviews.streams", _PURPOSE).Params
         event = "value_throttled" if self.scene.is_lazy else "value"
@@ -235,7 +239,7 @@ class _Looking:
         streams = [params(self.widgets[n], [p], rename={p: f"{p}_{n}"}) for n, p in watched.items()]
         return [*streams, self.place] if place else streams
 
-    def _dynamic(self, draw: Any, streams: list[Any]) -> Any:
+    def _make_dynamic(self, draw: Any, streams: list[Any]) -> Any:
         # All state is read from the widgets, so what a stream brings is of no interest, only that it came.
         return self.hv.DynamicMap(lambda **_: draw(), streams=streams)
 
@@ -244,45 +248,47 @@ class _Looking:
         if self.scene.kind == "none":
             return None
         steps = [f"step{n}" for n in range(len(self.scene.swept))]
-        base = self._dynamic(self._map, self._watched(*steps, "part", "reduce"))
-        marker = self._dynamic(lambda: elements.marker(self.scene, self.index()), self._watched(place=True))
+        base = self._make_dynamic(self._map, self._watch_widgets(*steps, "part", "reduce"))
+        marker = self._make_dynamic(
+            lambda: elements.make_marker(self.scene, self.index()), self._watch_widgets(place=True)
+        )
         self._point_with(base)
-        return (base * marker).opts(**elements.frame(self.scene), backend="bokeh")
+        return (base * marker).opts(**elements.choose_map_size(self.scene), backend="bokeh")
 
     def _map(self) -> Any:
         by_mean = self.widgets["reduce"].value == "mean" and bool(self.scene.swept)
         part, index = self.widgets["part"].value, self.index()
         steps = {d: index[d] for d in self.scene.swept}
-        read = self._once(
+        read = self._read_once(
             "map",
             "mean" if by_mean else steps,
             lambda: read_mean(self.scene) if by_mean else read_map(self.scene, steps),
         )
-        values = read if by_mean else part_of(read, part)
+        values = read if by_mean else take_part(read, part)
         there = {d: index[d] for d in self.scene.swept if self.scene.array.sizes[d] > 1}
         title = "mean" if by_mean else describe_cell(self.scene.array, there)
-        return elements.map_element(self.scene, values, _shown(title, 80))
+        return elements.make_map_element(self.scene, values, _escape_markup(title, 80))
 
     def _point_with(self, base: Any) -> None:
         if not self.scene.swept:
             return
         streams = require("holoviews.streams", _PURPOSE)
         self.pointers |= {"click": streams.Tap(source=base), "pointer": streams.PointerXY(source=base)}
-        self.pointers["click"].add_subscriber(self.clicked)
-        self.pointers["pointer"].add_subscriber(self.pointed)
+        self.pointers["click"].add_subscriber(self.handle_click)
+        self.pointers["pointer"].add_subscriber(self.follow_pointer)
 
-    def clicked(self, x: float | None = None, y: float | None = None) -> None:
+    def handle_click(self, x: float | None = None, y: float | None = None) -> None:
         """Look at the place under a click and stay there; the pointer is followed again when that is asked for."""
         self.widgets["follow"].value = False
         self._move(x, y)
 
-    def pointed(self, x: float | None = None, y: float | None = None) -> None:
+    def follow_pointer(self, x: float | None = None, y: float | None = None) -> None:
         """Look at the place under the pointer."""
         if self.widgets["follow"].value:
             self._move(x, y)
 
     def _move(self, x: float | None, y: float | None) -> None:
-        found = nearest(self.scene, x, y)
+        found = find_nearest(self.scene, x, y)
         now = self.index()
         if found is not None and any(now[dim] != n for dim, n in found.items()):
             self.place.event(**{f"place{n}": found[dim] for n, dim in enumerate(self.scene.places)})
@@ -292,28 +298,28 @@ class _Looking:
         if not self.scene.swept:
             return None
         steps = [f"step{n}" for n in range(len(self.scene.swept))]
-        curve = self._dynamic(self._curve, self._watched(*steps, "along", "part", place=True))
-        line = self._dynamic(self._step_line, self._watched(*steps, "along"))
+        curve = self._make_dynamic(self._draw_curve, self._watch_widgets(*steps, "along", "part", place=True))
+        line = self._make_dynamic(self._draw_step_line, self._watch_widgets(*steps, "along"))
         streams = require("holoviews.streams", _PURPOSE)
         self.pointers["step"] = streams.Tap(source=curve)
-        self.pointers["step"].add_subscriber(self.stepped)
-        return (curve * line).opts(**elements.spectrum_frame(), backend="bokeh")
+        self.pointers["step"].add_subscriber(self.handle_step)
+        return (curve * line).opts(**elements.choose_spectrum_size(), backend="bokeh")
 
-    def _curve(self) -> Any:
+    def _draw_curve(self) -> Any:
         along, index = self.widgets["along"].value, self.index()
         others = {d: n for d, n in index.items() if d != along}
-        read = self._once("spectrum", (along, others), lambda: read_spectrum(self.scene, others, along))
-        values = part_of(read, self.widgets["part"].value)
+        read = self._read_once("spectrum", (along, others), lambda: read_spectrum(self.scene, others, along))
+        values = take_part(read, self.widgets["part"].value)
         there = {d: index[d] for d in map(str, self.scene.array.dims) if d != along and self.scene.array.sizes[d] > 1}
-        return elements.curve(values, along, _shown(describe_cell(self.scene.array, there), 80))
+        return elements.make_curve(values, along, _escape_markup(describe_cell(self.scene.array, there), 80))
 
-    def _step_line(self) -> Any:
-        return elements.step_line(self.scene, self.index(), self.widgets["along"].value)
+    def _draw_step_line(self) -> Any:
+        return elements.make_step_line(self.scene, self.index(), self.widgets["along"].value)
 
-    def stepped(self, x: float | None = None, y: float | None = None) -> None:
+    def handle_step(self, x: float | None = None, y: float | None = None) -> None:
         """Show the map of the step under a click into the spectrum."""
         along = self.widgets["along"].value
-        number = None if x is None else elements.step_at(self.scene, along, x)
+        number = None if x is None else elements.find_step(self.scene, along, x)
         if number is not None:
             slider = self.widgets[f"step{self.scene.swept.index(along)}"]
             slider.value = number

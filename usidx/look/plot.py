@@ -13,12 +13,19 @@ import xarray as xr
 
 from usidx.errors import RoleError
 from usidx.label.roles import position_dims, refuse_unlabelled
-from usidx.look.draw.canvas import finished, grid_shape, new_figure
-from usidx.look.draw.colours import category_colours
-from usidx.look.draw.downsample import cells, describe_cell, first_of, pick, refuse_undrawable, spectral_dim
-from usidx.look.draw.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
-from usidx.look.draw.maps import draw_map, map_aspect, parts, read_map
-from usidx.look.draw.numbers import name_of
+from usidx.look.draw.canvas import choose_grid_shape, finish_figure, make_figure
+from usidx.look.draw.colours import list_category_colours
+from usidx.look.draw.downsample import (
+    choose_spectral_dim,
+    describe_cell,
+    pick,
+    pick_cells,
+    refuse_undrawable,
+    take_first,
+)
+from usidx.look.draw.lines import Stroke, add_legend, count_panels, draw_lines, stack_panels
+from usidx.look.draw.maps import draw_map, measure_map_aspect, read_map, split_complex
+from usidx.look.draw.numbers import find_name
 from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
 from usidx.look.plot_tree import plot_dendrogram
 
@@ -119,7 +126,7 @@ def plot_maps(
     refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     if isinstance(data, xr.Dataset) and variables is None and {"scores", "components"} <= set(data.data_vars):
         data, dim = data["scores"], "component" if dim is None else dim
-    named = _variables(data, variables) if isinstance(data, xr.Dataset) else _slices(data, dim)
+    named = _choose_variables(data, variables) if isinstance(data, xr.Dataset) else _cut_slices(data, dim)
     if not named:
         what = (
             "the Dataset has no variable of numbers over a dim" if isinstance(data, xr.Dataset) else "the dim is empty"
@@ -130,18 +137,18 @@ def plot_maps(
     said = [f"first {limit} of {len(named)} maps" if len(named) > limit else ""]
     shown: list[tuple[str, xr.DataArray]] = []
     for name, array in named[:limit]:
-        cut, where = first_of(array, 2) if isinstance(data, xr.Dataset) else (array, "")
+        cut, where = take_first(array, 2) if isinstance(data, xr.Dataset) else (array, "")
         shown.append((name, cut))
         said.append(where)
     return _draw_maps(shown, title, *said)
 
 
-def _variables(data: xr.Dataset, wanted: Iterable[str] | None) -> list[tuple[str, xr.DataArray]]:
+def _choose_variables(data: xr.Dataset, wanted: Iterable[str] | None) -> list[tuple[str, xr.DataArray]]:
     if wanted is not None:
         missing = [name for name in wanted if name not in data]
         if missing:
             raise RoleError(f"No variable {missing[0]!r} here; there are {', '.join(map(repr, data.data_vars))}.")
-        return [(name_of(data[name]), data[name]) for name in wanted]
+        return [(find_name(data[name]), data[name]) for name in wanted]
     drawable = [v for v in data.data_vars.values() if v.dtype.kind in "biufc" and v.ndim]
     if not drawable:
         return []
@@ -149,10 +156,10 @@ def _variables(data: xr.Dataset, wanted: Iterable[str] | None) -> list[tuple[str
     for variable in drawable:
         counts[variable.dims] = counts.get(variable.dims, 0) + variable.ndim
     commonest = max(counts, key=lambda dims: counts[dims])
-    return [(name_of(v), v) for v in drawable if v.dims == commonest]
+    return [(find_name(v), v) for v in drawable if v.dims == commonest]
 
 
-def _slices(data: xr.DataArray, dim: str | None) -> list[tuple[str, xr.DataArray]]:
+def _cut_slices(data: xr.DataArray, dim: str | None) -> list[tuple[str, xr.DataArray]]:
     if dim is None:
         others = [str(d) for d in data.dims if d not in position_dims(data)] or [str(d) for d in data.dims]
         dim = others[-1]
@@ -167,20 +174,20 @@ def _draw_maps(named: Sequence[tuple[str, xr.DataArray]], title: str | None, *sa
     for name, array in named:
         shown, left_out = read_map(array)
         notes.append(left_out)
-        drawn += [(", ".join(filter(None, (name, part))), real) for part, real in parts(shown)]
-    aspect = max(map_aspect(array) for _, array in drawn)
-    rows, columns = grid_shape(len(drawn), aspect)
+        drawn += [(", ".join(filter(None, (name, part))), real) for part, real in split_complex(shown)]
+    aspect = max(measure_map_aspect(array) for _, array in drawn)
+    rows, columns = choose_grid_shape(len(drawn), aspect)
     if len(drawn) > max(len(named), 2):
         # Magnitude and phase side by side, never parted by the end of a row.
         rows, columns = -(-len(drawn) // 4), 4
     width = {1: 4.6, 2: 3.9, 3: 3.2}.get(columns, 2.7)
-    figure = new_figure(columns * width, rows * (aspect * (width - 1.3) + 0.8) + (0.3 if title else 0.0))
+    figure = make_figure(columns * width, rows * (aspect * (width - 1.3) + 0.8) + (0.3 if title else 0.0))
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (name, array) in zip(grid, drawn, strict=False):
         draw_map(figure, axes, array, title=name if len(drawn) > 1 else "")
     for axes in grid[len(drawn) :]:
         axes.set_visible(False)
-    return finished(figure, title, *notes)
+    return finish_figure(figure, title, *notes)
 
 
 def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, title: str | None = None) -> Figure:
@@ -219,16 +226,16 @@ def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, 
     >>> figure = usidx.plot_spectra(scan, "Frequency", limit=3)
     """
     refuse_undrawable(data, limit)
-    dim = spectral_dim(data, dim)
+    dim = choose_spectral_dim(data, dim)
     sizes = {str(d): n for d, n in data.sizes.items() if d != dim}
-    at = cells(sizes, limit)
+    at = pick_cells(sizes, limit)
     lines = pick(data, at).compute()
     total = int(np.prod(list(sizes.values()), dtype=np.int64))
     names = [describe_cell(data, cell) for cell in at] if total > 1 else []
-    stroke = Stroke(category_colours(len(at)), names)
-    figure = new_figure(6.4 if names else 5.2, 2.9 if panels(lines) == 1 else 4.0)
-    stacked = stacked_panels(figure, panels(lines))
+    stroke = Stroke(list_category_colours(len(at)), names)
+    figure = make_figure(6.4 if names else 5.2, 2.9 if count_panels(lines) == 1 else 4.0)
+    stacked = stack_panels(figure, count_panels(lines))
     left_out = draw_lines(stacked, lines, dim, stroke, {})
     if names:
         add_legend(figure, stacked[0])
-    return finished(figure, title, f"{len(at)} of {total} lines" if total > len(at) else "", left_out)
+    return finish_figure(figure, title, f"{len(at)} of {total} lines" if total > len(at) else "", left_out)

@@ -12,20 +12,28 @@ from usidx.label.roles import refuse_unlabelled
 from usidx.look.draw.canvas import (
     INK,
     SMALL,
-    finished,
-    grid_shape,
+    choose_grid_shape,
+    escape_text,
+    finish_figure,
     label_axes,
-    new_figure,
-    style,
-    text,
-    whole_numbers,
-    wrapped,
+    make_figure,
+    set_whole_ticks,
+    style_axes,
+    wrap_words,
 )
-from usidx.look.draw.colours import category_colours, colours_for
-from usidx.look.draw.downsample import as_floats, cells, describe_cell, first_of, pick, refuse_undrawable, spectral_dim
-from usidx.look.draw.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
-from usidx.look.draw.maps import draw_map, map_aspect, read_map
-from usidx.look.draw.numbers import finite_range, plain
+from usidx.look.draw.colours import choose_colours, list_category_colours
+from usidx.look.draw.downsample import (
+    as_floats,
+    choose_spectral_dim,
+    describe_cell,
+    pick,
+    pick_cells,
+    refuse_undrawable,
+    take_first,
+)
+from usidx.look.draw.lines import Stroke, add_legend, count_panels, draw_lines, stack_panels
+from usidx.look.draw.maps import draw_map, measure_map_aspect, read_map
+from usidx.look.draw.numbers import find_finite_range, make_printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,11 +82,11 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
     if not known:
         raise ResultError(
             f"A scree plot needs 'explained_variance_ratio' or 'singular_values'; this result has "
-            f"{', '.join(repr(plain(name)) for name in result.data_vars)}. Draw the result of svd or pca."
+            f"{', '.join(repr(make_printable(name)) for name in result.data_vars)}. Draw the result of svd or pca."
         )
     values = np.asarray(result[known[0]].values, np.float64).ravel()
     has_sum = known[0] == "explained_variance_ratio"
-    figure = new_figure(6.8 if has_sum else 4.2, 2.8)
+    figure = make_figure(6.8 if has_sum else 4.2, 2.8)
     axes = figure.subplots(1, 2 if has_sum else 1, squeeze=False).ravel()
     shown = min(values.size, limit)
     index = np.arange(shown)
@@ -89,14 +97,14 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
     if has_sum:
         _draw_steps(axes[1], index, np.nancumsum(values)[:shown], "Cumulative ratio")
         axes[1].set_ylim(top=1.02)
-    return finished(figure, title, f"first {limit} of {values.size} components" if values.size > limit else "")
+    return finish_figure(figure, title, f"first {limit} of {values.size} components" if values.size > limit else "")
 
 
 def _draw_steps(axes: Axes, index: Any, values: Any, quantity: str) -> None:
     axes.plot(index, values, "o-", color="#0072b2", ms=3.5, lw=1)
-    style(axes)
+    style_axes(axes)
     label_axes(axes, "Component", quantity)
-    whole_numbers(axes.xaxis)
+    set_whole_ticks(axes.xaxis)
     axes.grid(visible=True, which="major", color="#e6e6e6", lw=0.6)
 
 
@@ -143,28 +151,28 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
         raise ResultError(
             f"A cluster plot needs 'labels' and 'mean_response'; {missing[0]!r} is missing. Draw the result of cluster."
         )
-    labels, said = first_of(result["labels"], 2)
+    labels, said = take_first(result["labels"], 2)
     shown, left_out = read_map(labels)
     whole = result["mean_response"]
-    dim = spectral_dim(whole.isel(cluster=0), dim)
-    means, said_means = first_of(whole, 1, keep=("cluster", dim))
+    dim = choose_spectral_dim(whole.isel(cluster=0), dim)
+    means, said_means = take_first(whole, 1, keep=("cluster", dim))
     means = means.rename(cluster="cell").transpose("cell", dim).compute()
     groups = (
         [int(n) for n in whole["cluster"].values] if "cluster" in whole.coords else list(range(means.sizes["cell"]))
     )
-    aspect = map_aspect(shown)
-    figure = new_figure(8.2, max(2.9, 3.2 * aspect + 0.6))
+    aspect = measure_map_aspect(shown)
+    figure = make_figure(8.2, max(2.9, 3.2 * aspect + 0.6))
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.15)))
-    palette = colours_for(shown, as_floats(shown.values))
+    palette = choose_colours(shown, as_floats(shown.values))
     colors = dict(zip(palette.categories, palette.colormap.colors, strict=True)) if palette.categories else {}
-    spare = category_colours(len(groups))
+    spare = list_category_colours(len(groups))
     stroke = Stroke([colors.get(g, spare[n]) for n, g in enumerate(groups)], [str(g) for g in groups])
     draw_map(left, left.subplots(), shown.rename("labels"))
-    stacked = stacked_panels(right, panels(means))
+    stacked = stack_panels(right, count_panels(means))
     note_lines = draw_lines(stacked, means, dim, stroke, {})
     if len(groups) <= 20:
         add_legend(right, stacked[0], title="cluster")
-    return finished(figure, title, said, left_out, said_means, note_lines)
+    return finish_figure(figure, title, said, left_out, said_means, note_lines)
 
 
 def plot_fit(
@@ -215,40 +223,40 @@ def plot_fit(
     """
     for array in (data, curve) if truth is None else (data, curve, truth):
         refuse_undrawable(array, count)
-    dim = spectral_dim(data, dim)
-    at = cells({str(d): n for d, n in data.sizes.items() if d != dim}, count)
+    dim = choose_spectral_dim(data, dim)
+    at = pick_cells({str(d): n for d, n in data.sizes.items() if d != dim}, count)
     given = [(data, Stroke(["#8c8c8c"], ["measured"], points=True))]
     if truth is not None:
         given.append((truth, Stroke(["#e69f00"], ["true"], width=2.4)))
     given.append((curve, Stroke(["#0072b2"], ["fitted"], width=1.2)))
-    picked = [(pick(_same_dims(array, data), at).compute(), stroke) for array, stroke in given]
-    split = panels(picked[0][0])
-    rows, columns = grid_shape(len(at), 0.8)
-    figure = new_figure(2.9 * columns + 0.5, rows * (2.2 if split == 1 else 3.0) + 0.4)
+    picked = [(pick(_match_dims(array, data), at).compute(), stroke) for array, stroke in given]
+    split = count_panels(picked[0][0])
+    rows, columns = choose_grid_shape(len(at), 0.8)
+    figure = make_figure(2.9 * columns + 0.5, rows * (2.2 if split == 1 else 3.0) + 0.4)
     holders = np.asarray(figure.subfigures(rows, columns, squeeze=False)).ravel()
-    found = finite_range(np.abs(picked[0][0].values))
+    found = find_finite_range(np.abs(picked[0][0].values))
     scales = {"largest": found[1]} if found else {}
-    titles = _titles(data, at)
+    titles = _write_titles(data, at)
     for number, holder in enumerate(holders[: len(at)]):
-        stacked = stacked_panels(holder, split)
+        stacked = stack_panels(holder, split)
         for array, stroke in picked:
             draw_lines(stacked, array.isel(cell=[number]), dim, stroke, scales)
-        stacked[0].set_title(text(titles[number]), fontsize=SMALL, color=INK)
+        stacked[0].set_title(escape_text(titles[number]), fontsize=SMALL, color=INK)
         for axes in stacked if number % columns else ():
             axes.set_ylabel("")
     handles, names = stacked[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper right", ncols=len(names), fontsize=SMALL, frameon=False)
-    return finished(figure, title)
+    return finish_figure(figure, title)
 
 
-def _titles(data: xr.DataArray, at: list[dict[str, int]]) -> list[str]:
+def _write_titles(data: xr.DataArray, at: list[dict[str, int]]) -> list[str]:
     """Write where each cell is, all in as many lines, else panels beside one another differ in height."""
-    told = [wrapped(describe_cell(data, cell), _TITLE) for cell in at]
+    told = [wrap_words(describe_cell(data, cell), _TITLE) for cell in at]
     lines = max(t.count("\n") for t in told)
     return ["\n" * (lines - t.count("\n")) + t for t in told]
 
 
-def _same_dims(array: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
+def _match_dims(array: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
     if dict(array.sizes) != dict(data.sizes):
         raise RoleError(f"The curve has dims {dict(array.sizes)}, the data {dict(data.sizes)}; they must be the same.")
     return array

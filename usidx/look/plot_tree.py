@@ -9,9 +9,9 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import refuse_unlabelled
-from usidx.look.draw.canvas import INK, finished, label_axes, new_figure, style
-from usidx.look.draw.colours import category_colours
-from usidx.look.draw.numbers import label, plain, unit_of
+from usidx.look.draw.canvas import INK, finish_figure, label_axes, make_figure, style_axes
+from usidx.look.draw.colours import list_category_colours
+from usidx.look.draw.numbers import find_unit, make_printable, write_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
     """
     refuse_unlabelled(result, (xr.Dataset,))
     if "linkage" not in result:
-        there = ", ".join(repr(plain(name)) for name in result.data_vars)
+        there = ", ".join(repr(make_printable(name)) for name in result.data_vars)
         raise ResultError(
             f"A dendrogram needs 'linkage'; this result has {there}. "
             f"Draw the result of cluster with the method 'agglomerative'."
@@ -66,8 +66,8 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
     from scipy.cluster.hierarchy import dendrogram
 
     drawn = dendrogram(merges, no_plot=True)
-    colors = category_colours(len(merges) + 1)
-    figure = new_figure(max(3.6, 0.42 * (len(merges) + 1) + 1.6), 3.0)
+    colors = list_category_colours(len(merges) + 1)
+    figure = make_figure(max(3.6, 0.42 * (len(merges) + 1) + 1.6), 3.0)
     axes = figure.subplots()
     for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True):
         axes.plot(across, up, color=INK, lw=1)
@@ -76,8 +76,10 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
     axes.scatter(places, np.zeros(len(places)), s=36, c=leaf_colors, zorder=3, clip_on=False)
     sizes = result["size"].values if "size" in result else None
     axes.set_xticks(places, [str(leaf) if sizes is None else f"{leaf}\n{sizes[leaf]}" for leaf in drawn["leaves"]])
-    unit = unit_of(result["distance"]) if "distance" in result else ""
-    style(axes)
-    label_axes(axes, "Cluster" if sizes is None else "Cluster, positions in it", label("Distance by Ward's rule", unit))
+    unit = find_unit(result["distance"]) if "distance" in result else ""
+    style_axes(axes)
+    label_axes(
+        axes, "Cluster" if sizes is None else "Cluster, positions in it", write_label("Distance by Ward's rule", unit)
+    )
     axes.set_ylim(bottom=0)
-    return finished(figure, title)
+    return finish_figure(figure, title)

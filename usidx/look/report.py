@@ -15,13 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from usidx.look.draw.canvas import png_of
-from usidx.look.draw.numbers import plain
+from usidx.look.draw.canvas import render_png
+from usidx.look.draw.numbers import make_printable
 from usidx.look.summary.steps import tell
 from usidx.results.provenance import Step
 from usidx.version import usidx_version
 
-__all__ = ["Block", "Figure", "History", "Section", "Table", "pairs", "write_report"]
+__all__ = ["Block", "Figure", "History", "Section", "Table", "make_pairs_table", "write_report"]
 
 _DPI = 150
 _CSS_PIXELS_PER_INCH = 96
@@ -64,12 +64,12 @@ class Section:
     blocks: Sequence[Block] = ()
 
 
-def pairs(values: Mapping[str, Any], caption: str = "") -> Table:
+def make_pairs_table(values: Mapping[str, Any], caption: str = "") -> Table:
     """Make a table of keys and values.
 
     Examples
     --------
-    >>> pairs({"Positions": 16}).rows
+    >>> make_pairs_table({"Positions": 16}).rows
     (('Positions', 16),)
     """
     return Table(tuple((key, value) for key, value in values.items()), caption=caption)
@@ -100,16 +100,16 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Iterable[Se
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     page = write_report(f"{folder}/scan.html", "Scan", [Section("Size", [pairs({"Positions": 16})])])
+    ...     page = write_report(f"{folder}/scan.html", "Scan", [Section("Size", [make_pairs_table({"Positions": 16})])])
     ...     "Positions" in page.read_text(encoding="utf-8")
     True
     """
     page = Path(path)
     parts = list(sections)
     album = _Album(page.with_name(f"{page.stem}_files"))
-    body = "\n".join(_section(number, part, album) for number, part in enumerate(parts, 1))
+    body = "\n".join(_write_section(number, part, album) for number, part in enumerate(parts, 1))
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(_page(title, subtitle, parts, body), encoding="utf-8")
+    page.write_text(_write_page(title, subtitle, parts, body), encoding="utf-8")
     return page
 
 
@@ -121,22 +121,22 @@ class _Album:
         self.count = 0
 
     def add(self, figure: Figure) -> tuple[int, bytes]:
-        png = figure.picture if isinstance(figure.picture, bytes) else png_of(figure.picture, _DPI)
+        png = figure.picture if isinstance(figure.picture, bytes) else render_png(figure.picture, _DPI)
         self.count += 1
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / f"{self.count:02d}-{_slug(figure.name or figure.caption)}.png").write_bytes(png)
+        (self.folder / f"{self.count:02d}-{_make_slug(figure.name or figure.caption)}.png").write_bytes(png)
         return self.count, png
 
 
-def _slug(name: str) -> str:
+def _make_slug(name: str) -> str:
     """Turn a caption into a file name that every system takes."""
     return re.sub(r"[^a-z0-9]+", "-", name[:200].lower()).strip("-")[:40].strip("-") or "figure"
 
 
-def _page(title: str, subtitle: str, sections: Sequence[Section], body: str) -> str:
+def _write_page(title: str, subtitle: str, sections: Sequence[Section], body: str) -> str:
     style = files("usidx.look").joinpath("report.css").read_text(encoding="utf-8")
-    under = f"\n<p>{_text(subtitle)}</p>" if subtitle else ""
-    links = "".join(f'<li><a href="#s{n}">{_text(s.title)}</a></li>' for n, s in enumerate(sections, 1))
+    under = f"\n<p>{_escape_text(subtitle)}</p>" if subtitle else ""
+    links = "".join(f'<li><a href="#s{n}">{_escape_text(s.title)}</a></li>' for n, s in enumerate(sections, 1))
     nav = f"<nav><ul>{links}</ul></nav>" if len(sections) > 1 else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -144,44 +144,44 @@ def _page(title: str, subtitle: str, sections: Sequence[Section], body: str) -> 
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(title)}</title>
+<title>{_escape_text(title)}</title>
 <style>
 {style}</style>
 </head>
 <body>
 <header>
-<h1>{_text(title)}</h1>{under}
+<h1>{_escape_text(title)}</h1>{under}
 </header>
 {nav}
 <main>
 {body}
 </main>
-<footer>Written by usidx {_text(usidx_version())}</footer>
+<footer>Written by usidx {_escape_text(usidx_version())}</footer>
 </body>
 </html>
 """
 
 
-def _section(number: int, section: Section, album: _Album) -> str:
-    blocks = "\n".join(_block(block, album) for block in section.blocks)
-    return f'<section id="s{number}">\n<h2>{_text(section.title)}</h2>\n{blocks}\n</section>'
+def _write_section(number: int, section: Section, album: _Album) -> str:
+    blocks = "\n".join(_write_block(block, album) for block in section.blocks)
+    return f'<section id="s{number}">\n<h2>{_escape_text(section.title)}</h2>\n{blocks}\n</section>'
 
 
-def _block(block: Block, album: _Album) -> str:
+def _write_block(block: Block, album: _Album) -> str:
     if isinstance(block, Figure):
-        return _figure(block, album)
-    write: dict[type, Callable[[Any], str]] = {str: _paragraph, Table: _table, History: _history}
+        return _write_figure(block, album)
+    write: dict[type, Callable[[Any], str]] = {str: _write_paragraph, Table: _write_table, History: _write_history}
     return write[type(block)](block)
 
 
-def _paragraph(block: str) -> str:
-    return f"<p>{_text(block, 20_000)}</p>"
+def _write_paragraph(block: str) -> str:
+    return f"<p>{_escape_text(block, 20_000)}</p>"
 
 
-def _figure(figure: Figure, album: _Album) -> str:
+def _write_figure(figure: Figure, album: _Album) -> str:
     number, png = album.add(figure)
-    width = round(_png_width(png) / _DPI * _CSS_PIXELS_PER_INCH)
-    caption = _text(figure.caption, 2000)
+    width = round(_read_png_width(png) / _DPI * _CSS_PIXELS_PER_INCH)
+    caption = _escape_text(figure.caption, 2000)
     source = base64.b64encode(png).decode("ascii")
     return (
         f'<figure><img width="{width}" alt="{caption}" src="data:image/png;base64,{source}">'
@@ -189,37 +189,41 @@ def _figure(figure: Figure, album: _Album) -> str:
     )
 
 
-def _png_width(png: bytes) -> int:
+def _read_png_width(png: bytes) -> int:
     """Read the width in pixels where every PNG file has it: the first field of the header chunk."""
     return int.from_bytes(png[16:20], "big")
 
 
-def _table(table: Table) -> str:
-    caption = f"<caption>{_text(table.caption, 2000)}</caption>" if table.caption else ""
-    heads = "".join(f'<th scope="col">{_text(c)}</th>' for c in table.columns)
+def _write_table(table: Table) -> str:
+    caption = f"<caption>{_escape_text(table.caption, 2000)}</caption>" if table.caption else ""
+    heads = "".join(f'<th scope="col">{_escape_text(c)}</th>' for c in table.columns)
     head = f"<thead><tr>{heads}</tr></thead>" if table.columns else ""
-    rows = "\n".join(_row(row) for row in table.rows)
+    rows = "\n".join(_write_row(row) for row in table.rows)
     kind = "" if table.columns else ' class="pairs"'
     return f'<div class="scroll"><table{kind}>{caption}{head}<tbody>\n{rows}\n</tbody></table></div>'
 
 
-def _row(row: Sequence[Any]) -> str:
+def _write_row(row: Sequence[Any]) -> str:
     first, *rest = row
-    return f'<tr><th scope="row">{_text(first)}</th>' + "".join(f"<td>{_text(c, 2000)}</td>" for c in rest) + "</tr>"
+    return (
+        f'<tr><th scope="row">{_escape_text(first)}</th>'
+        + "".join(f"<td>{_escape_text(c, 2000)}</td>" for c in rest)
+        + "</tr>"
+    )
 
 
-def _history(history: History) -> str:
+def _write_history(history: History) -> str:
     if not history.steps:
         return "<p>No steps are recorded.</p>"
-    return f'<ol class="steps">{"".join(_step(step) for step in history.steps)}</ol>'
+    return f'<ol class="steps">{"".join(_write_step(step) for step in history.steps)}</ol>'
 
 
-def _step(step: Step) -> str:
+def _write_step(step: Step) -> str:
     told = tell(step)
-    details = f"<small>{_text(told.details, 1000)}</small>" if told.details else ""
-    return f"<li><code><b>{_text(told.tool)}</b>({_text(told.arguments, 1000)})</code>{details}</li>"
+    details = f"<small>{_escape_text(told.details, 1000)}</small>" if told.details else ""
+    return f"<li><code><b>{_escape_text(told.tool)}</b>({_escape_text(told.arguments, 1000)})</code>{details}</li>"
 
 
-def _text(value: Any, limit: int = 200) -> str:
+def _escape_text(value: Any, limit: int = 200) -> str:
     """Escape a value of any origin into text of bounded length."""
-    return escape(plain(value, limit))
+    return escape(make_printable(value, limit))

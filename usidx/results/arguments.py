@@ -12,7 +12,7 @@ import xarray as xr
 
 from usidx.results.digests import digest, digest_array, digest_parts
 from usidx.results.provenance import PROVENANCE
-from usidx.tasks.evidence import UnprovenError, token_of
+from usidx.tasks.evidence import UnprovenError, read_token
 
 __all__ = ["as_json", "digest_labelled"]
 
@@ -31,11 +31,11 @@ def as_json(value: Any) -> Any:
     if isinstance(value, complex):
         return {"real": value.real, "imag": value.imag}
     if isinstance(value, np.ndarray):
-        return _array_as_json(value)
+        return _convert_array(value)
     if isinstance(value, xr.DataArray | xr.Dataset):
-        return _labelled_as_json(value)
+        return _describe_labelled(value)
     if callable(value):  # before containers: it does more than it holds
-        return _named(value)
+        return _name_value(value)
     if isinstance(value, Mapping):
         return {str(k): as_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -44,16 +44,16 @@ def as_json(value: Any) -> Any:
         return [as_json(v) for v in sorted(value, key=repr)]
     if isinstance(value, slice):
         return {"start": as_json(value.start), "stop": as_json(value.stop), "step": as_json(value.step)}
-    return _named(value)
+    return _name_value(value)
 
 
-def _array_as_json(values: np.ndarray[Any, Any]) -> Any:
+def _convert_array(values: np.ndarray[Any, Any]) -> Any:
     if values.size <= _LONGEST:
         return as_json(values.tolist())
     return {"shape": list(values.shape), "dtype": str(values.dtype), "digest": _digest_or_nonce(values)}
 
 
-def _labelled_as_json(value: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+def _describe_labelled(value: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     """Return name, sizes and a digest of a labelled argument, and the verbs that made it."""
     told: dict[str, Any] = {"dims": {str(d): int(n) for d, n in value.sizes.items()}}
     if isinstance(value, xr.DataArray):
@@ -82,7 +82,7 @@ def digest_labelled(value: xr.DataArray | xr.Dataset) -> str:
 
 def _digest_data(variable: xr.Variable) -> str:
     if variable.chunks is not None:
-        return f"lazy {token_of(str(variable.data.name))}"
+        return f"lazy {read_token(str(variable.data.name))}"
     return digest_array(np.asarray(variable.values))
 
 
@@ -91,7 +91,7 @@ def _digest_attrs(attrs: Mapping[Any, Any]) -> str:
     return digest_parts(*(part for k, v in kept for part in (k, digest(v))))
 
 
-def _named(value: Any) -> str:
+def _name_value(value: Any) -> str:
     """Name what JSON does not hold; it is never pickled."""
     named = value if hasattr(value, "__qualname__") else type(value)
     return f"<{named.__module__}.{named.__qualname__} {_digest_or_nonce(value)}>"

@@ -16,7 +16,15 @@ from usidx.catalogue import MODULES
 from usidx.results.fit_names import FitNames
 from usidx.results.provenance import Step
 
-__all__ = ["HANDED_ON", "Declaration", "Projection", "Quantity", "declare", "declared", "declared_by"]
+__all__ = [
+    "HANDED_ON",
+    "Declaration",
+    "Projection",
+    "Quantity",
+    "declare",
+    "find_declaration",
+    "find_declaration_by_datasets",
+]
 
 #: How scores of other data are found on the components: least squares, not negative, or a sum of one beside.
 Projection = Literal["linear", "nonnegative", "closed"]
@@ -90,23 +98,23 @@ HANDED_ON: Final[Mapping[str, Quantity]] = {"*": Quantity()}
 _declared: dict[str, Declaration] = {}
 
 
-def declared(name: str) -> Declaration | None:
+def find_declaration(name: str) -> Declaration | None:
     """Return the declaration of a verb, None where there is none of that name."""
     if name not in _declared and name in MODULES:
         import_module(MODULES[name])
     return _declared.get(name)
 
 
-def declared_by(datasets: frozenset[str]) -> Declaration | None:
+def find_declaration_by_datasets(datasets: frozenset[str]) -> Declaration | None:
     """Return the verb whose results on disk have these datasets among others, None where there is none."""
     for name in MODULES:
-        declared(name)
+        find_declaration(name)
     fitting = [d for d in _declared.values() if d.datasets and set(d.datasets.values()) & datasets]
-    whole = [d for d in fitting if _essential(d) <= datasets]
-    return max(whole, key=lambda d: len(_essential(d)), default=None)
+    whole = [d for d in fitting if _list_essential_datasets(d) <= datasets]
+    return max(whole, key=lambda d: len(_list_essential_datasets(d)), default=None)
 
 
-def _essential(declaration: Declaration) -> set[str]:
+def _list_essential_datasets(declaration: Declaration) -> set[str]:
     """Return the datasets that other programs write, too."""
     names = ("scores", "components", "singular_values", "labels", "mean_response")
     return {declaration.datasets[name] for name in names if name in declaration.datasets}

@@ -79,9 +79,9 @@ class _Digester:
             raise UnprovenError(f"a {type(value).__name__} lies too deep")
         self._met[id(value)] = len(self._met)
         self._kept.append(value)
-        return self._of_other(value, depth + 1)
+        return self._digest_other(value, depth + 1)
 
-    def _of_other(self, value: Any, depth: int) -> str:
+    def _digest_other(self, value: Any, depth: int) -> str:
         if isinstance(value, np.ndarray):  # a mask lies beside the numbers
             return digest_parts(type(value).__name__, digest_array(np.asarray(value)), self.of(vars(value), depth))
         if type(value) in (dict, MappingProxyType):
@@ -94,50 +94,50 @@ class _Digester:
         if isinstance(value, ModuleType):
             return self._of_module(value, set(), depth)
         if isinstance(value, type):
-            return self._of_class(value, depth)
+            return self._digest_class(value, depth)
         if callable(value):
-            return self._of_callable(value, depth)
-        return self._of_object(value, depth)
+            return self._digest_callable(value, depth)
+        return self._digest_object(value, depth)
 
-    def _of_callable(self, value: Any, depth: int) -> str:
+    def _digest_callable(self, value: Any, depth: int) -> str:
         if isinstance(value, partial):
             return digest_parts("partial", *(self.of(p, depth) for p in (value.func, value.args, value.keywords)))
         if isinstance(value, MethodType):
             return digest_parts("method", self.of(value.__func__, depth), self.of(value.__self__, depth))
         if isinstance(value, FunctionType):
-            return self._of_function(value, depth)
+            return self._digest_function(value, depth)
         if isinstance(python := getattr(value, "py_func", None), FunctionType):  # compiled by numba
             return digest_parts("compiled", repr(getattr(value, "targetoptions", "")), self.of(python, depth))
         if isinstance(value, np.ufunc):
-            return _of_ufunc(value)
+            return _name_ufunc(value)
         if isinstance(value, BuiltinFunctionType):
-            return _named(value)
-        if hasattr(value, "__qualname__") and _is_library_file(_file_of(type(value).__module__)):
+            return _name_library_object(value)
+        if hasattr(value, "__qualname__") and _is_library_file(_find_file(type(value).__module__)):
             return self._of_wrapper(value, depth)
-        return self._of_object(value, depth)
+        return self._digest_object(value, depth)
 
     def _of_wrapper(self, value: Any, depth: int) -> str:
         """Digest what a package made of a function, such as one with a cache; its type says what that is."""
         if hasattr(value, "__wrapped__"):
-            return digest_parts("wrapper", _named(type(value)), self.of(value.__wrapped__, depth))
-        if not _is_library_file(_file_of(getattr(value, "__module__", None))):
+            return digest_parts("wrapper", _name_library_object(type(value)), self.of(value.__wrapped__, depth))
+        if not _is_library_file(_find_file(getattr(value, "__module__", None))):
             raise UnprovenError(f"nobody can look into {value!r}")
-        return _named(value)
+        return _name_library_object(value)
 
-    def _of_function(self, function: FunctionType, depth: int) -> str:
-        parts = [function.__qualname__, self._of_code(function.__code__, depth)]
+    def _digest_function(self, function: FunctionType, depth: int) -> str:
+        parts = [function.__qualname__, self._digest_code(function.__code__, depth)]
         parts += [self.of(given, depth) for given in (function.__defaults__, function.__kwdefaults__, vars(function))]
-        named = _names_in(function.__code__)
-        parts += [self._of_cell(cell, named, depth) for cell in function.__closure__ or ()]
+        named = _list_names(function.__code__)
+        parts += [self._digest_cell(cell, named, depth) for cell in function.__closure__ or ()]
         if _is_library(function):
-            return digest_parts(function.__module__, _version_of(function.__module__), *parts)
+            return digest_parts(function.__module__, _find_version(function.__module__), *parts)
         for name in sorted(named & function.__globals__.keys()):
             parts += [name, self._of_named(function.__globals__[name], named, depth)]
         for name in sorted(_imports_in(function.__code__, function.__globals__.get("__package__"))):
             parts += [name, self._of_module(_loaded(name), named, depth)]
         return digest_parts("function", *parts)
 
-    def _of_cell(self, cell: Any, named: set[str], depth: int) -> str:
+    def _digest_cell(self, cell: Any, named: set[str], depth: int) -> str:
         try:
             return self._of_named(cell.cell_contents, named, depth)
         except ValueError:  # not filled yet
@@ -149,8 +149,8 @@ class _Digester:
 
     def _of_module(self, module: ModuleType, named: set[str], depth: int) -> str:
         """Digest what is used of a module of the user's; one of a package changes with its version only."""
-        if _is_library_file(_file_of(module.__name__)):
-            return digest_parts("module", module.__name__, _version_of(module.__name__))
+        if _is_library_file(_find_file(module.__name__)):
+            return digest_parts("module", module.__name__, _find_version(module.__name__))
         if not named:
             raise UnprovenError(f"who knows what is used of the module {module.__name__!r}")
         if depth > _DEEPEST:
@@ -162,26 +162,28 @@ class _Digester:
         parts = (part for n in used for part in (n, self._of_named(vars(module)[n], named, depth + 1)))
         return digest_parts("module", module.__name__, *parts)
 
-    def _of_code(self, code: CodeType, depth: int) -> str:
-        constants = (self._of_code(c, depth) if isinstance(c, CodeType) else self.of(c, depth) for c in code.co_consts)
+    def _digest_code(self, code: CodeType, depth: int) -> str:
+        constants = (
+            self._digest_code(c, depth) if isinstance(c, CodeType) else self.of(c, depth) for c in code.co_consts
+        )
         names = (*code.co_names, "|", *code.co_varnames, "|", *code.co_freevars, "|", *code.co_cellvars)
         return digest_parts(code.co_code.hex(), *names, str(code.co_flags), *constants)
 
-    def _of_class(self, cls: type, depth: int) -> str:
-        if cls.__module__ == "builtins" or _is_library_file(_file_of(cls.__module__)):
-            return _named(cls)
+    def _digest_class(self, cls: type, depth: int) -> str:
+        if cls.__module__ == "builtins" or _is_library_file(_find_file(cls.__module__)):
+            return _name_library_object(cls)
         own = {k: v for k, v in vars(cls).items() if k not in _NO_CONTENT}
-        plain = {k: _unwrapped(v) for k, v in own.items() if not type(v).__name__.endswith("_descriptor")}
+        plain = {k: _unwrap_functions(v) for k, v in own.items() if not type(v).__name__.endswith("_descriptor")}
         return digest_parts("class", cls.__qualname__, *(self.of(part, depth) for part in (cls.__bases__, plain)))
 
-    def _of_object(self, value: Any, depth: int) -> str:
+    def _digest_object(self, value: Any, depth: int) -> str:
         if isinstance(value, xr.DataArray | xr.Dataset | xr.Variable):
             return _token_of_labelled(value)
         made = self.of(type(value), depth)
         if is_dataclass(value):
             state: Any = {f.name: getattr(value, f.name) for f in fields(value)}
         elif hasattr(value, "__dask_tokenize__") or not (state := _state_of(value)):
-            return digest_parts("object", made, _token_of(value))
+            return digest_parts("object", made, _find_token(value))
         items = [self.of(part, depth) for part in _items_of(value)]
         return digest_parts("object", made, self.of(state, depth), *items)
 
@@ -205,7 +207,7 @@ def _token_of_labelled(value: xr.DataArray | xr.Dataset | xr.Variable) -> str:
     held = value._to_temp_dataset() if isinstance(value, xr.DataArray) else value
     if not all(v._in_memory for v in (held.variables.values() if isinstance(held, xr.Dataset) else [held])):
         raise UnprovenError(f"a {type(value).__name__} that a function holds is not in memory")
-    return digest_parts("labelled", _token_of(value))
+    return digest_parts("labelled", _find_token(value))
 
 
 #: Entries of a class that say nothing of what it does.
@@ -214,14 +216,14 @@ _NO_CONTENT: Final = frozenset(
 )
 
 
-def _unwrapped(entry: Any) -> Any:
+def _unwrap_functions(entry: Any) -> Any:
     """Return the functions of a static or class method, or of a property, as the class keeps them."""
     if isinstance(entry, property):
         return (entry.fget, entry.fset, entry.fdel)
     return getattr(entry, "__func__", entry)
 
 
-def _token_of(value: Any) -> str:
+def _find_token(value: Any) -> str:
     """Return dask's token, where that is the same each time."""
     try:
         with dask.config.set({"tokenize.ensure-deterministic": True}):
@@ -230,12 +232,12 @@ def _token_of(value: Any) -> str:
         raise UnprovenError(f"a {type(value).__module__}.{type(value).__qualname__} cannot be told apart") from err
 
 
-def _names_in(code: CodeType) -> set[str]:
+def _list_names(code: CodeType) -> set[str]:
     """Return the names that a function looks up, functions inside it included."""
     found = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found |= _names_in(constant)
+            found |= _list_names(constant)
     return found
 
 
@@ -263,28 +265,28 @@ def _loaded(name: str) -> ModuleType:
     return sys.modules[name]
 
 
-def _of_ufunc(function: np.ufunc) -> str:
+def _name_ufunc(function: np.ufunc) -> str:
     """Name a ufunc of an installed package; into one that was made of a Python function nobody can look."""
     for module in ("numpy", "scipy.special"):
         if getattr(sys.modules.get(module), function.__name__, None) is function:
-            return digest_parts("ufunc", module, function.__name__, _version_of(module))
+            return digest_parts("ufunc", module, function.__name__, _find_version(module))
     raise UnprovenError(f"{function!r} is of no package that is known")
 
 
-def _named(value: Any) -> str:
+def _name_library_object(value: Any) -> str:
     module = str(getattr(value, "__module__", None) or type(value).__module__)
     name = str(getattr(value, "__qualname__", getattr(value, "__name__", repr(value))))
     owner = getattr(value, "__self__", None)  # of a bound method in C, such as rng.normal
     if owner is not None and not isinstance(owner, ModuleType | type):
-        return digest_parts("bound", module, name, _token_of(owner))
-    return digest_parts("named", module, name, _version_of(module))
+        return digest_parts("bound", module, name, _find_token(owner))
+    return digest_parts("named", module, name, _find_version(module))
 
 
 def _is_library(function: Callable[..., Any]) -> bool:
-    return _is_library_file(_file_of(function.__module__))
+    return _is_library_file(_find_file(function.__module__))
 
 
-def _file_of(module: str | None) -> str | None:
+def _find_file(module: str | None) -> str | None:
     found = sys.modules.get(module or "")
     if found is not None and getattr(found, "__file__", None) is None and module in sys.builtin_module_names:
         return _LIBRARIES[0]
@@ -296,7 +298,7 @@ def _is_library_file(file: str | None) -> bool:
     return file is not None and file.startswith((*_LIBRARIES, own))
 
 
-def _version_of(module: str) -> str:
+def _find_version(module: str) -> str:
     top = module.partition(".")[0]
     try:
         return version(top)

@@ -54,10 +54,10 @@ class FitNames:
 
 def name_by_model(step: Step) -> FitNames:
     """Return how a fit is named on disk whose name is that of its model."""
-    return FitNames(f"{_model_title(step)}_Fit")
+    return FitNames(f"{_make_model_title(step)}_Fit")
 
 
-def _model_title(step: Step) -> str:
+def _make_model_title(step: Step) -> str:
     model = step.get("parameters", {}).get("model", {})
     name = model.get("name", model.get("model", "Model")) if isinstance(model, dict) else str(model)
     return "".join(c if c.isalnum() else "_" for c in str(name)).strip("_") or "Model"

@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from usidx.results.declarations import declared
+from usidx.results.declarations import find_declaration
 from usidx.results.fit_names import GUESS, STDERR, FitNames
 from usidx.results.provenance import Step
-from usidx.results.verbs import verb_steps
+from usidx.results.verbs import list_verb_steps
 
-__all__ = ["compound_fields", "fit_names", "fit_step", "joined"]
+__all__ = ["find_fit_names", "find_fit_step", "group_compound_fields", "join_fields"]
 
 _R2 = "R2 Criterion"
 _STATISTICS = ("chi2", "redchi", "nfev", "status", "converged", "samples", "is_loop", "is_resonance")
 
 
-def fit_step(result: xr.DataArray | xr.Dataset) -> Step | None:
+def find_fit_step(result: xr.DataArray | xr.Dataset) -> Step | None:
     """Return the step that made a fit, None where the result is something else by now."""
-    for step in reversed(verb_steps(result)):
-        if (found := declared(str(step["tool"]))) is None:
+    for step in reversed(list_verb_steps(result)):
+        if (found := find_declaration(str(step["tool"]))) is None:
             return None
         if found.fit is not None:
             return step
@@ -35,19 +35,19 @@ def fit_step(result: xr.DataArray | xr.Dataset) -> Step | None:
     return None
 
 
-def fit_names(step: Step) -> FitNames:
+def find_fit_names(step: Step) -> FitNames:
     """Return how the fit of a step is named on disk."""
-    found = declared(str(step["tool"]))
+    found = find_declaration(str(step["tool"]))
     assert found is not None
     assert found.fit is not None
     return found.fit(step)
 
 
-def compound_fields(result: xr.Dataset, named: FitNames) -> dict[str, dict[str, str]]:
+def group_compound_fields(result: xr.Dataset, named: FitNames) -> dict[str, dict[str, str]]:
     """Gather variables into compound datasets: dataset to {variable: field}."""
     names = [str(n) for n in result.data_vars]
     parameters = [n for n in names if f"{n}{STDERR}" in names and (named.shows_units or n in named.fields)]
-    titles = {n: _title(result[n], named) for n in parameters}
+    titles = {n: _make_title(result[n], named) for n in parameters}
     guessed = {f"{n}{GUESS}": t for n, t in titles.items() if f"{n}{GUESS}" in names}
     found = {
         "Guess": guessed | ({f"r2{GUESS}": _R2} if f"r2{GUESS}" in names else {}),
@@ -59,13 +59,13 @@ def compound_fields(result: xr.Dataset, named: FitNames) -> dict[str, dict[str, 
     return {dataset: fields for dataset, fields in found.items() if fields}
 
 
-def _title(variable: xr.DataArray, named: FitNames) -> str:
+def _make_title(variable: xr.DataArray, named: FitNames) -> str:
     name = named.fields.get(str(variable.name)) or str(variable.attrs.get("long_name", variable.name))
     unit = str(variable.attrs.get("units", "")) if named.shows_units else ""
     return f"{name} [{unit}]" if unit else name
 
 
-def joined(result: xr.Dataset, dataset: str, fields: Mapping[str, str]) -> xr.DataArray:
+def join_fields(result: xr.Dataset, dataset: str, fields: Mapping[str, str]) -> xr.DataArray:
     """Join variables into one array of a structured dtype, as lazy as they are."""
     parts = [result[name] for name in fields]
     dtype = np.dtype([(title, np.float64) for title in fields.values()])

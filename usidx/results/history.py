@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import xarray as xr
 
-from usidx.results.provenance import Step, steps
+from usidx.results.provenance import Step, read_steps
 
 __all__ = ["History", "history"]
 
@@ -35,12 +35,12 @@ class History(Sequence[Step]):
     def __repr__(self) -> str:
         if not self._steps:
             return "No steps are recorded."
-        return "\n".join(f"{number}. {line}" for number, line in enumerate(_lines(self._steps), 1))
+        return "\n".join(f"{number}. {line}" for number, line in enumerate(_write_lines(self._steps), 1))
 
     def _repr_html_(self) -> str:
         if not self._steps:
             return "<p>No steps are recorded.</p>"
-        return "<ol>" + "".join(f"<li><code>{escape(line)}</code></li>" for line in _lines(self._steps)) + "</ol>"
+        return "<ol>" + "".join(f"<li><code>{escape(line)}</code></li>" for line in _write_lines(self._steps)) + "</ol>"
 
 
 def history(data: xr.DataArray | xr.Dataset) -> History:
@@ -65,23 +65,23 @@ def history(data: xr.DataArray | xr.Dataset) -> History:
     2. open(...Raw_Data...)
     3. svd(n=4, ...
     """
-    return History(steps(data))
+    return History(read_steps(data))
 
 
-def _lines(recorded: Sequence[Step]) -> list[str]:
+def _write_lines(recorded: Sequence[Step]) -> list[str]:
     before = [None, *(step["tool"] for step in recorded)]
-    return [_line(step, last) for step, last in zip(recorded, before, strict=False)]
+    return [_write_line(step, last) for step, last in zip(recorded, before, strict=False)]
 
 
-def _line(step: Step, last: str | None) -> str:
+def _write_line(step: Step, last: str | None) -> str:
     if step["tool"] == "open":
         return f"open({step.get('file')}, {step.get('dataset')}, fingerprint={step.get('fingerprint')})"
     parameters = step.get("parameters")
-    listed = ", ".join(f"{k}={_short(v)}" for k, v in parameters.items()) if isinstance(parameters, dict) else ""
-    return f"{step['tool']}({listed}){_between(step.get('input'), last)}"
+    listed = ", ".join(f"{k}={_shorten(v)}" for k, v in parameters.items()) if isinstance(parameters, dict) else ""
+    return f"{step['tool']}({listed}){_describe_between(step.get('input'), last)}"
 
 
-def _between(described: Any, last: str | None) -> str:
+def _describe_between(described: Any, last: str | None) -> str:
     """Say what plain xarray did to the input since the step before, or that this is not known."""
     since = described.get("since_last_step") if isinstance(described, dict) else None
     if since == "unknown" and last == "open":
@@ -89,16 +89,16 @@ def _between(described: Any, last: str | None) -> str:
     selection = since.get("selection") if isinstance(since, dict) else None
     if not isinstance(selection, dict):
         return ""
-    parts = [f"{dim}: {_told(extent)}" for dim, extent in selection.items() if isinstance(extent, dict)]
+    parts = [f"{dim}: {_write_extent(extent)}" for dim, extent in selection.items() if isinstance(extent, dict)]
     return f" on {', '.join(parts)}" if parts else ""
 
 
-def _told(extent: dict[str, Any]) -> str:
+def _write_extent(extent: dict[str, Any]) -> str:
     ends = [extent.get("first"), extent.get("last")]
     numbers = [f"{end:.4g}" for end in ends if isinstance(end, int | float)]
     return f"{extent.get('size')} ({' to '.join(numbers)})" if len(numbers) == 2 else f"{extent.get('size')}"
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

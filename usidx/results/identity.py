@@ -16,18 +16,25 @@ import xarray as xr
 
 from usidx.results.arguments import as_json, digest_labelled
 from usidx.results.digests import digest, digest_parts
-from usidx.results.provenance import Step, steps, unsealed
-from usidx.tasks.evidence import UnprovenError, collect_evidence, find_opened, is_only_selected, layers_of, selects_of
+from usidx.results.provenance import Step, read_steps, remove_seals
+from usidx.tasks.evidence import (
+    UnprovenError,
+    collect_evidence,
+    collect_layers,
+    find_opened,
+    is_only_selected,
+    selects_of,
+)
 
 __all__ = [
     "OPENED",
     "Identity",
     "StoredSource",
     "describe_changes",
+    "find_place_of_opened",
+    "find_sources",
     "identify",
     "note_made",
-    "place_of_opened",
-    "sources_of",
 ]
 
 #: Results in memory above this size are not looked at again to see whether they were changed: that is not known then.
@@ -85,29 +92,29 @@ def identify(result: xr.Dataset, recorded: list[Step], title: str) -> Identity:
     evidence = collect_evidence(_layers_of(result))
     functions = sorted({digest(function) for function in evidence.functions.values()})
     held = sorted(f"{name} {digest(array)}" for name, array in evidence.held.items())
-    told = json.dumps(unsealed(recorded))
+    told = json.dumps(remove_seals(recorded))
     is_kept = any(OPENED in key.partition(",")[0] for key in evidence.held)
-    is_direct = not is_kept and not any(selects_of(v.data, _is_opened) for v in _lazy_variables(result))
+    is_direct = not is_kept and not any(selects_of(v.data, _is_opened) for v in _list_lazy_variables(result))
     return Identity(
         digest_parts(title, told, digest_labelled(result), *functions, *held),
-        tuple(_distinct(evidence.opened)),
+        tuple(_keep_distinct(evidence.opened)),
         is_direct,
     )
 
 
-def sources_of(data: xr.DataArray | xr.Dataset) -> tuple[StoredSource, ...]:
+def find_sources(data: xr.DataArray | xr.Dataset) -> tuple[StoredSource, ...]:
     """Return the stored arrays that a lazy object reads, each dataset once; none where it lies in memory."""
     try:
-        return tuple(_distinct(find_opened(_layers_of(data))))
+        return tuple(_keep_distinct(find_opened(_layers_of(data))))
     except UnprovenError:
         return ()  # of what a cluster holds nobody knows where it is from
 
 
 def _layers_of(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
-    return layers_of(v.data for v in _lazy_variables(data))
+    return collect_layers(v.data for v in _list_lazy_variables(data))
 
 
-def _distinct(opened: dict[str, Any]) -> list[StoredSource]:
+def _keep_distinct(opened: dict[str, Any]) -> list[StoredSource]:
     by_place = {(str(s.file), s.dataset): s for s in opened.values() if hasattr(s, "file") and hasattr(s, "dataset")}
     return list(by_place.values())
 
@@ -128,7 +135,7 @@ class _Remembered:
     def __contains__(self, one: str) -> bool:
         return one in self._digests
 
-    def place_of(self, one: str) -> Opened | None:
+    def find_place(self, one: str) -> Opened | None:
         return self._digests.get(one)
 
 
@@ -138,23 +145,23 @@ _remembered = _Remembered()
 def note_made(data: xr.DataArray | xr.Dataset, opened: Opened | None = None) -> None:
     """Remember an object as a verb made it, or as it was opened from a group of a file."""
     if (found := _digest_or_none(data)) is not None:
-        _remembered.add(*(f"name {v.data.name}" for v in _lazy_variables(data)))
+        _remembered.add(*(f"name {v.data.name}" for v in _list_lazy_variables(data)))
         _remembered.add(found, opened=opened)
 
 
-def place_of_opened(data: xr.DataArray | xr.Dataset) -> Opened | None:
+def find_place_of_opened(data: xr.DataArray | xr.Dataset) -> Opened | None:
     """Return (file, group) that an object was opened from, None where anything was done to it since."""
     found = _digest_or_none(data)
-    return None if found is None else _remembered.place_of(found)
+    return None if found is None else _remembered.find_place(found)
 
 
 def describe_changes(data: xr.DataArray | xr.Dataset) -> Any:
     """Say what plain xarray did to an object since its last recorded step: "nothing", a selection, or "unknown"."""
-    if not steps(data):
+    if not read_steps(data):
         return "unknown"
     if (found := _digest_or_none(data)) is not None and found in _remembered:
         return "nothing"
-    lazy = _lazy_variables(data)
+    lazy = _list_lazy_variables(data)
     values = [data] if isinstance(data, xr.DataArray) else list(data.data_vars.values())
     if not lazy or any(v.chunks is None for v in values):
         return "unknown"
@@ -175,7 +182,7 @@ def _describe_extent(data: xr.DataArray | xr.Dataset, dim: str) -> dict[str, Any
     return extent
 
 
-def _lazy_variables(data: xr.DataArray | xr.Dataset) -> list[xr.Variable]:
+def _list_lazy_variables(data: xr.DataArray | xr.Dataset) -> list[xr.Variable]:
     held = data._to_temp_dataset() if isinstance(data, xr.DataArray) else data
     return [v for v in held.variables.values() if v.chunks is not None]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from usidx.results.declarations import Declaration, declared, declared_by
+from usidx.results.declarations import Declaration, find_declaration, find_declaration_by_datasets
 from usidx.results.fit_names import GUESS, FitNames
 from usidx.results.provenance import Step
 
-__all__ = ["Names", "Source", "as_decomposition", "names_for"]
+__all__ = ["Names", "Source", "as_decomposition", "find_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +82,18 @@ _R2 = {"R2 Criterion": "r2"}
 _LOOP_R2 = {"R2 Criterion": "criterion", "R^2": "criterion"}
 
 
-def names_for(datasets: frozenset[str]) -> Names:
+def find_names(datasets: frozenset[str]) -> Names:
     """Return the names for a group that holds these datasets; tools wrote various names into ``tool``."""
-    if (found := declared_by(datasets)) is not None:
-        return _names_of(found)
+    if (found := find_declaration_by_datasets(datasets)) is not None:
+        return _read_names(found)
     for required, verb in _FITS:
-        if required <= datasets and (fitted := declared(verb)) is not None and fitted.fit is not None:
+        if required <= datasets and (fitted := find_declaration(verb)) is not None and fitted.fit is not None:
             named = fitted.fit({"tool": verb, "parameters": {}})
-            return _names_of_loops(named) if verb == "loop_fit" else Names({}, fields=_fields_of(named) | _R2)
+            return _read_names_of_loops(named) if verb == "loop_fit" else Names({}, fields=_read_fields(named) | _R2)
     return Names({})
 
 
-def _names_of(made_by: Declaration) -> Names:
+def _read_names(made_by: Declaration) -> Names:
     """Read the names that a verb has on disk backwards."""
     dim, *labels = next(iter(made_by.dims.items()), ("",))
     times = {"scores": "singular_values"} if "singular_values" in made_by.datasets else {}
@@ -106,17 +106,17 @@ def _names_of(made_by: Declaration) -> Names:
     )
 
 
-def _fields_of(named: FitNames) -> dict[str, str]:
+def _read_fields(named: FitNames) -> dict[str, str]:
     """Return the fields of compound datasets by their titles without the unit."""
     tables = (named.fields, *(fields for d, fields in named.others.items() if "stderr" not in d))
     listed = [(title.removesuffix(" [rad]"), name) for table in tables for name, title in table.items()]
     return {title: name for title, name in listed if not name.endswith(GUESS)}
 
 
-def _names_of_loops(named: FitNames) -> Names:
+def _read_names_of_loops(named: FitNames) -> Names:
     return Names(
         {dataset: variable for variable, dataset in named.datasets.items()},
-        fields=_fields_of(named) | _LOOP_R2,
+        fields=_read_fields(named) | _LOOP_R2,
         repeating={"Fit_Loop_Parameters": "Fit", "Guess_Loop_Parameters": "Guess"},
         comments=_LOOP_COMMENTS,
     )
@@ -148,7 +148,7 @@ def as_decomposition(result: xr.Dataset, algorithm: str, source: Source) -> tupl
     verb = "svd" if "singular_values" in result else _ALGORITHMS.get(algorithm)
     if verb is None or not {"scores", "components"} <= set(result.data_vars):
         return result, []
-    fields = _fields(result)
+    fields = _describe_fields(result)
     if verb == "svd":
         result["components"].attrs = {"long_name": "Components", "units": ""}
         result["scores"].attrs = {"long_name": "Scores", "units": source.units}
@@ -167,7 +167,7 @@ def as_decomposition(result: xr.Dataset, algorithm: str, source: Source) -> tupl
     return result, [{"tool": verb, "version": "of another program", "parameters": parameters, "input": given}]
 
 
-def _fields(result: xr.Dataset) -> dict[str, dict[str, str]]:
+def _describe_fields(result: xr.Dataset) -> dict[str, dict[str, str]]:
     """Return the units and the kind of numbers of each field of a compound source."""
     components = result["components"]
     if "field" not in components.dims:

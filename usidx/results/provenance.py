@@ -26,16 +26,16 @@ __all__ = [
     "PROVENANCE",
     "Labelled",
     "Step",
-    "last_step",
-    "opened",
+    "find_last_step",
+    "find_sealed_source",
+    "find_source",
+    "make_opening_step",
     "parse_steps",
-    "sealed_source_of",
-    "source_of",
-    "steps",
-    "texts_of",
-    "unsealed",
+    "put_steps",
+    "read_records",
+    "read_steps",
+    "remove_seals",
     "usidx_version",
-    "with_steps",
 ]
 
 Step = dict[str, Any]
@@ -45,7 +45,7 @@ Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 _KEY: Final = secrets.token_bytes(32)
 
 
-def steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
+def read_steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
     """Return the recorded steps, oldest first; an empty list where nothing is recorded.
 
     A Dataset that was put together by hand from variables of one origin answers for that origin.
@@ -58,7 +58,7 @@ def steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
     return parse_steps(text) if isinstance(text, str) else []
 
 
-def texts_of(data: xr.DataArray | xr.Dataset) -> list[str]:
+def read_records(data: xr.DataArray | xr.Dataset) -> list[str]:
     """Return the different records on an object and on its variables, its own first."""
     holders = [data, *data.data_vars.values()] if isinstance(data, xr.Dataset) else [data]
     found = [holder.attrs.get(PROVENANCE) for holder in holders]
@@ -77,47 +77,47 @@ def parse_steps(text: str) -> list[Step]:
     return parsed if well_formed else []
 
 
-def last_step(data: xr.DataArray | xr.Dataset, tool: str | None = None) -> Step | None:
+def find_last_step(data: xr.DataArray | xr.Dataset, tool: str | None = None) -> Step | None:
     """Return the newest step (of the given tool), None where there is none."""
-    found = [s for s in steps(data) if tool is None or s["tool"] == tool]
+    found = [s for s in read_steps(data) if tool is None or s["tool"] == tool]
     return found[-1] if found else None
 
 
-def source_of(data: xr.DataArray | xr.Dataset) -> tuple[str, str] | None:
+def find_source(data: xr.DataArray | xr.Dataset) -> tuple[str, str] | None:
     """Return (file, dataset) that the history names last, None where it names none.
 
     The dataset is that of the array, or a results group. This is what a text says, not where to write.
     """
-    return _named_in(steps(data))
+    return _find_named_source(read_steps(data))
 
 
-def sealed_source_of(text: str) -> tuple[str, str] | None:
+def find_sealed_source(text: str) -> tuple[str, str] | None:
     """Return (file, dataset) that this process opened last on the way to a record; None where it opened none."""
-    return _named_in([step for step in parse_steps(text) if _is_sealed(step)])
+    return _find_named_source([step for step in parse_steps(text) if _is_sealed(step)])
 
 
-def _named_in(recorded: Iterable[Step]) -> tuple[str, str] | None:
+def _find_named_source(recorded: Iterable[Step]) -> tuple[str, str] | None:
     named = [step for step in recorded if step["tool"] == "open"]
     if not named or not isinstance(named[-1].get("file"), str) or not isinstance(named[-1].get("dataset"), str):
         return None
     return named[-1]["file"], named[-1]["dataset"]
 
 
-def opened(file: str, dataset: str, fingerprint: str) -> Step:
+def make_opening_step(file: str, dataset: str, fingerprint: str) -> Step:
     """Return the step of what this process opens from a file."""
     step = {"tool": "open", "version": usidx_version(), "file": file, "dataset": dataset, "fingerprint": fingerprint}
     return {**step, "seal": _seal(step)}
 
 
-def unsealed(recorded: Iterable[Step]) -> list[Step]:
+def remove_seals(recorded: Iterable[Step]) -> list[Step]:
     """Return the steps as they are stored, or told to other processes."""
-    return [_without_seals(step) for step in recorded]
+    return [_remove_seals_of_step(step) for step in recorded]
 
 
-def _without_seals(step: Step) -> Step:
+def _remove_seals_of_step(step: Step) -> Step:
     bare = {k: v for k, v in step.items() if k != "seal"}
     if isinstance(bare.get("sources"), list):
-        bare["sources"] = [_without_seals(one) for one in bare["sources"] if isinstance(one, dict)]
+        bare["sources"] = [_remove_seals_of_step(one) for one in bare["sources"] if isinstance(one, dict)]
     return bare
 
 
@@ -131,7 +131,7 @@ def _seal(step: Step) -> str:
     return blake2b(told.encode(), key=_KEY, digest_size=12).hexdigest()
 
 
-def with_steps(result: Labelled, recorded: list[Step]) -> Labelled:
+def put_steps(result: Labelled, recorded: list[Step]) -> Labelled:
     """Put the steps on an array, or on a Dataset and each of its variables."""
     text = json.dumps(recorded)
     marked = result.copy(deep=False)

@@ -16,11 +16,11 @@ import xarray as xr
 
 from usidx.results.declarations import Declaration
 from usidx.results.fit_names import FitNames
-from usidx.results.fits import compound_fields, fit_names, fit_step, joined
+from usidx.results.fits import find_fit_names, find_fit_step, group_compound_fields, join_fields
 from usidx.results.provenance import PROVENANCE, Step
-from usidx.results.verbs import last_verb, verb_steps
+from usidx.results.verbs import find_last_verb, list_verb_steps
 
-__all__ = ["Entry", "StoredResult", "restored_attrs", "title_of", "to_stored"]
+__all__ = ["Entry", "StoredResult", "find_title", "restore_attrs", "to_stored"]
 
 
 # Attributes are small; a longer array is data in the wrong place.
@@ -72,12 +72,12 @@ class StoredResult:
     source: str = ""
 
 
-def title_of(result: xr.DataArray | xr.Dataset) -> str:
+def find_title(result: xr.DataArray | xr.Dataset) -> str:
     """Return what ends the name of the group of a result, from the last verb that made it."""
-    fitted = fit_step(result)
+    fitted = find_fit_step(result)
     if fitted is not None:
-        return fit_names(fitted).title
-    made_by = last_verb(result)
+        return find_fit_names(fitted).title
+    made_by = find_last_verb(result)
     return "Derived" if made_by is None else made_by.title
 
 
@@ -94,23 +94,25 @@ def to_stored(result: xr.Dataset) -> StoredResult:
     StoredResult
         Its entries cover every variable.
     """
-    result, labels = _numbered(result)
-    fitted, made_by = fit_step(result), last_verb(result)
-    step = fitted or ([*verb_steps(result)] or [{"tool": "derived", "parameters": {}}])[-1]
-    named = None if fitted is None else fit_names(fitted)
+    result, labels = _number_text_dims(result)
+    fitted, made_by = find_fit_step(result), find_last_verb(result)
+    step = fitted or ([*list_verb_steps(result)] or [{"tool": "derived", "parameters": {}}])[-1]
+    named = None if fitted is None else find_fit_names(fitted)
     datasets, dims = ({}, {}) if made_by is None else (made_by.datasets, made_by.dims)
-    entries, hints = _plain_entries(result, datasets, dims) if named is None else _fit_entries(result, named, step)
-    swept, coords = _unused_coordinates(result)
+    entries, hints = (
+        _make_plain_entries(result, datasets, dims) if named is None else _make_fit_entries(result, named, step)
+    )
+    swept, coords = _keep_unused_coordinates(result)
     in_order = {str(n): hints[str(n)] for n in result.data_vars}
     return StoredResult(
-        title_of(result),
+        find_title(result),
         f"usidx.{step['tool']}",
         (*entries, *swept),
-        _flat_parameters(step, made_by) | dict({} if named is None else named.attributes),
+        _flatten_parameters(step, made_by) | dict({} if named is None else named.attributes),
         {
             "variables": in_order,
             "coords": coords,
-            "attrs": _json_attrs(result.attrs),
+            "attrs": _convert_attrs(result.attrs),
             "verb": step["tool"],
             **({"labels": labels} if labels else {}),
         },
@@ -118,14 +120,14 @@ def to_stored(result: xr.Dataset) -> StoredResult:
     )
 
 
-def _numbered(result: xr.Dataset) -> tuple[xr.Dataset, dict[str, list[str]]]:
+def _number_text_dims(result: xr.Dataset) -> tuple[xr.Dataset, dict[str, list[str]]]:
     """Give dims that are labelled by text numbers, which the tables can hold; return the text beside them."""
     texts = {str(d): result[d] for d in result.dims if d in result.coords and result[d].dtype.kind == "U"}
     counted = {d: (d, np.arange(text.size), text.attrs) for d, text in texts.items()}
     return result.assign_coords(counted), {d: text.values.tolist() for d, text in texts.items()}
 
 
-def _unused_coordinates(result: xr.Dataset) -> tuple[list[Entry], dict[str, Any]]:
+def _keep_unused_coordinates(result: xr.Dataset) -> tuple[list[Entry], dict[str, Any]]:
     """Keep what no variable bears: the axis along which was fitted, which evaluating the fit needs."""
     used = {d for v in result.data_vars.values() for d in v.dims}
     entries, hints = [], {}
@@ -135,17 +137,17 @@ def _unused_coordinates(result: xr.Dataset) -> tuple[list[Entry], dict[str, Any]
             bare = xr.DataArray(coordinate.variable, name=dataset)
             entries.append(Entry(dataset, bare, is_main=False))
             dims = [str(d) for d in coordinate.dims]
-            hints[str(name)] = {"dataset": dataset, "dims": dims, "attrs": _json_attrs(coordinate.attrs)}
+            hints[str(name)] = {"dataset": dataset, "dims": dims, "attrs": _convert_attrs(coordinate.attrs)}
     return entries, hints
 
 
-def _plain_entries(
+def _make_plain_entries(
     result: xr.Dataset, datasets: Mapping[str, str], dims: Mapping[str, str]
 ) -> tuple[list[Entry], dict[str, Any]]:
     entries, hints = [], {}
     for name, variable in result.data_vars.items():
         dataset = datasets.get(str(name), str(name))
-        data, times = _scaled(result, str(name), dataset)
+        data, times = _unscale_scores(result, str(name), dataset)
         renamed = data.rename({d: t for d, t in dims.items() if d in data.dims})
         is_main = any("usid_role" in c.attrs for c in variable.coords.values() if set(c.dims) <= set(variable.dims))
         is_main = is_main and bool(set(variable.dims) - set(dims))
@@ -153,13 +155,13 @@ def _plain_entries(
         hints[str(name)] = {
             "dataset": dataset,
             "dims": [str(d) for d in variable.dims],
-            "attrs": _json_attrs(variable.attrs),
+            "attrs": _convert_attrs(variable.attrs),
             **({"times": times} if times else {}),
         }
     return entries, hints
 
 
-def _scaled(result: xr.Dataset, name: str, dataset: str) -> tuple[xr.DataArray, str]:
+def _unscale_scores(result: xr.Dataset, name: str, dataset: str) -> tuple[xr.DataArray, str]:
     """Return scores as the old tool keeps them: left singular vectors, without the singular values."""
     data = result[name]
     if dataset != "U" or "singular_values" not in result:
@@ -171,31 +173,31 @@ def _scaled(result: xr.Dataset, name: str, dataset: str) -> tuple[xr.DataArray, 
     return scaled.transpose(*data.dims).assign_attrs({"long_name": "Abundance", "units": "a.u."}), "singular_values"
 
 
-def _fit_entries(result: xr.Dataset, named: FitNames, step: Step) -> tuple[list[Entry], dict[str, Any]]:
+def _make_fit_entries(result: xr.Dataset, named: FitNames, step: Step) -> tuple[list[Entry], dict[str, Any]]:
     """Gather parameters, their standard errors and the figures of merit into compound datasets."""
     entries: list[Entry] = []
     hints: dict[str, Any] = {}
-    for dataset, fields in compound_fields(result, named).items():
+    for dataset, fields in group_compound_fields(result, named).items():
         told = {n: step["parameters"][n] for n in named.told.get(dataset, ()) if n in step["parameters"]}
-        entries.append(Entry(dataset, joined(result, dataset, fields).assign_attrs(told), is_main=True))
+        entries.append(Entry(dataset, join_fields(result, dataset, fields).assign_attrs(told), is_main=True))
         for name, title in fields.items():
-            hints.setdefault(name, _field_hint(result[name], dataset, title))
+            hints.setdefault(name, _make_field_hint(result[name], dataset, title))
     rest = result[[n for n in result.data_vars if n not in hints]]
-    plain, plain_hints = _plain_entries(rest, named.datasets, {})
+    plain, plain_hints = _make_plain_entries(rest, named.datasets, {})
     return entries + plain, hints | plain_hints
 
 
-def _field_hint(variable: xr.DataArray, dataset: str, title: str) -> dict[str, Any]:
+def _make_field_hint(variable: xr.DataArray, dataset: str, title: str) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "field": title,
         "dims": [str(d) for d in variable.dims],
         "dtype": variable.dtype.str,
-        "attrs": _json_attrs(variable.attrs),
+        "attrs": _convert_attrs(variable.attrs),
     }
 
 
-def _flat_parameters(step: Mapping[str, Any], made_by: Declaration | None) -> dict[str, Any]:
+def _flatten_parameters(step: Mapping[str, Any], made_by: Declaration | None) -> dict[str, Any]:
     flat = {k: v for k, v in step.get("parameters", {}).items() if isinstance(v, str | int | float)}
     if made_by is None:
         return flat
@@ -207,12 +209,12 @@ def _flat_parameters(step: Mapping[str, Any], made_by: Declaration | None) -> di
     return flat
 
 
-def _json_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    found = {str(k): _json_attr(v) for k, v in attrs.items() if k != PROVENANCE}
+def _convert_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    found = {str(k): _convert_attr(v) for k, v in attrs.items() if k != PROVENANCE}
     return {k: v for k, v in found.items() if v is not None}
 
 
-def _json_attr(value: Any) -> Any:
+def _convert_attr(value: Any) -> Any:
     """Return text and numbers as they are, short arrays with their type, and None for what JSON cannot hold."""
     if isinstance(value, np.generic) and value.dtype.kind in "iufb":
         value = np.asarray(value)
@@ -223,14 +225,14 @@ def _json_attr(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else None
 
 
-def restored_attrs(recorded: Any) -> dict[str, Any]:
+def restore_attrs(recorded: Any) -> dict[str, Any]:
     """Return attributes as they were before they became JSON; an empty dict for anything else."""
     if not isinstance(recorded, dict):
         return {}
-    return {str(k): _restored_attr(v) for k, v in recorded.items()}
+    return {str(k): _restore_attr(v) for k, v in recorded.items()}
 
 
-def _restored_attr(value: Any) -> Any:
+def _restore_attr(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     dtype = np.dtype(str(value.get("dtype")))

@@ -16,20 +16,20 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import refuse_unlabelled
-from usidx.label.units import power
+from usidx.label.units import raise_to_power
 from usidx.results.arguments import as_json
-from usidx.results.declarations import HANDED_ON, Declaration, Projection, Quantity, declare, declared
+from usidx.results.declarations import HANDED_ON, Declaration, Projection, Quantity, declare, find_declaration
 from usidx.results.fit_names import FitNames
-from usidx.results.identity import describe_changes, note_made, sources_of
+from usidx.results.identity import describe_changes, find_sources, note_made
 from usidx.results.provenance import (
     Labelled,
     Step,
-    opened,
-    sealed_source_of,
-    steps,
-    texts_of,
+    find_sealed_source,
+    make_opening_step,
+    put_steps,
+    read_records,
+    read_steps,
     usidx_version,
-    with_steps,
 )
 
 __all__ = [
@@ -39,10 +39,10 @@ __all__ = [
     "add_quantity",
     "delegate",
     "describe_input",
-    "last_verb",
+    "find_last_verb",
+    "list_verb_steps",
     "record_step",
     "verb",
-    "verb_steps",
 ]
 
 P = ParamSpec("P")
@@ -99,7 +99,7 @@ def verb(
             outputs or {}, projection, fit, keeps, signature, source or next(iter(signature.parameters)),
         )  # fmt: skip
         declare(declaration)
-        kinds = _kinds_of(signature.parameters[declaration.source])
+        kinds = _list_kinds(signature.parameters[declaration.source])
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -108,7 +108,7 @@ def verb(
             given = bound.arguments[declaration.source]
             if not isinstance(given, xr.DataArray | xr.Dataset):
                 refuse_unlabelled(given, kinds)
-            made: R = _recorded(function(*args, **kwargs), declaration, dict(bound.arguments))
+            made: R = _record_call(function(*args, **kwargs), declaration, dict(bound.arguments))
             return made
 
         return call
@@ -116,7 +116,7 @@ def verb(
     return decorate
 
 
-def _kinds_of(parameter: inspect.Parameter) -> tuple[type, ...]:
+def _list_kinds(parameter: inspect.Parameter) -> tuple[type, ...]:
     """Return the labelled kinds that a parameter is annotated with; both where it names none."""
     kinds = (xr.DataArray, xr.Dataset)
     return tuple(kind for kind in kinds if kind.__name__ in str(parameter.annotation)) or kinds
@@ -148,7 +148,7 @@ def delegate(result: Labelled) -> Labelled:
     return marked
 
 
-def _recorded(made: Any, declaration: Declaration, arguments: dict[str, Any]) -> Any:
+def _record_call(made: Any, declaration: Declaration, arguments: dict[str, Any]) -> Any:
     if not isinstance(made, xr.DataArray | xr.Dataset):
         return made
     made = made.copy(deep=False)
@@ -157,22 +157,22 @@ def _recorded(made: Any, declaration: Declaration, arguments: dict[str, Any]) ->
     given = arguments.pop(declaration.source)
     choices = made.attrs.pop(_CHOICES, {})
     described = made.attrs.pop(_INPUT, None) or describe_input(given)
-    made, beside = _with_quantities(made, declaration), _other_sources(given, list(_labelled_in(arguments)))
+    made, beside = _set_quantities(made, declaration), _find_other_sources(given, list(_find_labelled(arguments)))
     result = record_step(made, given, declaration.name, arguments | choices, described=described, beside=beside)
     note_made(result)
     return result
 
 
-def _labelled_in(value: Any) -> Iterator[xr.DataArray | xr.Dataset]:
+def _find_labelled(value: Any) -> Iterator[xr.DataArray | xr.Dataset]:
     """Give the labelled arguments, those in mappings and sequences too."""
     if isinstance(value, xr.DataArray | xr.Dataset):
         yield value
     elif isinstance(value, Mapping):
         for one in value.values():
-            yield from _labelled_in(one)
+            yield from _find_labelled(one)
     elif isinstance(value, list | tuple):
         for one in value:
-            yield from _labelled_in(one)
+            yield from _find_labelled(one)
 
 
 def record_step(
@@ -213,12 +213,12 @@ def record_step(
         "input": dict(described or describe_input(given)),
         **({"sources": list(beside)} if beside else {}),
     }
-    return with_steps(result, [*steps(given), step])
+    return put_steps(result, [*read_steps(given), step])
 
 
 def describe_input(source: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     """Return what a step tells of the object that a verb was given."""
-    described: dict[str, Any] = {"dims": {str(d): int(n) for d, n in _sizes_in_order(source).items()}}
+    described: dict[str, Any] = {"dims": {str(d): int(n) for d, n in _list_sizes(source).items()}}
     if isinstance(source, xr.Dataset) and len(units := {v.attrs.get("units") for v in source.data_vars.values()}) == 1:
         described["units"] = str(units.pop() or "")
     if isinstance(source, xr.DataArray):
@@ -230,7 +230,7 @@ def describe_input(source: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     return described
 
 
-def _sizes_in_order(source: xr.DataArray | xr.Dataset) -> Mapping[Any, int]:
+def _list_sizes(source: xr.DataArray | xr.Dataset) -> Mapping[Any, int]:
     """Return the sizes in the order of the variable with most dims."""
     if isinstance(source, xr.DataArray) or not source.data_vars:
         return source.sizes
@@ -238,13 +238,13 @@ def _sizes_in_order(source: xr.DataArray | xr.Dataset) -> Mapping[Any, int]:
     return {**widest.sizes, **source.sizes}
 
 
-def _other_sources(given: xr.DataArray | xr.Dataset, others: list[xr.DataArray | xr.Dataset]) -> list[Step]:
+def _find_other_sources(given: xr.DataArray | xr.Dataset, others: list[xr.DataArray | xr.Dataset]) -> list[Step]:
     """Return what a result rests on beside the source that its steps name, in the form of steps that open it."""
-    texts = [text for one in (given, *others) for text in texts_of(one)]
-    named = [found for text in texts if (found := sealed_source_of(text)) is not None]
-    read = [(str(s.file.name), s.dataset) for one in (given, *others) for s in sources_of(one)]
-    own = sealed_source_of(json.dumps(steps(given)))
-    return [opened(*place, "") for place in dict.fromkeys([*named, *read]) if not _is_part_of(place, own)]
+    texts = [text for one in (given, *others) for text in read_records(one)]
+    named = [found for text in texts if (found := find_sealed_source(text)) is not None]
+    read = [(str(s.file.name), s.dataset) for one in (given, *others) for s in find_sources(one)]
+    own = find_sealed_source(json.dumps(read_steps(given)))
+    return [make_opening_step(*place, "") for place in dict.fromkeys([*named, *read]) if not _is_part_of(place, own)]
 
 
 def _is_part_of(place: tuple[str, str], own: tuple[str, str] | None) -> bool:
@@ -256,7 +256,7 @@ def _is_part_of(place: tuple[str, str], own: tuple[str, str] | None) -> bool:
     return place == own or place[1].startswith((f"{own[1]}-", f"{own[1]}/")) or in_result
 
 
-def _with_quantities(made: Any, declaration: Declaration) -> Any:
+def _set_quantities(made: Any, declaration: Declaration) -> Any:
     """Give what a verb returns its quantities and units, where the verb itself did not."""
     of = made.attrs.pop(_OF_DATA, {})
     if isinstance(made, xr.DataArray):
@@ -269,23 +269,23 @@ def _with_quantities(made: Any, declaration: Declaration) -> Any:
                 f"usidx.{declaration.name} returns the variable {name!r} without a quantity. Name it in "
                 f"@verb(outputs={{{str(name)!r}: Quantity(...)}}) above {declaration.module}.{declaration.name}."
             )
-        variable.attrs |= _attrs_of(declaration.outputs[str(name)], of) | variable.attrs
+        variable.attrs |= _make_attrs(declaration.outputs[str(name)], of) | variable.attrs
     return made
 
 
-def _attrs_of(quantity: Quantity, of: Mapping[str, str]) -> dict[str, str]:
+def _make_attrs(quantity: Quantity, of: Mapping[str, str]) -> dict[str, str]:
     long_name = quantity.long_name or of.get("long_name")
     units = of.get("units") if quantity.of_data else ""
-    units = power(units, quantity.of_data) if units and quantity.of_data > 1 else units
+    units = raise_to_power(units, quantity.of_data) if units and quantity.of_data > 1 else units
     return {key: value for key, value in (("long_name", long_name), ("units", units)) if value is not None}
 
 
-def verb_steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
+def list_verb_steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
     """Return the steps that are calls of verbs, oldest first: not those that open, simulate or stand for changes."""
-    return [step for step in steps(data) if "input" in step and step["tool"] != CHANGED]
+    return [step for step in read_steps(data) if "input" in step and step["tool"] != CHANGED]
 
 
-def last_verb(data: xr.DataArray | xr.Dataset) -> Declaration | None:
+def find_last_verb(data: xr.DataArray | xr.Dataset) -> Declaration | None:
     """Return the verb that made an object, None where none did.
 
     Raises
@@ -293,11 +293,11 @@ def last_verb(data: xr.DataArray | xr.Dataset) -> Declaration | None:
     ResultError
         The verb is declared nowhere, so nobody knows how its results are called on disk.
     """
-    recorded = verb_steps(data)
+    recorded = list_verb_steps(data)
     if not recorded:
         return None
     name = str(recorded[-1]["tool"])
-    if (found := declared(name)) is None:
+    if (found := find_declaration(name)) is None:
         raise ResultError(
             f"This is a result of {name!r}, which is no verb that usidx knows, so it cannot be written. A function "
             f"becomes one by @verb(...) above it (usidx.results.verbs); one of a package of its own must be imported."

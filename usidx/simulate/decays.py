@@ -12,17 +12,17 @@ import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 
 from usidx.errors import UsidError
-from usidx.results.provenance import with_steps
+from usidx.results.provenance import put_steps
 from usidx.simulate.fields import (
     Chunks,
     SmoothField,
     assemble,
-    kept,
-    position_coordinates,
-    row_noise,
-    spectroscopic_coordinate,
+    draw_row_noise,
+    make_position_coordinates,
+    make_spectroscopic_coordinate,
+    match_chunks,
 )
-from usidx.simulate.oscillation import AMPLITUDE, WIDTH, Oscillation, check_sizes, over_steps
+from usidx.simulate.oscillation import AMPLITUDE, WIDTH, Oscillation, check_sizes, extend_over_steps
 from usidx.version import usidx_version
 
 __all__ = ["relaxation"]
@@ -118,35 +118,35 @@ def relaxation(
     options |= {"noise": noise, "phase_offset": phase_offset, "seed": seed, "dtype": str(dtype)}
     step = {"tool": "simulate.relaxation", "version": usidx_version(), "parameters": options}
     swept = {
-        "DC_Offset": spectroscopic_coordinate("DC_Offset", decays.bias, "DC offset", "V"),
-        "Time": spectroscopic_coordinate("Time", decays.time, "Time", "s"),
+        "DC_Offset": make_spectroscopic_coordinate("DC_Offset", decays.bias, "DC offset", "V"),
+        "Time": make_spectroscopic_coordinate("Time", decays.time, "Time", "s"),
     }
     sizes = {"Y": shape[0], "X": shape[1], "DC_Offset": biases, "Time": times}
     if frequencies is None:
-        scan, truth = _responses(decays, sizes, swept, step, chunks)
+        scan, truth = _simulate_responses(decays, sizes, swept, step, chunks)
     else:
         *_, grains, quality = decays.fields
         over = sizes | {"Frequency": frequencies}
-        seen = Oscillation(decays.signed, over, noise, phase_offset, grains, quality, seed, dtype)
-        scan, truth = seen.scan(swept, step, chunks), seen.truth(swept, chunks).drop_vars("amplitude")
-    return scan, _with_decays(truth, decays, sizes, chunks)
+        seen = Oscillation(decays.compute_response, over, noise, phase_offset, grains, quality, seed, dtype)
+        scan, truth = seen.scan(swept, step, chunks), seen.build_truth(swept, chunks).drop_vars("amplitude")
+    return scan, _add_decays(truth, decays, sizes, chunks)
 
 
-def _responses(
+def _simulate_responses(
     decays: _Decays, sizes: dict[str, int], swept: dict[str, xr.Variable], step: dict[str, Any], chunks: Chunks
 ) -> tuple[xr.DataArray, xr.Dataset]:
-    coords = position_coordinates((sizes["Y"], sizes["X"]), WIDTH) | swept
+    coords = make_position_coordinates((sizes["Y"], sizes["X"]), WIDTH) | swept
     attrs = {"long_name": "Response", "units": "V"}
-    data = assemble(decays.noisy, sizes, decays.dtype, chunks)
+    data = assemble(decays.compute_noisy, sizes, decays.dtype, chunks)
     scan = xr.DataArray(data, dims=tuple(sizes), coords=coords, name="Raw_Data", attrs=attrs)
-    clean = assemble(decays.signed, sizes, np.float64, kept(chunks, sizes))
-    return with_steps(scan, [step]), xr.Dataset({"response": (tuple(sizes), clean, attrs)}, coords=coords)
+    clean = assemble(decays.compute_response, sizes, np.float64, match_chunks(chunks, sizes))
+    return put_steps(scan, [step]), xr.Dataset({"response": (tuple(sizes), clean, attrs)}, coords=coords)
 
 
-def _with_decays(truth: xr.Dataset, decays: _Decays, sizes: dict[str, int], chunks: Chunks) -> xr.Dataset:
+def _add_decays(truth: xr.Dataset, decays: _Decays, sizes: dict[str, int], chunks: Chunks) -> xr.Dataset:
     over = {d: sizes[d] for d in ("Y", "X", "DC_Offset")}
     for name in _NAMES[decays.kind]:
-        data = assemble(partial(decays.known, name), over, np.float64, kept(chunks, over))
+        data = assemble(partial(decays.compute_figure, name), over, np.float64, match_chunks(chunks, over))
         attrs = {"long_name": name.replace("_", " ").title(), "units": _UNITS.get(name, "V")}
         truth[name] = xr.Variable(tuple(over), data, attrs)
     return truth
@@ -174,10 +174,10 @@ class _Decays:
         time, bias = np.linspace(0.0, _DURATION, times), np.linspace(-6.0, 6.0, biases)
         return cls(columns, time, bias, kind, noise, seed, dtype, fields)
 
-    def known(self, name: str, y: Index, x: Index, bias: Index) -> Array:
+    def compute_figure(self, name: str, y: Index, x: Index, bias: Index) -> Array:
         """Return one figure of the decays over (y, x, bias)."""
         step = WIDTH / max(self.columns - 1, 1)
-        uneven = [over_steps(np.tanh(field(y * step, x * step)), 1) for field in self.fields[:3]]
+        uneven = [extend_over_steps(np.tanh(field(y * step, x * step)), 1) for field in self.fields[:3]]
         push = self.bias[bias] / 6.0
         # Away from zero, so that there is something that relaxes.
         height = AMPLITUDE * (0.6 + 0.15 * uneven[0]) * np.where(push < 0, -1.0, 1.0) * (0.5 + 0.5 * np.abs(push))
@@ -192,9 +192,9 @@ class _Decays:
         }
         return figures[name]()
 
-    def signed(self, y: Index, x: Index, bias: Index, time: Index) -> Array:
+    def compute_response(self, y: Index, x: Index, bias: Index, time: Index) -> Array:
         """Return the response over (y, x, bias, time)."""
-        known = {name: self.known(name, y, x, bias)[..., None] for name in _NAMES[self.kind]}
+        known = {name: self.compute_figure(name, y, x, bias)[..., None] for name in _NAMES[self.kind]}
         elapsed = self.time[time]
         found = known["offset"] + known["amplitude"] * np.exp(
             -((elapsed / known["time_constant"]) ** known.get("beta", 1.0))
@@ -203,11 +203,11 @@ class _Decays:
             found = found + known["amplitude_2"] * np.exp(-elapsed / known["time_constant_2"])
         return np.asarray(found)
 
-    def noisy(self, y: Index, x: Index, bias: Index, time: Index) -> NDArray[Any]:
+    def compute_noisy(self, y: Index, x: Index, bias: Index, time: Index) -> NDArray[Any]:
         """Return the response as it is measured."""
-        block = self.signed(y, x, bias, time).astype(self.dtype)
+        block = self.compute_response(y, x, bias, time).astype(self.dtype)
         sizes = (self.columns, self.bias.size, self.time.size)
         for number, row in enumerate(y):
-            drawn = row_noise(self.seed, int(row), sizes, (x, bias, time))
+            drawn = draw_row_noise(self.seed, int(row), sizes, (x, bias, time))
             block[number] += (self.noise * AMPLITUDE * drawn).astype(self.dtype)
         return block

@@ -20,12 +20,12 @@ __all__ = [
     "Chunks",
     "SmoothField",
     "assemble",
-    "coordinate",
-    "kept",
-    "position_coordinates",
-    "row_noise",
-    "row_rng",
-    "spectroscopic_coordinate",
+    "draw_row_noise",
+    "make_coordinate",
+    "make_position_coordinates",
+    "make_row_rng",
+    "make_spectroscopic_coordinate",
+    "match_chunks",
 ]
 
 Chunks = Mapping[str, Any] | Literal["auto"] | None
@@ -63,14 +63,16 @@ class SmoothField:
         return field
 
 
-def row_rng(seed: int, row: int) -> np.random.Generator:
+def make_row_rng(seed: int, row: int) -> np.random.Generator:
     """Return the generator of one row of the scan; rows are independent of each other and of the blocks."""
     return np.random.default_rng([seed, row])
 
 
-def row_noise(seed: int, row: int, sizes: Sequence[int], picked: Sequence[NDArray[np.intp]]) -> NDArray[np.float32]:
+def draw_row_noise(
+    seed: int, row: int, sizes: Sequence[int], picked: Sequence[NDArray[np.intp]]
+) -> NDArray[np.float32]:
     """Draw the normal noise of a whole row, then pick the cells that the block covers."""
-    whole = row_rng(seed, row).standard_normal(tuple(sizes), dtype=np.float32)
+    whole = make_row_rng(seed, row).standard_normal(tuple(sizes), dtype=np.float32)
     return whole[np.ix_(*picked)]
 
 
@@ -80,7 +82,9 @@ def assemble(fill: Callable[..., NDArray[Any]], sizes: Mapping[str, int], dtype:
         return fill(*(np.arange(n) for n in sizes.values()))
     import dask.array as da
 
-    blocks = da.core.normalize_chunks(_per_dim(sizes, chunks), tuple(sizes.values()), limit=_BLOCK_BYTES, dtype=dtype)
+    blocks = da.core.normalize_chunks(
+        _choose_chunks(sizes, chunks), tuple(sizes.values()), limit=_BLOCK_BYTES, dtype=dtype
+    )
     pairs: list[Any] = []
     for number, (size, sections) in enumerate(zip(sizes.values(), blocks, strict=True)):
         pairs += [da.arange(size, chunks=(sections,)), (number,)]
@@ -88,30 +92,30 @@ def assemble(fill: Callable[..., NDArray[Any]], sizes: Mapping[str, int], dtype:
     return da.blockwise(fill, tuple(range(len(sizes))), *pairs, dtype=dtype, meta=meta)
 
 
-def _per_dim(sizes: Mapping[str, int], chunks: Mapping[str, Any] | Literal["auto"]) -> tuple[Any, ...]:
+def _choose_chunks(sizes: Mapping[str, int], chunks: Mapping[str, Any] | Literal["auto"]) -> tuple[Any, ...]:
     """Whole spectra, slabs along the slowest dim; what the caller names is as the caller says."""
     slowest = next(iter(sizes))
     named = {slowest: "auto"} if chunks == "auto" else dict(chunks)
     return tuple(named.get(dim, -1) for dim in sizes)
 
 
-def coordinate(dim: str, values: ArrayLike, *, role: str, long_name: str, units: str) -> xr.Variable:
+def make_coordinate(dim: str, values: ArrayLike, *, role: str, long_name: str, units: str) -> xr.Variable:
     """Build a coordinate that says what it is."""
     return xr.Variable((dim,), np.asarray(values), {ROLE: role, "long_name": long_name, "units": units})
 
 
-def position_coordinates(shape: tuple[int, int], width: float) -> dict[str, xr.Variable]:
+def make_position_coordinates(shape: tuple[int, int], width: float) -> dict[str, xr.Variable]:
     """Build Y and X in metres with square pixels, `width` metres along X."""
     step = width / max(shape[1] - 1, 1)
     named = {"Y": np.arange(shape[0]) * step, "X": np.arange(shape[1]) * step}
-    return {d: coordinate(d, v, role=POSITION, long_name=d, units="m") for d, v in named.items()}
+    return {d: make_coordinate(d, v, role=POSITION, long_name=d, units="m") for d, v in named.items()}
 
 
-def spectroscopic_coordinate(dim: str, values: ArrayLike, long_name: str, units: str) -> xr.Variable:
+def make_spectroscopic_coordinate(dim: str, values: ArrayLike, long_name: str, units: str) -> xr.Variable:
     """Build the coordinate of a swept dim."""
-    return coordinate(dim, values, role=SPECTROSCOPIC, long_name=long_name, units=units)
+    return make_coordinate(dim, values, role=SPECTROSCOPIC, long_name=long_name, units=units)
 
 
-def kept(chunks: Chunks, sizes: Mapping[str, int]) -> Chunks:
+def match_chunks(chunks: Chunks, sizes: Mapping[str, int]) -> Chunks:
     """Cut the truth along the dims that it shares with the scan."""
     return chunks if chunks is None or chunks == "auto" else {d: n for d, n in chunks.items() if d in sizes}

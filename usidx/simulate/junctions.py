@@ -12,17 +12,17 @@ import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 
 from usidx.errors import UsidError
-from usidx.results.provenance import with_steps
+from usidx.results.provenance import put_steps
 from usidx.simulate.fields import (
     Chunks,
     SmoothField,
     assemble,
-    kept,
-    position_coordinates,
-    row_noise,
-    spectroscopic_coordinate,
+    draw_row_noise,
+    make_position_coordinates,
+    make_spectroscopic_coordinate,
+    match_chunks,
 )
-from usidx.simulate.oscillation import check_sizes, over_steps, triangle, unindexed
+from usidx.simulate.oscillation import check_sizes, extend_over_steps, index_unique, make_triangle
 from usidx.version import usidx_version
 
 __all__ = ["current_voltage"]
@@ -109,37 +109,37 @@ def current_voltage(
     if np.dtype(dtype).kind != "f":
         raise UsidError(f"A current is real, dtype {str(dtype)!r} is not: give 'float64'.")
     top = _TOP[kind]
-    bias = np.linspace(-top, top, biases) if sweep == "up" else triangle(biases, top)
+    bias = np.linspace(-top, top, biases) if sweep == "up" else make_triangle(biases, top)
     rng = np.random.default_rng(seed)
     fields = tuple(SmoothField.draw(rng, 0.4 * _WIDTH) for _ in range(2))
     contact = _Contact(shape[1], bias, kind, fields, noise, seed, np.dtype(dtype))
-    swept = spectroscopic_coordinate("Bias", bias, "Bias", "V")
-    coords = unindexed(position_coordinates(shape, _WIDTH) | {"Bias": swept})
+    swept = make_spectroscopic_coordinate("Bias", bias, "Bias", "V")
+    coords = index_unique(make_position_coordinates(shape, _WIDTH) | {"Bias": swept})
     sizes = {"Y": shape[0], "X": shape[1], "Bias": biases}
     attrs = {"long_name": "Current", "units": "A"}
-    data = assemble(contact.noisy, sizes, contact.dtype, chunks)
+    data = assemble(contact.compute_noisy, sizes, contact.dtype, chunks)
     curves = xr.DataArray(data, dims=tuple(sizes), coords=coords, name="Raw_Data", attrs=attrs)
     options = {"shape": list(shape), "biases": biases, "kind": kind, "sweep": sweep, "noise": noise, "seed": seed}
     options |= {"dtype": str(contact.dtype)}
     step = {"tool": "simulate.current_voltage", "version": usidx_version(), "parameters": options}
-    return with_steps(curves, [step]), _truth(contact, sizes, coords, chunks)
+    return put_steps(curves, [step]), _build_truth(contact, sizes, coords, chunks)
 
 
-def _truth(contact: _Contact, sizes: dict[str, int], coords: xr.Coordinates, chunks: Chunks) -> xr.Dataset:
+def _build_truth(contact: _Contact, sizes: dict[str, int], coords: xr.Coordinates, chunks: Chunks) -> xr.Dataset:
     places = {d: sizes[d] for d in ("Y", "X")}
     found = {
-        "current": _variable(contact.current, sizes, chunks, ("Current", "A")),
-        "conductance": _variable(contact.conductance, sizes, chunks, ("Differential conductance", "A/V")),
+        "current": _make_variable(contact.compute_current, sizes, chunks, ("Current", "A")),
+        "conductance": _make_variable(contact.compute_conductance, sizes, chunks, ("Differential conductance", "A/V")),
     }
     for name, described in _FIGURES[contact.kind].items():
-        found[name] = _variable(partial(contact.known, name), places, chunks, described)
+        found[name] = _make_variable(partial(contact.compute_figure, name), places, chunks, described)
     return xr.Dataset(found, coords=coords)
 
 
-def _variable(
+def _make_variable(
     fill: Callable[..., Array], sizes: dict[str, int], chunks: Chunks, described: tuple[str, str]
 ) -> xr.Variable:
-    data = assemble(fill, sizes, np.float64, kept(chunks, sizes))
+    data = assemble(fill, sizes, np.float64, match_chunks(chunks, sizes))
     return xr.Variable(tuple(sizes), data, {"long_name": described[0], "units": described[1]})
 
 
@@ -155,7 +155,7 @@ class _Contact:
     seed: int
     dtype: np.dtype[Any]
 
-    def known(self, name: str, y: Index, x: Index) -> Array:
+    def compute_figure(self, name: str, y: Index, x: Index) -> Array:
         """Return one figure of the curves over (y, x)."""
         step = _WIDTH / max(self.columns - 1, 1)
         first, second = (np.tanh(field(y * step, x * step)) for field in self.fields)
@@ -170,16 +170,16 @@ class _Contact:
         }
         return figures[name]
 
-    def current(self, y: Index, x: Index, bias: Index) -> Array:
+    def compute_current(self, y: Index, x: Index, bias: Index) -> Array:
         """Return the current over (y, x, bias)."""
-        return self._curve(y, x, bias, 0)
+        return self._compute_curve(y, x, bias, 0)
 
-    def conductance(self, y: Index, x: Index, bias: Index) -> Array:
+    def compute_conductance(self, y: Index, x: Index, bias: Index) -> Array:
         """Return its derivative."""
-        return self._curve(y, x, bias, 1)
+        return self._compute_curve(y, x, bias, 1)
 
-    def _curve(self, y: Index, x: Index, bias: Index, order: int) -> Array:
-        known = {name: over_steps(self.known(name, y, x), 1) for name in _FIGURES[self.kind]}
+    def _compute_curve(self, y: Index, x: Index, bias: Index, order: int) -> Array:
+        known = {name: extend_over_steps(self.compute_figure(name, y, x), 1) for name in _FIGURES[self.kind]}
         voltage = self.bias[bias]
         if self.kind == "ohmic":
             return voltage ** (1 - order) / known["resistance"]
@@ -191,10 +191,10 @@ class _Contact:
         below = np.clip(known["valence_edge"] - voltage, 0, None)
         return _LARGEST * ((above**2 - below**2) / 2 if order == 0 else above + below)
 
-    def noisy(self, y: Index, x: Index, bias: Index) -> NDArray[Any]:
+    def compute_noisy(self, y: Index, x: Index, bias: Index) -> NDArray[Any]:
         """Return the current as it is measured."""
-        block = self.current(y, x, bias).astype(self.dtype)
+        block = self.compute_current(y, x, bias).astype(self.dtype)
         for number, row in enumerate(y):
-            drawn = row_noise(self.seed, int(row), (self.columns, self.bias.size), (x, bias))
+            drawn = draw_row_noise(self.seed, int(row), (self.columns, self.bias.size), (x, bias))
             block[number] += (self.noise * _LARGEST * drawn).astype(self.dtype)
         return block

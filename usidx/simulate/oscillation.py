@@ -12,19 +12,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.errors import UsidError
-from usidx.results.provenance import with_steps
+from usidx.results.provenance import put_steps
 from usidx.simulate.fields import (
     Chunks,
     SmoothField,
     assemble,
-    kept,
-    position_coordinates,
-    row_noise,
-    spectroscopic_coordinate,
+    draw_row_noise,
+    make_position_coordinates,
+    make_spectroscopic_coordinate,
+    match_chunks,
 )
 from usidx.version import usidx_version
 
-__all__ = ["AMPLITUDE", "WIDTH", "Oscillation", "check_sizes", "over_steps", "triangle", "unindexed"]
+__all__ = ["AMPLITUDE", "WIDTH", "Oscillation", "check_sizes", "extend_over_steps", "index_unique", "make_triangle"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -79,7 +79,7 @@ class Oscillation:
         """Return the frequencies in Hz."""
         return np.linspace(*_BAND, self.sizes["Frequency"])
 
-    def known(self, name: str, y: Index, x: Index, *steps: Index) -> Array:
+    def compute_figure(self, name: str, y: Index, x: Index, *steps: Index) -> Array:
         """Return one figure of the oscillator over (y, x, *steps)."""
         signed = self.signed(y, x, *steps)
         if name == "response":
@@ -94,9 +94,9 @@ class Oscillation:
             here: Array = 320e3 + 2e3 * np.tanh(self.grains(y * step, x * step))
         else:
             here = np.asarray(_QUALITY * np.exp(0.15 * self.quality(y * step, x * step)))
-        return np.broadcast_to(over_steps(here, len(steps)), signed.shape)
+        return np.broadcast_to(extend_over_steps(here, len(steps)), signed.shape)
 
-    def spectra(self, y: Index, x: Index, *spectroscopic: Index) -> NDArray[Any]:
+    def compute_spectra(self, y: Index, x: Index, *spectroscopic: Index) -> NDArray[Any]:
         """Fill one block, row by row so that the intermediates stay small."""
         *steps, frequency = spectroscopic
         swept = self.band[frequency]
@@ -106,51 +106,52 @@ class Oscillation:
         for number, row in enumerate(y):
             here = y[number : number + 1]
             signed, resonance, quality = (
-                self.known(p, here, x, *steps)[0][..., None] for p in ("response", "frequency", "quality_factor")
+                self.compute_figure(p, here, x, *steps)[0][..., None]
+                for p in ("response", "frequency", "quality_factor")
             )
             clean = signed * np.exp(1j * self.phase_offset) * resonance**2
             clean = clean / (swept**2 - 1j * swept * resonance / quality - resonance**2)
-            drawn = row_noise(self.seed, int(row), [2, *sizes], [np.arange(2), x, *steps, frequency])
+            drawn = draw_row_noise(self.seed, int(row), [2, *sizes], [np.arange(2), x, *steps, frequency])
             block[number] = clean + level * (drawn[0] + 1j * drawn[1])
         return block
 
     def scan(self, swept: Mapping[str, xr.Variable], step: Mapping[str, Any], chunks: Chunks) -> xr.DataArray:
         """Return the spectra, labelled; `swept` are the coordinates of the steps, `step` says what was called."""
-        band = spectroscopic_coordinate("Frequency", self.band, "Frequency", "Hz")
-        coords = position_coordinates((self.sizes["Y"], self.sizes["X"]), WIDTH) | {**swept, "Frequency": band}
-        data = assemble(self.spectra, dict(self.sizes), self.dtype, chunks)
+        band = make_spectroscopic_coordinate("Frequency", self.band, "Frequency", "Hz")
+        coords = make_position_coordinates((self.sizes["Y"], self.sizes["X"]), WIDTH) | {**swept, "Frequency": band}
+        data = assemble(self.compute_spectra, dict(self.sizes), self.dtype, chunks)
         attrs = {"long_name": "Cantilever deflection", "units": "V"}
-        scan = xr.DataArray(data, dims=tuple(self.sizes), coords=unindexed(coords), name="Raw_Data", attrs=attrs)
-        return with_steps(scan, [{"version": usidx_version(), **step}])
+        scan = xr.DataArray(data, dims=tuple(self.sizes), coords=index_unique(coords), name="Raw_Data", attrs=attrs)
+        return put_steps(scan, [{"version": usidx_version(), **step}])
 
-    def truth(self, swept: Mapping[str, xr.Variable], chunks: Chunks) -> xr.Dataset:
+    def build_truth(self, swept: Mapping[str, xr.Variable], chunks: Chunks) -> xr.Dataset:
         """Return the oscillators and the signed response over all dims but Frequency."""
         sizes = {d: n for d, n in self.sizes.items() if d != "Frequency"}
-        coords = position_coordinates((sizes["Y"], sizes["X"]), WIDTH) | dict(swept)
+        coords = make_position_coordinates((sizes["Y"], sizes["X"]), WIDTH) | dict(swept)
         found = {
             name: xr.Variable(
                 tuple(sizes),
-                assemble(partial(self.known, name), sizes, np.float64, kept(chunks, sizes)),
+                assemble(partial(self.compute_figure, name), sizes, np.float64, match_chunks(chunks, sizes)),
                 {"long_name": title, "units": units},
             )
             for name, (title, units) in _TRUTH.items()
         }
-        return xr.Dataset(found, coords=unindexed(coords))
+        return xr.Dataset(found, coords=index_unique(coords))
 
 
-def over_steps(here: Array, steps: int) -> Array:
+def extend_over_steps(here: Array, steps: int) -> Array:
     """Give a map (y, x) as many more dims as there are steps."""
     return here.reshape(*here.shape, *(1,) * steps)
 
 
-def triangle(steps: int, top: float) -> Array:
+def make_triangle(steps: int, top: float) -> Array:
     """Return one cycle of a triangular sweep, 0 to `top` to -`top` to 0, without the last sample."""
     turn = np.arange(steps) / steps
     swept: Array = top * (4 * np.abs((turn - 0.25) % 1 - 0.5) - 1)
     return swept
 
 
-def unindexed(coords: Mapping[str, xr.Variable]) -> xr.Coordinates:
+def index_unique(coords: Mapping[str, xr.Variable]) -> xr.Coordinates:
     """Give no index to a sweep that passes the same values twice; selecting by such a value means nothing."""
     repeated = {d: v for d, v in coords.items() if np.unique(v.values).size < v.size}
     ordered = xr.Coordinates({d: v for d, v in coords.items() if d not in repeated})

@@ -12,9 +12,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from usidx.errors import UsidError
 from usidx.label.roles import SPECTROSCOPIC
-from usidx.results.provenance import with_steps
-from usidx.simulate.fields import Chunks, SmoothField, assemble, coordinate, kept, position_coordinates, row_noise
-from usidx.simulate.oscillation import triangle, unindexed
+from usidx.results.provenance import put_steps
+from usidx.simulate.fields import (
+    Chunks,
+    SmoothField,
+    assemble,
+    draw_row_noise,
+    make_coordinate,
+    make_position_coordinates,
+    match_chunks,
+)
+from usidx.simulate.oscillation import index_unique, make_triangle
 from usidx.version import usidx_version
 
 __all__ = ["band_excitation"]
@@ -109,14 +117,14 @@ def band_excitation(
     """
     _check(shape, frequencies, dc_steps, cycles, dtype)
     film = _Film.draw(shape, frequencies, dc_steps, cycles, noise, phase_offset, seed, np.dtype(dtype))
-    coords = film.coordinates()
+    coords = film.make_coordinates()
     data = assemble(partial(_respond, film), {d: film.sizes[d] for d in coords}, film.dtype, chunks)
     attrs = {"long_name": "Cantilever deflection", "units": "V"}
-    scan = xr.DataArray(data, dims=tuple(coords), coords=unindexed(coords), name="Raw_Data", attrs=attrs)
+    scan = xr.DataArray(data, dims=tuple(coords), coords=index_unique(coords), name="Raw_Data", attrs=attrs)
     options = {"shape": list(shape), "frequencies": frequencies, "dc_steps": dc_steps, "cycles": cycles}
     options |= {"noise": noise, "phase_offset": phase_offset, "seed": seed, "dtype": str(film.dtype)}
     step = {"tool": "simulate.band_excitation", "version": usidx_version(), "parameters": options}
-    return with_steps(scan, [step]), _truth(film, coords, chunks)
+    return put_steps(scan, [step]), _build_truth(film, coords, chunks)
 
 
 def _check(shape: tuple[int, int], frequencies: int, dc_steps: int | None, cycles: int, dtype: DTypeLike) -> None:
@@ -161,53 +169,55 @@ class _Film:
         fields = {name: SmoothField.draw(rng, length * _WIDTH) for name, length in lengths.items()}
         return cls(sizes, dc_steps is not None, noise, phase_offset, seed, dtype, fields)
 
-    def coordinates(self) -> dict[str, xr.Variable]:
-        coords = position_coordinates((self.sizes["Y"], self.sizes["X"]), _WIDTH)
+    def make_coordinates(self) -> dict[str, xr.Variable]:
+        coords = make_position_coordinates((self.sizes["Y"], self.sizes["X"]), _WIDTH)
         if self.sizes["Cycle"] > 1:
             counted = np.arange(self.sizes["Cycle"])
-            coords["Cycle"] = coordinate("Cycle", counted, role=SPECTROSCOPIC, long_name="Cycle", units="")
+            coords["Cycle"] = make_coordinate("Cycle", counted, role=SPECTROSCOPIC, long_name="Cycle", units="")
         if self.has_bias:
-            swept = self.bias(np.arange(self.sizes["DC_Offset"]))
-            coords["DC_Offset"] = coordinate("DC_Offset", swept, role=SPECTROSCOPIC, long_name="DC offset", units="V")
-        band = self.frequency(np.arange(self.sizes["Frequency"]))
-        coords["Frequency"] = coordinate("Frequency", band, role=SPECTROSCOPIC, long_name="Frequency", units="Hz")
+            swept = self.compute_bias(np.arange(self.sizes["DC_Offset"]))
+            coords["DC_Offset"] = make_coordinate(
+                "DC_Offset", swept, role=SPECTROSCOPIC, long_name="DC offset", units="V"
+            )
+        band = self.compute_frequency(np.arange(self.sizes["Frequency"]))
+        coords["Frequency"] = make_coordinate("Frequency", band, role=SPECTROSCOPIC, long_name="Frequency", units="Hz")
         return coords
 
-    def frequency(self, index: Index) -> Array:
+    def compute_frequency(self, index: Index) -> Array:
         return np.linspace(*_BAND, self.sizes["Frequency"])[index]
 
-    def bias(self, index: Index) -> Array:
+    def compute_bias(self, index: Index) -> Array:
         if not self.has_bias:
             return np.zeros(index.size)
-        return triangle(self.sizes["DC_Offset"], _MAX_BIAS)[index]
+        return make_triangle(self.sizes["DC_Offset"], _MAX_BIAS)[index]
 
-    def field(self, name: str, y: Index, x: Index) -> Array:
+    def compute_field(self, name: str, y: Index, x: Index) -> Array:
         step = _WIDTH / max(self.sizes["X"] - 1, 1)
         return self.fields[name](y * step, x * step)
 
-    def polarisation(self, y: Index, x: Index) -> Array:
+    def compute_polarisation(self, y: Index, x: Index) -> Array:
         """From -1 (down) to 1 (up): warped stripes with walls of about 60 nm."""
         step = _WIDTH / max(self.sizes["X"] - 1, 1)
         across = (0.8 * x[None, :] + 0.6 * y[:, None]) * step / _WIDTH
-        stripes = np.sin(2 * np.pi * 2.2 * across + 1.6 * self.field("warp", y, x)) + 0.15
+        stripes = np.sin(2 * np.pi * 2.2 * across + 1.6 * self.compute_field("warp", y, x)) + 0.15
         state: Array = np.tanh(stripes / 0.18)
         return state
 
-    def topography(self, y: Index, x: Index) -> Array:
+    def compute_topography(self, y: Index, x: Index) -> Array:
         """Grains of some nm on a gentle slope, in m."""
-        grains = self.field("grains", y, x)
-        height: Array = 4e-9 * np.tanh(grains) + 3e-9 * self.field("tilt", y, x)
+        grains = self.compute_field("grains", y, x)
+        height: Array = 4e-9 * np.tanh(grains) + 3e-9 * self.compute_field("tilt", y, x)
         return height
 
-    def response(self, y: Index, x: Index, cycle: Index, step: Index) -> Array:
+    def compute_response(self, y: Index, x: Index, cycle: Index, step: Index) -> Array:
         """Signed static response in V over (y, x, cycle, step)."""
-        state = self.polarisation(y, x)[:, :, None, None]
-        strength = _AMPLITUDE * (1 + 0.12 * self.field("strength", y, x))[:, :, None, None]
+        state = self.compute_polarisation(y, x)[:, :, None, None]
+        strength = _AMPLITUDE * (1 + 0.12 * self.compute_field("strength", y, x))[:, :, None, None]
         if not self.has_bias:
             return np.broadcast_to(strength * state, (y.size, x.size, cycle.size, step.size))
-        bias = self.bias(step)[None, None, None, :]
+        bias = self.compute_bias(step)[None, None, None, :]
         turn = (step / self.sizes["DC_Offset"])[None, None, None, :]
-        uneven = self.field("coercive", y, x)[:, :, None, None]
+        uneven = self.compute_field("coercive", y, x)[:, :, None, None]
         coercive, imprint = 3 + 0.4 * uneven, 0.5 * state
         rising = np.tanh((bias - imprint - coercive) / 0.8)
         falling = np.tanh((bias - imprint + coercive) / 0.8)
@@ -217,34 +227,34 @@ class _Film:
         looped: Array = strength * (up * falling + (1 - up) * rising)
         return looped
 
-    def parameter(self, name: str, y: Index, x: Index, cycle: Index, step: Index) -> Array:
+    def compute_parameter(self, name: str, y: Index, x: Index, cycle: Index, step: Index) -> Array:
         """Return one parameter of the oscillator over (y, x, cycle, step)."""
         shape = (y.size, x.size, cycle.size, step.size)
         if name in ("amplitude", "phase"):
-            signed = self.response(y, x, cycle, step)
+            signed = self.compute_response(y, x, cycle, step)
             if name == "amplitude":
                 return np.abs(signed)
-            return _wrapped(self.phase_offset + np.pi * (signed < 0))
+            return _wrap_phase(self.phase_offset + np.pi * (signed < 0))
         if name == "frequency":
-            stiffened = 320e3 + 4.5e11 * self.topography(y, x)
-            softened: Array = -25.0 * self.bias(step) ** 2
+            stiffened = 320e3 + 4.5e11 * self.compute_topography(y, x)
+            softened: Array = -25.0 * self.compute_bias(step) ** 2
             return np.broadcast_to(stiffened[:, :, None, None] + softened, shape)
-        quality = _QUALITY * np.exp(0.15 * self.field("quality", y, x))
+        quality = _QUALITY * np.exp(0.15 * self.compute_field("quality", y, x))
         return np.broadcast_to(quality[:, :, None, None], shape)
 
 
 def _respond(film: _Film, y: Index, x: Index, *spectroscopic: Index) -> NDArray[Any]:
     """Fill one block of the scan, row by row so that the intermediates stay small."""
-    cycle, step = _steps(film, spectroscopic[:-1])
-    swept = film.frequency(spectroscopic[-1])
+    cycle, step = _find_steps(film, spectroscopic[:-1])
+    swept = film.compute_frequency(spectroscopic[-1])
     shape = (y.size, x.size, cycle.size, step.size, swept.size)
     block = np.empty(shape, film.dtype)
     level = film.noise * _AMPLITUDE * _QUALITY
     sizes = [film.sizes[d] for d in ("X", "Cycle", "DC_Offset", "Frequency")]
-    known = {p: film.parameter(p, y, x, cycle, step) for p in _UNITS}
+    known = {p: film.compute_parameter(p, y, x, cycle, step) for p in _UNITS}
     for number, row in enumerate(y):
         clean = _oscillate(swept, **{p: values[number] for p, values in known.items()})
-        noise = row_noise(film.seed, int(row), [2, *sizes], [np.arange(2), x, cycle, step, spectroscopic[-1]])
+        noise = draw_row_noise(film.seed, int(row), [2, *sizes], [np.arange(2), x, cycle, step, spectroscopic[-1]])
         block[number] = clean + level * (noise[0] + 1j * noise[1])
     return block.reshape(y.size, x.size, *(index.size for index in spectroscopic))
 
@@ -258,7 +268,7 @@ def _oscillate(
     return response
 
 
-def _steps(film: _Film, given: tuple[Index, ...]) -> tuple[Index, Index]:
+def _find_steps(film: _Film, given: tuple[Index, ...]) -> tuple[Index, Index]:
     """Return the cycle and bias index vectors, zero where the scan lacks the dim."""
     one = np.zeros(1, np.intp)
     rest = list(given)
@@ -266,32 +276,32 @@ def _steps(film: _Film, given: tuple[Index, ...]) -> tuple[Index, Index]:
     return cycle, rest.pop(0) if film.has_bias else one
 
 
-def _known(film: _Film, name: str, y: Index, x: Index, *spectroscopic: Index) -> NDArray[Any]:
-    cycle, step = _steps(film, spectroscopic)
-    found = film.parameter(name, y, x, cycle, step)
+def _compute_figure(film: _Film, name: str, y: Index, x: Index, *spectroscopic: Index) -> NDArray[Any]:
+    cycle, step = _find_steps(film, spectroscopic)
+    found = film.compute_parameter(name, y, x, cycle, step)
     return found.reshape(y.size, x.size, *(index.size for index in spectroscopic))
 
 
-def _domain(film: _Film, y: Index, x: Index) -> NDArray[np.int8]:
-    return (film.polarisation(y, x) > 0).astype(np.int8)
+def _compute_domain(film: _Film, y: Index, x: Index) -> NDArray[np.int8]:
+    return (film.compute_polarisation(y, x) > 0).astype(np.int8)
 
 
-def _truth(film: _Film, coords: dict[str, xr.Variable], chunks: Chunks) -> xr.Dataset:
+def _build_truth(film: _Film, coords: dict[str, xr.Variable], chunks: Chunks) -> xr.Dataset:
     coords_here = {dim: coord for dim, coord in coords.items() if dim != "Frequency"}
     sizes = {dim: film.sizes[dim] for dim in coords_here}
     over_positions = {dim: sizes[dim] for dim in ("Y", "X")}
-    here = kept(chunks, sizes)
+    here = match_chunks(chunks, sizes)
     variables: dict[str, xr.Variable] = {}
     for name, units in _UNITS.items():
-        data = assemble(partial(_known, film, name), sizes, np.float64, here)
+        data = assemble(partial(_compute_figure, film, name), sizes, np.float64, here)
         variables[name] = xr.Variable(tuple(sizes), data, {"long_name": _LONG_NAMES[name], "units": units})
-    domain = assemble(partial(_domain, film), over_positions, np.int8, kept(chunks, over_positions))
+    domain = assemble(partial(_compute_domain, film), over_positions, np.int8, match_chunks(chunks, over_positions))
     variables["domain"] = xr.Variable(("Y", "X"), domain, {"long_name": "Domain", "units": ""})
-    height = assemble(film.topography, over_positions, np.float64, kept(chunks, over_positions))
+    height = assemble(film.compute_topography, over_positions, np.float64, match_chunks(chunks, over_positions))
     variables["topography"] = xr.Variable(("Y", "X"), height, {"long_name": "Height", "units": "m"})
-    return xr.Dataset(variables, coords=unindexed(coords_here))
+    return xr.Dataset(variables, coords=index_unique(coords_here))
 
 
-def _wrapped(phase: NDArray[Any]) -> Array:
+def _wrap_phase(phase: NDArray[Any]) -> Array:
     """Bring a phase into (-pi, pi]."""
     return np.pi - (np.pi - phase) % (2 * np.pi)

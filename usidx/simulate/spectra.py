@@ -11,16 +11,16 @@ import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 
 from usidx.errors import UsidError
-from usidx.results.provenance import with_steps
+from usidx.results.provenance import put_steps
 from usidx.simulate.fields import (
     Chunks,
     SmoothField,
     assemble,
-    kept,
-    position_coordinates,
-    row_noise,
-    row_rng,
-    spectroscopic_coordinate,
+    draw_row_noise,
+    make_position_coordinates,
+    make_row_rng,
+    make_spectroscopic_coordinate,
+    match_chunks,
 )
 from usidx.version import usidx_version
 
@@ -92,11 +92,11 @@ def spectrum_image(
     (('Y', 'X', 'Raman_Shift'), ('Y', 'X', 'component'))
     """
     _check({"rows": shape[0], "columns": shape[1], "channels": channels, "components": components})
-    _one_of("noise", noise, _NOISES)
-    _one_of("technique", technique, tuple(_TECHNIQUES))
+    _check_choice("noise", noise, _NOISES)
+    _check_choice("technique", technique, tuple(_TECHNIQUES))
     rng = np.random.default_rng(seed)
     axis, endmembers = _TECHNIQUES[technique](rng, channels, components)
-    dim, coords = str(axis.dims[0]), position_coordinates(shape, _WIDTH) | {str(axis.dims[0]): axis}
+    dim, coords = str(axis.dims[0]), make_position_coordinates(shape, _WIDTH) | {str(axis.dims[0]): axis}
     fields = tuple(SmoothField.draw(rng, 0.5 * _WIDTH) for _ in range(components))
     mixture = _Mixture(shape[1], fields, counts * endmembers, noise, counts, seed, np.dtype(dtype))
     sizes = {"Y": shape[0], "X": shape[1], dim: channels}
@@ -105,7 +105,7 @@ def spectrum_image(
     spectra = xr.DataArray(data, dims=tuple(sizes), coords=coords, name="Raw_Data", attrs=attrs)
     options = {"shape": list(shape), "channels": channels, "components": components, "technique": technique}
     options |= {"counts": counts, "noise": noise, "seed": seed, "dtype": str(mixture.dtype)}
-    return _with_step(spectra, "simulate.spectrum_image", options), _mixture_truth(mixture, sizes, coords, chunks)
+    return _put_step(spectra, "simulate.spectrum_image", options), _build_mixture_truth(mixture, sizes, coords, chunks)
 
 
 def gaussian_map(
@@ -166,15 +166,15 @@ def gaussian_map(
     _check({"rows": shape[0], "columns": shape[1], "channels": channels})
     rng = np.random.default_rng(seed)
     fields = tuple(SmoothField.draw(rng, 0.4 * _WIDTH) for _ in range(3))
-    energy = spectroscopic_coordinate("Energy", np.linspace(1.2, 2.2, channels), "Energy", "eV")
+    energy = make_spectroscopic_coordinate("Energy", np.linspace(1.2, 2.2, channels), "Energy", "eV")
     peaks = _Peaks(shape[1], channels, fields, offset, noise, seed, np.dtype(dtype))
-    sizes, coords = {"Y": shape[0], "X": shape[1], "Energy": channels}, position_coordinates(shape, _WIDTH)
-    data = assemble(partial(_peak, peaks), sizes, peaks.dtype, chunks)
+    sizes, coords = {"Y": shape[0], "X": shape[1], "Energy": channels}, make_position_coordinates(shape, _WIDTH)
+    data = assemble(partial(_compute_peaks, peaks), sizes, peaks.dtype, chunks)
     attrs = {"long_name": "Intensity", "units": "counts"}
     spectra = xr.DataArray(data, dims=tuple(sizes), coords=coords | {"Energy": energy}, name="Raw_Data", attrs=attrs)
     options = {"shape": list(shape), "channels": channels, "offset": offset, "noise": noise, "seed": seed}
-    step = _with_step(spectra, "simulate.gaussian_map", options | {"dtype": str(peaks.dtype)})
-    return step, _peak_truth(peaks, {d: sizes[d] for d in ("Y", "X")}, coords, chunks)
+    step = _put_step(spectra, "simulate.gaussian_map", options | {"dtype": str(peaks.dtype)})
+    return step, _build_peak_truth(peaks, {d: sizes[d] for d in ("Y", "X")}, coords, chunks)
 
 
 def _check(sizes: dict[str, int]) -> None:
@@ -183,36 +183,36 @@ def _check(sizes: dict[str, int]) -> None:
             raise UsidError(f"Cannot simulate spectra with {name}={size}: give a size of 1 or more.")
 
 
-def _one_of(name: str, found: str, known: tuple[str, ...]) -> None:
+def _check_choice(name: str, found: str, known: tuple[str, ...]) -> None:
     if found not in known:
         raise UsidError(f"Unknown {name} {found!r}: give one of {', '.join(map(repr, known))}.")
 
 
-def _with_step(spectra: xr.DataArray, tool: str, options: dict[str, Any]) -> xr.DataArray:
-    return with_steps(spectra, [{"tool": tool, "version": usidx_version(), "parameters": options}])
+def _put_step(spectra: xr.DataArray, tool: str, options: dict[str, Any]) -> xr.DataArray:
+    return put_steps(spectra, [{"tool": tool, "version": usidx_version(), "parameters": options}])
 
 
-def _raman(rng: np.random.Generator, channels: int, components: int) -> tuple[xr.Variable, Array]:
+def _make_raman(rng: np.random.Generator, channels: int, components: int) -> tuple[xr.Variable, Array]:
     shift = np.linspace(200.0, 3200.0, channels)
     lines = rng.uniform(300, 3100, (components, 6, 1))
     widths = rng.uniform(15, 45, (components, 6, 1))
     heights = rng.uniform(0.2, 1, (components, 6, 1))
     peaks = (heights / (1 + ((shift - lines) / widths) ** 2)).sum(axis=1)
     glow = 0.1 * np.exp(-(((shift - 1700) / 1200) ** 2))
-    return spectroscopic_coordinate("Raman_Shift", shift, "Raman shift", "1/cm"), _to_one(peaks + glow)
+    return make_spectroscopic_coordinate("Raman_Shift", shift, "Raman shift", "1/cm"), _to_one(peaks + glow)
 
 
-def _eels(rng: np.random.Generator, channels: int, components: int) -> tuple[xr.Variable, Array]:
+def _make_eels(rng: np.random.Generator, channels: int, components: int) -> tuple[xr.Variable, Array]:
     loss = np.linspace(230.0, 750.0, channels)
     onsets = np.linspace(284.0, 650.0, components)[:, None]
     past = np.clip(loss - onsets, 0, None)
     white_line = 0.5 * np.exp(-(((loss - onsets - 8) / 5) ** 2))
     edge = (1 - np.exp(-past / 4)) * np.exp(-past / 250) + white_line
     background = rng.uniform(0.5, 1, (components, 1)) * (loss / loss[0]) ** -3.0
-    return spectroscopic_coordinate("Energy_Loss", loss, "Energy loss", "eV"), _to_one(background + 0.45 * edge)
+    return make_spectroscopic_coordinate("Energy_Loss", loss, "Energy loss", "eV"), _to_one(background + 0.45 * edge)
 
 
-_TECHNIQUES = {"raman": _raman, "eels": _eels}
+_TECHNIQUES = {"raman": _make_raman, "eels": _make_eels}
 
 
 def _to_one(spectra: Array) -> Array:
@@ -232,16 +232,16 @@ class _Mixture:
     seed: int
     dtype: np.dtype[Any]
 
-    def shares(self, y: Index, x: Index) -> Array:
+    def compute_shares(self, y: Index, x: Index) -> Array:
         """Each endmember has regions of its own with soft borders; shares add up to one."""
         step = _WIDTH / max(self.columns - 1, 1)
         weights = np.stack([np.exp(2.5 * field(y * step, x * step)) for field in self.fields], axis=-1)
         shared: Array = weights / weights.sum(axis=-1, keepdims=True)
         return shared
 
-    def clean(self, y: Index, x: Index) -> Array:
+    def compute_clean(self, y: Index, x: Index) -> Array:
         """Return the whole spectra, endmember by endmember so that rounding does not depend on the block."""
-        shares = self.shares(y, x)
+        shares = self.compute_shares(y, x)
         summed: Array = sum(shares[..., [n]] * spectrum for n, spectrum in enumerate(self.endmembers))
         return summed
 
@@ -254,23 +254,23 @@ def _mix(mixture: _Mixture, y: Index, x: Index, channel: Index) -> NDArray[Any]:
         here = y[number : number + 1]
         if mixture.noise == "poisson":
             # Poisson draws take a varying amount of randomness, so the whole row is drawn and then cut.
-            drawn = row_rng(mixture.seed, int(row)).poisson(mixture.clean(here, whole)[0])
+            drawn = make_row_rng(mixture.seed, int(row)).poisson(mixture.compute_clean(here, whole)[0])
             block[number] = drawn[np.ix_(x, channel)]
             continue
-        clean = mixture.clean(here, x)[0][:, channel]
+        clean = mixture.compute_clean(here, x)[0][:, channel]
         if mixture.noise == "gaussian":
-            drawn = row_noise(mixture.seed, int(row), (mixture.columns, channels), (x, channel))
+            drawn = draw_row_noise(mixture.seed, int(row), (mixture.columns, channels), (x, channel))
             clean = clean + np.sqrt(mixture.counts) * drawn
         block[number] = clean
     return block
 
 
-def _mixture_truth(
+def _build_mixture_truth(
     mixture: _Mixture, sizes: dict[str, int], coords: dict[str, xr.Variable], chunks: Chunks
 ) -> xr.Dataset:
     *positions, swept = sizes
     over = {d: sizes[d] for d in positions} | {"component": len(mixture.fields)}
-    shares = assemble(partial(_shares, mixture), over, np.float64, kept(chunks, over))
+    shares = assemble(partial(_compute_share, mixture), over, np.float64, match_chunks(chunks, over))
     attrs = {"long_name": "Share", "units": ""}
     scores = xr.Variable((*positions, "component"), shares, attrs)
     components = xr.Variable(("component", swept), mixture.endmembers, {"long_name": "Intensity", "units": "counts"})
@@ -278,8 +278,8 @@ def _mixture_truth(
     return xr.Dataset({"scores": scores, "components": components}, coords=coords | counted)
 
 
-def _shares(mixture: _Mixture, y: Index, x: Index, component: Index) -> Array:
-    return mixture.shares(y, x)[..., component]
+def _compute_share(mixture: _Mixture, y: Index, x: Index, component: Index) -> Array:
+    return mixture.compute_shares(y, x)[..., component]
 
 
 @dataclass(frozen=True)
@@ -294,7 +294,7 @@ class _Peaks:
     seed: int
     dtype: np.dtype[Any]
 
-    def parameter(self, name: str, y: Index, x: Index) -> Array:
+    def compute_parameter(self, name: str, y: Index, x: Index) -> Array:
         step = _WIDTH / max(self.columns - 1, 1)
         strength, place, spread = (np.tanh(field(y * step, x * step)) for field in self.fields)
         height, sigma = 100 * (1 + 0.5 * strength), 0.05 * (1 + 0.4 * spread)
@@ -303,25 +303,27 @@ class _Peaks:
         return known[name]
 
 
-def _peak(peaks: _Peaks, y: Index, x: Index, channel: Index) -> NDArray[Any]:
+def _compute_peaks(peaks: _Peaks, y: Index, x: Index, channel: Index) -> NDArray[Any]:
     block = np.empty((y.size, x.size, channel.size), peaks.dtype)
     energy = np.linspace(1.2, 2.2, peaks.channels)[channel]
-    maps = [peaks.parameter(p, y, x) for p in ("height", "sigma", "center")]
+    maps = [peaks.compute_parameter(p, y, x) for p in ("height", "sigma", "center")]
     for number, row in enumerate(y):
         height, sigma, center = (one[number][:, None] for one in maps)
-        drawn = row_noise(peaks.seed, int(row), (peaks.columns, peaks.channels), (x, channel))
+        drawn = draw_row_noise(peaks.seed, int(row), (peaks.columns, peaks.channels), (x, channel))
         block[number] = height * np.exp(-(((energy - center) / sigma) ** 2) / 2) + peaks.offset
         block[number] += (100 * peaks.noise * drawn).astype(peaks.dtype, copy=False)
     return block
 
 
-def _peak_truth(peaks: _Peaks, sizes: dict[str, int], coords: dict[str, xr.Variable], chunks: Chunks) -> xr.Dataset:
+def _build_peak_truth(
+    peaks: _Peaks, sizes: dict[str, int], coords: dict[str, xr.Variable], chunks: Chunks
+) -> xr.Dataset:
     units = {"height": "counts", "amplitude": "counts eV", "center": "eV", "sigma": "eV", "offset": "counts"}
     return xr.Dataset(
         {
             name: xr.Variable(
                 tuple(sizes),
-                assemble(partial(peaks.parameter, name), sizes, np.float64, kept(chunks, sizes)),
+                assemble(partial(peaks.compute_parameter, name), sizes, np.float64, match_chunks(chunks, sizes)),
                 {"long_name": name.capitalize(), "units": unit},
             )
             for name, unit in units.items()

@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 
-from usidx.simulate.fields import Chunks, SmoothField, assemble, kept, spectroscopic_coordinate
-from usidx.simulate.oscillation import AMPLITUDE, WIDTH, Oscillation, check_sizes, over_steps, triangle
+from usidx.simulate.fields import Chunks, SmoothField, assemble, make_spectroscopic_coordinate, match_chunks
+from usidx.simulate.oscillation import AMPLITUDE, WIDTH, Oscillation, check_sizes, extend_over_steps, make_triangle
 
 __all__ = ["beps", "ckpfm"]
 
@@ -112,9 +112,9 @@ def beps(
     options: dict[str, Any] = {"shape": list(shape), "frequencies": frequencies, "dc_steps": dc_steps}
     options |= {"cycles": cycles, "in_field": in_field, "max_bias": max_bias, "noise": noise}
     options |= {"phase_offset": phase_offset, "seed": seed, "dtype": str(np.dtype(dtype))}
-    swept = _loop_sweep(dc_steps, cycles, max_bias, in_field=in_field)
-    loops = _Loops(shape[1], swept["DC_Offset"].values, tuple(swept), _fields(seed, 6))
-    return _measured(loops, _LOOP, swept, options, "simulate.beps", chunks)
+    swept = _make_loop_sweep(dc_steps, cycles, max_bias, in_field=in_field)
+    loops = _Loops(shape[1], swept["DC_Offset"].values, tuple(swept), _draw_fields(seed, 6))
+    return _measure(loops, _LOOP, swept, options, "simulate.beps", chunks)
 
 
 def ckpfm(
@@ -183,29 +183,31 @@ def ckpfm(
     options |= {"phase_offset": phase_offset, "seed": seed, "dtype": str(np.dtype(dtype))}
     read = np.linspace(-max_read, max_read, read_steps)
     swept = {
-        "write_bias": spectroscopic_coordinate("write_bias", triangle(write_steps, max_bias), "Write bias", "V"),
-        "read_bias": spectroscopic_coordinate("read_bias", read, "Read bias", "V"),
+        "write_bias": make_spectroscopic_coordinate(
+            "write_bias", make_triangle(write_steps, max_bias), "Write bias", "V"
+        ),
+        "read_bias": make_spectroscopic_coordinate("read_bias", read, "Read bias", "V"),
     }
-    lines = _Lines(shape[1], swept["write_bias"].values, read, _fields(seed, 6))
-    return _measured(lines, _KELVIN, swept, options, "simulate.ckpfm", chunks)
+    lines = _Lines(shape[1], swept["write_bias"].values, read, _draw_fields(seed, 6))
+    return _measure(lines, _KELVIN, swept, options, "simulate.ckpfm", chunks)
 
 
-def _loop_sweep(dc_steps: int, cycles: int, max_bias: float, *, in_field: bool) -> dict[str, xr.Variable]:
+def _make_loop_sweep(dc_steps: int, cycles: int, max_bias: float, *, in_field: bool) -> dict[str, xr.Variable]:
     swept = {}
     if cycles > 1:
-        swept["Cycle"] = spectroscopic_coordinate("Cycle", np.arange(cycles), "Cycle", "")
-    swept["DC_Offset"] = spectroscopic_coordinate("DC_Offset", triangle(dc_steps, max_bias), "DC offset", "V")
+        swept["Cycle"] = make_spectroscopic_coordinate("Cycle", np.arange(cycles), "Cycle", "")
+    swept["DC_Offset"] = make_spectroscopic_coordinate("DC_Offset", make_triangle(dc_steps, max_bias), "DC offset", "V")
     if in_field:
-        swept["Field"] = spectroscopic_coordinate("Field", np.arange(2), "Field", "")
+        swept["Field"] = make_spectroscopic_coordinate("Field", np.arange(2), "Field", "")
     return swept
 
 
-def _fields(seed: int, count: int) -> tuple[SmoothField, ...]:
+def _draw_fields(seed: int, count: int) -> tuple[SmoothField, ...]:
     rng = np.random.default_rng(seed)
     return tuple(SmoothField.draw(rng, 0.4 * WIDTH) for _ in range(count))
 
 
-def _measured(
+def _measure(
     sample: _Loops | _Lines,
     titles: Mapping[str, tuple[str, str]],
     swept: dict[str, xr.Variable],
@@ -218,14 +220,14 @@ def _measured(
     sizes = {"Y": shape[0], "X": shape[1], **{d: c.size for d, c in swept.items()}}
     *_, grains, quality = sample.fields
     oscillation = Oscillation(
-        sample.signed, sizes | {"Frequency": options["frequencies"]}, options["noise"], options["phase_offset"],
-        grains, quality, options["seed"], np.dtype(options["dtype"]),
+        sample.compute_response, sizes | {"Frequency": options["frequencies"]}, options["noise"],
+        options["phase_offset"], grains, quality, options["seed"], np.dtype(options["dtype"]),
     )  # fmt: skip
-    truth = oscillation.truth(swept, chunks)
+    truth = oscillation.build_truth(swept, chunks)
     for name, (title, units) in titles.items():
-        dims = ("Y", "X", *sample.dims_of(name))
+        dims = ("Y", "X", *sample.list_dims(name))
         over = {d: sizes[d] for d in dims}
-        data = assemble(partial(sample.known, name), over, np.float64, kept(chunks, over))
+        data = assemble(partial(sample.compute_figure, name), over, np.float64, match_chunks(chunks, over))
         truth[name] = xr.Variable(dims, data, {"long_name": title, "units": units})
     step = {"tool": tool, "parameters": options}
     return oscillation.scan(swept, step, chunks), truth
@@ -247,11 +249,11 @@ class _Loops:
     steps: tuple[str, ...]
     fields: tuple[SmoothField, ...]
 
-    def dims_of(self, name: str) -> tuple[str, ...]:
+    def list_dims(self, name: str) -> tuple[str, ...]:
         """Return the steps over which a figure is known."""
         return ()
 
-    def known(self, name: str, y: Index, x: Index) -> Array:
+    def compute_figure(self, name: str, y: Index, x: Index) -> Array:
         """Return one figure of the loop over (y, x)."""
         uneven = partial(_smooth, self.fields, self.columns, y=y, x=x)
         top = float(self.bias.max())
@@ -269,7 +271,7 @@ class _Loops:
         }
         return figures[name]
 
-    def signed(self, y: Index, x: Index, *steps: Index) -> Array:
+    def compute_response(self, y: Index, x: Index, *steps: Index) -> Array:
         """Return the response over (y, x, *steps)."""
         from scipy.special import erf  # not at import: it takes long
 
@@ -280,7 +282,7 @@ class _Loops:
         step = steps[place]
         bias = self.bias[step].reshape(along)
         is_falling = ((step / self.bias.size >= 0.25) & (step / self.bias.size < 0.75)).reshape(along)
-        loop = {name: over_steps(self.known(name, y, x), count) for name in _LOOP}
+        loop = {name: extend_over_steps(self.compute_figure(name, y, x), count) for name in _LOOP}
         rising = erf((bias - loop["v_plus"]) / loop["rising_width"])
         falling = erf((bias - loop["v_minus"]) / loop["falling_width"])
         branch = np.where(is_falling, falling, rising)
@@ -300,13 +302,13 @@ class _Lines:
     read: Array
     fields: tuple[SmoothField, ...]
 
-    def dims_of(self, name: str) -> tuple[str, ...]:
+    def list_dims(self, name: str) -> tuple[str, ...]:
         """Return the steps over which a figure is known."""
         return ("write_bias",)
 
-    def known(self, name: str, y: Index, x: Index, write: Index) -> Array:
+    def compute_figure(self, name: str, y: Index, x: Index, write: Index) -> Array:
         """Return one figure of the lines over (y, x, write)."""
-        uneven = [over_steps(_smooth(self.fields, self.columns, k, y, x), 1) for k in range(3)]
+        uneven = [extend_over_steps(_smooth(self.fields, self.columns, k, y, x), 1) for k in range(3)]
         if name == "slope":
             slope = -0.3 * AMPLITUDE * (1 + 0.3 * uneven[0])
             return np.broadcast_to(slope, (y.size, x.size, write.size)).copy()
@@ -317,8 +319,8 @@ class _Lines:
         found: Array = 0.4 * uneven[2] + 1.2 * switched
         return found
 
-    def signed(self, y: Index, x: Index, write: Index, read: Index) -> Array:
+    def compute_response(self, y: Index, x: Index, write: Index, read: Index) -> Array:
         """Return the response over (y, x, write, read)."""
-        potential = self.known("junction_potential", y, x, write)[..., None]
-        found: Array = self.known("slope", y, x, write)[..., None] * (self.read[read] - potential)
+        potential = self.compute_figure("junction_potential", y, x, write)[..., None]
+        found: Array = self.compute_figure("slope", y, x, write)[..., None] * (self.read[read] - potential)
         return found

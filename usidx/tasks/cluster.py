@@ -11,10 +11,10 @@ import numpy as np
 from usidx.tasks.progress import count_progress, is_watched
 from usidx.tasks.threads import runs_here
 
-__all__ = ["count_cluster_threads", "fetch_blocks", "follow_on_cluster", "on_cluster"]
+__all__ = ["count_cluster_threads", "fetch_blocks", "follow_on_cluster", "is_on_cluster"]
 
 
-def on_cluster() -> bool:
+def is_on_cluster() -> bool:
     """Say whether a client of dask.distributed runs the tasks."""
     try:
         from distributed import get_client
@@ -27,7 +27,7 @@ def on_cluster() -> bool:
 
 def count_cluster_threads() -> int:
     """Return how many threads the cluster has; 0 where there is none."""
-    if not on_cluster():
+    if not is_on_cluster():
         return 0
     from distributed import get_client
 
@@ -44,7 +44,7 @@ def fetch_blocks(arrays: Sequence[Any], progress: bool) -> Iterator[Block]:
     not the whole.
     """
     arrays = dask.persist(*arrays)
-    if on_cluster():
+    if is_on_cluster():
         return _fetch_from_cluster(list(arrays), progress)
     return (
         (number, place, array.blocks[name[1:]].compute(scheduler="sync"))

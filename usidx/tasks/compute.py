@@ -11,7 +11,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from usidx.tasks.cluster import follow_on_cluster, on_cluster
+from usidx.tasks.cluster import follow_on_cluster, is_on_cluster
 from usidx.tasks.merge import merge_passes
 from usidx.tasks.progress import show_progress
 from usidx.tasks.threads import runs_here
@@ -48,7 +48,7 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     (('Y', 'X', 'component'), ('Frequency',))
     """
     lazy = merge_passes([array for one in objects for array in _list_arrays(one)])
-    if progress and on_cluster():
+    if progress and is_on_cluster():
         lazy = list(dask.persist(*lazy))
         follow_on_cluster(lazy, progress)
     with show_progress(progress):

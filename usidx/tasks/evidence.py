@@ -20,11 +20,11 @@ __all__ = [
     "Evidence",
     "UnprovenError",
     "collect_evidence",
+    "collect_layers",
     "find_opened",
     "is_only_selected",
-    "layers_of",
+    "read_token",
     "selects_of",
-    "token_of",
 ]
 
 #: What dask's tokens look like; a layer without one was named by hand, and the name proves nothing.
@@ -62,12 +62,12 @@ class Evidence:
     opened: dict[str, Any] = field(default_factory=dict)
 
 
-def layers_of(arrays: Iterable[Any]) -> dict[str, Any]:
+def collect_layers(arrays: Iterable[Any]) -> dict[str, Any]:
     """Return the layers of the graphs of dask arrays, each once."""
     return {str(name): layer for array in arrays for name, layer in array.__dask_graph__().layers.items()}
 
 
-def token_of(name: str) -> str:
+def read_token(name: str) -> str:
     """Return the tokens in the name of a layer: what stands beside them may be an address in memory.
 
     A name without one, which was given by hand, stands for itself.
@@ -146,7 +146,7 @@ def _look_at_tasks(tasks: Mapping[Any, Any], evidence: Evidence) -> None:
         if isinstance(value, GraphNode):
             _look_at(value, evidence)
         elif _is_opened(value):
-            evidence.opened.setdefault(str(key), _stored_in(value))
+            evidence.opened.setdefault(str(key), _find_stored(value))
         elif isinstance(value, np.ndarray):
             evidence.held[str(key)] = value
         else:
@@ -163,7 +163,7 @@ def _look_at(value: Any, evidence: Evidence) -> None:
             continue
         seen.add(id(one))
         if not _collect(one, evidence):
-            waiting.extend(_parts(one))
+            waiting.extend(_list_parts(one))
 
 
 def _collect(one: Any, evidence: Evidence) -> bool:
@@ -171,7 +171,7 @@ def _collect(one: Any, evidence: Evidence) -> bool:
     if type(one).__module__.startswith("distributed"):
         raise UnprovenError("a cluster holds a part of the data")
     if _is_opened(one):
-        evidence.opened.setdefault(repr(id(one)), _stored_in(one))
+        evidence.opened.setdefault(repr(id(one)), _find_stored(one))
         return True
     if isinstance(one, GraphNode) or type(one) in _CONTAINERS or _is_streamed(one):
         return False
@@ -185,7 +185,7 @@ def _is_streamed(one: Any) -> bool:
     return type(one).__module__.startswith("usidx.") and hasattr(one, "graph")
 
 
-def _parts(one: Any) -> Iterator[Any]:
+def _list_parts(one: Any) -> Iterator[Any]:
     if isinstance(one, Task):
         yield from (one.func, *one.args, *one.kwargs.values())
     elif isinstance(one, DataNode):
@@ -204,7 +204,7 @@ def _is_opened(value: Any) -> bool:
     return type(value).__module__.startswith("xarray.") and hasattr(value, "array")
 
 
-def _stored_in(adapter: Any) -> Any:
+def _find_stored(adapter: Any) -> Any:
     """Return the stored array below xarray's adapters; whatever lies there, where it is none of usidx."""
     while not hasattr(adapter, "stored") and hasattr(adapter, "array"):
         adapter = adapter.array

@@ -45,13 +45,13 @@ class Passes(Protocol):
     def gather(self, func: Func, array: Any, *args: Any) -> Any:
         """Call a function on a whole array that fits in memory, and on what was found."""
 
-    def array(self, value: Any, pick: Pick, shape: tuple[int, ...], dtype: Any) -> Any:
+    def pick_array(self, value: Any, pick: Pick, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return what is picked of a value as an array of one block."""
 
-    def rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
+    def map_rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
         """Return ``func(block, value)`` for all blocks as a (rows, width) array: one more pass."""
 
-    def again(self, value: Any) -> Any:
+    def read_again(self, value: Any) -> Any:
         """Return the matrix as the next pass reads it: after `value` is found, not held from the pass before."""
 
     def iterate(self, func: Func, *args: Any, hold: bool = False) -> Any:
@@ -83,14 +83,14 @@ class _Now:
     def gather(self, func: Func, array: Any, *args: Any) -> Any:
         return self.call(func, np.asarray(array), *args)
 
-    def array(self, value: Any, pick: Pick, shape: tuple[int, ...], dtype: Any) -> Array:
+    def pick_array(self, value: Any, pick: Pick, shape: tuple[int, ...], dtype: Any) -> Array:
         return np.asarray(_pick(pick, value), dtype).reshape(shape)
 
-    def rows(self, func: Func, value: Any, width: int, dtype: Any) -> Array:
+    def map_rows(self, func: Func, value: Any, width: int, dtype: Any) -> Array:
         found = self._held.map(lambda block: func(block, value))
         return np.concatenate(found).astype(dtype, copy=False).reshape(-1, width)
 
-    def again(self, value: Any) -> Array:
+    def read_again(self, value: Any) -> Array:
         return self._values
 
     def iterate(self, func: Func, *args: Any, hold: bool = False) -> Any:
@@ -133,21 +133,21 @@ class _Lazy:
         token = tokenize(func, one.name, [_identify(a) for a in args])
         return make_node(func, [one], TaskRef((one.name, *(0,) * one.ndim)), *args, token=token)
 
-    def array(self, value: Any, pick: Pick, shape: tuple[int, ...], dtype: Any) -> Any:
+    def pick_array(self, value: Any, pick: Pick, shape: tuple[int, ...], dtype: Any) -> Any:
         name = f"usidx-{_name_pick(pick)}-{tokenize(value.key, pick, shape, dtype)}"
         key = (name, *(0,) * len(shape))
         graph = {key: Task(key, _pick_array, pick, TaskRef(value.key), dtype, shape)}
         return _build_array(name, graph, [value], tuple((n,) for n in shape), dtype)
 
-    def rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
-        again = self.again(value)
+    def map_rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
+        again = self.read_again(value)
         name = f"usidx-rows-{tokenize(again.name, func, value.key, width, dtype)}"
         graph = {}
         for i, key in enumerate(list_block_keys(again)):
             graph[(name, i, 0)] = Task((name, i, 0), _map_block, func, TaskRef(key), TaskRef(value.key), width, dtype)
         return _build_array(name, graph, [again, value], (again.chunks[0], (width,)), dtype)
 
-    def again(self, value: Any) -> Any:
+    def read_again(self, value: Any) -> Any:
         return read_again(self._values, value)
 
     def iterate(self, func: Func, *args: Any, hold: bool = False) -> Delayed:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from usidx.tasks.threads import find_room, work_alone
 
-__all__ = ["for_each", "share_slices"]
+__all__ = ["do_each", "share_slices"]
 
 Work = TypeVar("Work")
 
@@ -71,13 +71,13 @@ class _Busy:
 _busy = _Busy()
 
 
-def for_each(do: Callable[[Work], None], work: Sequence[Work], most: int | None = None) -> None:
+def do_each(do: Callable[[Work], None], work: Sequence[Work], most: int | None = None) -> None:
     """Do several pieces of work, at once where cores are idle; the first error is raised when none runs any more.
 
     Parameters
     ----------
     do : callable
-        Called with each piece. What it hands on to `for_each` in turn is done in the same thread.
+        Called with each piece. What it hands on to `do_each` in turn is done in the same thread.
     work : sequence
         The pieces.
     most : int, optional
@@ -109,7 +109,7 @@ def for_each(do: Callable[[Work], None], work: Sequence[Work], most: int | None 
 
 def share_slices(run: Callable[[slice], None], size: int, threads: int | None = None, at_once: int = _SLICE) -> None:
     """Run over slices of so many spectra each, at once where cores are idle, on so many threads at most."""
-    for_each(run, [slice(begin, min(begin + at_once, size)) for begin in range(0, size, at_once)], threads)
+    do_each(run, [slice(begin, min(begin + at_once, size)) for begin in range(0, size, at_once)], threads)
 
 
 def _start_helper(do: Callable[[Work], None], left: deque[Work]) -> Future[None] | None:

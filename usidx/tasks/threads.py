@@ -143,7 +143,11 @@ def _read_stack() -> tuple[bool, bool, Any]:
 def _read_config() -> list[int]:
     """Return all that dask's configuration says about threads in this process."""
     scheduler = dask.config.get("scheduler", None)
-    told = [dask.config.get("num_workers", None), _size_of(dask.config.get("pool", None)), _size_of(scheduler)]
+    told = [
+        dask.config.get("num_workers", None),
+        _find_pool_size(dask.config.get("pool", None)),
+        _find_pool_size(scheduler),
+    ]
     named = named_schedulers.get(scheduler.lower()) if isinstance(scheduler, str) else scheduler
     return [*(max(1, int(number)) for number in told if number), *([1] if named is local.get_sync else [])]
 
@@ -161,7 +165,7 @@ def _find_room_of_worker() -> Room | None:
     return Room(state.nthreads, max(1, state.executing_count))
 
 
-def _size_of(pool: Any) -> int | None:
+def _find_pool_size(pool: Any) -> int | None:
     size: int | None = getattr(pool, "_max_workers", None) or getattr(pool, "_processes", None)
     return size if isinstance(size, int) else None
 

@@ -37,16 +37,16 @@ def assert_same(actual: Labelled, expected: Labelled) -> None:
         ...
     AssertionError: dtypes differ: {None: (dtype('float32'), dtype('float64'))}
     """
-    actual, expected = _without_provenance(actual), _without_provenance(expected)
+    actual, expected = _drop_provenance(actual), _drop_provenance(expected)
     xr.testing.assert_identical(actual, expected)
-    found, wanted = _dtypes(actual), _dtypes(expected)
+    found, wanted = _list_dtypes(actual), _list_dtypes(expected)
     differing = {name: (found[name], wanted[name]) for name in found if found[name] != wanted[name]}
     assert not differing, f"dtypes differ: {differing}"
     indexed, to_index = set(actual.xindexes), set(expected.xindexes)
     assert indexed == to_index, f"indexed coordinates differ: {indexed} and {to_index}"
 
 
-def _without_provenance(data: Labelled) -> Labelled:
+def _drop_provenance(data: Labelled) -> Labelled:
     data = data.copy()
     data.attrs.pop(PROVENANCE, None)
     if isinstance(data, xr.Dataset):
@@ -55,7 +55,7 @@ def _without_provenance(data: Labelled) -> Labelled:
     return data
 
 
-def _dtypes(data: xr.DataArray | xr.Dataset) -> dict[Hashable, object]:
+def _list_dtypes(data: xr.DataArray | xr.Dataset) -> dict[Hashable, object]:
     own = {data.name: data.dtype} if isinstance(data, xr.DataArray) else {n: v.dtype for n, v in data.items()}
     every = own | {name: coord.dtype for name, coord in data.coords.items()}
     return {name: dtype.newbyteorder("=") for name, dtype in every.items()}

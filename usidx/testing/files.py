@@ -152,10 +152,10 @@ def build_main(
     values = np.asarray(array).reshape(here.shape + swept.shape)
     with open_group(target) as group:
         here, swept = write_side(group, here, **tables), write_side(group, swept, **tables)
-        matrix = _matrix(values, here, swept)
+        matrix = _lay_out_matrix(values, here, swept)
         main = group.create_dataset(name, data=matrix, **(storage or {}))
         link(main, here, swept, quantity=quantity, units=units)
-        return _expected(main, values, here, swept)
+        return _make_expected(main, values, here, swept)
 
 
 def build_sparse(
@@ -191,7 +191,7 @@ def build_sparse(
     return build_main(target, array, side, spectroscopic, **options)
 
 
-def _matrix(array: Array, position: Side, spectroscopic: Side) -> Array:
+def _lay_out_matrix(array: Array, position: Side, spectroscopic: Side) -> Array:
     """Lay the array out as the rows and columns of the file, one spectrum at a time."""
     matrix = np.empty((len(position.cells), len(spectroscopic.cells)), dtype=array.dtype)
     for row, cell in enumerate(position.cells):
@@ -209,7 +209,7 @@ def link(main: h5py.Dataset, position: Side, spectroscopic: Side, *, quantity: s
             main.attrs[f"{side.role.capitalize()}_{what}"] = main.file[path].ref
 
 
-def _expected(main: h5py.Dataset, array: Array, position: Side, spectroscopic: Side) -> Expected:
+def _make_expected(main: h5py.Dataset, array: Array, position: Side, spectroscopic: Side) -> Expected:
     dims: list[str] = []
     coords: dict[str, tuple[tuple[str, ...], Array]] = {}
     units: dict[str, str] = {}
@@ -219,24 +219,24 @@ def _expected(main: h5py.Dataset, array: Array, position: Side, spectroscopic: S
         renamed = renamed if side is spectroscopic else {}
         dims += [renamed.get(d, d) for d in side.dims] if side.is_complete else [side.role]
         for column in side.columns:
-            along, values = _coordinate(column, side)
+            along, values = _make_coordinate(column, side)
             name = renamed.get(column.name, column.name)
             coords[name] = tuple(renamed.get(d, d) for d in along), values
             units[name] = " ".join(column.units.split())
-    shown = _partial(array, position, spectroscopic)
+    shown = _arrange_partial(array, position, spectroscopic)
     quantity, unit = main.attrs["quantity"], main.attrs["units"]
     path = Path(main.file.filename)
     return Expected(path, main.name, shown, tuple(dims), coords, units, quantity, unit, position, spectroscopic)
 
 
-def _coordinate(column: Column, side: Side) -> tuple[tuple[str, ...], Array]:
+def _make_coordinate(column: Column, side: Side) -> tuple[tuple[str, ...], Array]:
     if not side.is_complete:
         return (side.role,), column.values.ravel()[side.cells]
     where = tuple(slice(None) if d in column.along else 0 for d in side.dims)
     return column.along, np.asarray(column.values[where])
 
 
-def _partial(array: Array, position: Side, spectroscopic: Side) -> Array:
+def _arrange_partial(array: Array, position: Side, spectroscopic: Side) -> Array:
     """Return the array as it can be shown: rows in the order of the file where they fill no grid."""
     rows = array if position.is_complete else array.reshape(-1, *spectroscopic.shape)[position.cells]
     if spectroscopic.is_complete:

@@ -67,8 +67,8 @@ def instrument_file(path: str | PathLike[str], scan: xr.DataArray) -> str:
             f"spectra over (Y, X, ..., Frequency), as those of usidx.simulate.beps."
         )
     with h5py.File(fspath(path), "x") as file:
-        channel = _groups(file, scan)
-        swept = _grid(scan, [str(d) for d in scan.dims[2:]])
+        channel = _make_groups(file, scan)
+        swept = _make_grid(scan, [str(d) for d in scan.dims[2:]])
         _add_excitation(channel, scan, swept)
         main = _add_main(channel, scan, swept)
         mean = _fill(main, scan)
@@ -76,34 +76,39 @@ def instrument_file(path: str | PathLike[str], scan: xr.DataArray) -> str:
         return str(main.name)
 
 
-def _kind(scan: xr.DataArray) -> str:
+def _find_kind(scan: xr.DataArray) -> str:
     if "write_bias" in scan.dims:
         return "cKPFMData"
     return "BEPSData" if "DC_Offset" in scan.dims else "BELineData"
 
 
-def _voltage(scan: xr.DataArray) -> str | None:
+def _find_voltage(scan: xr.DataArray) -> str | None:
     return next((name for name in ("DC_Offset", "write_bias") if name in scan.dims), None)
 
 
-def _groups(file: h5py.File, scan: xr.DataArray) -> h5py.Group:
+def _make_groups(file: h5py.File, scan: xr.DataArray) -> h5py.Group:
     """Make the groups with the parameters of the scan."""
     rows, columns, bins = (scan.sizes[d] for d in ("Y", "X", "Frequency"))
-    band, voltage = scan["Frequency"].values, _voltage(scan)
-    told = {"data_type": _kind(scan), "translator": "ODF", "experiment_date": "12-Mar-2018", "sample_name": "simulated"}
+    band, voltage = scan["Frequency"].values, _find_voltage(scan)
+    told = {
+        "data_type": _find_kind(scan),
+        "translator": "ODF",
+        "experiment_date": "12-Mar-2018",
+        "sample_name": "simulated",
+    }
     file.attrs.update(told | {"project_name": "", "user_name": "", "grid_size_x": columns, "grid_size_y": rows})
     measurement = file.create_group("Measurement_000")
     steps = scan[0, 0].size // bins
     measurement.attrs.update(
         {
-            "data_type": _kind(scan), "grid_num_rows": rows, "grid_num_cols": columns, "num_pix": rows * columns,
+            "data_type": _find_kind(scan), "grid_num_rows": rows, "grid_num_cols": columns, "num_pix": rows * columns,
             "num_bins": bins, "num_udvs_steps": steps, "BE_center_frequency_[Hz]": float(band.mean()),
             "BE_band_width_[Hz]": float(np.ptp(band)), "IO_Analog_Input_1": "+/- 10V, FFT", "IO_rate": "4 MHz",
         }
     )  # fmt: skip
     if voltage is not None:
         both = "in and out-of-field" if "Field" in scan.dims else "out-of-field"
-        mode = "load user defined VS Wave from file" if _kind(scan) == "cKPFMData" else "DC modulation mode"
+        mode = "load user defined VS Wave from file" if _find_kind(scan) == "cKPFMData" else "DC modulation mode"
         measurement.attrs.update(
             {
                 "VS_mode": mode, "VS_cycle_fraction": "full", "VS_measure_in_field_loops": both,
@@ -116,7 +121,7 @@ def _groups(file: h5py.File, scan: xr.DataArray) -> h5py.Group:
     return channel
 
 
-def _grid(scan: xr.DataArray, dims: list[str]) -> dict[str, tuple[Array, Array]]:
+def _make_grid(scan: xr.DataArray, dims: list[str]) -> dict[str, tuple[Array, Array]]:
     """Return index and value of each dim in every cell of a side, fastest first."""
     indices = np.indices([scan.sizes[d] for d in dims]).reshape(len(dims), -1)
     return {d: (i, scan[d].values[i]) for d, i in zip(dims[::-1], indices[::-1], strict=True)}
@@ -126,12 +131,12 @@ def _add_excitation(channel: h5py.Group, scan: xr.DataArray, swept: dict[str, tu
     bins = scan.sizes["Frequency"]
     step = np.arange(swept["Frequency"][0].size) // bins
     udvs = np.full((step[-1] + 1, len(_UDVS)), np.nan, "f4")
-    voltage = _voltage(scan)
+    voltage = _find_voltage(scan)
     udvs[:, 0], udvs[:, 2:] = np.arange(len(udvs)), (1.0, 1.0, 1.0, 1.0)
     udvs[:, 1] = 0.0 if voltage is None else swept[voltage][1][::bins]
     table = channel.create_dataset("UDVS", data=udvs)
-    table.attrs["labels"] = _bytes(_UDVS)
-    table.attrs["units"] = _bytes(["", "V", "A", "", "", ""])
+    table.attrs["labels"] = _encode_texts(_UDVS)
+    table.attrs["units"] = _encode_texts(["", "V", "A", "", "", ""])
     for k, label in enumerate(_UDVS):
         table.attrs[label] = table.regionref[:, k : k + 1]
     channel["Excitation_Waveform"] = np.zeros(4 * bins, "f4")
@@ -149,14 +154,14 @@ def _add_main(channel: h5py.Group, scan: xr.DataArray, swept: dict[str, tuple[Ar
     )
     main.attrs.update({"quantity": "Piezoresponse", "units": str(scan.attrs.get("units", "V"))})
     main.attrs.update({"timestamp": "2018_03_12-10_20_30", "machine_id": "microscope-pc", "platform": "Windows-7"})
-    for role, side in (("Position", _grid(scan, ["Y", "X"])), ("Spectroscopic", swept)):
-        units = _bytes([str(scan[d].attrs.get("units", "")) for d in side])
+    for role, side in (("Position", _make_grid(scan, ["Y", "X"])), ("Spectroscopic", swept)):
+        units = _encode_texts([str(scan[d].attrs.get("units", "")) for d in side])
         for place, (what, dtype) in enumerate((("Indices", "u4"), ("Values", "f4"))):
             rows = np.stack([pair[place] for pair in side.values()]).astype(dtype)
             table = channel.create_dataset(f"{role}_{what}", data=rows.T if role == "Position" else rows)
-            table.attrs["labels"], table.attrs["units"] = _bytes(side), units
+            table.attrs["labels"], table.attrs["units"] = _encode_texts(side), units
             if "Field" in side:
-                table.attrs["Field_parameters"] = _bytes(_FIELDS.values())
+                table.attrs["Field_parameters"] = _encode_texts(_FIELDS.values())
             main.attrs[f"{role}_{what}"] = table.ref
     for name in ("Excitation_Waveform", "UDVS", "UDVS_Indices", "Bin_Frequencies", "Bin_FFT", "Noise_Floor"):
         main.attrs[name] = channel[name].ref
@@ -178,7 +183,7 @@ def _add_plot_groups(channel: h5py.Group, main: h5py.Dataset, scan: xr.DataArray
     """Add the mean over all places, for each field by itself."""
     steps = [str(d) for d in scan.dims[2:-1]]
     fields = range(scan.sizes["Field"]) if "Field" in steps else [None]
-    voltage = _voltage(scan)
+    voltage = _find_voltage(scan)
     for number, which in enumerate(fields):
         part = mean if which is None else mean.take(which, axis=steps.index("Field"))
         group = channel.create_group(f"Spatially_Averaged_Plot_Group_{number:03d}")
@@ -194,5 +199,5 @@ def _add_plot_groups(channel: h5py.Group, main: h5py.Dataset, scan: xr.DataArray
         main.attrs[f"{name}_Plot_Group"] = main.regionref[:, : mean.shape[-1]]
 
 
-def _bytes(texts: Any) -> Array:
+def _encode_texts(texts: Any) -> Array:
     return np.array([str(text).encode() for text in texts])

@@ -82,10 +82,10 @@ def order_of_cells(order: Order, shape: tuple[int, ...], *, seed: int = 0) -> Ar
         return np.arange(count)[::-1]
     if order == "random":
         return np.random.default_rng(seed).permutation(count)
-    return _lines(order, count, shape[-1])
+    return _order_lines(order, count, shape[-1])
 
 
-def _lines(order: str, count: int, length: int) -> Array:
+def _order_lines(order: str, count: int, length: int) -> Array:
     if order not in {"snake", "right_to_left"}:
         raise ValueError(f"Unknown order {order!r}; use raster, snake, right_to_left, reversed or random.")
     cells: list[int] = []
@@ -110,19 +110,19 @@ def make_side(
         return dims
     dims = dims or [("arb", "a.u.", [1.0])]
     names = tuple(name for name, _, _ in dims)
-    shape = tuple(_steps(np.asarray(values), place) for place, (_, _, values) in enumerate(dims))
-    found = [_dim_column(place, spec, names, shape) for place, spec in enumerate(dims)]
-    found += [_dependent_column(*spec, names=names, shape=shape) for spec in dependent]
+    shape = tuple(_count_steps(np.asarray(values), place) for place, (_, _, values) in enumerate(dims))
+    found = [_make_dim_column(place, spec, names, shape) for place, spec in enumerate(dims)]
+    found += [_make_dependent_column(*spec, names=names, shape=shape) for spec in dependent]
     cells = order_of_cells(order, shape, seed=seed)[:rows]
     is_complete = sorted(cells.tolist()) == list(range(int(np.prod(shape))))
-    return Side(role, names, shape, _arranged(found, columns, len(dims)), cells, is_complete)
+    return Side(role, names, shape, _arrange(found, columns, len(dims)), cells, is_complete)
 
 
-def _steps(values: Array, place: int) -> int:
+def _count_steps(values: Array, place: int) -> int:
     return int(values.shape[place] if values.ndim > 1 else values.shape[0])
 
 
-def _dim_column(place: int, spec: DimSpec, names: tuple[str, ...], shape: tuple[int, ...]) -> Column:
+def _make_dim_column(place: int, spec: DimSpec, names: tuple[str, ...], shape: tuple[int, ...]) -> Column:
     name, units, values = spec[0], spec[1], np.asarray(spec[2])
     lone = tuple(n if place == k else 1 for k, n in enumerate(shape))
     if values.ndim == 1:
@@ -132,7 +132,7 @@ def _dim_column(place: int, spec: DimSpec, names: tuple[str, ...], shape: tuple[
     return Column(name, units, index, np.broadcast_to(values, shape), along)
 
 
-def _dependent_column(
+def _make_dependent_column(
     name: str,
     units: str,
     index: npt.ArrayLike,
@@ -146,7 +146,7 @@ def _dependent_column(
     return Column(name, units, np.broadcast_to(np.asarray(index), shape), np.broadcast_to(found, shape), along)
 
 
-def _arranged(found: list[Column], order: str | Sequence[str], n_dims: int) -> tuple[Column, ...]:
+def _arrange(found: list[Column], order: str | Sequence[str], n_dims: int) -> tuple[Column, ...]:
     if order == "slowest_first":
         return tuple(found)
     if order == "fastest_first":
@@ -187,12 +187,12 @@ def write_side(
     if side.paths:
         return side
     prefix = (prefixes or {}).get(side.role, side.role.capitalize() + "_")
-    indices, values = _tables(side, index_dtype, value_dtype)
+    indices, values = _fill_tables(side, index_dtype, value_dtype)
     paths = []
     for name, table in (("Indices", indices), ("Values", values)):
         dataset = group.create_dataset(prefix + name, data=table if side.role == "position" else table.T)
-        dataset.attrs["labels"] = _stored([c.name for c in side.columns], label_storage)
-        dataset.attrs["units"] = _stored([c.units for c in side.columns], label_storage)
+        dataset.attrs["labels"] = _encode_texts([c.name for c in side.columns], label_storage)
+        dataset.attrs["units"] = _encode_texts([c.units for c in side.columns], label_storage)
         if dim_types is not None:
             dataset.attrs["type"] = np.array([dim_types.get(c.name, 0) for c in side.columns])
         if region_references:
@@ -202,7 +202,7 @@ def write_side(
     return Side(side.role, side.dims, side.shape, written, side.cells, side.is_complete, tuple(paths))
 
 
-def _tables(side: Side, index_dtype: str, value_dtype: str) -> tuple[Array, Array]:
+def _fill_tables(side: Side, index_dtype: str, value_dtype: str) -> tuple[Array, Array]:
     """Fill the tables row by row: which step of each column a row is at, and its value there."""
     shape = len(side.cells), len(side.columns)
     indices, values = np.zeros(shape, index_dtype), np.zeros(shape, value_dtype)
@@ -214,7 +214,7 @@ def _tables(side: Side, index_dtype: str, value_dtype: str) -> tuple[Array, Arra
     return indices, values
 
 
-def _stored(texts: list[str], storage: str) -> Any:
+def _encode_texts(texts: list[str], storage: str) -> Any:
     if storage == "bytes":
         return np.array([text.encode() for text in texts])
     if storage == "vlen":

@@ -66,13 +66,13 @@ def labelled_arrays(
     coords: Coords = {}
     dims: dict[str, int] = {}
     for role, least in ((POSITION, 1), (SPECTROSCOPIC, 0)):
-        side = _sparse_side if role == POSITION and sparse and draw(st.booleans()) else _grid_side
+        side = _draw_sparse_side if role == POSITION and sparse and draw(st.booleans()) else _draw_grid_side
         found, sizes = draw(side(role, least, max_size, dependent=dependent))
         coords |= found
         dims |= sizes
     values = draw(data_values(tuple(dims.values()), draw(st.sampled_from(dtypes))))
     attrs = {"long_name": draw(st.sampled_from(QUANTITIES)), "units": draw(st.sampled_from(UNITS))}
-    array = xr.DataArray(values, dims=tuple(dims), coords=_with_indexes(coords), name="Raw_Data", attrs=attrs)
+    array = xr.DataArray(values, dims=tuple(dims), coords=_index_coordinates(coords), name="Raw_Data", attrs=attrs)
     return array.transpose(*draw(st.permutations(list(dims)))) if any_order else array
 
 
@@ -110,22 +110,22 @@ def acquisition_orders(n: int) -> st.SearchStrategy[Array]:
 
 
 @st.composite
-def _grid_side(
+def _draw_grid_side(
     draw: st.DrawFn, role: str, least: int, max_size: int, *, dependent: bool
 ) -> tuple[Coords, dict[str, int]]:
     """Draw the dims of one side, slowest first, with their coordinates."""
     names = draw(st.permutations(NAMES[role]))
     count = draw(st.integers(least, 3))
     sizes = {name: draw(st.integers(1, max_size)) for name in names[:count]}
-    coords = {name: draw(_coordinate(name, size, role)) for name, size in sizes.items()}
+    coords = {name: draw(_draw_coordinate(name, size, role)) for name, size in sizes.items()}
     dims = {name: size for name, size in sizes.items() if size > 1}
     if dependent and dims:
-        coords |= draw(_dependent_coordinates(role, dims, names[count]))
+        coords |= draw(_draw_dependent_coordinates(role, dims, names[count]))
     return coords, dims
 
 
 @st.composite
-def _sparse_side(
+def _draw_sparse_side(
     draw: st.DrawFn, role: str, least: int, max_size: int, *, dependent: bool
 ) -> tuple[Coords, dict[str, int]]:
     """Draw places on no grid, at least two, so that there is a dim; no place is told by one coordinate alone."""
@@ -133,17 +133,17 @@ def _sparse_side(
     names = draw(st.permutations(("X", "Y", "Z")))[: draw(st.integers(2, 3))]
     coords = {role: xr.Variable((role,), np.arange(size), {ROLE: role})}
     for name in names:
-        values = draw(st.lists(_numbers(), min_size=size, max_size=size).filter(lambda found: len(set(found)) > 1))
-        coords[name] = xr.Variable((role,), np.array(values), draw(_attributes(role)))
+        values = draw(st.lists(_draw_numbers(), min_size=size, max_size=size).filter(lambda found: len(set(found)) > 1))
+        coords[name] = xr.Variable((role,), np.array(values), draw(_draw_attributes(role)))
     return coords, {role: size}
 
 
 @st.composite
-def _coordinate(draw: st.DrawFn, name: str, size: int, role: str) -> xr.Variable:
-    attrs = draw(_attributes(role))
+def _draw_coordinate(draw: st.DrawFn, name: str, size: int, role: str) -> xr.Variable:
+    attrs = draw(_draw_attributes(role))
     if size == 1:
-        return xr.Variable((), draw(_numbers()), attrs)
-    values = np.array(draw(st.lists(_numbers(), min_size=size, max_size=size, unique=True)))
+        return xr.Variable((), draw(_draw_numbers()), attrs)
+    values = np.array(draw(st.lists(_draw_numbers(), min_size=size, max_size=size, unique=True)))
     kind = draw(st.sampled_from(("increasing", "decreasing", "unsorted", "repeated")))
     if kind in {"increasing", "decreasing"}:
         values = np.sort(values)[:: 1 if kind == "increasing" else -1]
@@ -153,7 +153,7 @@ def _coordinate(draw: st.DrawFn, name: str, size: int, role: str) -> xr.Variable
 
 
 @st.composite
-def _dependent_coordinates(draw: st.DrawFn, role: str, dims: dict[str, int], spare: str) -> Coords:
+def _draw_dependent_coordinates(draw: st.DrawFn, role: str, dims: dict[str, int], spare: str) -> Coords:
     """Draw none or more of: a dim whose values vary with another dim, and a coordinate that dims determine."""
     found: Coords = {}
     own = draw(st.sampled_from(sorted(dims)))
@@ -161,35 +161,35 @@ def _dependent_coordinates(draw: st.DrawFn, role: str, dims: dict[str, int], spa
     varies, has_spare = draw(st.booleans()), draw(st.booleans())
     if others and varies:
         other = draw(st.sampled_from(others))
-        values = np.add.outer(100.0 * np.arange(1, dims[other] + 1), draw(_uneven(dims[own])))
+        values = np.add.outer(100.0 * np.arange(1, dims[other] + 1), draw(_draw_uneven(dims[own])))
         # The dims of a coordinate are in the order of the array; a file knows no other.
         slowest_first = tuple(d for d in dims if d in {own, other})
-        varying = xr.Variable((other, own), values, draw(_attributes(role)))
+        varying = xr.Variable((other, own), values, draw(_draw_attributes(role)))
         found[own] = varying.transpose(*slowest_first)
     # Fewer values than the dim has steps, or the file could not tell which of the two is the dim.
     long = [d for d, size in dims.items() if size > 2]
     if long and has_spare:
         over = draw(st.sampled_from(long))
         values = (np.arange(dims[over]) % 2) * draw(st.integers(1, 9).map(float))
-        found[spare] = xr.Variable((over,), values, draw(_attributes(role)))
+        found[spare] = xr.Variable((over,), values, draw(_draw_attributes(role)))
     return found
 
 
-def _uneven(size: int) -> st.SearchStrategy[Array]:
-    numbers = st.lists(_numbers(), min_size=size, max_size=size, unique=True)
+def _draw_uneven(size: int) -> st.SearchStrategy[Array]:
+    numbers = st.lists(_draw_numbers(), min_size=size, max_size=size, unique=True)
     return numbers.map(lambda found: np.array(found) / 64)
 
 
-def _numbers() -> st.SearchStrategy[float]:
+def _draw_numbers() -> st.SearchStrategy[float]:
     """Draw numbers that are exact in single precision too, as most files hold them."""
     return st.integers(-800, 800).map(lambda number: number / 8)
 
 
-def _attributes(role: str) -> st.SearchStrategy[dict[str, str]]:
+def _draw_attributes(role: str) -> st.SearchStrategy[dict[str, str]]:
     return st.sampled_from(UNITS).map(lambda unit: {ROLE: role, "units": unit})
 
 
-def _with_indexes(coords: Coords) -> xr.Coordinates:
+def _index_coordinates(coords: Coords) -> xr.Coordinates:
     """Index what can label a dim; the rest stays plain, even under its dim's name."""
     labels = {name: v for name, v in coords.items() if v.dims == (name,) and len(np.unique(v.values)) == v.size}
     plain = {name: v for name, v in coords.items() if name not in labels}

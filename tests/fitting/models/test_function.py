@@ -18,7 +18,7 @@ from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fitting.evaluate import evaluate, residual
 from usidx.fitting.fit import fit
 from usidx.models import SHO, Constant, Function, Gaussian, Model
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]
 Array = npt.NDArray[Any]
@@ -205,7 +205,7 @@ def test_result_names_the_function_and_needs_it_again(peaks: Maker, tmp_path: Pa
     result = fit(data, model, start=near(truth))
     result.to_netcdf(tmp_path / "result.nc", engine="h5netcdf")
     again = xr.open_dataset(tmp_path / "result.nc", engine="h5netcdf").load()
-    step = last_step(again, "fit")
+    step = find_last_step(again, "fit")
     assert step is not None
     assert step["parameters"]["model"]["function"] == "tests.fitting.models.test_function.peak"
     assert "2.5066" not in str(step)

@@ -16,7 +16,7 @@ from usidx.fitting.evaluate import evaluate
 from usidx.fitting.fit import fit
 from usidx.fitting.models.tied import tie
 from usidx.models import Constant, Expression, Gaussian, Linear, Model
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 Array = npt.NDArray[Any]
 DOUBLET = Gaussian(prefix="a_") + Gaussian(prefix="b_") + Constant()
@@ -142,7 +142,7 @@ def test_ties_travel_to_workers() -> None:
 def test_recipe_holds_the_ties_and_the_result_evaluates() -> None:
     data, _ = doublets(4)
     found = fit(data, DOUBLET, "x", tied=TIED)
-    step = last_step(found, "fit")
+    step = find_last_step(found, "fit")
     assert step is not None
     assert step["parameters"]["tied"] == TIED
     own = [found[n].values[:, None] for n in ("a_amplitude", "a_center", "a_sigma", "b_center", "offset")]

@@ -18,10 +18,10 @@ import usidx
 from usidx.errors import LockedError, RecoveryError, UsidWarning
 from usidx.io.disk import lock
 from usidx.io.disk import raw as disk
-from usidx.io.disk.journal import Journal, is_quiet, journal_path
+from usidx.io.disk.journal import Journal, find_journal_path, is_quiet
 from usidx.io.disk.raw import RawFile
 from usidx.io.write import staged
-from usidx.io.write.transaction import needs_recovery, shared, transaction
+from usidx.io.write.transaction import needs_recovery, open_shared, transaction
 
 Program = subprocess.Popen[str]
 
@@ -52,8 +52,8 @@ with transaction(sys.argv[1]) as changes:
 
 _READ = """
 import sys
-from usidx.io.write.transaction import shared
-with shared(sys.argv[1]) as file:
+from usidx.io.write.transaction import open_shared
+with open_shared(sys.argv[1]) as file:
     print(file["Raw_Data"].attrs["commit"], flush=True)
     sys.stdin.readline()
     print(list(file), flush=True)
@@ -84,7 +84,7 @@ def writer(path: Path) -> Iterator[Program]:
 
 
 def commit_of(path: Path) -> int:
-    with shared(path) as file:
+    with open_shared(path) as file:
         number = int(file["Raw_Data"].attrs["commit"])
         assert list(file) == ["Raw_Data", *sorted(f"new {n + 1}" for n in range(number))]
         assert number == 0 or set(file["Raw_Data"][:]) == {number}
@@ -126,7 +126,7 @@ def test_a_commit_waits_for_those_who_read_and_lets_nobody_else_in(path: Path) -
     seen: list[str] = []
 
     def let_go(reader: Program) -> None:
-        while is_quiet(journal_path(path).stat().st_size):
+        while is_quiet(find_journal_path(path).stat().st_size):
             time.sleep(0.01)
         with started(_READ, path) as late:
             time.sleep(0.5)  # it comes too late to look at the last commit
@@ -172,16 +172,16 @@ def test_pages_stay_in_memory_while_others_read(path: Path, monkeypatch: pytest.
         changes.file["Raw_Data"][:] = -2.0
         changes.file.flush()
         assert path.read_bytes()[: len(before)] != before
-    with shared(path) as file:
+    with open_shared(path) as file:
         assert set(file["Raw_Data"][:]) == {-2.0}
 
 
 _HAMMER = """
 import sys, time
-from usidx.io.write.transaction import shared
+from usidx.io.write.transaction import open_shared
 seen, end = [], time.monotonic() + 30
 while time.monotonic() < end and (not seen or seen[-1] < 15):
-    with shared(sys.argv[1]) as file:
+    with open_shared(sys.argv[1]) as file:
         number = int(file["Raw_Data"].attrs["commit"])
         assert list(file) == ["Raw_Data", *sorted(f"new {n + 1}" for n in range(number))], (number, list(file))
         assert number == 0 or set(file["Raw_Data"][:]) == {number}, number
@@ -211,11 +211,11 @@ def test_readers_that_never_rest_see_only_commits(path: Path) -> None:
 def left_behind(path: Path, *, overwritten: bool = False) -> None:
     """Leave what a killed writer leaves that had only appended, or had begun to overwrite."""
     target = RawFile(path)
-    journal = Journal(target, journal_path(path))
+    journal = Journal(target, find_journal_path(path))
     if overwritten:
         journal.save(0, 4096)
     journal.close()
-    target.write_at(target.size(), memoryview(b"a tail"))
+    target.write_at(target.measure(), memoryview(b"a tail"))
     target.close()
 
 
@@ -229,7 +229,7 @@ def test_in_a_folder_that_must_not_be_written(path: Path, monkeypatch: pytest.Mo
         patch.setattr(disk, "remove", refuse)
         assert commit_of(path) == 0
     assert needs_recovery(path)
-    journal_path(path).unlink()
+    find_journal_path(path).unlink()
     left_behind(path, overwritten=True)
     with monkeypatch.context() as patch:
         patch.setattr(disk, "remove", refuse)
@@ -253,10 +253,10 @@ def test_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch, is_changed: 
     left_behind(path)
 
     def look() -> None:
-        with shared(path) as file:
+        with open_shared(path) as file:
             assert list(file) == ["Raw_Data"]
             if is_changed:
-                os.truncate(journal_path(path), 10_000)
+                os.truncate(find_journal_path(path), 10_000)
 
     if is_changed:
         with pytest.raises(LockedError, match="was changed by another program while it was read; read it again"):

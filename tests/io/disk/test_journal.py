@@ -14,7 +14,7 @@ import pytest
 from usidx.errors import RecoveryError
 from usidx.io.disk import journal
 from usidx.io.disk import raw as disk
-from usidx.io.disk.journal import Journal, journal_path
+from usidx.io.disk.journal import Journal, find_journal_path
 from usidx.io.disk.raw import RawFile
 from usidx.io.disk.recovery import needs_recovery, recover
 from usidx.io.write import staged
@@ -274,7 +274,7 @@ def _interrupted(path: Path) -> tuple[bytes, bytes]:
 def test_recovery_that_is_interrupted_is_repeated(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
     before, after = _interrupted(path)
-    saved = journal_path(path).read_bytes()
+    saved = find_journal_path(path).read_bytes()
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch:
         recorder.install(patch)
@@ -285,13 +285,13 @@ def test_recovery_that_is_interrupted_is_repeated(tmp_path: Path) -> None:
     assert (
         str(done) == f"an interrupted write was undone: {done.restored} bytes put back, {done.dropped} cut off the end"
     )
-    number, beside = recorder.numbers[path.name], recorder.numbers[journal_path(path).name]
+    number, beside = recorder.numbers[path.name], recorder.numbers[find_journal_path(path).name]
     folder = tmp_path / "after"
     folder.mkdir()
     rng = np.random.default_rng(2)
     for count in range(len(recorder.events) + 1):
         for _ in range(5):
-            machine = Disk({number: after, beside: saved}, {path.name: number, journal_path(path).name: beside})
+            machine = Disk({number: after, beside: saved}, {path.name: number, find_journal_path(path).name: beside})
             for event in recorder.events[:count]:
                 machine.play(event)
             assert _found(folder, path.name, machine.lose_power(rng)) == before
@@ -302,12 +302,12 @@ def test_a_torn_journal_is_used_up_to_the_tear(tmp_path: Path) -> None:
     _make(path)
     before = path.read_bytes()
     target = RawFile(path)
-    with_records = Journal(target, journal_path(path))
+    with_records = Journal(target, find_journal_path(path))
     with_records.save(0, len(before))
     with_records.close()
-    whole = journal_path(path).read_bytes()
+    whole = find_journal_path(path).read_bytes()
     for length in range(0, len(whole), 997):
-        journal_path(path).write_bytes(whole[:length])
+        find_journal_path(path).write_bytes(whole[:length])
         target.truncate(len(before) + 10)
         assert recover(path).dropped == (10 if length > 200 else 0)
         target.truncate(len(before))
@@ -342,8 +342,8 @@ def test_an_append_since_is_kept_where_nothing_was_overwritten(tmp_path: Path) -
     path = tmp_path / "scan.h5"
     _make(path)
     target = RawFile(path)
-    Journal(target, journal_path(path)).close()
-    target.write_at(target.size(), memoryview(b"tail of the interrupted write"))
+    Journal(target, find_journal_path(path)).close()
+    target.write_at(target.measure(), memoryview(b"tail of the interrupted write"))
     target.close()
     with h5py.File(path, "r+") as file:
         file["by another program"] = np.zeros(100)
@@ -357,11 +357,11 @@ def test_an_append_since_is_kept_where_nothing_was_overwritten(tmp_path: Path) -
 def test_a_journal_of_another_version_is_named(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
     _interrupted(path)
-    content = bytearray(journal_path(path).read_bytes())
+    content = bytearray(find_journal_path(path).read_bytes())
     size, key = journal._HEADER.size, bytes(content[24:40])
     content[8:12] = struct.pack("<I", 9)
     content[size : size + 16] = journal._digest(key, 0, bytes(content[:size]))
-    journal_path(path).write_bytes(content)
+    find_journal_path(path).write_bytes(content)
     with pytest.raises(RecoveryError, match="undo journal of version 9; this usidx knows version 1"):
         recover(path)
 
@@ -372,9 +372,9 @@ def test_a_damaged_journal_of_a_file_that_was_overwritten_is_never_taken_for_har
 ) -> None:
     path = tmp_path / "scan.h5"
     _, after = _interrupted(path)
-    content = bytearray(journal_path(path).read_bytes())
+    content = bytearray(find_journal_path(path).read_bytes())
     content[byte] ^= 0xFF
-    journal_path(path).write_bytes(content)
+    find_journal_path(path).write_bytes(content)
     with pytest.raises(RecoveryError, match=r"its journal '.*' is damaged|another program changed or replaced it"):
         recover(path)
     assert path.read_bytes() == after
@@ -384,7 +384,7 @@ def test_a_damaged_journal_of_a_file_that_was_overwritten_is_never_taken_for_har
 def test_a_write_that_was_interrupted_before_it_began(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
     _make(path)
-    journal_path(path).write_bytes(b"\x89us")
+    find_journal_path(path).write_bytes(b"\x89us")
     assert str(recover(path)) == "a write was interrupted before it changed the file"
 
 

@@ -16,10 +16,10 @@ import pytest
 from usidx.errors import LockedError, RecoveryError, UsidWarning
 from usidx.io.disk import lock
 from usidx.io.disk import raw as disk
-from usidx.io.disk.journal import Journal, journal_path
+from usidx.io.disk.journal import Journal, find_journal_path
 from usidx.io.disk.raw import RawFile
 from usidx.io.write import staged
-from usidx.io.write.transaction import create, needs_recovery, recover, shared, transaction
+from usidx.io.write.transaction import create, needs_recovery, open_shared, recover, transaction
 
 
 @pytest.fixture
@@ -83,10 +83,10 @@ def test_a_file_that_another_program_holds(path: Path, other: subprocess.Popen[s
     with pytest.raises(LockedError, match=message), transaction(path):
         pass
     if kind == "writer":
-        with pytest.raises(LockedError, match=rf"cannot be read: .*process {other.pid}"), shared(path):
+        with pytest.raises(LockedError, match=rf"cannot be read: .*process {other.pid}"), open_shared(path):
             pass
     else:
-        with shared(path) as file:
+        with open_shared(path) as file:
             assert list(file) == ["Raw_Data"]
     assert path.read_bytes() == before
 
@@ -124,14 +124,14 @@ def test_a_killed_writer_is_undone_by_the_next_reader(path: Path, before: bytes,
 
 
 def _names(path: Path) -> list[str]:
-    with shared(path) as file:
+    with open_shared(path) as file:
         return list(file)
 
 
 def test_a_killed_writer_is_undone_by_the_next_writer(path: Path) -> None:
     before = path.read_bytes()
     with _opened(path) as target:
-        Journal(target, journal_path(path)).close()
+        Journal(target, find_journal_path(path)).close()
         target.write_at(len(before), memoryview(b"tail"))
 
     def write() -> None:
@@ -188,7 +188,7 @@ def test_a_commit_waits_for_the_readers_of_the_program(path: Path) -> None:
     seen: list[list[str]] = []
 
     def look() -> None:
-        with shared(path) as file:
+        with open_shared(path) as file:
             reading.set()
             read.wait(20)
             seen.append(list(file))
@@ -208,7 +208,7 @@ def test_pages_stay_in_memory_while_the_program_reads(path: Path, monkeypatch: p
     monkeypatch.setattr(staged, "SPILL", 4096)
     before = path.read_bytes()
     with transaction(path) as changes:
-        with shared(path) as file:
+        with open_shared(path) as file:
             changes.file["Raw_Data"][:] = -1.0
             changes.file.flush()
             assert path.read_bytes()[: len(before)] == before
@@ -217,14 +217,14 @@ def test_pages_stay_in_memory_while_the_program_reads(path: Path, monkeypatch: p
         changes.file.flush()
         assert path.read_bytes()[: len(before)] != before
         message = r"'.*scan.h5' is being overwritten by a transaction of this program; read it after the commit"
-        with pytest.raises(LockedError, match=message), shared(path):
+        with pytest.raises(LockedError, match=message), open_shared(path):
             pass
     assert _names(path) == ["Raw_Data"]
 
 
 def test_a_commit_inside_a_reader_of_the_same_thread_is_refused(path: Path) -> None:
     def block() -> None:
-        with transaction(path) as changes, shared(path):
+        with transaction(path) as changes, open_shared(path):
             changes.file["new"] = 1
             changes.commit()
 
@@ -255,30 +255,30 @@ def test_a_file_system_that_refuses_locks(path: Path, monkeypatch: pytest.Monkey
         pass
     with transaction(path, lock=False) as changes:
         changes.file["new"] = 1
-    with shared(path, lock=False) as file:
+    with open_shared(path, lock=False) as file:
         assert "new" in file
 
 
 def test_without_locks_nothing_is_undone_by_itself(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with _opened(path) as target:
-        journal = Journal(target, journal_path(path))
+        journal = Journal(target, find_journal_path(path))
         journal.save(0, 8)
         journal.close()
     message = r"has an undo journal: .* undo it with recover\(path, lock=False\)"
-    for context in (transaction(path, lock=False), shared(path, lock=False)):
+    for context in (transaction(path, lock=False), open_shared(path, lock=False)):
         with pytest.raises(LockedError, match=message), context:
             pass
     monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "FALSE")
     with pytest.raises(LockedError, match="without locks nobody can tell which"):
         recover(path)
     assert recover(path, lock=False).needed
-    with transaction(path), shared(path):
+    with transaction(path), open_shared(path):
         pass
 
 
 def test_a_folder_that_must_not_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with _opened(path) as target:
-        Journal(target, journal_path(path)).close()
+        Journal(target, find_journal_path(path)).close()
 
     def refuse(name: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(name))
@@ -339,13 +339,13 @@ def test_a_transaction_on_windows(path: Path, windows: _Msvcrt) -> None:
 
 
 def test_locks_on_windows(path: Path, windows: _Msvcrt) -> None:
-    with lock.opened(path, write=False) as first, lock.opened(path, write=False):
+    with lock.open_locked(path, write=False) as first, lock.open_locked(path, write=False):
         assert len(windows.held) == 2
-        with pytest.raises(LockedError, match="cannot be written: it is locked by"), lock.opened(path):
+        with pytest.raises(LockedError, match="cannot be written: it is locked by"), lock.open_locked(path):
             pass
-        assert first.size() > 0
-    with lock.opened(path):
-        with pytest.raises(LockedError, match="cannot be read: it is locked by"), lock.opened(path, write=False):
+        assert first.measure() > 0
+    with lock.open_locked(path):
+        with pytest.raises(LockedError, match="cannot be read: it is locked by"), lock.open_locked(path, write=False):
             pass
         assert len(windows.held) == 64
     assert windows.held == {}

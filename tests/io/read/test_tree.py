@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from usidx.io.read.tree import tree_of
+from usidx.io.read.tree import build_tree
 
 
 def _some(**dims: int) -> xr.Dataset:
@@ -20,7 +20,7 @@ def test_the_same_as_xarray_builds() -> None:
         "/a/b/c": _some(size_3=3, Y=2).assign_coords(Y=[1.5, 2.5]),
         "/b/Raw": _some(Y=4),
     }
-    found, wanted = tree_of(nodes, name="scan.h5"), xr.DataTree.from_dict(nodes, name="scan.h5")
+    found, wanted = build_tree(nodes, name="scan.h5"), xr.DataTree.from_dict(nodes, name="scan.h5")
     xr.testing.assert_identical(found, wanted)
     assert [node.path for node in found.subtree] == [node.path for node in wanted.subtree]
     assert found["a/b/c"].parent is found["a/b"]
@@ -30,15 +30,15 @@ def test_the_same_as_xarray_builds() -> None:
 
 def test_groups_that_are_not_listed_are_made() -> None:
     nodes = {"/a/b": _some(Y=2)}
-    xr.testing.assert_identical(tree_of(nodes), xr.DataTree.from_dict(nodes))
+    xr.testing.assert_identical(build_tree(nodes), xr.DataTree.from_dict(nodes))
 
 
 def test_sizes_that_differ_are_refused() -> None:
     nodes = {"/": xr.Dataset(), "/a": _some(size_3=3), "/a/b": xr.Dataset(), "/a/b/c": _some(size_3=7)}
     with pytest.raises(ValueError, match="size_3"):
-        tree_of(nodes)
+        build_tree(nodes)
 
 
 def test_a_variable_and_a_child_of_one_name_are_refused() -> None:
     with pytest.raises(KeyError, match="already contains a variable named x"):
-        tree_of({"/": _some(Y=2), "/x": xr.Dataset()})
+        build_tree({"/": _some(Y=2), "/x": xr.Dataset()})

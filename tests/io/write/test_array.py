@@ -219,13 +219,13 @@ def test_what_lies_in_memory_is_compared_block_by_block(tmp_path: Path, monkeypa
     array = usidx.set_roles(array, position="X", spectroscopic="E")
     write(array, tmp_path / "scan.h5")
     sizes: list[int] = []
-    bits = same._bits
+    bits = same._view_bits
 
     def counted(cells: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         sizes.append(cells.nbytes)
         return bits(cells)
 
-    monkeypatch.setattr(same, "_bits", counted)
+    monkeypatch.setattr(same, "_view_bits", counted)
     write_again(array, tmp_path / "scan.h5")
     assert sum(sizes) == 2 * array.nbytes  # each side once
     assert max(sizes) <= array.nbytes // 2

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from usidx.io.write import shelf as module
-from usidx.io.write.main import create_main, free_name, safe_name
+from usidx.io.write.main import create_main, find_free_name, make_safe_name
 from usidx.io.write.shelf import Shelf
 from usidx.label.coding import is_opened_alike
 from usidx.label.roles import set_roles
@@ -71,10 +71,10 @@ def test_a_free_name_is_found_without_asking_for_each_that_is_taken(
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for number in range(100):
-            assert free_name(file, "S") == ("S" if number == 0 else f"S_{number - 1:03d}")
-            file.create_group(free_name(file, "S"))
+            assert find_free_name(file, "S") == ("S" if number == 0 else f"S_{number - 1:03d}")
+            file.create_group(find_free_name(file, "S"))
         monkeypatch.setattr(h5py.Group, "__contains__", counted)
-        assert free_name(file, "S") == "S_099"
+        assert find_free_name(file, "S") == "S_099"
     assert 0 < len(asked) < 20
 
 
@@ -82,4 +82,4 @@ def test_a_free_name_is_found_without_asking_for_each_that_is_taken(
     ("name", "safe"), [("a-b/c", "a_b_c"), (" x ", "x"), ("..", "Data"), (".", "Data"), ("", "Data")]
 )
 def test_names_stay_in_their_group(name: str, safe: str) -> None:
-    assert safe_name(name) == safe
+    assert make_safe_name(name) == safe

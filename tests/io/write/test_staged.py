@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from usidx.errors import UsidWarning, WriteError
-from usidx.io.disk.journal import journal_path
+from usidx.io.disk.journal import find_journal_path
 from usidx.io.disk.raw import RawFile
 from usidx.io.write import staged
-from usidx.io.write.transaction import Transaction, recover, shared, transaction
+from usidx.io.write.transaction import Transaction, open_shared, recover, transaction
 
 
 @pytest.fixture(params=["earliest", "latest"])
@@ -76,7 +76,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(path: Path, budget: int, chunks: 
         with pytest.raises(WriteError, match=message) as raised, transaction(path) as changes:
             _write_blocks(changes, chunks)
     assert raised.value.errno == errno.ENOSPC
-    if journal_path(path).exists():
+    if find_journal_path(path).exists():
         # The disk had no room even for putting bytes back; now it has.
         assert "could not be put back now" in "".join(
             raised.value.__cause__.__notes__ if raised.value.__cause__ else []
@@ -138,7 +138,7 @@ def test_a_commit_that_fails_ends_the_transaction(path: Path) -> None:
 
     with pytest.raises(WriteError, match="has ended"), transaction(path) as changes:
         block(changes)
-    with pytest.warns(UsidWarning, match="an interrupted write was undone"), shared(path):
+    with pytest.warns(UsidWarning, match="an interrupted write was undone"), open_shared(path):
         pass
     assert path.read_bytes() == before
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from usidx.errors import ExistsError, WriteError
-from usidx.io.disk.journal import journal_path
+from usidx.io.disk.journal import find_journal_path
 from usidx.io.write import staged
-from usidx.io.write.transaction import Transaction, create, needs_recovery, shared, transaction
+from usidx.io.write.transaction import Transaction, create, needs_recovery, open_shared, transaction
 
 
 @pytest.fixture(params=["earliest", "latest"])
@@ -53,11 +53,11 @@ def test_until_the_commit_the_disk_holds_the_last_one(path: Path) -> None:
         changes.file["Raw_Data"][:] = 0.0
         changes.file.flush()
         assert path.read_bytes()[: len(before)] == before
-        with shared(path) as file:
+        with open_shared(path) as file:
             assert "new" not in file
             assert file["Raw_Data"][1, 1] == 201.0
         changes.commit()
-        with shared(path) as file:
+        with open_shared(path) as file:
             assert file["Raw_Data"][1, 1] == 0.0
 
 
@@ -176,7 +176,7 @@ def test_links_lead_to_the_journal_of_the_file(path: Path) -> None:
     link.symlink_to(path)
     with transaction(link) as changes:
         _append(changes)
-        assert journal_path(path).exists()
+        assert find_journal_path(path).exists()
         assert needs_recovery(link)
 
 
@@ -253,7 +253,7 @@ def _no_links(source: Path, target: Path) -> None:
 
 
 def test_a_new_file_beside_a_stray_journal_is_refused(tmp_path: Path) -> None:
-    journal_path(tmp_path / "new.h5").write_bytes(b"of a file that was moved")
+    find_journal_path(tmp_path / "new.h5").write_bytes(b"of a file that was moved")
     with pytest.raises(ExistsError, match=r"'.*new.h5.usidx-journal' belongs to a file"), create(tmp_path / "new.h5"):
         pass
 

@@ -10,7 +10,7 @@ from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError
 from usidx.learn.reconstruct import reconstruct
 from usidx.learn.svd import pca, svd
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 
 def with_values(size: Any, shape: tuple[int, ...] = (12, 15, 2, 40), dtype: str = "float64") -> Any:
@@ -78,7 +78,7 @@ def test_chosen_from_the_shape(cube: Cube) -> None:
 
     wide = cube(da.zeros((60, 50, 1, 2500), chunks=(10, -1, -1, -1)))
     for shape, solver in (((60, 50, 1, 2500), "krylov"), ((20, 50, 1, 2500), "gram")):
-        step = last_step(svd(wide.isel(Y=slice(shape[0])), 2), "svd")
+        step = find_last_step(svd(wide.isel(Y=slice(shape[0])), 2), "svd")
         assert step is not None
         assert step["parameters"]["solver"] == solver
 

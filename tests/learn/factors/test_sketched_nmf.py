@@ -12,7 +12,7 @@ from tests.learn.conftest import Backing, Cube
 from tests.learn.test_nmf import mixture
 from usidx.errors import ResultError
 from usidx.learn.nmf import nmf
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 Array = npt.NDArray[Any]
 
@@ -150,7 +150,7 @@ def test_is_chosen_by_size_alone(lazy: bool, monkeypatch: pytest.MonkeyPatch, cu
     data = data.chunk() if lazy else data
 
     def chosen() -> str:
-        step = last_step(nmf(data, 2), "nmf")
+        step = find_last_step(nmf(data, 2), "nmf")
         assert step is not None
         return str(step["parameters"]["solver"])
 

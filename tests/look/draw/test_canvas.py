@@ -4,20 +4,29 @@ import sys
 
 import pytest
 
-from usidx.look.draw.canvas import finished, grid_shape, label_axes, new_figure, png_of, text, whole_numbers, wrapped
+from usidx.look.draw.canvas import (
+    choose_grid_shape,
+    escape_text,
+    finish_figure,
+    label_axes,
+    make_figure,
+    render_png,
+    set_whole_ticks,
+    wrap_words,
+)
 
 
 def test_figures_are_not_known_to_pyplot() -> None:
     from matplotlib import pyplot
 
     before = pyplot.get_fignums()
-    figure = new_figure(3, 2)
+    figure = make_figure(3, 2)
     assert figure.get_size_inches().tolist() == [3, 2]
     assert pyplot.get_fignums() == before
 
 
 def test_a_picture_has_the_size_that_is_asked_for() -> None:
-    png = png_of(new_figure(3, 2), dpi=50)
+    png = render_png(make_figure(3, 2), dpi=50)
     assert png.startswith(b"\x89PNG")
     # Width and height stand in the head of the file.
     assert (int.from_bytes(png[16:20]), int.from_bytes(png[20:24])) == (150, 100)
@@ -25,9 +34,9 @@ def test_a_picture_has_the_size_that_is_asked_for() -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_letters_that_the_font_lacks_are_no_warning() -> None:
-    figure = new_figure(3, 2)
+    figure = make_figure(3, 2)
     figure.subplots()
-    assert png_of(finished(figure, "原子")).startswith(b"\x89PNG")
+    assert render_png(finish_figure(figure, "原子")).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -40,21 +49,21 @@ def test_letters_that_the_font_lacks_are_no_warning() -> None:
     ],
 )
 def test_labels_break_after_a_comma_and_never_before_a_unit(words: str, room: int, expected: str) -> None:
-    assert wrapped(words, room) == expected
+    assert wrap_words(words, room) == expected
 
 
 def test_names_are_drawn_as_they_are() -> None:
-    figure = new_figure(3, 2)
+    figure = make_figure(3, 2)
     axes = figure.subplots()
     label_axes(axes, "$x_1$", "cost ($)")
     assert (axes.get_xlabel(), axes.get_ylabel()) == (r"\$x_1\$", r"cost (\$)")
-    assert text("plain") == "plain"
+    assert escape_text("plain") == "plain"
 
 
 def test_counts_have_whole_ticks() -> None:
-    axes = new_figure(3, 2).subplots()
+    axes = make_figure(3, 2).subplots()
     axes.set_xlim(0, 3)
-    whole_numbers(axes.xaxis)
+    set_whole_ticks(axes.xaxis)
     assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
@@ -64,13 +73,13 @@ def test_counts_have_whole_ticks() -> None:
      (5, 0.2, (3, 2)), (1, 0.2, (1, 1))],
 )  # fmt: skip
 def test_panels_fill_a_page(count: int, aspect: float, expected: tuple[int, int]) -> None:
-    assert grid_shape(count, aspect) == expected
+    assert choose_grid_shape(count, aspect) == expected
 
 
 def test_what_is_said_twice_is_written_once() -> None:
-    figure = new_figure(3, 2)
+    figure = make_figure(3, 2)
     figure.subplots()
-    assert finished(figure, "Title", "cut", "", "cut", "thinned") is figure
+    assert finish_figure(figure, "Title", "cut", "", "cut", "thinned") is figure
     assert figure.get_suptitle() == "Title"
     assert figure.get_supxlabel() == "cut; thinned"
 
@@ -80,4 +89,4 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"Drawing needs the package 'matplotlib'"):
-        new_figure(3, 2)
+        make_figure(3, 2)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from usidx.look.draw.colours import category_colours, colours_for
+from usidx.look.draw.colours import choose_colours, list_category_colours
 
 RNG = np.random.default_rng(0)
 
 
 def chosen(values: Any, name: str = "value", **attrs: str) -> Any:
     array = xr.DataArray(np.asarray(values), dims="x", name=name, attrs=attrs)
-    return colours_for(array, array.values.astype(float))
+    return choose_colours(array, array.values.astype(float))
 
 
 def test_values_of_both_signs_part_at_zero() -> None:
@@ -94,7 +94,7 @@ def test_a_stray_cell_of_a_small_map_is_one_too() -> None:
 
 def test_categories() -> None:
     colours = chosen([0, 1, 2], "labels")
-    assert list(colours.colormap.colors) == category_colours(3)
+    assert list(colours.colormap.colors) == list_category_colours(3)
     assert (colours.low, colours.high) == (-0.5, 2.5)
     assert colours.tick_labels == ("0", "1", "2")
     assert chosen([True, False]).tick_labels == ("no", "yes")
@@ -104,4 +104,4 @@ def test_categories() -> None:
 
 @pytest.mark.parametrize("count", [1, 8, 9, 20, 21, 60])
 def test_category_colours_differ(count: int) -> None:
-    assert len(set(category_colours(count))) == count
+    assert len(set(list_category_colours(count))) == count

@@ -10,12 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usidx.errors import RoleError
-from usidx.look.draw.downsample import cells, describe_cell, envelope, pick, ruler, scattered, spectral_dim, thin
+from usidx.look.draw.downsample import (
+    choose_spectral_dim,
+    compute_envelope,
+    describe_cell,
+    find_scattered,
+    make_ruler,
+    pick,
+    pick_cells,
+    thin,
+)
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), st.integers(1, 40), max_size=3), st.integers(1, 12))
 def test_cells_lie_inside_and_differ(sizes: dict[str, int], count: int) -> None:
-    picked = cells(sizes, count)
+    picked = pick_cells(sizes, count)
     assert 1 <= len(picked) <= max(count, 1)
     assert all(0 <= cell[d] < sizes[d] for cell in picked for d in sizes)
     total = int(np.prod(list(sizes.values())))
@@ -23,12 +32,12 @@ def test_cells_lie_inside_and_differ(sizes: dict[str, int], count: int) -> None:
 
 
 def test_cells_of_a_small_scan_differ() -> None:
-    picked = cells({"Y": 3, "X": 5, "Cycle": 2}, 16)
+    picked = pick_cells({"Y": 3, "X": 5, "Cycle": 2}, 16)
     assert len({tuple(cell.values()) for cell in picked}) == 16
 
 
 def test_cells_spread_over_both_dims() -> None:
-    picked = cells({"Y": 48, "X": 48}, 8)
+    picked = pick_cells({"Y": 48, "X": 48}, 8)
     for dim in ("Y", "X"):
         found = sorted(c[dim] for c in picked)
         assert len(set(found)) >= 7
@@ -37,7 +46,7 @@ def test_cells_spread_over_both_dims() -> None:
 
 
 def test_cells_of_one_dim_reach_both_ends() -> None:
-    assert [c["cluster"] for c in cells({"cluster": 101}, 3)] == [0, 50, 100]
+    assert [c["cluster"] for c in pick_cells({"cluster": 101}, 3)] == [0, 50, 100]
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -55,7 +64,7 @@ def test_thin_says_what_it_leaves_out_and_keeps_true_indices() -> None:
     cut, said = thin(array, ("Y", "X"), 1200)
     assert cut.shape == (1000, 100)
     assert said == "shown: 1 in 3 along Y"
-    np.testing.assert_array_equal(ruler(cut, "Y").values[:3], [0, 3, 6])
+    np.testing.assert_array_equal(make_ruler(cut, "Y").values[:3], [0, 3, 6])
 
 
 def test_ruler_falls_back_to_the_index() -> None:
@@ -65,9 +74,9 @@ def test_ruler_falls_back_to_the_index() -> None:
         coords={"Y": [1.0, np.nan], "X": ["a", "b", "c"]},
     )
     for dim in ("Y", "X"):
-        assert ruler(array, dim).quantity == f"{dim} index"
+        assert make_ruler(array, dim).quantity == f"{dim} index"
     bias = xr.DataArray(np.zeros((2, 3)), dims=("Y", "V"), coords={"V": (("Y", "V"), np.ones((2, 3)))})
-    assert ruler(bias, "V").quantity == "V index"
+    assert make_ruler(bias, "V").quantity == "V index"
 
 
 @pytest.mark.parametrize(
@@ -75,32 +84,32 @@ def test_ruler_falls_back_to_the_index() -> None:
 )
 def test_uniform(values: list[float], uniform: bool) -> None:
     array = xr.DataArray(np.zeros(len(values)), dims="x", coords={"x": ("x", np.array(values, float))})
-    assert ruler(array, "x").is_uniform is uniform
+    assert make_ruler(array, "x").is_uniform is uniform
 
 
 def test_scattered_finds_where_points_lie() -> None:
     places = {"X": ("position", [1.0, 2.0]), "Y": ("position", [3.0, 4.0])}
     points = xr.DataArray([1, 2], dims="position", coords=places)
-    assert scattered(points, "position") == ("Y", "X")
-    assert scattered(points.drop_vars("Y"), "position") is None
+    assert find_scattered(points, "position") == ("Y", "X")
+    assert find_scattered(points.drop_vars("Y"), "position") is None
     assert describe_cell(points, {"position": 1}) == "Y 4, X 2"
 
 
 def test_spectral_dim() -> None:
     array = xr.DataArray(np.zeros((2, 3)), dims=("a", "b"))
-    assert spectral_dim(array) == "b"
-    assert spectral_dim(array, "a") == "a"
+    assert choose_spectral_dim(array) == "b"
+    assert choose_spectral_dim(array, "a") == "a"
     with pytest.raises(RoleError, match="No dim 'c' here"):
-        spectral_dim(array, "c")
+        choose_spectral_dim(array, "c")
     with pytest.raises(RoleError, match="is a single value"):
-        spectral_dim(xr.DataArray(1.0))
+        choose_spectral_dim(xr.DataArray(1.0))
 
 
 def test_envelope_keeps_every_peak() -> None:
     y = np.zeros(100_000)
     y[54_321], y[77_777] = 5, -3
     y[10:20] = np.nan
-    x, kept = envelope(np.arange(y.size, dtype=float), y, 500)
+    x, kept = compute_envelope(np.arange(y.size, dtype=float), y, 500)
     assert kept.size <= 1000
     assert x.size == kept.size
     assert float(np.nanmax(kept)) == 5

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from usidx.look.draw.canvas import new_figure
-from usidx.look.draw.lines import Stroke, add_legend, draw_lines, panels, stacked_panels
+from usidx.look.draw.canvas import make_figure
+from usidx.look.draw.lines import Stroke, add_legend, count_panels, draw_lines, stack_panels
 
 BLUE = Stroke(["#0000ff"], ["a", "b"])
 
@@ -31,15 +31,15 @@ def run_of(line: Any) -> Run:
 
 def test_complex_lines_take_two_panels() -> None:
     given = lines([[3 + 4j, 2j]])
-    assert (panels(given), panels(given.real)) == (2, 1)
-    axes = stacked_panels(new_figure(3, 3), 2)
+    assert (count_panels(given), count_panels(given.real)) == (2, 1)
+    axes = stack_panels(make_figure(3, 3), 2)
     draw_lines(axes, given, "Bias", BLUE, {})
     np.testing.assert_allclose(run_of(axes[0].lines[0]).y, [5.0, 2.0])
     np.testing.assert_allclose(run_of(axes[1].lines[0]).y, [np.arctan2(4, 3), np.pi / 2])
 
 
 def test_the_pen_is_lifted_where_a_phase_comes_round() -> None:
-    axes = stacked_panels(new_figure(3, 3), 2)
+    axes = stack_panels(make_figure(3, 3), 2)
     draw_lines(axes, lines([np.exp(1j * np.array([3.0, -3.0, -2.0]))]), "Bias", BLUE, {})
     drawn = axes[1].lines[0]
     np.testing.assert_allclose(run_of(drawn).y, [3.0, np.nan, -3.0, -2.0])
@@ -47,7 +47,7 @@ def test_the_pen_is_lifted_where_a_phase_comes_round() -> None:
 
 
 def test_points_are_all_there() -> None:
-    axes = stacked_panels(new_figure(3, 3), 2)
+    axes = stack_panels(make_figure(3, 3), 2)
     dots = Stroke(["#0000ff"], [], points=True)
     draw_lines(axes, lines([np.exp(1j * np.array([3.0, -3.0]))]), "Bias", dots, {})
     np.testing.assert_allclose(run_of(axes[1].lines[0]).y, [3.0, -3.0])
@@ -57,7 +57,7 @@ def test_points_are_all_there() -> None:
 def test_a_long_line_is_drawn_as_its_envelope() -> None:
     values = np.zeros((1, 100_000))
     values[0, 54_321] = 7.0
-    axes = stacked_panels(new_figure(3, 3), 1)
+    axes = stack_panels(make_figure(3, 3), 1)
     said = draw_lines(axes, lines(values), "Bias", BLUE, {})
     drawn = run_of(axes[0].lines[0]).y
     assert drawn.size <= 4000
@@ -66,7 +66,7 @@ def test_a_long_line_is_drawn_as_its_envelope() -> None:
 
 
 def test_what_is_drawn_later_has_the_same_prefix() -> None:
-    axes = stacked_panels(new_figure(3, 3), 1)
+    axes = stack_panels(make_figure(3, 3), 1)
     scales: dict[str, float] = {}
     draw_lines(axes, lines([[0.0, 2e-9]], "A"), "Bias", BLUE, scales)
     draw_lines(axes, lines([[0.0, 5e-12]], "A"), "Bias", BLUE, scales)
@@ -76,8 +76,8 @@ def test_what_is_drawn_later_has_the_same_prefix() -> None:
 
 
 def test_legends_name_the_lines() -> None:
-    figure = new_figure(3, 3)
-    axes = stacked_panels(figure, 1)
+    figure = make_figure(3, 3)
+    axes = stack_panels(figure, 1)
     draw_lines(axes, lines([[0.0, 1.0], [1.0, 0.0]]), "Bias", BLUE, {})
     add_legend(figure, axes[0], title="cost $")
     assert [entry.get_text() for entry in figure.legends[0].get_texts()] == ["a", "b"]
@@ -85,8 +85,8 @@ def test_legends_name_the_lines() -> None:
 
 
 def test_no_names_no_legend() -> None:
-    figure = new_figure(3, 3)
-    axes = stacked_panels(figure, 1)
+    figure = make_figure(3, 3)
+    axes = stack_panels(figure, 1)
     draw_lines(axes, lines([[0.0, 1.0]]), "Bias", Stroke(["#0000ff"], []), {})
     add_legend(figure, axes[0])
     assert not figure.legends

@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 
 from usidx.errors import RoleError
-from usidx.look.draw.canvas import new_figure
-from usidx.look.draw.maps import draw_map, grid_of, map_aspect, parts, read_map
+from usidx.look.draw.canvas import make_figure
+from usidx.look.draw.maps import draw_map, find_grid, measure_map_aspect, read_map, split_complex
 
 
 def image(rows: int, columns: int, unit: str = "m", step: float = 1e-9) -> xr.DataArray:
@@ -37,36 +37,36 @@ def test_more_than_two_dims_are_refused() -> None:
 
 
 def test_complex_arrays_have_two_parts() -> None:
-    (first, magnitude), (second, phase) = parts(
+    (first, magnitude), (second, phase) = split_complex(
         xr.DataArray([3 + 4j], dims="X", attrs={"long_name": "A", "units": "V"})
     )
     assert (first, magnitude.item(), magnitude.attrs["units"]) == ("magnitude", 5.0, "V")
     assert (second, phase.item(), phase.attrs["units"]) == ("phase", np.angle(3 + 4j), "rad")
     assert magnitude.attrs["long_name"] == "|A|"
-    [(name, same)] = parts(image(2, 2))
+    [(name, same)] = split_complex(image(2, 2))
     assert (name, same.dtype) == ("", np.dtype("f8"))
 
 
 def test_lengths_are_equal_both_ways() -> None:
-    assert map_aspect(image(4, 8)) == pytest.approx(0.5)
-    assert map_aspect(image(8, 4)) == pytest.approx(2.0)
+    assert measure_map_aspect(image(4, 8)) == pytest.approx(0.5)
+    assert measure_map_aspect(image(8, 4)) == pytest.approx(2.0)
     # A thread of a picture would show nothing.
-    assert map_aspect(image(2, 100)) == 0.75
+    assert measure_map_aspect(image(2, 100)) == 0.75
 
 
 def test_pixels_run_from_the_top_and_lengths_grow_upwards() -> None:
-    assert grid_of(image(3, 4, unit="", step=1.0)).from_top
-    assert not grid_of(image(3, 4)).from_top
+    assert find_grid(image(3, 4, unit="", step=1.0)).from_top
+    assert not find_grid(image(3, 4)).from_top
 
 
 def test_a_coordinate_that_turns_back_gives_way_to_its_index() -> None:
-    grid = grid_of(image(2, 3).assign_coords(X=("X", [0.0, 2.0, 1.0], {"units": "m"})))
+    grid = find_grid(image(2, 3).assign_coords(X=("X", [0.0, 2.0, 1.0], {"units": "m"})))
     assert grid.x.tolist() == [0.0, 1.0, 2.0]
     assert grid.counts == (False, True)
 
 
 def test_cells_are_drawn_where_they_are() -> None:
-    figure = new_figure(3, 3)
+    figure = make_figure(3, 3)
     axes = figure.subplots()
     draw_map(figure, axes, image(2, 3))
     drawn = axes.images[0]

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usidx.look.draw.numbers import extent, finite_range, number, plain, pretty, scale_for, size, with_unit
+from usidx.look.draw.numbers import (
+    choose_scale,
+    find_finite_range,
+    make_printable,
+    write_extent,
+    write_number,
+    write_size,
+    write_unit,
+    write_with_unit,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,33 +38,33 @@ from usidx.look.draw.numbers import extent, finite_range, number, plain, pretty,
     ],
 )
 def test_units_take_the_prefix_that_suits(largest: float, unit: str, factor: float, shown: str) -> None:
-    scale = scale_for(largest, unit)
+    scale = choose_scale(largest, unit)
     assert scale.factor == pytest.approx(factor)
     assert scale.unit == shown
 
 
 @pytest.mark.parametrize("unit", ["", "a.u.", "counts", "1/cm", "min", "cm", "rad", "deg", "V Hz", "%"])
 def test_other_units_stay_as_they_are(unit: str) -> None:
-    assert scale_for(1e-7, unit).factor == 1
-    assert scale_for(1e-7, unit).unit == unit
+    assert choose_scale(1e-7, unit).factor == 1
+    assert choose_scale(1e-7, unit).unit == unit
 
 
 @pytest.mark.parametrize("largest", [0.0, math.nan, math.inf, 1e-30, 1e40])
 def test_what_no_prefix_reaches_is_not_scaled(largest: float) -> None:
-    assert scale_for(largest, "m").factor == 1
+    assert choose_scale(largest, "m").factor == 1
 
 
 @given(st.floats(1e-14, 1e13), st.sampled_from(["m", "nm", "kHz", "V", "µA"]))
 def test_scaled_values_are_short(largest: float, unit: str) -> None:
-    scale = scale_for(largest, unit)
+    scale = choose_scale(largest, unit)
     assert scale.factor == 1 or 0.99 <= largest * scale.factor < 1000.01
 
 
 def test_extent() -> None:
-    assert extent(0, 5e-6, "m") == "0–5 µm"
-    assert extent(-8, 8, "V") == "-8 to 8 V"
-    assert extent(3, 3, "") == "3"
-    assert extent(200, 3200, "1/cm") == "200–3200 1/cm"
+    assert write_extent(0, 5e-6, "m") == "0–5 µm"
+    assert write_extent(-8, 8, "V") == "-8 to 8 V"
+    assert write_extent(3, 3, "") == "3"
+    assert write_extent(200, 3200, "1/cm") == "200–3200 1/cm"
 
 
 @pytest.mark.parametrize(
@@ -63,12 +72,12 @@ def test_extent() -> None:
     [(0, "0"), (320.0, "320"), (0.03333333, "0.03333"), (1.23e-7, "1.23e-07"), (5e9, "5e+09"), (math.nan, "nan")],
 )
 def test_number(value: float, text: str) -> None:
-    assert number(value) == text
+    assert write_number(value) == text
 
 
 def test_with_unit_and_size() -> None:
-    assert with_unit(-2e-9, "A") == "-2 nA"
-    assert [size(n) for n in (0, 999, 65536, 134_217_728, 3 * 10**12)] == [
+    assert write_with_unit(-2e-9, "A") == "-2 nA"
+    assert [write_size(n) for n in (0, 999, 65536, 134_217_728, 3 * 10**12)] == [
         "0 bytes",
         "999 bytes",
         "65.5 kB",
@@ -78,18 +87,18 @@ def test_with_unit_and_size() -> None:
 
 
 def test_pretty_units() -> None:
-    assert [pretty(u) for u in ("um", "V^2", " m\n", "kOhm", "1/cm")] == ["µm", "V²", "m", "kΩ", "1/cm"]
+    assert [write_unit(u) for u in ("um", "V^2", " m\n", "kOhm", "1/cm")] == ["µm", "V²", "m", "kΩ", "1/cm"]
 
 
 @given(st.text())
 def test_plain_is_one_printable_line(text: str) -> None:
-    line = plain(text, 20)
+    line = make_printable(text, 20)
     assert len(line) <= 20
     assert "\n" not in line
     assert "\x00" not in line
 
 
 def test_finite_range() -> None:
-    assert finite_range([np.nan, 2.0, np.inf, -1.0]) == (-1.0, 2.0)
-    assert finite_range([np.nan]) is None
-    assert finite_range(np.array([3, 4], "uint8")) == (3.0, 4.0)
+    assert find_finite_range([np.nan, 2.0, np.inf, -1.0]) == (-1.0, 2.0)
+    assert find_finite_range([np.nan]) is None
+    assert find_finite_range(np.array([3, 4], "uint8")) == (3.0, 4.0)

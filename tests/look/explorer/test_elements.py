@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from usidx.look.explorer.elements import curve, frame, map_element, marker, outer, step_at
-from usidx.look.explorer.scene import scene_of
+from usidx.look.explorer.elements import (
+    add_margins,
+    choose_map_size,
+    find_step,
+    make_curve,
+    make_map_element,
+    make_marker,
+)
+from usidx.look.explorer.scene import make_scene
 
 # Loads the means to draw, as the explorer does.
 pytest.importorskip("holoviews.plotting.bokeh")
@@ -25,29 +32,29 @@ def scan(y: Any = Y, x: Any = X, e: Any = E) -> xr.DataArray:
 @pytest.mark.parametrize("down", [False, True])
 def test_cells_of_an_image_are_where_they_were_measured(down: bool) -> None:
     data = scan(y=Y[::-1] if down else Y)
-    drawn = map_element(scene_of(data), data[:, :, 0], "here")
+    drawn = make_map_element(make_scene(data), data[:, :, 0], "here")
     # At the place of the first row and the second column: in nm, as the axes are.
     assert drawn[1.0, 2.0 if down else 0.0] == data.values[0, 1, 0]
     assert drawn.bounds.lbrt() == pytest.approx((-0.5, -0.5, 3.5, 2.5))
 
 
 def test_the_plot_keeps_the_shape_of_the_scan() -> None:
-    wide = frame(scene_of(scan(y=np.array([0.0, 1e-9]))))
+    wide = choose_map_size(make_scene(scan(y=np.array([0.0, 1e-9]))))
     assert wide["frame_height"] == pytest.approx(wide["frame_width"] / 2, abs=1)
-    assert outer({"frame_width": 300, "frame_height": 200}, has_bar=False) == {"width": 405, "height": 285}
+    assert add_margins({"frame_width": 300, "frame_height": 200}, has_bar=False) == {"width": 405, "height": 285}
 
 
 def test_the_marker_is_at_the_place_that_is_looked_at() -> None:
-    ring = marker(scene_of(scan()), {"Y": 2, "X": 1}).get(0)
+    ring = make_marker(make_scene(scan()), {"Y": 2, "X": 1}).get(0)
     assert ring.array().tolist() == [[1.0, 2.0]]
 
 
 def test_a_spectrum_is_drawn_over_its_axis() -> None:
-    drawn = curve(scan()[1, 2], "Bias", "here")
+    drawn = make_curve(scan()[1, 2], "Bias", "here")
     np.testing.assert_array_equal(drawn.dimension_values("along"), E)
     np.testing.assert_array_equal(drawn.dimension_values("response"), scan().values[1, 2])
 
 
 def test_the_nearest_step_is_chosen() -> None:
-    scene = scene_of(scan())
-    assert [step_at(scene, "Bias", x) for x in (-9.0, 0.4, 0.6, 9.0)] == [0, 1, 2, 4]
+    scene = make_scene(scan())
+    assert [find_step(scene, "Bias", x) for x in (-9.0, 0.4, 0.6, 9.0)] == [0, 1, 2, 4]

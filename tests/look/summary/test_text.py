@@ -11,7 +11,7 @@ import xarray as xr
 
 from usidx.look.summary.html import summary_html
 from usidx.look.summary.text import summary
-from usidx.results.provenance import opened, with_steps
+from usidx.results.provenance import make_opening_step, put_steps
 from usidx.results.verbs import record_step
 from usidx.simulate import band_excitation
 
@@ -41,7 +41,7 @@ def main(name: str = "Raw_Data", **attrs: str) -> xr.DataArray:
 
 
 def test_an_array_at_a_glance() -> None:
-    array = with_steps(main(), [opened("/data/scan.h5", "/M/Raw_Data", "f")])
+    array = put_steps(main(), [make_opening_step("/data/scan.h5", "/M/Raw_Data", "f")])
     assert summary(array) == "\n".join(
         [
             "Raw_Data  Deflection (V)  complex64  1.54 kB, lazy",

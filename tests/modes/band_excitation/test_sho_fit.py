@@ -11,7 +11,7 @@ import xarray as xr
 
 import usidx
 from usidx.errors import RoleError, SelectionError, UsidError
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 PARAMETERS = ("amplitude", "frequency", "quality_factor", "phase")
 
@@ -166,7 +166,7 @@ def test_it_is_one_step_that_can_be_evaluated() -> None:
     scan, _ = usidx.simulate.band_excitation((3, 3), 48, noise=0.0)
     found = usidx.sho_fit(scan)
     assert [s["tool"] for s in usidx.history(found)] == ["simulate.band_excitation", "sho_fit"]
-    step = last_step(found)
+    step = find_last_step(found)
     assert step is not None
     assert step["parameters"]["dim"] == ["Frequency"]
     np.testing.assert_allclose(usidx.evaluate(found), scan, rtol=1e-4)

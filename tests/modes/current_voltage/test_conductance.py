@@ -13,7 +13,7 @@ import xarray as xr
 import usidx
 from usidx.errors import RoleError, UnitsError, UsidError
 from usidx.label.roles import set_roles
-from usidx.modes.current_voltage.derivative import runs
+from usidx.modes.current_voltage.derivative import split_runs
 
 Array = npt.NDArray[Any]
 
@@ -37,7 +37,7 @@ def curve(bias: Any, current: Any) -> xr.DataArray:
     ],
 )
 def test_sweeps_split_where_they_turn_or_stand_still(bias: list[float], expected: Any) -> None:
-    found = [(run.samples.tolist(), run.shared) for run in runs(np.array(bias, float))]
+    found = [(run.samples.tolist(), run.shared) for run in split_runs(np.array(bias, float))]
     assert found == expected
 
 

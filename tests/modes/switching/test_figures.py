@@ -10,11 +10,11 @@ from numpy.testing import assert_allclose
 from scipy.optimize import brentq
 
 from tests.kit.loops import Array, draw, loops
-from usidx.modes.switching.figures import SWITCHING, switching, switching_errors
+from usidx.modes.switching.figures import SWITCHING, compute_switching, compute_switching_errors
 
 
 def named(parameters: Array, threshold: float = 0.03) -> dict[str, float]:
-    return dict(zip(SWITCHING, switching(parameters, threshold).tolist(), strict=True))
+    return dict(zip(SWITCHING, compute_switching(parameters, threshold).tolist(), strict=True))
 
 
 def test_closed_forms() -> None:
@@ -50,14 +50,14 @@ def test_errors_are_those_of_many_draws(threshold: float) -> None:
     middle = np.array([-1.0, 2.0, -2.0, 3.0, 0.01, 0.8, 1.6, 1.5, 0.6])
     mix = 1e-3 * rng.normal(size=(9, 9))
     draws = middle + rng.normal(size=(40_000, 9)) @ mix.T
-    found = switching_errors(middle, mix @ mix.T, threshold)
-    assert_allclose(found, switching(draws, threshold).std(axis=0), rtol=0.02)
+    found = compute_switching_errors(middle, mix @ mix.T, threshold)
+    assert_allclose(found, compute_switching(draws, threshold).std(axis=0), rtol=0.02)
 
 
 def test_what_does_not_matter_need_not_be_known() -> None:
     covariance = np.eye(9)
     covariance[5:], covariance[:, 5:] = np.nan, np.nan
-    found = switching_errors(draw((2,), 0), np.stack([covariance] * 2), 0.03)
+    found = compute_switching_errors(draw((2,), 0), np.stack([covariance] * 2), 0.03)
     assert np.isfinite(found[:, :3]).all()
     assert np.isnan(found[:, 3:]).all()
     assert_allclose(found[:, 0], np.sqrt(0.5))
@@ -66,8 +66,8 @@ def test_what_does_not_matter_need_not_be_known() -> None:
 def test_what_is_not_known_stays_unknown_and_shapes_are_kept() -> None:
     parameters = draw((3, 4), 0)
     parameters[1, 2] = np.nan
-    found = switching(parameters, 0.03)
+    found = compute_switching(parameters, 0.03)
     assert found.shape == (3, 4, len(SWITCHING))
     assert np.isnan(found[1, 2]).all()
     assert np.isfinite(np.delete(found.reshape(12, -1), 6, axis=0)).all()
-    assert_allclose(found[0, 0], switching(parameters[0, 0], 0.03))
+    assert_allclose(found[0, 0], compute_switching(parameters[0, 0], 0.03))

@@ -14,7 +14,7 @@ from scipy.stats import t as student
 import usidx
 from tests.kit.loops import NAMES, Array, coordinates, draw, is_rising, loops, scan, triangle
 from usidx.errors import SelectionError, UsidError
-from usidx.results.provenance import last_step, steps
+from usidx.results.provenance import find_last_step, read_steps
 
 VARIABLES = {
     "projected_loops", "area", "centroid_x", "centroid_y", "rotation_angle", "offset",
@@ -233,7 +233,7 @@ def test_from_a_fit_of_oscillators_to_simulated_band_excitation() -> None:
     raw, truth = usidx.simulate.beps((6, 6), 48, dc_steps=64, noise=0.005)
     oscillators = raw.usid.sho_fit()
     found = oscillators.usid.loop_fit()
-    assert [s["tool"] for s in steps(found)][-2:] == ["sho_fit", "loop_fit"]
+    assert [s["tool"] for s in read_steps(found)][-2:] == ["sho_fit", "loop_fit"]
     assert found.v_plus.dims == ("Y", "X")
     assert found.area.attrs["units"] == "V^2"
     assert found.is_loop.all()
@@ -278,7 +278,7 @@ def test_units_titles_and_the_recorded_step() -> None:
     assert found.v_plus.attrs["long_name"] == "V+"
     assert found.imprint_guess.attrs["long_name"] == "Guess of Imprint"
     assert found.status.attrs["flag_meanings"].startswith("stuck")
-    step = last_step(found)
+    step = find_last_step(found)
     assert step is not None
     assert step["tool"] == "loop_fit"
     assert step["parameters"]["nuc_threshold"] == 0.1

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 import usidx
 from tests.kit.loops import coordinates, draw, is_rising, loops, scan, triangle
 from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 
 VOLTAGE = triangle(32)
 REAL = loops(VOLTAGE, is_rising(32), draw((), 3))
@@ -165,7 +165,7 @@ def test_dims_keep_their_order_and_lazy_is_equal() -> None:
     lazy = usidx.project_loops(many.chunk({"Y": 3, "DC_Offset": 7, "X": 2}))
     assert lazy.area.chunks is not None
     xr.testing.assert_equal(lazy.compute(), found)
-    step = last_step(found)
+    step = find_last_step(found)
     assert step is not None
     assert (step["tool"], step["parameters"]["dim"]) == ("project_loops", "DC_Offset")
 

@@ -57,6 +57,6 @@ class Parameter:
         if any(unit is None and power for unit, power in known.values()):
             return None
         powers = [(unit or "", power) for unit, power in known.values()]
-        top = unit_strings.product(*(unit_strings.power(u, p) for u, p in powers if p > 0))
-        bottom = unit_strings.product(*(unit_strings.power(u, -p) for u, p in powers if p < 0))
-        return unit_strings.quotient(top, bottom) if bottom else top
+        top = unit_strings.multiply(*(unit_strings.raise_to_power(u, p) for u, p in powers if p > 0))
+        bottom = unit_strings.multiply(*(unit_strings.raise_to_power(u, -p) for u, p in powers if p < 0))
+        return unit_strings.divide(top, bottom) if bottom else top

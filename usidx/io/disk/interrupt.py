@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-__all__ = ["again", "deferred", "uninterrupted"]
+__all__ = ["defer_interrupts", "interrupt_again", "shield_from_interrupts"]
 
 _DELAY = 0.05
 _guarded: set[CodeType] = set()
@@ -29,13 +29,13 @@ _coming: set[str] = set()
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def uninterrupted(function: F) -> F:
-    """Mark a function that Ctrl-C must not break off inside a `deferred` block."""
+def shield_from_interrupts(function: F) -> F:
+    """Mark a function that Ctrl-C must not break off inside a `defer_interrupts` block."""
     _guarded.add(function.__code__)
     return function
 
 
-def again() -> None:
+def interrupt_again() -> None:
     """Raise KeyboardInterrupt in the main thread a moment later."""
     # A bare thread: the locks of the threading module may be held by the code that was interrupted.
     _thread.start_new_thread(_press, ())
@@ -47,7 +47,7 @@ def _press() -> None:
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
+def defer_interrupts() -> Iterator[None]:
     """Hold Ctrl-C back while a marked function runs; does nothing outside the main thread, where no signal arrives."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
@@ -55,11 +55,11 @@ def deferred() -> Iterator[None]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        around = _around(frame)
+        around = _find_caller(frame)
         if around is None:
             before(number, frame)
         elif not _coming:
-            _at_next_line(around, lambda: before(number, around))
+            _call_at_next_line(around, lambda: before(number, around))
 
     signal.signal(signal.SIGINT, handle)
     try:
@@ -69,7 +69,7 @@ def deferred() -> Iterator[None]:
         _coming.clear()
 
 
-def _around(frame: FrameType | None) -> FrameType | None:
+def _find_caller(frame: FrameType | None) -> FrameType | None:
     """Find the code that called a marked function; None where none runs.
 
     A weak reference that is being cleared counts as one: Python prints what is raised there, and loses it.
@@ -82,7 +82,7 @@ def _around(frame: FrameType | None) -> FrameType | None:
     return around
 
 
-def _at_next_line(frame: FrameType, action: Callable[[], None]) -> None:
+def _call_at_next_line(frame: FrameType, action: Callable[[], None]) -> None:
     """Have `action` called when `frame` goes on."""
     everywhere, here = sys.gettrace(), frame.f_trace
 

@@ -44,7 +44,7 @@ from usidx.io.disk import raw as disk
 from usidx.io.disk.lock import POLL, FileLock, is_on, try_lock
 from usidx.io.disk.raw import RawFile
 
-__all__ = ["PAGE", "Journal", "Recovery", "RecoveryError", "is_quiet", "journal_path", "restore"]
+__all__ = ["PAGE", "Journal", "Recovery", "RecoveryError", "find_journal_path", "is_quiet", "restore"]
 
 #: Old bytes are saved in whole pages of this size.
 PAGE = 4096
@@ -60,7 +60,7 @@ _SAMPLES = 8
 _TRIES = 10
 
 
-def journal_path(path: Path) -> Path:
+def find_journal_path(path: Path) -> Path:
     """Return where the undo journal of a file lies while it is being written."""
     return path.with_name(path.name + ".usidx-journal")
 
@@ -117,7 +117,7 @@ class Journal:
         self._end = 0
         self._lock: FileLock | None = None
         try:
-            self._append(self._header())
+            self._append(self._make_header())
             self._file.sync()
             disk.sync_folder(path.parent)
         except BaseException:
@@ -160,10 +160,10 @@ class Journal:
         self.close()
         _discard(self._file.path, sync=sync)
 
-    def _header(self) -> bytes:
-        base = self._target.size()
+    def _make_header(self) -> bytes:
+        base = self._target.measure()
         who = f"process {os.getpid()} on {socket.gethostname()}, {time.strftime('%Y-%m-%d %H:%M:%S')}"
-        print_of_file = _fingerprint(base, lambda start, length: _read(self._target, start, length))
+        print_of_file = _hash_some_pages(base, lambda start, length: _read(self._target, start, length))
         header = _HEADER.pack(_MAGIC, _VERSION, PAGE, base, self._key, print_of_file, who.encode()[:96])
         return header + _digest(self._key, 0, header)
 
@@ -222,17 +222,17 @@ def restore(target: RawFile, path: Path) -> Recovery:
     """
     journal = RawFile(path, write=False)
     try:
-        entries = _entries(journal)
+        entries = _read_entries(journal)
         if entries is None:
-            if not is_quiet(journal.size()):
-                raise RecoveryError(_damaged(target, path))
+            if not is_quiet(journal.measure()):
+                raise RecoveryError(_describe_damage(target, path))
             done = Recovery(True)
         elif _belongs(target, journal, entries):
             done = _put_back(target, journal, entries)
         elif not entries.of(_OLD) and not entries.is_torn:
             done = Recovery(True, left_alone=True)
         else:
-            raise RecoveryError(_foreign(target, path, entries))
+            raise RecoveryError(_describe_foreign(target, path, entries))
     finally:
         journal.close()
     _discard(path)
@@ -244,14 +244,14 @@ def _put_back(target: RawFile, journal: RawFile, entries: _Entries) -> Recovery:
     for record in entries.of(_OLD):
         target.write_at(record.address, memoryview(_read(journal, record.start, record.length)))
         restored += record.length
-    dropped = target.size() - entries.base
+    dropped = target.measure() - entries.base
     if dropped:
         target.truncate(entries.base)
     target.sync()
     return Recovery(True, restored, max(dropped, 0))
 
 
-def _damaged(target: RawFile, path: Path) -> str:
+def _describe_damage(target: RawFile, path: Path) -> str:
     """Say so of a journal with records behind a bad header: that was on the disk before any record."""
     return (
         f"{str(target.path)!r} holds a write that was interrupted, and its journal {str(path)!r} is damaged. Bring "
@@ -260,7 +260,7 @@ def _damaged(target: RawFile, path: Path) -> str:
     )
 
 
-def _foreign(target: RawFile, path: Path, entries: _Entries) -> str:
+def _describe_foreign(target: RawFile, path: Path, entries: _Entries) -> str:
     return (
         f"{str(target.path)!r} holds a write that was interrupted ({entries.who}), and another program changed or "
         f"replaced it after that; undoing the write would destroy that change. Keep a copy of both files; then delete "
@@ -280,10 +280,10 @@ def _belongs(target: RawFile, journal: RawFile, entries: _Entries) -> bool:
                 page[low - start : high - start] = _read(journal, record.start + low - record.address, high - low)
         return bytes(page)
 
-    return _fingerprint(entries.base, before) == entries.fingerprint and _head_is_ours(target, journal, entries)
+    return _hash_some_pages(entries.base, before) == entries.fingerprint and _is_head_ours(target, journal, entries)
 
 
-def _head_is_ours(target: RawFile, journal: RawFile, entries: _Entries) -> bool:
+def _is_head_ours(target: RawFile, journal: RawFile, entries: _Entries) -> bool:
     """Whether each byte of the first page is one that was there or one that was announced."""
     written = [_read(journal, record.start, record.length) for record in entries.of(_NEXT)]
     if not written:
@@ -293,7 +293,7 @@ def _head_is_ours(target: RawFile, journal: RawFile, entries: _Entries) -> bool:
     return all(byte in known for byte, *known in zip(_read(target, 0, length), *old, *written, strict=True))
 
 
-def _entries(journal: RawFile) -> _Entries | None:
+def _read_entries(journal: RawFile) -> _Entries | None:
     """Read a journal up to its first torn record; None where the header itself is torn."""
     head = _read(journal, 0, _HEADER.size + _DIGEST)
     magic, version, page, base, key, fingerprint, who = _HEADER.unpack(head[: _HEADER.size])
@@ -304,15 +304,15 @@ def _entries(journal: RawFile) -> _Entries | None:
             f"{str(journal.path)!r} is an undo journal of version {version}; this usidx knows version {_VERSION}. "
             "Recover the file with the usidx that wrote it."
         )
-    records = tuple(_records(journal, key, base))
+    records = tuple(_read_records(journal, key, base))
     end = records[-1].start + records[-1].length if records else len(head)
-    is_torn = journal.size() > end
+    is_torn = journal.measure() > end
     return _Entries(base, fingerprint, who.rstrip(b"\0").decode(errors="replace"), records, is_torn)
 
 
-def _records(journal: RawFile, key: bytes, base: int) -> Iterator[_Record]:
+def _read_records(journal: RawFile, key: bytes, base: int) -> Iterator[_Record]:
     """Walk the records; stops where the checksum says that one was not written to its end."""
-    end, size = _HEADER.size + _DIGEST, journal.size()
+    end, size = _HEADER.size + _DIGEST, journal.measure()
     while end + _RECORD.size + _DIGEST <= size:
         head = _read(journal, end, _RECORD.size + _DIGEST)
         kind, address, length = _RECORD.unpack(head[: _RECORD.size])
@@ -325,7 +325,7 @@ def _records(journal: RawFile, key: bytes, base: int) -> Iterator[_Record]:
         end = start + length
 
 
-def _fingerprint(base: int, read: Callable[[int, int], bytes]) -> bytes:
+def _hash_some_pages(base: int, read: Callable[[int, int], bytes]) -> bytes:
     """Hash the size of a file and some of its pages: the first, the last and some between."""
     last = max(base - 1, 0) // PAGE
     digest = hashlib.sha256(struct.pack("<Q", base))

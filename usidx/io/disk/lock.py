@@ -27,7 +27,7 @@ from typing import Any
 import h5py
 
 from usidx.errors import LockedError
-from usidx.io.disk.raw import RawFile, optional_module
+from usidx.io.disk.raw import RawFile, import_if_there
 
 __all__ = [
     "PATIENCE",
@@ -36,17 +36,17 @@ __all__ = [
     "FileLock",
     "LockedError",
     "acquire",
-    "claimed",
-    "file_key",
+    "claim_file",
+    "find_file_key",
+    "hold_for_reading",
     "is_on",
-    "opened",
-    "reading",
+    "open_locked",
     "try_lock",
 ]
 
 
-_fcntl: Any = optional_module("fcntl")
-_msvcrt: Any = None if _fcntl else optional_module("msvcrt")
+_fcntl: Any = import_if_there("fcntl")
+_msvcrt: Any = None if _fcntl else import_if_there("msvcrt")
 
 #: Where the bytes lie that Windows programs lock, and how many readers there can be at once.
 _LOCK_ADDRESS = 1 << 43
@@ -114,8 +114,9 @@ def acquire(descriptor: int, path: Path, *, exclusive: bool = True, wait: float 
         if time.monotonic() >= deadline:
             purpose = "written" if exclusive else "read"
             raise LockedError(
-                f"{str(path)!r} cannot be {purpose}: it is locked by {_holder(path)}. {_REMEDY[exclusive]} If nothing "
-                "has it open, a network drive may keep an old lock: set HDF5_USE_FILE_LOCKING=FALSE or pass lock=False."
+                f"{str(path)!r} cannot be {purpose}: it is locked by {_find_holder(path)}. {_REMEDY[exclusive]} If "
+                "nothing has it open, a network drive may keep an old lock: set HDF5_USE_FILE_LOCKING=FALSE or pass "
+                "lock=False."
             )
         time.sleep(min(POLL, max(deadline - time.monotonic(), 0.0)))
     return held
@@ -128,7 +129,7 @@ _REMEDY = {
 
 
 @contextmanager
-def opened(
+def open_locked(
     path: Path, *, create: bool = False, write: bool = True, wait: float = 0.0, lock: bool = True
 ) -> Iterator[RawFile]:
     """Open a file and hold its lock while the block runs: exclusively to write, shared to read.
@@ -201,32 +202,32 @@ def _try_msvcrt(descriptor: int, exclusive: bool) -> FileLock | None:
     return None
 
 
-def _holder(path: Path) -> str:
+def _find_holder(path: Path) -> str:
     """Say who most likely has the file, as far as the system tells."""
-    key = file_key(path)
+    key = find_file_key(path)
     handles = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
     names = [Path(os.fsdecode(handle.name)) for handle in handles]
-    if any(name.exists() and file_key(name) == key for name in names):
+    if any(name.exists() and find_file_key(name) == key for name in names):
         return "this program itself, which has it open through h5py (or xarray)"
-    pids = [pid for pid in _flock_pids(path) if pid != os.getpid()]
+    pids = [pid for pid in _list_flock_pids(path) if pid != os.getpid()]
     if pids:
-        return "another program (" + ", ".join(f"process {pid} {_program(pid)}".rstrip() for pid in pids) + ")"
+        return "another program (" + ", ".join(f"process {pid} {_name_program(pid)}".rstrip() for pid in pids) + ")"
     return "another program, such as a notebook, a viewer or an acquisition that has it open"
 
 
-def _flock_pids(path: Path) -> list[int]:
+def _list_flock_pids(path: Path) -> list[int]:
     """Read the processes that hold a flock from Linux's own table; elsewhere none are known."""
     try:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
         return []
-    device, inode = file_key(path)
+    device, inode = find_file_key(path)
     wanted = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
     rows = [line.split() for line in lines]
     return [int(row[4]) for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5] == wanted and int(row[4]) > 0]
 
 
-def _program(pid: int) -> str:
+def _name_program(pid: int) -> str:
     """Name a process, if it may be asked."""
     try:
         return repr(Path(f"/proc/{pid}/comm").read_text().strip())
@@ -234,7 +235,7 @@ def _program(pid: int) -> str:
         return ""
 
 
-def file_key(path: Path) -> tuple[int, int]:
+def find_file_key(path: Path) -> tuple[int, int]:
     """Tell a file by device and number, which links to it share."""
     status = path.stat()
     return status.st_dev, status.st_ino
@@ -263,7 +264,7 @@ class Claim:
             _wait_until(lambda: not self.readers, PATIENCE, f"{str(self.path)!r} is still read by another thread.")
             self.overwriting = True
 
-    def settled(self) -> None:
+    def admit_readers(self) -> None:
         """Let readers in again: the file holds one whole commit."""
         with _changed:
             self.overwriting = False
@@ -274,7 +275,7 @@ _claims: dict[tuple[int, int], Claim] = {}
 _changed = threading.Condition()
 
 
-def _after_fork() -> None:
+def _forget_after_fork() -> None:
     """Forget, in a child, what only its parent writes, and the lock that a thread of the parent may have held."""
     global _changed
     _claims.clear()
@@ -282,7 +283,7 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float, message: str) -> None:
@@ -292,7 +293,7 @@ def _wait_until(condition: Callable[[], bool], seconds: float, message: str) -> 
 
 
 @contextmanager
-def claimed(path: Path, *, wait: float = 0.0) -> Iterator[Claim]:
+def claim_file(path: Path, *, wait: float = 0.0) -> Iterator[Claim]:
     """Claim a file for one writer in this program while the block runs.
 
     Raises
@@ -300,7 +301,7 @@ def claimed(path: Path, *, wait: float = 0.0) -> Iterator[Claim]:
     LockedError
         The file is being written already: by this thread (nested use), or by another one for `wait` seconds.
     """
-    key = file_key(path)
+    key = find_file_key(path)
     with _changed:
         held = _claims.get(key)
         if held is not None and held.thread == threading.get_ident():
@@ -319,7 +320,7 @@ def claimed(path: Path, *, wait: float = 0.0) -> Iterator[Claim]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[bool]:
+def hold_for_reading(path: Path) -> Iterator[bool]:
     """Read a file while the block runs; gives True where this program is writing it, so that no lock is to be had.
 
     Raises
@@ -327,7 +328,7 @@ def reading(path: Path) -> Iterator[bool]:
     LockedError
         The transaction of this program has begun to overwrite the file and does not finish.
     """
-    key = file_key(path)
+    key = find_file_key(path)
     thread = threading.get_ident()
     with _changed:
         claim = _claims.get(key)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RawFile", "link", "optional_module", "remove", "remove_open", "rename", "sync_folder"]
+__all__ = ["RawFile", "import_if_there", "link", "remove", "remove_open", "rename", "sync_folder"]
 
 #: One system call moves at most this many bytes: macOS refuses 2 GiB, Linux stops just short of it.
 _CALL = 1 << 30
 
 
-def optional_module(name: str) -> Any:
+def import_if_there(name: str) -> Any:
     """Return a module that only some platforms have, or None."""
     try:
         return importlib.import_module(name)
@@ -23,7 +23,7 @@ def optional_module(name: str) -> Any:
         return None
 
 
-_fcntl: Any = optional_module("fcntl")
+_fcntl: Any = import_if_there("fcntl")
 
 
 class RawFile:
@@ -52,7 +52,7 @@ class RawFile:
         """Return the descriptor."""
         return self._descriptor
 
-    def size(self) -> int:
+    def measure(self) -> int:
         """Return the length in bytes."""
         return os.fstat(self._descriptor).st_size
 

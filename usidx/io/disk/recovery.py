@@ -16,11 +16,11 @@ from pathlib import Path
 import h5py
 
 from usidx.errors import LockedError, RecoveryError, UsidWarning
-from usidx.io.disk.journal import Recovery, is_quiet, journal_path, restore
-from usidx.io.disk.lock import PATIENCE, POLL, is_on, opened, reading, try_lock
+from usidx.io.disk.journal import Recovery, find_journal_path, is_quiet, restore
+from usidx.io.disk.lock import PATIENCE, POLL, hold_for_reading, is_on, open_locked, try_lock
 from usidx.io.disk.raw import RawFile
 
-__all__ = ["needs_recovery", "recover", "shared", "undo"]
+__all__ = ["needs_recovery", "open_shared", "recover", "undo"]
 
 # Without a journal it is no transaction that holds a lock, unless it began in this moment.
 _SHORT_PATIENCE = 1.0
@@ -28,7 +28,7 @@ _SHORT_PATIENCE = 1.0
 
 def needs_recovery(path: str | os.PathLike[str]) -> bool:
     """Tell whether a journal lies beside a file: its last write was interrupted, or is going on."""
-    return journal_path(Path(os.path.realpath(path))).exists()
+    return find_journal_path(Path(os.path.realpath(path))).exists()
 
 
 def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True) -> Recovery:
@@ -63,10 +63,10 @@ def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = Tru
     if not needs_recovery(target):
         return Recovery()
     if lock and not is_on():
-        raise _uncertain(target)
+        raise _make_uncertain_error(target)
     try:
-        with opened(target, wait=wait, lock=lock) as file:
-            journal = journal_path(target)
+        with open_locked(target, wait=wait, lock=lock) as file:
+            journal = find_journal_path(target)
             return restore(file, journal) if journal.exists() else Recovery()
     except PermissionError as err:
         raise RecoveryError(
@@ -78,8 +78,8 @@ def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = Tru
 def undo(target: RawFile, lock: bool) -> None:
     """Undo an interrupted write in a file whose lock is held, and say so."""
     if not (lock and is_on()):
-        raise _uncertain(target.path)
-    _warn(target.path, restore(target, journal_path(target.path)))
+        raise _make_uncertain_error(target.path)
+    _warn(target.path, restore(target, find_journal_path(target.path)))
 
 
 def _warn(path: Path, done: Recovery) -> None:
@@ -87,7 +87,7 @@ def _warn(path: Path, done: Recovery) -> None:
         warnings.warn(f"{str(path)!r}: {done}", UsidWarning, stacklevel=5)
 
 
-def _uncertain(path: Path) -> LockedError:
+def _make_uncertain_error(path: Path) -> LockedError:
     return LockedError(
         f"{str(path)!r} has an undo journal: it is being written, or a write was interrupted, and without locks nobody "
         "can tell which. If no other program has it open, undo it with recover(path, lock=False)."
@@ -95,7 +95,7 @@ def _uncertain(path: Path) -> LockedError:
 
 
 @contextmanager
-def shared(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True) -> Iterator[h5py.File]:
+def open_shared(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True) -> Iterator[h5py.File]:
     """Read an HDF5 file at one commit, with other readers, while nobody else writes it.
 
     Where a transaction is writing the file, in this program or another, its last commit is read beside it.
@@ -123,7 +123,7 @@ def shared(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True
     """
     target = Path(os.path.realpath(path))
     with ExitStack() as stack:
-        is_ours = stack.enter_context(reading(target))
+        is_ours = stack.enter_context(hold_for_reading(target))
         is_held = not is_ours and _hold(target, stack.enter_context(ExitStack()), wait, lock)
         yield stack.enter_context(_open(target, is_held and lock))
 
@@ -144,7 +144,7 @@ def _hold(target: Path, held: ExitStack, wait: float, lock: bool) -> bool:
     begun = time.monotonic()
     while True:
         try:
-            held.enter_context(opened(target, write=False, lock=lock))
+            held.enter_context(open_locked(target, write=False, lock=lock))
         except LockedError:
             if _stand_beside(target, held):
                 return False
@@ -160,7 +160,7 @@ def _hold(target: Path, held: ExitStack, wait: float, lock: bool) -> bool:
             # Written or interrupted: as long as nothing is overwritten, that makes no difference.
             if _stand_beside(target, held):
                 return False
-            raise _uncertain(target)
+            raise _make_uncertain_error(target)
         try:
             _warn(target, recover(target, wait=wait))
         except (LockedError, RecoveryError):
@@ -180,7 +180,7 @@ def _is_worker() -> bool:
 
 def _stand_beside(target: Path, held: ExitStack) -> bool:
     """Share the lock of a journal that says that nothing was overwritten so far; nothing will be while it is shared."""
-    path = journal_path(target)
+    path = find_journal_path(target)
     try:
         journal = RawFile(path, write=False)
     except OSError:
@@ -199,7 +199,7 @@ def _stand_beside(target: Path, held: ExitStack) -> bool:
 
 def _is_quiet(journal: RawFile) -> bool:
     try:
-        return os.path.samestat(os.fstat(journal.fileno()), journal.path.stat()) and is_quiet(journal.size())
+        return os.path.samestat(os.fstat(journal.fileno()), journal.path.stat()) and is_quiet(journal.measure())
     except FileNotFoundError:
         return False
 

@@ -13,12 +13,12 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from usidx.errors import UsidError, UsidWarning
-from usidx.io.read.place.opened import Origin, opened_file, opened_place
-from usidx.io.read.place.place import Options, Place, place_of
+from usidx.io.read.place.opened import Origin, open_file_at, open_place
+from usidx.io.read.place.place import Options, Place, find_place
 from usidx.io.read.place.remote import RemoteFile
-from usidx.io.read.tree import tree_of
-from usidx.io.read.usid.datasets import group_dataset, main_dataset
-from usidx.io.read.usid.inventory import extras_of, find_group, find_main, inventory
+from usidx.io.read.tree import build_tree
+from usidx.io.read.usid.datasets import open_group_dataset, open_main_dataset
+from usidx.io.read.usid.inventory import find_group, find_main, list_extras, take_inventory
 from usidx.io.read.usid.tables import Tables
 
 __all__ = ["UsidBackend", "open_node", "open_nodes"]
@@ -46,7 +46,9 @@ class UsidBackend(BackendEntrypoint):
         storage_options: Options = None,
     ) -> xr.Dataset:
         """Open one main dataset (or the attributes and extra datasets of one group) lazily."""
-        return _without(open_node(place_of(filename_or_obj, storage_options), group, squeeze=squeeze), drop_variables)
+        return _drop_names(
+            open_node(find_place(filename_or_obj, storage_options), group, squeeze=squeeze), drop_variables
+        )
 
     def open_groups_as_dict(  # type: ignore[override]
         self,
@@ -58,8 +60,8 @@ class UsidBackend(BackendEntrypoint):
         storage_options: Options = None,
     ) -> dict[str, xr.Dataset]:
         """Open every group and main dataset below `group` as one Dataset each, by path."""
-        nodes = open_nodes(place_of(filename_or_obj, storage_options), group, squeeze=squeeze)
-        return {name: _without(node, drop_variables) for name, node in nodes.items()}
+        nodes = open_nodes(find_place(filename_or_obj, storage_options), group, squeeze=squeeze)
+        return {name: _drop_names(node, drop_variables) for name, node in nodes.items()}
 
     def open_datatree(  # type: ignore[override]
         self,
@@ -78,56 +80,58 @@ class UsidBackend(BackendEntrypoint):
             squeeze=squeeze,
             storage_options=storage_options,
         )
-        return tree_of(nodes)
+        return build_tree(nodes)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Say whether this is a local HDF5 file with at least one main dataset."""
         if not isinstance(filename_or_obj, str | PathLike):
             return False
-        place = place_of(filename_or_obj)
+        place = find_place(filename_or_obj)
         if isinstance(place, RemoteFile):
             return False  # finding out takes requests; engine="usid" says it
         path = Path(place.name)
         if path.suffix.lower() not in _EXTENSIONS or not path.is_file():
             return False
         try:
-            with opened_file(path) as file:
-                return bool(inventory(file).mains)
+            with open_file_at(path) as file:
+                return bool(take_inventory(file).mains)
         except (OSError, UsidError):
             return False
 
 
 def open_node(place: Place, name: str | None, *, squeeze: bool) -> xr.Dataset:
     """Open one main dataset (or the attributes and extra datasets of one group) lazily."""
-    with opened_place(place) as (file, origin):
+    with open_place(place) as (file, origin):
         if name is None or not _is_group(file, name):
-            return _named(main_dataset(find_main(file, name), origin, squeeze=squeeze), origin)
+            return _set_origin(open_main_dataset(find_main(file, name), origin, squeeze=squeeze), origin)
         held = find_group(file, name)
-        return _named(group_dataset(held, extras_of(held), origin), origin)
+        return _set_origin(open_group_dataset(held, list_extras(held), origin), origin)
 
 
 def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, xr.Dataset]:
     """Open every group and main dataset below `group` as one Dataset each, by path."""
-    with opened_place(place) as (file, origin):
+    with open_place(place) as (file, origin):
         root = "/" if group is None else str(find_group(file, group).name)
         tables = Tables()
-        found = inventory(file, tables)
+        found = take_inventory(file, tables)
         extras: dict[str, list[str]] = {}
         for path in found.extras:
-            extras.setdefault(_parent(path), []).append(path)
+            extras.setdefault(_find_parent(path), []).append(path)
         nodes: dict[str, xr.Dataset] = {}
         for path in found.groups:
             if _is_below(path, root):
-                nodes[_relative(path, root)] = group_dataset(file[path], extras.get(path, []), origin, tables.paths)
+                nodes[_make_relative(path, root)] = open_group_dataset(
+                    file[path], extras.get(path, []), origin, tables.paths
+                )
         for path in found.mains:
             if _is_below(path, root):
-                leaf = _leaf(tables.mains[path], origin, squeeze=squeeze, tables=tables)
+                leaf = _open_leaf(tables.mains[path], origin, squeeze=squeeze, tables=tables)
                 if leaf is not None:
-                    nodes[_relative(path, root)] = leaf
+                    nodes[_make_relative(path, root)] = leaf
         for path in found.broken:
             if _is_below(path, root):
                 _warn_of_broken(path, file)
-        return {name: _named(node, origin) for name, node in nodes.items()}
+        return {name: _set_origin(node, origin) for name, node in nodes.items()}
 
 
 def _is_group(file: h5py.File, name: str) -> bool:
@@ -137,17 +141,17 @@ def _is_group(file: h5py.File, name: str) -> bool:
         return False
 
 
-def _named(data: xr.Dataset, origin: Origin) -> xr.Dataset:
+def _set_origin(data: xr.Dataset, origin: Origin) -> xr.Dataset:
     """Say where it comes from before xarray notes the URL with its secrets."""
     if isinstance(origin.place, RemoteFile):
         data.encoding["source"] = origin.place.name
     return data
 
 
-def _leaf(dataset: h5py.Dataset, origin: Origin, *, squeeze: bool, tables: Tables) -> xr.Dataset | None:
+def _open_leaf(dataset: h5py.Dataset, origin: Origin, *, squeeze: bool, tables: Tables) -> xr.Dataset | None:
     """Open one main dataset of a tree; one that breaks a rule must not hide the others."""
     try:
-        return main_dataset(dataset, origin, squeeze=squeeze, tables=tables)
+        return open_main_dataset(dataset, origin, squeeze=squeeze, tables=tables)
     except UsidError as err:
         warnings.warn(f"left out of the tree: {err}", UsidWarning, stacklevel=4)
         return None
@@ -162,7 +166,7 @@ def _warn_of_broken(path: str, file: h5py.File) -> None:
     )
 
 
-def _parent(path: str) -> str:
+def _find_parent(path: str) -> str:
     return path.rsplit("/", 1)[0] or "/"
 
 
@@ -170,11 +174,11 @@ def _is_below(path: str, root: str) -> bool:
     return root == "/" or path == root or path.startswith(root + "/")
 
 
-def _relative(path: str, root: str) -> str:
+def _make_relative(path: str, root: str) -> str:
     return path if root == "/" else "/" + path[len(root) :].strip("/")
 
 
-def _without(data: xr.Dataset, names: str | Iterable[str] | None) -> xr.Dataset:
+def _drop_names(data: xr.Dataset, names: str | Iterable[str] | None) -> xr.Dataset:
     if names is None:
         return data
     return data.drop_vars([names] if isinstance(names, str) else list(names), errors="ignore")

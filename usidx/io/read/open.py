@@ -13,12 +13,12 @@ from dask.base import tokenize
 from xarray.core import indexing
 
 from usidx.io.read.backend import open_node, open_nodes
-from usidx.io.read.place.opened import opened_file
-from usidx.io.read.place.place import FilePath, Options, Place, place_of
-from usidx.io.read.tree import tree_of
-from usidx.io.read.usid.datasets import chosen_field
+from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.place.place import FilePath, Options, Place, find_place
+from usidx.io.read.tree import build_tree
+from usidx.io.read.usid.datasets import choose_field
 from usidx.io.read.usid.inventory import find_main
-from usidx.results.provenance import PROVENANCE, parse_steps, unsealed
+from usidx.results.provenance import PROVENANCE, parse_steps, remove_seals
 
 __all__ = ["Chunks", "open_at", "open_dataset", "open_main", "open_tree"]
 
@@ -87,13 +87,13 @@ def open_main(
     >>> raw.dims
     ('Y', 'X', 'Frequency')
     """
-    place = place_of(path, storage_options)
-    with opened_file(place) as file:
+    place = find_place(path, storage_options)
+    with open_file_at(place) as file:
         found = find_main(file, main)
         # An external link leads to another file.
-        name, holder = str(found.name), place.holding(found)
+        name, holder = str(found.name), place.find_place_of(found)
     data = open_at(holder, name, chunks=chunks, squeeze=squeeze)
-    return chosen_field(data, name, field)
+    return choose_field(data, name, field)
 
 
 def open_dataset(
@@ -142,13 +142,13 @@ def open_dataset(
     >>> list(data.data_vars)
     ['Raw_Data']
     """
-    return open_at(place_of(path, storage_options), main, chunks=chunks, squeeze=squeeze)
+    return open_at(find_place(path, storage_options), main, chunks=chunks, squeeze=squeeze)
 
 
 def open_at(place: Place, main: str | None, *, chunks: Chunks, squeeze: bool = True) -> xr.Dataset:
     """Open what `open_dataset` opens, where it is known what the path means."""
     # Not through xr.open_dataset, which indexes coordinates that cannot carry an index (repeats, gaps).
-    return _chunked(open_node(place, main, squeeze=squeeze), chunks, place)
+    return _cut_into_blocks(open_node(place, main, squeeze=squeeze), chunks, place)
 
 
 def open_tree(
@@ -196,21 +196,21 @@ def open_tree(
     >>> tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data.dims
     ('Y', 'X', 'Frequency')
     """
-    place = place_of(path, storage_options)
+    place = find_place(path, storage_options)
     nodes = open_nodes(place, group, squeeze=squeeze)
-    chunked = {name: _chunked(node, chunks, place) for name, node in nodes.items()}
-    return tree_of(chunked, name=place.title)
+    chunked = {name: _cut_into_blocks(node, chunks, place) for name, node in nodes.items()}
+    return build_tree(chunked, name=place.title)
 
 
-def _chunked(data: xr.Dataset, chunks: Chunks, place: Place) -> xr.Dataset:
+def _cut_into_blocks(data: xr.Dataset, chunks: Chunks, place: Place) -> xr.Dataset:
     """Cut the variables of a dataset that was opened just now into dask blocks; coordinates are small, so they stay."""
     for name in data.data_vars:
         variable = data.variables[name]
-        variable.data = _chunked_data(str(name), variable, chunks, place)
+        variable.data = _cut_variable(str(name), variable, chunks, place)
     return data
 
 
-def _chunked_data(name: str, variable: xr.Variable, chunks: Chunks, place: Place) -> Any:
+def _cut_variable(name: str, variable: xr.Variable, chunks: Chunks, place: Place) -> Any:
     preferred = variable.encoding.get("preferred_chunks")
     if chunks is None or preferred is None or _count_blocks(variable, preferred) > _MOST_BLOCKS:
         return indexing.MemoryCachedArray(indexing.CopyOnWriteArray(variable._data))  # type: ignore[no-untyped-call]
@@ -221,7 +221,7 @@ def _chunked_data(name: str, variable: xr.Variable, chunks: Chunks, place: Place
     # The name tells a graph of plain selections from one that computes (see usidx.results.provenance). It stands for
     # file, dataset, fingerprint, dims and blocks, so that the same work on the same data is known again.
     text = variable.attrs.get(PROVENANCE)
-    origin = uuid4().hex if text is None else json.dumps(unsealed(parse_steps(text)))
+    origin = uuid4().hex if text is None else json.dumps(remove_seals(parse_steps(text)))
     token = tokenize(origin, place.token, name, variable.dims, variable.shape, wanted)
     return variable.chunk(wanted, name=f"usid-{name}-{token}").data
 

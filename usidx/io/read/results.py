@@ -14,20 +14,20 @@ import xarray as xr
 from usidx.errors import ResultError, SelectionError, UsidWarning
 from usidx.format import names
 from usidx.io.read.open import Chunks, open_at
-from usidx.io.read.place.identity import file_of
-from usidx.io.read.place.opened import opened_file
-from usidx.io.read.place.place import FilePath, Options, Place, place_of
-from usidx.io.read.usid.attributes import stored_json, text_attribute
+from usidx.io.read.place.identity import find_file_number
+from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.place.place import FilePath, Options, Place, find_place
+from usidx.io.read.usid.attributes import read_json, read_text_attribute
 from usidx.io.read.usid.datasets import FIELD
-from usidx.io.read.usid.inventory import children, find_group, inventory
-from usidx.io.read.usid.main import is_main, quantity_and_units, source_main, where
-from usidx.label.coding import coordinates_of
-from usidx.label.roles import ROLE, SPECTROSCOPIC, role_of
+from usidx.io.read.usid.inventory import find_group, list_children, take_inventory
+from usidx.io.read.usid.main import find_source_main, is_main, read_quantity_and_units, say_where
+from usidx.label.coding import make_coordinates
+from usidx.label.roles import ROLE, SPECTROSCOPIC, find_role
 from usidx.results.identity import note_made
-from usidx.results.legacy import Names, Source, as_decomposition, names_for
-from usidx.results.provenance import PROVENANCE, Step, parse_steps, with_steps
-from usidx.results.provenance import opened as opened_step
-from usidx.results.schema import restored_attrs
+from usidx.results.legacy import Names, Source, as_decomposition, find_names
+from usidx.results.provenance import PROVENANCE, Step, parse_steps, put_steps
+from usidx.results.provenance import make_opening_step as opened_step
+from usidx.results.schema import restore_attrs
 
 __all__ = ["list_results", "open_result"]
 
@@ -67,8 +67,8 @@ def list_results(path: FilePath, *, storage_options: Options = None) -> list[str
     >>> usidx.list_results(usidx.example_file())
     []
     """
-    with opened_file(path, storage_options) as file:
-        return [g for g in inventory(file).groups if "-" in g.rsplit("/", 1)[-1]]
+    with open_file_at(path, storage_options) as file:
+        return [g for g in take_inventory(file).groups if "-" in g.rsplit("/", 1)[-1]]
 
 
 def open_result(
@@ -116,39 +116,39 @@ def open_result(
     >>> usidx.open_result(path, group).scores.dims
     ('Y', 'X', 'component')
     """
-    place = place_of(path, storage_options)
-    with opened_file(place) as file:
+    place = find_place(path, storage_options)
+    with open_file_at(place) as file:
         found = find_group(file, group)
-        mains = [f"{found.name}/{n}" for n, d, _ in children(found) if isinstance(d, h5py.Dataset) and is_main(d)]
-        name, hints, source = str(found.name), stored_json(found, names.RESULT_HINTS), _source(found)
-        if not mains and not _records(hints):
+        mains = [f"{found.name}/{n}" for n, d, _ in list_children(found) if isinstance(d, h5py.Dataset) and is_main(d)]
+        name, hints, source = str(found.name), read_json(found, names.RESULT_HINTS), _find_source(found)
+        if not mains and not _read_records(hints):
             raise ResultError(
-                f"{where(found)} holds no main dataset, so it is no result (or one that was not finished)."
+                f"{say_where(found)} holds no main dataset, so it is no result (or one that was not finished)."
             )
         if mains:
             _warn_of_unfinished(found, file[mains[0]].shape[0])
-        algorithm = text_attribute(found, "decomposition_algorithm") or ""
-        text = text_attribute(found, PROVENANCE)
-        history = None if text is None else _history_here(found, place, parse_steps(text), source)
+        algorithm = read_text_attribute(found, "decomposition_algorithm") or ""
+        text = read_text_attribute(found, PROVENANCE)
+        history = None if text is None else _set_place_in_history(found, place, parse_steps(text), source)
     opened = {m.rsplit("/", 1)[-1]: open_at(place, m, chunks=chunks) for m in mains}
-    records = _records(hints)
-    extras = _small_arrays(open_at(place, name, chunks=chunks), records | _records(hints, "coords"))
+    records = _read_records(hints)
+    extras = _read_small_arrays(open_at(place, name, chunks=chunks), records | _read_records(hints, "coords"))
     told: list[Step] = []
     if records:
-        result = _restored(name, opened, extras, hints)
+        result = _restore(name, opened, extras, hints)
     else:
-        result = _translated(opened, extras, names_for(frozenset(opened) | frozenset(extras)))
+        result = _translate(opened, extras, find_names(frozenset(opened) | frozenset(extras)))
         result, told = as_decomposition(result, algorithm, source)
     if history is not None:
-        result = result if mains else _counted(result)
+        result = result if mains else _count_from_zero(result)
     else:
         history = [*parse_steps(next(iter(opened.values()), result).attrs.get(PROVENANCE, "[]")), *told]
-    result = with_steps(result, history)
+    result = put_steps(result, history)
     note_made(result, (place.name, name))
     return result
 
 
-def _history_here(group: h5py.Group, place: Place, recorded: list[Step], source: Source) -> list[Step]:
+def _set_place_in_history(group: h5py.Group, place: Place, recorded: list[Step], source: Source) -> list[Step]:
     """Say in a history that this process opened it here: a stored text may name any file, as after a copy or a move.
 
     The step that opened the source names it in this file. Where the source is in another one, opening the group is a
@@ -159,14 +159,14 @@ def _history_here(group: h5py.Group, place: Place, recorded: list[Step], source:
         return [*recorded, opened_step(place.name, str(group.name), "")]
     named = str(recorded[last].get("dataset"))
     held = group.file.get(named)
-    is_here = isinstance(held, h5py.Dataset) and file_of(held) == file_of(group) and is_main(held)
+    is_here = isinstance(held, h5py.Dataset) and find_file_number(held) == find_file_number(group) and is_main(held)
     here = opened_step(place.name, named if is_here else source.path, str(recorded[last].get("fingerprint", "")))
     here["version"] = recorded[last].get("version")
     file = recorded[last].get("file")
-    return [*recorded[:last], here, *(_moved_with(step, file, place.name) for step in recorded[last + 1 :])]
+    return [*recorded[:last], here, *(_move_sources(step, file, place.name) for step in recorded[last + 1 :])]
 
 
-def _moved_with(step: Step, file: Any, here: str) -> Step:
+def _move_sources(step: Step, file: Any, here: str) -> Step:
     """Name further sources of a step in this file that lay in the same file as the first when it was written."""
     listed = step.get("sources")
     if not isinstance(listed, list):
@@ -180,19 +180,19 @@ def _moved_with(step: Step, file: Any, here: str) -> Step:
     return {**step, "sources": moved}
 
 
-def _source(group: h5py.Group) -> Source:
+def _find_source(group: h5py.Group) -> Source:
     """Return what the array was called that a result of another program was made of."""
-    main = source_main(group)
-    if main is None or not is_main(main) or file_of(main) != file_of(group):
+    main = find_source_main(group)
+    if main is None or not is_main(main) or find_file_number(main) != find_file_number(group):
         return Source("", "", "")
-    quantity, units = quantity_and_units(main)
+    quantity, units = read_quantity_and_units(main)
     path = str(main.name)
     return Source(path.rsplit("/", 1)[-1], quantity, "" if main.dtype.names else units, path)
 
 
 def _warn_of_unfinished(group: h5py.Group, rows: int) -> None:
     """Say that a result is not whole: programs fill what they have not come to with zeros."""
-    for name, status, _ in children(group):
+    for name, status, _ in list_children(group):
         if not _STATUS.fullmatch(name) or not isinstance(status, h5py.Dataset):
             continue
         if status.shape != (rows,) or status.dtype.kind not in "biu" or status.nbytes > _MOST_STATUS:
@@ -200,20 +200,20 @@ def _warn_of_unfinished(group: h5py.Group, rows: int) -> None:
         done = int(np.count_nonzero(status[()])) if status.id.get_storage_size() else 0
         if done < rows:
             warnings.warn(
-                f"{where(group)} is not finished: {name!r} tells of {done} of {rows} positions. The others hold "
+                f"{say_where(group)} is not finished: {name!r} tells of {done} of {rows} positions. The others hold "
                 f"whatever the program filled them with, such as zeros.",
                 UsidWarning,
                 stacklevel=3,
             )
 
 
-def _records(hints: Mapping[str, Any], kind: str = "variables") -> dict[str, dict[str, Any]]:
+def _read_records(hints: Mapping[str, Any], kind: str = "variables") -> dict[str, dict[str, Any]]:
     """Return what was recorded about each variable; nothing for groups of other programs."""
     listed = hints.get(kind)
     return {n: r for n, r in listed.items() if isinstance(r, dict)} if isinstance(listed, dict) else {}
 
 
-def _small_arrays(group: xr.Dataset, records: Mapping[str, Mapping[str, Any]]) -> dict[str, xr.Variable]:
+def _read_small_arrays(group: xr.Dataset, records: Mapping[str, Mapping[str, Any]]) -> dict[str, xr.Variable]:
     """Return the datasets of a result that are no mains: singular values and the like, a number per component."""
     recorded = {str(r.get("dataset")): r.get("dims") for r in records.values()}
     found = {}
@@ -226,44 +226,46 @@ def _small_arrays(group: xr.Dataset, records: Mapping[str, Mapping[str, Any]]) -
     return found
 
 
-def _restored(
+def _restore(
     group: str, opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variable], hints: Mapping[str, Any]
 ) -> xr.Dataset:
     """Rebuild what was written, names, dims and attributes included."""
-    records = _records(hints)
+    records = _read_records(hints)
     times = {n: str(r["times"]) for n, r in records.items() if "times" in r}
     try:
-        variables = {n: _restored_variable(n, r, opened, extras) for n, r in records.items()}
-        result = _scaled(_joined(variables), times)
+        variables = {n: _restore_variable(n, r, opened, extras) for n, r in records.items()}
+        result = _scale(_join(variables), times)
         for name, record in records.items():
-            result.data_vars[name].attrs = restored_attrs(record.get("attrs"))
-        result = result.assign_coords(_swept_coordinates(extras, _records(hints, "coords")))
-        result = _labelled(result, hints.get("labels"))
+            result.data_vars[name].attrs = restore_attrs(record.get("attrs"))
+        result = result.assign_coords(_read_swept_coordinates(extras, _read_records(hints, "coords")))
+        result = _label_dims(result, hints.get("labels"))
     except (ValueError, KeyError, TypeError) as err:
         raise ResultError(
             f"{group!r}: what was recorded about the result in the attribute {names.RESULT_HINTS!r} does not fit what "
             f"the group holds ({err}). Open its main datasets one by one with usidx.open_dataset."
         ) from err
-    return result.assign_attrs(restored_attrs(hints.get("attrs")))
+    return result.assign_attrs(restore_attrs(hints.get("attrs")))
 
 
-def _labelled(result: xr.Dataset, labels: Any) -> xr.Dataset:
+def _label_dims(result: xr.Dataset, labels: Any) -> xr.Dataset:
     """Give dims the text back that the tables cannot hold."""
     listed = labels if isinstance(labels, dict) else {}
     fits = {d: texts for d, texts in listed.items() if isinstance(texts, list) and len(texts) == result.sizes.get(d)}
     return result.assign_coords({d: (d, [str(t) for t in texts], result[d].attrs) for d, texts in fits.items()})
 
 
-def _swept_coordinates(extras: Mapping[str, xr.Variable], records: Mapping[str, Mapping[str, Any]]) -> xr.Coordinates:
+def _read_swept_coordinates(
+    extras: Mapping[str, xr.Variable], records: Mapping[str, Mapping[str, Any]]
+) -> xr.Coordinates:
     """Return the coordinates that no variable bears, such as the axis along which was fitted."""
     found = {}
     for name, record in records.items():
         values = extras[str(record["dataset"])]
-        found[name] = xr.Variable(values.dims, values.values, restored_attrs(record.get("attrs")))
-    return coordinates_of(found)
+        found[name] = xr.Variable(values.dims, values.values, restore_attrs(record.get("attrs")))
+    return make_coordinates(found)
 
 
-def _joined(parts: Mapping[str, xr.DataArray | xr.Variable]) -> xr.Dataset:
+def _join(parts: Mapping[str, xr.DataArray | xr.Variable]) -> xr.Dataset:
     """Put variables of several datasets together; a dim that one sees otherwise than those before gets a suffix."""
     sizes: dict[str, int] = {}
     coords: dict[str, xr.DataArray] = {}
@@ -280,7 +282,7 @@ def _joined(parts: Mapping[str, xr.DataArray | xr.Variable]) -> xr.Dataset:
         joined[name] = held.variable
     kept = {c: v for c, v in coords.items() if c not in unclear}
     clear = {f"{n}_" if n in kept or n in sizes else n: v for n, v in joined.items()}
-    return xr.Dataset(clear, coords=coordinates_of({c: v.variable for c, v in kept.items()}))
+    return xr.Dataset(clear, coords=make_coordinates({c: v.variable for c, v in kept.items()}))
 
 
 def _is_same_dim(part: xr.DataArray, dim: str, sizes: Mapping[str, int], coords: Mapping[str, xr.DataArray]) -> bool:
@@ -294,7 +296,7 @@ def _agree(one: xr.DataArray, other: xr.DataArray) -> bool:
     return one.dims == other.dims and np.allclose(one, other, rtol=1e-6, atol=0, equal_nan=True)
 
 
-def _restored_variable(
+def _restore_variable(
     name: str, record: Mapping[str, Any], opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variable]
 ) -> xr.DataArray | xr.Variable:
     dataset, wanted = str(record.get("dataset")), record.get("dims")
@@ -302,20 +304,20 @@ def _restored_variable(
         return extras[dataset]
     if dataset not in opened or not isinstance(wanted, list):
         raise ResultError(f"The result names a dataset {dataset!r} for {name!r} that its group does not hold.")
-    data = _one_field(opened[dataset], record.get("field"))
-    renamed = _renamed_to(data, [str(d) for d in wanted])
+    data = _take_field(opened[dataset], record.get("field"))
+    renamed = _rename_dim(data, [str(d) for d in wanted])
     dtype = np.dtype(str(record["dtype"])) if record.get("dtype") else renamed.dtype
     return renamed if dtype.kind not in "iufb" or dtype == renamed.dtype else renamed.astype(dtype)
 
 
-def _one_field(data: xr.Dataset, field: Any) -> xr.DataArray:
+def _take_field(data: xr.Dataset, field: Any) -> xr.DataArray:
     for variable in data.data_vars.values():
         if field is None or variable.attrs.get(FIELD) == field:
             return variable
     raise SelectionError(f"There is no field {field!r} among {list(data.data_vars)!r}.")
 
 
-def _renamed_to(data: xr.DataArray, wanted: list[str]) -> xr.DataArray:
+def _rename_dim(data: xr.DataArray, wanted: list[str]) -> xr.DataArray:
     """Give the one dim that the old tools name otherwise (Principal Component, Endmember) its name back."""
     # A single component or cluster was squeezed to a scalar coordinate.
     others = [str(d) for d in data.dims if d not in wanted]
@@ -324,13 +326,13 @@ def _renamed_to(data: xr.DataArray, wanted: list[str]) -> xr.DataArray:
         data = data.rename({others[0]: missing[0]})
     elif len(missing) == 1 and not others:
         data = data.drop_vars([c for c in _TITLES if c in data.coords]).expand_dims({missing[0]: [0]})
-    return _counted(data).transpose(*wanted)
+    return _count_from_zero(data).transpose(*wanted)
 
 
 _TITLES = ("Principal Component", "Endmember", "Cluster")
 
 
-def _counted(data: _Labelled) -> _Labelled:
+def _count_from_zero(data: _Labelled) -> _Labelled:
     """Count components and clusters from 0, as verbs do."""
     for dim in ("component", "cluster"):
         if dim in data.dims:
@@ -338,7 +340,7 @@ def _counted(data: _Labelled) -> _Labelled:
     return data
 
 
-def _scaled(result: xr.Dataset, times: Mapping[str, str]) -> xr.Dataset:
+def _scale(result: xr.Dataset, times: Mapping[str, str]) -> xr.Dataset:
     for name, factor in times.items():
         if name in result and factor in result and set(result[factor].dims) <= set(result[name].dims):
             scaled = (result[name] * result[factor]).astype(result[name].dtype)
@@ -346,12 +348,14 @@ def _scaled(result: xr.Dataset, times: Mapping[str, str]) -> xr.Dataset:
     return result
 
 
-def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variable], known: Names) -> xr.Dataset:
+def _translate(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variable], known: Names) -> xr.Dataset:
     """Give an old tool's datasets the names that results have in memory."""
     variables: dict[str, xr.DataArray | xr.Variable] = {}
     for dataset, data in opened.items():
         if dataset in known.variables and len(data.data_vars) > 1:
-            variables[known.variables[dataset]] = _legacy_dims(known.variables[dataset], _side_by_side(data), known)
+            variables[known.variables[dataset]] = _name_legacy_dims(
+                known.variables[dataset], _stack_fields(data), known
+            )
             continue
         for field, variable in data.data_vars.items():
             titled = known.fields.get(str(field), str(field))
@@ -361,19 +365,19 @@ def _translated(opened: Mapping[str, xr.Dataset], extras: Mapping[str, xr.Variab
                 continue
             while name in variables:
                 name = f"{dataset}_{name}"
-            variables[name] = _legacy_dims(name, variable, known)
+            variables[name] = _name_legacy_dims(name, variable, known)
     for dataset, small in extras.items():
         is_counted = bool(known.dim) and small.ndim == 1 and dataset in known.variables
         own = xr.Variable((known.dim,), small.data) if is_counted else small
         variables[known.variables.get(dataset, dataset)] = own
-    result = _scaled(_joined(variables), known.times)
+    result = _scale(_join(variables), known.times)
     for name, comment in known.comments.items():
         if name in result:
             result[name].attrs["comment"] = comment
     return result
 
 
-def _side_by_side(fields: xr.Dataset) -> xr.DataArray:
+def _stack_fields(fields: xr.Dataset) -> xr.DataArray:
     """Return the fields of a compound dataset as one array whose last dim is the field, as decompositions have it."""
     names = xr.Variable("field", [str(n) for n in fields.data_vars], {ROLE: SPECTROSCOPIC, "long_name": "Field"})
     units = [str(v.attrs.get("units", "")) for v in fields.data_vars.values()]
@@ -381,13 +385,13 @@ def _side_by_side(fields: xr.Dataset) -> xr.DataArray:
     return stacked.assign_coords(field=names).rename(None).assign_attrs(field_units=units)
 
 
-def _legacy_dims(name: str, variable: xr.DataArray, known: Names) -> xr.DataArray:
+def _name_legacy_dims(name: str, variable: xr.DataArray, known: Names) -> xr.DataArray:
     for label in known.labels:
         if label in variable.dims:
             variable = variable.rename({label: known.dim})
         elif label in variable.coords:
-            is_last = role_of(variable, label) == SPECTROSCOPIC
+            is_last = find_role(variable, label) == SPECTROSCOPIC
             variable = variable.drop_vars(label)
             if name not in known.uncounted:  # a single component or cluster was squeezed
                 variable = variable.expand_dims({known.dim: [0]}, axis=variable.ndim if is_last else 0)
-    return _counted(variable)
+    return _count_from_zero(variable)

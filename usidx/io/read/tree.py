@@ -10,12 +10,12 @@ from collections.abc import Hashable, Mapping
 
 import xarray as xr
 
-__all__ = ["tree_of"]
+__all__ = ["build_tree"]
 
 Sizes = Mapping[Hashable, int]
 
 
-def tree_of(nodes: Mapping[str, xr.Dataset], name: str | None = None) -> xr.DataTree:
+def build_tree(nodes: Mapping[str, xr.Dataset], name: str | None = None) -> xr.DataTree:
     """Build a tree as `xr.DataTree.from_dict` does.
 
     Parameters

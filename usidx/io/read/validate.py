@@ -11,13 +11,13 @@ import numpy as np
 
 from usidx.errors import UsidError, UsidWarning
 from usidx.format import names
-from usidx.format.grid import grid_of
+from usidx.format.grid import find_grid
 from usidx.format.layout import Layout, Side
 from usidx.io.read.place.open_errors import DAMAGE
-from usidx.io.read.place.opened import opened_file
+from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import FilePath, Options
-from usidx.io.read.usid.attributes import attribute_if_any
-from usidx.io.read.usid.inventory import inventory
+from usidx.io.read.usid.attributes import read_attribute_if_any
+from usidx.io.read.usid.inventory import take_inventory
 from usidx.io.read.usid.main import read_layout
 from usidx.io.read.usid.tables import Tables, check_stored
 
@@ -82,41 +82,43 @@ def validate(path: FilePath, *, storage_options: Options = None) -> list[Problem
     []
     """
     try:
-        with opened_file(path, storage_options) as file:
-            return _problems(file)
+        with open_file_at(path, storage_options) as file:
+            return _list_problems(file)
     except UsidError as err:
         return [Problem("/", "hdf5", str(err))]
 
 
-def _problems(file: h5py.File) -> list[Problem]:
+def _list_problems(file: h5py.File) -> list[Problem]:
     tables = Tables()
-    found = inventory(file, tables)
+    found = take_inventory(file, tables)
     problems = []
     known: dict[int, list[tuple[str, str]]] = {}  # of sides, which `tables` keeps
     if not found.mains and not found.broken:
         problems.append(Problem("/", "main", f"{file.filename!r} has no main dataset."))
     for path in (*found.mains, *found.broken):
-        problems += _main_problems(path, tables, known)
+        problems += _list_main_problems(path, tables, known)
     for path in found.groups:
         if "-" in path.rsplit("/", 1)[-1]:
-            problems += _result_doubts(path, file[path])
+            problems += _list_result_doubts(path, file[path])
     return problems
 
 
-def _main_problems(path: str, tables: Tables, known: dict[int, list[tuple[str, str]]]) -> list[Problem]:
+def _list_main_problems(path: str, tables: Tables, known: dict[int, list[tuple[str, str]]]) -> list[Problem]:
     with warnings.catch_warnings(record=True) as repaired:
         warnings.simplefilter("always", UsidWarning)
         try:
             layout = read_layout(tables.mains[path], tables)
         except UsidError as err:
             return [Problem(path, _RULES.get(type(err).__name__, "format"), str(err))]
-    return [Problem(path, "ancillary", str(w.message), is_error=False) for w in repaired] + _doubts(path, layout, known)
+    return [Problem(path, "ancillary", str(w.message), is_error=False) for w in repaired] + _list_doubts(
+        path, layout, known
+    )
 
 
 _RULES = {"NotMainError": "main", "LayoutError": "ancillary", "GridError": "index"}
 
 
-def _doubts(path: str, layout: Layout, known: dict[int, list[tuple[str, str]]]) -> list[Problem]:
+def _list_doubts(path: str, layout: Layout, known: dict[int, list[tuple[str, str]]]) -> list[Problem]:
     """Point out what opens, but other programs or people may trip over."""
     doubts = []
     for side in (layout.position, layout.spectroscopic):
@@ -138,21 +140,21 @@ def _side_doubts(side: Side) -> Iterator[tuple[str, str]]:
     rows = np.unique(side.indices, axis=0)
     if rows.shape[0] < side.size:
         yield "index", f"{side.size - rows.shape[0]} {side.role} rows repeat a cell; they stay flat."
-    elif grid_of(side).is_flat and not side.types:
+    elif find_grid(side).is_flat and not side.types:
         yield "grid", f"the {side.size} {side.role} rows fill no grid; they open as one dim {side.role!r}."
 
 
-def _result_doubts(path: str, group: h5py.Group) -> list[Problem]:
+def _list_result_doubts(path: str, group: h5py.Group) -> list[Problem]:
     doubts = []
-    reference = attribute_if_any(group, names.SOURCE)
+    reference = read_attribute_if_any(group, names.SOURCE)
     if isinstance(reference, h5py.Reference) and not reference:
         doubts.append(Problem(path, "source", f"{path!r}: the reference {names.SOURCE!r} points to nothing."))
     if not len(group):
         doubts.append(Problem(path, "result", f"{path!r} is an empty results group.", is_error=False))
-    return doubts + _progress_doubts(path, group.get(names.COMPLETED_POSITIONS))
+    return doubts + _list_progress_doubts(path, group.get(names.COMPLETED_POSITIONS))
 
 
-def _progress_doubts(path: str, status: h5py.Dataset | None) -> list[Problem]:
+def _list_progress_doubts(path: str, status: h5py.Dataset | None) -> list[Problem]:
     if not isinstance(status, h5py.Dataset) or not status.size:
         return []
     try:

@@ -12,19 +12,19 @@ import xarray as xr
 
 from usidx.errors import ExistsError, UsidError, UsidWarning
 from usidx.format import names
-from usidx.format.grid import grid_of
+from usidx.format.grid import find_grid
 from usidx.format.layout import Layout
-from usidx.io.read.place.opened import opened_file
-from usidx.io.read.usid.inventory import children
+from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.usid.inventory import list_children
 from usidx.io.read.usid.main import is_main
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import store
-from usidx.io.write.groups import existing, make_group, next_group, numbered, parse_group, require_group
+from usidx.io.write.groups import find_existing, list_numbered, make_group, name_next_group, parse_group, require_group
 from usidx.io.write.main import create_main
-from usidx.io.write.same import find_difference, have_equal_values, streamed, wait_until_readable
+from usidx.io.write.same import find_difference, have_equal_values, stream, wait_until_readable
 from usidx.io.write.shelf import Shelf
-from usidx.io.write.transaction import changing
-from usidx.label.encoding import layout_of
+from usidx.io.write.transaction import change_or_create
+from usidx.label.encoding import find_layout
 from usidx.tasks.progress import show_progress
 
 __all__ = ["Settings", "write_array"]
@@ -101,49 +101,51 @@ def _say_found(file: Path, found: str) -> None:
 def _find_same(file: Path, array: xr.DataArray, name: str, parts: Sequence[str] | None, wait: float) -> str | None:
     """Look for a main dataset of the same name, place and content; what costs little is compared first."""
     wait_until_readable(file, wait)
-    with opened_file(file) as held:
+    with open_file_at(file) as held:
         alike = [
-            path for path, dataset in _candidates(held, name, parts) if find_difference(dataset, array, name) is None
+            path
+            for path, dataset in _list_candidates(held, name, parts)
+            if find_difference(dataset, array, name) is None
         ]
     # Often there is one; of several the newest is most likely to be what was written last time.
     return next((path for path in alike if have_equal_values(str(file), [(path, array)])), None)
 
 
-def _candidates(file: h5py.File, name: str, parts: Sequence[str] | None) -> Iterator[tuple[str, h5py.Dataset]]:
+def _list_candidates(file: h5py.File, name: str, parts: Sequence[str] | None) -> Iterator[tuple[str, h5py.Dataset]]:
     """Give path and dataset of what has the name, in the one group or in every channel, the newest first."""
     if parts is not None:
-        found = existing(file, [*parts, name])
+        found = find_existing(file, [*parts, name])
         if isinstance(found, h5py.Dataset):
             yield "/" + "/".join((*parts, name)), found
         return
-    for _, measurement in reversed(numbered(file, names.MEASUREMENT)):
-        for _, channel in _channels(file[measurement]):
-            found = existing(file, [measurement, channel, name])
+    for _, measurement in reversed(list_numbered(file, names.MEASUREMENT)):
+        for _, channel in _list_channels(file[measurement]):
+            found = find_existing(file, [measurement, channel, name])
             if isinstance(found, h5py.Dataset):
                 yield f"/{measurement}/{channel}/{name}", found
 
 
-def _channels(measurement: h5py.Group | h5py.Dataset) -> list[tuple[int, str]]:
-    return numbered(measurement, names.CHANNEL) if isinstance(measurement, h5py.Group) else []
+def _list_channels(measurement: h5py.Group | h5py.Dataset) -> list[tuple[int, str]]:
+    return list_numbered(measurement, names.CHANNEL) if isinstance(measurement, h5py.Group) else []
 
 
 def _write_new(file: Path, array: xr.DataArray, name: str, parts: Sequence[str] | None, settings: Settings) -> str:
-    with changing(file, wait=settings.wait) as changes:
+    with change_or_create(file, wait=settings.wait) as changes:
         if parts is None:
-            group, shelf = _new_channel(changes.file, layout_of(array, name)[0])
+            group, shelf = _make_channel(changes.file, find_layout(array, name)[0])
         else:
             _refuse_other(changes.file, array, name, parts)
             group = require_group(changes.file, parts)
-            shelf = _shelf_of(group.parent, group)
+            shelf = _find_shelf(group.parent, group)
         dataset, target = create_main(group, array, name, shelf, storage=settings.at_once)
         path = str(dataset.name)
-        store([(streamed(array), target)], changes.check, changes.ground, progress=settings.progress)
+        store([(stream(array), target)], changes.check, changes.ground, progress=settings.progress)
         return path
 
 
 def _refuse_other(file: h5py.File, array: xr.DataArray, name: str, parts: Sequence[str]) -> None:
     """Refuse to write where something is, and say what that is."""
-    found = existing(file, [*parts, name])
+    found = find_existing(file, [*parts, name])
     if found is None:
         return
     difference = "a group" if isinstance(found, h5py.Group) else find_difference(found, array, name)
@@ -154,21 +156,21 @@ def _refuse_other(file: h5py.File, array: xr.DataArray, name: str, parts: Sequen
     )
 
 
-def _new_channel(file: h5py.File, layout: Layout) -> tuple[h5py.Group, Shelf]:
+def _make_channel(file: h5py.File, layout: Layout) -> tuple[h5py.Group, Shelf]:
     """Make a channel of the newest measurement where the array fits it, else of a new one.
 
     It fits where the positions are those of the last channel, and no channel has a main dataset of its name: an array
     of the same name is another measurement of the same quantity.
     """
-    measured = numbered(file, names.MEASUREMENT)
+    measured = list_numbered(file, names.MEASUREMENT)
     if measured:
         newest = file[measured[-1][1]]
-        channels = _channels(newest)
+        channels = _list_channels(newest)
         if channels and not any(layout.name in newest[channel] for _, channel in channels):
-            shelf = _shelf_of(newest, newest[channels[-1][1]])
+            shelf = _find_shelf(newest, newest[channels[-1][1]])
             if _fits(shelf, layout):
-                return make_group(newest, next_group(newest, names.CHANNEL)), shelf
-    measurement = make_group(file, next_group(file, names.MEASUREMENT))
+                return make_group(newest, name_next_group(newest, names.CHANNEL)), shelf
+    measurement = make_group(file, name_next_group(file, names.MEASUREMENT))
     return make_group(measurement, f"{names.CHANNEL}_000"), Shelf()
 
 
@@ -176,15 +178,15 @@ def _fits(shelf: Shelf, layout: Layout) -> bool:
     sides = [layout.position]
     if layout.position.is_placeholder:
         sides.append(layout.spectroscopic)  # having no positions is not having the same
-    return all(shelf.find(side, grid_of(side)) is not None for side in sides)
+    return all(shelf.find(side, find_grid(side)) is not None for side in sides)
 
 
-def _shelf_of(measurement: h5py.Group, channel: h5py.Group) -> Shelf:
+def _find_shelf(measurement: h5py.Group, channel: h5py.Group) -> Shelf:
     """Return the tables of the first main dataset of a channel, and of the measurement's first and last channels."""
     shelf = Shelf()
-    near = [name for _, name in _channels(measurement)]
+    near = [name for _, name in _list_channels(measurement)]
     for group in {g.id: g for g in (channel, *(measurement[name] for name in (near[:1] + near[-1:])))}.values():
-        found = next((d for _, d, _ in children(group) if isinstance(d, h5py.Dataset) and is_main(d)), None)
+        found = next((d for _, d, _ in list_children(group) if isinstance(d, h5py.Dataset) and is_main(d)), None)
         if found is not None:
             try:
                 shelf.add_main(found)

@@ -13,16 +13,16 @@ import numpy as np
 
 from usidx.errors import UsidError
 from usidx.format import names
-from usidx.results.provenance import parse_steps, unsealed
+from usidx.results.provenance import parse_steps, remove_seals
 from usidx.version import usidx_version
 
-__all__ = ["book_keeping", "set_attributes", "set_json", "stored_value"]
+__all__ = ["convert_value", "make_book_keeping", "set_attributes", "set_json"]
 
 # HDF5 keeps attributes in the object's header up to this size; longer text goes to several attributes.
 _LONGEST = 60_000
 
 
-def book_keeping() -> dict[str, str]:
+def make_book_keeping() -> dict[str, str]:
     """Return the attributes that say who wrote an object and when."""
     return {
         names.TIMESTAMP: datetime.now().strftime("%Y_%m_%d-%H_%M_%S"),
@@ -41,7 +41,7 @@ def set_attributes(object_: h5py.Group | h5py.Dataset, values: Mapping[str, Any]
         A value is too long for an attribute.
     """
     for name, value in values.items():
-        stored = _without_seals(value) if name == names.PROVENANCE else stored_value(value)
+        stored = _without_seals(value) if name == names.PROVENANCE else convert_value(value)
         if isinstance(stored, str) and len(stored.encode()) > _LONGEST:
             raise UsidError(
                 f"Attribute {name!r} is {len(stored)} characters long; HDF5 keeps at most {_LONGEST} bytes in an "
@@ -53,7 +53,7 @@ def set_attributes(object_: h5py.Group | h5py.Dataset, values: Mapping[str, Any]
 def _without_seals(text: Any) -> Any:
     """Return recorded steps as files keep them: that this process opened something is nobody else's business."""
     recorded = parse_steps(text) if isinstance(text, str) else []
-    return json.dumps(unsealed(recorded)) if recorded else stored_value(text)
+    return json.dumps(remove_seals(recorded)) if recorded else convert_value(text)
 
 
 def set_json(object_: h5py.Group | h5py.Dataset, name: str, value: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ def set_json(object_: h5py.Group | h5py.Dataset, name: str, value: Mapping[str, 
         object_.attrs[name] = text
 
 
-def stored_value(value: Any) -> Any:
+def convert_value(value: Any) -> Any:
     """Return what is stored of the value of an attribute."""
     if value is None:
         return "None"

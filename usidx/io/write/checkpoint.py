@@ -88,7 +88,7 @@ def store_in_batches(
     wait : float
         Seconds to wait for the file.
     """
-    slabs = list(_slabs(entries[0].data))
+    slabs = list(_cut_slabs(entries[0].data))
     with count_progress(len(slabs), progress) as advance, transaction(file, wait=wait, ahead=False) as changes:
         _store_slabs(changes, path, entries, targets, slabs, advance)
 
@@ -105,7 +105,7 @@ def _store_slabs(
     group = changes.file[path]
     places = targets(group)
     for slab in slabs:
-        if not _status(group)[_rows(places[0], entries[0].data, slab)].all():
+        if not _read_status(group)[_find_rows(places[0], entries[0].data, slab)].all():
             parts = [Entry(e.name, e.data.isel(slab), e.is_main) for e in entries]
             _store_slab(changes, group, entries, parts, places, slab)
         advance()
@@ -130,16 +130,16 @@ def _store_slab(
         for whole, part, place in zip(entries, parts, places, strict=True)
     ]
     store(pairs, changes.check)
-    done = _status(group)
-    done[_rows(places[0], entries[0].data, slab)] = 1
+    done = _read_status(group)
+    done[_find_rows(places[0], entries[0].data, slab)] = 1
     group[names.COMPLETED_POSITIONS][...] = done
 
 
-def _status(group: h5py.Group) -> Array:
+def _read_status(group: h5py.Group) -> Array:
     return np.asarray(group[names.COMPLETED_POSITIONS][()])
 
 
-def _slabs(array: xr.DataArray) -> Iterator[Slab]:
+def _cut_slabs(array: xr.DataArray) -> Iterator[Slab]:
     """Cut along the slowest position dim, as many of its blocks at once as keep all workers busy."""
     dim = position_dims(array)[0]
     bounds = np.cumsum([0, *array.chunksizes[dim]]).tolist()
@@ -149,7 +149,7 @@ def _slabs(array: xr.DataArray) -> Iterator[Slab]:
         yield {dim: slice(bounds[first], bounds[min(first + step, len(bounds) - 1)])}
 
 
-def _rows(target: Any, array: xr.DataArray, slab: Slab) -> slice | Array:
+def _find_rows(target: Any, array: xr.DataArray, slab: Slab) -> slice | Array:
     """Return the rows of the file that a slab fills."""
     position = [str(d) for d in array.dims if d in position_dims(array)]
     selected: slice | Array = target.placement.position.select([slab.get(d, slice(None)) for d in position])

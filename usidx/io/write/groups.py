@@ -7,22 +7,30 @@ from collections.abc import Sequence
 import h5py
 
 from usidx.errors import ExistsError, UsidError
-from usidx.io.write.attributes import book_keeping, set_attributes
+from usidx.io.write.attributes import make_book_keeping, set_attributes
 
-__all__ = ["existing", "make_group", "next_group", "next_number", "numbered", "parse_group", "require_group"]
+__all__ = [
+    "find_existing",
+    "find_next_number",
+    "list_numbered",
+    "make_group",
+    "name_next_group",
+    "parse_group",
+    "require_group",
+]
 
 
-def next_group(parent: h5py.Group, stem: str) -> str:
+def name_next_group(parent: h5py.Group, stem: str) -> str:
     """Return the stem with the number after the highest one that is there."""
-    return f"{stem}_{next_number(parent, stem):03d}"
+    return f"{stem}_{find_next_number(parent, stem):03d}"
 
 
-def next_number(parent: h5py.Group, stem: str) -> int:
+def find_next_number(parent: h5py.Group, stem: str) -> int:
     """Return the number after the highest one that has this stem."""
-    return max((number for number, _ in numbered(parent, stem)), default=-1) + 1
+    return max((number for number, _ in list_numbered(parent, stem)), default=-1) + 1
 
 
-def numbered(parent: h5py.Group, stem: str) -> list[tuple[int, str]]:
+def list_numbered(parent: h5py.Group, stem: str) -> list[tuple[int, str]]:
     """List (number, name) of what is called by the stem and a number, in rising order."""
     start = f"{stem}_".encode()
     found: list[bytes] = []
@@ -38,7 +46,7 @@ def numbered(parent: h5py.Group, stem: str) -> list[tuple[int, str]]:
 def make_group(parent: h5py.Group, name: str) -> h5py.Group:
     """Make a group that says who made it and when."""
     group = parent.create_group(name)
-    set_attributes(group, book_keeping())
+    set_attributes(group, make_book_keeping())
     return group
 
 
@@ -65,7 +73,7 @@ def parse_group(path: str) -> tuple[str, ...]:
     return parts
 
 
-def existing(file: h5py.File, parts: Sequence[str]) -> h5py.Group | h5py.Dataset | None:
+def find_existing(file: h5py.File, parts: Sequence[str]) -> h5py.Group | h5py.Dataset | None:
     """Return what lies at a path of hard links, None where nothing does; links to elsewhere are not followed.
 
     Raises
@@ -99,7 +107,7 @@ def require_group(file: h5py.File, parts: Sequence[str]) -> h5py.Group:
     """
     group = file["/"]
     for depth, part in enumerate(parts, 1):
-        found = existing(file, parts[:depth])
+        found = find_existing(file, parts[:depth])
         if found is not None and not isinstance(found, h5py.Group):
             raise ExistsError(f"{found.name!r} in {file.filename!r} is a dataset; choose another group.")
         group = make_group(group, part) if found is None else found

@@ -12,17 +12,17 @@ import xarray as xr
 
 from usidx.errors import ExistsError, LayoutError, UsidWarning
 from usidx.format import names
-from usidx.format.grid import grid_of
+from usidx.format.grid import find_grid
 from usidx.format.layout import Array, Role, Side
 from usidx.format.placement import Axes, Placement
 from usidx.io.read.usid.main import read_layout
-from usidx.io.write.attributes import book_keeping, set_attributes, set_json
-from usidx.io.write.blocks.storage import CONTIGUOUS, Storage, extent
+from usidx.io.write.attributes import make_book_keeping, set_attributes, set_json
+from usidx.io.write.blocks.storage import CONTIGUOUS, Storage, measure_extent
 from usidx.io.write.blocks.target import MainTarget
 from usidx.io.write.shelf import Kept, Shelf
-from usidx.label.encoding import layout_of, sides_of
+from usidx.label.encoding import divide_dims, find_layout
 
-__all__ = ["create_main", "free_name", "safe_name", "target_of"]
+__all__ = ["create_main", "find_free_name", "make_safe_name", "make_target"]
 
 
 def create_main(
@@ -56,21 +56,21 @@ def create_main(
         The array cannot be laid out as a main dataset.
     """
     _check_type(array)
-    layout, left_out = layout_of(array, name)
+    layout, left_out = find_layout(array, name)
     _warn_left_out(left_out, array)
     if name in group:
         raise ExistsError(
             f"{group.name.rstrip('/')}/{name} exists in {group.file.filename!r}; it is never overwritten."
         )
-    sides = (extent([array.sizes[d] for d in side], _blocks(array, side)) for side in sides_of(array))
-    options = storage.options(layout.shape, layout.dtype, *sides)
+    sides = (measure_extent([array.sizes[d] for d in side], _list_blocks(array, side)) for side in divide_dims(array))
+    options = storage.make_options(layout.shape, layout.dtype, *sides)
     dataset = group.create_dataset(name, shape=layout.shape, dtype=layout.dtype, **options)
     set_attributes(dataset, {names.QUANTITY: layout.quantity, names.UNITS: layout.units, **layout.attributes})
-    set_attributes(dataset, book_keeping())
+    set_attributes(dataset, make_book_keeping())
     set_json(dataset, names.MAIN_HINTS, layout.hints)
     rows = _link_side(group, dataset, layout.position, shelf)
     columns = _link_side(group, dataset, layout.spectroscopic, shelf)
-    return dataset, MainTarget(dataset, _placement(array, rows, columns), shelf.lock)
+    return dataset, MainTarget(dataset, _make_placement(array, rows, columns), shelf.lock)
 
 
 def _check_type(array: xr.DataArray) -> None:
@@ -82,15 +82,15 @@ def _check_type(array: xr.DataArray) -> None:
         )
 
 
-def target_of(dataset: h5py.Dataset, array: xr.DataArray) -> MainTarget:
+def make_target(dataset: h5py.Dataset, array: xr.DataArray) -> MainTarget:
     """Return the target for an array whose main dataset was created before."""
     layout = read_layout(dataset)
-    rows, columns = grid_of(layout.position).rows, grid_of(layout.spectroscopic).rows
-    return MainTarget(dataset, _placement(array, rows, columns), Lock())
+    rows, columns = find_grid(layout.position).rows, find_grid(layout.spectroscopic).rows
+    return MainTarget(dataset, _make_placement(array, rows, columns), Lock())
 
 
-def _placement(array: xr.DataArray, rows: Array | None, columns: Array | None) -> Placement:
-    position, spectroscopic = sides_of(array)
+def _make_placement(array: xr.DataArray, rows: Array | None, columns: Array | None) -> Placement:
+    position, spectroscopic = divide_dims(array)
     natural = position + spectroscopic
     return Placement(
         Axes(tuple(array.sizes[d] for d in position), rows),
@@ -99,7 +99,7 @@ def _placement(array: xr.DataArray, rows: Array | None, columns: Array | None) -
     )
 
 
-def _blocks(array: xr.DataArray, dims: Iterable[str]) -> list[tuple[int, ...]] | None:
+def _list_blocks(array: xr.DataArray, dims: Iterable[str]) -> list[tuple[int, ...]] | None:
     return [array.chunksizes[d] for d in dims] if array.chunks is not None else None
 
 
@@ -115,13 +115,13 @@ def _warn_left_out(left_out: Iterable[str], array: xr.DataArray) -> None:
 
 def _link_side(group: h5py.Group, dataset: h5py.Dataset, side: Side, shelf: Shelf) -> Array | None:
     """Refer to the side, written first unless an equal one is on the shelf; return where its rows go."""
-    grid = grid_of(side)
+    grid = find_grid(side)
     kept = shelf.find(side, grid)
     if kept is None:
         kept = Kept(side, grid, *_write_side(group, dataset, side))
         shelf.add(kept)
-    dataset.attrs[names.ancillary(side.role, names.INDICES)] = kept.indices.ref
-    dataset.attrs[names.ancillary(side.role, names.VALUES)] = kept.values.ref
+    dataset.attrs[names.name_ancillary(side.role, names.INDICES)] = kept.indices.ref
+    dataset.attrs[names.name_ancillary(side.role, names.VALUES)] = kept.values.ref
     return kept.grid.rows
 
 
@@ -130,41 +130,41 @@ def _write_side(group: h5py.Group, dataset: h5py.Dataset, side: Side) -> tuple[h
     endings = (f"_{names.INDICES}", f"_{names.VALUES}")
     prefix = side.role.capitalize()
     if any(f"{prefix}{ending}" in group for ending in endings):
-        prefix = free_name(group, f"{last}_{prefix}", endings)
+        prefix = find_free_name(group, f"{last}_{prefix}", endings)
     written = []
-    for kind, matrix in ((names.INDICES, _counters(side.indices)), (names.VALUES, side.values)):
-        made = group.create_dataset(f"{prefix}_{kind}", data=_turned(matrix, side.role))
-        made.attrs[names.LABELS] = _texts(side.labels)
-        made.attrs[names.UNITS] = _texts(side.units)
+    for kind, matrix in ((names.INDICES, _convert_counters(side.indices)), (names.VALUES, side.values)):
+        made = group.create_dataset(f"{prefix}_{kind}", data=_turn_matrix(matrix, side.role))
+        made.attrs[names.LABELS] = _encode_texts(side.labels)
+        made.attrs[names.UNITS] = _encode_texts(side.units)
         made.attrs[names.DIMENSION_TYPE] = np.array(side.types, dtype=np.uint8)
-        set_attributes(made, book_keeping())
+        set_attributes(made, make_book_keeping())
         written.append(made)
     set_json(written[1], names.COORDINATE_HINTS, side.hints)
     return written[0], written[1]
 
 
-def _counters(indices: Array) -> Array:
+def _convert_counters(indices: Array) -> Array:
     """Return indices in the type that the old tools write, where they fit."""
     fits = bool(indices.min() >= 0) and bool(indices.max() <= np.iinfo(np.uint32).max)
     return indices.astype(np.uint32) if fits else indices
 
 
-def _turned(matrix: Array, role: Role) -> Array:
+def _turn_matrix(matrix: Array, role: Role) -> Array:
     return np.ascontiguousarray(matrix if role == "position" else matrix.T)
 
 
-def _texts(texts: tuple[str, ...]) -> Array:
+def _encode_texts(texts: tuple[str, ...]) -> Array:
     """Return strings as the old tools write them: bytes of fixed length, UTF-8."""
     return np.array([t.encode() or b"" for t in texts], dtype=f"S{max(1, *(len(t.encode()) for t in texts))}")
 
 
-def safe_name(name: str) -> str:
+def make_safe_name(name: str) -> str:
     """Return a name that the naming of results groups can hold: no hyphen, no slash, not only dots."""
     safe = name.replace("-", "_").replace("/", "_").replace("\0", "_").strip()
     return safe if safe.strip(".") else "Data"  # HDF5 takes a dot for the group itself
 
 
-def free_name(group: h5py.Group, name: str, endings: tuple[str, ...] = ("",)) -> str:
+def find_free_name(group: h5py.Group, name: str, endings: tuple[str, ...] = ("",)) -> str:
     """Return the name, or where it is taken with any of the endings, the name and a free number after those taken."""
 
     def is_taken(candidate: str) -> bool:

@@ -17,25 +17,25 @@ import h5py
 import xarray as xr
 
 from usidx.errors import ResultError
-from usidx.format.grid import grid_of
-from usidx.io.read.place.place import local_path, place_of
+from usidx.format.grid import find_grid
+from usidx.io.read.place.place import find_local_path, find_place
 from usidx.io.read.place.remote import RemoteFile
-from usidx.io.read.usid.attributes import text_attribute
-from usidx.io.read.usid.datasets import fingerprint
-from usidx.io.read.usid.main import is_main, read_layout, source_main
+from usidx.io.read.usid.attributes import read_text_attribute
+from usidx.io.read.usid.datasets import digest_sample
+from usidx.io.read.usid.main import find_source_main, is_main, read_layout
 from usidx.label.roles import position_dims, refuse_unlabelled
-from usidx.results.identity import sources_of
+from usidx.results.identity import find_sources
 from usidx.results.provenance import (
     PROVENANCE,
     Step,
-    last_step,
+    find_last_step,
+    find_sealed_source,
+    find_source,
     parse_steps,
-    sealed_source_of,
-    source_of,
-    texts_of,
+    read_records,
 )
 
-__all__ = ["Origin", "find_origin", "origin_dataset", "part_made_of", "same_file"]
+__all__ = ["Origin", "find_origin", "find_origin_dataset", "is_same_file", "part_made_of"]
 
 Named = tuple[str, str]
 
@@ -67,10 +67,10 @@ class Origin:
     @property
     def is_own(self) -> bool:
         """Whether it goes into the file that it is from."""
-        return self.named is not None and same_file(self.named[0], self.file)
+        return self.named is not None and is_same_file(self.named[0], self.file)
 
 
-def same_file(one: str | Path, other: str | Path) -> bool:
+def is_same_file(one: str | Path, other: str | Path) -> bool:
     """Say whether two paths are those of one file, there or not."""
     try:
         return paths.samefile(one, other)
@@ -87,27 +87,27 @@ def find_origin(data: xr.DataArray | xr.Dataset, path: str | PathLike[str] | Non
         No path is given, and the object is from no file, from several, or only says that it is from one.
     """
     refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
-    sealed = _distinct(found for text in texts_of(data) if (found := sealed_source_of(text)) is not None)
-    read = [(str(source.file.name), source.dataset) for source in sources_of(data)]
-    beside = [named for text in texts_of(data) for named in _beside_in(text)]
-    named = sealed[0] if sealed else source_of(data)
-    everything = _distinct([*sealed, *beside, *read])
-    file = _only_file([*sealed, *read, *beside], named) if path is None else local_path(path)
+    sealed = _keep_distinct(found for text in read_records(data) if (found := find_sealed_source(text)) is not None)
+    read = [(str(source.file.name), source.dataset) for source in find_sources(data)]
+    beside = [named for text in read_records(data) for named in _find_further_sources(text)]
+    named = sealed[0] if sealed else find_source(data)
+    everything = _keep_distinct([*sealed, *beside, *read])
+    file = _choose_file([*sealed, *read, *beside], named) if path is None else find_local_path(path)
     others = tuple(one for one in everything if one != named)
     return Origin(file, named, bool(sealed), others, path is not None)
 
 
-def _distinct(named: Iterable[Named]) -> list[Named]:
+def _keep_distinct(named: Iterable[Named]) -> list[Named]:
     return list(dict.fromkeys(named))
 
 
-def _beside_in(text: str) -> list[Named]:
+def _find_further_sources(text: str) -> list[Named]:
     """Return the further sources that verbs recorded and this process opened."""
     listed = [one for step in parse_steps(text) for one in step.get("sources", ())]
-    return [found for one in listed if (found := sealed_source_of(json.dumps([one]))) is not None]
+    return [found for one in listed if (found := find_sealed_source(json.dumps([one]))) is not None]
 
 
-def _only_file(opened: list[Named], named: Named | None) -> Path:
+def _choose_file(opened: list[Named], named: Named | None) -> Path:
     if not opened and named is None:
         raise ResultError("It is not recorded which file this came from. Name one: write(path).")
     if not opened:
@@ -119,7 +119,7 @@ def _only_file(opened: list[Named], named: Named | None) -> Path:
     if len({Path(file) for file in files}) > 1:
         raise ResultError(f"This was made of several files, {files}. Name the one to write: write(path).")
     file = files[0]
-    if isinstance(place_of(file), RemoteFile):
+    if isinstance(find_place(file), RemoteFile):
         raise ResultError(
             f"This came from the URL {file!r}, and usidx only reads those. Name a local file: write(path)."
         )
@@ -128,7 +128,7 @@ def _only_file(opened: list[Named], named: Named | None) -> Path:
     return Path(file)
 
 
-def origin_dataset(file: h5py.File, origin: Origin, data: xr.Dataset) -> h5py.Dataset | None:
+def find_origin_dataset(file: h5py.File, origin: Origin, data: xr.Dataset) -> h5py.Dataset | None:
     """Return the main dataset that a result is of, where that is in this file and can be what the record says.
 
     Raises
@@ -140,7 +140,7 @@ def origin_dataset(file: h5py.File, origin: Origin, data: xr.Dataset) -> h5py.Da
         return None
     found = file.get(origin.named[1])
     if isinstance(found, h5py.Group):
-        found = source_main(found)
+        found = find_source_main(found)
     if not isinstance(found, h5py.Dataset) or not is_main(found):
         return None
     if not origin.is_sealed and not _is_told(found, data):
@@ -157,9 +157,9 @@ def origin_dataset(file: h5py.File, origin: Origin, data: xr.Dataset) -> h5py.Da
 
 def _is_told(found: h5py.Dataset, data: xr.Dataset) -> bool:
     """Say whether a dataset has the fingerprint that a text gives; the text may be anybody's."""
-    step = last_step(data, "open") or {}
+    step = find_last_step(data, "open") or {}
     told = step.get("fingerprint")
-    return bool(told) and told == fingerprint(found, place_of(str(found.file.filename)))
+    return bool(told) and told == digest_sample(found, find_place(str(found.file.filename)))
 
 
 def _can_hold(found: h5py.Dataset, data: xr.Dataset) -> bool:
@@ -167,7 +167,7 @@ def _can_hold(found: h5py.Dataset, data: xr.Dataset) -> bool:
     if any(v.chunks is not None for v in data.variables.values()):
         return True  # the graph tells what it is made of
     layout = read_layout(found)
-    grids = [grid_of(side) for side in (layout.position, layout.spectroscopic)]
+    grids = [find_grid(side) for side in (layout.position, layout.spectroscopic)]
     sizes = {dim: size for grid in grids for dim, size in zip(grid.dims, grid.shape, strict=True)}
     labels = {c.name for grid in grids for c in grid.coordinates} | sizes.keys()
     fits = all(data.sizes[dim] <= size for dim, size in sizes.items() if dim in data.sizes)
@@ -189,7 +189,7 @@ def part_made_of(main: h5py.Dataset, name: str, recorded: Sequence[Step]) -> h5p
 
 
 def _steps_of(group: h5py.Group) -> list[Step]:
-    return parse_steps(text_attribute(group, PROVENANCE) or "")
+    return parse_steps(read_text_attribute(group, PROVENANCE) or "")
 
 
 def _without_files(recorded: list[Step]) -> list[Step]:

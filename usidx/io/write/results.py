@@ -16,24 +16,24 @@ from dask import is_dask_collection
 
 from usidx.errors import ResultError, UsidError, UsidWarning
 from usidx.format import names
-from usidx.io.read.place.opened import opened_file
-from usidx.io.read.place.place import local_path
+from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.place.place import find_local_path
 from usidx.io.write.array import Settings, write_array
-from usidx.io.write.attributes import book_keeping, set_attributes, set_json
+from usidx.io.write.attributes import make_book_keeping, set_attributes, set_json
 from usidx.io.write.blocks.storage import Storage
-from usidx.io.write.blocks.store import Store, patience, store
+from usidx.io.write.blocks.store import Store, choose_waiting_time, store
 from usidx.io.write.checkpoint import mark_unfinished, runs_per_position, store_in_batches
-from usidx.io.write.groups import next_group
-from usidx.io.write.main import create_main, free_name, safe_name, target_of
-from usidx.io.write.origin import Origin, find_origin, origin_dataset, part_made_of, same_file
-from usidx.io.write.reuse import Earlier, Work, digests_of_sources, find_earlier
+from usidx.io.write.groups import name_next_group
+from usidx.io.write.main import create_main, find_free_name, make_safe_name, make_target
+from usidx.io.write.origin import Origin, find_origin, find_origin_dataset, is_same_file, part_made_of
+from usidx.io.write.reuse import Earlier, Work, digest_sources, find_earlier
 from usidx.io.write.shelf import Shelf
-from usidx.io.write.transaction import changing
+from usidx.io.write.transaction import change_or_create
 from usidx.io.write.tree import write_tree
-from usidx.results.identity import describe_changes, identify, place_of_opened
-from usidx.results.provenance import PROVENANCE, Step, steps, unsealed, usidx_version
+from usidx.results.identity import describe_changes, find_place_of_opened, identify
+from usidx.results.provenance import PROVENANCE, Step, read_steps, remove_seals, usidx_version
 from usidx.results.schema import Entry, to_stored
-from usidx.results.verbs import CHANGED, describe_input, verb_steps
+from usidx.results.verbs import CHANGED, describe_input, list_verb_steps
 from usidx.tasks.evidence import UnprovenError
 from usidx.tasks.progress import show_progress
 
@@ -124,7 +124,9 @@ def write(
     >>> usidx.write(raw.usid.svd(4))
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
-    settings = Settings(Storage.parse(compression, chunks), reuse, progress, patience() if wait is None else wait)
+    settings = Settings(
+        Storage.parse(compression, chunks), reuse, progress, choose_waiting_time() if wait is None else wait
+    )
     if isinstance(data, xr.DataTree):
         return _write_whole(data, path, name, group, settings)
     if group is not None:
@@ -133,7 +135,7 @@ def write(
     if target.is_plain:
         assert isinstance(data, xr.DataArray)
         return write_array(target.file, data, target.name, None, settings)
-    recorded = _history_of(data)
+    recorded = _make_history(data)
     return _write_result(target, _as_result(data, name), name, recorded, reuse=reuse, progress=progress)
 
 
@@ -144,7 +146,7 @@ def _write_whole(
         raise UsidError("name= and group= are for arrays and results; in a tree the paths of its nodes decide.")
     if path is None:
         raise ResultError("A tree may come from many files. Name the one to write it to: write(tree, path).")
-    return write_tree(local_path(path), tree, settings)
+    return write_tree(find_local_path(path), tree, settings)
 
 
 def _write_to_group(
@@ -155,7 +157,7 @@ def _write_to_group(
             f"group={group!r} is for a DataArray; a result gets a group beside its source, called <source>-<tool>_NNN. "
             f"Leave group out, or write one variable: dataset['name'].usid.write(path, group=...)."
         )
-    main = safe_name(name or str(data.name or names.RAW_DATA))
+    main = make_safe_name(name or str(data.name or names.RAW_DATA))
     return write_array(find_origin(data, path).file, data, main, group, settings)
 
 
@@ -192,9 +194,9 @@ class _Target:
         settings: Settings,
     ) -> _Target:
         origin = find_origin(data, path)
-        is_result = origin.is_own and bool(verb_steps(data))
+        is_result = origin.is_own and bool(list_verb_steps(data))
         is_plain = isinstance(data, xr.DataArray) and path is not None and not is_result
-        main = safe_name(name or str(getattr(data, "name", None) or names.RAW_DATA))
+        main = make_safe_name(name or str(getattr(data, "name", None) or names.RAW_DATA))
         return cls(origin, is_plain, main, settings.storage, settings.wait)
 
     @property
@@ -204,13 +206,13 @@ class _Target:
 
     def open_for_changes(self) -> Any:
         """Open the file for changes, or make it."""
-        return changing(self.file, wait=self.wait)
+        return change_or_create(self.file, wait=self.wait)
 
 
 def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
     if isinstance(data, xr.Dataset):
         return data
-    own = safe_name(name or str(data.name or "Data"))
+    own = make_safe_name(name or str(data.name or "Data"))
     result = data.rename(own).to_dataset()
     return result.assign_attrs({PROVENANCE: data.attrs[PROVENANCE]} if PROVENANCE in data.attrs else {})
 
@@ -218,10 +220,10 @@ def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
 def _write_result(
     target: _Target, result: xr.Dataset, name: str | None, recorded: list[Step], *, reuse: bool, progress: bool
 ) -> str:
-    if reuse and (opened := _where_it_was_opened(target, result)) is not None:
+    if reuse and (opened := _find_opened_group(target, result)) is not None:
         return opened
     work = _describe_work(target, result, name, recorded)
-    earlier = _earlier(target, work, result) if reuse else None
+    earlier = _look_for_earlier(target, work, result) if reuse else None
     if earlier is not None and earlier.done == earlier.size:
         return earlier.path
     # What lies in memory beside the data, such as the axis that was fitted along, is stored with the group.
@@ -237,26 +239,26 @@ def _write_result(
         target.file,
         path,
         lasting,
-        lambda group: [target_of(group[e.name], e.data) for e in lasting],
+        lambda group: [make_target(group[e.name], e.data) for e in lasting],
         progress=progress,
         wait=target.wait,
     )
     return path
 
 
-def _where_it_was_opened(target: _Target, result: xr.Dataset) -> str | None:
+def _find_opened_group(target: _Target, result: xr.Dataset) -> str | None:
     """Return the group that a result was opened from, if nothing was done to it since and it goes back there."""
-    opened = place_of_opened(result)
-    if opened is None or not same_file(opened[0], target.file):
+    opened = find_place_of_opened(result)
+    if opened is None or not is_same_file(opened[0], target.file):
         return None
-    with opened_file(target.file) as file:
+    with open_file_at(target.file) as file:
         return opened[1] if isinstance(file.get(opened[1]), h5py.Group) else None
 
 
 def _describe_work(target: _Target, result: xr.Dataset, name: str | None, recorded: list[Step]) -> Work:
     """Say what is to be written, as it can be found again; nothing is computed."""
     stored = to_stored(result)
-    tool = safe_name(name or stored.tool)
+    tool = make_safe_name(name or stored.tool)
     identity: str | None = None
     sources: tuple[str, ...] = ()
     is_direct = False
@@ -267,14 +269,14 @@ def _describe_work(target: _Target, result: xr.Dataset, name: str | None, record
     else:
         sources = tuple(sorted({s.dataset for s in found.sources}))
         is_direct = found.is_direct
-        is_whole = all(same_file(str(s.file.name), target.file) for s in found.sources)
-        identity = found.digest if is_whole and verb_steps(result) else None
+        is_whole = all(is_same_file(str(s.file.name), target.file) for s in found.sources)
+        identity = found.digest if is_whole and list_verb_steps(result) else None
     return Work(tool, identity, sources, is_direct, recorded, stored)
 
 
-def _history_of(result: xr.DataArray | xr.Dataset) -> list[Step]:
+def _make_history(result: xr.DataArray | xr.Dataset) -> list[Step]:
     """Return the steps to store: those of the verbs, and one for what plain xarray did after the last of them."""
-    recorded = unsealed(steps(result))
+    recorded = remove_seals(read_steps(result))
     if not recorded or (changes := describe_changes(result)) == "nothing":
         return recorded
     described = {**describe_input(result), "since_last_step": changes}
@@ -301,15 +303,15 @@ def _write_at_once(target: _Target, work: Work, result: xr.Dataset, *, progress:
         return path
 
 
-def _earlier(target: _Target, work: Work, result: xr.Dataset) -> Earlier | None:
+def _look_for_earlier(target: _Target, work: Work, result: xr.Dataset) -> Earlier | None:
     """Look for the same work before any is done, and without keeping others from the file."""
     if work.identity is None or not target.origin.is_own or not target.file.exists():
         return None
-    with opened_file(target.file) as file:
-        main = _main_of(file, target, work, result)
+    with open_file_at(target.file) as file:
+        main = _find_main(file, target, work, result)
         if main is None:
             return None
-        stem = safe_name(str(main.name).rsplit("/", 1)[-1])
+        stem = make_safe_name(str(main.name).rsplit("/", 1)[-1])
         return find_earlier(main.parent, stem, main, work)
 
 
@@ -322,9 +324,9 @@ def _say_resumed(earlier: Earlier) -> None:
     )
 
 
-def _main_of(file: h5py.File, target: _Target, work: Work, result: xr.Dataset) -> h5py.Dataset | None:
+def _find_main(file: h5py.File, target: _Target, work: Work, result: xr.Dataset) -> h5py.Dataset | None:
     """Return the main dataset that a result is of, where it is one of this file."""
-    found = origin_dataset(file, target.origin, result)
+    found = find_origin_dataset(file, target.origin, result)
     return found if found is None else part_made_of(found, work.stored.source, work.recorded) or found
 
 
@@ -332,18 +334,18 @@ def _create_group(
     file: h5py.File, target: _Target, work: Work, result: xr.Dataset, *, per_position: bool
 ) -> tuple[h5py.Group, Sequence[Store]]:
     """Make the results group beside its source, with all its datasets but no data."""
-    main = _main_of(file, target, work, result)
+    main = _find_main(file, target, work, result)
     shelf = Shelf()
     if main is not None:
         shelf.add_main(main)
-    parent, stem = _place_of_group(file, target.origin, main)
-    group = parent.create_group(next_group(parent, f"{stem}-{work.tool}"))
-    set_attributes(group, {**work.stored.parameters, **book_keeping()})
+    parent, stem = _find_place_of_group(file, target.origin, main)
+    group = parent.create_group(name_next_group(parent, f"{stem}-{work.tool}"))
+    set_attributes(group, {**work.stored.parameters, **make_book_keeping()})
     set_attributes(group, {names.TOOL: work.tool, names.ALGORITHM: work.stored.algorithm})
     _credit_sources(group, target.origin, main)
     if work.recorded:
         set_attributes(group, {PROVENANCE: json.dumps(work.recorded)})
-    digests = digests_of_sources(file, work, per_position=per_position)
+    digests = digest_sources(file, work, per_position=per_position)
     if digests is not None:
         set_attributes(group, {names.IDENTITY: work.identity})
         set_json(group, names.SOURCE_DIGESTS, digests)
@@ -351,13 +353,13 @@ def _create_group(
     return group, [_create(group, entry, shelf, target.storage) for entry in work.stored.entries]
 
 
-def _place_of_group(file: h5py.File, origin: Origin, main: h5py.Dataset | None) -> tuple[h5py.Group, str]:
+def _find_place_of_group(file: h5py.File, origin: Origin, main: h5py.Dataset | None) -> tuple[h5py.Group, str]:
     """Return the group that a results group goes into, and how its name begins."""
     if main is not None:
-        return main.parent, safe_name(str(main.name).rsplit("/", 1)[-1])
+        return main.parent, make_safe_name(str(main.name).rsplit("/", 1)[-1])
     named = origin.named[1] if origin.named is not None else "Data"
     held = file.get(named) if origin.is_own else None
-    stem = safe_name(named.rsplit("/", 1)[-1].split("-", 1)[0])
+    stem = make_safe_name(named.rsplit("/", 1)[-1].split("-", 1)[0])
     if isinstance(held, h5py.Group) and named.strip("/"):  # a result whose source lies in another file
         return held.parent, stem
     return file.require_group(f"{names.MEASUREMENT}_000/{names.CHANNEL}_000"), stem
@@ -373,7 +375,7 @@ def _credit_sources(group: h5py.Group, origin: Origin, main: h5py.Dataset | None
         set_attributes(group, {names.SOURCE_FILE: origin.named[0], names.SOURCE_DATASET: origin.named[1]})
         credited = 1
     for file, dataset in origin.others:
-        found = group.file.get(dataset) if same_file(file, origin.file) else None
+        found = group.file.get(dataset) if is_same_file(file, origin.file) else None
         if main is not None and (dataset == main.name or dataset.startswith(f"{main.name}-")):
             continue  # a part of a result of the same source, which its history names
         if isinstance(found, h5py.Dataset):
@@ -391,6 +393,6 @@ def _create(group: h5py.Group, entry: Entry, shelf: Shelf, storage: Storage) -> 
         bare.attrs.pop(PROVENANCE, None)  # kept once, on the group
         return bare.data, create_main(group, bare, entry.name, shelf, storage=storage)[1]
     data = entry.data
-    made = group.create_dataset(free_name(group, entry.name), shape=data.shape, dtype=data.dtype)
+    made = group.create_dataset(find_free_name(group, entry.name), shape=data.shape, dtype=data.dtype)
     set_attributes(made, {k: v for k, v in data.attrs.items() if k != PROVENANCE})
     return data.data, made

@@ -17,19 +17,19 @@ import h5py
 import numpy as np
 
 from usidx.format import names
-from usidx.io.read.chunks.content import digest_content, stored_size
-from usidx.io.read.place.place import place_of
-from usidx.io.read.usid.attributes import attribute_if_any, stored_json, text_attribute
-from usidx.io.read.usid.datasets import fingerprint
+from usidx.io.read.chunks.content import digest_content, measure_stored_size
+from usidx.io.read.place.place import find_place
+from usidx.io.read.usid.attributes import read_attribute_if_any, read_json, read_text_attribute
+from usidx.io.read.usid.datasets import digest_sample
 from usidx.io.read.usid.main import is_main, read_layout
 from usidx.label.coding import decode
 from usidx.results.arguments import as_json
-from usidx.results.declarations import declared
+from usidx.results.declarations import find_declaration
 from usidx.results.identity import OPENED
 from usidx.results.provenance import PROVENANCE, Step, parse_steps
 from usidx.results.schema import Entry, StoredResult
 
-__all__ = ["Earlier", "Work", "digests_of_sources", "find_earlier"]
+__all__ = ["Earlier", "Work", "digest_sources", "find_earlier"]
 
 #: Sources up to this size are digested whatever is done with them.
 _SMALL: Final = 64 << 20
@@ -89,13 +89,13 @@ def find_earlier(parent: h5py.Group, stem: str, origin: h5py.Dataset, work: Work
     # Not by items(): h5py holds its lock while they are gone through, and would for ever where an error ends that.
     near = [parent.get(key) for key in parent if key.startswith(f"{stem}-{work.tool}_")]
     same = [g for g in near if isinstance(g, h5py.Group) and _is_of(g, work.tool, origin) and _is_same(g, work)]
-    return max(map(_progress, same), key=lambda e: (e.done == e.size, e.path), default=None)
+    return max(map(_read_progress, same), key=lambda e: (e.done == e.size, e.path), default=None)
 
 
 def _is_of(group: h5py.Group, tool: str, origin: h5py.Dataset) -> bool:
-    reference = attribute_if_any(group, names.SOURCE)
+    reference = read_attribute_if_any(group, names.SOURCE)
     return (
-        text_attribute(group, names.TOOL) == tool
+        read_text_attribute(group, names.TOOL) == tool
         and isinstance(reference, h5py.Reference)
         and bool(reference)
         and group.file[reference] == origin
@@ -103,16 +103,16 @@ def _is_of(group: h5py.Group, tool: str, origin: h5py.Dataset) -> bool:
 
 
 def _is_same(group: h5py.Group, work: Work) -> bool:
-    stored = text_attribute(group, names.IDENTITY)
+    stored = read_text_attribute(group, names.IDENTITY)
     if stored is None:
         return _is_same_of_before(group, work)
-    told = stored_json(group, names.SOURCE_DIGESTS)
+    told = read_json(group, names.SOURCE_DIGESTS)
     if stored != work.identity or set(told) != set(work.sources):
         return False
     return all(digest_content(group.file[name]) == told[name] for name in work.sources)
 
 
-def digests_of_sources(file: h5py.File, work: Work, *, per_position: bool) -> dict[str, str] | None:
+def digest_sources(file: h5py.File, work: Work, *, per_position: bool) -> dict[str, str] | None:
     """Digest the sources of what is written now, so that it is known again; None where that is not worth it.
 
     A look at all of a large source costs more than to compute again what needs but a part of it.
@@ -122,7 +122,7 @@ def digests_of_sources(file: h5py.File, work: Work, *, per_position: bool) -> di
     datasets = [file.get(name) for name in work.sources]
     if not all(isinstance(d, h5py.Dataset) for d in datasets):
         return None
-    large = [d for d in datasets if stored_size(d) > _SMALL]
+    large = [d for d in datasets if measure_stored_size(d) > _SMALL]
     if large and not per_position and not all(_is_worked_through(work.recorded, d.size) for d in large):
         return None
     found = {name: digest_content(dataset) for name, dataset in zip(work.sources, datasets, strict=True)}
@@ -135,7 +135,7 @@ def _is_worked_through(recorded: Iterable[Step], cells: int) -> bool:
     return max(given, default=0) >= _SHARE * cells
 
 
-def _progress(group: h5py.Group) -> Earlier:
+def _read_progress(group: h5py.Group) -> Earlier:
     status = group.get(names.COMPLETED_POSITIONS)
     if not isinstance(status, h5py.Dataset):
         return Earlier(str(group.name), 1, 1)  # written in one transaction, so it is whole
@@ -149,15 +149,17 @@ def _is_same_of_before(group: h5py.Group, work: Work) -> bool:
     result of one verb on a main dataset as it was opened can be known: then and now no cell was selected and nothing
     computed; what was recorded is equal, what was not is left at its default; datasets and coordinates are equal.
     """
-    old = parse_steps(text_attribute(group, PROVENANCE) or "")
+    old = parse_steps(read_text_attribute(group, PROVENANCE) or "")
     if len(old) != len(work.recorded) or not work.is_direct or sum("input" in step for step in old) != 1:
         return False
     if not all(_is_step_of_before(one, now, work) for one, now in zip(old, work.recorded, strict=True)):
         return False
     source = group.file[group.attrs[names.SOURCE]]
-    if [fingerprint(source, place_of(source.file.filename))] != [s["fingerprint"] for s in old if s["tool"] == "open"]:
+    if [digest_sample(source, find_place(source.file.filename))] != [
+        s["fingerprint"] for s in old if s["tool"] == "open"
+    ]:
         return False  # it was changed since it was opened
-    told = stored_json(group, names.RESULT_HINTS)
+    told = read_json(group, names.RESULT_HINTS)
     if told.get("variables") != json.loads(json.dumps(work.stored.hints.get("variables"))):
         return False
     return all(_is_laid_out_alike(group.get(entry.name), entry) for entry in work.stored.entries)
@@ -179,7 +181,7 @@ def _is_step_of_before(old: Step, now: Step, work: Work) -> bool:
 
 
 def _are_arguments_of_before(old: Step, now: Step) -> bool:
-    made_by = declared(str(now["tool"]))
+    made_by = find_declaration(str(now["tool"]))
     if made_by is None:
         return False
     told: Mapping[str, Any] = old.get("parameters", {})

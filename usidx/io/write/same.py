@@ -22,25 +22,25 @@ import xarray as xr
 
 from usidx.errors import UsidError, UsidWarning
 from usidx.format import names
-from usidx.format.grid import grid_of
+from usidx.format.grid import find_grid
 from usidx.format.layout import Array, Layout
-from usidx.io.disk.recovery import shared
-from usidx.io.read.place.opened import opened_place
-from usidx.io.read.place.place import place_of
-from usidx.io.read.usid.attributes import plain_attribute
-from usidx.io.read.usid.datasets import FIELD, main_dataset
+from usidx.io.disk.recovery import open_shared
+from usidx.io.read.place.opened import open_place
+from usidx.io.read.place.place import find_place
+from usidx.io.read.usid.attributes import convert_attribute
+from usidx.io.read.usid.datasets import FIELD, open_main_dataset
 from usidx.io.read.usid.main import read_layout
 from usidx.io.read.usid.tables import Tables
-from usidx.io.write.attributes import stored_value
+from usidx.io.write.attributes import convert_value
 from usidx.io.write.blocks.store import store
 from usidx.label.coding import is_opened_alike
-from usidx.label.encoding import layout_of
-from usidx.results.provenance import parse_steps, unsealed
+from usidx.label.encoding import find_layout
+from usidx.results.provenance import parse_steps, remove_seals
 
-__all__ = ["are_attributes_equal", "find_difference", "have_equal_values", "streamed", "wait_until_readable"]
+__all__ = ["are_attributes_equal", "find_difference", "have_equal_values", "stream", "wait_until_readable"]
 
 
-def streamed(array: xr.DataArray) -> Any:
+def stream(array: xr.DataArray) -> Any:
     """Return the data as `store` takes it: what was not read yet in blocks that fit the file, the rest as it is."""
     if array.variable._in_memory or array.chunks is not None:
         return array.data
@@ -50,7 +50,7 @@ def streamed(array: xr.DataArray) -> Any:
 
 def wait_until_readable(file: Path, wait: float) -> None:
     """Wait while another program has the file locked, as the write that follows would."""
-    with shared(file, wait=wait):
+    with open_shared(file, wait=wait):
         pass
 
 
@@ -75,30 +75,30 @@ def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str, table
     """
     if dataset.shape is None or dataset.dtype != array.dtype or dataset.size != array.size:
         return f"{dataset.shape} cells of {dataset.dtype}, not {array.shape} of {array.dtype}"
-    given, _ = layout_of(array, name)
+    given, _ = find_layout(array, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UsidWarning)  # what it lacks matters to who opens it
             stored = read_layout(dataset, tables)
     except UsidError as err:
         return f"something else: {err}"
-    return next((text for text, is_equal in _compared(given, stored, dataset) if not is_equal), None)
+    return next((text for text, is_equal in _compare_parts(given, stored, dataset) if not is_equal), None)
 
 
-def _compared(given: Layout, stored: Layout, dataset: h5py.Dataset) -> Iterable[tuple[str, bool]]:
+def _compare_parts(given: Layout, stored: Layout, dataset: h5py.Dataset) -> Iterable[tuple[str, bool]]:
     yield f"{stored.shape} rows and columns, not {given.shape}", stored.shape == given.shape
     yield (
         f"{stored.quantity!r} in {stored.units!r}, not {given.quantity!r} in {given.units!r}",
         (stored.quantity.strip(), stored.units.strip()) == (given.quantity.strip(), given.units.strip()),
     )
     for mine, other in ((given.position, stored.position), (given.spectroscopic, stored.spectroscopic)):
-        yield f"other {mine.role} coordinates", is_opened_alike(mine, grid_of(mine), other, grid_of(other))
+        yield f"other {mine.role} coordinates", is_opened_alike(mine, find_grid(mine), other, find_grid(other))
     yield "its dims in another order", json.loads(json.dumps(given.hints)) == stored.hints
-    yield "another history", _history(given.attributes, dataset) == _history(stored.attributes, dataset)
+    yield "another history", _read_history(given.attributes, dataset) == _read_history(stored.attributes, dataset)
     yield "other attributes", are_attributes_equal(given.attributes, stored.attributes, dataset.file)
 
 
-def _history(attributes: Mapping[str, Any], dataset: h5py.Dataset) -> list[dict[str, Any]]:
+def _read_history(attributes: Mapping[str, Any], dataset: h5py.Dataset) -> list[dict[str, Any]]:
     """Return the recorded steps; that an array was opened from the dataset itself makes no difference."""
     text = attributes.get(names.PROVENANCE)
     recorded = parse_steps(text) if isinstance(text, str) else []
@@ -107,13 +107,13 @@ def _history(attributes: Mapping[str, Any], dataset: h5py.Dataset) -> list[dict[
         dataset.file.filename,
         dataset.name,
     )
-    return unsealed(recorded[:-1] if is_itself else recorded)
+    return remove_seals(recorded[:-1] if is_itself else recorded)
 
 
 def are_attributes_equal(given: Mapping[str, Any], stored: Mapping[str, Any], file: h5py.File) -> bool:
     """Compare attributes as they open with those that would be stored; history and book-keeping aside."""
     aside = names.BOOK_KEEPING | {names.PROVENANCE}
-    mine = {n: plain_attribute(stored_value(v), file) for n, v in given.items() if n not in aside}
+    mine = {n: convert_attribute(convert_value(v), file) for n, v in given.items() if n not in aside}
     others = {n: v for n, v in stored.items() if n not in aside}
     return mine.keys() == others.keys() and all(_is_equal(v, others[n]) for n, v in mine.items())
 
@@ -145,11 +145,11 @@ class _Comparison:
         for title, variable in self._fields.items():
             cells = np.asarray(block) if title is None else np.asarray(block)[title]
             found = variable[key].values.astype(cells.dtype, copy=False)
-            if found.shape != cells.shape or not np.array_equal(_bits(found), _bits(cells)):
+            if found.shape != cells.shape or not np.array_equal(_view_bits(found), _view_bits(cells)):
                 raise _Different
 
 
-def _bits(cells: Array) -> Array:
+def _view_bits(cells: Array) -> Array:
     return np.ascontiguousarray(cells).reshape(-1).view(np.uint8)
 
 
@@ -165,15 +165,15 @@ def have_equal_values(path: str, pairs: Sequence[tuple[str, xr.DataArray]]) -> b
     pairs : sequence of (str, DataArray)
         HDF5 paths of the datasets, each with its array.
     """
-    with opened_place(place_of(path)) as (file, origin), warnings.catch_warnings():
+    with open_place(find_place(path)) as (file, origin), warnings.catch_warnings():
         warnings.simplefilter("ignore", UsidWarning)
         tables = Tables()
-        found = [main_dataset(file[name], origin, tables=tables) for name, _ in pairs]
+        found = [open_main_dataset(file[name], origin, tables=tables) for name, _ in pairs]
     compared = []
     for stored, (_, array) in zip(found, pairs, strict=True):
         if any(v.dims != array.dims for v in stored.data_vars.values()):
             return False
-        compared.append((_in_blocks(array, stored), _Comparison(stored, array.dtype)))
+        compared.append((_cut_in_blocks(array, stored), _Comparison(stored, array.dtype)))
     try:
         store(compared, _check_nothing)
     except _Different:
@@ -181,9 +181,9 @@ def have_equal_values(path: str, pairs: Sequence[tuple[str, xr.DataArray]]) -> b
     return True
 
 
-def _in_blocks(array: xr.DataArray, stored: xr.Dataset) -> Any:
+def _cut_in_blocks(array: xr.DataArray, stored: xr.Dataset) -> Any:
     """Cut what lies in memory where the file is best read; else one block would read all of it at once."""
-    data = streamed(array)
+    data = stream(array)
     if dask.is_dask_collection(data) or not array.ndim:
         return data
     preferred = next(iter(stored.data_vars.values())).encoding["preferred_chunks"]

@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 
 from usidx.format import names
-from usidx.format.grid import Coordinate, Grid, grid_of
+from usidx.format.grid import Coordinate, Grid, find_grid
 from usidx.format.layout import Role, Side
-from usidx.io.read.usid.main import ancillaries_of, read_layout
+from usidx.io.read.usid.main import find_ancillaries, read_layout
 from usidx.label.coding import is_opened_alike
 
 __all__ = ["Kept", "Shelf"]
@@ -39,10 +39,10 @@ class Shelf:
 
     def add_main(self, main: h5py.Dataset) -> None:
         """Offer the sides of a main dataset."""
-        layout, found = read_layout(main), ancillaries_of(main)
+        layout, found = read_layout(main), find_ancillaries(main)
         for side in (layout.position, layout.spectroscopic):
-            indices, values = (found[names.ancillary(side.role, kind)] for kind in (names.INDICES, names.VALUES))
-            self.add(Kept(side, grid_of(side), indices, values))
+            indices, values = (found[names.name_ancillary(side.role, kind)] for kind in (names.INDICES, names.VALUES))
+            self.add(Kept(side, find_grid(side), indices, values))
 
     def add(self, kept: Kept) -> None:
         """Offer one side."""

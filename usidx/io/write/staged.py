@@ -19,8 +19,8 @@ from threading import RLock
 from typing import Any
 
 from usidx.errors import LockedError
-from usidx.io.disk.interrupt import again, uninterrupted
-from usidx.io.disk.journal import PAGE, Journal, Recovery, journal_path, restore
+from usidx.io.disk.interrupt import interrupt_again, shield_from_interrupts
+from usidx.io.disk.journal import PAGE, Journal, Recovery, find_journal_path, restore
 from usidx.io.disk.lock import PATIENCE
 from usidx.io.disk.raw import RawFile
 
@@ -72,8 +72,8 @@ class StagedFile:
 
     def _restart(self) -> None:
         """Take what the file holds now as the commit to protect."""
-        self._base = self._disk.size() if self._journaled else 0
-        self._size = self._disk.size()
+        self._base = self._disk.measure() if self._journaled else 0
+        self._size = self._disk.measure()
         self._limit = self._base
         self._position = 0
         self._journal: Journal | None = None
@@ -86,25 +86,25 @@ class StagedFile:
 
     # -- what h5py calls ------------------------------------------------------------------------------------------
 
-    @uninterrupted
+    @shield_from_interrupts
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move; from the start or, as h5py asks for the size, from the end."""
         self._position = offset + (self._size if whence == os.SEEK_END else 0)
         return self._position
 
-    @uninterrupted
+    @shield_from_interrupts
     def tell(self) -> int:
         """Return the position."""
         return self._position
 
-    @uninterrupted
+    @shield_from_interrupts
     def read(self, size: int) -> bytes:
         """Return `size` bytes; h5py knows a file object by this method, and calls the next one."""
         data = bytearray(size)
         self.readinto(data)
         return bytes(data)
 
-    @uninterrupted
+    @shield_from_interrupts
     def readinto(self, buffer: Any) -> int:
         """Fill `buffer`, with zeros behind the end."""
         view = memoryview(buffer)
@@ -115,7 +115,7 @@ class StagedFile:
             view[:] = bytes(len(view))
         return len(view)
 
-    @uninterrupted
+    @shield_from_interrupts
     def write(self, data: Any) -> int:
         """Stage or append `data`."""
         view = memoryview(data)
@@ -126,7 +126,7 @@ class StagedFile:
             self._forget(self._position, view)
         return len(view)
 
-    @uninterrupted
+    @shield_from_interrupts
     def truncate(self, size: int) -> int:
         """Cut or extend the file."""
         try:
@@ -136,19 +136,19 @@ class StagedFile:
             self._size = size
         return size
 
-    @uninterrupted
+    @shield_from_interrupts
     def flush(self) -> None:
         """Do nothing: what HDF5 has written so far is no commit."""
 
     # -- what a transaction calls ---------------------------------------------------------------------------------
 
-    @uninterrupted
+    @shield_from_interrupts
     def begin(self) -> None:
         """Make the journal before anything changes, so that other programs can tell this write from any other lock."""
         if self._journaled:
             self._begin()
 
-    @uninterrupted
+    @shield_from_interrupts
     def commit(self, *, begin: bool = False) -> None:
         """Make what was written the content of the file, durably; the file is then ready for the next change.
 
@@ -175,7 +175,7 @@ class StagedFile:
         """
         return address >= self._limit
 
-    @uninterrupted
+    @shield_from_interrupts
     def write_new(self, address: int, data: Any) -> None:
         """Write past HDF5 what is new; a failure is kept as those of HDF5's own writes are."""
         if self.failure is not None:
@@ -195,14 +195,14 @@ class StagedFile:
         if self.failure is None:
             self._fail(InterruptedError("the transaction was left"))
 
-    @uninterrupted
+    @shield_from_interrupts
     def roll_back(self) -> Recovery:
         """Put the file back to the last commit, byte for byte."""
         # A forked child that leaves the block by an exception must not touch the file of its parent.
         if self._journal is None or os.getpid() != self._process:
             return Recovery()
         self._journal.close()
-        path = journal_path(self._disk.path)
+        path = find_journal_path(self._disk.path)
         # Without its journal the commit has happened, though it may not have been told so.
         return restore(self._disk, path) if path.exists() else Recovery()
 
@@ -217,7 +217,7 @@ class StagedFile:
         if changed:
             journal = self._begin()
             fresh = [page for page in changed if page not in self._saved]
-            for first, count in _runs(fresh):
+            for first, count in _list_runs(fresh):
                 journal.save(first * PAGE, min(count * PAGE, self._base - first * PAGE))
             if changed[0] == 0:
                 journal.announce(bytes(self._pages[0]))
@@ -226,7 +226,7 @@ class StagedFile:
             if ahead and self._lock and not journal.shut_out(_AHEAD):
                 return  # somebody reads on; the pages stay in memory
             self._wait_for_readers(journal)
-            for first, count in _runs(changed):
+            for first, count in _list_runs(changed):
                 data = b"".join(self._pages[page] for page in range(first, first + count))
                 self._disk.write_at(first * PAGE, memoryview(data))
         self._pages.clear()
@@ -244,14 +244,14 @@ class StagedFile:
         """Make sure that there is a journal before the file changes."""
         with self._growing:
             if self._journal is None:
-                self._journal = Journal(self._disk, journal_path(self._disk.path))
+                self._journal = Journal(self._disk, find_journal_path(self._disk.path))
             return self._journal
 
     def _read(self, address: int, buffer: memoryview) -> None:
         count = self._disk.read_into(address, buffer)
         buffer[count:] = bytes(len(buffer) - count)
         if self._pages:
-            for page, inside, start, length in _pieces(address, len(buffer), self._limit):
+            for page, inside, start, length in _cut_at_pages(address, len(buffer), self._limit):
                 staged = self._pages.get(page)
                 if staged is not None:
                     buffer[start : start + length] = staged[inside : inside + length]
@@ -272,7 +272,7 @@ class StagedFile:
             self.settle(ahead=True)
 
     def _stage(self, address: int, data: memoryview) -> None:
-        for page, inside, start, length in _pieces(address, len(data), self._limit):
+        for page, inside, start, length in _cut_at_pages(address, len(data), self._limit):
             staged = self._pages.get(page)
             if staged is None:
                 staged = self._pages[page] = self._load(page, whole=length == PAGE)
@@ -296,7 +296,7 @@ class StagedFile:
         zeros = memoryview(bytes(_RUN * PAGE))
         for address in range(size, min(self._size, self._base), len(zeros)):
             self._write(address, zeros[: min(self._size, self._base) - address])
-        if max(size, self._base) != self._disk.size():
+        if max(size, self._base) != self._disk.measure():
             if self._journaled:
                 self._begin()
             self._disk.truncate(max(size, self._base))
@@ -306,16 +306,16 @@ class StagedFile:
         """Keep the first failure and let nothing more reach the disk."""
         if isinstance(error, KeyboardInterrupt):
             # It cannot be raised through HDF5: have it raised again a little later.
-            again()
+            interrupt_again()
         if self.failure is None:
             self.failure = error
             self._limit = _NOWHERE
             boundary, inside = divmod(self._base, PAGE)
             if inside and boundary in self._pages:
                 staged = self._pages[boundary]
-                staged += self._tail(PAGE - inside)
+                staged += self._read_tail(PAGE - inside)
 
-    def _tail(self, length: int) -> bytes:
+    def _read_tail(self, length: int) -> bytes:
         """Read what follows the last commit; zeros where the disk fails."""
         tail = bytearray(length)
         try:
@@ -334,7 +334,7 @@ class StagedFile:
         self._size = max(self._size, address + len(data))
 
 
-def _pieces(address: int, length: int, limit: int) -> Iterator[tuple[int, int, int, int]]:
+def _cut_at_pages(address: int, length: int, limit: int) -> Iterator[tuple[int, int, int, int]]:
     """Cut a range below `limit` at the pages: (page, offset in it, offset in the range, length)."""
     start, end = 0, min(length, limit - address)
     while start < end:
@@ -344,7 +344,7 @@ def _pieces(address: int, length: int, limit: int) -> Iterator[tuple[int, int, i
         start += piece
 
 
-def _runs(pages: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _list_runs(pages: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Join neighbouring pages: (first, count), at most `_RUN` at once."""
     first = 0
     for index, (page, following) in enumerate(pairwise([*pages, _NOWHERE]), start=1):

@@ -18,13 +18,13 @@ Every change to an existing file goes this way, in this order:
    written and synced, and the removal of the journal is the commit;
 5. any exception, a full disk or Ctrl-C among them, puts the file back to the last commit and is raised again.
 
-A reader (`shared`) looks, in this order: is this program itself writing the file? Then it reads the last commit beside
-it, without a lock. Else it takes the shared lock, or another program is writing: a transaction whose last commit it
-reads beside it, or waits for the next; or a program that is not usidx, and that is a `LockedError`. Is there a journal
-although nobody is writing? Then the interrupted write is undone under the exclusive lock, with a `UsidWarning`, and the
-reader begins again; where that cannot be, and nothing was overwritten, the file is read as it is. So usidx and every
-program that honours HDF5's locks see one commit or the next. What reads without locks sees the last commit but for the
-moment of step 4; after a kill in that very moment it must wait for `recover`.
+A reader (`open_shared`) looks, in this order: is this program itself writing the file? Then it reads the last commit
+beside it, without a lock. Else it takes the shared lock, or another program is writing: a transaction whose last commit
+it reads beside it, or waits for the next; or a program that is not usidx, and that is a `LockedError`. Is there a
+journal although nobody is writing? Then the interrupted write is undone under the exclusive lock, with a `UsidWarning`,
+and the reader begins again; where that cannot be, and nothing was overwritten, the file is read as it is. So usidx and
+every program that honours HDF5's locks see one commit or the next. What reads without locks sees the last commit but
+for the moment of step 4; after a kill in that very moment it must wait for `recover`.
 
 Without locks (``lock=False``) nobody can tell an interrupted write from one that is going on, so a journal is then
 never undone by itself: call `recover` with ``lock=False`` when no other program has the file open.
@@ -42,10 +42,10 @@ import h5py
 
 from usidx.errors import ExistsError, LockedError, RecoveryError, UsidError, WriteError
 from usidx.io.disk import raw as disk
-from usidx.io.disk.interrupt import deferred, uninterrupted
-from usidx.io.disk.journal import journal_path
-from usidx.io.disk.lock import Claim, claimed, opened
-from usidx.io.disk.recovery import needs_recovery, recover, shared, undo
+from usidx.io.disk.interrupt import defer_interrupts, shield_from_interrupts
+from usidx.io.disk.journal import find_journal_path
+from usidx.io.disk.lock import Claim, claim_file, open_locked
+from usidx.io.disk.recovery import needs_recovery, open_shared, recover, undo
 from usidx.io.write.staged import StagedFile
 
 __all__ = [
@@ -53,11 +53,11 @@ __all__ = [
     "RecoveryError",
     "Transaction",
     "WriteError",
-    "changing",
+    "change_or_create",
     "create",
     "needs_recovery",
+    "open_shared",
     "recover",
-    "shared",
     "transaction",
 ]
 
@@ -139,13 +139,13 @@ class Transaction:
 
     def _attach(self) -> None:
         """Claim, lock and if need be recover the existing file."""
-        self._claim = self._resources.enter_context(claimed(self.path, wait=self._wait))
+        self._claim = self._resources.enter_context(claim_file(self.path, wait=self._wait))
         if not os.access(self.path.parent, os.W_OK):
             raise WriteError(
                 f"{str(self.path.parent)!r} cannot be written, but the undo journal that protects {self.path.name!r} "
                 "must lie there while the file is changed. Ask for the right to write the folder, or work on a copy."
             )
-        target = self._resources.enter_context(opened(self.path, wait=self._wait, lock=self._lock))
+        target = self._resources.enter_context(open_locked(self.path, wait=self._wait, lock=self._lock))
         if needs_recovery(self.path):
             undo(target, self._lock)
         self._staged = StagedFile(target, journaled=True, may_overwrite=self._may_overwrite, lock=self._lock)
@@ -164,11 +164,11 @@ class Transaction:
         if draft.exists():
             # Who holds its lock is still writing it; else it is what a kill left.
             with ExitStack() as left:
-                left.enter_context(opened(draft, lock=self._lock))
+                left.enter_context(open_locked(draft, lock=self._lock))
                 disk.remove_open(draft, left.close)
-        target = self._resources.enter_context(opened(draft, create=True, lock=self._lock))
+        target = self._resources.enter_context(open_locked(draft, create=True, lock=self._lock))
         self._draft = draft
-        self._claim = self._resources.enter_context(claimed(draft))
+        self._claim = self._resources.enter_context(claim_file(draft))
         self._staged = StagedFile(target, journaled=False)
 
     def _open(self, mode: str) -> None:
@@ -179,7 +179,7 @@ class Transaction:
             self._staged.roll_back()
             raise WriteError(f"{str(self.path)!r} cannot be opened for writing as an HDF5 file: {err}") from err
 
-    @uninterrupted
+    @shield_from_interrupts
     def _finish(self, *, begin: bool = False) -> None:
         """Commit, or put the file back."""
         file = self.file
@@ -191,7 +191,7 @@ class Transaction:
             self.check()
             self._claim.overwrite()
             self._staged.commit(begin=begin)
-            self._claim.settled()
+            self._claim.admit_readers()
         except BaseException as err:
             cause = self._staged.failure or err
             self._abandon(err)
@@ -199,7 +199,7 @@ class Transaction:
                 raise _write_error(self.path, cause) from cause
             raise
 
-    @uninterrupted
+    @shield_from_interrupts
     def _publish(self, draft: Path) -> None:
         """Give the finished draft its name, unless another file took it meanwhile."""
         try:
@@ -216,7 +216,7 @@ class Transaction:
             self._resources.close()
         disk.sync_folder(self.path.parent)
 
-    @uninterrupted
+    @shield_from_interrupts
     def _abandon(self, error: BaseException) -> None:
         """Close HDF5 with nothing more written, and put the file back."""
         self._staged.give_up()
@@ -230,7 +230,7 @@ class Transaction:
             error.add_note(
                 f"{str(self.path)!r} could not be put back now ({err}); usidx does so when it next opens it."
             )
-        self._claim.settled()
+        self._claim.admit_readers()
 
     def _leave(self, error: BaseException | None) -> None:
         """End the block: commit after success, else put the file back."""
@@ -286,7 +286,7 @@ def transaction(
     Notes
     -----
     Inside the block HDF5 cannot follow external links, and finds only fill values in virtual datasets, because it looks
-    for the other files in this one. Read such data before the block, or with `shared`.
+    for the other files in this one. Read such data before the block, or with `open_shared`.
 
     Examples
     --------
@@ -296,12 +296,12 @@ def transaction(
     ...         changes.file["Raw_Data"] = [1.0, 2.0]
     ...     with transaction(folder + "/scan.h5") as changes:
     ...         changes.file["Raw_Data"].attrs["units"] = "V"
-    ...     with shared(folder + "/scan.h5") as file:
+    ...     with open_shared(folder + "/scan.h5") as file:
     ...         print(file["Raw_Data"].attrs["units"])
     V
     """
     changes = Transaction(Path(os.path.realpath(path)), wait=wait, lock=lock, ahead=ahead)
-    with deferred(), changes._resources:
+    with defer_interrupts(), changes._resources:
         changes._attach()
         changes._open("r+")
         yield from _run(changes)
@@ -344,11 +344,11 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
         raise ExistsError(f"{str(target)!r} exists already. Choose another name, or add to it with transaction().")
     if needs_recovery(target):
         raise ExistsError(
-            f"{str(journal_path(target))!r} belongs to a file whose write was interrupted and that was moved since. "
-            f"Put that file back as {target.name!r} and recover it, or delete the journal."
+            f"{str(find_journal_path(target))!r} belongs to a file whose write was interrupted and that was moved "
+            f"since. Put that file back as {target.name!r} and recover it, or delete the journal."
         )
     changes = Transaction(target, wait=0.0, lock=lock)
-    with deferred(), changes._resources:
+    with defer_interrupts(), changes._resources:
         changes._attach_draft()
         try:
             changes._open("w")
@@ -358,7 +358,7 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
                 disk.remove_open(changes._draft, changes._resources.close)
 
 
-def changing(path: Path, *, wait: float) -> AbstractContextManager[Transaction]:
+def change_or_create(path: Path, *, wait: float) -> AbstractContextManager[Transaction]:
     """Change a file, or make it; what is written may be computed from the file itself."""
     return transaction(path, wait=wait, ahead=False) if path.exists() else create(path)
 

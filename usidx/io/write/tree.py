@@ -14,17 +14,17 @@ import xarray as xr
 
 from usidx.errors import LayoutError, UsidError, UsidWarning
 from usidx.format import names
-from usidx.io.read.place.opened import opened_file
-from usidx.io.read.usid.attributes import plain_attributes
+from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.usid.attributes import read_attributes
 from usidx.io.read.usid.tables import Tables
 from usidx.io.write.array import Settings
-from usidx.io.write.attributes import book_keeping, set_attributes
+from usidx.io.write.attributes import make_book_keeping, set_attributes
 from usidx.io.write.blocks.store import Store, store
-from usidx.io.write.groups import existing, next_number, numbered
-from usidx.io.write.main import create_main, free_name
-from usidx.io.write.same import are_attributes_equal, find_difference, have_equal_values, streamed, wait_until_readable
+from usidx.io.write.groups import find_existing, find_next_number, list_numbered
+from usidx.io.write.main import create_main, find_free_name
+from usidx.io.write.same import are_attributes_equal, find_difference, have_equal_values, stream, wait_until_readable
 from usidx.io.write.shelf import Shelf
-from usidx.io.write.transaction import changing
+from usidx.io.write.transaction import change_or_create
 from usidx.io.write.tree_plan import NEW_MEASUREMENT, Parts, Plan, plan_tree
 from usidx.tasks.progress import show_progress
 
@@ -65,33 +65,33 @@ def write_tree(file: Path, tree: xr.DataTree, settings: Settings) -> str:
                 stacklevel=3,
             )
             return found
-        with changing(file, wait=settings.wait) as changes:
+        with change_or_create(file, wait=settings.wait) as changes:
             tops = _free_tops(changes.file, plan)
             pairs = _create(changes.file, plan, tops, settings)
             store(pairs, changes.check, changes.ground, progress=settings.progress)
-    return _first(plan, tops)
+    return _name_first(plan, tops)
 
 
-def _first(plan: Plan, tops: Tops) -> str:
-    return "/" + "/".join(_placed(plan.mains[0].group[:1], tops))
+def _name_first(plan: Plan, tops: Tops) -> str:
+    return "/" + "/".join(_place_parts(plan.mains[0].group[:1], tops))
 
 
-def _placed(parts: Parts, tops: Tops) -> Parts:
+def _place_parts(parts: Parts, tops: Tops) -> Parts:
     return (tops[parts[0]], *parts[1:]) if parts else ()
 
 
 def _free_tops(file: h5py.File, plan: Plan) -> dict[str, str]:
     """Give each group at the root its own name where that is free, measurements else the next free number."""
-    wanted = list(plan.tops())
+    wanted = list(plan.list_tops())
     tops = {top: top for top in wanted if top != NEW_MEASUREMENT and top not in file}
     own = [int(top.rsplit("_", 1)[1]) for top in wanted if _MEASUREMENT.fullmatch(top)]
-    number = max([next_number(file, names.MEASUREMENT) - 1, *own]) + 1
+    number = max([find_next_number(file, names.MEASUREMENT) - 1, *own]) + 1
     for top in wanted:
         if top not in tops and (top == NEW_MEASUREMENT or _MEASUREMENT.fullmatch(top)):
             tops[top] = f"{names.MEASUREMENT}_{number:03d}"
             number += 1
         elif top not in tops:
-            tops[top] = free_name(file, top)
+            tops[top] = find_free_name(file, top)
     return tops
 
 
@@ -100,7 +100,7 @@ def _create(file: h5py.File, plan: Plan, tops: Tops, settings: Settings) -> list
     groups: dict[Parts, h5py.Group] = {(): file["/"]}
     for parts in sorted(plan.groups, key=len):
         if parts:
-            place = _placed(parts, tops)
+            place = _place_parts(parts, tops)
             groups[parts] = groups[parts[:-1]].create_group(place[-1])
     # Plain datasets come first: they keep their names, and the tables of a main find others.
     pairs = [_create_extra(groups[parts], name, extra) for parts, name, extra in plan.extras]
@@ -109,19 +109,19 @@ def _create(file: h5py.File, plan: Plan, tops: Tops, settings: Settings) -> list
         group = groups[main.group]
         try:
             dataset, target = create_main(
-                group, main.array, free_name(group, main.name), shelf, storage=settings.at_once
+                group, main.array, find_free_name(group, main.name), shelf, storage=settings.at_once
             )
         except UsidError as err:
             raise type(err)(f"Leaf {main.node!r} of the tree: {err}") from err
         made[main.node] = dataset
-        pairs.append((streamed(main.array), target))
+        pairs.append((stream(main.array), target))
     for parts, attrs in plan.groups.items():
         _tell(groups[parts], attrs, made)
     return pairs
 
 
 def _create_extra(group: h5py.Group, name: str, extra: xr.DataArray) -> Store:
-    where = free_name(group, name.replace("/", "_"))
+    where = find_free_name(group, name.replace("/", "_"))
     if extra.dtype.kind in "OU":
         texts = np.asarray(extra.values, dtype=object)
         if not all(isinstance(text, str) for text in texts.reshape(-1)):
@@ -129,7 +129,7 @@ def _create_extra(group: h5py.Group, name: str, extra: xr.DataArray) -> Store:
         made = group.create_dataset(where, shape=texts.shape, dtype=h5py.string_dtype())
         data: Any = texts
     elif extra.dtype.kind in "biufcVS":
-        made, data = group.create_dataset(where, shape=extra.shape, dtype=extra.dtype), streamed(extra)
+        made, data = group.create_dataset(where, shape=extra.shape, dtype=extra.dtype), stream(extra)
     else:
         raise LayoutError(f"{name!r} for the group {group.name!r} holds {extra.dtype}; HDF5 holds numbers and texts.")
     set_attributes(made, {str(k): v for k, v in extra.attrs.items()})
@@ -140,9 +140,9 @@ def _tell(group: h5py.Group, attrs: Mapping[str, Any], made: Mapping[str, h5py.D
     """Set attributes, references to sources among them; what the root of a file has is kept."""
     is_root = group.name == "/"
     own = {names.TIMESTAMP, names.TIME_STAMP} & set(attrs)
-    told = dict(attrs) if own or is_root else {**book_keeping(), **attrs}
+    told = dict(attrs) if own or is_root else {**make_book_keeping(), **attrs}
     kept = set(group.attrs) & set(told) if is_root else set()
-    if kept and not are_attributes_equal({n: told[n] for n in kept}, _selected(group, kept), group.file):
+    if kept and not are_attributes_equal({n: told[n] for n in kept}, _select_attributes(group, kept), group.file):
         warnings.warn(
             f"{group.file.filename!r} says something else in its attributes {sorted(kept)!r}, and keeps that; those of "
             f"the tree's root are not written.",
@@ -158,20 +158,20 @@ def _tell(group: h5py.Group, attrs: Mapping[str, Any], made: Mapping[str, h5py.D
 def _find_same(file: Path, plan: Plan, wait: float) -> str | None:
     """Look for measurements that hold the whole tree; what costs little is compared first."""
     wait_until_readable(file, wait)
-    with opened_file(file) as held:
-        alike = [tops for tops in _candidates(held, plan) if _is_alike(held, plan, tops)]
+    with open_file_at(file) as held:
+        alike = [tops for tops in _list_candidates(held, plan) if _is_alike(held, plan, tops)]
     for tops in alike:
-        pairs = [("/" + "/".join((*_placed(m.group, tops), m.name)), m.array) for m in plan.mains]
+        pairs = [("/" + "/".join((*_place_parts(m.group, tops), m.name)), m.array) for m in plan.mains]
         if have_equal_values(str(file), pairs):
-            return _first(plan, tops)
+            return _name_first(plan, tops)
     return None
 
 
-def _candidates(file: h5py.File, plan: Plan) -> Iterator[Tops]:
+def _list_candidates(file: h5py.File, plan: Plan) -> Iterator[Tops]:
     """Give where the groups of a plan may be: under their own names, or in each measurement, the newest first."""
-    own = {top: top for top in plan.tops() if top != NEW_MEASUREMENT}
+    own = {top: top for top in plan.list_tops() if top != NEW_MEASUREMENT}
     if not own:
-        yield from ({NEW_MEASUREMENT: name} for _, name in reversed(numbered(file, names.MEASUREMENT)))
+        yield from ({NEW_MEASUREMENT: name} for _, name in reversed(list_numbered(file, names.MEASUREMENT)))
     elif all(top in file for top in own):
         yield own
 
@@ -179,29 +179,29 @@ def _candidates(file: h5py.File, plan: Plan) -> Iterator[Tops]:
 def _is_alike(file: h5py.File, plan: Plan, tops: Tops) -> bool:
     tables = Tables()
     for main in plan.mains:
-        found = existing(file, [*_placed(main.group, tops), main.name])
+        found = find_existing(file, [*_place_parts(main.group, tops), main.name])
         if not isinstance(found, h5py.Dataset) or find_difference(found, main.array, main.name, tables) is not None:
             return False
-    return all(_is_told(file, _placed(parts, tops), attrs) for parts, attrs in plan.groups.items()) and all(
-        _holds(existing(file, [*_placed(parts, tops), name.replace("/", "_")]), extra)
+    return all(_is_told(file, _place_parts(parts, tops), attrs) for parts, attrs in plan.groups.items()) and all(
+        _holds(find_existing(file, [*_place_parts(parts, tops), name.replace("/", "_")]), extra)
         for parts, name, extra in plan.extras
     )
 
 
 def _is_told(file: h5py.File, parts: Sequence[str], attrs: Mapping[str, Any]) -> bool:
     """Say whether a group is there and says the same; steps are compared as text."""
-    group = existing(file, parts)
+    group = find_existing(file, parts)
     if not isinstance(group, h5py.Group):
         return False
-    found = plain_attributes(group)
+    found = read_attributes(group)
     if not parts:  # whatever else the root of the file says
-        found = _selected(group, attrs)
+        found = _select_attributes(group, attrs)
     same_steps = attrs.get(names.PROVENANCE) == found.get(names.PROVENANCE)
     return same_steps and are_attributes_equal(attrs, found, file)
 
 
-def _selected(group: h5py.Group, wanted: Container[str]) -> dict[str, Any]:
-    return {name: value for name, value in plain_attributes(group).items() if name in wanted}
+def _select_attributes(group: h5py.Group, wanted: Container[str]) -> dict[str, Any]:
+    return {name: value for name, value in read_attributes(group).items() if name in wanted}
 
 
 def _holds(found: h5py.Group | h5py.Dataset | None, extra: xr.DataArray) -> bool:

@@ -18,10 +18,10 @@ from usidx.errors import RoleError, UsidError
 from usidx.format import names
 from usidx.format.layout import Array
 from usidx.io.read.usid.datasets import FIELD
-from usidx.io.write.main import safe_name
-from usidx.io.write.same import streamed
-from usidx.label.roles import ROLE, role_of
-from usidx.results.provenance import source_of
+from usidx.io.write.main import make_safe_name
+from usidx.io.write.same import stream
+from usidx.label.roles import ROLE, find_role
+from usidx.results.provenance import find_source
 
 __all__ = ["NEW_MEASUREMENT", "Plan", "PlannedMain", "plan_tree"]
 
@@ -81,7 +81,7 @@ class Plan:
             self.groups.setdefault(parts[:depth], {})
         self.groups[parts].update({str(k): v for k, v in attrs.items()})
 
-    def tops(self) -> dict[str, bool]:
+    def list_tops(self) -> dict[str, bool]:
         """Return the groups at the root, and whether a main dataset lies below each."""
         measured = {main.group[:1] for main in self.mains}
         return {parts[0]: parts in measured for parts in self.groups if len(parts) == 1}
@@ -108,10 +108,10 @@ def plan_tree(tree: xr.DataTree) -> Plan:
             f"the dims of its leaves: dataset.usid.set_roles(position=[...], spectroscopic=[...])."
         )
     if all(_MEASUREMENT.fullmatch(node.top) or node.is_where_it_was for node in bearing):
-        return _kept_plan(nodes, ())
+        return _plan_as_it_was(nodes, ())
     if all(_CHANNEL.fullmatch(node.top) for node in bearing):
-        return _kept_plan(nodes, (NEW_MEASUREMENT,))
-    return _numbered_plan(nodes)
+        return _plan_as_it_was(nodes, (NEW_MEASUREMENT,))
+    return _plan_numbered(nodes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +139,7 @@ class _Node:
             )
         if mains and all(FIELD in array.attrs for array in mains.values()):
             name = node.path.rsplit("/", 1)[-1] or names.RAW_DATA
-            mains = {name: _joined_fields(mains, data.attrs, name)}
+            mains = {name: _join_fields(mains, data.attrs, name)}
         return cls(node.path, data, mains, extras, not node.children)
 
     @property
@@ -161,7 +161,7 @@ class _Node:
     @property
     def is_where_it_was(self) -> bool:
         """Whether the one main was opened from a dataset at this very path."""
-        source = source_of(next(iter(self.mains.values())))
+        source = find_source(next(iter(self.mains.values())))
         return self.is_dataset and source is not None and source[1] == self.path
 
     @property
@@ -177,14 +177,14 @@ def _has_roles(array: xr.DataArray) -> bool:
     """Say whether an array is a main one: a dim has a role, or of a single cell a scalar coordinate has one."""
     if not array.ndim:
         return any(ROLE in c.attrs for c in array.coords.values())
-    return any(role_of(array, dim) is not None for dim in array.dims)
+    return any(find_role(array, dim) is not None for dim in array.dims)
 
 
-def _joined_fields(fields: Mapping[str, xr.DataArray], attrs: Mapping[Any, Any], name: str) -> xr.DataArray:
+def _join_fields(fields: Mapping[str, xr.DataArray], attrs: Mapping[Any, Any], name: str) -> xr.DataArray:
     """Join the fields of a compound main dataset again, as lazy as they are."""
     first = next(iter(fields.values()))
     dtype = np.dtype([(str(v.attrs[FIELD]), v.dtype) for v in fields.values()])
-    parts = [v.copy(data=streamed(v)) for v in fields.values()]
+    parts = [v.copy(data=stream(v)) for v in fields.values()]
     joined: xr.DataArray = xr.apply_ufunc(
         _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype], join="exact"
     )
@@ -198,7 +198,7 @@ def _join(*parts: Array, dtype: np.dtype[Any]) -> Array:
     return whole
 
 
-def _kept_plan(nodes: list[_Node], above: Parts) -> Plan:
+def _plan_as_it_was(nodes: list[_Node], above: Parts) -> Plan:
     """Plan a tree that has the paths of a file, or of a measurement."""
     plan = Plan()
     for node in nodes:
@@ -219,7 +219,7 @@ def _kept_plan(nodes: list[_Node], above: Parts) -> Plan:
     return plan
 
 
-def _numbered_plan(nodes: list[_Node]) -> Plan:
+def _plan_numbered(nodes: list[_Node]) -> Plan:
     """Plan any other tree: a channel for each node with data; what is told above it is told of the channel."""
     plan = Plan()
     told = {node.parts: node.attrs for node in nodes}
@@ -231,12 +231,12 @@ def _numbered_plan(nodes: list[_Node]) -> Plan:
         elif node.mains or node.extras:
             channel = (NEW_MEASUREMENT, f"{names.CHANNEL}_{number:03d}")
             number += 1
-            plan.add_group(channel, dict(_told_of(node, told)))
+            plan.add_group(channel, dict(_find_told(node, told)))
             _add_arrays(plan, node, channel)
     return plan
 
 
-def _told_of(node: _Node, told: Mapping[Parts, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+def _find_told(node: _Node, told: Mapping[Parts, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
     for depth in range(1, len(node.parts)):
         yield from told[node.parts[:depth]].items()
     yield from node.attrs.items()
@@ -246,4 +246,4 @@ def _told_of(node: _Node, told: Mapping[Parts, Mapping[str, Any]]) -> Iterator[t
 
 def _add_arrays(plan: Plan, node: _Node, group: Parts) -> None:
     plan.extras += [(group, name, extra) for name, extra in node.extras.items()]
-    plan.mains += [PlannedMain(node.path, group, safe_name(name), array) for name, array in node.mains.items()]
+    plan.mains += [PlannedMain(node.path, group, make_safe_name(name), array) for name, array in node.mains.items()]

@@ -13,7 +13,7 @@ import xarray as xr
 
 from usidx.errors import ResultError, UnitsError
 from usidx.label.roles import ROLE, SPECTROSCOPIC, Dims, refuse_unlabelled
-from usidx.results.provenance import steps, with_steps
+from usidx.results.provenance import put_steps, read_steps
 
 __all__ = ["FIELD", "Decomposable", "join_fields", "kept_fields", "split_fields"]
 
@@ -49,7 +49,7 @@ def join_fields(data: Decomposable, dim: Dims | None, *, any_units: bool = False
     units = {v.attrs.get("units", "") for v in data.data_vars.values()}
     stacked.attrs = {"units": units.pop()} if len(units) == 1 else {}
     chosen = None if dim is None else (*((dim,) if isinstance(dim, str) else dim), FIELD)
-    return with_steps(stacked.rename(None), steps(data)), chosen
+    return put_steps(stacked.rename(None), read_steps(data)), chosen
 
 
 def kept_fields(data: Decomposable) -> dict[str, Any]:

@@ -19,16 +19,16 @@ __all__ = [
     "INK",
     "SMALL",
     "TEXT",
-    "finished",
-    "grid_shape",
+    "choose_grid_shape",
+    "escape_text",
+    "finish_figure",
     "label_axes",
-    "new_figure",
-    "plain_numbers",
-    "png_of",
-    "style",
-    "text",
-    "whole_numbers",
-    "wrapped",
+    "make_figure",
+    "render_png",
+    "set_whole_ticks",
+    "style_axes",
+    "wrap_words",
+    "write_plain_numbers",
 ]
 
 TEXT, SMALL = 9, 8
@@ -36,18 +36,18 @@ INK, FAINT = "#222222", "#666666"
 _HOLDS = "\N{NO-BREAK SPACE}"
 
 
-def new_figure(width: float, height: float) -> Figure:
+def make_figure(width: float, height: float) -> Figure:
     """Make an empty figure of the given size in inches; no window, no entry in pyplot."""
     figure: Figure = require("matplotlib.figure", "Drawing").Figure(
         figsize=(width, height), layout="constrained", facecolor="white", dpi=120
     )
     require("matplotlib.backends.backend_agg", "Drawing").FigureCanvasAgg(figure)
     # Notebooks know figures only after pyplot was imported; this one shows itself.
-    figure._repr_png_ = partial(png_of, figure)  # type: ignore[attr-defined]
+    figure._repr_png_ = partial(render_png, figure)  # type: ignore[attr-defined]
     return figure
 
 
-def png_of(figure: Any, dpi: float | None = None) -> bytes:
+def render_png(figure: Any, dpi: float | None = None) -> bytes:
     """Draw a figure into the bytes of a PNG file."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -57,12 +57,12 @@ def png_of(figure: Any, dpi: float | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def text(words: str) -> str:
+def escape_text(words: str) -> str:
     """Keep a name from a file from being read as a formula."""
     return words.replace("$", r"\$")
 
 
-def style(axes: Axes, *, box: bool = False) -> None:
+def style_axes(axes: Axes, *, box: bool = False) -> None:
     """Give axes the look of the house: small ink labels, no box around lines."""
     axes.tick_params(which="both", labelsize=SMALL, colors=INK, width=0.6)
     axes.tick_params(which="major", length=3)
@@ -76,13 +76,13 @@ def style(axes: Axes, *, box: bool = False) -> None:
 
 def label_axes(axes: Axes, horizontal: str, vertical: str, title: str = "", *, room: int = 30) -> None:
     """Write what runs along each side; `room` is how many characters the vertical side holds."""
-    axes.set_xlabel(text(horizontal), fontsize=TEXT, color=INK)
-    axes.set_ylabel(text(wrapped(vertical, room)), fontsize=TEXT, color=INK)
+    axes.set_xlabel(escape_text(horizontal), fontsize=TEXT, color=INK)
+    axes.set_ylabel(escape_text(wrap_words(vertical, room)), fontsize=TEXT, color=INK)
     if title:
-        axes.set_title(text(wrapped(title, 40)), fontsize=TEXT, color=INK)
+        axes.set_title(escape_text(wrap_words(title, 40)), fontsize=TEXT, color=INK)
 
 
-def wrapped(words: str, room: int) -> str:
+def wrap_words(words: str, room: int) -> str:
     """Break a label into lines that fit beside its panel: after a comma where that will do, never before a unit."""
     if len(words) <= room:
         return words
@@ -91,7 +91,7 @@ def wrapped(words: str, room: int) -> str:
     return textwrap.fill(", ".join(pieces), max(room, 8), break_long_words=True).replace(_HOLDS, " ")
 
 
-def plain_numbers(axis: Any) -> None:
+def write_plain_numbers(axis: Any) -> None:
     """Write ticks as they are, with one common power of ten where they are very large or small."""
     formatter = require("matplotlib.ticker", "Drawing").ScalarFormatter(useMathText=True)
     formatter.set_useOffset(False)
@@ -99,7 +99,7 @@ def plain_numbers(axis: Any) -> None:
     axis.set_major_formatter(formatter)
 
 
-def whole_numbers(axis: Any) -> None:
+def set_whole_ticks(axis: Any) -> None:
     """Put ticks at whole numbers only, for what is counted."""
     axis.set_major_locator(require("matplotlib.ticker", "Drawing").MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
@@ -108,18 +108,18 @@ def _note(figure: Figure, *said: str) -> None:
     """Write what the reader must know below the figure, once."""
     words = "; ".join(dict.fromkeys(s for s in said if s))
     if words:
-        figure.supxlabel(text(words), fontsize=SMALL - 1, color=FAINT, x=0.99, ha="right")
+        figure.supxlabel(escape_text(words), fontsize=SMALL - 1, color=FAINT, x=0.99, ha="right")
 
 
-def _head(figure: Figure, title: str | None) -> None:
+def _draw_head(figure: Figure, title: str | None) -> None:
     """Write a title over the whole figure."""
     if title:
-        figure.suptitle(text(title), fontsize=TEXT + 1, color=INK)
+        figure.suptitle(escape_text(title), fontsize=TEXT + 1, color=INK)
 
 
-def finished(figure: Figure, title: str | None, *said: str) -> Figure:
+def finish_figure(figure: Figure, title: str | None, *said: str) -> Figure:
     """Write title and notes, then settle the layout: it closes in on images of fixed aspect in a few passes."""
-    _head(figure, title)
+    _draw_head(figure, title)
     _note(figure, *said)
     engine: Any = figure.get_layout_engine()
     with warnings.catch_warnings():
@@ -129,7 +129,7 @@ def finished(figure: Figure, title: str | None, *said: str) -> Figure:
     return figure
 
 
-def grid_shape(count: int, aspect: float = 1.0) -> tuple[int, int]:
+def choose_grid_shape(count: int, aspect: float = 1.0) -> tuple[int, int]:
     """Return (rows, columns) that show `count` panels of height/width `aspect` in a page-like rectangle."""
     if aspect < 0.35:
         columns = min(count, 2)

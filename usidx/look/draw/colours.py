@@ -11,9 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.look.draw.extras import require
-from usidx.look.draw.numbers import base_of, finite_range, scale_for, unit_of
+from usidx.look.draw.numbers import choose_scale, find_base_unit, find_finite_range, find_unit
 
-__all__ = ["Colours", "category_colours", "colours_for", "is_categorical"]
+__all__ = ["Colours", "choose_colours", "is_categorical", "list_category_colours"]
 
 _LABEL_NAMES = ("labels", "label", "cluster")
 _CODE_NAMES = (*_LABEL_NAMES, "domain", "status", "converged", "measured")
@@ -43,7 +43,7 @@ class Colours:
     categories: tuple[int, ...] = ()
 
 
-def category_colours(count: int) -> list[str]:
+def list_category_colours(count: int) -> list[str]:
     """Return `count` colours that differ: eight for any eye, then twenty, then steps of a rainbow."""
     if count <= len(_FEW):
         return list(_FEW[:count])
@@ -61,7 +61,7 @@ def is_categorical(array: xr.DataArray) -> bool:
     return array.dtype.kind in "iu" and str(array.name).lower() in _CODE_NAMES
 
 
-def colours_for(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
+def choose_colours(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
     """Choose the colours for the values of an array (already read, as floats).
 
     Parameters
@@ -76,26 +76,26 @@ def colours_for(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
     Colours
         Categorical for labels and booleans, cyclic for phases, diverging for values of both signs, sequential else.
     """
-    found = finite_range(values)
+    found = find_finite_range(values)
     if found is None:
-        return _sequential("viridis", 0.0, 1.0, 1.0, unit_of(array), remark="no finite values")
+        return _make_sequential("viridis", 0.0, 1.0, 1.0, find_unit(array), remark="no finite values")
     if is_categorical(array):
-        return _categorical(array, values)
-    turn = _full_turn(array, *found)
+        return _choose_categorical(array, values)
+    turn = _find_full_turn(array, *found)
     if turn is not None:
-        return _cyclic(array, *found, turn)
-    return _continuous(array, values, *found)
+        return _choose_cyclic(array, *found, turn)
+    return _choose_continuous(array, values, *found)
 
 
-def _categorical(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
+def _choose_categorical(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
     present = np.unique(values[np.isfinite(values)]).astype(int)
     low, high = (0, 1) if array.dtype.kind == "b" else (int(present[0]), int(present[-1]))
     if high - low > 255:
-        return _sequential("viridis", float(low), float(high), 1.0, "")
+        return _make_sequential("viridis", float(low), float(high), 1.0, "")
     groups = range(low, high + 1)
     # A label below zero means "in no cluster"; any other code means what it says.
     in_none = [g < 0 and str(array.name).lower() in _LABEL_NAMES for g in groups]
-    named = iter(category_colours(in_none.count(False)))
+    named = iter(list_category_colours(in_none.count(False)))
     colors = [_HOLE if none else next(named) for none in in_none]
     texts = tuple("none" if none else str(g) for g, none in zip(groups, in_none, strict=True))
     if array.dtype.kind == "b":
@@ -113,19 +113,19 @@ def _categorical(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
     )
 
 
-def _full_turn(array: xr.DataArray, low: float, high: float) -> float | None:
+def _find_full_turn(array: xr.DataArray, low: float, high: float) -> float | None:
     """Return the period of a phase in its own unit, None where the values do not come round."""
     said = f"{array.name} {array.attrs.get('long_name', '')}".lower()
     says_phase = any(w in said for w in ("phase", "angle")) and not any(w in said for w in ("stderr", "error"))
-    turn = _FULL_TURN.get(unit_of(array))
+    turn = _FULL_TURN.get(find_unit(array))
     if turn is None:
         # Instruments write phases in degrees under any unit; a span of most of a turn tells. Only the colours follow.
         turn = 360.0 if says_phase and 180 < high - low <= 400 else None
     return turn if says_phase and turn is not None and high - low <= 1.15 * turn else None
 
 
-def _cyclic(array: xr.DataArray, low: float, high: float, turn: float) -> Colours:
-    unit = unit_of(array)
+def _choose_cyclic(array: xr.DataArray, low: float, high: float, turn: float) -> Colours:
+    unit = find_unit(array)
     start = -turn / 2 if low >= -0.51 * turn and high <= 0.51 * turn else (0.0 if low >= 0 else (low + high - turn) / 2)
     ticks, texts = None, None
     if turn == 2 * math.pi:
@@ -135,26 +135,26 @@ def _cyclic(array: xr.DataArray, low: float, high: float, turn: float) -> Colour
     elif start in (-180.0, 0.0):
         ticks = tuple(start + n * 90 for n in range(5))
     known = require("matplotlib", "Drawing").colormaps["twilight"]
-    return Colours(_holed(known), start, start + turn, 1.0, unit, ticks=ticks, tick_labels=texts)
+    return Colours(_grey_holes(known), start, start + turn, 1.0, unit, ticks=ticks, tick_labels=texts)
 
 
-def _continuous(array: xr.DataArray, values: NDArray[np.float64], low: float, high: float) -> Colours:
-    unit = unit_of(array)
+def _choose_continuous(array: xr.DataArray, values: NDArray[np.float64], low: float, high: float) -> Colours:
+    unit = find_unit(array)
     is_constant = high - low <= _ROUNDING * max(abs(low), abs(high))
     remark = "constant" if is_constant else ""
-    low, high, extend = _robust(values, low, high)
-    scale = scale_for(max(abs(low), abs(high)), unit)
-    if low < 0 < high and min(-low, high) > 0.1 * max(-low, high) and base_of(unit)[1] != "m":
+    low, high, extend = _cut_outliers(values, low, high)
+    scale = choose_scale(max(abs(low), abs(high)), unit)
+    if low < 0 < high and min(-low, high) > 0.1 * max(-low, high) and find_base_unit(unit)[1] != "m":
         most = max(-low, high)
-        return _sequential("RdBu_r", -most, most, scale.factor, scale.unit, extend=extend)
+        return _make_sequential("RdBu_r", -most, most, scale.factor, scale.unit, extend=extend)
     if is_constant:
         low, high = low - 0.05 * abs(low or 1.0), high + 0.05 * abs(high or 1.0)
     # Cameras and detectors write bytes; their pictures are grey everywhere else too.
     name = "gray" if array.dtype == np.uint8 else "viridis"
-    return _sequential(name, low, high, scale.factor, scale.unit, extend=extend, remark=remark)
+    return _make_sequential(name, low, high, scale.factor, scale.unit, extend=extend, remark=remark)
 
 
-def _robust(values: NDArray[np.float64], low: float, high: float) -> tuple[float, float, str]:
+def _cut_outliers(values: NDArray[np.float64], low: float, high: float) -> tuple[float, float, str]:
     """Cut limits that a few stray cells have blown up, so that the rest is seen."""
     known = values[np.isfinite(values)]
     if known.size < _FEWEST:
@@ -171,13 +171,13 @@ def _robust(values: NDArray[np.float64], low: float, high: float) -> tuple[float
     return inner_low if cut_low else low, inner_high if cut_high else high, extend
 
 
-def _sequential(
+def _make_sequential(
     name: str, low: float, high: float, factor: float, unit: str, *, extend: str = "neither", remark: str = ""
 ) -> Colours:
     known = require("matplotlib", "Drawing").colormaps[name]
-    return Colours(_holed(known), low * factor, high * factor, factor, unit, extend=extend, remark=remark)
+    return Colours(_grey_holes(known), low * factor, high * factor, factor, unit, extend=extend, remark=remark)
 
 
-def _holed(colormap: Any) -> Any:
+def _grey_holes(colormap: Any) -> Any:
     """Show cells without a value in grey."""
     return colormap.with_extremes(bad=_HOLE)

@@ -12,23 +12,32 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.errors import RoleError
-from usidx.label.roles import POSITION, position_dims, refuse_unlabelled, role_of, spectroscopic_dims
-from usidx.look.draw.numbers import base_of, finite_range, label, number, plain, quantity_of, scale_for, unit_of
+from usidx.label.roles import POSITION, find_role, position_dims, refuse_unlabelled, spectroscopic_dims
+from usidx.look.draw.numbers import (
+    choose_scale,
+    find_base_unit,
+    find_finite_range,
+    find_quantity,
+    find_unit,
+    make_printable,
+    write_label,
+    write_number,
+)
 
 __all__ = [
     "Ruler",
     "as_floats",
-    "cells",
-    "common_unit",
-    "counted",
+    "choose_spectral_dim",
+    "compute_envelope",
     "describe_cell",
-    "envelope",
-    "first_of",
+    "find_common_unit",
+    "find_scattered",
+    "make_index_ruler",
+    "make_ruler",
     "pick",
+    "pick_cells",
     "refuse_undrawable",
-    "ruler",
-    "scattered",
-    "spectral_dim",
+    "take_first",
     "thin",
 ]
 
@@ -60,11 +69,11 @@ class Ruler:
         """Whether the values count something, so that nothing lies between them."""
         return not self.unit and bool((self.values == np.round(self.values)).all())
 
-    def shown(self, largest: float | None = None) -> tuple[NDArray[np.float64], str]:
+    def scale_values(self, largest: float | None = None) -> tuple[NDArray[np.float64], str]:
         """Return the values in the prefix that suits them, and the label."""
         most = float(np.abs(self.values).max()) if self.values.size else 0.0
-        scale = scale_for(most if largest is None else largest, self.unit)
-        return self.values * scale.factor, label(self.quantity, scale.unit)
+        scale = choose_scale(most if largest is None else largest, self.unit)
+        return self.values * scale.factor, write_label(self.quantity, scale.unit)
 
 
 def refuse_undrawable(data: object, limit: int = 1) -> None:
@@ -79,23 +88,23 @@ def refuse_undrawable(data: object, limit: int = 1) -> None:
         raise RoleError(f"At least one is drawn, {limit} is less.")
 
 
-def ruler(array: xr.DataArray, dim: str) -> Ruler:
+def make_ruler(array: xr.DataArray, dim: str) -> Ruler:
     """Return the coordinate of a dim; where it has none that is one finite number per index, the index."""
     if dim in array.coords:
         coord = array.coords[dim]
         if coord.dims == (dim,) and coord.dtype.kind in "iuf":
             values = coord.values.astype(np.float64)
             if np.isfinite(values).all():
-                return Ruler(values, quantity_of(coord), unit_of(coord))
-    return counted(array, dim)
+                return Ruler(values, find_quantity(coord), find_unit(coord))
+    return make_index_ruler(array, dim)
 
 
-def counted(array: xr.DataArray, dim: str) -> Ruler:
+def make_index_ruler(array: xr.DataArray, dim: str) -> Ruler:
     """Return the index along a dim."""
-    return Ruler(np.arange(array.sizes[dim], dtype=np.float64), f"{plain(dim).replace('_', ' ')} index", "")
+    return Ruler(np.arange(array.sizes[dim], dtype=np.float64), f"{make_printable(dim).replace('_', ' ')} index", "")
 
 
-def scattered(array: xr.DataArray, dim: str) -> tuple[str, str] | None:
+def find_scattered(array: xr.DataArray, dim: str) -> tuple[str, str] | None:
     """Return the two coordinates (vertical, horizontal) that place the points of a position dim, None on a grid.
 
     Points of a sparse, spiral or aborted scan have no grid; their places are coordinates along one dim.
@@ -105,7 +114,7 @@ def scattered(array: xr.DataArray, dim: str) -> tuple[str, str] | None:
         for name, coord in array.coords.items()
         if name != dim and coord.dims == (dim,) and coord.dtype.kind in "iuf"
     ]
-    placed = [name for name in names if role_of(array, name) == POSITION] or names
+    placed = [name for name in names if find_role(array, name) == POSITION] or names
     if len(placed) < 2:
         return None
     by_letter = sorted(placed, key=lambda name: name.upper() != "Y")
@@ -114,7 +123,7 @@ def scattered(array: xr.DataArray, dim: str) -> tuple[str, str] | None:
     return vertical, horizontal
 
 
-def spectral_dim(array: xr.DataArray, dim: str | None = None) -> str:
+def choose_spectral_dim(array: xr.DataArray, dim: str | None = None) -> str:
     """Return the dim to draw along: the named one, else the fastest spectroscopic one, else the last."""
     if dim is not None:
         if dim not in array.dims:
@@ -128,18 +137,18 @@ def spectral_dim(array: xr.DataArray, dim: str | None = None) -> str:
 def thin(array: xr.DataArray, dims: Iterable[str], limit: int) -> tuple[xr.DataArray, str]:
     """Keep every n-th index of each dim so that none is longer than `limit`; say so in words. Nothing is read."""
     steps = {dim: math.ceil(array.sizes[dim] / limit) for dim in dims if array.sizes[dim] > limit}
-    bare = {dim: _index_of(array, dim) for dim in steps if dim not in array.coords}
+    bare = {dim: _find_index(array, dim) for dim in steps if dim not in array.coords}
     cut = array.assign_coords(bare).isel({dim: slice(None, None, step) for dim, step in steps.items()})
-    said = ", ".join(f"1 in {step} along {plain(dim)}" for dim, step in steps.items())
+    said = ", ".join(f"1 in {step} along {make_printable(dim)}" for dim, step in steps.items())
     return cut, f"shown: {said}" if said else ""
 
 
-def _index_of(array: xr.DataArray, dim: str) -> xr.Variable:
+def _find_index(array: xr.DataArray, dim: str) -> xr.Variable:
     """Count before every n-th is kept, so that a picture still says the true index."""
-    return xr.Variable((dim,), np.arange(array.sizes[dim]), {"long_name": counted(array, dim).quantity})
+    return xr.Variable((dim,), np.arange(array.sizes[dim]), {"long_name": make_index_ruler(array, dim).quantity})
 
 
-def cells(sizes: dict[str, int], count: int) -> list[dict[str, int]]:
+def pick_cells(sizes: dict[str, int], count: int) -> list[dict[str, int]]:
     """Pick up to `count` cells that spread over all dims; all of them where there are no more."""
     total = math.prod(sizes.values())
     if not sizes or total <= count:
@@ -157,12 +166,12 @@ def cells(sizes: dict[str, int], count: int) -> list[dict[str, int]]:
 
 def _spread(lengths: tuple[int, ...], count: int) -> list[tuple[int, ...]]:
     """Step through all dims at once by irrational steps: evenly spread, never along one column."""
-    root = _plastic(len(lengths))
+    root = _compute_plastic_number(len(lengths))
     points = (0.5 + np.outer(np.arange(1, count + 1), [root ** -(k + 1) for k in range(len(lengths))])) % 1
     return [tuple((point * lengths).astype(int).tolist()) for point in points]
 
 
-def _plastic(dims: int) -> float:
+def _compute_plastic_number(dims: int) -> float:
     """Root of x**(dims + 1) = x + 1, the generalised golden ratio."""
     root = 1.5
     for _ in range(40):
@@ -183,27 +192,27 @@ def describe_cell(array: xr.DataArray, cell: dict[str, int]) -> str:
     told: list[str] = []
     for dim, index in cell.items():
         # Points without a grid are told by where they lie; their number says nothing.
-        names = scattered(array, dim) or (dim,)
-        told += [_at(array, dim, name, index) for name in names]
+        names = find_scattered(array, dim) or (dim,)
+        told += [_describe_step(array, dim, name, index) for name in names]
     return ", ".join(told)
 
 
-def _at(array: xr.DataArray, dim: str, called: str, index: int) -> str:
+def _describe_step(array: xr.DataArray, dim: str, called: str, index: int) -> str:
     coord = array.coords.get(called)
-    name = plain(called, 24).replace("_", " ")
+    name = make_printable(called, 24).replace("_", " ")
     if coord is None or coord.dims != (dim,):
         return f"{name} {index}"
     value = coord.values[index]
-    if coord.dtype.kind in "iu" and not unit_of(coord):
+    if coord.dtype.kind in "iu" and not find_unit(coord):
         return f"{name} {int(value)}"
     if coord.dtype.kind not in "iuf":
-        return f"{name} {plain(value, 24)}"
-    found = finite_range(coord.values)
-    scale = scale_for(max(map(abs, found)) if found else 0.0, unit_of(coord))
-    return f"{name} {number(float(value) * scale.factor, 3)} {scale.unit}".strip()
+        return f"{name} {make_printable(value, 24)}"
+    found = find_finite_range(coord.values)
+    scale = choose_scale(max(map(abs, found)) if found else 0.0, find_unit(coord))
+    return f"{name} {write_number(float(value) * scale.factor, 3)} {scale.unit}".strip()
 
 
-def first_of(array: xr.DataArray, count: int, *, keep: tuple[str, ...] = ()) -> tuple[xr.DataArray, str]:
+def take_first(array: xr.DataArray, count: int, *, keep: tuple[str, ...] = ()) -> tuple[xr.DataArray, str]:
     """Take the first index of all but the `count` fastest position dims (or all but those to keep); say which."""
     kept = keep or position_dims(array)[-count:] or tuple(str(d) for d in array.dims)[:count]
     rest = {str(d): 0 for d in array.dims if d not in kept}
@@ -211,7 +220,7 @@ def first_of(array: xr.DataArray, count: int, *, keep: tuple[str, ...] = ()) -> 
     return array.isel(rest), f"at {describe_cell(array, told)}" if told else ""
 
 
-def envelope(
+def compute_envelope(
     x: NDArray[np.float64], y: NDArray[np.float64], limit: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Keep the smallest and largest value of each of `limit` bins, so that no peak is lost."""
@@ -225,9 +234,9 @@ def envelope(
     return np.repeat(x[edges], 2), np.column_stack([low, high]).ravel()
 
 
-def common_unit(*rulers: Ruler) -> str | None:
+def find_common_unit(*rulers: Ruler) -> str | None:
     """Return the base unit that all share, None where they differ."""
-    bases = {base_of(r.unit)[1] for r in rulers}
+    bases = {find_base_unit(r.unit)[1] for r in rulers}
     return bases.pop() if len(bases) == 1 else None
 
 

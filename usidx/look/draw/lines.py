@@ -10,15 +10,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from usidx.look.draw.canvas import INK, SMALL, label_axes, plain_numbers, style, text, whole_numbers
-from usidx.look.draw.downsample import as_floats, envelope, ruler
-from usidx.look.draw.maps import parts
-from usidx.look.draw.numbers import finite_range, label, quantity_of, scale_for, unit_of
+from usidx.look.draw.canvas import INK, SMALL, escape_text, label_axes, set_whole_ticks, style_axes, write_plain_numbers
+from usidx.look.draw.downsample import as_floats, compute_envelope, make_ruler
+from usidx.look.draw.maps import split_complex
+from usidx.look.draw.numbers import choose_scale, find_finite_range, find_quantity, find_unit, write_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Stroke", "add_legend", "draw_lines", "panels", "stacked_panels"]
+__all__ = ["Stroke", "add_legend", "count_panels", "draw_lines", "stack_panels"]
 
 _MOST = 4000
 
@@ -35,7 +35,7 @@ class Stroke:
     alpha: float = 1.0
 
 
-def panels(lines: xr.DataArray) -> int:
+def count_panels(lines: xr.DataArray) -> int:
     """Return how many panels the lines need: two where they are complex."""
     return 2 if lines.dtype.kind == "c" else 1
 
@@ -46,7 +46,7 @@ def draw_lines(axes: list[Axes], lines: xr.DataArray, dim: str, stroke: Stroke, 
     `scales` remembers the largest value of each panel, so that what is drawn later shares the prefix.
     """
     said = ""
-    for panel, (part, real) in zip(axes, parts(lines), strict=True):
+    for panel, (part, real) in zip(axes, split_complex(lines), strict=True):
         if part == "phase":
             _draw_phases(panel, real, dim, stroke)
         else:
@@ -56,52 +56,52 @@ def draw_lines(axes: list[Axes], lines: xr.DataArray, dim: str, stroke: Stroke, 
 
 def _draw_reals(axes: Axes, lines: xr.DataArray, dim: str, stroke: Stroke, scales: dict[str, float]) -> str:
     values = as_floats(lines.values)
-    found = finite_range(values)
+    found = find_finite_range(values)
     largest = scales.setdefault("largest", max(map(abs, found)) if found else 0.0)
-    scale = scale_for(largest, unit_of(lines))
+    scale = choose_scale(largest, find_unit(lines))
     said = ""
     for number, line in enumerate(values):
-        along, x_label = _along(lines, dim, number)
-        x, y = envelope(along, line, _MOST // 2)
+        along, x_label = _find_course(lines, dim, number)
+        x, y = compute_envelope(along, line, _MOST // 2)
         if y.size < line.size:
             said = f"lines of {line.size} points drawn as the envelope of {y.size // 2} bins"
-        axes.plot(x, y * scale.factor, **_looks(stroke, number))
-    style(axes)
-    label_axes(axes, x_label, label(quantity_of(lines), scale.unit), room=24)
+        axes.plot(x, y * scale.factor, **_choose_strokes(stroke, number))
+    style_axes(axes)
+    label_axes(axes, x_label, write_label(find_quantity(lines), scale.unit), room=24)
     for axis in (axes.xaxis, axes.yaxis):
-        plain_numbers(axis)
-    if ruler(lines.isel(cell=0), dim).is_count:
-        whole_numbers(axes.xaxis)
+        write_plain_numbers(axis)
+    if make_ruler(lines.isel(cell=0), dim).is_count:
+        set_whole_ticks(axes.xaxis)
     return said
 
 
 def _draw_phases(axes: Axes, lines: xr.DataArray, dim: str, stroke: Stroke) -> None:
     for number, line in enumerate(as_floats(lines.values)):
-        along, x_label = _along(lines, dim, number)
-        x, y = (along, line) if stroke.points else _broken(along, line)
-        axes.plot(x, y, **_looks(stroke, number))
-    style(axes)
+        along, x_label = _find_course(lines, dim, number)
+        x, y = (along, line) if stroke.points else _break_phase(along, line)
+        axes.plot(x, y, **_choose_strokes(stroke, number))
+    style_axes(axes)
     axes.set_ylim(-1.1 * math.pi, 1.1 * math.pi)
     axes.set_yticks([-math.pi, 0, math.pi], labels=["-π", "0", "π"])
     axes.set_yticks([-math.pi / 2, math.pi / 2], minor=True)
     label_axes(axes, x_label, "Phase (rad)")
-    plain_numbers(axes.xaxis)
+    write_plain_numbers(axes.xaxis)
 
 
-def _broken(x: NDArray[np.float64], phase: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _break_phase(x: NDArray[np.float64], phase: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lift the pen where the phase comes round, else the jump is drawn as a line."""
     jumps = np.flatnonzero(np.abs(np.diff(phase)) > math.pi) + 1
     return np.insert(x, jumps, np.nan), np.insert(phase, jumps, np.nan)
 
 
-def _along(lines: xr.DataArray, dim: str, number: int) -> tuple[NDArray[np.float64], str]:
+def _find_course(lines: xr.DataArray, dim: str, number: int) -> tuple[NDArray[np.float64], str]:
     """Return where a line runs; a dependent coordinate differs from line to line."""
-    return ruler(lines.isel(cell=number), dim).shown()
+    return make_ruler(lines.isel(cell=number), dim).scale_values()
 
 
-def _looks(stroke: Stroke, number: int) -> dict[str, Any]:
+def _choose_strokes(stroke: Stroke, number: int) -> dict[str, Any]:
     color = stroke.colors[number % len(stroke.colors)]
-    name = text(stroke.names[number]) if number < len(stroke.names) else "_"
+    name = escape_text(stroke.names[number]) if number < len(stroke.names) else "_"
     if stroke.points:
         return {"color": color, "ls": "", "marker": ".", "ms": 4, "alpha": stroke.alpha, "label": name}
     dashes = (0, (4, 2)) if stroke.dashed else "-"
@@ -118,14 +118,14 @@ def add_legend(figure: Any, axes: Axes, *, title: str = "") -> None:
             loc="outside right upper",
             fontsize=SMALL,
             frameon=False,
-            title=text(title),
+            title=escape_text(title),
             title_fontsize=SMALL,
             labelcolor=INK,
             handlelength=1.4,
         )
 
 
-def stacked_panels(figure: Any, count: int) -> list[Axes]:
+def stack_panels(figure: Any, count: int) -> list[Axes]:
     """Make panels over one another that share what runs to the right."""
     made = figure.subplots(count, 1, sharex=True, squeeze=False, height_ratios=[2, 1][:count]).ravel()
     for axes in made[:-1]:

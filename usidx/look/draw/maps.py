@@ -10,11 +10,29 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.errors import RoleError
-from usidx.label.roles import SPECTROSCOPIC, role_of
-from usidx.look.draw.canvas import INK, SMALL, TEXT, label_axes, plain_numbers, style, text, whole_numbers, wrapped
-from usidx.look.draw.colours import Colours, colours_for
-from usidx.look.draw.downsample import Ruler, as_floats, common_unit, counted, ruler, scattered, thin
-from usidx.look.draw.numbers import base_of, label, quantity_of
+from usidx.label.roles import SPECTROSCOPIC, find_role
+from usidx.look.draw.canvas import (
+    INK,
+    SMALL,
+    TEXT,
+    escape_text,
+    label_axes,
+    set_whole_ticks,
+    style_axes,
+    wrap_words,
+    write_plain_numbers,
+)
+from usidx.look.draw.colours import Colours, choose_colours
+from usidx.look.draw.downsample import (
+    Ruler,
+    as_floats,
+    find_common_unit,
+    find_scattered,
+    make_index_ruler,
+    make_ruler,
+    thin,
+)
+from usidx.look.draw.numbers import find_base_unit, find_quantity, write_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +41,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Grid",
     "draw_map",
-    "grid_of",
-    "map_aspect",
-    "parts",
-    "placed_at",
+    "find_grid",
+    "find_places",
+    "measure_map_aspect",
     "read_map",
-    "shown_apart",
-    "shown_together",
+    "scale_apart",
+    "scale_together",
+    "split_complex",
 ]
 
 _LONGEST = 1200
@@ -54,7 +72,7 @@ class Grid:
     @property
     def aspect(self) -> float:
         """Height over width in the unit of the axes."""
-        height, width = (_width(v) for v in (self.y, self.x))
+        height, width = (_measure_width(v) for v in (self.y, self.x))
         return height / width if self.same_unit and width > 0 else 1.0
 
     @property
@@ -63,7 +81,7 @@ class Grid:
         return self.same_unit and 1 / _EXTREME < self.aspect < _EXTREME
 
 
-def _width(values: NDArray[np.float64]) -> float:
+def _measure_width(values: NDArray[np.float64]) -> float:
     """Length from edge to edge: half a cell stands out at either end."""
     if values.size < 2:
         return 1.0
@@ -91,72 +109,73 @@ def read_map(array: xr.DataArray) -> tuple[xr.DataArray, str]:
     return cut.compute(), said
 
 
-def parts(array: xr.DataArray) -> list[tuple[str, xr.DataArray]]:
+def split_complex(array: xr.DataArray) -> list[tuple[str, xr.DataArray]]:
     """Split a complex array into magnitude and phase; a real one stays one."""
     if array.dtype.kind != "c":
         return [("", array)]
-    magnitude = array.copy(data=np.abs(array.data)).assign_attrs(long_name=f"|{quantity_of(array)}|")
+    magnitude = array.copy(data=np.abs(array.data)).assign_attrs(long_name=f"|{find_quantity(array)}|")
     phase = array.copy(data=np.angle(array.data)).assign_attrs(long_name="Phase", units="rad")
     return [("magnitude", magnitude), ("phase", phase)]
 
 
-def map_aspect(array: xr.DataArray) -> float:
+def measure_map_aspect(array: xr.DataArray) -> float:
     """Return the height of a map over its width, within what a page bears."""
     if array.ndim != 2:
-        return 0.8 if array.ndim == 1 and scattered(array, str(array.dims[0])) else 0.6
-    grid = grid_of(array)
+        return 0.8 if array.ndim == 1 and find_scattered(array, str(array.dims[0])) else 0.6
+    grid = find_grid(array)
     return min(max(grid.aspect, 0.2), 2.0) if grid.keeps_aspect else 0.75
 
 
 def draw_map(figure: Figure, axes: Axes, array: xr.DataArray, *, title: str = "", bar: bool = True) -> None:
     """Draw a map that was read by :func:`read_map` and is real."""
-    style(axes, box=True)
+    style_axes(axes, box=True)
     if array.ndim == 2:
         drawn, colours = _draw_image(axes, array, title)
     else:
         dim = str(array.dims[0])
-        placed = scattered(array, dim)
+        placed = find_scattered(array, dim)
         if placed is None:
             _draw_line(axes, array, dim, title)
             return
         drawn, colours = _draw_points(axes, array, placed, title)
     if bar:
-        _draw_bar(figure, axes, drawn, colours, quantity_of(array))
+        _draw_bar(figure, axes, drawn, colours, find_quantity(array))
 
 
-def grid_of(array: xr.DataArray) -> Grid:
+def find_grid(array: xr.DataArray) -> Grid:
     """Lay out the two dims of an image; a coordinate that turns back gives way to its index."""
-    rulers = [ruler(array, str(d)) for d in array.dims]
-    rulers = [r if r.is_monotonic else counted(array, str(d)) for r, d in zip(rulers, array.dims, strict=True)]
+    rulers = [make_ruler(array, str(d)) for d in array.dims]
+    rulers = [r if r.is_monotonic else make_index_ruler(array, str(d)) for r, d in zip(rulers, array.dims, strict=True)]
     vertical, horizontal = rulers
-    swept = [role_of(array, d) == SPECTROSCOPIC for d in array.dims]
-    same = common_unit(vertical, horizontal) is not None and not any(swept)
-    y, x, y_label, x_label = shown_together(vertical, horizontal) if same else shown_apart(vertical, horizontal)
-    from_top = same and not base_of(vertical.unit)[1]
+    swept = [find_role(array, d) == SPECTROSCOPIC for d in array.dims]
+    same = find_common_unit(vertical, horizontal) is not None and not any(swept)
+    y, x, y_label, x_label = scale_together(vertical, horizontal) if same else scale_apart(vertical, horizontal)
+    from_top = same and not find_base_unit(vertical.unit)[1]
     is_uniform = vertical.is_uniform and horizontal.is_uniform
     return Grid(y, x, y_label, x_label, is_uniform, (vertical.is_count, horizontal.is_count), same, from_top)
 
 
-def shown_apart(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
+def scale_apart(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
     """Bring each to the unit that suits it."""
-    (y, y_label), (x, x_label) = vertical.shown(), horizontal.shown()
+    (y, y_label), (x, x_label) = vertical.scale_values(), horizontal.scale_values()
     return y, x, y_label, x_label
 
 
-def shown_together(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
+def scale_together(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
     """Bring both to one unit, so that a length is as long on either side."""
     if vertical.unit != horizontal.unit:
         vertical, horizontal = (
-            Ruler(r.values * base_of(r.unit)[0], r.quantity, base_of(r.unit)[1]) for r in (vertical, horizontal)
+            Ruler(r.values * find_base_unit(r.unit)[0], r.quantity, find_base_unit(r.unit)[1])
+            for r in (vertical, horizontal)
         )
     largest = max((float(np.abs(r.values).max()) for r in (vertical, horizontal) if r.values.size), default=0.0)
-    (y, y_label), (x, x_label) = vertical.shown(largest), horizontal.shown(largest)
+    (y, y_label), (x, x_label) = vertical.scale_values(largest), horizontal.scale_values(largest)
     return y, x, y_label, x_label
 
 
 def _draw_image(axes: Axes, array: xr.DataArray, title: str) -> tuple[Any, Colours]:
-    grid, values = grid_of(array), as_floats(array.values)
-    colours = colours_for(array, values)
+    grid, values = find_grid(array), as_floats(array.values)
+    colours = choose_colours(array, values)
     limits = {"cmap": colours.colormap, "vmin": colours.low, "vmax": colours.high}
     masked = np.ma.masked_invalid(values * colours.factor)
     y, x = grid.y, grid.x
@@ -165,7 +184,7 @@ def _draw_image(axes: Axes, array: xr.DataArray, title: str) -> tuple[Any, Colou
     if x.size > 1 and x[0] > x[-1]:
         x, masked = x[::-1], masked[:, ::-1]
     if grid.is_uniform:
-        edges = (*_edges(x), *_edges(y))
+        edges = (*_find_edges(x), *_find_edges(y))
         drawn: Any = axes.imshow(masked, extent=edges, origin="lower", interpolation="nearest", aspect="auto", **limits)
     else:
         drawn = axes.pcolormesh(x, y, masked, shading="nearest", rasterized=True, **limits)
@@ -173,24 +192,24 @@ def _draw_image(axes: Axes, array: xr.DataArray, title: str) -> tuple[Any, Colou
     if grid.from_top:
         axes.invert_yaxis()
     for axis, counts in zip((axes.yaxis, axes.xaxis), grid.counts, strict=True):
-        plain_numbers(axis)
+        write_plain_numbers(axis)
         if counts:
-            whole_numbers(axis)
+            set_whole_ticks(axis)
     label_axes(axes, grid.x_label, grid.y_label, title)
     return drawn, colours
 
 
-def _edges(values: NDArray[np.float64]) -> tuple[float, float]:
+def _find_edges(values: NDArray[np.float64]) -> tuple[float, float]:
     half = abs(float(values[-1] - values[0])) / (values.size - 1) / 2 if values.size > 1 else 0.5
     return float(values[0]) - half, float(values[-1]) + half
 
 
 def _draw_points(axes: Axes, array: xr.DataArray, placed: tuple[str, str], title: str) -> tuple[Any, Colours]:
-    vertical, horizontal = (placed_at(array, name) for name in placed)
-    same = common_unit(vertical, horizontal) is not None
-    y, x, y_label, x_label = shown_together(vertical, horizontal) if same else shown_apart(vertical, horizontal)
+    vertical, horizontal = (find_places(array, name) for name in placed)
+    same = find_common_unit(vertical, horizontal) is not None
+    y, x, y_label, x_label = scale_together(vertical, horizontal) if same else scale_apart(vertical, horizontal)
     values = as_floats(array.values)
-    colours = colours_for(array, values)
+    colours = choose_colours(array, values)
     area = float(np.clip(20_000 / max(values.size, 1), 1.5, 60))
     known = np.isfinite(values)
     axes.scatter(x[~known], y[~known], s=area, c="#d9d9d9", linewidths=0, rasterized=True)
@@ -212,33 +231,33 @@ def _draw_points(axes: Axes, array: xr.DataArray, placed: tuple[str, str], title
     return drawn, colours
 
 
-def placed_at(array: xr.DataArray, name: str) -> Ruler:
+def find_places(array: xr.DataArray, name: str) -> Ruler:
     """Return where points lie along one side; unknown places are NaN."""
     coord = array.coords[name]
-    return Ruler(as_floats(coord.values), quantity_of(coord), str(coord.attrs.get("units", "")))
+    return Ruler(as_floats(coord.values), find_quantity(coord), str(coord.attrs.get("units", "")))
 
 
 def _draw_line(axes: Axes, array: xr.DataArray, dim: str, title: str) -> None:
-    x, x_label = ruler(array, dim).shown()
+    x, x_label = make_ruler(array, dim).scale_values()
     values = as_floats(array.values)
-    colours = colours_for(array, values)
+    colours = choose_colours(array, values)
     axes.plot(x, values * colours.factor, color="#0072b2", lw=1.0, marker="." if x.size <= 64 else "", ms=4)
-    style(axes)
-    label_axes(axes, x_label, label(quantity_of(array), colours.unit), title)
+    style_axes(axes)
+    label_axes(axes, x_label, write_label(find_quantity(array), colours.unit), title)
     for axis in (axes.xaxis, axes.yaxis):
-        plain_numbers(axis)
+        write_plain_numbers(axis)
 
 
 def _draw_bar(figure: Figure, axes: Axes, drawn: Any, colours: Colours, quantity: str) -> None:
     # Inside the axes' own frame, so that it is as high as an image whose aspect is fixed.
     bar = figure.colorbar(drawn, cax=axes.inset_axes((1.03, 0.0, 0.045, 1.0)), extend=colours.extend)
-    said = label(quantity, colours.unit) + (f", {colours.remark}" if colours.remark else "")
-    bar.set_label(text(wrapped(said, 24)), fontsize=TEXT, color=INK)
+    said = write_label(quantity, colours.unit) + (f", {colours.remark}" if colours.remark else "")
+    bar.set_label(escape_text(wrap_words(said, 24)), fontsize=TEXT, color=INK)
     bar.outline.set_linewidth(0.6)
     bar.ax.tick_params(labelsize=SMALL, colors=INK, width=0.6, length=3)
     bar.ax.yaxis.offsetText.set_fontsize(SMALL)
     if colours.ticks is None:
-        plain_numbers(bar.ax.yaxis)
+        write_plain_numbers(bar.ax.yaxis)
         return
     bar.set_ticks(list(colours.ticks), labels=None if colours.tick_labels is None else list(colours.tick_labels))
     bar.minorticks_off()

@@ -8,13 +8,29 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from usidx.look.draw.colours import Colours, colours_for
-from usidx.look.draw.downsample import as_floats, envelope, ruler
+from usidx.look.draw.colours import Colours, choose_colours
+from usidx.look.draw.downsample import as_floats, compute_envelope, make_ruler
 from usidx.look.draw.extras import require
-from usidx.look.draw.numbers import finite_range, label, plain, quantity_of, scale_for, unit_of
+from usidx.look.draw.numbers import (
+    choose_scale,
+    find_finite_range,
+    find_quantity,
+    find_unit,
+    make_printable,
+    write_label,
+)
 from usidx.look.explorer.scene import Scene
 
-__all__ = ["curve", "frame", "map_element", "marker", "outer", "spectrum_frame", "step_at", "step_line"]
+__all__ = [
+    "add_margins",
+    "choose_map_size",
+    "choose_spectrum_size",
+    "find_step",
+    "make_curve",
+    "make_map_element",
+    "make_marker",
+    "make_step_line",
+]
 
 _PURPOSE = "Exploring"
 _MOST = 20_000
@@ -22,7 +38,7 @@ _FONTS = {"title": 10, "labels": 10}
 _BLUE, _RED = "#0072b2", "#d55e00"
 
 
-def frame(scene: Scene) -> dict[str, Any]:
+def choose_map_size(scene: Scene) -> dict[str, Any]:
     """Return the size of the map's plot; lengths are equal both ways where the image keeps its aspect."""
     if scene.kind == "line":
         return {"frame_width": 420, "frame_height": 330, "show_legend": False}
@@ -32,86 +48,93 @@ def frame(scene: Scene) -> dict[str, Any]:
     return {"frame_width": width, "frame_height": height, "show_legend": False}
 
 
-def spectrum_frame() -> dict[str, Any]:
+def choose_spectrum_size() -> dict[str, Any]:
     """Return the size of the spectrum's plot."""
     return {"frame_width": 440, "frame_height": 330, "show_legend": False}
 
 
-def outer(inner: Mapping[str, Any], *, has_bar: bool) -> dict[str, int]:
+def add_margins(inner: Mapping[str, Any], *, has_bar: bool) -> dict[str, int]:
     """Return the size of a plot with its axes, colour bar and tools."""
     beside = 175 if has_bar else 105
     return {"width": inner["frame_width"] + beside, "height": inner["frame_height"] + 85}
 
 
-def map_element(scene: Scene, values: xr.DataArray, title: str) -> Any:
+def make_map_element(scene: Scene, values: xr.DataArray, title: str) -> Any:
     """Draw a map that was read: an image, points, or a line."""
     numbers = as_floats(values.values)
-    colours = colours_for(values, numbers)
-    said = _plain(label(quantity_of(values), colours.unit))
-    make = {"image": _image, "points": _points, "line": _line}[scene.kind]
+    colours = choose_colours(values, numbers)
+    said = _escape_formulas(write_label(find_quantity(values), colours.unit))
+    make = {"image": _make_image, "points": _make_points, "line": _make_line}[scene.kind]
     return make(scene, values, numbers * colours.factor, colours, said).opts(
         title=title, fontsize=_FONTS, backend="bokeh"
     )
 
 
-def _image(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, said: str) -> Any:
+def _make_image(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, said: str) -> Any:
     hv = require("holoviews", _PURPOSE)
-    y, x = scene.y[:: _step(scene.y.size, numbers.shape[0])], scene.x[:: _step(scene.x.size, numbers.shape[1])]
+    y, x = (
+        scene.y[:: _measure_step(scene.y.size, numbers.shape[0])],
+        scene.x[:: _measure_step(scene.x.size, numbers.shape[1])],
+    )
     if y.size > 1 and y[0] > y[-1]:
         y, numbers = y[::-1], numbers[::-1]
     if x.size > 1 and x[0] > x[-1]:
         x, numbers = x[::-1], numbers[:, ::-1]
-    dims = {"kdims": ["x", "y"], "vdims": [_ranged("value", colours.low, colours.high)]}
+    dims = {"kdims": ["x", "y"], "vdims": [_make_ranged_dimension("value", colours.low, colours.high)]}
     if scene.grid is not None and scene.grid.is_uniform:
-        element = hv.Image(numbers[::-1], bounds=_bounds(x, y), **dims)
+        element = hv.Image(numbers[::-1], bounds=_find_bounds(x, y), **dims)
     else:
         element = hv.QuadMesh((x, y, numbers), **dims)
-    looks = _coloured(colours, said) | {"invert_yaxis": scene.grid is not None and scene.grid.from_top}
-    return element.opts(xlabel=_plain(scene.x_label), ylabel=_plain(scene.y_label), **looks, backend="bokeh")
+    looks = _make_colour_options(colours, said) | {"invert_yaxis": scene.grid is not None and scene.grid.from_top}
+    return element.opts(
+        xlabel=_escape_formulas(scene.x_label), ylabel=_escape_formulas(scene.y_label), **looks, backend="bokeh"
+    )
 
 
-def _ranged(name: str, low: float, high: float) -> Any:
+def _make_ranged_dimension(name: str, low: float, high: float) -> Any:
     """Name a dimension whose range is known, so that it is not sought among values that may all be missing."""
     return require("holoviews", _PURPOSE).Dimension(name, range=(low, high))
 
 
-def _drawable(name: str, numbers: Any) -> Any:
+def _make_drawable_dimension(name: str, numbers: Any) -> Any:
     """Name a dimension, with a range of its own where there is no finite value to take one from."""
-    return name if np.isfinite(numbers).any() else _ranged(name, 0.0, 1.0)
+    return name if np.isfinite(numbers).any() else _make_ranged_dimension(name, 0.0, 1.0)
 
 
-def _step(whole: int, kept: int) -> int:
+def _measure_step(whole: int, kept: int) -> int:
     """Find again which rows were read: every n-th."""
     return -(-whole // kept)
 
 
-def _bounds(x: Any, y: Any) -> tuple[float, float, float, float]:
+def _find_bounds(x: Any, y: Any) -> tuple[float, float, float, float]:
     half = [(v[-1] - v[0]) / (v.size - 1) / 2 if v.size > 1 else 0.5 for v in (x, y)]
     return float(x[0] - half[0]), float(y[0] - half[1]), float(x[-1] + half[0]), float(y[-1] + half[1])
 
 
-def _points(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, said: str) -> Any:
+def _make_points(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, said: str) -> Any:
     hv = require("holoviews", _PURPOSE)
-    step = _step(scene.x.size, numbers.size)
+    step = _measure_step(scene.x.size, numbers.size)
     element = hv.Points(
         (scene.x[::step], scene.y[::step], numbers),
         kdims=["x", "y"],
-        vdims=[_ranged("value", colours.low, colours.high)],
+        vdims=[_make_ranged_dimension("value", colours.low, colours.high)],
     )
     size = float(np.clip(400 / np.sqrt(max(numbers.size, 1)), 3, 14))
-    looks = _coloured(colours, said) | {"color": "value", "size": size}
-    return element.opts(xlabel=_plain(scene.x_label), ylabel=_plain(scene.y_label), **looks, backend="bokeh")
+    looks = _make_colour_options(colours, said) | {"color": "value", "size": size}
+    return element.opts(
+        xlabel=_escape_formulas(scene.x_label), ylabel=_escape_formulas(scene.y_label), **looks, backend="bokeh"
+    )
 
 
-def _line(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, said: str) -> Any:
+def _make_line(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colours, said: str) -> Any:
     hv = require("holoviews", _PURPOSE)
-    x = scene.x[:: _step(scene.x.size, numbers.size)]
-    element = hv.Curve((x, numbers), kdims=["x"], vdims=[_drawable("value", numbers)])
-    looks = {"xlabel": _plain(scene.x_label), "ylabel": said, "color": _BLUE, "framewise": True}
+    x = scene.x[:: _measure_step(scene.x.size, numbers.size)]
+    element = hv.Curve((x, numbers), kdims=["x"], vdims=[_make_drawable_dimension("value", numbers)])
+    looks = {"xlabel": _escape_formulas(scene.x_label), "ylabel": said, "color": _BLUE, "framewise": True}
     return element.opts(**looks, tools=["hover"], backend="bokeh")
 
 
-def _coloured(colours: Colours, said: str) -> dict[str, Any]:
+def _make_colour_options(colours: Colours, said: str) -> dict[str, Any]:
     to_hex = require("matplotlib.colors", _PURPOSE).to_hex
     shades = getattr(colours.colormap, "colors", None) if colours.categories else None
     palette = list(shades) if shades is not None else [to_hex(colours.colormap(n / 255)) for n in range(256)]
@@ -126,7 +149,7 @@ def _coloured(colours: Colours, said: str) -> dict[str, Any]:
     }
 
 
-def marker(scene: Scene, index: Mapping[str, int]) -> Any:
+def make_marker(scene: Scene, index: Mapping[str, int]) -> Any:
     """Draw where one looks."""
     hv = require("holoviews", _PURPOSE)
     if not scene.swept:
@@ -145,36 +168,36 @@ def marker(scene: Scene, index: Mapping[str, int]) -> Any:
     return hv.Overlay(drawn)
 
 
-def curve(values: xr.DataArray, along: str, title: str) -> Any:
+def make_curve(values: xr.DataArray, along: str, title: str) -> Any:
     """Draw a spectrum that was read; of very many points the envelope."""
     hv = require("holoviews", _PURPOSE)
     numbers = as_floats(values.values)
-    found = finite_range(numbers)
-    scale = scale_for(max(map(abs, found)) if found else 0.0, unit_of(values))
-    where, x_label = ruler(values, along).shown()
-    x, y = envelope(where, numbers * scale.factor, _MOST // 2)
-    element = hv.Curve((x, y), kdims=["along"], vdims=[_drawable("response", y)])
-    said = label(quantity_of(values), scale.unit)
-    looks = {"xlabel": _plain(x_label), "ylabel": _plain(said), "title": title, "color": _BLUE}
+    found = find_finite_range(numbers)
+    scale = choose_scale(max(map(abs, found)) if found else 0.0, find_unit(values))
+    where, x_label = make_ruler(values, along).scale_values()
+    x, y = compute_envelope(where, numbers * scale.factor, _MOST // 2)
+    element = hv.Curve((x, y), kdims=["along"], vdims=[_make_drawable_dimension("response", y)])
+    said = write_label(find_quantity(values), scale.unit)
+    looks = {"xlabel": _escape_formulas(x_label), "ylabel": _escape_formulas(said), "title": title, "color": _BLUE}
     return element.opts(**looks, framewise=True, tools=["hover"], fontsize=_FONTS, backend="bokeh")
 
 
-def step_line(scene: Scene, index: Mapping[str, int], along: str) -> Any:
+def make_step_line(scene: Scene, index: Mapping[str, int], along: str) -> Any:
     """Draw the step that the map shows."""
     hv = require("holoviews", _PURPOSE)
-    where = _where(scene, along)
+    where = _find_positions(scene, along)
     return hv.VLine(float(where[index[along]])).opts(color=_RED, line_width=1, backend="bokeh")
 
 
-def step_at(scene: Scene, along: str, x: float) -> int:
+def find_step(scene: Scene, along: str, x: float) -> int:
     """Return the step nearest to a point of the spectrum."""
-    return int(np.abs(_where(scene, along) - x).argmin())
+    return int(np.abs(_find_positions(scene, along) - x).argmin())
 
 
-def _where(scene: Scene, along: str) -> Any:
-    return ruler(scene.array, along).shown()[0]
+def _find_positions(scene: Scene, along: str) -> Any:
+    return make_ruler(scene.array, along).scale_values()[0]
 
 
-def _plain(words: str) -> str:
+def _escape_formulas(words: str) -> str:
     """Keep a name from a file from being read as a formula."""
-    return plain(words).replace("$$", "$")
+    return make_printable(words).replace("$$", "$")

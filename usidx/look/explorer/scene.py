@@ -13,10 +13,20 @@ from numpy.typing import NDArray
 
 from usidx.errors import RoleError
 from usidx.label.roles import position_dims, spectroscopic_dims
-from usidx.look.draw.downsample import common_unit, ruler, scattered, thin
-from usidx.look.draw.maps import Grid, grid_of, placed_at, shown_apart, shown_together
+from usidx.look.draw.downsample import find_common_unit, find_scattered, make_ruler, thin
+from usidx.look.draw.maps import Grid, find_grid, find_places, scale_apart, scale_together
 
-__all__ = ["PARTS", "Scene", "nearest", "part_of", "read_map", "read_mean", "read_spectrum", "scene_of", "start_at"]
+__all__ = [
+    "PARTS",
+    "Scene",
+    "find_nearest",
+    "make_scene",
+    "read_map",
+    "read_mean",
+    "read_spectrum",
+    "start_at",
+    "take_part",
+]
 
 #: What of a complex value is shown.
 PARTS = ("magnitude", "phase", "real", "imaginary")
@@ -71,7 +81,7 @@ class Scene:
         return self.array.dtype.kind == "c"
 
 
-def scene_of(array: xr.DataArray) -> Scene:
+def make_scene(array: xr.DataArray) -> Scene:
     """Find out what there is to look at; reads coordinates, never data.
 
     The two fastest position dims make the map. An array without roles is taken as a map over its first two dims if it
@@ -96,21 +106,27 @@ def scene_of(array: xr.DataArray) -> Scene:
     nothing = np.zeros(0)
     if not places:
         return Scene(array, "none", (), rest, nothing, nothing)
-    return _image(array, places, rest, first) if len(places) == 2 else _along_one(array, places, rest, first)
+    return (
+        _make_image_scene(array, places, rest, first)
+        if len(places) == 2
+        else _make_line_scene(array, places, rest, first)
+    )
 
 
-def _image(array: xr.DataArray, places: tuple[str, ...], rest: tuple[str, ...], first: xr.DataArray) -> Scene:
-    grid = grid_of(first)
+def _make_image_scene(
+    array: xr.DataArray, places: tuple[str, ...], rest: tuple[str, ...], first: xr.DataArray
+) -> Scene:
+    grid = find_grid(first)
     return Scene(array, "image", places, rest, grid.y, grid.x, grid.y_label, grid.x_label, grid)
 
 
-def _along_one(array: xr.DataArray, places: tuple[str, ...], rest: tuple[str, ...], first: xr.DataArray) -> Scene:
-    placed = scattered(first, places[0])
+def _make_line_scene(array: xr.DataArray, places: tuple[str, ...], rest: tuple[str, ...], first: xr.DataArray) -> Scene:
+    placed = find_scattered(first, places[0])
     if placed is None:
-        x, x_label = ruler(first, places[0]).shown()
+        x, x_label = make_ruler(first, places[0]).scale_values()
         return Scene(array, "line", places, rest, np.zeros(x.size), x, "", x_label)
-    vertical, horizontal = (placed_at(first, name) for name in placed)
-    together = shown_together if common_unit(vertical, horizontal) is not None else shown_apart
+    vertical, horizontal = (find_places(first, name) for name in placed)
+    together = scale_together if find_common_unit(vertical, horizontal) is not None else scale_apart
     return Scene(array, "points", places, rest, *together(vertical, horizontal))
 
 
@@ -126,11 +142,11 @@ def start_at(scene: Scene, at: Mapping[str, Any] | None) -> dict[str, int]:
     for dim, value in (at or {}).items():
         if dim not in begun:
             raise RoleError(f"No dim {dim!r} to start at; the dims are {tuple(scene.array.dims)}.")
-        begun[dim] = int(np.abs(ruler(scene.array, dim).values - float(value)).argmin())
+        begun[dim] = int(np.abs(make_ruler(scene.array, dim).values - float(value)).argmin())
     return begun
 
 
-def nearest(scene: Scene, x: float | None, y: float | None) -> dict[str, int] | None:
+def find_nearest(scene: Scene, x: float | None, y: float | None) -> dict[str, int] | None:
     """Return the place nearest to a point of the map, None off the map."""
     if x is None or not math.isfinite(x) or scene.kind == "none":
         return None
@@ -139,13 +155,15 @@ def nearest(scene: Scene, x: float | None, y: float | None) -> dict[str, int] | 
     if y is None or not math.isfinite(y):
         return None
     if scene.kind == "points":
-        return {scene.places[0]: int(_squared(scene.x, x, scene.y, y).argmin())}
+        return {scene.places[0]: int(_measure_squared_distances(scene.x, x, scene.y, y).argmin())}
     return {
         dim: int(np.abs(v - p).argmin()) for dim, v, p in zip(scene.places, (scene.y, scene.x), (y, x), strict=True)
     }
 
 
-def _squared(x: NDArray[np.float64], to_x: float, y: NDArray[np.float64], to_y: float) -> NDArray[np.float64]:
+def _measure_squared_distances(
+    x: NDArray[np.float64], to_x: float, y: NDArray[np.float64], to_y: float
+) -> NDArray[np.float64]:
     """Measure distances as the eye does: each side of the map as long as the other."""
     spans = [float(np.nanmax(v) - np.nanmin(v)) or 1.0 for v in (x, y)]
     far: NDArray[np.float64] = ((x - to_x) / spans[0]) ** 2 + ((y - to_y) / spans[1]) ** 2
@@ -154,13 +172,13 @@ def _squared(x: NDArray[np.float64], to_x: float, y: NDArray[np.float64], to_y: 
 
 def read_map(scene: Scene, index: Mapping[str, int]) -> xr.DataArray:
     """Read one map: one index of every swept dim, at most 512 x 512 cells."""
-    return _thinned(scene, scene.array.isel({d: index[d] for d in scene.swept})).compute()
+    return _thin(scene, scene.array.isel({d: index[d] for d in scene.swept})).compute()
 
 
 def read_mean(scene: Scene) -> xr.DataArray:
     """Read the mean over four evenly spread steps of each swept dim; of complex values, the mean magnitude."""
     steps = {d: _spread(scene.array.sizes[d]) for d in scene.swept}
-    some = _thinned(scene, scene.array.isel(steps))
+    some = _thin(scene, scene.array.isel(steps))
     real = abs(some) if scene.is_complex else some.astype(np.float64)
     mean = real.mean(list(scene.swept), skipna=False).compute()
     return mean.rename(scene.array.name).assign_attrs(scene.array.attrs)
@@ -171,7 +189,7 @@ def _spread(size: int) -> list[int]:
     return sorted({int((n + 0.5) * size / count) for n in range(count)})
 
 
-def _thinned(scene: Scene, array: xr.DataArray) -> xr.DataArray:
+def _thin(scene: Scene, array: xr.DataArray) -> xr.DataArray:
     limit = _LONGEST if scene.kind == "image" else _MOST_POINTS
     return thin(array.transpose(*scene.places, ...), scene.places, limit)[0]
 
@@ -181,7 +199,7 @@ def read_spectrum(scene: Scene, index: Mapping[str, int], along: str) -> xr.Data
     return scene.array.isel({str(d): index[str(d)] for d in scene.array.dims if d != along}).compute()
 
 
-def part_of(array: xr.DataArray, part: str) -> xr.DataArray:
+def take_part(array: xr.DataArray, part: str) -> xr.DataArray:
     """Take the part of complex values that is to be seen; real ones come back as they are."""
     if array.dtype.kind != "c":
         return array

@@ -8,8 +8,8 @@ from typing import Any
 
 import xarray as xr
 
-from usidx.look.summary.facts import Line, array_facts, attributes, kind_of, outline
-from usidx.look.summary.text import array_rows, dataset_head, dataset_rows, tree_head
+from usidx.look.summary.facts import Line, collect_facts, find_kind, list_outline, pick_attributes
+from usidx.look.summary.text import list_array_rows, list_dataset_rows, write_dataset_head, write_tree_head
 
 __all__ = ["summary_html"]
 
@@ -56,59 +56,67 @@ def summary_html(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
     >>> summary_html(scan).startswith('<div class="usidx-summary">')
     True
     """
-    return _PARTS[kind_of(data)](data)
+    return _PARTS[find_kind(data)](data)
 
 
-def _wrapped(*parts: str) -> str:
+def _wrap(*parts: str) -> str:
     return f'<div class="usidx-summary">{_STYLE}{"".join(parts)}</div>'
 
 
-def _head(first: str, rest: Iterable[str]) -> str:
+def _write_head(first: str, rest: Iterable[str]) -> str:
     said = " · ".join(escape(part) for part in rest if part)
     return f'<div class="head"><b>{escape(first)}</b> {said}</div>'
 
 
-def _pairs(rows: Iterable[tuple[str, str]]) -> str:
+def _write_pairs(rows: Iterable[tuple[str, str]]) -> str:
     cells = "".join(f'<tr><th class="faint">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in rows)
     return f"<table><tbody>{cells}</tbody></table>" if cells else ""
 
 
-def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _write_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     heads = "".join(f"<th>{escape(c)}</th>" for c in columns)
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cells(*values: str) -> list[str]:
+def _write_cells(*values: str) -> list[str]:
     return [f"<td>{escape(value)}</td>" for value in values]
 
 
-def _array(array: xr.DataArray) -> str:
-    facts = array_facts(array)
-    return _wrapped(_head(facts.name, (facts.quantity, facts.dtype, facts.size)), _pairs(array_rows(array, facts)))
+def _write_array(array: xr.DataArray) -> str:
+    facts = collect_facts(array)
+    return _wrap(
+        _write_head(facts.name, (facts.quantity, facts.dtype, facts.size)), _write_pairs(list_array_rows(array, facts))
+    )
 
 
-def _dataset(data: xr.Dataset) -> str:
-    known = [array_facts(v) for v in data.data_vars.values()]
-    rows = [[f'<th class="main">{escape(f.name)}</th>', *_cells(f.quantity, f.dtype, f.shape, f.size)] for f in known]
-    table = _table(("variable", "quantity", "type", "over", "size"), rows) if rows else ""
-    first, _, rest = dataset_head(data).partition("  ")
-    return _wrapped(_head(first, (rest,)), table, _pairs(dataset_rows(data)))
+def _write_dataset(data: xr.Dataset) -> str:
+    known = [collect_facts(v) for v in data.data_vars.values()]
+    rows = [
+        [f'<th class="main">{escape(f.name)}</th>', *_write_cells(f.quantity, f.dtype, f.shape, f.size)] for f in known
+    ]
+    table = _write_table(("variable", "quantity", "type", "over", "size"), rows) if rows else ""
+    first, _, rest = write_dataset_head(data).partition("  ")
+    return _wrap(_write_head(first, (rest,)), table, _write_pairs(list_dataset_rows(data)))
 
 
-def _tree(tree: xr.DataTree) -> str:
-    first, _, rest = tree_head(tree).partition("  ")
-    rows = [_line(line) for line in outline(tree)]
-    table = _table(("", "quantity", "type", "over", "size"), rows) if rows else ""
-    return _wrapped(_head(first, (rest,)), _pairs(attributes(tree.attrs)), table)
+def _write_tree(tree: xr.DataTree) -> str:
+    first, _, rest = write_tree_head(tree).partition("  ")
+    rows = [_write_line(line) for line in list_outline(tree)]
+    table = _write_table(("", "quantity", "type", "over", "size"), rows) if rows else ""
+    return _wrap(_write_head(first, (rest,)), _write_pairs(pick_attributes(tree.attrs)), table)
 
 
-def _line(line: Line) -> list[str]:
+def _write_line(line: Line) -> list[str]:
     kind = {"main": "main", "extra": "faint", "more": "faint"}.get(line.kind, "")
     name = f'<th class="{kind}" style="padding-left: {16 * min(line.depth, 20)}px">{escape(line.name)}</th>'
     if line.facts is None:
         return [name, f'<td colspan="4" class="faint">{escape(line.said)}</td>']
-    return [name, *_cells(line.facts.quantity, line.facts.dtype, line.facts.shape, line.facts.size)]
+    return [name, *_write_cells(line.facts.quantity, line.facts.dtype, line.facts.shape, line.facts.size)]
 
 
-_PARTS: dict[type, Callable[[Any], str]] = {xr.DataArray: _array, xr.Dataset: _dataset, xr.DataTree: _tree}
+_PARTS: dict[type, Callable[[Any], str]] = {
+    xr.DataArray: _write_array,
+    xr.Dataset: _write_dataset,
+    xr.DataTree: _write_tree,
+}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from usidx.look.draw.numbers import plain
+from usidx.look.draw.numbers import make_printable
 
 __all__ = ["Told", "tell"]
 
@@ -46,32 +46,40 @@ def tell(step: Mapping[str, Any]) -> Told:
     >>> str(tell({"tool": "svd", "version": "1.0", "parameters": {"n": 4}}))
     'svd(n=4)  [usidx 1.0]'
     """
-    tool = plain(step.get("tool", "?"), 80)
+    tool = make_printable(step.get("tool", "?"), 80)
     given = step.get("parameters")
-    arguments = ", ".join(f"{plain(k, 40)}={_value(v)}" for k, v in given.items()) if isinstance(given, Mapping) else ""
+    arguments = (
+        ", ".join(f"{make_printable(k, 40)}={_write_value(v)}" for k, v in given.items())
+        if isinstance(given, Mapping)
+        else ""
+    )
     if tool == "open":
-        arguments = ", ".join(_value(step[k]) for k in ("file", "dataset") if k in step)
-    version = plain(step.get("version", ""), 40)
-    said = [f"usidx {version}" if version else "", _input(step.get("input"))]
-    return Told(tool, plain(arguments, 4 * _LONGEST), ", ".join(filter(None, said)))
+        arguments = ", ".join(_write_value(step[k]) for k in ("file", "dataset") if k in step)
+    version = make_printable(step.get("version", ""), 40)
+    said = [f"usidx {version}" if version else "", _write_input(step.get("input"))]
+    return Told(tool, make_printable(arguments, 4 * _LONGEST), ", ".join(filter(None, said)))
 
 
-def _value(value: Any) -> str:
+def _write_value(value: Any) -> str:
     if isinstance(value, str):
-        return plain(repr(value), _LONGEST)
+        return make_printable(repr(value), _LONGEST)
     try:
-        return plain(json.dumps(value), _LONGEST)
+        return make_printable(json.dumps(value), _LONGEST)
     except (TypeError, ValueError):
-        return plain(type(value).__name__)
+        return make_printable(type(value).__name__)
 
 
-def _input(given: Any) -> str:
+def _write_input(given: Any) -> str:
     """Write what a step was given: ``of Raw_Data (Y 128 × X 128) complex64``."""
     if not isinstance(given, Mapping):
         return ""
     dims = given.get("dims")
-    shape = " × ".join(f"{plain(d, 24)} {plain(n, 12)}" for d, n in dims.items()) if isinstance(dims, Mapping) else ""
-    name = plain(given.get("name") or "", 40)
-    words = [name, f"({shape})" if shape else "", plain(given.get("dtype") or "", 24)]
+    shape = (
+        " × ".join(f"{make_printable(d, 24)} {make_printable(n, 12)}" for d, n in dims.items())
+        if isinstance(dims, Mapping)
+        else ""
+    )
+    name = make_printable(given.get("name") or "", 40)
+    words = [name, f"({shape})" if shape else "", make_printable(given.get("dtype") or "", 24)]
     said = " ".join(filter(None, words))
     return f"of {said}" if said else ""

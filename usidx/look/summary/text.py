@@ -7,12 +7,20 @@ from typing import Any
 
 import xarray as xr
 
-from usidx.look.draw.numbers import plain, size
-from usidx.look.summary.facts import ArrayFacts, array_facts, attributes, is_main, kind_of, outline, words
+from usidx.look.draw.numbers import make_printable, write_size
+from usidx.look.summary.facts import (
+    ArrayFacts,
+    collect_facts,
+    find_kind,
+    is_main,
+    list_outline,
+    pick_attributes,
+    write_facts,
+)
 from usidx.look.summary.steps import tell
-from usidx.results.provenance import steps
+from usidx.results.provenance import read_steps
 
-__all__ = ["array_rows", "dataset_head", "dataset_rows", "summary", "tree_head"]
+__all__ = ["list_array_rows", "list_dataset_rows", "summary", "write_dataset_head", "write_tree_head"]
 
 _INDENT = "  "
 
@@ -47,77 +55,84 @@ def summary(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
       spectroscopic  Frequency 32 (300–340 kHz)
       steps          simulate.band_excitation
     """
-    return "\n".join(_LINES[kind_of(data)](data))
+    return "\n".join(_LINES[find_kind(data)](data))
 
 
-def _array_lines(array: xr.DataArray) -> list[str]:
-    facts = array_facts(array)
+def _write_array_lines(array: xr.DataArray) -> list[str]:
+    facts = collect_facts(array)
     head = "  ".join(filter(None, (facts.name, facts.quantity, facts.dtype, facts.size)))
-    return [head, *_aligned(array_rows(array, facts))]
+    return [head, *_align(list_array_rows(array, facts))]
 
 
-def array_rows(array: xr.DataArray, facts: ArrayFacts) -> list[tuple[str, str]]:
+def list_array_rows(array: xr.DataArray, facts: ArrayFacts) -> list[tuple[str, str]]:
     """Return what there is to say of an array beyond its head, key by key."""
     rows = [
         ("positions", ", ".join(facts.positions)),
         ("spectroscopic", ", ".join(facts.spectroscopic)),
         ("dims" if not (facts.positions or facts.spectroscopic) else "other dims", ", ".join(facts.others)),
         ("at", ", ".join(facts.fixed)),
-        ("steps", ", then ".join(_call(step) for step in steps(array))),
+        ("steps", ", then ".join(_write_call(step) for step in read_steps(array))),
     ]
     return [(key, value) for key, value in rows if value]
 
 
-def _call(step: dict[str, Any]) -> str:
+def _write_call(step: dict[str, Any]) -> str:
     """Write a step short: the file of an opening by its name alone, arguments where they are few."""
     if step["tool"] == "open":
-        return f"open {plain(PurePath(str(step.get('file', ''))).name)}"
+        return f"open {make_printable(PurePath(str(step.get('file', ''))).name)}"
     told = tell(step)
     return f"{told.tool}({told.arguments})" if 0 < len(told.arguments) <= 60 else told.tool
 
 
-def _aligned(rows: list[tuple[str, str]]) -> list[str]:
+def _align(rows: list[tuple[str, str]]) -> list[str]:
     width = max((len(key) for key, _ in rows), default=0)
     return [f"{_INDENT}{key:<{width}}  {value}" for key, value in rows]
 
 
-def _dataset_lines(data: xr.Dataset) -> list[str]:
-    rows = [(f.name, words(f, named=False)) for f in map(array_facts, data.data_vars.values())]
-    return [dataset_head(data), *_aligned(rows), *_aligned(dataset_rows(data))]
+def _write_dataset_lines(data: xr.Dataset) -> list[str]:
+    rows = [(f.name, write_facts(f, named=False)) for f in map(collect_facts, data.data_vars.values())]
+    return [write_dataset_head(data), *_align(rows), *_align(list_dataset_rows(data))]
 
 
-def dataset_head(data: xr.Dataset) -> str:
+def write_dataset_head(data: xr.Dataset) -> str:
     """Write what a Dataset is: the result of its last step, or so many variables."""
-    recorded = steps(data)
-    count = f"{len(data.data_vars)} variable{'' if len(data.data_vars) == 1 else 's'}, {size(data.nbytes)}"
+    recorded = read_steps(data)
+    count = f"{len(data.data_vars)} variable{'' if len(data.data_vars) == 1 else 's'}, {write_size(data.nbytes)}"
     if not recorded or recorded[-1]["tool"] == "open":
         return f"Dataset  {count}"
     told = tell(recorded[-1])
     source = recorded[-1].get("input")
-    name = plain(source.get("name") or "") if isinstance(source, dict) else ""
-    return f"Result of {told.tool}({plain(told.arguments, 100)})" + (f" on {name}" if name else "") + f"  {count}"
+    name = make_printable(source.get("name") or "") if isinstance(source, dict) else ""
+    return (
+        f"Result of {told.tool}({make_printable(told.arguments, 100)})" + (f" on {name}" if name else "") + f"  {count}"
+    )
 
 
-def dataset_rows(data: xr.Dataset) -> list[tuple[str, str]]:
+def list_dataset_rows(data: xr.Dataset) -> list[tuple[str, str]]:
     """Return what else there is to say of a Dataset: its steps and its attributes."""
-    recorded = [("steps", ", then ".join(_call(step) for step in steps(data)))]
-    return [(key, value) for key, value in [*recorded, *attributes(data.attrs)] if value]
+    recorded = [("steps", ", then ".join(_write_call(step) for step in read_steps(data)))]
+    return [(key, value) for key, value in [*recorded, *pick_attributes(data.attrs)] if value]
 
 
-def _tree_lines(tree: xr.DataTree) -> list[str]:
+def _write_tree_lines(tree: xr.DataTree) -> list[str]:
     listed = [
-        f"{_INDENT * (line.depth + 1)}{line.name}" + (f"  {line.said}" if line.said else "") for line in outline(tree)
+        f"{_INDENT * (line.depth + 1)}{line.name}" + (f"  {line.said}" if line.said else "")
+        for line in list_outline(tree)
     ]
-    return [tree_head(tree), *_aligned(attributes(tree.attrs)), *listed]
+    return [write_tree_head(tree), *_align(pick_attributes(tree.attrs)), *listed]
 
 
-def tree_head(tree: xr.DataTree) -> str:
+def write_tree_head(tree: xr.DataTree) -> str:
     """Write the name of the file and how much is in it."""
     source = tree.encoding.get("source") if isinstance(tree.encoding, dict) else None
-    name = plain(PurePath(str(source)).name) if source else plain(tree.name or "tree")
+    name = make_printable(PurePath(str(source)).name) if source else make_printable(tree.name or "tree")
     mains = [v for node in tree.subtree for v in node.to_dataset(inherit=False).data_vars.values() if is_main(v)]
     holders = sum(any(map(is_main, node.to_dataset(inherit=False).data_vars.values())) for node in tree.subtree)
-    return f"{name}  {holders} main dataset{'' if holders == 1 else 's'}, {size(sum(v.nbytes for v in mains))}"
+    return f"{name}  {holders} main dataset{'' if holders == 1 else 's'}, {write_size(sum(v.nbytes for v in mains))}"
 
 
-_LINES: dict[type, Any] = {xr.DataArray: _array_lines, xr.Dataset: _dataset_lines, xr.DataTree: _tree_lines}
+_LINES: dict[type, Any] = {
+    xr.DataArray: _write_array_lines,
+    xr.Dataset: _write_dataset_lines,
+    xr.DataTree: _write_tree_lines,
+}

@@ -60,10 +60,10 @@ def guess_oscillators(y: npt.NDArray[Any], x: npt.NDArray[Any], threads: int | N
         share_slices(run, len(rows), threads, _SLICE)
 
     def guess(rows: Rows, given: _Spectra) -> None:
-        found[rows] = _guessed(given)
+        found[rows] = _guess_by_linear_form(given)
 
     def search(rows: Rows, given: _Spectra) -> None:
-        found[rows] = _best_of(found[rows], given)
+        found[rows] = _choose_best(found[rows], given)
 
     each(guess, np.arange(len(spectra)))
     each(search, np.flatnonzero(~(found[:, -1] >= _POOR)))
@@ -99,34 +99,34 @@ def _sum(a: Array, b: Array) -> Array:
     return total
 
 
-def _guessed(spectra: _Spectra) -> Array:
+def _guess_by_linear_form(spectra: _Spectra) -> Array:
     """Return what the linear form finds; NaN where it finds no resonance within the band."""
-    found = _described(spectra, *_linear_form(spectra))
+    found = _add_amplitude_and_phase(spectra, *_solve_linear_form(spectra))
     inside = (found[:, 1] >= spectra.low) & (found[:, 1] <= spectra.high)
     found[~inside | (spectra.known.sum(-1) < _FEWEST)] = np.nan
     return found
 
 
-def _best_of(found: Array, spectra: _Spectra) -> Array:
+def _choose_best(found: Array, spectra: _Spectra) -> Array:
     """Return the better of what was found and of the resonance that overlaps most with the data, as r2 tells."""
     count, span = len(found), spectra.high - spectra.low
     most, (frequency, quality) = np.full(count, -np.inf), np.full((2, count), np.nan)
     for share, width in itertools.product(_PLACES, _WIDTHS):
         place = spectra.low + share * span
         sharp = place / (width * span)
-        real, imag, energy = _overlap(spectra, place, sharp)
+        real, imag, energy = _compute_overlap(spectra, place, sharp)
         overlap = (real**2 + imag**2) / energy
         more = overlap > most
         most = np.where(more, overlap, most)
         frequency, quality = np.where(more, place, frequency), np.where(more, sharp, quality)
-    other = _described(spectra, frequency, quality)
+    other = _add_amplitude_and_phase(spectra, frequency, quality)
     better = ~(found[:, 4] >= other[:, 4])
     found[better] = other[better]
     found[spectra.known.sum(-1) < _FEWEST] = np.nan
     return found
 
 
-def _linear_form(spectra: _Spectra) -> tuple[Array, Array]:
+def _solve_linear_form(spectra: _Spectra) -> tuple[Array, Array]:
     """Solve (w^2 + i c w - d) y + e = 0 for real c, d and complex e, each sample weighted by its power.
 
     With s = w - m, m the middle of the band, and d = m^2 + d', it is (s^2 + 2 m s + i c (s + m) - d') y + e = 0. Of the
@@ -159,7 +159,7 @@ def _linear_form(spectra: _Spectra) -> tuple[Array, Array]:
     return root * scale, root / np.abs(c)
 
 
-def _overlap(spectra: _Spectra, frequency: Array, quality: Array) -> tuple[Array, Array, Array]:
+def _compute_overlap(spectra: _Spectra, frequency: Array, quality: Array) -> tuple[Array, Array, Array]:
     """Return the inner product of oscillators of amplitude one with the data, and the energy of the former."""
     turns = spectra.w / frequency[:, None]
     below, lag = turns**2 - 1.0, -turns / quality[:, None]
@@ -170,9 +170,9 @@ def _overlap(spectra: _Spectra, frequency: Array, quality: Array) -> tuple[Array
     return real, imag, _sum(energy, spectra.known)
 
 
-def _described(spectra: _Spectra, frequency: Array, quality: Array) -> Array:
+def _add_amplitude_and_phase(spectra: _Spectra, frequency: Array, quality: Array) -> Array:
     """Add amplitude and phase, which bring the response nearest to the data, and r2."""
-    real, imag, energy = _overlap(spectra, frequency, quality)
+    real, imag, energy = _compute_overlap(spectra, frequency, quality)
     whole = _sum(spectra.real, spectra.real) + _sum(spectra.imag, spectra.imag)
     left = np.maximum(whole - (real**2 + imag**2) / energy, 0.0)
     mean = (spectra.real.sum(-1) ** 2 + spectra.imag.sum(-1) ** 2) / spectra.known.sum(-1)

@@ -70,14 +70,14 @@ def phase_offset(fit: xr.Dataset, *, per_position: bool = False) -> xr.DataArray
     >>> usidx.phase_offset(usidx.sho_fit(scan)).round(2).item()
     -0.4
     """
-    amplitude, phase = _variable(fit, "amplitude"), _phase(fit)
+    amplitude, phase = _find_variable(fit, "amplitude"), _read_phase(fit)
     doubled = amplitude**2 * np.exp(2j * phase)
-    over = _within_positions(fit) if per_position else list(phase.dims)
-    found = _half_angle(doubled.sum())
+    over = _list_dims_within_positions(fit) if per_position else list(phase.dims)
+    found = _compute_half_angle(doubled.sum())
     if per_position:
         # The nearer of the two directions to that of all: else the sign would flip from pixel to pixel.
-        local = _half_angle(doubled.sum(over))
-        found = found + _wrapped(local - found, np.pi)
+        local = _compute_half_angle(doubled.sum(over))
+        found = found + _wrap_angle(local - found, np.pi)
     attrs = {"long_name": "Phase Offset", "units": "rad"}
     return found.rename(_OFFSET).assign_attrs(attrs)
 
@@ -122,14 +122,14 @@ def correct_phase(fit: xr.Dataset, offset: Offset | None = None, *, per_position
     >>> abs(usidx.phase_offset(corrected)).round(6).item()
     0.0
     """
-    phase = _phase(fit)
+    phase = _read_phase(fit)
     if offset is None:
         taken = phase_offset(fit, per_position=per_position)
     elif per_position:
         raise RoleError("per_position=True asks for an estimate, and an offset is given; give one of the two.")
     else:
-        taken = _checked(offset, phase)
-    corrected = {n: _turned_back(fit[n], taken) for n in ("phase", "phase_guess") if n in fit}
+        taken = _check_offset(offset, phase)
+    corrected = {n: _turn_back(fit[n], taken) for n in ("phase", "phase_guess") if n in fit}
     before = fit.get(_OFFSET, 0.0)
     bare = taken.reset_coords(drop=True) + before
     total = bare.assign_attrs({"long_name": "Phase Offset", "units": "rad"})
@@ -178,20 +178,20 @@ def response(
     >>> signed.units, bool(((signed > 0) == (truth.domain == 1)).mean() > 0.95)
     ('pm', True)
     """
-    amplitude, phase = _variable(fit, "amplitude"), _phase(fit)
+    amplitude, phase = _find_variable(fit, "amplitude"), _read_phase(fit)
     if (sensitivity is None) != (units is None):
         raise UnitsError(
             f"sensitivity={sensitivity!r} and units={units!r}: a sensitivity needs the unit that it leads to, "
             f"such as sensitivity=85.0, units='pm'."
         )
-    signed = amplitude * np.cos(phase - _checked(offset, phase).reset_coords(drop=True))
+    signed = amplitude * np.cos(phase - _check_offset(offset, phase).reset_coords(drop=True))
     found = (signed if sensitivity is None else signed * sensitivity).transpose(*phase.dims).rename("response")
     unit = amplitude.attrs.get("units") if units is None else units
     found.attrs = {"long_name": "Response"} | ({} if unit is None else {"units": unit})
     return found
 
 
-def _variable(fit: xr.Dataset, name: str) -> xr.DataArray:
+def _find_variable(fit: xr.Dataset, name: str) -> xr.DataArray:
     if isinstance(fit, xr.Dataset) and name in fit:
         return fit[name]
     found = f"it has {tuple(fit.data_vars)}" if isinstance(fit, xr.Dataset) else f"it is a {type(fit).__name__}"
@@ -204,15 +204,15 @@ def _variable(fit: xr.Dataset, name: str) -> xr.DataArray:
     raise ResultError(f"The result has no variable {name!r}; {found}. {advice}")
 
 
-def _phase(fit: xr.Dataset) -> xr.DataArray:
-    phase = _variable(fit, "phase")
+def _read_phase(fit: xr.Dataset) -> xr.DataArray:
+    phase = _find_variable(fit, "phase")
     unit = phase.attrs.get("units", "rad")
     if unit != "rad":
         raise UnitsError(f"The phase is in {unit!r}, and 'rad' is wanted. Convert it, and set its attribute units.")
     return phase
 
 
-def _within_positions(fit: xr.Dataset) -> list[Any]:
+def _list_dims_within_positions(fit: xr.Dataset) -> list[Any]:
     """Return the dims to average over so that positions are left."""
     where = position_dims(fit)
     if not where:
@@ -226,24 +226,24 @@ def _within_positions(fit: xr.Dataset) -> list[Any]:
     return over
 
 
-def _half_angle(total: xr.DataArray) -> xr.DataArray:
+def _compute_half_angle(total: xr.DataArray) -> xr.DataArray:
     """Return half the direction of a sum, in (-pi/2, pi/2]; NaN where nothing was added."""
     direction: Any = np.arctan2(total.imag, total.real)
-    return _wrapped(direction / 2, np.pi).where(abs(total) > 0)
+    return _wrap_angle(direction / 2, np.pi).where(abs(total) > 0)
 
 
-def _wrapped(angle: xr.DataArray, period: float) -> xr.DataArray:
+def _wrap_angle(angle: xr.DataArray, period: float) -> xr.DataArray:
     """Bring an angle within half a period of zero, the upper end included."""
     wrapped: xr.DataArray = period / 2 - (period / 2 - angle) % period
     return wrapped
 
 
-def _turned_back(phase: xr.DataArray, offset: xr.DataArray) -> xr.DataArray:
-    turned = _wrapped(phase - offset.reset_coords(drop=True), 2 * np.pi)
+def _turn_back(phase: xr.DataArray, offset: xr.DataArray) -> xr.DataArray:
+    turned = _wrap_angle(phase - offset.reset_coords(drop=True), 2 * np.pi)
     return turned.transpose(*phase.dims).assign_attrs(phase.attrs)
 
 
-def _checked(offset: Offset, phase: xr.DataArray) -> xr.DataArray:
+def _check_offset(offset: Offset, phase: xr.DataArray) -> xr.DataArray:
     given = xr.DataArray(offset)
     extra = [d for d in given.dims if d not in phase.dims]
     if extra:

@@ -19,7 +19,7 @@ from usidx.label.blockwise import Output, along
 from usidx.label.roles import Dims, choose_dims
 from usidx.modes.band_excitation.guess import FIGURES, guess_oscillators
 from usidx.results.fit_names import FitNames
-from usidx.results.provenance import last_step
+from usidx.results.provenance import find_last_step
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["sho_fit"]
@@ -137,36 +137,36 @@ def sho_fit(
     >>> bool(abs(found.frequency - truth.frequency).median() < 50)
     True
     """
-    sweep = _sweep(data, choose_dims(data, dim, 1, called=(_FREQUENCY.lower(),)), coordinate)
+    sweep = _choose_sweep(data, choose_dims(data, dim, 1, called=(_FREQUENCY.lower(),)), coordinate)
     check_dtype(data.dtype, SHO(), data.name)
     guessed = _guess(data, sweep)
     fitted = fit(
-        data, SHO(), sweep.dims, coordinate=_named(sweep), start={n: guessed[n] for n in SHO().names}, bounds=bounds,
-        fixed=fixed, sigma=sigma, absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale,
+        data, SHO(), sweep.dims, coordinate=_name_coordinate(sweep), start={n: guessed[n] for n in SHO().names},
+        bounds=bounds, fixed=fixed, sigma=sigma, absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale,
         tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance, retry=retry,
     )  # fmt: skip
-    told = (last_step(fitted) or {})["parameters"]
+    told = (find_last_step(fitted) or {})["parameters"]
     own = {"dim": [*sweep.dims], "start": {}, "guess": "linear form"}
-    whole = _with_guess(fitted, guessed).assign(is_resonance=_is_resonance(fitted))
+    whole = _add_guess(fitted, guessed).assign(is_resonance=_is_resonance(fitted))
     return add_choices(whole, **told | own)
 
 
-def _sweep(data: xr.DataArray, dim: Dims, coordinate: str | None) -> Sweep:
+def _choose_sweep(data: xr.DataArray, dim: Dims, coordinate: str | None) -> Sweep:
     """Return where to fit: along a dim that fills no grid, over the frequencies and not over the samples' numbers."""
     found = sweep_of(data, SHO(), dim, coordinate)
     along = found.dims[0]
-    if coordinate is not None or along == _FREQUENCY or along not in _dims_of_frequency(data):
+    if coordinate is not None or along == _FREQUENCY or along not in _list_dims_of_frequency(data):
         return found
     _check_one_band(data.coords[_FREQUENCY], along)
     return sweep_of(data, SHO(), along, _FREQUENCY)
 
 
-def _named(sweep: Sweep) -> str | None:
+def _name_coordinate(sweep: Sweep) -> str | None:
     name = sweep.coordinates[0].name
     return None if name is None or name == sweep.dims[0] else str(name)
 
 
-def _dims_of_frequency(data: xr.DataArray) -> tuple[Hashable, ...]:
+def _list_dims_of_frequency(data: xr.DataArray) -> tuple[Hashable, ...]:
     return data.coords[_FREQUENCY].dims if _FREQUENCY in data.coords else ()
 
 
@@ -224,7 +224,7 @@ def _is_resonance(fitted: xr.Dataset) -> xr.Variable:
     return xr.Variable(found.dims, found.data, {"long_name": "Whether an Oscillator Says More Than a Constant"})
 
 
-def _with_guess(fitted: xr.Dataset, guessed: xr.Dataset) -> xr.Dataset:
+def _add_guess(fitted: xr.Dataset, guessed: xr.Dataset) -> xr.Dataset:
     """Put each guess behind the fit, with its units."""
     found = {}
     for name, guess in guessed.data_vars.items():

@@ -10,12 +10,12 @@ import xarray as xr
 from usidx.errors import RoleError, UnitsError, UsidError
 from usidx.label.roles import choose_dims
 
-__all__ = ["bias_of"]
+__all__ = ["read_bias"]
 
 _CALLED: Final = ("bias",)
 
 
-def bias_of(data: xr.DataArray, dim: str | None) -> xr.DataArray:
+def read_bias(data: xr.DataArray, dim: str | None) -> xr.DataArray:
     """Return the bias of real curves, the coordinate of one dim.
 
     Raises

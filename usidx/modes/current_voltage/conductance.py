@@ -12,8 +12,8 @@ import xarray as xr
 from usidx.errors import UsidError
 from usidx.label import units
 from usidx.label.blockwise import Output, along
-from usidx.modes.current_voltage.bias import bias_of
-from usidx.modes.current_voltage.derivative import Broadening, Stencil, broadening_over, derivative_stencil
+from usidx.modes.current_voltage.bias import read_bias
+from usidx.modes.current_voltage.derivative import Broadening, Stencil, make_broadening, make_derivative_stencil
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["didv", "normalized_conductance"]
@@ -72,11 +72,11 @@ def didv(data: xr.DataArray, dim: str | None = None, *, window: int = 7, order: 
     >>> slope.units, bool((abs(slope * truth.resistance - 1) < 1e-9).all())
     ('A/V', True)
     """
-    bias = bias_of(data, dim)
+    bias = read_bias(data, dim)
     swept = str(bias.name)
     _check_window(window, order)
-    stencil = derivative_stencil(bias.values.astype(np.float64), window, order)
-    attrs = {"long_name": "Differential Conductance"} | _units(data, bias)
+    stencil = make_derivative_stencil(bias.values.astype(np.float64), window, order)
+    attrs = {"long_name": "Differential Conductance"} | _make_units(data, bias)
     found = along(data, swept, stencil.apply, Output(dtype=np.float64, name="didv", attrs=attrs))
     return add_choices(found, dim=swept)
 
@@ -133,19 +133,19 @@ def normalized_conductance(
     >>> ratio.units, bool((abs(ratio - 1) < 1e-9).all())
     ('', True)
     """
-    bias = bias_of(data, dim)
+    bias = read_bias(data, dim)
     swept, volts = str(bias.name), bias.values.astype(np.float64)
     _check_window(window, order)
     if not broadening >= 0:
         raise UsidError(f"broadening={broadening!r}; it should be a range of the bias, 0 or more.")
-    parts = derivative_stencil(volts, window, order), broadening_over(volts, broadening)
+    parts = make_derivative_stencil(volts, window, order), make_broadening(volts, broadening)
     attrs = {"long_name": "Normalized Conductance", "units": ""}
     output = Output(dtype=np.float64, name="normalized_conductance", attrs=attrs)
-    found = along(data, swept, partial(_normalized, bias=volts, parts=parts), output)
+    found = along(data, swept, partial(_normalize, bias=volts, parts=parts), output)
     return add_choices(found, dim=swept)
 
 
-def _normalized(current: npt.NDArray[Any], *, bias: Array, parts: tuple[Stencil, Broadening]) -> Array:
+def _normalize(current: npt.NDArray[Any], *, bias: Array, parts: tuple[Stencil, Broadening]) -> Array:
     slope, broaden = parts
     ratio = np.divide(current, bias, out=np.full(current.shape, np.nan), where=bias != 0)
     known = np.isfinite(ratio)
@@ -163,6 +163,6 @@ def _check_window(window: int, order: int) -> None:
         )
 
 
-def _units(data: xr.DataArray, bias: xr.DataArray) -> dict[str, str]:
+def _make_units(data: xr.DataArray, bias: xr.DataArray) -> dict[str, str]:
     top, bottom = data.attrs.get("units"), bias.attrs.get("units")
-    return {"units": units.quotient(top, bottom)} if isinstance(top, str) and isinstance(bottom, str) else {}
+    return {"units": units.divide(top, bottom)} if isinstance(top, str) and isinstance(bottom, str) else {}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Broadening", "Run", "Stencil", "broadening_over", "derivative_stencil", "runs"]
+__all__ = ["Broadening", "Run", "Stencil", "make_broadening", "make_derivative_stencil", "split_runs"]
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -57,7 +57,7 @@ class Run:
     shared: int
 
 
-def runs(bias: Array) -> list[Run]:
+def split_runs(bias: Array) -> list[Run]:
     """Split a sweep where it turns; where it stands still, a new run begins, too."""
     steps = np.sign(np.diff(bias))
     found, start, own = [], 0, 0
@@ -69,24 +69,24 @@ def runs(bias: Array) -> list[Run]:
     return [*found, Run(np.arange(start, bias.size), own - start)]
 
 
-def derivative_stencil(bias: Array, window: int, order: int) -> Stencil:
+def make_derivative_stencil(bias: Array, window: int, order: int) -> Stencil:
     """Return what differentiates by the bias: the slope of the polynomial through the nearest samples of the run.
 
     At the ends of a run the samples lie to one side. A run that is shorter than the window is taken whole, and the
     order lowered if need be; a run of one sample has no derivative.
     """
     samples, weights = np.zeros((bias.size, window), np.intp), np.zeros((bias.size, window))
-    for run in runs(bias):
+    for run in split_runs(bias):
         size = min(window, run.samples.size)
         for place in range(run.shared, run.samples.size):
             first = int(np.clip(place - size // 2, 0, run.samples.size - size))
             near, here = run.samples[first : first + size], run.samples[place]
             samples[here, :size] = near
-            weights[here, :size] = _slope(bias[near] - bias[here], min(order, size - 1))
+            weights[here, :size] = _compute_slope_weights(bias[near] - bias[here], min(order, size - 1))
     return Stencil(samples, weights)
 
 
-def _slope(distance: Array, order: int) -> Array:
+def _compute_slope_weights(distance: Array, order: int) -> Array:
     """Return the weights that give the slope at zero of a polynomial fitted to samples at some distances."""
     if order < 1:
         return np.full(distance.size, np.nan)
@@ -121,14 +121,14 @@ class Broadening:
         columns = np.ascontiguousarray(values.reshape(-1, values.shape[-1]).T)
         total = np.empty_like(columns)
         for run, cell, decay in zip(self.runs, self.cells, self.decays, strict=True):
-            sums = _decaying_sums(columns[run.samples] * cell[:, np.newaxis], decay)
+            sums = _sum_decaying(columns[run.samples] * cell[:, np.newaxis], decay)
             total[run.samples[run.shared :]] = sums[run.shared :]
         return np.asarray(total.T.reshape(values.shape))
 
 
-def broadening_over(bias: Array, width: float) -> Broadening:
+def make_broadening(bias: Array, width: float) -> Broadening:
     """Return what averages a sweep over a range of the bias."""
-    found = runs(bias)
+    found = split_runs(bias)
     counts = np.abs(bias) > 1e-9 * np.abs(bias).max(initial=0.0)
     steps = [bias[run.samples] for run in found]
     cells = [np.abs(np.gradient(own)) if own.size > 1 else np.ones(1) for own in steps]
@@ -136,7 +136,7 @@ def broadening_over(bias: Array, width: float) -> Broadening:
     return Broadening(found, [cell * counts[run.samples] for run, cell in zip(found, cells, strict=True)], decays)
 
 
-def _decaying_sums(rows: Array, decay: Array) -> Array:
+def _sum_decaying(rows: Array, decay: Array) -> Array:
     """Sum all rows, weighted by the product of the decays between: from each end on to the next, not pair by pair."""
     ahead, behind = rows.copy(), rows.copy()
     for k in range(1, len(rows)):

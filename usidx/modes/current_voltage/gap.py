@@ -11,8 +11,8 @@ import xarray as xr
 
 from usidx.errors import RoleError, SelectionError, UsidError
 from usidx.label.blockwise import Output, along
-from usidx.modes.current_voltage.bias import bias_of
-from usidx.modes.current_voltage.derivative import runs
+from usidx.modes.current_voltage.bias import read_bias
+from usidx.modes.current_voltage.derivative import split_runs
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["gap"]
@@ -90,22 +90,22 @@ def gap(
     >>> found.gap.units, bool((abs(found.gap - truth.gap) < 0.1).all())
     ('V', True)
     """
-    swept = bias_of(data, dim)
+    swept = read_bias(data, dim)
     along_bias, bias = str(swept.name), swept.values.astype(np.float64)
-    if len(runs(bias)) > 1:
+    if len(split_runs(bias)) > 1:
         raise RoleError(
             f"The bias along {along_bias!r} turns round or stands still; select one way of the sweep first, such as "
-            f"data.isel({along_bias}=slice(0, {runs(bias)[0].samples.size}))."
+            f"data.isel({along_bias}=slice(0, {split_runs(bias)[0].samples.size}))."
         )
     if stays < 1:
         raise UsidError(f"stays={stays}; give how many samples in a row must reach the threshold, 1 or more.")
-    level = _level(threshold, inside, sigmas, bias)
-    kernel = partial(_edges, bias=bias, center=center, level=level, stays=stays)
-    found = along(data, along_bias, kernel, _outputs(data, swept))
+    level = _choose_level(threshold, inside, sigmas, bias)
+    kernel = partial(_find_edges, bias=bias, center=center, level=level, stays=stays)
+    found = along(data, along_bias, kernel, _declare_outputs(data, swept))
     return add_choices(found, dim=along_bias)
 
 
-def _outputs(data: xr.DataArray, bias: xr.DataArray) -> dict[str, Output]:
+def _declare_outputs(data: xr.DataArray, bias: xr.DataArray) -> dict[str, Output]:
     of_bias, of_data = ({k: v for k, v in a.attrs.items() if k == "units"} for a in (bias, data))
     attrs = {
         "gap": {"long_name": "Band Gap"} | of_bias,
@@ -116,7 +116,7 @@ def _outputs(data: xr.DataArray, bias: xr.DataArray) -> dict[str, Output]:
     return {name: Output(dims=(), dtype=np.float64, attrs=own) for name, own in attrs.items()}
 
 
-def _level(
+def _choose_level(
     threshold: float | None, inside: tuple[float, float] | None, sigmas: float, bias: Array
 ) -> Callable[[Array], Array]:
     """Return what tells the threshold of each spectrum."""
@@ -139,7 +139,7 @@ def _level(
     return floor
 
 
-def _edges(
+def _find_edges(
     spectra: Array, *, bias: Array, center: float, level: Callable[[Array], Array], stays: int
 ) -> tuple[Array, ...]:
     """Return gap, both edges and the threshold of each spectrum."""
@@ -148,13 +148,13 @@ def _edges(
     order = np.argsort(bias)
     swept, sorted_spectra = bias[order], spectra[..., order]
     above = int(np.searchsorted(swept, center))
-    high = _edge(sorted_spectra[..., above:], swept[above:], limit, center, stays)
+    high = _find_edge(sorted_spectra[..., above:], swept[above:], limit, center, stays)
     at = int(np.searchsorted(swept, center, side="right"))
-    low = _edge(sorted_spectra[..., :at][..., ::-1], swept[:at][::-1], limit, center, stays)
+    low = _find_edge(sorted_spectra[..., :at][..., ::-1], swept[:at][::-1], limit, center, stays)
     return high - low, low, high, limit
 
 
-def _edge(spectra: Array, bias: Array, limit: Array, center: float, stays: int) -> Array:
+def _find_edge(spectra: Array, bias: Array, limit: Array, center: float, stays: int) -> Array:
     """Return where spectra that lead away from the centre first reach the limit, and stay."""
     if not bias.size:
         return np.full(limit.shape, np.nan)

@@ -13,7 +13,7 @@ from scipy.special import erf
 
 from usidx.fitting.models.curves import measure_extent
 from usidx.fitting.models.hysteresis_loop import find_rising
-from usidx.modes.switching.project_loops import closed
+from usidx.modes.switching.project_loops import close_polygon
 
 __all__ = ["guess_loops"]
 
@@ -36,22 +36,22 @@ def guess_loops(loops: Array, voltage: Array) -> Array:
     y, up = np.where(known, loops, 0.0), find_rising(voltage)
     low, span = (float(value) for value in measure_extent(voltage))
     v = np.where(np.isfinite(voltage), voltage, 0.0)
-    places = [_from_area(loops, voltage, known), _from_means(y, v, known, up, low, span)]
+    places = [_guess_from_area(loops, voltage, known), _guess_from_means(y, v, known, up, low, span)]
     best = np.full((len(loops), 10), np.nan)
     best[:, -1] = np.inf
     for place in places:
         inside = np.clip(place, low + _MARGIN * span, low + (1 - _MARGIN) * span)
         for width in _WIDTHS:
-            found = _levels(y, v, known, up, inside, width * span)
+            found = _solve_levels(y, v, known, up, inside, width * span)
             best = np.where(found[:, -1:] < best[:, -1:], found, best)
     lost = ~np.isfinite(best[:, -1]) & (known.sum(axis=-1) > 0)
-    best[lost] = _flat(loops[lost], known[lost], low, span)
+    best[lost] = _guess_flat(loops[lost], known[lost], low, span)
     return best[:, :9]
 
 
-def _from_area(loops: Array, voltage: Array, known: Mask) -> Array:
+def _guess_from_area(loops: Array, voltage: Array, known: Mask) -> Array:
     """Return (V-, V+) of the box whose area has the centroid and the spread along V of what the loop encloses."""
-    v, y = closed(np.broadcast_to(voltage, loops.shape), known), closed(loops, known)
+    v, y = close_polygon(np.broadcast_to(voltage, loops.shape), known), close_polygon(loops, known)
     height = -0.5 * (y[:, :-1] + y[:, 1:])
     moments = [np.sum(height * np.diff(v ** (k + 1), axis=-1), axis=-1) / (k + 1) for k in range(3)]
     with np.errstate(all="ignore"):
@@ -60,22 +60,22 @@ def _from_area(loops: Array, voltage: Array, known: Mask) -> Array:
     return np.stack([middle - half, middle + half], axis=-1)
 
 
-def _from_means(y: Array, v: Array, known: Mask, up: Mask, low: float, span: float) -> Array:
+def _guess_from_means(y: Array, v: Array, known: Mask, up: Mask, low: float, span: float) -> Array:
     """Return (V-, V+) of the steps that have the means of the two branches."""
-    bottom = _mean(y, known & (v < low + _ENDS * span))
-    top = _mean(y, known & (v > low + (1 - _ENDS) * span))
+    bottom = _average(y, known & (v < low + _ENDS * span))
+    top = _average(y, known & (v > low + (1 - _ENDS) * span))
     with np.errstate(all="ignore"):
-        shares = [(_mean(y, known & branch) - bottom) / (top - bottom) for branch in (~up, up)]
+        shares = [(_average(y, known & branch) - bottom) / (top - bottom) for branch in (~up, up)]
     return low + span * (1.0 - np.stack(shares, axis=-1))
 
 
-def _mean(y: Array, where: Mask) -> Array:
+def _average(y: Array, where: Mask) -> Array:
     with np.errstate(all="ignore"):
         mean: Array = np.sum(y, axis=-1, where=where) / np.sum(where, axis=-1)
     return mean
 
 
-def _levels(y: Array, v: Array, known: Mask, up: Mask, place: Array, width: float) -> Array:
+def _solve_levels(y: Array, v: Array, known: Mask, up: Mask, place: Array, width: float) -> Array:
     """Return the nine parameters, levels and slope solved for, and the sum of squares that is left.
 
     That sum is infinite where the loop would be upside down, or cannot be solved for.
@@ -95,7 +95,7 @@ def _levels(y: Array, v: Array, known: Mask, up: Mask, place: Array, width: floa
     return np.stack([*columns, np.where(wrong, np.inf, left)], axis=-1)
 
 
-def _flat(loops: Array, known: Mask, low: float, span: float) -> Array:
+def _guess_flat(loops: Array, known: Mask, low: float, span: float) -> Array:
     """Return a start for what does not look like a loop: one over the inner half of the voltage."""
     bottom = np.min(loops, axis=-1, where=known, initial=np.inf)
     height = np.max(loops, axis=-1, where=known, initial=-np.inf) - bottom

@@ -18,9 +18,9 @@ from usidx.fitting.results import Shown, to_dataset
 from usidx.label.blockwise import Output, along
 from usidx.modes.switching.disk_names import LOOP_NAMES
 from usidx.modes.switching.figures import SWITCHING
-from usidx.modes.switching.loops import CRITERIA, Search, fit_loops, widths
-from usidx.modes.switching.project_loops import METRICS, outputs_of, unit_of
-from usidx.modes.switching.voltage import response_of, voltage_of
+from usidx.modes.switching.loops import CRITERIA, Search, count_columns, fit_loops
+from usidx.modes.switching.project_loops import METRICS, declare_outputs, make_unit
+from usidx.modes.switching.voltage import find_response, find_voltage
 from usidx.results.verbs import add_choices, add_input, verb
 
 __all__ = ["loop_fit"]
@@ -118,19 +118,23 @@ def loop_fit(
     >>> [round(found[name].item(), 6) for name in ("v_minus", "v_plus", "imprint", "work_of_switching")]
     [-2.0, 3.0, 0.5, 10.0]
     """
-    response = response_of(data)
-    voltage = voltage_of(response, dim, coordinate)
-    given = _checked(bounds, nuc_threshold)
+    response = find_response(data)
+    voltage = find_voltage(response, dim, coordinate)
+    given = _check_bounds(bounds, nuc_threshold)
     search = Search(given, nuc_threshold, tolerance, max_evaluations, None if response.chunks is None else 1)
     swept = str(voltage.dims[-1])
-    found = along(response, swept, partial(_fit_block, search=search), _outputs(response, voltage), beside=[voltage])
+    found = along(
+        response, swept, partial(_fit_block, search=search), _declare_outputs(response, voltage), beside=[voltage]
+    )
     return add_choices(
-        add_input(_labelled(found, response, voltage), response), model={"name": "Loop", **_MODEL.describe()},
+        add_input(_label_columns(found, response, voltage), response), model={"name": "Loop", **_MODEL.describe()},
         dim=[swept], swept=[str(voltage.name)], bounds=dict(given), guess="area and means of the branches",
     )  # fmt: skip
 
 
-def _checked(bounds: Mapping[str, tuple[float, float]] | None, threshold: float) -> Mapping[str, tuple[float, float]]:
+def _check_bounds(
+    bounds: Mapping[str, tuple[float, float]] | None, threshold: float
+) -> Mapping[str, tuple[float, float]]:
     for name, (low, high) in (bounds or {}).items():
         if name not in _MODEL.names:
             raise SelectionError(f"bounds: no parameter {name!r} of a loop; its parameters are {_MODEL.names}.")
@@ -143,20 +147,20 @@ def _checked(bounds: Mapping[str, tuple[float, float]] | None, threshold: float)
 
 def _fit_block(response: npt.NDArray[Any], voltage: npt.NDArray[Any], search: Search) -> tuple[npt.NDArray[Any], ...]:
     """Return the loops, each metric, and the other parts of the rows of :func:`fit_loops`."""
-    ends = np.cumsum([*widths(response.shape[-1]).values()])[:-1]
+    ends = np.cumsum([*count_columns(response.shape[-1]).values()])[:-1]
     loops, metrics, *parts = np.split(fit_loops(response, voltage, search), ends, axis=-1)
     return loops, *np.moveaxis(metrics, -1, 0), *parts
 
 
-def _outputs(response: xr.DataArray, voltage: xr.DataArray) -> dict[str, Output]:
-    found = outputs_of(response, voltage)
-    _, _, *parts = widths(response.sizes[voltage.dims[-1]]).items()
+def _declare_outputs(response: xr.DataArray, voltage: xr.DataArray) -> dict[str, Output]:
+    found = declare_outputs(response, voltage)
+    _, _, *parts = count_columns(response.sizes[voltage.dims[-1]]).items()
     for name, width in parts:
         found[_TABLE + name] = Output(dims=(_COLUMN + name,), sizes={_COLUMN + name: width}, dtype=np.float64)
     return found
 
 
-def _labelled(found: xr.Dataset, response: xr.DataArray, voltage: xr.DataArray) -> xr.Dataset:
+def _label_columns(found: xr.Dataset, response: xr.DataArray, voltage: xr.DataArray) -> xr.Dataset:
     """Give the columns of the tables their names and units."""
     swept = str(voltage.dims[-1])
     names = [str(n).removeprefix(_TABLE) for n in found.data_vars if str(n).startswith(_TABLE)]
@@ -164,42 +168,44 @@ def _labelled(found: xr.Dataset, response: xr.DataArray, voltage: xr.DataArray) 
     figures = xr.Variable((*table["fit"].dims[:-1], FIGURE), table["fit"].data)
     whole = to_dataset(figures, response, _MODEL, Sweep((swept,), (voltage,)), Shown())
     fitted = {str(name): variable.variable for name, variable in whole.data_vars.items()}
-    derived = _derived(table["derived"], table["errors"], response, voltage)
+    derived = _derive_figures(table["derived"], table["errors"], response, voltage)
     criteria = {
-        name: _column(table["criteria"], k, {"long_name": title, "units": ""})
+        name: _take_column(table["criteria"], k, {"long_name": title, "units": ""})
         for k, (name, title) in enumerate(CRITERIA.items())
     }
     variables = {n: found[n].variable for n in ("projected_loops", *METRICS)} | fitted | derived
-    variables |= _guesses(table["guess"], (*_MODEL.names, "r2"), variables)
-    variables |= _guesses(table["guessed"], tuple(SWITCHING), variables)
+    variables |= _label_guesses(table["guess"], (*_MODEL.names, "r2"), variables)
+    variables |= _label_guesses(table["guessed"], tuple(SWITCHING), variables)
     variables |= criteria | {"is_loop": _is_loop(criteria)}
     return xr.Dataset(variables, coords=found.coords)
 
 
-def _column(values: xr.Variable, place: int, attrs: Mapping[str, Any]) -> xr.Variable:
+def _take_column(values: xr.Variable, place: int, attrs: Mapping[str, Any]) -> xr.Variable:
     column = values.isel({values.dims[-1]: place})
     return xr.Variable(column.dims, column.data, attrs)
 
 
-def _derived(
+def _derive_figures(
     values: xr.Variable, errors: xr.Variable, response: xr.DataArray, voltage: xr.DataArray
 ) -> dict[str, xr.Variable]:
     found = {}
     for place, (name, (title, powers)) in enumerate(SWITCHING.items()):
-        unit = unit_of(powers, response, voltage)
-        found[name] = _column(values, place, {"long_name": title} | unit)
-        found[f"{name}_stderr"] = _column(errors, place, {"long_name": f"Standard Error of {title}"} | unit)
+        unit = make_unit(powers, response, voltage)
+        found[name] = _take_column(values, place, {"long_name": title} | unit)
+        found[f"{name}_stderr"] = _take_column(errors, place, {"long_name": f"Standard Error of {title}"} | unit)
     return found
 
 
-def _guesses(values: xr.Variable, names: tuple[str, ...], fitted: Mapping[str, xr.Variable]) -> dict[str, xr.Variable]:
+def _label_guesses(
+    values: xr.Variable, names: tuple[str, ...], fitted: Mapping[str, xr.Variable]
+) -> dict[str, xr.Variable]:
     """Return the guess of each variable, with its units."""
     found = {}
     for place, name in enumerate(names):
         attrs = fitted[name].attrs
         title = f"{attrs['long_name']} of the Guess" if name == "r2" else f"Guess of {attrs['long_name']}"
         own = {k: v for k, v in attrs.items() if k == "units"} | {"long_name": title}
-        found[f"{name}_guess"] = _column(values, place, own)
+        found[f"{name}_guess"] = _take_column(values, place, own)
     return found
 
 

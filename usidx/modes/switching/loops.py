@@ -13,11 +13,11 @@ from usidx.fitting.kernels.columns import CONVERGED, CONVERGED_ON_BOUND, TOO_FEW
 from usidx.fitting.models.curves import measure_extent
 from usidx.fitting.models.hysteresis_loop import HysteresisLoop
 from usidx.fitting.solver.compiled import Options, evaluate_block, solve_block
-from usidx.modes.switching.figures import SWITCHING, switching, switching_errors
+from usidx.modes.switching.figures import SWITCHING, compute_switching, compute_switching_errors
 from usidx.modes.switching.guess import guess_loops
 from usidx.modes.switching.project_loops import METRICS, project
 
-__all__ = ["CRITERIA", "Search", "fit_loops", "widths"]
+__all__ = ["CRITERIA", "Search", "count_columns", "fit_loops"]
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Search:
     max_evaluations: int
     threads: int | None
 
-    def options(self, voltage: Array) -> Options:
+    def make_options(self, voltage: Array) -> Options:
         """Return the options of the solver for one course of the voltage."""
         low, span = (float(value) for value in measure_extent(voltage))
         changes = np.abs(np.diff(voltage[np.isfinite(voltage)]))
@@ -62,7 +62,7 @@ class Search:
         )
 
 
-def widths(size: int) -> dict[str, int]:
+def count_columns(size: int) -> dict[str, int]:
     """Return how many columns each part of a row has, in order; `size` is the number of samples."""
     derived = len(SWITCHING)
     return {
@@ -75,46 +75,48 @@ def fit_loops(response: npt.NDArray[Any], voltage: npt.NDArray[Any], search: Sea
     """Return (*other, figure) of responses (*other, sample); the voltage broadcasts against them.
 
     A row holds the projected loop, its metrics, the guess with its r2 and what follows from it, the fit (see
-    `fitting.kernels.columns`) and what follows from it, with errors, and the `CRITERIA`; see `widths`. Loops of one
-    course of the voltage are worked on together.
+    `fitting.kernels.columns`) and what follows from it, with errors, and the `CRITERIA`; see `count_columns`. Loops of
+    one course of the voltage are worked on together.
     """
     other, size = response.shape[:-1], response.shape[-1]
     lines = voltage.reshape(int(np.prod(voltage.shape[:-1])), size).astype(np.float64)
     courses, which = np.unique(lines, axis=0, return_inverse=True)
     which = np.broadcast_to(which.reshape(voltage.shape[:-1]), other).reshape(-1)
     rows = response.reshape(which.size, size)
-    table = np.empty((len(rows), sum(widths(size).values())))
+    table = np.empty((len(rows), sum(count_columns(size).values())))
     for number, course in enumerate(courses):
         members = np.flatnonzero(which == number)
         for first in range(0, len(members), _AT_ONCE):
             part = members[first : first + _AT_ONCE]
-            table[part] = _figures(rows[part], course, search)
+            table[part] = _compute_figures(rows[part], course, search)
     return table.reshape(*other, table.shape[1])
 
 
-def _figures(response: npt.NDArray[Any], voltage: Array, search: Search) -> Array:
+def _compute_figures(response: npt.NDArray[Any], voltage: Array, search: Search) -> Array:
     loops, metrics = project(response, voltage)
     guess = guess_loops(loops, voltage)
     course = voltage[None, None]
     expected = evaluate_block(_MODEL, course, guess, search.threads)
-    fitted, covariance = _solved(loops, course, guess, search)
+    fitted, covariance = _solve(loops, course, guess, search)
     found = fitted[:, _AT.parameters]
-    derived = [switching(p, search.nuc_threshold) for p in (guess, found)]
-    errors = switching_errors(found, covariance, search.nuc_threshold)
+    derived = [compute_switching(p, search.nuc_threshold) for p in (guess, found)]
+    errors = compute_switching_errors(found, covariance, search.nuc_threshold)
     with np.errstate(all="ignore"):
-        r2_guess = 1.0 - _squares(loops - expected) / _squares(loops - _mean(loops))
-    criteria = _criteria(fitted[:, _AT.chi2], _squares(_from_line(loops, voltage)), np.isfinite(loops).sum(axis=-1))
+        r2_guess = 1.0 - _sum_squares(loops - expected) / _sum_squares(loops - _average(loops))
+    criteria = _compute_criteria(
+        fitted[:, _AT.chi2], _sum_squares(_subtract_line(loops, voltage)), np.isfinite(loops).sum(axis=-1)
+    )
     guessed = (guess, r2_guess[:, None], derived[0])
     return np.concatenate([loops, metrics, *guessed, fitted, derived[1], errors, criteria], axis=-1)
 
 
-def _solved(loops: Array, course: Array, guess: Array, search: Search) -> tuple[Array, Array]:
+def _solve(loops: Array, course: Array, guess: Array, search: Search) -> tuple[Array, Array]:
     """Return the table of the fit, and the covariance (loop, parameter, parameter).
 
     Fits start from the guess; what fails from the best of the model's own candidates; and what fails then, too, from
     the guess with all widths on their lower bound: two samples beside a sharp branch do not tell three parameters.
     """
-    options = search.options(course[0, 0])
+    options = search.make_options(course[0, 0])
     sharp = guess.copy()
     sharp[:, -4:] = [options.bounds[name][0] for name in _MODEL.names[-4:]]
     held = replace(options, free=_MODEL.names[:-4])
@@ -144,32 +146,32 @@ def _fit(loops: Array, course: Array, start: Array, options: Options, threads: i
     return fitted
 
 
-def _squares(left: Array) -> Array:
+def _sum_squares(left: Array) -> Array:
     """Return the sum of squares of what is known, NaN where nothing is."""
     known = np.isfinite(left)
     total: Array = np.sum(left**2, axis=-1, where=known)
     return np.where(known.any(axis=-1), total, np.nan)
 
 
-def _mean(loops: Array) -> Array:
+def _average(loops: Array) -> Array:
     known = np.isfinite(loops)
     with np.errstate(all="ignore"):
         mean: Array = np.sum(loops, axis=-1, where=known, keepdims=True) / known.sum(axis=-1, keepdims=True)
     return mean
 
 
-def _from_line(loops: Array, voltage: Array) -> Array:
+def _subtract_line(loops: Array, voltage: Array) -> Array:
     """Return what a straight line leaves over of each loop."""
-    y = loops - _mean(loops)
+    y = loops - _average(loops)
     v = np.where(np.isfinite(loops), voltage, np.nan)
-    v = v - _mean(v)
+    v = v - _average(v)
     with np.errstate(all="ignore"):
         slope = np.nansum(v * y, axis=-1, keepdims=True) / np.nansum(v * v, axis=-1, keepdims=True)
     left: Array = y - slope * v
     return left
 
 
-def _criteria(loop: Array, line: Array, count: Array) -> Array:
+def _compute_criteria(loop: Array, line: Array, count: Array) -> Array:
     """Return Akaike's and the Bayesian information criterion, of the loop and of the line."""
     with np.errstate(all="ignore"):
         parts = [(count * np.log(rss / count), k) for rss, k in ((loop, _COUNT), (line, 2))]

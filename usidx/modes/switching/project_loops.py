@@ -11,10 +11,10 @@ import xarray as xr
 
 from usidx.label import units
 from usidx.label.blockwise import Output, along
-from usidx.modes.switching.voltage import response_of, voltage_of
+from usidx.modes.switching.voltage import find_response, find_voltage
 from usidx.results.verbs import add_choices, add_input, verb
 
-__all__ = ["METRICS", "closed", "outputs_of", "project", "project_loops", "unit_of"]
+__all__ = ["METRICS", "close_polygon", "declare_outputs", "make_unit", "project", "project_loops"]
 
 Array = npt.NDArray[np.float64]
 
@@ -96,19 +96,19 @@ def project_loops(
     >>> found.projected_loops.values.round(9), found.area.item(), found.rotation_angle.item() / np.pi
     (array([-1.,  1.,  1., -1.]), 8.0, -0.5)
     """
-    response = response_of(data)
-    voltage = voltage_of(response, dim, coordinate)
+    response = find_response(data)
+    voltage = find_voltage(response, dim, coordinate)
     swept = str(voltage.dims[-1])
-    found = along(response, swept, _project_block, outputs_of(response, voltage), beside=[voltage])
+    found = along(response, swept, _project_block, declare_outputs(response, voltage), beside=[voltage])
     return add_choices(add_input(found, response), dim=swept)
 
 
-def outputs_of(response: xr.DataArray, voltage: xr.DataArray) -> dict[str, Output]:
+def declare_outputs(response: xr.DataArray, voltage: xr.DataArray) -> dict[str, Output]:
     """Say what :func:`project` returns, variable by variable."""
-    attrs = {"long_name": "Projected Loops"} | unit_of((1, 0), response, voltage)
+    attrs = {"long_name": "Projected Loops"} | make_unit((1, 0), response, voltage)
     found = {"projected_loops": Output(dtype=np.float64, attrs=attrs)}
     for name, (title, powers) in METRICS.items():
-        attrs = {"long_name": title} | unit_of(powers, response, voltage)
+        attrs = {"long_name": title} | make_unit(powers, response, voltage)
         found[name] = Output(dims=(), dtype=np.int32 if name == "samples" else np.float64, attrs=attrs)
     return found
 
@@ -118,14 +118,14 @@ def _project_block(response: npt.NDArray[Any], voltage: npt.NDArray[Any]) -> tup
     return loops, *np.moveaxis(metrics, -1, 0)
 
 
-def unit_of(powers: tuple[int, int] | str, response: xr.DataArray, voltage: xr.DataArray) -> dict[str, str]:
+def make_unit(powers: tuple[int, int] | str, response: xr.DataArray, voltage: xr.DataArray) -> dict[str, str]:
     """Return the attribute units of powers of (response, voltage), nothing where a unit is not known."""
     if isinstance(powers, str):
         return {"units": powers}
     found = [(a.attrs.get("units"), power) for a, power in zip((response, voltage), powers, strict=True) if power]
     if not all(isinstance(unit, str) for unit, _ in found):
         return {}
-    return {"units": units.product(*(units.power(str(unit), power) for unit, power in found))}
+    return {"units": units.multiply(*(units.raise_to_power(str(unit), power) for unit, power in found))}
 
 
 def project(response: npt.NDArray[Any], voltage: Array) -> tuple[Array, Array]:
@@ -140,7 +140,7 @@ def project(response: npt.NDArray[Any], voltage: Array) -> tuple[Array, Array]:
     angle = 0.5 * np.angle(np.sum(spread**2, axis=-1))
     turned = np.exp(-1j * angle)
     along, offset = np.real(spread * turned[..., None]), np.imag(mean * turned)
-    area, center_x, center_y = _polygon(voltage, along, known)
+    area, center_x, center_y = _measure_polygon(voltage, along, known)
     sign = np.where(area < 0.0, -1.0, 1.0)
     level = np.real(mean * turned)
     loops = np.where(known & (samples >= _FEWEST)[..., None], sign[..., None] * (along + level[..., None]), np.nan)
@@ -150,11 +150,11 @@ def project(response: npt.NDArray[Any], voltage: Array) -> tuple[Array, Array]:
     return loops, np.concatenate([metrics, samples[..., None]], axis=-1)
 
 
-def _polygon(x: Array, y: Array, known: npt.NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+def _measure_polygon(x: Array, y: Array, known: npt.NDArray[np.bool_]) -> tuple[Array, Array, Array]:
     """Return signed area and centroid of closed polygons; a vertex that is not known is left out."""
     # About the middle of the vertices: far from the origin the products would cancel.
     middle = np.sum(x, axis=-1, where=known) / np.maximum(known.sum(axis=-1), 1)
-    x, y = closed(x - middle[..., None], known), closed(y, known)
+    x, y = close_polygon(x - middle[..., None], known), close_polygon(y, known)
     cross = x[..., :-1] * y[..., 1:] - x[..., 1:] * y[..., :-1]
     area = 0.5 * np.sum(cross, axis=-1)
     with np.errstate(all="ignore"):
@@ -163,7 +163,7 @@ def _polygon(x: Array, y: Array, known: npt.NDArray[np.bool_]) -> tuple[Array, A
     return area, center_x, center_y
 
 
-def closed(values: Array, known: npt.NDArray[np.bool_]) -> Array:
+def close_polygon(values: Array, known: npt.NDArray[np.bool_]) -> Array:
     """Return the vertices of closed polygons: in place of an unknown one the one before, at the end the first."""
     size = values.shape[-1]
     place = np.maximum.accumulate(np.where(known, np.arange(size), -1), axis=-1)

@@ -20,7 +20,7 @@ from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
 from usidx.label.roles import choose_dims
 from usidx.results.fit_names import FitNames
-from usidx.results.provenance import Step, last_step
+from usidx.results.provenance import Step, find_last_step
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["Relaxation", "relaxation_fit"]
@@ -205,14 +205,14 @@ def relaxation_fit(
         absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale, tolerance=tolerance,
         max_evaluations=max_evaluations, covariance=covariance, retry=retry,
     )  # fmt: skip
-    told: Mapping[str, Any] = (last_step(fitted) or {})["parameters"]
+    told: Mapping[str, Any] = (find_last_step(fitted) or {})["parameters"]
     named = {*(start or {}), *(bounds or {}), *(fixed or {})}
     if decay == "double" and not named & {*_PAIRS, *_PAIRS.values()}:
-        fitted = _longer_last(fitted)
+        fitted = _put_longer_last(fitted)
     return add_choices(fitted, **{**told, "decay": decay})
 
 
-def _longer_last(fitted: xr.Dataset) -> xr.Dataset:
+def _put_longer_last(fitted: xr.Dataset) -> xr.Dataset:
     """Exchange the two decays where the first is the longer one."""
     turned = fitted["time_constant"] > fitted["time_constant_2"]
     found = {}

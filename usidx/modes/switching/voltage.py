@@ -12,13 +12,13 @@ from usidx.fitting.models.hysteresis_loop import find_rising
 from usidx.label.roles import choose_dims, refuse_unlabelled
 from usidx.results.provenance import PROVENANCE
 
-__all__ = ["response_of", "voltage_of"]
+__all__ = ["find_response", "find_voltage"]
 
 # Names of the swept voltage as instruments and their programs write them, without case, spaces and signs.
 _VOLTAGES: Final = ("dcoffset", "writebias", "vdc", "dcbias", "dcvoltage")
 
 
-def response_of(data: xr.DataArray | xr.Dataset) -> xr.DataArray:
+def find_response(data: xr.DataArray | xr.Dataset) -> xr.DataArray:
     """Return the response: an array as it is, of a fit of oscillators amplitude times exp(i phase); lazy where that is.
 
     Raises
@@ -38,7 +38,7 @@ def response_of(data: xr.DataArray | xr.Dataset) -> xr.DataArray:
                 f"or a Dataset with amplitude and phase, as usidx.open_dataset returns for a stored SHO fit."
             )
         return data
-    amplitude, phase = _variable(data, "amplitude"), _variable(data, "phase")
+    amplitude, phase = _find_variable(data, "amplitude"), _find_variable(data, "phase")
     if phase.attrs.get("units", "rad") != "rad":
         raise UnitsError(
             f"Variable {phase.name!r} is in {phase.attrs['units']!r}, and a phase is wanted in 'rad'. Convert it, and "
@@ -52,7 +52,7 @@ def response_of(data: xr.DataArray | xr.Dataset) -> xr.DataArray:
     return response.rename("response")
 
 
-def _variable(data: xr.Dataset, name: str) -> xr.DataArray:
+def _find_variable(data: xr.Dataset, name: str) -> xr.DataArray:
     found = [variable for key, variable in data.data_vars.items() if str(key).lower() == name]
     if len(found) != 1:
         raise SelectionError(
@@ -62,7 +62,7 @@ def _variable(data: xr.Dataset, name: str) -> xr.DataArray:
     return found[0]
 
 
-def voltage_of(data: xr.DataArray, dim: str | None, coordinate: str | None) -> xr.DataArray:
+def find_voltage(data: xr.DataArray, dim: str | None, coordinate: str | None) -> xr.DataArray:
     """Return the swept voltage with its dim last; other dims are there where it changes from loop to loop.
 
     Raises

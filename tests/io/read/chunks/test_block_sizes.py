@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usidx.format.placement import Axes, Placement
-from usidx.io.read.chunks.block_sizes import BLOCK_BYTES, main_blocks, plain_blocks
+from usidx.io.read.chunks.block_sizes import BLOCK_BYTES, choose_main_blocks, choose_plain_blocks
 
 MB = 1024 * 1024
 Shape = tuple[int, ...]
@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 def blocks(position: Shape, spectroscopic: Shape, itemsize: int = 4, chunks: tuple[int, int] | None = None) -> Shape:
     order = tuple(range(len(position) + len(spectroscopic)))
-    return main_blocks(Placement(Axes(position, None), Axes(spectroscopic, None), order), itemsize, chunks)
+    return choose_main_blocks(Placement(Axes(position, None), Axes(spectroscopic, None), order), itemsize, chunks)
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_known_shapes(position: Shape, spectroscopic: Shape, chunks: tuple[int, 
 
 def test_blocks_follow_the_order_of_the_array() -> None:
     placed = Placement(Axes((128, 128), None), Axes((4096,), None), (2, 0, 1))
-    assert main_blocks(placed, 4, None) == (4096, 8, 128)
+    assert choose_main_blocks(placed, 4, None) == (4096, 8, 128)
 
 
 @pytest.mark.parametrize("shape", [(10, 10**9), (10**9, 1), (1, 10**9), (10**5, 10**5), (3, 10**7)])
 def test_contiguous_data_of_any_shape_is_cut(shape: tuple[int, int]) -> None:
     assert prod(blocks(shape[:1], shape[1:])) * 4 <= 2 * BLOCK_BYTES
-    assert prod(plain_blocks(shape, 4, None)) * 4 <= BLOCK_BYTES
+    assert prod(choose_plain_blocks(shape, 4, None)) * 4 <= BLOCK_BYTES
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_contiguous_data_of_any_shape_is_cut(shape: tuple[int, int]) -> None:
     ],
 )
 def test_plain_shapes(shape: Shape, chunks: Shape | None, wanted: Shape) -> None:
-    found = plain_blocks(shape, 4, chunks)
+    found = choose_plain_blocks(shape, 4, chunks)
     assert found == tuple(min(w, n) if n else 1 for w, n in zip(wanted, shape, strict=True))
 
 
@@ -95,7 +95,7 @@ def test_blocks_hold_whole_hdf5_chunks(rows: int, columns: int, height: int) -> 
 @given(shape=st.lists(st.integers(0, 400), max_size=4).map(tuple), itemsize=st.sampled_from([1, 8]), data=st.data())
 def test_laws_of_plain_blocks(shape: Shape, itemsize: int, data: st.DataObject) -> None:
     chunks = data.draw(st.none() | st.tuples(*(st.integers(1, max(1, n)) for n in shape)))
-    found = plain_blocks(shape, itemsize, chunks)
+    found = choose_plain_blocks(shape, itemsize, chunks)
     for block, size, unit in zip(found, shape, chunks or (1,) * len(shape), strict=True):
         assert 1 <= block <= max(1, size)
         assert block % unit == 0 or block == size

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from usidx.errors import UsidError
-from usidx.io.disk.journal import is_quiet, journal_path
+from usidx.io.disk.journal import find_journal_path, is_quiet
 from usidx.io.read.chunks import cache as map_cache
 from usidx.io.read.chunks import chunk_map
 from usidx.io.read.chunks.cache import Located, locate
 from usidx.io.read.chunks.chunk_map import ChunkMap, describe
 from usidx.io.read.chunks.filters import DEFLATE, FLETCHER32, SHUFFLE, Filter
 from usidx.io.read.place import local
-from usidx.io.read.place.local import LocalFile, Version, version_of
+from usidx.io.read.place.local import LocalFile, Version, read_version
 from usidx.io.read.place.lru import LruCache
 from usidx.io.read.place.place import Place
 from usidx.io.write.transaction import transaction
@@ -215,7 +215,7 @@ def test_an_index_that_goes_round_is_refused(tmp_path: Path, monkeypatch: pytest
                     pass
 
     with h5py.File(tmp_path / "a.h5") as file, pytest.raises(UsidError, match=r"'/x' in .* lists more than 3 chunks"):
-        chunk_map.chunk_infos(file, Endless(), 3)
+        chunk_map.list_chunks(file, Endless(), 3)
 
 
 # -- the cache --------------------------------------------------------------------------------------------------------
@@ -265,10 +265,10 @@ def test_a_file_changed_just_now_is_looked_at_again(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    maps: LruCache[tuple[Place, str], Located] = LruCache(map_cache._maps.most, map_cache._size)
+    maps: LruCache[tuple[Place, str], Located] = LruCache(map_cache._maps.most, map_cache._count_bytes)
     monkeypatch.setattr(map_cache, "_maps", maps)
     paths = [scan(tmp_path / f"{n}.h5") for n in range(4)]
-    maps.most = 3 * map_cache._size(found_in(paths[0]))
+    maps.most = 3 * map_cache._count_bytes(found_in(paths[0]))
     first = found_in(paths[0])
     for path in paths[1:3]:
         found_in(path)
@@ -280,22 +280,22 @@ def test_the_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_journal_is_quiet_until_something_is_saved_in_it(tmp_path: Path) -> None:
     path = scan(tmp_path / "a.h5")
-    assert version_of(str(path)).journal is None
+    assert read_version(str(path)).journal is None
     with transaction(path) as changes:
         changes.file["y"] = np.zeros(10_000)
         changes.file.flush()
-        during = version_of(str(path))
-        assert is_quiet(journal_path(path).stat().st_size)
+        during = read_version(str(path))
+        assert is_quiet(find_journal_path(path).stat().st_size)
         changes._staged.settle()
-        assert not is_quiet(journal_path(path).stat().st_size)
-        assert version_of(str(path)) != during
-    assert version_of(str(path)).journal is None
+        assert not is_quiet(find_journal_path(path).stat().st_size)
+        assert read_version(str(path)) != during
+    assert read_version(str(path)).journal is None
 
 
 def test_a_file_that_never_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = scan(tmp_path / "a.h5")
     count = iter(range(1000))
-    monkeypatch.setattr(local, "version_of", lambda _: Version(1, 1, next(count), 0, None))
+    monkeypatch.setattr(local, "read_version", lambda _: Version(1, 1, next(count), 0, None))
     assert locate(LocalFile(str(path)), "/x") is None
 
 

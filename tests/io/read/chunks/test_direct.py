@@ -25,7 +25,7 @@ from usidx.io.disk.lock import LockedError
 from usidx.io.read.chunks import chunk_map, direct
 from usidx.io.read.chunks import selection as cuts
 from usidx.io.read.chunks import strips as strips_module
-from usidx.io.read.chunks.stored_array import StoredArray, stored_array
+from usidx.io.read.chunks.stored_array import StoredArray, describe_stored_array
 from usidx.io.read.place.local_bytes import Source
 from usidx.io.write.transaction import transaction
 from usidx.tasks import pool
@@ -106,7 +106,7 @@ def make(path: Path, case: Case) -> tuple[StoredArray, Array]:
         if all(part.start < part.stop for part in case.written):
             dataset[case.written] = cells[case.written]
     with h5py.File(path) as file:
-        return stored_array(file["x"]), np.asarray(file["x"][()])
+        return describe_stored_array(file["x"]), np.asarray(file["x"][()])
 
 
 @contextmanager
@@ -180,7 +180,7 @@ def test_a_field_equals_hdf5(folder: Path, case: Case, field: str) -> None:
     case.storage.pop("fillvalue", None)
     make(folder / "x.h5", case)
     with h5py.File(folder / "x.h5") as file:
-        stored, cells = stored_array(file["x"], field), file["x"].fields(field)[()]
+        stored, cells = describe_stored_array(file["x"], field), file["x"].fields(field)[()]
     with no_hdf5() if case.is_served else only_hdf5():
         same(stored.read(*case.selectors), indexed(np.asarray(cells), case.selectors))
 
@@ -188,7 +188,7 @@ def test_a_field_equals_hdf5(folder: Path, case: Case, field: str) -> None:
 def scan(path: Path, shape: tuple[int, int] = (64, 50), **storage: Any) -> tuple[StoredArray, Array]:
     cells = np.random.default_rng(0).normal(size=shape).astype("f4").round(2)
     with h5py.File(path, "w") as file:
-        return stored_array(file.create_dataset("x", data=cells, **storage)), cells
+        return describe_stored_array(file.create_dataset("x", data=cells, **storage)), cells
 
 
 ALL = slice(None)
@@ -203,7 +203,7 @@ def test_after_the_first_read_hdf5_is_not_called(
     os.utime(tmp_path / "x.h5", (1, 1))  # a file that was not changed just now
     with no_hdf5():
         same(stored.read(ALL, ALL), cells)
-        monkeypatch.setattr("usidx.io.read.place.local.shared", None)
+        monkeypatch.setattr("usidx.io.read.place.local.open_shared", None)
         monkeypatch.setattr(h5py, "File", None)
         same(stored.read(slice(3, 40), np.array([4, 2])), cells[3:40][:, [4, 2]])
         same(pickle.loads(pickle.dumps(stored)).read(ALL, slice(5)), cells[:, :5])
@@ -281,7 +281,7 @@ def test_strips_of_fields_and_in_batches(tmp_path: Path, strips: list[tuple[int,
     cells = np.zeros((9000, 900), PAIR)
     cells["b [V]"] = np.arange(9000 * 900).reshape(9000, 900) % 1000
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        stored = stored_array(file.create_dataset("x", data=cells), "b [V]")
+        stored = describe_stored_array(file.create_dataset("x", data=cells), "b [V]")
     same(stored.read(slice(None, None, -2), slice(7, 8)), cells["b [V]"][::-2, 7:8])
     assert len(strips) == 4500
 
@@ -538,7 +538,9 @@ def test_chunks_that_are_rewritten_are_found_again(tmp_path: Path) -> None:
 
 def test_a_dataset_that_is_filled_in_parts(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        stored = stored_array(file.create_dataset("x", (8, 4), "f4", chunks=(2, 4), compression="gzip", fillvalue=-1))
+        stored = describe_stored_array(
+            file.create_dataset("x", (8, 4), "f4", chunks=(2, 4), compression="gzip", fillvalue=-1)
+        )
     for number in range(4):
         with transaction(tmp_path / "x.h5") as changes:
             changes.file["x"][2 * number : 2 * number + 2] = number

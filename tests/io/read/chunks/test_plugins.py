@@ -14,7 +14,7 @@ import pytest
 
 import usidx
 from usidx.errors import UsidError
-from usidx.io.read.chunks.plugins import lacking
+from usidx.io.read.chunks.plugins import describe_missing_filters
 from usidx.testing.files import build_main
 
 FILTERS = {
@@ -100,5 +100,7 @@ def test_a_filter_that_nobody_has_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 def test_nothing_is_said_of_filters_that_are_there(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        assert lacking(file.create_dataset("x", data=np.arange(9), compression="lzf", shuffle=True)) == ""
-        assert lacking(file.create_dataset("y", data=np.arange(9))) == ""
+        assert (
+            describe_missing_filters(file.create_dataset("x", data=np.arange(9), compression="lzf", shuffle=True)) == ""
+        )
+        assert describe_missing_filters(file.create_dataset("y", data=np.arange(9))) == ""

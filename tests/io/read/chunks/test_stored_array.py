@@ -11,7 +11,7 @@ import pytest
 
 import usidx
 from usidx.errors import UsidError
-from usidx.io.read.chunks.stored_array import StoredArray, stored_array
+from usidx.io.read.chunks.stored_array import StoredArray, describe_stored_array
 from usidx.testing.files import Expected, build_main
 
 Array = npt.NDArray[Any]
@@ -48,7 +48,7 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
 def stored(path: Path, **storage: Any) -> tuple[StoredArray, Array]:
     cells = np.arange(ROWS * COLUMNS, dtype="i4").reshape(ROWS, COLUMNS)
     with h5py.File(path, "w") as file:
-        return stored_array(file.create_dataset("x", data=cells, **storage)), cells
+        return describe_stored_array(file.create_dataset("x", data=cells, **storage)), cells
 
 
 STORAGES: list[dict[str, Any]] = [
@@ -94,7 +94,7 @@ def test_a_block_is_one_read_of_just_that(tmp_path: Path, meter: Meter, rows: sl
 
 def test_far_rows_are_read_one_by_one(tmp_path: Path, meter: Meter) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        source = stored_array(file.create_dataset("x", (100_000, 64), dtype="f4"))
+        source = describe_stored_array(file.create_dataset("x", (100_000, 64), dtype="f4"))
     source.read(np.array([99_000, 5, 40_000]), slice(None))
     assert (meter.calls, meter.cells) == (3, 3 * 64)
 
@@ -120,8 +120,8 @@ def test_out_of_bounds(tmp_path: Path, wrong: int) -> None:
 
 def test_shapes_of_other_ranks(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        scalar = stored_array(file.create_dataset("s", data=3.5))
-        cube = stored_array(file.create_dataset("c", data=np.arange(24).reshape(2, 3, 4)))
+        scalar = describe_stored_array(file.create_dataset("s", data=3.5))
+        cube = describe_stored_array(file.create_dataset("c", data=np.arange(24).reshape(2, 3, 4)))
     assert scalar.read() == 3.5
     found = cube.read(np.array([1, 0]), slice(None, None, 2), np.array([3, 3]))
     np.testing.assert_array_equal(found, np.arange(24).reshape(2, 3, 4)[::-1, ::2][:, :, [3, 3]])
@@ -131,7 +131,7 @@ def test_a_field_is_read_without_the_others(tmp_path: Path) -> None:
     cells = np.zeros((6, 5), dtype=[("a", ">f4"), ("b [V]", "i2")])
     cells["a"], cells["b [V]"] = np.arange(30).reshape(6, 5), 7
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        source = stored_array(file.create_dataset("x", data=cells), "a")
+        source = describe_stored_array(file.create_dataset("x", data=cells), "a")
     assert source.dtype == np.dtype("f4")
     np.testing.assert_array_equal(source.read(np.array([4, 1]), slice(1, 3)), cells["a"][[4, 1], 1:3])
 

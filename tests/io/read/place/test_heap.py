@@ -13,8 +13,8 @@ import pytest
 
 import usidx
 from usidx.errors import UsidError
-from usidx.io.read.place.opened import opened_file
-from usidx.io.read.usid.attributes import plain_attributes, read_attribute
+from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.usid.attributes import read_attribute, read_attributes
 
 #: Too long to share a heap with others.
 LONG = "long " * 14_000
@@ -29,13 +29,13 @@ READ = """
 import json, pathlib, resource, sys, warnings
 import usidx
 from usidx.errors import UsidError
-from usidx.io.read.usid.attributes import plain_attributes
-from usidx.io.read.place.opened import opened_file
+from usidx.io.read.usid.attributes import read_attributes
+from usidx.io.read.place.opened import open_file_at
 
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 for path in sys.argv[1:]:
-    with opened_file(path) as file:
-        found = sorted(plain_attributes(file["group"]))
+    with open_file_at(path) as file:
+        found = sorted(read_attributes(file["group"]))
     print(json.dumps(found), flush=True)
 # Not getrusage: it tells of the memory of the process that started this one, too.
 status = pathlib.Path("/proc/self/status")
@@ -129,7 +129,7 @@ def test_a_damaged_text_is_left_out_and_the_others_are_read(tmp_path: Path, form
 def test_the_error_says_where_the_text_should_be(tmp_path: Path) -> None:
     data = free_space(build(tmp_path / "scan.h5"), 0)
     (tmp_path / "scan.h5").write_bytes(data)
-    with opened_file(tmp_path / "scan.h5") as file:
+    with open_file_at(tmp_path / "scan.h5") as file:
         with pytest.raises(OSError, match=f"heap at byte {heap_of(data, 'volt')} holds no text for it, or is damaged"):
             read_attribute(file["group"], "short")
         assert read_attribute(file["group"], "number") == 3
@@ -169,17 +169,17 @@ def all_sorts(file: h5py.File) -> h5py.Dataset:
 def test_what_is_healthy_is_read_as_h5py_reads_it(tmp_path: Path, form: str) -> None:
     with h5py.File(tmp_path / "scan.h5", "w", **FORMATS[form]) as file:
         all_sorts(file)
-    with opened_file(tmp_path / "scan.h5") as file:
+    with open_file_at(tmp_path / "scan.h5") as file:
         for object_ in file.values():
             for name, value in object_.attrs.items() if isinstance(object_, h5py.Dataset) else ():
                 assert repr(read_attribute(object_, name)) == repr(value)  # references are never equal
-        assert plain_attributes(file["data"])["texts"] == ["one", "", "three" * 40]
+        assert read_attributes(file["data"])["texts"] == ["one", "", "three" * 40]
 
 
 def test_texts_within_a_compound_attribute_are_not_read(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file.attrs["both"] = np.array(("x", 1), dtype=[("name", h5py.string_dtype()), ("number", "i4")])
-    with opened_file(tmp_path / "scan.h5") as file, pytest.raises(OSError, match="texts within other types"):
+    with open_file_at(tmp_path / "scan.h5") as file, pytest.raises(OSError, match="texts within other types"):
         read_attribute(file, "both")
 
 
@@ -189,8 +189,8 @@ def test_a_file_that_this_program_writes_is_read_as_it_will_be(tmp_path: Path, m
     build(tmp_path / "scan.h5")
     with h5py.File(tmp_path / "scan.h5", "r+", locking=False) as writer:
         writer["group"].attrs["later"] = "not written yet"
-        with opened_file(tmp_path / "scan.h5") as file:
-            assert plain_attributes(file["group"])["later"] == "not written yet"
+        with open_file_at(tmp_path / "scan.h5") as file:
+            assert read_attributes(file["group"])["later"] == "not written yet"
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -21,9 +21,9 @@ import usidx
 from tests.conftest import REPOSITORY
 from tests.kit.range_server import RangeServer
 from usidx.errors import RemoteError, UsidError
-from usidx.io.read.chunks.stored_array import StoredArray, stored_array
+from usidx.io.read.chunks.stored_array import StoredArray, describe_stored_array
 from usidx.io.read.place import connection
-from usidx.io.read.place.place import place_of
+from usidx.io.read.place.place import find_place
 
 pytest.importorskip("fsspec")
 http = pytest.importorskip("usidx.io.read.place.http", exc_type=ImportError)
@@ -60,9 +60,9 @@ def array(tmp_path: Path, server: RangeServer, query: str = "", **storage: Any) 
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", data=cells, chunks=(64, 16384), compression="gzip", compression_opts=1, **storage)
     server.files["x.h5"] = (tmp_path / "x.h5").read_bytes()
-    place = place_of(server.url("x.h5") + query)
-    with place.opened() as (file, _):
-        stored = stored_array(file["x"], None, place)
+    place = find_place(server.url("x.h5") + query)
+    with place.open() as (file, _):
+        stored = describe_stored_array(file["x"], None, place)
     stored.read(slice(1), slice(1))
     server.requests.clear()
     return stored, cells
@@ -151,7 +151,7 @@ def test_a_server_without_marks_is_told_by_size(tmp_path: Path, server: RangeSer
     server.has_marks = False
     stored, cells = array(tmp_path, server)
     np.testing.assert_array_equal(stored.read(slice(9), ALL), cells[:9])
-    assert place_of(server.url("x.h5")).version().marks == ()  # type: ignore[union-attr]
+    assert find_place(server.url("x.h5")).find_version().marks == ()  # type: ignore[union-attr]
 
 
 def test_the_data_is_told_from_other_data_without_reading_it(scan: tuple[str, Path], server: RangeServer) -> None:

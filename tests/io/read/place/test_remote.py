@@ -16,10 +16,10 @@ import usidx
 from usidx.cli import main
 from usidx.errors import RemoteError, ResultError, SelectionError, UsidError
 from usidx.io.read.chunks import direct
-from usidx.io.read.chunks.stored_array import StoredArray, stored_array
+from usidx.io.read.chunks.stored_array import StoredArray, describe_stored_array
 from usidx.io.read.place.connection import Connection
 from usidx.io.read.place.local import LocalFile
-from usidx.io.read.place.place import local_path, place_of
+from usidx.io.read.place.place import find_local_path, find_place
 from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.place.remote_bytes import Fetched, RemoteSource
 from usidx.results.provenance import parse_steps
@@ -63,13 +63,13 @@ class Requests(list[tuple[int, int]]):
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
-    sent, fetch = Requests(), Connection._fetched
+    sent, fetch = Requests(), Connection._fetch
 
     def counted(self: Connection, spans: Any, *others: Any) -> list[bytes]:
         sent.extend(spans)
         return fetch(self, spans, *others)
 
-    monkeypatch.setattr(Connection, "_fetched", counted)
+    monkeypatch.setattr(Connection, "_fetch", counted)
     return sent
 
 
@@ -78,22 +78,22 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
 
 @pytest.mark.parametrize("url", ["s3://b/k.h5", "https://h/x.h5?t=1", "simplecache::s3://b/k.h5", "memory://x"])
 def test_urls_are_remote(url: str) -> None:
-    found = place_of(url, {"anon": True})
+    found = find_place(url, {"anon": True})
     assert isinstance(found, RemoteFile)
     assert (found.url, found.options) == (url, {"anon": True})
-    assert place_of(found) is found
+    assert find_place(found) is found
 
 
 @pytest.mark.parametrize("path", ["scan.h5", "C:\\data\\scan.h5", "c:/scan.h5", "a/b::c.h5", "x:y/z.h5"])
 def test_paths_are_local(path: str) -> None:
-    assert place_of(path) == LocalFile(str(Path(path).absolute()))
-    assert isinstance(place_of(Path(path)), LocalFile)
+    assert find_place(path) == LocalFile(str(Path(path).absolute()))
+    assert isinstance(find_place(Path(path)), LocalFile)
 
 
 def test_file_urls_are_paths(tmp_path: Path) -> None:
     path = tmp_path / "a b.h5"
-    assert place_of(path.as_uri()) == place_of(path)
-    assert local_path(f"file://localhost{path.as_posix()}") == path
+    assert find_place(path.as_uri()) == find_place(path)
+    assert find_local_path(f"file://localhost{path.as_posix()}") == path
     path.write_bytes(Path(usidx.example_file()).read_bytes())
     assert usidx.list_mains(path.as_uri()) == usidx.list_mains(path) != []
 
@@ -105,7 +105,7 @@ def test_urls_that_were_made_paths_are_named(tmp_path: Path, monkeypatch: pytest
         return  # no folder has such a name
     monkeypatch.chdir(tmp_path)
     Path("s3:/bucket").mkdir(parents=True)
-    assert place_of(Path("s3:/bucket")) == LocalFile(str(tmp_path / "s3:" / "bucket"))
+    assert find_place(Path("s3:/bucket")) == LocalFile(str(tmp_path / "s3:" / "bucket"))
 
 
 def test_options_go_with_urls_alone(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_blocks_are_outer_indexing(tmp_path: Path, memory: Any, storage: dict[st
 
 
 def remote_array(url: str, name: str = "x") -> StoredArray:
-    place = place_of(url)
-    with place.opened() as (file, _):
-        return stored_array(file[name], None, place)
+    place = find_place(url)
+    with place.open() as (file, _):
+        return describe_stored_array(file[name], None, place)
 
 
 def test_names_that_are_not_ascii(scan: tuple[str, Path], memory: Any) -> None:
@@ -159,7 +159,7 @@ def test_names_that_are_not_ascii(scan: tuple[str, Path], memory: Any) -> None:
     with pytest.raises(SelectionError, match="Messger%C3%A4t/Lauf 1"):
         usidx.open_main(url, "none")
     assert usidx.history(usidx.open_main(url))
-    assert "Messgerät" in str(place_of(url))
+    assert "Messgerät" in str(find_place(url))
     np.testing.assert_array_equal(usidx.open_main(url), usidx.open_main(scan[1]))
 
 
@@ -253,7 +253,7 @@ def test_long_reads_of_hdf5_are_few_requests(tmp_path: Path, memory: Any, reques
         creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         file.create_dataset("x", data=cells)
     url = uploaded(memory, tmp_path / "x.h5")
-    with place_of(url).opened() as (file, _):
+    with find_place(url).open() as (file, _):
         requests.clear()
         np.testing.assert_array_equal(file["x"][()], cells)
     assert len(requests) < 20
@@ -275,7 +275,7 @@ def test_long_reads_of_hdf5_are_few_requests(tmp_path: Path, memory: Any, reques
     ],
 )
 def test_urls_are_shown_without_secrets(url: str, shown: str) -> None:
-    place = place_of(url, SECRETS)
+    place = find_place(url, SECRETS)
     assert place.name == str(place) == shown
     assert repr(place) == f"RemoteFile({shown!r})"
 
@@ -289,9 +289,9 @@ def test_no_secret_is_shown_or_recorded(scan: tuple[str, Path], tmp_path: Path, 
     result = data.usid.svd(2)
     group = usidx.write(result, tmp_path / "result.h5")
     written = usidx.open_result(tmp_path / "result.h5", group)
-    texts = [str(place_of(url, SECRETS)), repr(place_of(url, SECRETS))]
-    with place_of(url, SECRETS).opened() as (file, _):
-        texts.append(repr(stored_array(file[usidx.list_mains(url)[0]], None, place_of(url, SECRETS))))
+    texts = [str(find_place(url, SECRETS)), repr(find_place(url, SECRETS))]
+    with find_place(url, SECRETS).open() as (file, _):
+        texts.append(repr(describe_stored_array(file[usidx.list_mains(url)[0]], None, find_place(url, SECRETS))))
     for one in (data, tree, dataset, result, written):
         texts += [repr(one), str(one.attrs), str(one.encoding), one._repr_html_()]
     texts += [str(node.encoding) + str(node.attrs) for node in tree.subtree]
@@ -317,9 +317,9 @@ def test_errors_of_other_libraries_lose_their_secrets(
 
 
 def test_options_travel_with_the_array(scan: tuple[str, Path]) -> None:
-    place = pickle.loads(pickle.dumps(place_of(scan[0], SECRETS)))
+    place = pickle.loads(pickle.dumps(find_place(scan[0], SECRETS)))
     assert place.options == SECRETS
-    assert place == place_of(scan[0], SECRETS) != place_of(scan[0])
+    assert place == find_place(scan[0], SECRETS) != find_place(scan[0])
     array = pickle.loads(pickle.dumps(usidx.open_main(scan[0])))
     np.testing.assert_array_equal(array, usidx.open_main(scan[1]))
 
@@ -545,7 +545,7 @@ def test_addresses_beyond_the_object(tmp_path: Path, memory: Any) -> None:
 
 
 def test_a_source_asks_for_nothing_where_nothing_is_stored(memory: Any, scan: tuple[str, Path]) -> None:
-    source = RemoteSource(place_of(scan[0]).connection(), 100, None)  # type: ignore[attr-defined]
-    assert list(source.in_parts(np.empty((4, 0), np.int64))) == []
-    (found,) = source.connection.ranges([(5, 5)], total=100, etag=None)
+    source = RemoteSource(find_place(scan[0]).make_connection(), 100, None)  # type: ignore[attr-defined]
+    assert list(source.split_ranges(np.empty((4, 0), np.int64))) == []
+    (found,) = source.connection.fetch_ranges([(5, 5)], total=100, etag=None)
     assert found == b""

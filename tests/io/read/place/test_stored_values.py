@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from usidx.io.read.place.heap import prove
-from usidx.io.read.place.identity import identity_of
-from usidx.io.read.place.opened import opened_file
+from usidx.io.read.place.identity import identify_object
+from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.stored_values import object_referred_to, text_in
 
 
@@ -66,7 +66,7 @@ def _stored(path: Path, write: Callable[[h5py.File], None], libver: str = "earli
     """Return what is made of an attribute, and what h5py makes of it."""
     with h5py.File(path, "w", libver=libver) as file:
         write(file)
-    with opened_file(path) as file:
+    with open_file_at(path) as file:
         proven = prove(file, "a")
         assert proven is not None
         return text_in(proven), file.attrs["a"]
@@ -95,7 +95,7 @@ def test_a_text_ends_at_its_first_null(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.attrs["a"] = "seven~!"
     path.write_bytes(path.read_bytes().replace(b"seven~!", b"seven\0!"))
-    with opened_file(path) as file:
+    with open_file_at(path) as file:
         proven = prove(file, "a")
         assert proven is not None
         assert text_in(proven) == file.attrs["a"] == "seven"
@@ -118,10 +118,10 @@ def test_references_lead_to_their_object(tmp_path: Path, shape: tuple[int, ...],
         target = file.create_dataset("target", data=1)
         value = np.full(shape, target.ref, dtype=h5py.ref_dtype)
         file.attrs.create("a", value if shape else target.ref, dtype=h5py.ref_dtype)
-    with opened_file(path) as file:
+    with open_file_at(path) as file:
         proven = prove(file, "a")
         assert proven is not None
-        assert object_referred_to(proven) == identity_of(file["target"])
+        assert object_referred_to(proven) == identify_object(file["target"])
 
 
 def test_what_is_no_single_reference_leads_nowhere(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_what_is_no_single_reference_leads_nowhere(tmp_path: Path) -> None:
         file.attrs.create("two", [data.ref, data.ref], dtype=h5py.ref_dtype)
         file.attrs["empty"] = h5py.Empty(h5py.ref_dtype)
         file.attrs["number"] = np.int64(800)
-    with opened_file(path) as file:
+    with open_file_at(path) as file:
         for name in ("region", "two", "empty", "number"):
             proven = prove(file, name)
             assert proven is not None

@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from usidx.io.read.place.opened import opened_file
-from usidx.io.read.usid.attributes import plain_attributes, stored_json
+from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.usid.attributes import read_attributes, read_json
 
 CASES: dict[str, tuple[Any, Any]] = {
     "text": ("µm", "µm"),
@@ -34,7 +34,7 @@ def test_kinds(tmp_path: Path, case: str) -> None:
     value, wanted = CASES[case]
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.attrs["it"] = value
-        found = plain_attributes(file).get("it")
+        found = read_attributes(file).get("it")
     assert type(found) in {str, int, float, list, np.ndarray, np.int64, np.float64, type(None)}
     np.testing.assert_array_equal(found, wanted)
 
@@ -45,14 +45,14 @@ def test_references_become_paths(tmp_path: Path) -> None:
         file.attrs["one"] = target.ref
         file.attrs["many"] = np.array([target.ref, file.ref], dtype=h5py.ref_dtype)
         file.attrs["region"] = target.regionref[:1]
-        assert plain_attributes(file) == {"one": "/group/it", "many": ["/group/it", "/"]}
+        assert read_attributes(file) == {"one": "/group/it", "many": ["/group/it", "/"]}
 
 
 def test_types_without_counterpart_are_left_out(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         h5py.h5a.create(file["/"].id, b"odd", h5py.h5t.UNIX_D32LE, h5py.h5s.create(h5py.h5s.SCALAR))
         file.attrs["good"] = 1
-        assert plain_attributes(file) == {"good": 1}
+        assert read_attributes(file) == {"good": 1}
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_json_that_is_none_of_ours(tmp_path: Path, text: Any) -> None:
             file.attrs["it"] = text
         except TypeError:
             file.attrs.create("it", text, dtype=h5py.string_dtype())
-        assert stored_json(file, "it") == {}
+        assert read_json(file, "it") == {}
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file.attrs["it"] = np.bytes_(b'{"a": 1}')
-        assert stored_json(file, "it") == {"a": 1}
-        assert stored_json(file, "other") == {}
+        assert read_json(file, "it") == {"a": 1}
+        assert read_json(file, "other") == {}
 
 
 def test_a_name_in_latin_1(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.attrs[b"step \xb5m"] = "two"
-        assert plain_attributes(file) == {"step µm": "two"}
-    with opened_file(tmp_path / "a.h5") as file:
-        assert plain_attributes(file) == {"step µm": "two"}
+        assert read_attributes(file) == {"step µm": "two"}
+    with open_file_at(tmp_path / "a.h5") as file:
+        assert read_attributes(file) == {"step µm": "two"}

@@ -9,8 +9,8 @@ import pytest
 
 import usidx
 from usidx.io.read.place.local import LocalFile
-from usidx.io.read.usid.datasets import extra_variable, fingerprint, group_dataset
-from usidx.results.provenance import last_step
+from usidx.io.read.usid.datasets import digest_sample, make_extra_variable, open_group_dataset
+from usidx.results.provenance import find_last_step
 from usidx.testing.files import Expected, build_main
 from usidx.testing.measurements import distinct, raster, snake_file
 
@@ -18,7 +18,7 @@ BIAS = [("Bias", "V", np.linspace(-1, 1, 6))]
 
 
 def print_of(built: Expected) -> str:
-    step = last_step(usidx.open_main(built.path, built.main), "open")
+    step = find_last_step(usidx.open_main(built.path, built.main), "open")
     assert step is not None
     return str(step["fingerprint"])
 
@@ -35,7 +35,7 @@ def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
 def test_fingerprints_look_at_few_cells(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "large.h5", "w") as file:
         large = file.create_dataset("x", (1_000_000, 100_000), dtype="f4", chunks=(1, 1000))
-        assert len(fingerprint(large, LocalFile(str(tmp_path / "large.h5")))) == 24
+        assert len(digest_sample(large, LocalFile(str(tmp_path / "large.h5")))) == 24
 
 
 @pytest.mark.parametrize("dtype", ["f4", ">f4", ">c8", [("a", "<i2"), ("b", ">f8")]])
@@ -48,7 +48,7 @@ def test_large_chunks_have_the_same_fingerprint(tmp_path: Path, dtype: Any) -> N
         with h5py.File(path, "w") as file:
             file.create_dataset("x", data=cells, **storage)
         with h5py.File(path) as file:
-            found.append(fingerprint(file["x"], LocalFile(str(path))))
+            found.append(digest_sample(file["x"], LocalFile(str(path))))
     assert found[0] == found[1] != ""
 
 
@@ -61,14 +61,14 @@ def test_a_damaged_file_has_no_fingerprint(tmp_path: Path, monkeypatch: pytest.M
     with h5py.File(built.path) as file:
         main = file[built.main]
         monkeypatch.setattr(h5py.Dataset, "__getitem__", refuse)
-        assert fingerprint(main, LocalFile(str(built.path))) == ""
+        assert digest_sample(main, LocalFile(str(built.path))) == ""
 
 
 def test_extras_never_take_a_name_for_a_dim(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["size_3"] = np.zeros((3, 3))
         file["plain"] = np.zeros(3)
-        found = group_dataset(file["/"], ["/size_3", "/plain"])
+        found = open_group_dataset(file["/"], ["/size_3", "/plain"])
     assert found.size_3.dims == ("size_3_again", "size_3_again_again")
     assert found.plain.dims == ("size_3_again",)
     assert not found.coords
@@ -76,7 +76,7 @@ def test_extras_never_take_a_name_for_a_dim(tmp_path: Path) -> None:
 
 def test_extras_that_hold_no_numbers(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        assert extra_variable(file.create_dataset("null", data=h5py.Empty("f4"))) is None
-        found = extra_variable(file.create_dataset("texts", data=["abc"]))
+        assert make_extra_variable(file.create_dataset("null", data=h5py.Empty("f4"))) is None
+        found = make_extra_variable(file.create_dataset("texts", data=["abc"]))
     assert found is not None
     assert found.values.tolist() == ["abc"]

@@ -8,7 +8,7 @@ import pytest
 
 import usidx
 from usidx.errors import NotMainError, SelectionError
-from usidx.io.read.usid.inventory import extras_of, find_group, find_main, inventory
+from usidx.io.read.usid.inventory import find_group, find_main, list_extras, take_inventory
 from usidx.testing.files import build_main
 from usidx.testing.measurements import beps_file, distinct, shared_file, snake_file
 
@@ -16,7 +16,7 @@ from usidx.testing.measurements import beps_file, distinct, shared_file, snake_f
 def test_inventory(tmp_path: Path) -> None:
     built = beps_file(tmp_path / "scan.h5")
     with h5py.File(built.path) as file:
-        found = inventory(file)
+        found = take_inventory(file)
     assert found.groups == ("/", "/Measurement_000", "/Measurement_000/Channel_000")
     assert found.mains == (built.main,)
     assert {p.rsplit("/", 1)[1] for p in found.extras} == {"Noise_Floor", "UDVS", "Bin_Frequencies"}
@@ -30,7 +30,7 @@ def test_each_object_is_met_once(tmp_path: Path) -> None:
         group["up"] = file["/"]
         group["self"] = group
         group["twin"] = file[built.main]
-        found = inventory(file)
+        found = take_inventory(file)
         assert found.groups == ("/", "/Measurement_000", "/Measurement_000/Channel_000")
         assert len(found.mains) == 1
         assert found.extras == ()
@@ -43,14 +43,14 @@ def test_a_deep_file(tmp_path: Path) -> None:
         for _ in range(1200):
             group = group.create_group("g")
         built = build_main(group, distinct((2, 1)), [("X", "m", [0, 1])])
-        assert inventory(file).mains == (built.main,)
+        assert take_inventory(file).mains == (built.main,)
 
 
 def test_tables_of_a_broken_main_are_extras(tmp_path: Path) -> None:
     built = snake_file(tmp_path / "scan.h5")
     with h5py.File(built.path, "r+") as file:
         file[built.main].attrs["units"] = 3.5
-        found = inventory(file)
+        found = take_inventory(file)
     assert found.broken == (built.main,)
     assert len(found.extras) == 5
 
@@ -109,9 +109,9 @@ def test_extras_of_one_group(tmp_path: Path) -> None:
         group["Noise"] = np.zeros((2, 3))
         group["Other"] = np.zeros((2, 3))
         group["Other"].attrs["labels"] = ["a", "b"]
-        assert extras_of(group) == ["/Tables/Noise", "/Tables/Other"]
-        assert extras_of(main.parent) == []
-        assert extras_of(group) == [path for path in inventory(file).extras if path.startswith("/Tables/")]
+        assert list_extras(group) == ["/Tables/Noise", "/Tables/Other"]
+        assert list_extras(main.parent) == []
+        assert list_extras(group) == [path for path in take_inventory(file).extras if path.startswith("/Tables/")]
 
 
 def test_a_name_that_is_no_text_hides_nothing(tmp_path: Path) -> None:
@@ -119,5 +119,5 @@ def test_a_name_that_is_no_text_hides_nothing(tmp_path: Path) -> None:
     with h5py.File(built.path, "r+") as file:
         h5py.h5g.create(file.id, b"step \xb5m")
         file.create_group("after")
-        assert {"/after", "/Measurement_000"} <= set(inventory(file).groups)
-        assert inventory(file).mains == (built.main,)
+        assert {"/after", "/Measurement_000"} <= set(take_inventory(file).groups)
+        assert take_inventory(file).mains == (built.main,)

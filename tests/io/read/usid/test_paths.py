@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from usidx.io.read.place.identity import identity_of
-from usidx.io.read.usid.paths import Paths, path_referenced, source_beside, where
+from usidx.io.read.place.identity import identify_object
+from usidx.io.read.usid.paths import Paths, find_referenced_path, find_source_beside, say_where
 
 
 def test_a_reference_beside_or_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,25 +33,25 @@ def test_a_reference_beside_or_elsewhere(tmp_path: Path, monkeypatch: pytest.Mon
             (h5py.Reference(), raw, "Bins", None, False),
         ):
             asked.clear()
-            assert path_referenced(reference, holder, attribute) == wanted
+            assert find_referenced_path(reference, holder, attribute) == wanted
             assert (b"/Far/Away" in asked) == is_asked
 
 
 def test_known_paths_are_not_asked_for(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         raw, other = (file.create_dataset(name, data=np.zeros(2)) for name in ("Raw", "Other"))
-        paths = Paths({identity_of(raw): "/as it was met"}, is_whole=True)
-        assert path_referenced(raw.ref, file, "it", paths) == "/as it was met"
-        assert path_referenced(other.ref, file, "it", paths) is None
-        assert str(where(raw, paths)) == f"'/as it was met' in {file.filename!r}"
-        assert str(where(raw)) == f"'/Raw' in {file.filename!r}"
+        paths = Paths({identify_object(raw): "/as it was met"}, is_whole=True)
+        assert find_referenced_path(raw.ref, file, "it", paths) == "/as it was met"
+        assert find_referenced_path(other.ref, file, "it", paths) is None
+        assert str(say_where(raw, paths)) == f"'/as it was met' in {file.filename!r}"
+        assert str(say_where(raw)) == f"'/Raw' in {file.filename!r}"
 
 
 def test_a_source_beside_its_result(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         raw, other = (file.create_dataset(f"Channel/{name}", data=np.zeros(2)) for name in ("Raw", "Other"))
         result, plain = file.create_group("Channel/Raw-Fit_000"), file.create_group("Channel/Notes")
-        assert source_beside(result) == raw
-        assert source_beside(result, identity_of(raw)) == raw
-        assert source_beside(result, identity_of(other)) is None
-        assert source_beside(plain) is None
+        assert find_source_beside(result) == raw
+        assert find_source_beside(result, identify_object(raw)) == raw
+        assert find_source_beside(result, identify_object(other)) is None
+        assert find_source_beside(plain) is None

@@ -9,7 +9,7 @@ import pytest
 
 import usidx
 from usidx.errors import UsidWarning
-from usidx.io.read.place.opened import opened_file
+from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.usid import texts
 from usidx.io.read.usid.texts import read_texts
 
@@ -28,7 +28,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 def test_every_layout(tmp_path: Path, layout: str, options: dict[str, Any]) -> None:
     with h5py.File(tmp_path / "a.h5", "w", **options) as file:
         file.create_dataset("x", data=WORDS, dtype=TEXT, **LAYOUTS[layout])
-    with opened_file(tmp_path / "a.h5") as file:
+    with open_file_at(tmp_path / "a.h5") as file:
         found = read_texts(file["x"])
     assert found is not None
     assert found.tolist() == WORDS.tolist()
@@ -43,7 +43,7 @@ def test_what_was_never_written_or_cut_off(tmp_path: Path) -> None:
             "cut", data=[f"text {n}" for n in range(8)], dtype=TEXT, chunks=(8,), maxshape=(None,)
         )
         cut.resize((3,))
-    with opened_file(tmp_path / "a.h5") as file:
+    with open_file_at(tmp_path / "a.h5") as file:
         found = {name: np.asarray(read_texts(file[name])).tolist() for name in file}
     assert found["empty"] == ["", ""]
     assert found["none"] == []
@@ -76,7 +76,7 @@ def test_many_pointers_to_one_long_text(tmp_path: Path, monkeypatch: pytest.Monk
     content = (tmp_path / "a.h5").read_bytes()
     pointers = content[address : address + 16] * 100
     (tmp_path / "a.h5").write_bytes(content[:address] + pointers + content[address + len(pointers) :])
-    with opened_file(tmp_path / "a.h5") as file:
+    with open_file_at(tmp_path / "a.h5") as file:
         found = read_texts(file["x"])
         assert found is not None
         assert set(found.tolist()) == {"long " * 100}
@@ -88,10 +88,10 @@ def test_one_long_text_among_many_short_ones(tmp_path: Path, monkeypatch: pytest
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = np.array(["x" * 1000, *["b"] * 99], dtype=TEXT)
     monkeypatch.setattr(texts, "_LARGEST_ARRAY", 399_999)
-    with opened_file(tmp_path / "a.h5") as file:
+    with open_file_at(tmp_path / "a.h5") as file:
         assert read_texts(file["x"]) is None
     monkeypatch.setattr(texts, "_LARGEST_ARRAY", 400_000)
-    with opened_file(tmp_path / "a.h5") as file:
+    with open_file_at(tmp_path / "a.h5") as file:
         assert read_texts(file["x"]) is not None
 
 

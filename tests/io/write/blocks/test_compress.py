@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usidx.io.disk.raw import optional_module
+from usidx.io.disk.raw import import_if_there
 from usidx.io.write.blocks import compress
-from usidx.io.write.blocks.compress import deflater, packer, shuffled
+from usidx.io.write.blocks.compress import choose_deflater, choose_packer, shuffle
 
 Array = npt.NDArray[Any]
 
@@ -47,17 +47,17 @@ def libraries(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     gone = {"all": (), "no isal": ("isal.isal_zlib",), "no libdeflate": ("deflate",)}.get(
         request.param, ("isal.isal_zlib", "deflate")
     )
-    left = {name: optional_module(name) for name in ("isal.isal_zlib", "deflate") if name not in gone}
-    monkeypatch.setattr(compress, "optional_module", left.get)
-    deflater.cache_clear()
+    left = {name: import_if_there(name) for name in ("isal.isal_zlib", "deflate") if name not in gone}
+    monkeypatch.setattr(compress, "import_if_there", left.get)
+    choose_deflater.cache_clear()
     yield request.param
-    deflater.cache_clear()
+    choose_deflater.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_shuffle_sorts_bytes_by_their_place_in_the_cell(dtype: str) -> None:
     chunk = measured((5, 7), dtype)
-    stored = shuffled(chunk).tobytes()
+    stored = shuffle(chunk).tobytes()
     assert unshuffled(stored, dtype).tobytes() == chunk.tobytes()
 
 
@@ -65,15 +65,15 @@ def test_shuffle_sorts_bytes_by_their_place_in_the_cell(dtype: str) -> None:
 def test_a_part_of_a_larger_block_need_not_be_copied_first(dtype: str) -> None:
     block = measured((20, 30), dtype)
     for part in (block[3:9, 5:12], block[::2, 1:4], block[:, ::3], block[::-1]):
-        assert shuffled(part).tobytes() == shuffled(part.copy()).tobytes()
+        assert shuffle(part).tobytes() == shuffle(part.copy()).tobytes()
 
 
 @pytest.mark.parametrize("level", [0, 1, 3, 4, 9])
 @pytest.mark.parametrize("shape", [(3, 5), (64, 200)])
 def test_any_library_makes_streams_that_zlib_reads(libraries: str, level: int, shape: tuple[int, int]) -> None:
     for dtype in DTYPES:
-        planes = shuffled(measured(shape, dtype))
-        assert zlib.decompress(deflater(level)(planes)) == planes.tobytes()
+        planes = shuffle(measured(shape, dtype))
+        assert zlib.decompress(choose_deflater(level)(planes)) == planes.tobytes()
 
 
 @given(
@@ -89,25 +89,25 @@ def test_planes_of_any_kind_in_any_order(planes: list[str], length: int) -> None
         "noise then zeros": lambda: random.integers(0, 256, length, dtype=np.uint8) * (np.arange(length) < length / 2),
     }
     matrix = np.array([make[kind]() for kind in planes], np.uint8)
-    assert zlib.decompress(deflater(1)(matrix)) == matrix.tobytes()
+    assert zlib.decompress(choose_deflater(1)(matrix)) == matrix.tobytes()
 
 
 def test_noise_is_copied_and_the_rest_is_not(libraries: str) -> None:
     random = np.random.default_rng(2)
     cells = random.integers(0, 1 << 16, (256, 256), dtype=np.uint32)  # two planes of noise, two of zeros
-    half = shuffled(cells).nbytes // 2
-    assert half < len(deflater(1)(shuffled(cells))) < half * 1.01
+    half = shuffle(cells).nbytes // 2
+    assert half < len(choose_deflater(1)(shuffle(cells))) < half * 1.01
 
 
 def test_a_padded_chunk_is_not_mistaken_for_noise() -> None:
     chunk = np.zeros((256, 256), np.float32)
     chunk[:100] = np.random.default_rng(3).normal(size=(100, 256))
-    assert len(deflater(1)(shuffled(chunk))) < 0.42 * chunk.nbytes
+    assert len(choose_deflater(1)(shuffle(chunk))) < 0.42 * chunk.nbytes
 
 
 def test_what_does_not_shrink_hardly_grows(libraries: str) -> None:
     noise = np.random.default_rng(4).integers(0, 256, (4, 1 << 16), dtype=np.uint8)
-    assert len(deflater(1)(noise)) <= noise.nbytes + 64
+    assert len(choose_deflater(1)(noise)) <= noise.nbytes + 64
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -117,5 +117,5 @@ def test_h5py_reads_the_chunks(dtype: str, level: int | None, libraries: str, tm
     options: dict[str, Any] = {} if level is None else {"compression": level, "shuffle": chunk.dtype.itemsize > 1}
     with h5py.File(tmp_path / "one.h5", "w") as file:
         dataset = file.create_dataset("one", chunk.shape, chunk.dtype, chunks=chunk.shape, **options)
-        dataset.id.write_direct_chunk((0, 0), packer(level)(chunk))
+        dataset.id.write_direct_chunk((0, 0), choose_packer(level)(chunk))
         np.testing.assert_array_equal(dataset[()], chunk)

@@ -33,17 +33,17 @@ def test_any_order_and_any_memory_give_the_same_chunks(order: list[int], kept: i
     assert set(whole) == {(i, j) for i in range(3) for j in range(2)}
     for (i, j), chunk in whole.items():
         np.testing.assert_array_equal(chunk, np.repeat(8 * i + 4 * j + np.arange(4), 5).reshape(SHAPE))
-    assert list(gathering.rest()) == []
+    assert list(gathering.drain()) == []
 
 
 def test_what_is_not_whole_is_given_out_at_the_end(tmp_path: Path) -> None:
     gathering = Gathering(SHAPE, np.dtype("f4"), tmp_path, memory=CHUNK_BYTES)
     for i in range(3):
         gathering.add((i, 0), (slice(i, i + 1), slice(None)), np.full((1, 5), 7, "f4"), 20, empty)
-    rest = dict(gathering.rest())
+    rest = dict(gathering.drain())
     assert sorted(rest) == [(0, 0), (1, 0), (2, 0)]
     assert all((rest[i, 0][i] == 7).all() and rest[i, 0].sum() == 35 for i in range(3))
-    assert list(gathering.rest()) == []
+    assert list(gathering.drain()) == []
 
 
 def test_the_scratch_file_has_no_name_and_is_let_go(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usidx.errors import UsidError
-from usidx.io.write.blocks.storage import CONTIGUOUS, WAITING_BYTES, Extent, Storage, chunk_shape, extent
+from usidx.io.write.blocks.storage import CONTIGUOUS, WAITING_BYTES, Extent, Storage, choose_chunk_shape, measure_extent
 
 MIB = 1 << 20
 
@@ -28,14 +28,14 @@ MIB = 1 << 20
     ],
 )
 def test_default(rows: int, columns: int, itemsize: int, expected: tuple[int, int]) -> None:
-    assert chunk_shape(Extent(rows, scan=rows), Extent(columns, scan=columns), itemsize) == expected
+    assert choose_chunk_shape(Extent(rows, scan=rows), Extent(columns, scan=columns), itemsize) == expected
 
 
 def test_cells_of_many_bytes_get_fewer() -> None:
-    rows, columns = chunk_shape(Extent(65536), Extent(4096), 80)
+    rows, columns = choose_chunk_shape(Extent(65536), Extent(4096), 80)
     assert rows == pytest.approx(columns, rel=0.5)
     assert 0.25 * MIB <= rows * columns * 80 <= 2 * MIB
-    assert chunk_shape(Extent(10), Extent(10), 4 * MIB) == (1, 1)
+    assert choose_chunk_shape(Extent(10), Extent(10), 4 * MIB) == (1, 1)
 
 
 @given(
@@ -45,7 +45,7 @@ def test_cells_of_many_bytes_get_fewer() -> None:
     scan=st.integers(1, 3000),
 )
 def test_any_shape_has_chunks_of_bounded_size_that_fit(rows: int, columns: int, itemsize: int, scan: int) -> None:
-    high, wide = chunk_shape(Extent(rows, scan=scan), Extent(columns, scan=scan), itemsize)
+    high, wide = choose_chunk_shape(Extent(rows, scan=scan), Extent(columns, scan=scan), itemsize)
     assert 1 <= high <= rows
     assert 1 <= wide <= columns
     assert high * wide * itemsize <= 2 * MIB
@@ -54,7 +54,7 @@ def test_any_shape_has_chunks_of_bounded_size_that_fit(rows: int, columns: int, 
 
 @pytest.mark.parametrize("scan", [100, 256, 300, 512, 1000, 1024])
 def test_chunks_end_where_rows_of_the_scan_end_if_one_is_near(scan: int) -> None:
-    high, _ = chunk_shape(Extent(scan * 1000, scan=scan), Extent(4096), 4)
+    high, _ = choose_chunk_shape(Extent(scan * 1000, scan=scan), Extent(4096), 4)
     assert high % scan == 0 or scan % high == 0
 
 
@@ -62,9 +62,9 @@ def test_chunks_end_where_rows_of_the_scan_end_if_one_is_near(scan: int) -> None
 @pytest.mark.parametrize("scan", [200, 256, 300, 1000])
 def test_chunks_end_where_blocks_end_if_that_is_near(lines: int, scan: int) -> None:
     blocks = [(lines,) * 20, (scan,)]
-    rows = extent([20 * lines, scan], blocks)
+    rows = measure_extent([20 * lines, scan], blocks)
     assert rows.grain == lines * scan
-    high, _ = chunk_shape(rows, Extent(4096), 4)
+    high, _ = choose_chunk_shape(rows, Extent(4096), 4)
     assert not rows.waits(high)
     assert 128 <= high <= 512
 
@@ -84,28 +84,28 @@ def test_chunks_end_where_blocks_end_if_that_is_near(lines: int, scan: int) -> N
     ],
 )
 def test_extent(sizes: list[int], blocks: Any, grain: int, span: int) -> None:
-    found = extent(sizes, blocks)
+    found = measure_extent(sizes, blocks)
     assert (found.size, found.grain, found.span) == (int(np.prod(sizes)), grain, span)
 
 
 def test_images_one_by_one_get_narrow_chunks() -> None:
     """Rows of a block wait for the other columns of their chunks; they must fit in memory."""
-    rows, columns = extent([1024, 1024], [(1024,), (1024,)]), extent([512], [(1,) * 512])
-    high, wide = chunk_shape(rows, columns, 4)
+    rows, columns = measure_extent([1024, 1024], [(1024,), (1024,)]), measure_extent([512], [(1,) * 512])
+    high, wide = choose_chunk_shape(rows, columns, 4)
     assert 1024 * 1024 * wide * 4 <= WAITING_BYTES
     assert 0.2 * MIB <= high * wide * 4 <= 2 * MIB
 
 
 def test_long_spectra_one_by_one_get_low_chunks() -> None:
-    rows, columns = extent([500], [(1,) * 500]), extent([1 << 22], [(1 << 22,)])
-    high, _ = chunk_shape(rows, columns, 4)
+    rows, columns = measure_extent([500], [(1,) * 500]), measure_extent([1 << 22], [(1 << 22,)])
+    high, _ = choose_chunk_shape(rows, columns, 4)
     assert high * (1 << 22) * 4 <= WAITING_BYTES
-    rows = extent([500], [(2,) * 250])
-    assert chunk_shape(rows, columns, 4)[0] == 2
+    rows = measure_extent([500], [(2,) * 250])
+    assert choose_chunk_shape(rows, columns, 4)[0] == 2
 
 
 def options(storage: Storage, dtype: str) -> dict[str, Any]:
-    return storage.options((1000, 300), np.dtype(dtype), Extent(1000), Extent(300))
+    return storage.make_options((1000, 300), np.dtype(dtype), Extent(1000), Extent(300))
 
 
 def test_options_of_h5py() -> None:
@@ -114,7 +114,7 @@ def test_options_of_h5py() -> None:
     packed = {"chunks": (64, 64), "compression": "gzip", "compression_opts": 1, "shuffle": True}
     assert options(Storage.parse("gzip", (64, 64)), "f4") == packed
     assert options(Storage.parse(9, [64, 64]), "u1") == packed | {"compression_opts": 9, "shuffle": False}
-    assert Storage.parse("gzip", None).options((0, 3), np.dtype("f4"), Extent(0), Extent(3)) == {}
+    assert Storage.parse("gzip", None).make_options((0, 3), np.dtype("f4"), Extent(0), Extent(3)) == {}
 
 
 @pytest.mark.parametrize("compression", ["lzf", 10, -1, True, 1.5, "9"])
@@ -131,4 +131,4 @@ def test_chunks_that_cannot_be(chunks: Any) -> None:
 
 def test_chunks_larger_than_hdf5_takes() -> None:
     with pytest.raises(UsidError, match="A chunk of 100000 x 100000 cells of 8 bytes has 80000000000 bytes"):
-        Storage.parse(None, (10**5, 10**5)).options((10**6, 10**6), np.dtype("f8"), Extent(10**6), Extent(10**6))
+        Storage.parse(None, (10**5, 10**5)).make_options((10**6, 10**6), np.dtype("f8"), Extent(10**6), Extent(10**6))

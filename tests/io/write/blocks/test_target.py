@@ -28,7 +28,7 @@ from usidx.io.write.blocks import target as target_module
 from usidx.io.write.blocks.chunked import ChunkedSink, takes_whole_chunks
 from usidx.io.write.blocks.gather import Gathering
 from usidx.io.write.blocks.store import store
-from usidx.io.write.blocks.target import MainTarget, writing
+from usidx.io.write.blocks.target import MainTarget, write_in_threads
 from usidx.testing.measurements import snake_file
 
 Array = npt.NDArray[Any]
@@ -269,7 +269,7 @@ def test_slabs_that_share_chunks_may_come_in_several_goes(file: h5py.File, optio
     data = cells((50, 20), "i4")
     target = laid_out(file, data.shape, 1, "i4", **{"chunks": (16, 6), **options})
     for start, stop in ((20, 50), (0, 7), (7, 20)):
-        with writing([target], nothing):
+        with write_in_threads([target], nothing):
             target[start:stop, 0:20] = data[start:stop]
         target = MainTarget(target.dataset, target.placement, Lock())
     np.testing.assert_array_equal(target.dataset[()], data)
@@ -344,7 +344,7 @@ def test_a_failing_compressor_is_the_error_that_is_raised(tmp_path: Path, monkey
 
         return pack
 
-    monkeypatch.setattr(chunked, "packer", refuse)
+    monkeypatch.setattr(chunked, "choose_packer", refuse)
     for data in (cells((40, 40, 50), "f4"), da.from_array(cells((40, 40, 50), "f4"), chunks=7)):
         with pytest.raises(MemoryError, match="no room to compress"):
             usidx.write(raster(data), tmp_path / "scan.h5", compression="gzip", chunks=(64, 64), progress=False)
@@ -369,7 +369,7 @@ def test_a_file_that_fails_is_noticed_after_the_block(file: h5py.File) -> None:
 @pytest.mark.parametrize("options", [PACKED | {"chunks": (4, 10)}, {}])
 def test_late_blocks_are_refused(file: h5py.File, options: dict[str, Any]) -> None:
     target = laid_out(file, (16, 10), 1, **options)
-    with writing([target], nothing):
+    with write_in_threads([target], nothing):
         target[0:4, 0:10] = cells((4, 10), "f4")
     with pytest.raises(InterruptedError, match="after writing had ended"):
         target[4:8, 0:10] = cells((4, 10), "f4")

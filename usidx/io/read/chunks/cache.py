@@ -68,16 +68,16 @@ def forget(file: Place, dataset: str, outdated: Located) -> None:
 
 def _collect(place: Place, dataset: str) -> Located | None:
     for _ in range(_TRIES):
-        before = place.version()
-        with place.looked_into(before) as file:
+        before = place.find_version()
+        with place.open_again(before) as file:
             found = describe(file, dataset)
         if place.may_be(before):
             return Located(found, before, place.is_settled(before))
     return None
 
 
-def _size(found: Located) -> int:
+def _count_bytes(found: Located) -> int:
     return 1024 if found.map is None else found.map.nbytes
 
 
-_maps: LruCache[tuple[Place, str], Located] = LruCache(_MOST_BYTES, _size)
+_maps: LruCache[tuple[Place, str], Located] = LruCache(_MOST_BYTES, _count_bytes)

@@ -12,9 +12,9 @@ import numpy as np
 from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.io.read.chunks.filters import UNDO, Filter
-from usidx.io.read.place.identity import address_of, file_of
+from usidx.io.read.place.identity import find_address, find_file_number
 
-__all__ = ["ChunkMap", "chunk_infos", "describe", "filters_of"]
+__all__ = ["ChunkMap", "describe", "list_chunks", "read_filters"]
 
 # numpy's and HDF5's 16-byte floats differ between platforms in what their padding holds.
 _LARGEST = {"f": 8, "c": 16}
@@ -63,7 +63,7 @@ class ChunkMap:
     @property
     def grid(self) -> tuple[int, ...]:
         """Number of chunks along each axis."""
-        return _grid(self.shape, self.chunk)
+        return _count_chunks(self.shape, self.chunk)
 
     @property
     def chunk_bytes(self) -> int:
@@ -77,13 +77,15 @@ class ChunkMap:
 
     def equals(self, other: ChunkMap) -> bool:
         """Whether every byte lies where the other map says."""
-        is_alike = self._frame() == other._frame()
-        return is_alike and all(np.array_equal(*both) for both in zip(self._tables(), other._tables(), strict=True))
+        is_alike = self._list_frame() == other._list_frame()
+        return is_alike and all(
+            np.array_equal(*both) for both in zip(self._list_tables(), other._list_tables(), strict=True)
+        )
 
-    def _tables(self) -> tuple[Array, ...]:
+    def _list_tables(self) -> tuple[Array, ...]:
         return self.numbers, self.addresses, self.sizes, self.masks
 
-    def _frame(self) -> tuple[Any, ...]:
+    def _list_frame(self) -> tuple[Any, ...]:
         return self.address, self.shape, self.stored, self.chunk, self.filters, self.is_chunked
 
 
@@ -114,31 +116,31 @@ def describe(file: h5py.File, name: str) -> ChunkMap | None:
         dataset = file.get(name)
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or not _lies_in(file, dataset):
             return None
-        return _described(file, dataset)
+        return _describe_storage(file, dataset)
     except UsidError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None
 
 
-def _described(file: h5py.File, dataset: h5py.Dataset) -> ChunkMap | None:
+def _describe_storage(file: h5py.File, dataset: h5py.Dataset) -> ChunkMap | None:
     creation = dataset.id.get_create_plist()
-    filters = filters_of(creation)
+    filters = read_filters(creation)
     if filters is None or not _is_plain_type(dataset) or creation.get_external_count():
         return None
     if creation.get_layout() == h5py.h5d.CONTIGUOUS:
-        return _contiguous(dataset, _fill(dataset, creation))
+        return _map_contiguous(dataset, _fill(dataset, creation))
     if creation.get_layout() == h5py.h5d.CHUNKED and hasattr(dataset.id, "chunk_iter"):
-        return _chunked(file, dataset, _fill(dataset, creation), filters)
+        return _map_chunked(file, dataset, _fill(dataset, creation), filters)
     return None
 
 
 def _lies_in(file: h5py.File, dataset: h5py.Dataset) -> bool:
     """Whether addresses of the dataset count from the beginning of this very file."""
-    return file_of(file) == file_of(dataset) and bool(file.userblock_size == 0)
+    return find_file_number(file) == find_file_number(dataset) and bool(file.userblock_size == 0)
 
 
-def filters_of(creation: Any) -> tuple[Filter, ...] | None:
+def read_filters(creation: Any) -> tuple[Filter, ...] | None:
     """Return the pipeline, None where it has other steps than those decoded here, or one of them twice."""
     steps = [creation.get_filter(index) for index in range(creation.get_nfilters())]
     codes = [int(code) for code, _, _, _ in steps]
@@ -169,7 +171,7 @@ def _fill(dataset: h5py.Dataset, creation: Any) -> Array | None:
     return fill
 
 
-def _contiguous(dataset: h5py.Dataset, fill: Array | None) -> ChunkMap | None:
+def _map_contiguous(dataset: h5py.Dataset, fill: Array | None) -> ChunkMap | None:
     address = dataset.id.get_offset()
     size = prod(dataset.shape) * dataset.dtype.itemsize
     if size >= 1 << 63:
@@ -178,14 +180,14 @@ def _contiguous(dataset: h5py.Dataset, fill: Array | None) -> ChunkMap | None:
     return _map(dataset, fill, dataset.shape, (), found)
 
 
-def _chunked(
+def _map_chunked(
     file: h5py.File, dataset: h5py.Dataset, fill: Array | None, filters: tuple[Filter, ...]
 ) -> ChunkMap | None:
     chunk = tuple(int(n) for n in dataset.chunks)
-    grid = _grid(dataset.shape, chunk)
+    grid = _count_chunks(dataset.shape, chunk)
     if prod(grid) >= 1 << 62 or prod(chunk) * dataset.dtype.itemsize >= 1 << 32:
         return None
-    infos = chunk_infos(file, dataset, prod(grid))
+    infos = list_chunks(file, dataset, prod(grid))
     corners = np.array([info[0] for info in infos], dtype=np.uint64).reshape(len(infos), len(chunk))
     steps, ends = np.array(chunk, dtype=np.uint64), np.array(dataset.shape, dtype=np.uint64)
     if (corners % steps).any() or (corners >= ends).any():
@@ -198,7 +200,7 @@ def _chunked(
     return _map(dataset, fill, chunk, filters, found)
 
 
-def chunk_infos(file: h5py.File, dataset: h5py.Dataset, cells: int) -> list[tuple[tuple[int, ...], int, int, int]]:
+def list_chunks(file: h5py.File, dataset: h5py.Dataset, cells: int) -> list[tuple[tuple[int, ...], int, int, int]]:
     """List (corner, address, size, mask) of each chunk."""
     infos: list[tuple[tuple[int, ...], int, int, int]] = []
     most = min(cells, file.id.get_filesize() // _LEAST_ENTRY)
@@ -232,7 +234,7 @@ def _map(
     # Addresses beyond the largest int64 become negative: no file is that long, so reading them is refused.
     numbers, addresses, sizes, masks = np.ascontiguousarray(table.T.astype(np.int64))
     return ChunkMap(
-        address=address_of(dataset),
+        address=find_address(dataset),
         shape=dataset.shape,
         stored=dataset.dtype,
         fill=fill,
@@ -246,5 +248,5 @@ def _map(
     )
 
 
-def _grid(shape: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[int, ...]:
+def _count_chunks(shape: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(-(-n // c) for n, c in zip(shape, chunk, strict=True))

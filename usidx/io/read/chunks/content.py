@@ -10,15 +10,15 @@ import numpy as np
 
 from usidx.io.read.chunks.plugins import bring_filters
 from usidx.io.read.place.open_errors import DAMAGE
-from usidx.tasks.pool import for_each
+from usidx.tasks.pool import do_each
 
-__all__ = ["digest_content", "stored_size"]
+__all__ = ["digest_content", "measure_stored_size"]
 
 #: Bytes that are read and digested at once.
 _PIECE: Final = 8 << 20
 
 
-def stored_size(dataset: h5py.Dataset) -> int:
+def measure_stored_size(dataset: h5py.Dataset) -> int:
     """Return how many bytes a dataset takes in its file, about."""
     return int(dataset.id.get_storage_size())
 
@@ -30,9 +30,9 @@ def digest_content(dataset: h5py.Dataset) -> str | None:
     """
     if dataset.is_virtual or dataset.external or dataset.dtype.hasobject:
         return None
-    whole = sha256(f"{dataset.shape} {dataset.dtype.descr} {_filters_of(dataset)}".encode())
+    whole = sha256(f"{dataset.shape} {dataset.dtype.descr} {_list_filters(dataset)}".encode())
     try:
-        ranges = _ranges_of(dataset)
+        ranges = _list_ranges(dataset)
         pieces = _digest_by_hdf5(dataset) if ranges is None else _digest_ranges(dataset.file.filename, ranges)
     except DAMAGE:
         return None
@@ -41,12 +41,12 @@ def digest_content(dataset: h5py.Dataset) -> str | None:
     return whole.hexdigest()[:32]
 
 
-def _filters_of(dataset: h5py.Dataset) -> list[Any]:
+def _list_filters(dataset: h5py.Dataset) -> list[Any]:
     plist = dataset.id.get_create_plist()
     return [plist.get_filter(k)[0] for k in range(plist.get_nfilters())]
 
 
-def _ranges_of(dataset: h5py.Dataset) -> list[tuple[int, int]] | None:
+def _list_ranges(dataset: h5py.Dataset) -> list[tuple[int, int]] | None:
     """Return (address, size) of the bytes in pieces, in the order of the cells; None where HDF5 does not say."""
     if dataset.file.userblock_size:
         return None
@@ -62,7 +62,7 @@ def _ranges_of(dataset: h5py.Dataset) -> list[tuple[int, int]] | None:
 
 def _digest_ranges(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
     """Digest groups of ranges side by side; the order of the groups is kept."""
-    groups = list(_grouped(ranges))
+    groups = list(_group_ranges(ranges))
     digests = [b""] * len(groups)
 
     def digest_group(number: int) -> None:
@@ -73,11 +73,11 @@ def _digest_ranges(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
                 hashed.update(_read_all(file, size))
         digests[number] = hashed.digest()
 
-    for_each(digest_group, range(len(groups)))
+    do_each(digest_group, range(len(groups)))
     return digests
 
 
-def _grouped(ranges: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+def _group_ranges(ranges: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     groups: list[list[tuple[int, int]]] = []
     size = _PIECE
     for one in ranges:

@@ -20,13 +20,13 @@ from usidx.format.layout import Array
 from usidx.format.placement import Selector
 from usidx.io.read.chunks.cache import Located, forget, locate
 from usidx.io.read.chunks.chunk_map import ChunkMap
-from usidx.io.read.chunks.filters import decode, most_stored
-from usidx.io.read.chunks.selection import WINDOW, Axis, Cut, cuts_of, in_order, outer, resolve
-from usidx.io.read.chunks.strips import addresses_of, batches, strips_of
+from usidx.io.read.chunks.filters import bound_stored_size, decode
+from usidx.io.read.chunks.selection import WINDOW, Axis, Cut, cut_at_chunks, make_outer_index, resolve, restore_order
+from usidx.io.read.chunks.strips import batch_strips, choose_strips, list_addresses
 from usidx.io.read.place.byte_source import ByteSource, Reader, StripReader
 from usidx.io.read.place.local_bytes import BUFFERS
 from usidx.io.read.place.place import Place
-from usidx.tasks.pool import for_each
+from usidx.tasks.pool import do_each
 from usidx.tasks.threads import find_room
 
 __all__ = ["Stored", "read_direct"]
@@ -92,7 +92,7 @@ def read_direct(stored: Stored, selectors: Sequence[Selector]) -> Array | None:
             return None
         out = np.empty([axis.size for axis in axes], stored.dtype)
         if _read(stored, located, axes, out):
-            return in_order(out, axes)
+            return restore_order(out, axes)
     return None
 
 
@@ -112,7 +112,7 @@ def _read(stored: Stored, located: Located, axes: Sequence[Axis], out: Array) ->
     if located.map is None:
         return False
     try:
-        with stored.file.source(located.version) as source:
+        with stored.file.open_source(located.version) as source:
             if source is None:
                 return False
             _Block(stored, located.map, source, axes, out).read()
@@ -133,7 +133,7 @@ def _still_holds(stored: Stored, located: Located, found: ChunkMap) -> bool:
 
 
 def _has_changed(stored: Stored, located: Located) -> bool:
-    if stored.file.version() == located.version:
+    if stored.file.find_version() == located.version:
         return False
     forget(stored.file, stored.dataset, located)
     return True
@@ -175,40 +175,40 @@ class _Block:
 
     def read(self) -> None:
         """Fill the output."""
-        strips = self._strips()
+        strips = self._choose_strips()
         if strips and self.source.strips is not None:
-            work = list(batches(self.axes[0].wanted, strips, self.map.stored.itemsize))
-            for_each(partial(self._read_strips, self.source.strips), work)
+            work = list(batch_strips(self.axes[0].wanted, strips, self.map.stored.itemsize))
+            do_each(partial(self._read_strips, self.source.strips), work)
             return
-        cuts = cuts_of(self.axes, self.map.chunk, self.map.stored.itemsize, whole=bool(self.map.filters))
-        entries = self._entries(cuts)
+        cuts = cut_at_chunks(self.axes, self.map.chunk, self.map.stored.itemsize, whole=bool(self.map.filters))
+        entries = self._find_entries(cuts)
         for number in np.flatnonzero(entries < 0).tolist():
-            self.out[_places(_parts(cuts, number))] = self._fill()
+            self.out[_make_index(_select_cuts(cuts, number))] = self._fill()
         present = np.flatnonzero(entries >= 0)
-        addresses, sizes = self._ranges(cuts, present, entries[present])
+        addresses, sizes = self._find_ranges(cuts, present, entries[present])
         order = np.argsort(addresses, kind="stable")
         masks = self.map.masks[entries[present]]
         table = np.stack([present, addresses, sizes, masks])[:, order]
-        for reader, part in self.source.in_parts(table):
-            for_each(partial(self._read_unit, cuts, reader), self._units(part))
+        for reader, part in self.source.split_ranges(table):
+            do_each(partial(self._read_unit, cuts, reader), self._divide_work(part))
 
-    def _strips(self) -> list[Cut]:
+    def _choose_strips(self) -> list[Cut]:
         """Return which columns to read row by row, where the data is one matrix in the file and that is faster."""
         is_matrix = not self.map.is_chunked and self.map.numbers.size == 1 and self.source.strips is not None
-        found = strips_of(self.axes, self.map.shape, self.map.stored.itemsize) if is_matrix else []
+        found = choose_strips(self.axes, self.map.shape, self.map.stored.itemsize) if is_matrix else []
         if found:
-            whole = cuts_of([resolve(slice(None), n) for n in self.map.shape], self.map.shape, 1, whole=True)
-            self._ranges(whole, np.zeros(1, np.int64), np.zeros(1, np.int64))
+            whole = cut_at_chunks([resolve(slice(None), n) for n in self.map.shape], self.map.shape, 1, whole=True)
+            self._find_ranges(whole, np.zeros(1, np.int64), np.zeros(1, np.int64))
         return found
 
     def _read_strips(self, reader: StripReader, batch: tuple[slice, Cut]) -> None:
         part, cut = batch
         cell = self.map.stored.itemsize
         begin = int(self.map.addresses[0]) + cut.start * cell
-        addresses = addresses_of(self.axes[0].wanted, part, begin, self.map.shape[1] * cell)
+        addresses = list_addresses(self.axes[0].wanted, part, begin, self.map.shape[1] * cell)
         data = reader.read_each(addresses, cut.length * cell)
         if data is None:
-            raise self._damaged(None, "the file ends within it")
+            raise self._make_damage_error(None, "the file ends within it")
         box = data.view(self.map.stored)
         box = box if self.stored.field is None else box[self.stored.field]
         self.out[part, cut.place] = box[:, cut.inside]
@@ -217,11 +217,11 @@ class _Block:
         fill = self.map.fill if self.map.fill is not None else np.zeros((), self.map.stored)
         return fill if self.stored.field is None else fill[self.stored.field]
 
-    def _entries(self, cuts: Sequence[Sequence[Cut]]) -> Array:
+    def _find_entries(self, cuts: Sequence[Sequence[Cut]]) -> Array:
         """Return the place in the map of the chunk of each combination of cuts; -1 where nothing was stored."""
         grid, known = self.map.grid, self.map.numbers
         strides = [prod(grid[axis + 1 :]) for axis in range(len(grid))]
-        numbers = _combined(
+        numbers = _combine(
             np.add, [[c.number * stride for c in part] for part, stride in zip(cuts, strides, strict=True)]
         )
         if known.size == 0:
@@ -229,27 +229,29 @@ class _Block:
         entries = np.minimum(np.searchsorted(known, numbers), known.size - 1)
         return np.where(known[entries] == numbers, entries, -1)
 
-    def _ranges(self, cuts: Sequence[Sequence[Cut]], present: Array, entries: Array) -> tuple[Array, Array]:
+    def _find_ranges(self, cuts: Sequence[Sequence[Cut]], present: Array, entries: Array) -> tuple[Array, Array]:
         """Return address and size of each range of bytes, checked against the file."""
         addresses, sizes = self.map.addresses[entries], self.map.sizes[entries]
-        most = most_stored(self.map.chunk_bytes) if self.map.filters else self.map.chunk_bytes
+        most = bound_stored_size(self.map.chunk_bytes) if self.map.filters else self.map.chunk_bytes
         least = 0 if self.map.filters else most
         is_wrong = (addresses < 0) | (sizes < least) | (sizes > most) | (addresses > self.source.size - sizes)
         if is_wrong.any():
             first = int(np.flatnonzero(is_wrong)[0])
             where = f"{int(sizes[first])} bytes at byte {int(addresses[first])} of {self.source.size}"
-            raise self._damaged(_parts(cuts, int(present[first])), f"it is said to have {where} in the file")
+            raise self._make_damage_error(
+                _select_cuts(cuts, int(present[first])), f"it is said to have {where} in the file"
+            )
         if self.map.filters:
             return addresses, sizes
         cell, chunk = self.map.stored.itemsize, self.map.chunk
         strides = [prod(chunk[axis + 1 :]) * cell for axis in range(len(chunk))]
-        skipped = _combined(
+        skipped = _combine(
             np.add, [[c.start * stride for c in part] for part, stride in zip(cuts, strides, strict=True)]
         )
-        lengths = _combined(np.multiply, [[c.length for c in part] for part in cuts])
+        lengths = _combine(np.multiply, [[c.length for c in part] for part in cuts])
         return addresses + skipped[present], lengths[present] * cell
 
-    def _units(self, table: Array) -> list[Array]:
+    def _divide_work(self, table: Array) -> list[Array]:
         """Share the work out in parts of about equal size, several for each thread."""
         sizes = table[2]
         cost = max(int(sizes.sum()), sizes.size * self.map.chunk_bytes if self.map.filters else 0)
@@ -260,7 +262,7 @@ class _Block:
 
     def _read_unit(self, cuts: Sequence[Sequence[Cut]], reader: Reader, table: Array) -> None:
         run: list[_Piece] = []
-        for piece in self._pieces(cuts, table):
+        for piece in self._cut_pieces(cuts, table):
             if run and not (reader.reads_along and _goes_on(run, piece)):
                 self._read_run(reader, run)
                 run = []
@@ -268,11 +270,11 @@ class _Block:
         if run:
             self._read_run(reader, run)
 
-    def _pieces(self, cuts: Sequence[Sequence[Cut]], table: Array) -> Iterator[_Piece]:
+    def _cut_pieces(self, cuts: Sequence[Sequence[Cut]], table: Array) -> Iterator[_Piece]:
         is_same = self.stored.field is None and self.map.stored == self.out.dtype
         for number, address, size, mask in table.T.tolist():
-            parts = _parts(cuts, number)
-            view = self.out[_places(parts)]
+            parts = _select_cuts(cuts, number)
+            view = self.out[_make_index(parts)]
             is_straight = is_same and view.flags.c_contiguous and all(cut.is_whole for cut in parts)
             yield _Piece(address, size, mask, parts, view, view.reshape(-1).view(np.uint8) if is_straight else None)
 
@@ -291,21 +293,21 @@ class _Block:
 
     def _fetch(self, reader: Reader, first: _Piece, buffers: Sequence[memoryview]) -> None:
         if not reader.read_into(first.address, buffers):
-            raise self._damaged(first.cuts, "the file ends within it")
+            raise self._make_damage_error(first.cuts, "the file ends within it")
 
     def _place(self, piece: _Piece, data: Array) -> None:
         if self.map.filters:
             try:
                 data = decode(data.data, self.map.filters, piece.mask, self.map.chunk_bytes, piece.bytes)
             except UsidError as err:
-                raise self._damaged(piece.cuts, str(err)) from err
+                raise self._make_damage_error(piece.cuts, str(err)) from err
             if data is piece.bytes:
                 return
         box = data.view(self.map.stored).reshape([cut.length for cut in piece.cuts])
         box = box if self.stored.field is None else box[self.stored.field]
-        piece.view[...] = box[outer([cut.inside for cut in piece.cuts])]
+        piece.view[...] = box[make_outer_index([cut.inside for cut in piece.cuts])]
 
-    def _damaged(self, cuts: Sequence[Cut] | None, reason: str) -> UsidError:
+    def _make_damage_error(self, cuts: Sequence[Cut] | None, reason: str) -> UsidError:
         numbers = [0] * len(self.map.chunk) if cuts is None else [cut.number for cut in cuts]
         corner = tuple(number * n for number, n in zip(numbers, self.map.chunk, strict=True))
         return UsidError(
@@ -320,7 +322,7 @@ def _goes_on(run: Sequence[_Piece], piece: _Piece) -> bool:
     return is_near and len(run) < BUFFERS and piece.end - run[0].address <= WINDOW
 
 
-def _parts(cuts: Sequence[Sequence[Cut]], number: int) -> tuple[Cut, ...]:
+def _select_cuts(cuts: Sequence[Sequence[Cut]], number: int) -> tuple[Cut, ...]:
     """Return one combination of cuts, counted in C order."""
     parts: list[Cut] = []
     for along in reversed(cuts):
@@ -329,11 +331,11 @@ def _parts(cuts: Sequence[Sequence[Cut]], number: int) -> tuple[Cut, ...]:
     return tuple(reversed(parts))
 
 
-def _places(cuts: Sequence[Cut]) -> tuple[Any, ...]:
+def _make_index(cuts: Sequence[Cut]) -> tuple[Any, ...]:
     return (*(cut.place for cut in cuts), ...)
 
 
-def _combined(how: np.ufunc, parts: Sequence[Sequence[int]]) -> Array:
+def _combine(how: np.ufunc, parts: Sequence[Sequence[int]]) -> Array:
     """Combine one number per cut of each axis for all combinations, in C order."""
     result = np.full((), how.identity, np.int64)
     for part in parts:

@@ -12,16 +12,26 @@ import numpy as np
 
 from usidx.errors import UsidError
 from usidx.format.layout import Array
-from usidx.io.disk.raw import optional_module
+from usidx.io.disk.raw import import_if_there
 from usidx.io.read.chunks.unshuffle import unshuffle
 
-__all__ = ["DEFLATE", "FLETCHER32", "LARGEST_RATIO", "SHUFFLE", "UNDO", "Filter", "decode", "fletcher32", "most_stored"]
+__all__ = [
+    "DEFLATE",
+    "FLETCHER32",
+    "LARGEST_RATIO",
+    "SHUFFLE",
+    "UNDO",
+    "Filter",
+    "bound_stored_size",
+    "compute_fletcher32",
+    "decode",
+]
 
 # HDF5's numbers of filters.
 DEFLATE, SHUFFLE, FLETCHER32 = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
 
 # Without it zlib gives the same bytes, half as fast.
-_libdeflate: Any = optional_module("deflate")
+_libdeflate: Any = import_if_there("deflate")
 
 #: Deflate cannot shrink anything further than this.
 LARGEST_RATIO = 1032
@@ -36,7 +46,7 @@ class Filter:
     parameter: int = 0
 
 
-def most_stored(nbytes: int) -> int:
+def bound_stored_size(nbytes: int) -> int:
     """Return more bytes than a chunk of `nbytes` can take in the file, whatever compressed it."""
     return 2 * nbytes + 65536
 
@@ -112,7 +122,7 @@ def _verify(data: Array, parameter: int, nbytes: int, out: Array | None) -> Arra
     if data.size < _CHECKSUM:
         raise UsidError(f"its {data.size} bytes are too few for a checksum")
     content, found = data[:-_CHECKSUM], int.from_bytes(data[-_CHECKSUM:].tobytes(), "little")
-    expected = fletcher32(content)
+    expected = compute_fletcher32(content)
     # HDF5 before 1.6.3 wrote the bytes of each half in the other order on little-endian machines.
     swapped = int.from_bytes(np.array([expected], "<u4").view("<u2").byteswap().tobytes(), "little")
     if found not in {expected, swapped}:
@@ -120,7 +130,7 @@ def _verify(data: Array, parameter: int, nbytes: int, out: Array | None) -> Arra
     return content
 
 
-def fletcher32(data: Array) -> int:
+def compute_fletcher32(data: Array) -> int:
     """Return the checksum of HDF5's filter: Fletcher's, of big-endian 16-bit words.
 
     References
@@ -135,10 +145,10 @@ def fletcher32(data: Array) -> int:
         part = words[start : start + (1 << 20)]
         second += first * part.size + int(part @ np.arange(part.size, 0, -1, dtype=np.uint64))
         first += int(part.sum())
-    return _folded(second) << 16 | _folded(first)
+    return _fold_carries(second) << 16 | _fold_carries(first)
 
 
-def _folded(total: int) -> int:
+def _fold_carries(total: int) -> int:
     """Reduce as end-around carries do: to 65535, not to zero, what is a multiple of it."""
     return total and (total - 1) % 65535 + 1
 

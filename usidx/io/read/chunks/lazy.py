@@ -28,7 +28,7 @@ class Lazy(indexing.LazilyIndexedArray):
         keys = self.key.tuple
         kept = [axis for axis, key in enumerate(keys) if not isinstance(key, int | np.integer)]
         turned = [*(kept[axis] for axis in order), *(axis for axis in range(len(keys)) if axis not in kept)]
-        return Lazy(self.array.turned(turned), type(self.key)(tuple(keys[axis] for axis in turned)))
+        return Lazy(self.array.reorder_axes(turned), type(self.key)(tuple(keys[axis] for axis in turned)))
 
 
 class MainArray(BackendArray):
@@ -40,12 +40,12 @@ class MainArray(BackendArray):
         self.shape = placement.shape
         self.dtype = stored.dtype
 
-    def turned(self, axes: Sequence[int]) -> MainArray:
+    def reorder_axes(self, axes: Sequence[int]) -> MainArray:
         """Return the array with its axes in another order."""
         return MainArray(self.stored, replace(self.placement, order=tuple(self.placement.order[a] for a in axes)))
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return _adapted(key, self.shape, self._read)
+        return _adapt_index(key, self.shape, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> Array:
         return self.placement.take(key, self.stored.read)
@@ -60,12 +60,12 @@ class PlainArray(BackendArray):
         self.shape = tuple(stored.shape[axis] for axis in self.order)
         self.dtype = stored.dtype
 
-    def turned(self, axes: Sequence[int]) -> PlainArray:
+    def reorder_axes(self, axes: Sequence[int]) -> PlainArray:
         """Return the array with its axes in another order."""
         return PlainArray(self.stored, tuple(self.order[axis] for axis in axes))
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return _adapted(key, self.shape, self._read)
+        return _adapt_index(key, self.shape, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> Array:
         natural: list[Any] = [slice(None)] * len(key)
@@ -75,13 +75,15 @@ class PlainArray(BackendArray):
         return block[tuple(0 if isinstance(k, int | np.integer) else slice(None) for k in key)]
 
 
-def _adapted(key: indexing.ExplicitIndexer, shape: tuple[int, ...], read: Callable[[tuple[Any, ...]], Array]) -> Any:
+def _adapt_index(
+    key: indexing.ExplicitIndexer, shape: tuple[int, ...], read: Callable[[tuple[Any, ...]], Array]
+) -> Any:
     """Let xarray break any index down to outer indexing."""
     if not isinstance(key, indexing.VectorizedIndexer):
         # xarray looks for the last entry of slices that run backwards, which an empty one does not have.
-        key = type(key)(tuple(_plain(one, size) for one, size in zip(key.tuple, shape, strict=True)))
+        key = type(key)(tuple(_simplify_index(one, size) for one, size in zip(key.tuple, shape, strict=True)))
     return indexing.explicit_indexing_adapter(key, shape, indexing.IndexingSupport.OUTER, read)
 
 
-def _plain(key: Any, size: int) -> Any:
+def _simplify_index(key: Any, size: int) -> Any:
     return slice(0, 0) if isinstance(key, slice) and not range(*key.indices(size)) else key

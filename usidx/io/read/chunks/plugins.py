@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import h5py
 
-from usidx.io.disk.raw import optional_module
+from usidx.io.disk.raw import import_if_there
 
-__all__ = ["bring_filters", "lacking", "lies_elsewhere"]
+__all__ = ["bring_filters", "describe_missing_filters", "lies_elsewhere"]
 
 
 def bring_filters(dataset: h5py.Dataset) -> None:
@@ -14,22 +14,22 @@ def bring_filters(dataset: h5py.Dataset) -> None:
 
     Workers of a cluster never import what the user's own program imports, so this is done where data is read.
     """
-    if _unknown(dataset):
-        optional_module("hdf5plugin")
+    if _list_unknown_filters(dataset):
+        import_if_there("hdf5plugin")
 
 
-def lacking(dataset: h5py.Dataset) -> str:
+def describe_missing_filters(dataset: h5py.Dataset) -> str:
     """Say which filter is missing and what to do, as a sentence; empty where all are there."""
-    unknown = _unknown(dataset)
+    unknown = _list_unknown_filters(dataset)
     if not unknown:
         return ""
     named = " and ".join(f"{name!r} (number {code})" if name else f"number {code}" for code, name in unknown)
-    if optional_module("hdf5plugin") is None:
+    if import_if_there("hdf5plugin") is None:
         return f" It is compressed by the HDF5 filter {named}. Install it with: pip install 'usidx[filters]'"
     return f" It is compressed by the HDF5 filter {named}, which hdf5plugin does not have either."
 
 
-def _unknown(dataset: h5py.Dataset) -> list[tuple[int, str]]:
+def _list_unknown_filters(dataset: h5py.Dataset) -> list[tuple[int, str]]:
     """List number and name, as the file gives it, of filters that HDF5 does not know."""
     creation = dataset.id.get_create_plist()
     steps = [creation.get_filter(index) for index in range(creation.get_nfilters())]

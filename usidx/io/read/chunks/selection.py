@@ -12,7 +12,7 @@ import numpy as np
 from usidx.format.layout import Array
 from usidx.format.placement import Selector, as_selector
 
-__all__ = ["WINDOW", "Axis", "Cut", "cut_apart", "cuts_of", "in_order", "outer", "resolve"]
+__all__ = ["WINDOW", "Axis", "Cut", "cut_apart", "cut_at_chunks", "make_outer_index", "resolve", "restore_order"]
 
 #: Bytes that are read at once, at most, where nothing has to be decoded whole.
 WINDOW = 4 << 20
@@ -87,7 +87,7 @@ def resolve(selector: Selector, size: int) -> Axis:
     return Axis(wanted, None if is_rising else order)
 
 
-def cuts_of(axes: Sequence[Axis], chunk: Sequence[int], itemsize: int, *, whole: bool) -> list[list[Cut]]:
+def cut_at_chunks(axes: Sequence[Axis], chunk: Sequence[int], itemsize: int, *, whole: bool) -> list[list[Cut]]:
     """Cut what is wanted at the edges of the chunks.
 
     Parameters
@@ -111,12 +111,15 @@ def cuts_of(axes: Sequence[Axis], chunk: Sequence[int], itemsize: int, *, whole:
     for number, (axis, size) in enumerate(zip(axes, chunk, strict=True)):
         if may_trim:
             inner = prod(chunk[number + 1 :]) * itemsize
-            most = _most_entries(axes[number + 1 :], chunk[number + 1 :], inner, itemsize)
-            cuts = [_trimmed(*group) for group in _groups(axis.wanted, size, most, max(1, _CHEAP_GAP // inner))]
+            most = _limit_entries(axes[number + 1 :], chunk[number + 1 :], inner, itemsize)
+            cuts = [
+                _make_trimmed_cut(*group)
+                for group in _group_entries(axis.wanted, size, most, max(1, _CHEAP_GAP // inner))
+            ]
             # Within a single entry of this axis the next axis may be trimmed, too.
             may_trim = all(cut.length == 1 for cut in cuts)
         else:
-            cuts = [_untrimmed(*group, size) for group in _groups(axis.wanted, size, size, size)]
+            cuts = [_make_untrimmed_cut(*group, size) for group in _group_entries(axis.wanted, size, size, size)]
         planned.append(cuts)
     return planned
 
@@ -128,10 +131,12 @@ def cut_apart(axis: Axis, size: int, gap: int, most: int | None = None) -> list[
     """
     if isinstance(axis.wanted, range) and axis.wanted.step == 1:
         most = None
-    return [_trimmed(*group) for group in _groups(axis.wanted, size, size if most is None else most, gap)]
+    return [
+        _make_trimmed_cut(*group) for group in _group_entries(axis.wanted, size, size if most is None else most, gap)
+    ]
 
 
-def in_order(block: Array, axes: Sequence[Axis]) -> Array:
+def restore_order(block: Array, axes: Sequence[Axis]) -> Array:
     """Return a block whose entries rise along all axes in the order that was asked for."""
     if all(axis.order is None for axis in axes):
         return block
@@ -140,14 +145,14 @@ def in_order(block: Array, axes: Sequence[Axis]) -> Array:
     return result
 
 
-def outer(inside: Sequence[Selector]) -> tuple[Any, ...]:
+def make_outer_index(inside: Sequence[Selector]) -> tuple[Any, ...]:
     """Return the index that selects along each axis by itself."""
     if all(isinstance(one, slice) for one in inside):
         return tuple(inside)
     return np.ix_(*(np.arange(one.start, one.stop, one.step) if isinstance(one, slice) else one for one in inside))
 
 
-def _most_entries(axes: Sequence[Axis], chunk: Sequence[int], inner: int, itemsize: int) -> int:
+def _limit_entries(axes: Sequence[Axis], chunk: Sequence[int], inner: int, itemsize: int) -> int:
     """Return how many entries, each of `inner` bytes, to read at once: one, where most bytes of it are not wanted."""
     strides = [prod(chunk[axis + 1 :]) * itemsize for axis in range(len(chunk))]
     wanted = itemsize + sum(
@@ -156,19 +161,21 @@ def _most_entries(axes: Sequence[Axis], chunk: Sequence[int], inner: int, itemsi
     return 1 if inner - wanted > _CHEAP_GAP else max(1, WINDOW // inner)
 
 
-def _groups(wanted: range | Array, chunk: int, most: int, gap: int) -> Iterator[tuple[int, int, range | Array, slice]]:
+def _group_entries(
+    wanted: range | Array, chunk: int, most: int, gap: int
+) -> Iterator[tuple[int, int, range | Array, slice]]:
     """Yield (chunk, its beginning, entries wanted of it, their place): of one chunk, near each other, not too many."""
     breaks = None if isinstance(wanted, range) else np.flatnonzero(np.diff(wanted) > gap) + 1
     first = 0
     while first < len(wanted):
         number = int(wanted[first]) // chunk
         bound = min((number + 1) * chunk, int(wanted[first]) + most)
-        last = _end(wanted, first, bound, breaks, gap)
+        last = _find_end(wanted, first, bound, breaks, gap)
         yield number, number * chunk, wanted[first:last], slice(first, last)
         first = last
 
 
-def _end(wanted: range | Array, first: int, bound: int, breaks: Array | None, gap: int) -> int:
+def _find_end(wanted: range | Array, first: int, bound: int, breaks: Array | None, gap: int) -> int:
     """Return the end of the entries from `first` on that lie below `bound` and near each other."""
     if isinstance(wanted, range):
         if wanted.step > gap:
@@ -179,16 +186,16 @@ def _end(wanted: range | Array, first: int, bound: int, breaks: Array | None, ga
     return end if breaks is None or following == breaks.size else min(end, int(breaks[following]))
 
 
-def _trimmed(number: int, begin: int, part: range | Array, place: slice) -> Cut:
+def _make_trimmed_cut(number: int, begin: int, part: range | Array, place: slice) -> Cut:
     first, last = int(part[0]), int(part[-1])
-    return Cut(number, first - begin, last - first + 1, _counted_from(part, first), place)
+    return Cut(number, first - begin, last - first + 1, _count_from(part, first), place)
 
 
-def _untrimmed(number: int, begin: int, part: range | Array, place: slice, chunk: int) -> Cut:
-    return Cut(number, 0, chunk, _counted_from(part, begin), place)
+def _make_untrimmed_cut(number: int, begin: int, part: range | Array, place: slice, chunk: int) -> Cut:
+    return Cut(number, 0, chunk, _count_from(part, begin), place)
 
 
-def _counted_from(part: range | Array, begin: int) -> Selector:
+def _count_from(part: range | Array, begin: int) -> Selector:
     if isinstance(part, range):
         return slice(part[0] - begin, part[-1] - begin + 1, part.step if len(part) > 1 else 1)
     return as_selector(part - begin)

@@ -19,13 +19,13 @@ from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.format.placement import Selector
 from usidx.io.read.chunks.direct import read_direct
-from usidx.io.read.chunks.plugins import bring_filters, lacking, lies_elsewhere
-from usidx.io.read.chunks.selection import Axis, Cut, cut_apart, in_order, outer, resolve
-from usidx.io.read.place.identity import address_of
-from usidx.io.read.place.opened import opened_file
-from usidx.io.read.place.place import Place, place_of
+from usidx.io.read.chunks.plugins import bring_filters, describe_missing_filters, lies_elsewhere
+from usidx.io.read.chunks.selection import Axis, Cut, cut_apart, make_outer_index, resolve, restore_order
+from usidx.io.read.place.identity import find_address
+from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.place.place import Place, find_place
 
-__all__ = ["StoredArray", "stored_array"]
+__all__ = ["StoredArray", "describe_stored_array"]
 
 # Reading a gap of this many bytes costs less than a second call into HDF5.
 _CHEAP_GAP = 32 * 1024
@@ -91,15 +91,15 @@ class StoredArray:
     def _read_by_hdf5(self, selectors: Sequence[Selector]) -> Array:
         axes = [resolve(one, size) for one, size in zip(selectors, self.shape, strict=True)]
         out = np.empty([axis.size for axis in axes], dtype=self.dtype)
-        with opened_file(self.file) as file:
-            dataset = self._dataset(file)
+        with open_file_at(self.file) as file:
+            dataset = self._find_dataset(file)
             bring_filters(dataset)
-            for cuts in product(*self._cuts(axes)):
+            for cuts in product(*self._cut_axes(axes)):
                 block = self._fetch(dataset, tuple(slice(cut.start, cut.start + cut.length) for cut in cuts))
-                out[tuple(cut.place for cut in cuts)] = block[outer([cut.inside for cut in cuts])]
-        return in_order(out, axes)
+                out[tuple(cut.place for cut in cuts)] = block[make_outer_index([cut.inside for cut in cuts])]
+        return restore_order(out, axes)
 
-    def _dataset(self, file: h5py.File) -> h5py.Dataset:
+    def _find_dataset(self, file: h5py.File) -> h5py.Dataset:
         dataset = file.get(self.dataset)
         found = f"{dataset.shape} of {dataset.dtype}" if isinstance(dataset, h5py.Dataset) else "nothing"
         if not isinstance(dataset, h5py.Dataset) or dataset.shape != self.shape or not self._has_type(dataset.dtype):
@@ -108,10 +108,10 @@ class StoredArray:
                 f"{self.dataset!r} in {self.file.name!r} has changed since it was opened: it had the shape {wanted}, "
                 f"now there is {found}. Open it again."
             )
-        if self.address not in {None, address_of(dataset)}:
+        if self.address not in {None, find_address(dataset)}:
             raise UsidError(
                 f"{self.dataset!r} in {self.file.name!r} has changed since it was opened: another dataset took its "
-                f"place (at byte {address_of(dataset)} instead of {self.address}). Open it again."
+                f"place (at byte {find_address(dataset)} instead of {self.address}). Open it again."
             )
         if lies_elsewhere(dataset):
             raise UsidError(
@@ -132,20 +132,20 @@ class StoredArray:
             return np.asarray((dataset if self.field is None else dataset.fields(self.field))[part])
         except (OSError, RuntimeError) as err:
             start = tuple(one.start for one in part)
-            reason = lacking(dataset) or f" It is damaged. ({err})"
+            reason = describe_missing_filters(dataset) or f" It is damaged. ({err})"
             raise UsidError(f"{self.dataset!r} in {self.file.name!r} cannot be read at {start}.{reason}") from err
 
-    def _cuts(self, axes: Sequence[Axis]) -> list[list[Cut]]:
+    def _cut_axes(self, axes: Sequence[Axis]) -> list[list[Cut]]:
         """Join what lies close together along each axis, so that few reads fetch little that is not wanted."""
         counts, cell = [axis.size for axis in axes], self.dtype.itemsize
         across = [max(1, prod(counts[:axis] + counts[axis + 1 :]) * cell) for axis in range(len(counts))]
         return [
             # What has no gaps goes to the output; else what is read is held beside it, so that is limited.
-            cut_apart(axis, size, self._gap(number, wide), max(1, _STAGING // wide))
+            cut_apart(axis, size, self._bound_gap(number, wide), max(1, _STAGING // wide))
             for number, (axis, size, wide) in enumerate(zip(axes, self.shape, across, strict=True))
         ]
 
-    def _gap(self, axis: int, across: int) -> int:
+    def _bound_gap(self, axis: int, across: int) -> int:
         """Return how many unwanted entries along an axis, of so many bytes each, cost less than another read."""
         chunk = 0 if self.chunks is None else self.chunks[axis]  # what lies in one chunk is decoded anyway
         return max(1, _CHEAP_GAP // across, chunk if chunk * across <= _STAGING else 0)
@@ -155,7 +155,7 @@ def _count(selector: Selector, size: int) -> int:
     return len(range(*selector.indices(size))) if isinstance(selector, slice) else int(selector.size)
 
 
-def stored_array(dataset: h5py.Dataset, field: str | None = None, file: Place | None = None) -> StoredArray:
+def describe_stored_array(dataset: h5py.Dataset, field: str | None = None, file: Place | None = None) -> StoredArray:
     """Describe a dataset of an open file, so that it can be read after the file is closed.
 
     Parameters
@@ -169,11 +169,11 @@ def stored_array(dataset: h5py.Dataset, field: str | None = None, file: Place | 
     """
     dtype = dataset.dtype if field is None else dataset.dtype[field]
     return StoredArray(
-        file=place_of(str(dataset.file.filename)) if file is None else file,
+        file=find_place(str(dataset.file.filename)) if file is None else file,
         dataset=str(dataset.name),
         shape=dataset.shape,
         dtype=dtype.newbyteorder("="),
         chunks=dataset.chunks,
         field=field,
-        address=address_of(dataset),
+        address=find_address(dataset),
     )

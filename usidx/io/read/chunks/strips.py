@@ -13,7 +13,7 @@ import numpy as np
 from usidx.format.layout import Array
 from usidx.io.read.chunks.selection import Axis, Cut, cut_apart
 
-__all__ = ["addresses_of", "batches", "strips_of"]
+__all__ = ["batch_strips", "choose_strips", "list_addresses"]
 
 # Reading a strip of its own takes as long as this many bytes that are read along (1 us; memory gives 16 GB/s).
 _CALL = 12 << 10
@@ -23,7 +23,7 @@ _LONGEST = 64 << 10
 _BATCH_BYTES, _BATCH = 1 << 20, 4096
 
 
-def strips_of(axes: Sequence[Axis], shape: Sequence[int], itemsize: int) -> list[Cut]:
+def choose_strips(axes: Sequence[Axis], shape: Sequence[int], itemsize: int) -> list[Cut]:
     """Return the columns of a contiguous matrix to read of each row; none where other ways are faster.
 
     Parameters
@@ -44,7 +44,7 @@ def strips_of(axes: Sequence[Axis], shape: Sequence[int], itemsize: int) -> list
     return cuts if apart < rows.span * shape[1] * itemsize and strip <= _LONGEST else []
 
 
-def batches(rows: range | Array, cuts: Sequence[Cut], itemsize: int) -> Iterator[tuple[slice, Cut]]:
+def batch_strips(rows: range | Array, cuts: Sequence[Cut], itemsize: int) -> Iterator[tuple[slice, Cut]]:
     """Yield parts of the rows and a strip to read of each, a moderate number at once."""
     for cut in cuts:
         count = max(1, min(_BATCH_BYTES // (cut.length * itemsize), _BATCH))
@@ -52,7 +52,7 @@ def batches(rows: range | Array, cuts: Sequence[Cut], itemsize: int) -> Iterator
             yield slice(first, min(first + count, len(rows))), cut
 
 
-def addresses_of(rows: range | Array, part: slice, begin: int, step: int) -> list[int]:
+def list_addresses(rows: range | Array, part: slice, begin: int, step: int) -> list[int]:
     """Return the address of the strip of each row of a part."""
     found: list[int] = (np.asarray(rows[part], np.int64) * step + begin).tolist()
     return found

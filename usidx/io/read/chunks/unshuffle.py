@@ -54,7 +54,7 @@ def unshuffle(data: Array, itemsize: int, out: Array | None = None) -> Array:
 
 
 def _spread(data: Array, out: Array, itemsize: int) -> None:
-    kernel = (_kernel or _worth_compiling(data.size)) if itemsize in _COMPILED else None
+    kernel = (_kernel or _fetch_compiled_kernel(data.size)) if itemsize in _COMPILED else None
     if kernel is not None:
         kernel(data, out, itemsize)
         return
@@ -63,7 +63,7 @@ def _spread(data: Array, out: Array, itemsize: int) -> None:
         out[byte : cells * itemsize : itemsize] = data[byte * cells : (byte + 1) * cells]
 
 
-def _worth_compiling(size: int) -> Kernel | None:
+def _fetch_compiled_kernel(size: int) -> Kernel | None:
     """Count what was done by numpy; one thread fetches the compiled kernel when it pays, the others go on."""
     global _done, _kernel
     _done += size  # what threads lose of each other's counts does not matter

@@ -39,7 +39,7 @@ class ByteSource(Protocol):
     def strips(self) -> StripReader | None:
         """What reads strips; None where a few bytes take no less time than many."""
 
-    def in_parts(self, table: Array) -> Iterator[tuple[Reader, Array]]:
+    def split_ranges(self, table: Array) -> Iterator[tuple[Reader, Array]]:
         """Yield what reads the ranges of a part of a table, and that part.
 
         The second row of the table is the first byte of each range, rising, the third how many there are.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from usidx.errors import MissingExtraError, RemoteError, UsidError
-from usidx.io.read.place.secrets import shown_text, shown_url
+from usidx.io.read.place.secrets import hide_text_secrets, hide_url_secrets
 
 __all__ = ["Connection"]
 
@@ -45,19 +45,19 @@ class Connection:
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         self._url, self._options = url, options
-        self._system, self._path = self._told(self._connected)
+        self._system, self._path = self._translate_errors(self._connect)
 
-    def info(self) -> Mapping[str, Any]:
+    def ask_info(self) -> Mapping[str, Any]:
         """Ask anew what the server knows of the object: its size, and what tells its version."""
 
         def ask() -> Mapping[str, Any]:
             self._system.invalidate_cache(self._path)
-            found: Mapping[str, Any] = self._system.info(self._path, **self._limits(0))
+            found: Mapping[str, Any] = self._system.info(self._path, **self._choose_limits(0))
             return found
 
-        found = self._told(lambda: _again(ask) if _is_http(self._system) else ask())
+        found = self._translate_errors(lambda: _ask_again(ask) if _is_http(self._system) else ask())
         if found.get("type") == "directory":
-            raise FileNotFoundError(f"There is no file {shown_url(self._url)!r}: it is a folder.")
+            raise FileNotFoundError(f"There is no file {hide_url_secrets(self._url)!r}: it is a folder.")
         return found
 
     def settle(self) -> None:
@@ -67,7 +67,7 @@ class Connection:
 
             sync(self._system.loop, asyncio.sleep, 0, timeout=_PATIENCE)
 
-    def ranges(self, spans: Sequence[Span], *, total: int, etag: str | None) -> list[bytes]:
+    def fetch_ranges(self, spans: Sequence[Span], *, total: int, etag: str | None) -> list[bytes]:
         """Fetch ranges of bytes.
 
         Parameters
@@ -92,19 +92,19 @@ class Connection:
             The server cannot be reached, refuses, or gives other bytes than asked for.
         """
         wanted = [span for span in spans if span[0] < span[1]]
-        limits = self._limits(sum(end - start for start, end in wanted))
-        found = iter(self._told(lambda: self._fetched(wanted, limits, total, etag)) if wanted else ())
+        limits = self._choose_limits(sum(end - start for start, end in wanted))
+        found = iter(self._translate_errors(lambda: self._fetch(wanted, limits, total, etag)) if wanted else ())
         parts = [next(found) if start < end else b"" for start, end in spans]
         for (start, end), part in zip(spans, parts, strict=True):
             if len(part) != end - start:
                 raise RemoteError(
-                    f"{shown_url(self._url)!r}: asked for {end - start} bytes at byte {start}, the server gave "
+                    f"{hide_url_secrets(self._url)!r}: asked for {end - start} bytes at byte {start}, the server gave "
                     f"{len(part)}. The object was cut off or replaced, or the server gives no parts of files: put "
                     "'simplecache::' before the URL to download it whole."
                 )
         return parts
 
-    def _fetched(self, spans: Sequence[Span], limits: dict[str, Any], total: int, etag: str | None) -> list[bytes]:
+    def _fetch(self, spans: Sequence[Span], limits: dict[str, Any], total: int, etag: str | None) -> list[bytes]:
         if _is_http(self._system):
             from fsspec.asyn import sync
 
@@ -119,11 +119,11 @@ class Connection:
         starts, ends = ([span[side] for span in spans] for side in (0, 1))
         return list(self._system.cat_ranges([self._path] * len(spans), starts, ends, on_error="raise", **limits))
 
-    def _limits(self, nbytes: int) -> dict[str, Any]:
+    def _choose_limits(self, nbytes: int) -> dict[str, Any]:
         """Say how long to wait; file systems that are not asynchronous keep their own limits."""
         return {"timeout": _PATIENCE + nbytes / _LEAST_SPEED} if self._system.async_impl else {}
 
-    def _connected(self) -> tuple[Any, str]:
+    def _connect(self) -> tuple[Any, str]:
         try:
             from fsspec.core import url_to_fs
         except ImportError as err:
@@ -131,7 +131,7 @@ class Connection:
         system, path = url_to_fs(self._url, **self._options)
         return system, path
 
-    def _told(self, ask: Callable[[], Answer]) -> Answer:
+    def _translate_errors(self, ask: Callable[[], Answer]) -> Answer:
         """Turn what fsspec and the libraries below it raise into errors without secrets, their causes included."""
         try:
             return ask()
@@ -139,12 +139,12 @@ class Connection:
             raise
         # Each file system raises classes of its own, of libraries that are not imported here.
         except Exception as err:
-            told = self._error(err)
+            told = self._make_error(err)
         raise told
 
-    def _error(self, error: Exception) -> Exception:
-        name, error = shown_url(self._url), _true_cause(error)
-        said = shown_text(str(error), self._url, self._options) or type(error).__name__
+    def _make_error(self, error: Exception) -> Exception:
+        name, error = hide_url_secrets(self._url), _find_true_cause(error)
+        said = hide_text_secrets(str(error), self._url, self._options) or type(error).__name__
         if isinstance(error, FileNotFoundError):
             return FileNotFoundError(f"There is no file {name!r}.")
         if isinstance(error, ImportError):
@@ -158,7 +158,7 @@ class Connection:
         return RemoteError(f"{name!r} cannot be read. ({type(error).__name__}: {said})")
 
 
-def _again(ask: Callable[[], Answer]) -> Answer:
+def _ask_again(ask: Callable[[], Answer]) -> Answer:
     """Ask a web server once more, and again, where that may help."""
     from usidx.io.read.place.http import PAUSES, is_passing
 
@@ -166,13 +166,13 @@ def _again(ask: Callable[[], Answer]) -> Answer:
         try:
             return ask()
         except OSError as err:  # by which fsspec tells whatever went wrong
-            if not is_passing(_true_cause(err)):
+            if not is_passing(_find_true_cause(err)):
                 raise
         time.sleep(pause)
     return ask()
 
 
-def _true_cause(error: Exception) -> Exception:
+def _find_true_cause(error: Exception) -> Exception:
     """Return why a file is said to be missing, where it is not: fsspec says so whenever HTTP does not work."""
     cause = error.__cause__
     if not isinstance(error, FileNotFoundError) or not isinstance(cause, Exception):

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 import h5py
 
-from usidx.io.read.place.identity import identity_of
+from usidx.io.read.place.identity import identify_object
 
 __all__ = [
     "POINTER",
@@ -28,11 +28,11 @@ __all__ = [
     "Read",
     "StoredAttribute",
     "WatchedBytes",
-    "bytes_of",
-    "local_bytes",
+    "find_watched_bytes",
+    "make_local_reader",
     "prove",
     "shape_in",
-    "watched",
+    "watch_bytes",
 ]
 
 #: Address, bytes wanted -> as many of them as the file has.
@@ -71,12 +71,12 @@ class WatchedBytes:
         self._attributes: dict[int, dict[bytes, list[StoredAttribute]]] = {}
         self._collections: dict[int, dict[int, Span]] = {}
 
-    def attributes(self, address: int) -> dict[bytes, list[StoredAttribute]]:
+    def read_attributes(self, address: int) -> dict[bytes, list[StoredAttribute]]:
         """Return what the header of an object says of its attributes, by name."""
         if address not in self._attributes:
             found: dict[bytes, list[StoredAttribute]] = {}
-            for body in self._messages(address):
-                name, attribute = _parsed(body)
+            for body in self._read_messages(address):
+                name, attribute = _parse_attribute(body)
                 found.setdefault(name, []).append(attribute)
             self._attributes[address] = found
         return self._attributes[address]
@@ -84,8 +84,8 @@ class WatchedBytes:
     def spans(self, address: int) -> dict[int, Span]:
         """Return where the objects of a collection lie in it, by their numbers; none where it is damaged anywhere."""
         if address not in self._collections:
-            magic, size = unpack_from("<4s4xQ", self._at(address, 16))
-            self._collections[address] = _spans(self._at(address, size), size) if magic == b"GCOL" else {}
+            magic, size = unpack_from("<4s4xQ", self._read_at(address, 16))
+            self._collections[address] = _spans(self._read_at(address, size), size) if magic == b"GCOL" else {}
         return self._collections[address]
 
     def prove(self, kind: bytes, pointers: bytes) -> int:
@@ -105,24 +105,24 @@ class WatchedBytes:
         found = []
         for length, address, index in iter_unpack("<IQI", pointers):
             start = self.spans(address)[index][0] if address else 0
-            found.append(self._at(address + start, length).split(b"\0", 1)[0] if address else b"")
+            found.append(self._read_at(address + start, length).split(b"\0", 1)[0] if address else b"")
         return found
 
-    def _at(self, address: int, size: int) -> bytes:
+    def _read_at(self, address: int, size: int) -> bytes:
         if size < 0 or address >= _END:
             raise OSError("it leads out of the file")
         return self.read(self._base + address, min(size, _MOST))
 
-    def _messages(self, address: int) -> Iterator[bytes]:
+    def _read_messages(self, address: int) -> Iterator[bytes]:
         """Yield the attributes in a header; those that are shared between objects lie elsewhere."""
-        start = self._at(address, _AT_FIRST)
+        start = self._read_at(address, _AT_FIRST)
         is_new = start.startswith(b"OHDR")
-        message, extra, first, size = _new_header(start) if is_new else _old_header(start)
+        message, extra, first, size = _parse_new_header(start) if is_new else _parse_old_header(start)
         parts = [(address + first, size)]
         for at, size in parts:  # which lead to further ones
             if sum(length for _, length in parts) > _MOST:
                 raise OSError("the header is too long")
-            data, place = self._at(at, size), 0
+            data, place = self._read_at(at, size), 0
             while place + message.size + extra <= len(data):
                 kind, length, flags = message.unpack_from(data, place)
                 begin = place + message.size + extra
@@ -137,19 +137,19 @@ class WatchedBytes:
 _Header = tuple[Struct, int, int, int]
 
 
-def _old_header(start: bytes) -> _Header:
+def _parse_old_header(start: bytes) -> _Header:
     """Return how a message begins, what may follow that, and where the messages are: first byte and count."""
     return _OLD_MESSAGE, 0, 16, *unpack_from("<I", start, 8)
 
 
-def _new_header(start: bytes) -> _Header:
+def _parse_new_header(start: bytes) -> _Header:
     flags = start[5]
     at = 6 + 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
     width = 1 << (flags & 3)
     return _NEW_MESSAGE, 2 * bool(flags & 4), at + width, int.from_bytes(start[at : at + width], "little")
 
 
-def _parsed(body: bytes) -> tuple[bytes, StoredAttribute]:
+def _parse_attribute(body: bytes) -> tuple[bytes, StoredAttribute]:
     """Cut the message of an attribute; a type that is kept elsewhere is left empty."""
     version, flags = body[0], body[1]
     at, parts = 9 if version == 3 else 8, []
@@ -196,7 +196,7 @@ class Proven(NamedTuple):
 
 
 @contextmanager
-def watched(file: h5py.File, read: Read) -> Iterator[None]:
+def watch_bytes(file: h5py.File, read: Read) -> Iterator[None]:
     """Let `prove` look into the bytes of a file for as long as the block lasts.
 
     Parameters
@@ -219,18 +219,18 @@ def _watch(file: h5py.File, read: Read) -> WatchedBytes | None:
     if file.id.get_intent() != h5py.h5f.ACC_RDONLY or made.get_sizes() != (8, 8):
         return None
     try:
-        number, _ = identity_of(file)
+        number, _ = identify_object(file)
     except (OSError, RuntimeError, ValueError, KeyError):
         return None  # without its root, nothing of the file is read
     return _watched.setdefault(number, WatchedBytes(read, made.get_userblock()))
 
 
-def bytes_of(dataset: h5py.Dataset) -> WatchedBytes | None:
+def find_watched_bytes(dataset: h5py.Dataset) -> WatchedBytes | None:
     """Return the bytes of the file that holds a dataset, None where it is not watched."""
-    return _watched.get(identity_of(dataset)[0])
+    return _watched.get(identify_object(dataset)[0])
 
 
-def local_bytes(file: h5py.File) -> Read:
+def make_local_reader(file: h5py.File) -> Read:
     """Return what reads the bytes of a file of this machine that is open."""
     if hasattr(os, "pread") and file.driver == "sec2":
         descriptor = file.id.get_vfd_handle()
@@ -265,18 +265,18 @@ def prove(object_: h5py.Group | h5py.Dataset, name: str | bytes) -> Proven | Non
     OSError
         Its texts do not lie where it says.
     """
-    number, address = identity_of(object_)
+    number, address = identify_object(object_)
     held = _watched.get(number)
     if held is None:
         return None
     encoded = name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
     try:
-        listed = held.attributes(address).get(encoded, ())
+        listed = held.read_attributes(address).get(encoded, ())
         for attribute in listed:
-            kind = attribute.kind or _type_of(object_, encoded).encode()[2:]  # behind a mark and a version
+            kind = attribute.kind or _read_type(object_, encoded).encode()[2:]  # behind a mark and a version
             if kind[0] & 15 == VARIABLE:
                 _prove(held, kind, attribute)
-            elif kind[0] & 15 in {_COMPOUND, _ARRAY} and _holds_variable(_type_of(object_, encoded)):
+            elif kind[0] & 15 in {_COMPOUND, _ARRAY} and _holds_variable(_read_type(object_, encoded)):
                 raise OSError("texts within other types are not read")
     except (error, IndexError, ValueError) as err:
         raise OSError(f"it is damaged: {err}") from err
@@ -292,7 +292,7 @@ def _prove(held: WatchedBytes, kind: bytes, attribute: StoredAttribute) -> None:
         raise OSError("its texts are too long")
 
 
-def _type_of(object_: h5py.Group | h5py.Dataset, name: bytes) -> h5py.h5t.TypeID:
+def _read_type(object_: h5py.Group | h5py.Dataset, name: bytes) -> h5py.h5t.TypeID:
     return h5py.h5a.open(object_.id, name).get_type()
 
 

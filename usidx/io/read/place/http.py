@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from usidx.errors import RemoteError
-from usidx.io.read.place.secrets import shown_url
+from usidx.io.read.place.secrets import hide_url_secrets
 
 __all__ = ["PAUSES", "fetch_ranges", "is_passing"]
 
@@ -99,7 +99,7 @@ async def _fetch_once(
     options = dict(system.kwargs)
     headers = {**options.pop("headers", {}), "Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
     async with session.get(system.encode_url(url), headers=headers, **options) as response:
-        _check(response, shown_url(url), span, total, etag)
+        _check(response, hide_url_secrets(url), span, total, etag)
         found: bytes = await response.content.readexactly(end - start)
         return found
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import h5py
 
 from usidx.errors import UsidError
-from usidx.io.disk.journal import journal_path
-from usidx.io.disk.recovery import shared
-from usidx.io.read.place.heap import local_bytes, watched
+from usidx.io.disk.journal import find_journal_path
+from usidx.io.disk.recovery import open_shared
+from usidx.io.read.place.heap import make_local_reader, watch_bytes
 from usidx.io.read.place.local_bytes import Source
-from usidx.io.read.place.open_errors import unreadable
+from usidx.io.read.place.open_errors import make_unreadable_error
 
-__all__ = ["LocalFile", "Version", "version_of"]
+__all__ = ["LocalFile", "Version", "read_version"]
 
 # File systems count time in steps of up to two seconds: a file that was changed just now may change again unnoticed.
 _SETTLED_NS = 2_100_000_000
@@ -42,20 +42,20 @@ class Version:
     journal: tuple[int, int, int] | None
 
 
-def version_of(path: str) -> Version:
+def read_version(path: str) -> Version:
     """Return the version that a file is in now."""
     status = os.stat(path)
     try:
-        journal = os.stat(_journal_of(path, status.st_dev, status.st_ino))
+        journal = os.stat(_find_journal(path, status.st_dev, status.st_ino))
     except FileNotFoundError:
         return Version(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, None)
     return Version(status.st_dev, status.st_ino, 0, 0, (journal.st_ino, journal.st_size, journal.st_mtime_ns))
 
 
 @lru_cache(maxsize=1024)
-def _journal_of(path: str, device: int, number: int) -> str:
+def _find_journal(path: str, device: int, number: int) -> str:
     """Return where the journal of a file lies; following links asks the system for every folder, so once a file."""
-    return str(journal_path(Path(os.path.realpath(path))))
+    return str(find_journal_path(Path(os.path.realpath(path))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,52 +84,52 @@ class LocalFile:
         return self.name
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[h5py.File, str | None]]:
+    def open(self) -> Iterator[tuple[h5py.File, str | None]]:
         """Open the file at one commit; None, because nothing marks its version for good."""
         with ExitStack() as stack:
             self._refuse_no_file()
             try:
-                file = stack.enter_context(shared(self.name))
+                file = stack.enter_context(open_shared(self.name))
             except UsidError:
                 raise
             except OSError as err:
-                raise unreadable(self.name, err, os.stat(self.name).st_size) from err
-            with watched(file, local_bytes(file)):
+                raise make_unreadable_error(self.name, err, os.stat(self.name).st_size) from err
+            with watch_bytes(file, make_local_reader(file)):
                 yield file, None
 
     @contextmanager
-    def looked_into(self, version: Version) -> Iterator[h5py.File]:
+    def open_again(self, version: Version) -> Iterator[h5py.File]:
         """Open the file; the version that it is in is compared afterwards."""
-        with self.opened() as (file, _):
+        with self.open() as (file, _):
             yield file
 
-    def version(self) -> Version:
+    def find_version(self) -> Version:
         """Return the version that the file is in now."""
         try:
-            return version_of(self.name)
+            return read_version(self.name)
         except FileNotFoundError as err:
-            raise self._missing() from err
+            raise self._make_missing_error() from err
 
     def may_be(self, version: Version) -> bool:
         """Whether the file is in that version now."""
-        return self.version() == version
+        return self.find_version() == version
 
     def is_settled(self, version: Version) -> bool:
         """Whether the version can be told from any later one."""
         return version.journal is not None or abs(time.time_ns() - version.changed) > _SETTLED_NS
 
     @contextmanager
-    def source(self, version: Version) -> Iterator[Source | None]:
+    def open_source(self, version: Version) -> Iterator[Source | None]:
         """Open the file to read at addresses; None where another file took its place."""
         try:
             source = Source(self.name)
         except FileNotFoundError as err:
-            raise self._missing() from err
+            raise self._make_missing_error() from err
         with source:
             status = source.status
             yield source if (status.st_dev, status.st_ino) == (version.device, version.number) else None
 
-    def holding(self, object_: h5py.Group | h5py.Dataset) -> LocalFile:
+    def find_place_of(self, object_: h5py.Group | h5py.Dataset) -> LocalFile:
         """Return the file that an object lies in: an external link leads to another one."""
         return LocalFile(str(Path(object_.file.filename).absolute()))
 
@@ -137,10 +137,10 @@ class LocalFile:
         try:
             mode = os.stat(self.name).st_mode
         except (FileNotFoundError, NotADirectoryError, ValueError) as err:
-            raise self._missing() from err
+            raise self._make_missing_error() from err
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
             raise UsidError(f"{self.name!r} is {kind}, not an HDF5 file.")
 
-    def _missing(self) -> FileNotFoundError:
+    def _make_missing_error(self) -> FileNotFoundError:
         return FileNotFoundError(f"There is no file {self.name!r}.")

@@ -69,7 +69,7 @@ class Source:
         """What reads strips."""
         return self
 
-    def in_parts(self, table: Array) -> Iterator[tuple[Source, Array]]:
+    def split_ranges(self, table: Array) -> Iterator[tuple[Source, Array]]:
         """Yield what reads the ranges of a table, and that table: all of it, for nothing is fetched before."""
         yield self, table
 

@@ -64,15 +64,15 @@ class LruCache(Generic[Key, Value]):
         if key in self._kept:
             self.nbytes -= self._size(self._kept.pop(key))
 
-    def after_fork(self) -> None:
+    def renew_lock(self) -> None:
         """Make a new lock: another thread of the parent may have held the old one."""
         self._lock = threading.Lock()
 
 
-def _after_fork() -> None:
+def _renew_locks() -> None:
     for cache in _caches:
-        cache.after_fork()
+        cache.renew_lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_renew_locks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from usidx.errors import UsidError
 
-__all__ = ["DAMAGE", "unreadable"]
+__all__ = ["DAMAGE", "make_unreadable_error"]
 
 #: What h5py raises at objects that are damaged, or of a type that it does not know.
 DAMAGE = (OSError, TypeError, KeyError, ValueError, RuntimeError)
@@ -18,7 +18,7 @@ _REASONS = {
 }
 
 
-def unreadable(name: str, error: OSError, size: int | None = None) -> UsidError:
+def make_unreadable_error(name: str, error: OSError, size: int | None = None) -> UsidError:
     """Return the error for a file that does not open.
 
     Parameters

@@ -10,9 +10,9 @@ import h5py
 
 from usidx.errors import UsidError
 from usidx.io.read.place.open_errors import DAMAGE
-from usidx.io.read.place.place import FilePath, Options, Place, place_of
+from usidx.io.read.place.place import FilePath, Options, Place, find_place
 
-__all__ = ["Origin", "opened_file", "opened_place"]
+__all__ = ["Origin", "open_file_at", "open_place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Origin:
 
 
 @contextmanager
-def opened_file(path: FilePath | Place, storage_options: Options = None) -> Iterator[h5py.File]:
+def open_file_at(path: FilePath | Place, storage_options: Options = None) -> Iterator[h5py.File]:
     """Open a file for reading for as long as the block lasts.
 
     Raises
@@ -34,14 +34,14 @@ def opened_file(path: FilePath | Place, storage_options: Options = None) -> Iter
     UsidError
         It is not an HDF5 file, or is damaged beyond opening.
     """
-    with opened_place(place_of(path, storage_options)) as (file, _):
+    with open_place(find_place(path, storage_options)) as (file, _):
         yield file
 
 
 @contextmanager
-def opened_place(place: Place) -> Iterator[tuple[h5py.File, Origin]]:
-    """Open a file as `opened_file` does; beside it what is known of where it comes from."""
-    with place.opened() as (file, mark):
+def open_place(place: Place) -> Iterator[tuple[h5py.File, Origin]]:
+    """Open a file as `open_file_at` does; beside it what is known of where it comes from."""
+    with place.open() as (file, mark):
         try:
             yield file, Origin(place, mark)
         except DAMAGE as err:

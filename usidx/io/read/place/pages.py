@@ -86,7 +86,7 @@ class Pages(io.RawIOBase):
         self._position = base + offset
         return self._position
 
-    def at(self, address: int, size: int) -> bytes:
+    def read_at(self, address: int, size: int) -> bytes:
         """Return bytes at an address, as many of those wanted as there are."""
         self.seek(address)
         return self.read(max(min(size, self._version.size - address), 0)) or b""
@@ -99,7 +99,7 @@ class Pages(io.RawIOBase):
         start = self._position
         stop = max(start, min(start + len(view), self._version.size))
         try:
-            for part in self._long(start, stop) if stop - start > _LONG else self._short(start, stop):
+            for part in self._read_long(start, stop) if stop - start > _LONG else self._read_short(start, stop):
                 view[: len(part)] = part
                 view = view[len(part) :]
         except (OSError, ValueError) as err:
@@ -108,13 +108,13 @@ class Pages(io.RawIOBase):
         self._position = stop
         return stop - start
 
-    def _long(self, start: int, stop: int) -> Iterator[memoryview]:
+    def _read_long(self, start: int, stop: int) -> Iterator[memoryview]:
         starts = range(start, stop, _LONG)
         for first in range(0, len(starts), _LONG_AT_ONCE):
             spans = [(s, min(s + _LONG, stop)) for s in starts[first : first + _LONG_AT_ONCE]]
             yield from (memoryview(part) for part in self._fetch(spans))
 
-    def _short(self, start: int, stop: int) -> Iterator[memoryview]:
+    def _read_short(self, start: int, stop: int) -> Iterator[memoryview]:
         if start == stop:
             return
         numbers = range(start // _PAGE, (stop - 1) // _PAGE + 1)
@@ -148,7 +148,7 @@ class Pages(io.RawIOBase):
 
     def _fetch(self, spans: list[tuple[int, int]]) -> list[bytes]:
         self.fetched += len(spans)
-        return self._connection.ranges(spans, total=self._version.size, etag=self._version.etag)
+        return self._connection.fetch_ranges(spans, total=self._version.size, etag=self._version.etag)
 
 
 def forget(place: object, version: object) -> None:

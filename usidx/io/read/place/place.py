@@ -17,9 +17,9 @@ from usidx.errors import UsidError
 from usidx.io.read.place.byte_source import ByteSource
 from usidx.io.read.place.local import LocalFile, Version
 from usidx.io.read.place.remote import ObjectVersion, RemoteFile
-from usidx.io.read.place.secrets import shown_url
+from usidx.io.read.place.secrets import hide_url_secrets
 
-__all__ = ["AnyVersion", "FilePath", "Options", "Place", "local_path", "place_of"]
+__all__ = ["AnyVersion", "FilePath", "Options", "Place", "find_local_path", "find_place"]
 
 FilePath = str | PathLike[str]
 #: What fsspec needs to reach an object: keys, endpoints.
@@ -48,13 +48,13 @@ class Place(Protocol):
     def token(self) -> str:
         """What tells it from another of the same name."""
 
-    def opened(self) -> AbstractContextManager[tuple[h5py.File, str | None]]:
+    def open(self) -> AbstractContextManager[tuple[h5py.File, str | None]]:
         """Open the file; beside it what marks its version for good, where anything does."""
 
-    def looked_into(self, version: Any) -> AbstractContextManager[h5py.File]:
+    def open_again(self, version: Any) -> AbstractContextManager[h5py.File]:
         """Open the file, which was in that version just now."""
 
-    def version(self) -> AnyVersion:
+    def find_version(self) -> AnyVersion:
         """Return the version that it is in now."""
 
     def may_be(self, version: Any) -> bool:
@@ -63,14 +63,14 @@ class Place(Protocol):
     def is_settled(self, version: Any) -> bool:
         """Whether the version can be told from any later one."""
 
-    def source(self, version: Any) -> AbstractContextManager[ByteSource | None]:
+    def open_source(self, version: Any) -> AbstractContextManager[ByteSource | None]:
         """Open the file to read at addresses; None where another file took its place."""
 
-    def holding(self, object_: h5py.Group | h5py.Dataset) -> Place:
+    def find_place_of(self, object_: h5py.Group | h5py.Dataset) -> Place:
         """Return the file that an object lies in, which a link may have led to."""
 
 
-def place_of(path: FilePath | Place, storage_options: Options = None) -> Place:
+def find_place(path: FilePath | Place, storage_options: Options = None) -> Place:
     """Return where a file is: on this machine, or behind a URL.
 
     Parameters
@@ -94,10 +94,10 @@ def place_of(path: FilePath | Place, storage_options: Options = None) -> Place:
         raise UsidError(f"storage_options go with URLs such as 's3://bucket/scan.h5', but {text!r} is a path.")
     if _WAS_URL.match(text) and not Path(text).exists():
         raise UsidError(f"{text!r} is a URL that was made a path, which loses a slash. Give URLs as text.")
-    return LocalFile(str(local_path(text)))
+    return LocalFile(str(find_local_path(text)))
 
 
-def local_path(path: FilePath) -> Path:
+def find_local_path(path: FilePath) -> Path:
     """Return the absolute path of a file of this machine.
 
     Raises
@@ -111,7 +111,7 @@ def local_path(path: FilePath) -> Path:
     parts = urlsplit(text)
     if parts.scheme not in _LOCAL or parts.netloc not in {"", "localhost"}:
         raise UsidError(
-            f"{shown_url(text)!r} is a URL, and usidx only reads those. Give the path of a local file; what is written "
-            "there can be uploaded."
+            f"{hide_url_secrets(text)!r} is a URL, and usidx only reads those. Give the path of a local file; what is "
+            "written there can be uploaded."
         )
     return Path(url2pathname(parts.path)).absolute()

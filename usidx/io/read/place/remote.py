@@ -19,11 +19,11 @@ from dask.base import tokenize
 
 from usidx.errors import RemoteError
 from usidx.io.read.place.connection import Connection
-from usidx.io.read.place.heap import watched
-from usidx.io.read.place.open_errors import unreadable
+from usidx.io.read.place.heap import watch_bytes
+from usidx.io.read.place.open_errors import make_unreadable_error
 from usidx.io.read.place.pages import Pages, forget
 from usidx.io.read.place.remote_bytes import RemoteSource
-from usidx.io.read.place.secrets import shown_url
+from usidx.io.read.place.secrets import hide_url_secrets
 
 __all__ = ["ObjectVersion", "RemoteFile"]
 
@@ -71,7 +71,7 @@ class RemoteFile:
     @property
     def name(self) -> str:
         """The URL without secrets."""
-        return shown_url(self.url)
+        return hide_url_secrets(self.url)
 
     @property
     def title(self) -> str:
@@ -90,52 +90,52 @@ class RemoteFile:
         return self.name
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[h5py.File, str | None]]:
+    def open(self) -> Iterator[tuple[h5py.File, str | None]]:
         """Open the object as an HDF5 file; beside it what marks the version, where anything does."""
-        with _uncollected():
-            version = self.version()
-            with self._opened(version) as file:
+        with _pause_collection():
+            version = self.find_version()
+            with self._open(version) as file:
                 yield file, version.text
 
     @contextmanager
-    def looked_into(self, version: ObjectVersion) -> Iterator[h5py.File]:
+    def open_again(self, version: ObjectVersion) -> Iterator[h5py.File]:
         """Open the object, which was in that version just now."""
-        with _uncollected():
-            self.connection().settle()
-            with self._opened(version) as file:
+        with _pause_collection():
+            self.make_connection().settle()
+            with self._open(version) as file:
                 yield file
 
     @contextmanager
-    def _opened(self, version: ObjectVersion) -> Iterator[h5py.File]:
-        pages = Pages(self, version, self.connection())
+    def _open(self, version: ObjectVersion) -> Iterator[h5py.File]:
+        pages = Pages(self, version, self.make_connection())
         try:
             with ExitStack() as stack:
                 try:
                     file = stack.enter_context(h5py.File(pages, "r"))
                 except OSError as err:
                     self._refuse(pages, err)
-                stack.enter_context(watched(file, pages.at))
+                stack.enter_context(watch_bytes(file, pages.read_at))
                 yield file
         finally:
             # What a failed request left unread HDF5 takes for damage, and damage is passed over where it can be.
             if pages.failure is not None:
                 raise pages.failure
-            if pages.fetched and self.version() != version:
+            if pages.fetched and self.find_version() != version:
                 forget(self, version)
                 raise RemoteError(f"{self.name!r} changed while it was being opened; open it again.")
 
     def _refuse(self, pages: Pages, error: OSError) -> NoReturn:
         if pages.failure is not None:
             raise pages.failure
-        raise unreadable(self.name, error) from error
+        raise make_unreadable_error(self.name, error) from error
 
-    def connection(self) -> Connection:
+    def make_connection(self) -> Connection:
         """Return what sends requests for the object."""
         return Connection(self.url, self.options)
 
-    def version(self) -> ObjectVersion:
+    def find_version(self) -> ObjectVersion:
         """Ask for the version that the object is in now."""
-        info = self.connection().info()
+        info = self.make_connection().ask_info()
         size = info.get("size")
         if not isinstance(size, int) or size < 0:
             raise RemoteError(
@@ -153,11 +153,11 @@ class RemoteFile:
         return True
 
     @contextmanager
-    def source(self, version: ObjectVersion) -> Iterator[RemoteSource]:
+    def open_source(self, version: ObjectVersion) -> Iterator[RemoteSource]:
         """Give what reads at addresses."""
-        yield RemoteSource(self.connection(), version.size, version.etag)
+        yield RemoteSource(self.make_connection(), version.size, version.etag)
 
-    def holding(self, object_: h5py.Group | h5py.Dataset) -> RemoteFile:
+    def find_place_of(self, object_: h5py.Group | h5py.Dataset) -> RemoteFile:
         """Return the object itself: links to other files are refused where they are followed."""
         return self
 
@@ -172,7 +172,7 @@ _counting = threading.Lock()
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def _pause_collection() -> Iterator[None]:
     global _open_objects, _was_enabled
     with _counting:
         if _open_objects == 0:
@@ -188,7 +188,7 @@ def _uncollected() -> Iterator[None]:
                 gc.enable()
 
 
-def _after_fork() -> None:
+def _forget_after_fork() -> None:
     global _open_objects, _counting
     if _open_objects and _was_enabled:
         gc.enable()
@@ -196,4 +196,4 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -40,7 +40,7 @@ class RemoteSource:
         """Nothing reads strips: a request takes longer than what lies between them."""
         return
 
-    def in_parts(self, table: Array) -> Iterator[tuple[Fetched, Array]]:
+    def split_ranges(self, table: Array) -> Iterator[tuple[Fetched, Array]]:
         """Fetch what a table of ranges asks for.
 
         Parameters
@@ -53,8 +53,11 @@ class RemoteSource:
         Fetched, ndarray
             What reads the ranges of a part of the table, and that part.
         """
-        for first, last, spans in _batches(_requests(table[1], table[1] + table[2])):
-            yield Fetched(spans, self.connection.ranges(spans, total=self.size, etag=self.etag)), table[:, first:last]
+        for first, last, spans in _batch_requests(_join_requests(table[1], table[1] + table[2])):
+            yield (
+                Fetched(spans, self.connection.fetch_ranges(spans, total=self.size, etag=self.etag)),
+                table[:, first:last],
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class _Request:
     end: int
 
 
-def _requests(starts: Array, ends: Array) -> Iterator[_Request]:
+def _join_requests(starts: Array, ends: Array) -> Iterator[_Request]:
     """Join ranges that lie close together; one that is large by itself stays whole."""
     request: _Request | None = None
     for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
@@ -112,7 +115,7 @@ def _requests(starts: Array, ends: Array) -> Iterator[_Request]:
         yield request
 
 
-def _batches(requests: Iterator[_Request]) -> Iterator[tuple[int, int, list[Span]]]:
+def _batch_requests(requests: Iterator[_Request]) -> Iterator[tuple[int, int, list[Span]]]:
     """Put requests together until they fill what memory they may take."""
     first, last, held = 0, 0, 0
     spans: list[Span] = []

@@ -10,29 +10,29 @@ from typing import Any
 import h5py
 import numpy as np
 
-from usidx.format.layout import text_of
+from usidx.format.layout import decode_text
 from usidx.io.read.place.heap import prove
 from usidx.io.read.place.identity import Identity
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.stored_values import object_referred_to, text_in
-from usidx.io.read.usid.paths import Paths, path_referenced
+from usidx.io.read.usid.paths import Paths, find_referenced_path
 
 __all__ = [
-    "attribute_if_any",
+    "convert_attribute",
     "has_attribute",
     "identity_referred_to",
-    "plain_attribute",
-    "plain_attributes",
     "read_attribute",
-    "stored_json",
-    "text_attribute",
+    "read_attribute_if_any",
+    "read_attributes",
+    "read_json",
+    "read_text_attribute",
 ]
 
 # JSON that an earlier write left is small; anything larger is not ours.
 _LONGEST_JSON = 1 << 20
 
 
-def plain_attributes(
+def read_attributes(
     object_: h5py.Group | h5py.Dataset, *, without: Container[str] = (), paths: Paths | None = None
 ) -> dict[str, Any]:
     """Return the attributes of an object; unreadable ones are left out.
@@ -47,21 +47,21 @@ def plain_attributes(
         What is known of the file; else the path of each object that is referred to has to be found.
     """
     found: dict[str, Any] = {}
-    for name in _listed(object_):
+    for name in _list_names(object_):
         if name in without:
             continue
-        title = str(text_of(name))
+        title = str(decode_text(name))
         try:
             raw = read_attribute(object_, name)
         except DAMAGE:
             continue
-        value = plain_attribute(raw, partial(path_referenced, holder=object_, attribute=title, paths=paths))
+        value = convert_attribute(raw, partial(find_referenced_path, holder=object_, attribute=title, paths=paths))
         if value is not None:
             found[title] = value
     return found
 
 
-def _listed(object_: h5py.Group | h5py.Dataset) -> list[str | bytes]:
+def _list_names(object_: h5py.Group | h5py.Dataset) -> list[str | bytes]:
     try:
         return list(object_.attrs) if h5py.h5a.get_num_attrs(object_.id) else []
     except DAMAGE:
@@ -95,7 +95,7 @@ def has_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> bool:
         return False
 
 
-def attribute_if_any(object_: h5py.Group | h5py.Dataset, name: str) -> Any:
+def read_attribute_if_any(object_: h5py.Group | h5py.Dataset, name: str) -> Any:
     """Return an attribute, None where it is missing or damaged."""
     try:
         return read_attribute(object_, name) if has_attribute(object_, name) else None
@@ -103,12 +103,12 @@ def attribute_if_any(object_: h5py.Group | h5py.Dataset, name: str) -> Any:
         return None
 
 
-def text_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> str | None:
+def read_text_attribute(object_: h5py.Group | h5py.Dataset, name: str) -> str | None:
     """Return an attribute that is text, None where it is missing or anything else."""
-    return text_of(attribute_if_any(object_, name))
+    return decode_text(read_attribute_if_any(object_, name))
 
 
-def plain_attribute(value: Any, follow: Callable[[h5py.Reference], str | None]) -> Any:
+def convert_attribute(value: Any, follow: Callable[[h5py.Reference], str | None]) -> Any:
     """Turn one attribute into text, a number, or an array or list of these; None where there is nothing to keep."""
     if isinstance(value, h5py.Empty):
         return ""
@@ -117,28 +117,28 @@ def plain_attribute(value: Any, follow: Callable[[h5py.Reference], str | None]) 
     if isinstance(value, h5py.Reference):
         return follow(value)
     if isinstance(value, bytes):
-        return text_of(value)
+        return decode_text(value)
     if isinstance(value, np.ndarray):
-        return _plain_array(value, follow)
+        return _convert_array(value, follow)
     if isinstance(value, np.bool_):
         return int(value)  # netCDF has no bool attribute
     return str(value.item()) if isinstance(value, np.void) else value
 
 
-def _plain_array(value: np.ndarray[Any, Any], follow: Callable[[h5py.Reference], str | None]) -> Any:
+def _convert_array(value: np.ndarray[Any, Any], follow: Callable[[h5py.Reference], str | None]) -> Any:
     if value.dtype.kind in "iufc":
         return value
     if value.dtype.kind == "b":
         return value.astype(np.int8)
     if value.dtype.kind in "SUO":
-        entries = [plain_attribute(entry, follow) for entry in value.reshape(-1).tolist()]
+        entries = [convert_attribute(entry, follow) for entry in value.reshape(-1).tolist()]
         return [entry if isinstance(entry, str) else str(entry) for entry in entries if entry is not None]
     return str(value.tolist())
 
 
-def stored_json(object_: h5py.Group | h5py.Dataset, name: str) -> dict[str, Any]:
+def read_json(object_: h5py.Group | h5py.Dataset, name: str) -> dict[str, Any]:
     """Return the JSON object that an earlier write left in an attribute; empty where there is none."""
-    text = text_attribute(object_, name)
+    text = read_text_attribute(object_, name)
     if text is None or len(text) > _LONGEST_JSON:
         return {}
     try:

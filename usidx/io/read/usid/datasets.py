@@ -15,22 +15,22 @@ import xarray as xr
 
 from usidx.errors import SelectionError, UsidError, UsidWarning
 from usidx.format.layout import Array, Layout
-from usidx.io.read.chunks.block_sizes import main_blocks, plain_blocks
+from usidx.io.read.chunks.block_sizes import choose_main_blocks, choose_plain_blocks
 from usidx.io.read.chunks.lazy import Lazy, MainArray, PlainArray
 from usidx.io.read.chunks.plugins import bring_filters, lies_elsewhere
-from usidx.io.read.chunks.stored_array import StoredArray, stored_array
+from usidx.io.read.chunks.stored_array import StoredArray, describe_stored_array
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import Origin
-from usidx.io.read.place.place import Place, place_of
-from usidx.io.read.usid.attributes import plain_attributes, text_attribute
-from usidx.io.read.usid.main import read_layout, where
+from usidx.io.read.place.place import Place, find_place
+from usidx.io.read.usid.attributes import read_attributes, read_text_attribute
+from usidx.io.read.usid.main import read_layout, say_where
 from usidx.io.read.usid.paths import Paths
 from usidx.io.read.usid.tables import Tables
 from usidx.io.read.usid.texts import read_texts
 from usidx.label.coding import Frame, parse_field
-from usidx.results.provenance import PROVENANCE, Step, opened, parse_steps
+from usidx.results.provenance import PROVENANCE, Step, make_opening_step, parse_steps
 
-__all__ = ["FIELD", "chosen_field", "extra_variable", "fingerprint", "group_dataset", "main_dataset"]
+__all__ = ["FIELD", "choose_field", "digest_sample", "make_extra_variable", "open_group_dataset", "open_main_dataset"]
 
 #: Attribute of a variable that keeps the title of the compound field it came from.
 FIELD = "usid_field"
@@ -41,21 +41,21 @@ _LARGE_CHUNK = 256 << 10
 _SMALL = 64 << 10
 
 
-def main_dataset(
+def open_main_dataset(
     dataset: h5py.Dataset, origin: Origin | None = None, *, squeeze: bool = True, tables: Tables | None = None
 ) -> xr.Dataset:
     """Return a main dataset as a Dataset: one variable, or one per field of a compound type."""
-    place = _place_of(dataset, origin)
+    place = _find_place(dataset, origin)
     tables = Tables() if tables is None else tables
     layout = read_layout(dataset, tables)
     frame = tables.frame_of(layout, squeeze=squeeze)
-    fields = _fields(dataset, layout, frame)
-    found = fingerprint(dataset, place, None if origin is None else origin.mark)
-    steps = [*_earlier_steps(dataset), opened(place.name, str(dataset.name), found)]
+    fields = _list_fields(dataset, layout, frame)
+    found = digest_sample(dataset, place, None if origin is None else origin.mark)
+    steps = [*_read_earlier_steps(dataset), make_opening_step(place.name, str(dataset.name), found)]
     told = {PROVENANCE: json.dumps(steps)}
     variables: dict[Hashable, xr.Variable] = {}
     for name, field, unit in fields:
-        variables[name] = _main_variable(stored_array(dataset, field, place), frame, name, field, unit)
+        variables[name] = _make_main_variable(describe_stored_array(dataset, field, place), frame, name, field, unit)
         variables[name].attrs.update(told)
     return _labelled(variables, frame.coords, {**({} if layout.dtype.names is None else frame.attrs), **told})
 
@@ -72,36 +72,36 @@ def _labelled(variables: dict[Hashable, xr.Variable], coords: xr.Coordinates, at
     return xr.Dataset._construct_direct(variables, set(coords), attrs=attrs, indexes=indexes)
 
 
-def _place_of(dataset: h5py.Dataset, origin: Origin | None) -> Place:
+def _find_place(dataset: h5py.Dataset, origin: Origin | None) -> Place:
     """Return where the file is that holds a dataset."""
-    return (place_of(str(dataset.file.filename)) if origin is None else origin.place).holding(dataset)
+    return (find_place(str(dataset.file.filename)) if origin is None else origin.place).find_place_of(dataset)
 
 
-def _earlier_steps(dataset: h5py.Dataset) -> list[Step]:
+def _read_earlier_steps(dataset: h5py.Dataset) -> list[Step]:
     """Return the steps that were recorded when the dataset, or the results group that holds it, was written."""
-    text = text_attribute(dataset, PROVENANCE)
+    text = read_text_attribute(dataset, PROVENANCE)
     if text is None:
         # Not `dataset.parent`, which makes an object for the file first.
         path = str(dataset.name).rsplit("/", 1)[0] or "/"
-        text = text_attribute(h5py.Group(h5py.h5g.open(dataset.id, path.encode())), PROVENANCE)
+        text = read_text_attribute(h5py.Group(h5py.h5g.open(dataset.id, path.encode())), PROVENANCE)
     return [] if text is None else parse_steps(text)
 
 
-def _fields(dataset: h5py.Dataset, layout: Layout, frame: Frame) -> list[tuple[str, str | None, str | None]]:
+def _list_fields(dataset: h5py.Dataset, layout: Layout, frame: Frame) -> list[tuple[str, str | None, str | None]]:
     """List (name, field of the compound type, unit) of each variable."""
     taken = {str(c) for c in frame.coords} | set(frame.dims)
     if layout.dtype.names is None:
         _check_type(dataset, layout.dtype)
-        return [(_beside(taken, frame.name), None, None)]
+        return [(_choose_free_name(taken, frame.name), None, None)]
     listed: list[tuple[str, str | None, str | None]] = []
     for field in layout.dtype.names:
         _check_type(dataset, layout.dtype[field], field)
         name, unit = parse_field(field)
-        listed.append((_beside(taken, name), field, unit))
+        listed.append((_choose_free_name(taken, name), field, unit))
     return listed
 
 
-def _beside(taken: set[str], name: str) -> str:
+def _choose_free_name(taken: set[str], name: str) -> str:
     """Return a name that no coordinate, dim or other field bears, and take it."""
     while not name or name in taken:
         name += "_"
@@ -113,21 +113,23 @@ def _check_type(dataset: h5py.Dataset, dtype: np.dtype[Any], field: str | None =
     if dtype.kind not in "biufc" or dtype.shape:
         part = "it has " if field is None else f"field {field!r} has "
         raise UsidError(
-            f"{where(dataset)}: {part}the type {dtype}, which is not a number; it cannot be opened as data."
+            f"{say_where(dataset)}: {part}the type {dtype}, which is not a number; it cannot be opened as data."
         )
 
 
-def _main_variable(stored: StoredArray, frame: Frame, name: str, field: str | None, unit: str | None) -> xr.Variable:
+def _make_main_variable(
+    stored: StoredArray, frame: Frame, name: str, field: str | None, unit: str | None
+) -> xr.Variable:
     attrs = dict(frame.attrs)
     if field is not None:
         attrs = {"long_name": name, "units": unit, FIELD: field}
     lazy = Lazy(MainArray(stored, frame.placement))
-    blocks = main_blocks(frame.placement, stored.dtype.itemsize, stored.chunks)
+    blocks = choose_main_blocks(frame.placement, stored.dtype.itemsize, stored.chunks)
     encoding = {**frame.encoding, "preferred_chunks": dict(zip(frame.dims, blocks, strict=True))}
     return xr.Variable(frame.dims, lazy, attrs, encoding)
 
 
-def group_dataset(
+def open_group_dataset(
     group: h5py.Group, extras: Iterable[str], origin: Origin | None = None, paths: Paths | None = None
 ) -> xr.Dataset:
     """Return a group as a Dataset: its attributes, and its datasets that are neither mains nor ancillaries.
@@ -138,17 +140,17 @@ def group_dataset(
     variables = {}
     for name, path in named.items():
         try:
-            variable = extra_variable(group.file[path], named, origin, paths)
+            variable = make_extra_variable(group.file[path], named, origin, paths)
         except DAMAGE as err:  # it must not hide the others
             text = f"{path!r} in {group.file.filename!r} is left out: it is damaged, or of an unknown type ({err})."
             warnings.warn(text, UsidWarning, stacklevel=4)
             continue
         if variable is not None:
             variables[name] = variable
-    return xr.Dataset(variables, attrs=plain_attributes(group, paths=paths))
+    return xr.Dataset(variables, attrs=read_attributes(group, paths=paths))
 
 
-def extra_variable(
+def make_extra_variable(
     dataset: h5py.Dataset, taken: Container[str] = (), origin: Origin | None = None, paths: Paths | None = None
 ) -> xr.Variable | None:
     """Return a dataset that is no main as a lazy variable, None where it holds nothing that can be shown.
@@ -157,24 +159,24 @@ def extra_variable(
     """
     if dataset.shape is None or h5py.check_ref_dtype(dataset.dtype) is not None:
         return None  # nothing stored, or references: links between objects, not data
-    attrs = plain_attributes(dataset, paths=paths)
-    dims = _size_dims(dataset.shape, taken)
+    attrs = read_attributes(dataset, paths=paths)
+    dims = _name_size_dims(dataset.shape, taken)
     if dataset.dtype.kind in "OSU":
         texts = read_texts(dataset)
         return None if texts is None else xr.Variable(dims, texts, attrs)
-    stored = stored_array(dataset, None, _place_of(dataset, origin))
+    stored = describe_stored_array(dataset, None, _find_place(dataset, origin))
     if stored.dtype.kind not in "biufcV":
         return None
     if stored.dtype.hasobject:
         raise UsidError("texts within other types are not read")
     encoding = {}
     if dims:
-        blocks = plain_blocks(dataset.shape, stored.dtype.itemsize, dataset.chunks)
+        blocks = choose_plain_blocks(dataset.shape, stored.dtype.itemsize, dataset.chunks)
         encoding["preferred_chunks"] = dict(zip(dims, blocks, strict=True))
     return xr.Variable(dims, Lazy(PlainArray(stored)), attrs, encoding)
 
 
-def _size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]:
+def _name_size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]:
     names: list[str] = []
     for size in shape:
         name = f"size_{size}"
@@ -184,7 +186,7 @@ def _size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]
     return tuple(names)
 
 
-def fingerprint(dataset: h5py.Dataset, place: Place, mark: str | None = None) -> str:
+def digest_sample(dataset: h5py.Dataset, place: Place, mark: str | None = None) -> str:
     """Return a short digest of shape, type and a sample of cells, to tell later whether a source is the same.
 
     What marks the version of the file stands for the sample where there is such a mark: each row of an object is a
@@ -200,24 +202,24 @@ def fingerprint(dataset: h5py.Dataset, place: Place, mark: str | None = None) ->
     bring_filters(dataset)
     wanted = sorted(set(np.linspace(0, rows - 1, min(rows, _SAMPLES)).astype(int).tolist()))
     try:
-        for sample in _sampled(dataset, place, wanted, slice(0, min(columns, _SAMPLE_CELLS))):
+        for sample in _read_sample(dataset, place, wanted, slice(0, min(columns, _SAMPLE_CELLS))):
             digest.update(np.ascontiguousarray(sample, dataset.dtype).tobytes())
     except (OSError, UsidError):
         return ""  # damaged, or a filter is not installed: reading will say so
     return digest.hexdigest()
 
 
-def _sampled(dataset: h5py.Dataset, place: Place, rows: Sequence[int], columns: slice) -> Iterable[Array]:
+def _read_sample(dataset: h5py.Dataset, place: Place, rows: Sequence[int], columns: slice) -> Iterable[Array]:
     if dataset.nbytes <= _SMALL:
         whole = dataset[()]
         return (whole[row, columns] for row in rows)
     chunk = 0 if dataset.chunks is None else prod(dataset.chunks) * dataset.dtype.itemsize
     if dataset.compression is None or chunk < _LARGE_CHUNK:
         return (dataset[row, columns] for row in rows)
-    return iter(stored_array(dataset, None, place).read(np.array(rows), columns))
+    return iter(describe_stored_array(dataset, None, place).read(np.array(rows), columns))
 
 
-def chosen_field(data: xr.Dataset, name: str, field: str | None) -> xr.DataArray:
+def choose_field(data: xr.Dataset, name: str, field: str | None) -> xr.DataArray:
     """Return the one variable of a main dataset, or of its fields the one that is named.
 
     Raises

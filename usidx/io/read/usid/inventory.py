@@ -11,23 +11,23 @@ import h5py
 
 from usidx.errors import NotMainError, SelectionError, UsidError, UsidWarning
 from usidx.format import names
-from usidx.io.read.place.identity import Identity, Link, file_of, identity_of, links_of
+from usidx.io.read.place.identity import Identity, Link, find_file_number, identify_object, list_links
 from usidx.io.read.place.open_errors import DAMAGE
-from usidx.io.read.place.opened import opened_file
+from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import FilePath, Options
 from usidx.io.read.usid.attributes import has_attribute
-from usidx.io.read.usid.main import header_of, looks_like_main, where
+from usidx.io.read.usid.main import looks_like_main, read_header, say_where
 from usidx.io.read.usid.paths import Paths
 from usidx.io.read.usid.tables import Tables
 
 __all__ = [
     "Inventory",
-    "children",
-    "extras_of",
     "find_group",
     "find_main",
-    "inventory",
+    "list_children",
+    "list_extras",
     "list_mains",
+    "take_inventory",
 ]
 
 # Groups within groups are followed so far: each makes every path below it longer, and slower to follow.
@@ -52,7 +52,7 @@ class Inventory:
     broken: tuple[str, ...]
 
 
-def inventory(file: h5py.File, tables: Tables | None = None) -> Inventory:
+def take_inventory(file: h5py.File, tables: Tables | None = None) -> Inventory:
     """Walk a file once along its hard links; loops are met once, links to other files are not followed.
 
     Parameters
@@ -68,7 +68,7 @@ def inventory(file: h5py.File, tables: Tables | None = None) -> Inventory:
     mains, broken, taken = [], [], set()
     for path, dataset in walk.claims.items():
         try:
-            header = header_of(dataset, tables)
+            header = read_header(dataset, tables)
         except UsidError:
             broken.append(path)
         else:
@@ -89,7 +89,7 @@ class _Walk:
         self._file, self._paths = file, paths
         self._pending = deque(["/"])
         try:
-            paths.known[identity_of(file)] = "/"
+            paths.known[identify_object(file)] = "/"
         except DAMAGE as err:
             raise UsidError(f"{file.filename!r} is damaged: its root cannot be read ({err}).") from err
         paths.is_whole = True
@@ -108,7 +108,7 @@ class _Walk:
             warnings.warn(text, UsidWarning, stacklevel=5)
             return
         parent = path.rstrip("/")
-        for link in links_of(group):
+        for link in list_links(group):
             if link.identity not in self._paths.known:
                 self._meet(group, link, f"{parent}/{link.name}")
 
@@ -133,33 +133,33 @@ def _claims(dataset: h5py.h5d.DatasetID) -> bool:
         return False
 
 
-def children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset, int]]:
+def list_children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset, int]]:
     """Yield name, object and address; a damaged object must not hide the others."""
-    for link in links_of(group.id):
+    for link in list_links(group.id):
         try:
             yield link.name, group[link.name], link.identity[1]
         except DAMAGE:
             continue
 
 
-def extras_of(group: h5py.Group) -> list[str]:
+def list_extras(group: h5py.Group) -> list[str]:
     """List the datasets of one group that are neither mains nor ancillaries of one.
 
     The rest of the file is looked at only where one of them may be an ancillary of a main dataset elsewhere.
     """
-    inside = {name: child for name, child, _ in children(group) if isinstance(child, h5py.Dataset)}
+    inside = {name: child for name, child, _ in list_children(group) if isinstance(child, h5py.Dataset)}
     tables, taken = Tables(), set()
     for dataset in [one for one in inside.values() if looks_like_main(one)]:
         try:
-            header = header_of(dataset, tables)
+            header = read_header(dataset, tables)
         except UsidError:
             continue
-        taken |= {identity_of(dataset)} | {table.identity for table in header.tables.values()}
+        taken |= {identify_object(dataset)} | {table.identity for table in header.tables.values()}
     parent = str(group.name).rstrip("/")
-    extras = {f"{parent}/{name}": child for name, child in inside.items() if identity_of(child) not in taken}
+    extras = {f"{parent}/{name}": child for name, child in inside.items() if identify_object(child) not in taken}
     if not any(_may_be_table(path, child) for path, child in extras.items()):
         return list(extras)
-    everywhere = set(inventory(group.file).extras)
+    everywhere = set(take_inventory(group.file).extras)
     return [path for path in extras if path in everywhere]
 
 
@@ -200,8 +200,8 @@ def list_mains(path: FilePath, *, storage_options: Options = None) -> list[str]:
     >>> usidx.list_mains(path)
     ['/Measurement_000/Channel_000/Raw_Data']
     """
-    with opened_file(path, storage_options) as file:
-        return list(inventory(file).mains)
+    with open_file_at(path, storage_options) as file:
+        return list(take_inventory(file).mains)
 
 
 def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
@@ -221,34 +221,35 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
         if isinstance(exact, h5py.Dataset):
             return exact  # reading its layout says what is wrong, if it is no main dataset
         if isinstance(exact, h5py.Group) and name.strip("/"):
-            inside = [m for m in inventory(file).mains if m.startswith(str(exact.name).rstrip("/") + "/")]
+            inside = [m for m in take_inventory(file).mains if m.startswith(str(exact.name).rstrip("/") + "/")]
             raise NotMainError(
-                f"{where(exact)} is a group, not a main dataset.{_listing('Main datasets in it', inside)}"
+                f"{say_where(exact)} is a group, not a main dataset.{_write_listing('Main datasets in it', inside)}"
             )
-    found = inventory(file)
+    found = take_inventory(file)
     mains = found.mains
-    matches = mains if name is None else _ending_in(mains, name)
+    matches = mains if name is None else _match_endings(mains, name)
     # What is computed from a measurement must not make its name ambiguous.
     measured = tuple(m for m in matches if "-" not in m)
     if len(matches) == 1 or len(measured) == 1:
         return file[(measured or matches)[0]]
     if not mains:
-        raise SelectionError(_without_mains(file, found))
+        raise SelectionError(_explain_no_mains(file, found))
     if name is None:
         shown = measured or mains
         beside = f" and {len(mains) - len(shown)} in results" if len(mains) > len(shown) else ""
         raise SelectionError(
-            f"{file.filename!r} has {len(shown)} main datasets{beside}; name one of them.{_listing('They are', shown)}"
+            f"{file.filename!r} has {len(shown)} main datasets{beside}; name one of them."
+            f"{_write_listing('They are', shown)}"
         )
     if matches:
         raise SelectionError(
             f"{name!r} is ambiguous: {len(matches)} main datasets of {file.filename!r} end so."
-            f"{_listing('They are', matches)}"
+            f"{_write_listing('They are', matches)}"
         )
-    raise SelectionError(f"{file.filename!r} has no main dataset {name!r}.{_listing('It has', mains)}")
+    raise SelectionError(f"{file.filename!r} has no main dataset {name!r}.{_write_listing('It has', mains)}")
 
 
-def _without_mains(file: h5py.File, found: Inventory) -> str:
+def _explain_no_mains(file: h5py.File, found: Inventory) -> str:
     """Say that a file has nothing to open, and where to look for the reason."""
     if found.broken:
         claim = (
@@ -274,14 +275,16 @@ def find_group(file: h5py.File, name: str) -> h5py.Group:
     exact = _get(file, name)
     if isinstance(exact, h5py.Group):
         return exact
-    groups = inventory(file).groups
-    matches = _ending_in(groups, name)
+    groups = take_inventory(file).groups
+    matches = _match_endings(groups, name)
     if len(matches) == 1:
         return file[matches[0]]
     results = [g for g in groups if "-" in g.rsplit("/", 1)[-1]]
     if matches:
-        raise SelectionError(f"{name!r} is ambiguous in {file.filename!r}.{_listing('Candidates are', matches)}")
-    raise SelectionError(f"There is no group {name!r} in {file.filename!r}.{_listing('Results groups are', results)}")
+        raise SelectionError(f"{name!r} is ambiguous in {file.filename!r}.{_write_listing('Candidates are', matches)}")
+    raise SelectionError(
+        f"There is no group {name!r} in {file.filename!r}.{_write_listing('Results groups are', results)}"
+    )
 
 
 def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
@@ -291,7 +294,7 @@ def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
         return None
     if not isinstance(found, h5py.Group | h5py.Dataset):
         return None
-    is_elsewhere = file_of(found) != file_of(file)
+    is_elsewhere = find_file_number(found) != find_file_number(file)
     if is_elsewhere and file.driver == "fileobj":  # HDF5 takes the object itself for the other file
         raise UsidError(
             f"{name!r} in {file.filename!r} is a link to another file, which cannot be followed from a URL. Open that "
@@ -300,14 +303,14 @@ def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
     return found
 
 
-def _ending_in(paths: tuple[str, ...], name: str) -> tuple[str, ...]:
+def _match_endings(paths: tuple[str, ...], name: str) -> tuple[str, ...]:
     """Match whole parts of a path first, then what follows the source in the name of a results group."""
     end = name.strip("/")
     whole = tuple(p for p in paths if p.strip("/") == end or p.endswith("/" + end))
     return whole or tuple(p for p in paths if p.endswith("-" + end))
 
 
-def _listing(title: str, paths: tuple[str, ...] | list[str]) -> str:
+def _write_listing(title: str, paths: tuple[str, ...] | list[str]) -> str:
     if not paths:
         return ""
     shown = ", ".join(repr(p) for p in paths[:20])

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import h5py
 
-from usidx.io.read.place.identity import Identity, identity_of, link_of
+from usidx.io.read.place.identity import Identity, find_link, identify_object
 from usidx.io.read.place.open_errors import DAMAGE
 
-__all__ = ["Paths", "Where", "path_referenced", "source_beside", "where"]
+__all__ = ["Paths", "Where", "find_referenced_path", "find_source_beside", "say_where"]
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Paths:
 
     def of(self, object_: h5py.Group | h5py.Dataset) -> str | None:
         """Return the path of an object, None where no path leads to it."""
-        found = self.known.get(identity_of(object_))
+        found = self.known.get(identify_object(object_))
         return found if found is not None or self.is_whole else object_.name
 
 
@@ -54,12 +54,12 @@ class Where:
         return f"{self.path!r} in {self.object_.file.filename!r}"
 
 
-def where(object_: h5py.Group | h5py.Dataset, paths: Paths | None = None) -> Where:
+def say_where(object_: h5py.Group | h5py.Dataset, paths: Paths | None = None) -> Where:
     """Name an object for a message."""
     return Where(object_, paths)
 
 
-def path_referenced(
+def find_referenced_path(
     reference: h5py.Reference, holder: h5py.Group | h5py.Dataset, attribute: str, paths: Paths | None = None
 ) -> str | None:
     """Return the path of the object that a reference points to, None where it points nowhere.
@@ -79,33 +79,33 @@ def path_referenced(
         target = holder.file[reference] if reference else None
         if target is None:
             return None
-        identity = identity_of(target)
+        identity = identify_object(target)
         if paths is not None and (identity in paths.known or paths.is_whole):
             return paths.known.get(identity)
-        for group, name in _likely(holder, attribute):
-            if link_of(group, name) == identity:
+        for group, name in _list_likely_places(holder, attribute):
+            if find_link(group, name) == identity:
                 return f"{str(group.name).rstrip('/')}/{name}"
         return None if target.name is None else str(target.name)
     except DAMAGE:
         return None
 
 
-def _likely(holder: h5py.Group | h5py.Dataset, attribute: str) -> Iterator[tuple[h5py.Group, str]]:
+def _list_likely_places(holder: h5py.Group | h5py.Dataset, attribute: str) -> Iterator[tuple[h5py.Group, str]]:
     """Yield where old and new programs put what an attribute refers to: beside it, or beside the results group."""
     group = holder.parent if isinstance(holder, h5py.Dataset) else holder
     yield group, attribute
-    source = _source_of(group)
+    source = _parse_source_name(group)
     if source:
         yield group.parent, source
 
 
-def _source_of(group: h5py.Group) -> str:
+def _parse_source_name(group: h5py.Group) -> str:
     """Return the name of the dataset that a results group was computed from, as the name of the group tells it."""
     source, dash, _ = str(group.name).rsplit("/", 1)[-1].partition("-")
     return source if dash else ""
 
 
-def source_beside(group: h5py.Group, identity: Identity | None = None) -> h5py.Group | h5py.Dataset | None:
+def find_source_beside(group: h5py.Group, identity: Identity | None = None) -> h5py.Group | h5py.Dataset | None:
     """Return the object after which a results group beside it is named; only if it is of that identity, where given.
 
     Raises
@@ -113,8 +113,8 @@ def source_beside(group: h5py.Group, identity: Identity | None = None) -> h5py.G
     DAMAGE
         The group cannot be read.
     """
-    source = _source_of(group)
+    source = _parse_source_name(group)
     if not source:
         return None
     parent = group.parent
-    return parent.get(source) if identity is None or link_of(parent, source) == identity else None
+    return parent.get(source) if identity is None or find_link(parent, source) == identity else None

@@ -14,14 +14,14 @@ import numpy as np
 from usidx.errors import LayoutError
 from usidx.format import names
 from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels
-from usidx.io.read.chunks.plugins import bring_filters, lacking, lies_elsewhere
-from usidx.io.read.place.identity import Identity, identity_of_id
+from usidx.io.read.chunks.plugins import bring_filters, describe_missing_filters, lies_elsewhere
+from usidx.io.read.place.identity import Identity, identify_id
 from usidx.io.read.place.open_errors import DAMAGE
-from usidx.io.read.usid.attributes import has_attribute, identity_referred_to, read_attribute, stored_json
-from usidx.io.read.usid.paths import Paths, Where, where
+from usidx.io.read.usid.attributes import has_attribute, identity_referred_to, read_attribute, read_json
+from usidx.io.read.usid.paths import Paths, Where, say_where
 from usidx.label.coding import Frame, decode
 
-__all__ = ["Header", "Table", "Tables", "attribute_of_layout", "check_stored"]
+__all__ = ["Header", "Table", "Tables", "check_stored", "read_required_attribute"]
 
 # Matrices above this size must be stored, compressed no more than any filter compresses counters.
 _FREELY_READ = 256 * 1024 * 1024
@@ -79,7 +79,7 @@ class Tables:
 
     def of(self, dataset: h5py.h5d.DatasetID) -> Table:
         """Return the table that a dataset is."""
-        identity = identity_of_id(dataset)
+        identity = identify_id(dataset)
         if identity not in self.tables:
             self.tables[identity] = Table(h5py.Dataset(dataset, readonly=True), identity, self.paths)
         return self.tables[identity]
@@ -137,7 +137,7 @@ class Table:
     @property
     def where(self) -> Where:
         """What a message calls it."""
-        return where(self.dataset, self._paths)
+        return say_where(self.dataset, self._paths)
 
     @property
     def path(self) -> str | None:
@@ -146,9 +146,9 @@ class Table:
 
     def has(self, attribute: str) -> bool:
         """Say whether it has one of the attributes of tables."""
-        return self._attribute(attribute) is not _MISSING
+        return self._read_attribute(attribute) is not _MISSING
 
-    def strings(self, attribute: str, count: int) -> tuple[str, ...] | None:
+    def read_strings(self, attribute: str, count: int) -> tuple[str, ...] | None:
         """Return the texts in an attribute, one per dimension, None where it is missing.
 
         Raises
@@ -156,19 +156,19 @@ class Table:
         LayoutError
             They are no texts, or another number of them.
         """
-        found = self._attribute(attribute)
+        found = self._read_attribute(attribute)
         return None if found is _MISSING else parse_labels(found, count, self.where, attribute)
 
-    def types(self, count: int) -> tuple[int, ...]:
+    def read_types(self, count: int) -> tuple[int, ...]:
         """Return the kind of each dimension where the table tells it, else nothing."""
-        found = self._attribute(names.DIMENSION_TYPE)
+        found = self._read_attribute(names.DIMENSION_TYPE)
         raw = np.asarray(() if found is _MISSING else found)
         return tuple(int(t) for t in raw.reshape(-1)) if raw.dtype.kind in "iu" and raw.size == count else ()
 
     @cached_property
     def hints(self) -> dict[str, Any]:
         """What an earlier write left for an exact round trip."""
-        return stored_json(self.dataset, names.COORDINATE_HINTS)
+        return read_json(self.dataset, names.COORDINATE_HINTS)
 
     @cached_property
     def matrix(self) -> Array:
@@ -185,7 +185,7 @@ class Table:
         try:
             matrix = np.asarray(self.dataset[()])
         except (OSError, RuntimeError) as err:
-            reason = lacking(self.dataset) or f" It is damaged. ({err})"
+            reason = describe_missing_filters(self.dataset) or f" It is damaged. ({err})"
             raise LayoutError(f"{self.where} cannot be read.{reason}") from err
         return matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
 
@@ -196,7 +196,7 @@ class Table:
         is_here = creation.get_layout() in _UNFILTERED and not creation.get_external_count()
         return is_here and prod(self.shape) * self.dataset.dtype.itemsize <= _FREELY_READ
 
-    def counters(self, role: Role) -> Array:
+    def read_counters(self, role: Role) -> Array:
         """Return its numbers as counters, dims (row of the side, dimension).
 
         Raises
@@ -206,10 +206,10 @@ class Table:
         """
         return parse_counters(self.matrix if role == "position" else self.matrix.T, self.where)
 
-    def _attribute(self, name: str) -> Any:
+    def _read_attribute(self, name: str) -> Any:
         if name not in self._attributes:
             is_there = has_attribute(self.dataset, name)
-            self._attributes[name] = attribute_of_layout(self.dataset, name, self._paths) if is_there else _MISSING
+            self._attributes[name] = read_required_attribute(self.dataset, name, self._paths) if is_there else _MISSING
         return self._attributes[name]
 
 
@@ -217,7 +217,7 @@ _MISSING = object()
 _UNFILTERED = frozenset({h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS})
 
 
-def attribute_of_layout(object_: h5py.Dataset, name: str, paths: Paths | None = None) -> Any:
+def read_required_attribute(object_: h5py.Dataset, name: str, paths: Paths | None = None) -> Any:
     """Return an attribute without which a dataset cannot be opened.
 
     Raises
@@ -228,7 +228,7 @@ def attribute_of_layout(object_: h5py.Dataset, name: str, paths: Paths | None = 
     try:
         return read_attribute(object_, name)
     except DAMAGE as err:
-        raise LayoutError(f"{where(object_, paths)}: attribute {name!r} cannot be read ({err}).") from err
+        raise LayoutError(f"{say_where(object_, paths)}: attribute {name!r} cannot be read ({err}).") from err
 
 
 def check_stored(dataset: h5py.Dataset) -> None:
@@ -240,13 +240,13 @@ def check_stored(dataset: h5py.Dataset) -> None:
         It does, or it is made of files that cannot be followed.
     """
     if lies_elsewhere(dataset):
-        raise LayoutError(f"{where(dataset)} is made of other files, which cannot be followed from a URL.")
+        raise LayoutError(f"{say_where(dataset)} is made of other files, which cannot be followed from a URL.")
     nbytes = dataset.nbytes
     if nbytes <= _FREELY_READ:
         return
     stored = dataset.id.get_storage_size()
     if nbytes > _MOST_COMPRESSED * stored:
         raise LayoutError(
-            f"{where(dataset)} has the shape {dataset.shape}, {nbytes} bytes, but only {stored} bytes of it "
+            f"{say_where(dataset)} has the shape {dataset.shape}, {nbytes} bytes, but only {stored} bytes of it "
             f"are stored; it should hold a number for every position or step."
         )

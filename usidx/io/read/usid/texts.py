@@ -10,10 +10,10 @@ import numpy as np
 
 from usidx.errors import UsidError
 from usidx.format.layout import Array
-from usidx.io.read.chunks.chunk_map import chunk_infos, filters_of
-from usidx.io.read.chunks.filters import decode, most_stored
+from usidx.io.read.chunks.chunk_map import list_chunks, read_filters
+from usidx.io.read.chunks.filters import bound_stored_size, decode
 from usidx.io.read.chunks.plugins import bring_filters, lies_elsewhere
-from usidx.io.read.place.heap import POINTER, WatchedBytes, bytes_of
+from usidx.io.read.place.heap import POINTER, WatchedBytes, find_watched_bytes
 
 __all__ = ["read_texts"]
 
@@ -36,34 +36,34 @@ def read_texts(dataset: h5py.Dataset) -> Array | None:
     if kind is None or is_large or lies_elsewhere(dataset):
         return None
     bring_filters(dataset)
-    if kind.length is None and _length(dataset) > _MOST_BYTES:
+    if kind.length is None and _measure_length(dataset) > _MOST_BYTES:
         return None
     texts = np.asarray(dataset.asstr("utf-8", errors="replace")[()], dtype=object)
     longest = max(map(len, texts.reshape(-1)), default=0)
     return texts.astype(f"U{longest or 1}") if 4 * longest * texts.size <= _LARGEST_ARRAY else None
 
 
-def _length(dataset: h5py.Dataset) -> int:
+def _measure_length(dataset: h5py.Dataset) -> int:
     """Return the bytes of all texts, as far as they can be proven."""
-    held = bytes_of(dataset)
+    held = find_watched_bytes(dataset)
     if held is None:
         return 0
     kind = dataset.id.get_type().encode()[2:]
-    return sum(held.prove(kind, pointers) for pointers in _pointers(dataset, held))
+    return sum(held.prove(kind, pointers) for pointers in _read_pointers(dataset, held))
 
 
-def _pointers(dataset: h5py.Dataset, held: WatchedBytes) -> Iterator[bytes]:
+def _read_pointers(dataset: h5py.Dataset, held: WatchedBytes) -> Iterator[bytes]:
     """Yield what is stored for the texts; nothing where that is stored or compressed in an uncommon way."""
     creation = dataset.id.get_create_plist()
-    filters = filters_of(creation)
+    filters = read_filters(creation)
     if creation.get_layout() == h5py.h5d.CONTIGUOUS and dataset.id.get_offset() is not None:
         data = held.read(dataset.id.get_offset(), POINTER * dataset.size)
         yield data[: len(data) // POINTER * POINTER]  # less than it should be is no file that HDF5 reads
     elif creation.get_layout() == h5py.h5d.CHUNKED and filters is not None and hasattr(dataset.id, "chunk_iter"):
         chunk = dataset.chunks
         size = POINTER * prod(chunk)
-        for corner, _, stored, _ in chunk_infos(dataset.file, dataset, dataset.size):
-            if stored > most_stored(size):
+        for corner, _, stored, _ in list_chunks(dataset.file, dataset, dataset.size):
+            if stored > bound_stored_size(size):
                 raise UsidError(f"a chunk of it claims to take {stored} bytes")
             mask, data = dataset.id.read_direct_chunk(corner)
             cells = decode(memoryview(data), filters, mask, size).view(f"V{POINTER}").reshape(chunk)

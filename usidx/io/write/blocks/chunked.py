@@ -20,11 +20,11 @@ import numpy as np
 
 from usidx.format.layout import Array
 from usidx.format.placement import Selector, as_selector
-from usidx.io.write.blocks.compress import packer
+from usidx.io.write.blocks.compress import choose_packer
 from usidx.io.write.blocks.gate import Gate, Ground
 from usidx.io.write.blocks.gather import Gathering, Number
 
-__all__ = ["ChunkedSink", "chunked_sink", "takes_whole_chunks"]
+__all__ = ["ChunkedSink", "make_chunked_sink", "takes_whole_chunks"]
 
 
 def takes_whole_chunks(dataset: h5py.Dataset) -> bool:
@@ -35,11 +35,11 @@ def takes_whole_chunks(dataset: h5py.Dataset) -> bool:
         return False
     pipeline = dataset.id.get_create_plist()
     filters = [pipeline.get_filter(place)[0] for place in range(pipeline.get_nfilters())]
-    return filters == _filters(dataset)
+    return filters == _list_filters(dataset)
 
 
-def _filters(dataset: h5py.Dataset) -> list[int]:
-    """Return the filters that `packer` applies to this dataset."""
+def _list_filters(dataset: h5py.Dataset) -> list[int]:
+    """Return the filters that `choose_packer` applies to this dataset."""
     if dataset.compression != "gzip":
         return []
     return (
@@ -108,11 +108,11 @@ class ChunkedSink:
         """Take blocks from now on, and compress in the threads of a pool; what needs no HDF5 goes past it."""
         # A mere copy takes less time than handing it to another thread.
         self._pool = pool if self._dataset.compression else None
-        self._addresses = {} if ground is None else _addresses(self._dataset, ground)
+        self._addresses = {} if ground is None else _find_addresses(self._dataset, ground)
         self._ground = ground if self._addresses else None
         self._gate.open()
 
-    def started(self) -> ChunkedSink:
+    def start_alone(self) -> ChunkedSink:
         """Take blocks from now on, without threads."""
         self._gate.open()
         return self
@@ -125,17 +125,17 @@ class ChunkedSink:
     def _put(self, rows: Selector, columns: Selector, matrix: Array) -> None:
         values = matrix.astype(self._dtype, copy=False)
         cuts = product(
-            _cuts(rows, self._shape[0], self._dataset.shape[0]),
-            _cuts(columns, self._shape[1], self._dataset.shape[1]),
+            _cut_at_chunks(rows, self._shape[0], self._dataset.shape[0]),
+            _cut_at_chunks(columns, self._shape[1], self._dataset.shape[1]),
         )
-        ready = (work for cut in cuts if (work := self._ready(cut, values)) is not None)
+        ready = (work for cut in cuts if (work := self._prepare(cut, values)) is not None)
         # Results are asked for so that errors are raised here.
         for _ in map(_call, ready) if self._pool is None else self._pool.map(_call, ready):
             pass
 
     def finish(self) -> None:
         """Write the chunks of which only a part came."""
-        for number, chunk in self._gathering.rest():
+        for number, chunk in self._gathering.drain():
             self._write(number, chunk)
         self._is_fresh = False
 
@@ -145,7 +145,7 @@ class ChunkedSink:
         self._pool = None
         self._gathering.clear()
 
-    def _ready(self, cut: tuple[_Cut, _Cut], matrix: Array) -> Callable[[], None] | None:
+    def _prepare(self, cut: tuple[_Cut, _Cut], matrix: Array) -> Callable[[], None] | None:
         """Return what is left to do for a chunk whose cells are all there.
 
         Pieces are many and small, so they are put together at once; a whole chunk is worth a thread.
@@ -154,7 +154,7 @@ class ChunkedSink:
         number = row.number, column.number
         if row.is_whole and column.is_whole:
             return partial(self._write_whole, number, cut, matrix)
-        place, piece = _both(row.inside, column.inside), matrix[:, column.outside][row.outside]
+        place, piece = _make_index(row.inside, column.inside), matrix[:, column.outside][row.outside]
         chunk = self._gathering.add(number, place, piece, row.cells * column.cells, self._begin)
         return None if chunk is None else partial(self._write, number, chunk)
 
@@ -190,12 +190,14 @@ class ChunkedSink:
             self._keep(start, packed)
 
 
-def _cuts(selector: Selector, chunk: int, size: int) -> Sequence[_Cut]:
+def _cut_at_chunks(selector: Selector, chunk: int, size: int) -> Sequence[_Cut]:
     """Cut rows, or columns, where chunks end."""
     if isinstance(selector, slice) and selector.step == 1:
         edges = [selector.start, *range((selector.start // chunk + 1) * chunk, selector.stop, chunk), selector.stop]
         return [
-            _cut(a // chunk, slice(a % chunk, a % chunk + b - a), slice(a - edges[0], b - edges[0]), b - a, chunk, size)
+            _make_cut(
+                a // chunk, slice(a % chunk, a % chunk + b - a), slice(a - edges[0], b - edges[0]), b - a, chunk, size
+            )
             for a, b in pairwise(edges)
             if b > a
         ]
@@ -204,29 +206,31 @@ def _cuts(selector: Selector, chunk: int, size: int) -> Sequence[_Cut]:
     rising = wanted[order]
     edges = [0, *(np.flatnonzero(np.diff(rising // chunk)) + 1).tolist(), rising.size]
     return [
-        _cut(int(rising[a]) // chunk, as_selector(rising[a:b] % chunk), as_selector(order[a:b]), b - a, chunk, size)
+        _make_cut(
+            int(rising[a]) // chunk, as_selector(rising[a:b] % chunk), as_selector(order[a:b]), b - a, chunk, size
+        )
         for a, b in pairwise(edges)
         if b > a
     ]
 
 
-def _cut(number: int, inside: Selector, outside: Selector, count: int, chunk: int, size: int) -> _Cut:
+def _make_cut(number: int, inside: Selector, outside: Selector, count: int, chunk: int, size: int) -> _Cut:
     return _Cut(number, inside, outside, count, min(chunk, size - number * chunk))
 
 
-def chunked_sink(dataset: h5py.Dataset, lock: Lock) -> ChunkedSink:
+def make_chunked_sink(dataset: h5py.Dataset, lock: Lock) -> ChunkedSink:
     """Return what makes the HDF5 chunks of a dataset for which `takes_whole_chunks`."""
     return ChunkedSink(
         dataset,
         lock,
         shape=(int(dataset.chunks[0]), int(dataset.chunks[1])),
         is_fresh=dataset.id.get_num_chunks() == 0,
-        pack=packer(dataset.compression_opts if dataset.compression else None),
+        pack=choose_packer(dataset.compression_opts if dataset.compression else None),
         keep=dataset.id.write_direct_chunk,
     )
 
 
-def _addresses(dataset: h5py.Dataset, ground: Ground) -> dict[tuple[int, int], int]:
+def _find_addresses(dataset: h5py.Dataset, ground: Ground) -> dict[tuple[int, int], int]:
     """Return where each chunk lies, if all may be written past HDF5: as they are, and allocated for this write."""
     if dataset.compression or dataset.id.get_create_plist().get_alloc_time() != h5py.h5d.ALLOC_TIME_EARLY:
         return {}
@@ -240,7 +244,7 @@ def _call(work: Callable[[], None]) -> None:
     work()
 
 
-def _both(rows: Selector, columns: Selector) -> Any:
+def _make_index(rows: Selector, columns: Selector) -> Any:
     """Return an index of rows by columns."""
     if isinstance(rows, slice) or isinstance(columns, slice):
         return rows, columns

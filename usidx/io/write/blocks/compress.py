@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from usidx.format.layout import Array
-from usidx.io.disk.raw import optional_module
+from usidx.io.disk.raw import import_if_there
 
-__all__ = ["FASTEST", "deflater", "packer", "shuffled"]
+__all__ = ["FASTEST", "choose_deflater", "choose_packer", "shuffle"]
 
 #: Level of ``compression="gzip"``.
 FASTEST = 1
@@ -40,7 +40,7 @@ _HEADER = b"\x78\x01"
 _END = b"\x03\x00"
 
 
-def packer(level: int | None) -> Callable[[Array], Any]:
+def choose_packer(level: int | None) -> Callable[[Array], Any]:
     """Return what turns a chunk into its stored bytes.
 
     Parameters
@@ -71,11 +71,11 @@ def packer(level: int | None) -> Callable[[Array], Any]:
 
     if level is None:
         return plain
-    deflate = deflater(level)
-    return lambda chunk: deflate(shuffled(chunk, room_for((chunk.dtype.itemsize, chunk.size), np.dtype(np.uint8))))
+    deflate = choose_deflater(level)
+    return lambda chunk: deflate(shuffle(chunk, room_for((chunk.dtype.itemsize, chunk.size), np.dtype(np.uint8))))
 
 
-def shuffled(chunk: Array, out: Array | None = None) -> Array:
+def shuffle(chunk: Array, out: Array | None = None) -> Array:
     """Return the bytes of a chunk, dims (byte of the cell, cell)."""
     if out is None:
         out = np.empty((chunk.dtype.itemsize, chunk.size), np.uint8)
@@ -85,14 +85,14 @@ def shuffled(chunk: Array, out: Array | None = None) -> Array:
 
 
 @cache
-def deflater(level: int) -> Callable[[Array], bytes]:
+def choose_deflater(level: int) -> Callable[[Array], bytes]:
     """Return the fastest function at hand that makes a zlib stream of planes of bytes, dims (plane, byte).
 
     ISA-L for the lowest levels, where it is several times as fast as any other; libdeflate for the others, where it is
     twice as fast as zlib and its streams are smaller; zlib where they are not installed, and for level 0, which only
     wraps.
     """
-    isal, libdeflate = optional_module("isal.isal_zlib"), optional_module("deflate")
+    isal, libdeflate = import_if_there("isal.isal_zlib"), import_if_there("deflate")
     if 0 < level <= _FAST_LEVELS:
         return partial(_deflate, library=isal or zlib)
     if level > 0 and libdeflate is not None:
@@ -109,7 +109,7 @@ def _deflate(planes: Array, library: Any) -> bytes:
     for is_noise, group in groupby(planes, lambda plane: _is_noise(plane, library)):
         alike = list(group)
         if is_noise:
-            parts.extend(part for plane in alike for part in _copied(plane))
+            parts.extend(part for plane in alike for part in _wrap_copied(plane))
         else:
             parts.extend(deflating.compress(plane) for plane in alike)
             # Ends at a whole byte, and forgets what came before: the decoder's window will hold copied bytes, too.
@@ -125,7 +125,7 @@ def _is_noise(plane: Array, library: Any) -> bool:
     return len(library.compress(sample, int(library is zlib))) > _NOISE * len(sample)
 
 
-def _copied(plane: Array) -> Iterator[Any]:
+def _wrap_copied(plane: Array) -> Iterator[Any]:
     """Yield the pieces of a deflate stream (RFC 1951, 3.2.4) that holds the bytes as they are."""
     for start in range(0, len(plane), _COPIED):
         piece = plane[start : start + _COPIED]

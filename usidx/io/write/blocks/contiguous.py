@@ -53,12 +53,12 @@ class ContiguousSink:
 
     def put(self, rows: Selector, columns: Selector, matrix: Array) -> None:
         """Take a block, dims (row, column)."""
-        runs = list(_runs(rows)), list(_runs(columns))
+        runs = list(_list_runs(rows)), list(_list_runs(columns))
         with self._gate:
             with self._lock:
                 self._gate.check()
                 if not self._is_decided:
-                    self._tiles = self._new_tiles() if self._is_in_pieces(matrix, *map(len, runs)) else None
+                    self._tiles = self._make_tiles() if self._is_in_pieces(matrix, *map(len, runs)) else None
                     self._is_decided = True
                 if self._tiles is None:
                     for row, column in product(*runs):
@@ -82,7 +82,7 @@ class ContiguousSink:
         count = row_runs if is_whole else len(matrix) * column_runs
         return count > 1 and matrix.nbytes < count * _SHORT and matrix.shape != self._dataset.shape
 
-    def _new_tiles(self) -> ChunkedSink:
+    def _make_tiles(self) -> ChunkedSink:
         cell = self._dataset.dtype.itemsize
         wide = min(self._dataset.shape[1], max(1, _TILE_ROW // cell))
         high = min(self._dataset.shape[0], max(1, _TILE // (wide * cell)))
@@ -93,7 +93,7 @@ class ContiguousSink:
             is_fresh=self._dataset.id.get_storage_size() == 0,
             pack=lambda tile: tile,
             keep=self._keep,
-        ).started()
+        ).start_alone()
 
     def _keep(self, start: tuple[int, int], tile: Array) -> None:
         place = tuple(
@@ -102,7 +102,7 @@ class ContiguousSink:
         self._dataset[place] = tile[: place[0].stop - start[0], : place[1].stop - start[1]]
 
 
-def _runs(selector: Selector) -> Iterator[tuple[slice, Any]]:
+def _list_runs(selector: Selector) -> Iterator[tuple[slice, Any]]:
     """Yield (where in the file, where in the block) for stretches that lie together in the file."""
     if isinstance(selector, slice) and selector.step == 1:
         yield selector, slice(None)

@@ -87,7 +87,7 @@ class Gathering:
         """How many chunks wait in the scratch file."""
         return len(self._missing) - len(self._chunks)
 
-    def rest(self) -> Iterator[tuple[Number, Array]]:
+    def drain(self) -> Iterator[tuple[Number, Array]]:
         """Give out, and forget, the chunks that are not whole."""
         with self._lock:
             for number in sorted(self._missing):
@@ -138,7 +138,7 @@ class _Scratch:
             self._file = tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115 - closed in close()
         slot = self._free.pop() if self._free else len(self._slots)
         self._file.seek(slot * self._size)
-        left = _bytes_of(chunk)
+        left = _view_bytes(chunk)
         while left:
             left = left[self._file.write(left) :]
         self._slots[number] = slot
@@ -147,7 +147,7 @@ class _Scratch:
         """Read a chunk back, and free its slot."""
         slot = self._slots.pop(number)
         self._file.seek(slot * self._size)
-        left = _bytes_of(chunk)
+        left = _view_bytes(chunk)
         while left:
             count = self._file.readinto(left)
             if count == 0:
@@ -164,5 +164,5 @@ class _Scratch:
         self._free.clear()
 
 
-def _bytes_of(chunk: Array) -> memoryview[int]:
+def _view_bytes(chunk: Array) -> memoryview[int]:
     return memoryview(chunk.view(np.uint8).reshape(-1).data)

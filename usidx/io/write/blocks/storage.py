@@ -24,7 +24,7 @@ from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.io.write.blocks.compress import FASTEST
 
-__all__ = ["CONTIGUOUS", "Extent", "Storage", "chunk_shape", "extent"]
+__all__ = ["CONTIGUOUS", "Extent", "Storage", "choose_chunk_shape", "measure_extent"]
 
 #: Cells of a chunk, where the bytes allow.
 CELLS = 256 * 256
@@ -66,17 +66,19 @@ class Storage:
         UsidError
             An option is none of those that there are.
         """
-        return cls(_level(compression), None if chunks is None else _chunks(chunks))
+        return cls(_parse_level(compression), None if chunks is None else _parse_chunks(chunks))
 
-    def options(self, shape: tuple[int, ...], dtype: np.dtype[Any], rows: Extent, columns: Extent) -> dict[str, Any]:
+    def make_options(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], rows: Extent, columns: Extent
+    ) -> dict[str, Any]:
         """Return what h5py's ``create_dataset`` needs for a main dataset."""
         if 0 in shape or (self.level is None and self.chunks is None):
             return {}
-        wanted = self.chunks or chunk_shape(rows, columns, dtype.itemsize)
+        wanted = self.chunks or choose_chunk_shape(rows, columns, dtype.itemsize)
         chunks = min(wanted[0], shape[0]), min(wanted[1], shape[1])
         _refuse_giants(chunks, dtype.itemsize)
         if self.level is None:
-            return {"chunks": chunks, "dcpl": _early()} if self.at_once else {"chunks": chunks}
+            return {"chunks": chunks, "dcpl": _make_early_allocation()} if self.at_once else {"chunks": chunks}
         # A shuffle of single bytes does nothing.
         return {
             "chunks": chunks,
@@ -89,14 +91,14 @@ class Storage:
 CONTIGUOUS = Storage()
 
 
-def _early() -> Any:
+def _make_early_allocation() -> Any:
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     return plan
 
 
-def _level(compression: str | int | None) -> int | None:
+def _parse_level(compression: str | int | None) -> int | None:
     if compression is None:
         return None
     if compression == "gzip":
@@ -106,7 +108,7 @@ def _level(compression: str | int | None) -> int | None:
     raise UsidError(f"compression is {compression!r}; it can be None, 'gzip', or a level of deflate from 0 to 9.")
 
 
-def _chunks(chunks: Sequence[int]) -> tuple[int, int]:
+def _parse_chunks(chunks: Sequence[int]) -> tuple[int, int]:
     sides = tuple(chunks) if isinstance(chunks, list | tuple) else ()
     if len(sides) != 2 or not all(isinstance(s, int | np.integer) and s > 0 for s in sides):
         raise UsidError(
@@ -150,7 +152,7 @@ class Extent:
         return self.grain != _WHOLE_GRAIN and self.grain % side != 0
 
 
-def extent(sizes: Sequence[int], blocks: Sequence[Sequence[int]] | None) -> Extent:
+def measure_extent(sizes: Sequence[int], blocks: Sequence[Sequence[int]] | None) -> Extent:
     """Return the extent of a side.
 
     Parameters
@@ -174,7 +176,7 @@ def extent(sizes: Sequence[int], blocks: Sequence[Sequence[int]] | None) -> Exte
     return Extent(size, scan, gcd(*inside) * inner, reach)
 
 
-def chunk_shape(rows: Extent, columns: Extent, itemsize: int) -> tuple[int, int]:
+def choose_chunk_shape(rows: Extent, columns: Extent, itemsize: int) -> tuple[int, int]:
     """Choose a chunk that serves both one spectrum and one image.
 
     Parameters
@@ -191,40 +193,40 @@ def chunk_shape(rows: Extent, columns: Extent, itemsize: int) -> tuple[int, int]
 
     Examples
     --------
-    >>> chunk_shape(Extent(65536, scan=256), Extent(4096), itemsize=4)
+    >>> choose_chunk_shape(Extent(65536, scan=256), Extent(4096), itemsize=4)
     (256, 256)
-    >>> chunk_shape(Extent(65536, scan=256), Extent(64), itemsize=4)
+    >>> choose_chunk_shape(Extent(65536, scan=256), Extent(64), itemsize=4)
     (1024, 64)
     """
     cells = min(max(CELLS, LEAST_BYTES // itemsize), max(1, MOST_BYTES // itemsize))
-    wide = _fitted(cells // min(rows.size, isqrt(cells)), columns)
+    wide = _fit_side(cells // min(rows.size, isqrt(cells)), columns)
     if columns.waits(wide):
         # Blocks are narrower than the chunk: all the rows of a block wait until its columns are there.
-        wide = _narrowed(wide, columns, rows.span * itemsize)
-    high = _fitted(max(1, cells // wide), rows)
+        wide = _narrow_side(wide, columns, rows.span * itemsize)
+    high = _fit_side(max(1, cells // wide), rows)
     if rows.waits(high):
-        low = _narrowed(high, rows, columns.size * itemsize)
-        wide = wide if low == high else _fitted(max(1, cells // low), columns)
+        low = _narrow_side(high, rows, columns.size * itemsize)
+        wide = wide if low == high else _fit_side(max(1, cells // low), columns)
         high = low
     return high, wide
 
 
-def _narrowed(side: int, along: Extent, line_bytes: int) -> int:
+def _narrow_side(side: int, along: Extent, line_bytes: int) -> int:
     """Shorten a side until the lines of cells that wait for it fit the memory; end where blocks end if that is near."""
     most = min(side, max(1, WAITING_BYTES // line_bytes))
     if most == side:
         return side
-    return most // along.grain * along.grain if most > along.grain else _largest_divisor(along.grain, most)
+    return most // along.grain * along.grain if most > along.grain else _find_divisor(along.grain, most)
 
 
-def _largest_divisor(number: int, most: int) -> int:
+def _find_divisor(number: int, most: int) -> int:
     """Return the largest divisor that is not much less than `most`, else `most`."""
     sides = np.arange(most, max(0, most // 2), -1)
     exact = sides[number % sides == 0]
     return int(exact[0]) if exact.size else most
 
 
-def _fitted(wanted: int, along: Extent) -> int:
+def _fit_side(wanted: int, along: Extent) -> int:
     """Return a side near the wanted one that wastes little at the end, and ends where blocks and scan rows end."""
     if along.size <= wanted * _STRETCH:
         return along.size

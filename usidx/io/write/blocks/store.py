@@ -11,19 +11,19 @@ import h5py
 import numpy as np
 
 from usidx.io.write.blocks.gate import Ground
-from usidx.io.write.blocks.target import writing
-from usidx.tasks.cluster import fetch_blocks, on_cluster
+from usidx.io.write.blocks.target import write_in_threads
+from usidx.tasks.cluster import fetch_blocks, is_on_cluster
 from usidx.tasks.threads import runs_here
 
-__all__ = ["Store", "patience", "put", "store"]
+__all__ = ["Store", "choose_waiting_time", "put", "store"]
 
 #: What, and where to.
 Store = tuple[Any, Any]
 
 
-def patience() -> float:
+def choose_waiting_time() -> float:
     """Return for how many seconds to wait for a file: workers of a cluster lock it for moments while they read."""
-    return 30.0 if on_cluster() else 2.0
+    return 30.0 if is_on_cluster() else 2.0
 
 
 def store(
@@ -44,7 +44,7 @@ def store(
     progress : bool
         Show a progress bar for what comes from a cluster.
     """
-    with writing([target for _, target in pairs], check, ground):
+    with write_in_threads([target for _, target in pairs], check, ground):
         for data, target in pairs:
             if not dask.is_dask_collection(data):
                 put(target, (slice(None),) * np.ndim(data), data)

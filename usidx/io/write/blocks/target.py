@@ -14,12 +14,12 @@ import numpy as np
 
 from usidx.format.layout import Array
 from usidx.format.placement import Placement, Selector
-from usidx.io.write.blocks.chunked import ChunkedSink, chunked_sink, takes_whole_chunks
+from usidx.io.write.blocks.chunked import ChunkedSink, make_chunked_sink, takes_whole_chunks
 from usidx.io.write.blocks.contiguous import ContiguousSink
 from usidx.io.write.blocks.gate import Ground
 from usidx.tasks.threads import worker_count
 
-__all__ = ["MainTarget", "writing"]
+__all__ = ["MainTarget", "write_in_threads"]
 
 # Of a block whose cells must be put in another order first, so much at once.
 _TURNED_BYTES = 32 << 20
@@ -44,10 +44,10 @@ class MainTarget:
     def __init__(self, dataset: h5py.Dataset, placement: Placement, lock: Lock) -> None:
         self.dataset = dataset
         self.placement = placement
-        make = chunked_sink if takes_whole_chunks(dataset) else ContiguousSink
+        make = make_chunked_sink if takes_whole_chunks(dataset) else ContiguousSink
         self._sink: ChunkedSink | ContiguousSink = make(dataset, lock)
         self._name = uuid4().hex
-        self._check: Callable[[], None] = _nothing
+        self._check: Callable[[], None] = _do_nothing
 
     def __dask_tokenize__(self) -> str:
         # Otherwise dask tries to pickle the open file.
@@ -57,7 +57,7 @@ class MainTarget:
         axes = np.argsort(self.placement.order)  # axes of the array, position ones first
         sizes = self.placement.position.shape + self.placement.spectroscopic.shape
         keys = [slice(*key[axis].indices(size)) for axis, size in zip(axes, sizes, strict=True)]
-        for part, cells in _parts(keys, np.asarray(block).transpose(axes)):
+        for part, cells in _cut_parts(keys, np.asarray(block).transpose(axes)):
             self._put(part, cells)
             self._check()
 
@@ -65,7 +65,7 @@ class MainTarget:
         split = len(self.placement.position.shape)
         rows = self.placement.position.select(keys[:split])
         columns = self.placement.spectroscopic.select(keys[split:])
-        self._sink.put(rows, columns, cells.reshape(_length(rows), _length(columns)))
+        self._sink.put(rows, columns, cells.reshape(_count_selected(rows), _count_selected(columns)))
 
     def start(self, pool: Executor | None, check: Callable[[], None], ground: Ground | None = None) -> None:
         """Take blocks from now on.
@@ -88,12 +88,12 @@ class MainTarget:
 
     def stop(self) -> None:
         """Refuse what still comes; once this returns nobody touches the file."""
-        self._check = _nothing
+        self._check = _do_nothing
         self._sink.stop()
 
 
 @contextmanager
-def writing(targets: Sequence[Any], check: Callable[[], None], ground: Ground | None = None) -> Iterator[None]:
+def write_in_threads(targets: Sequence[Any], check: Callable[[], None], ground: Ground | None = None) -> Iterator[None]:
     """Have threads for what is written to targets inside the block.
 
     Whatever ends the block, after it no thread of ours runs and nobody touches the file. Blocks that dask's own threads
@@ -126,11 +126,11 @@ def writing(targets: Sequence[Any], check: Callable[[], None], ground: Ground | 
             pool.shutdown(wait=True)
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing."""
 
 
-def _parts(keys: list[slice], cells: Array) -> Iterator[tuple[list[slice], Array]]:
+def _cut_parts(keys: list[slice], cells: Array) -> Iterator[tuple[list[slice], Array]]:
     """Cut a large block whose rows and columns do not lie in order, since putting them in order copies it."""
     axis = next((a for a, n in enumerate(cells.shape) if n > 1), None)
     if axis is None or cells.flags.c_contiguous or cells.nbytes <= _TURNED_BYTES:
@@ -143,5 +143,5 @@ def _parts(keys: list[slice], cells: Array) -> Iterator[tuple[list[slice], Array
         yield [*keys[:axis], slice(begin, begin + part.shape[axis]), *keys[axis + 1 :]], part
 
 
-def _length(selector: Selector) -> int:
+def _count_selected(selector: Selector) -> int:
     return len(range(selector.start, selector.stop, selector.step)) if isinstance(selector, slice) else selector.size
