@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA, FastICA
 
 import usidx
 from usidx.errors import ResultError
+from usidx.io.read.chunks.content import digest_content
 from usidx.testing.files import build_main
 
 CHANNEL = "/Measurement_000/Channel_000/Raw_Data"
@@ -592,3 +593,19 @@ def test_an_array_that_is_a_result_gets_no_step_that_nobody_made(scan: Path) -> 
     assert [step["tool"] for step in usidx.history(usidx.open_result(scan, group))][:2] == ["open", "didv"]
     with h5py.File(scan) as file:
         assert '"tool": "xarray"' not in file[group].attrs["usid_provenance"]
+
+
+def test_a_source_is_read_once_for_all_groups_that_may_be_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = usidx.example_file(str(tmp_path / "scan.h5"))
+    groups = [usidx.open_main(path).usid.svd(2).usid.write(reuse=False, progress=False) for _ in range(3)]
+    digested: list[str] = []
+
+    def count(dataset: h5py.Dataset) -> str | None:
+        digested.append(str(dataset.name))
+        return digest_content(dataset)
+
+    monkeypatch.setattr("usidx.io.write.reuse.digest_content", count)
+    assert usidx.open_main(path).usid.svd(2).usid.write(progress=False) == max(groups)
+    assert digested == ["/Measurement_000/Channel_000/Raw_Data"]

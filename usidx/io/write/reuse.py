@@ -8,8 +8,9 @@ usidx 0.1 wrote, which have neither.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from inspect import Parameter
 from typing import Any, Final
 
@@ -88,7 +89,13 @@ def find_earlier(parent: h5py.Group, stem: str, origin: h5py.Dataset, work: Work
         return None
     # Not by items(): h5py holds its lock while they are gone through, and would for ever where an error ends that.
     near = [parent.get(key) for key in parent if key.startswith(f"{stem}-{work.tool}_")]
-    same = [g for g in near if isinstance(g, h5py.Group) and _is_of(g, work.tool, origin) and _is_same(g, work)]
+
+    @cache  # several groups may be of one source, which may be large: it is read once for all of them
+    def digest_source(name: str) -> str | None:
+        return digest_content(parent.file[name])
+
+    of_source = [g for g in near if isinstance(g, h5py.Group) and _is_of(g, work.tool, origin)]
+    same = [g for g in of_source if _is_same(g, work, digest_source)]
     return max(map(_read_progress, same), key=lambda e: (e.done == e.size, e.path), default=None)
 
 
@@ -102,14 +109,14 @@ def _is_of(group: h5py.Group, tool: str, origin: h5py.Dataset) -> bool:
     )
 
 
-def _is_same(group: h5py.Group, work: Work) -> bool:
+def _is_same(group: h5py.Group, work: Work, digest_source: Callable[[str], str | None]) -> bool:
     stored = read_text_attribute(group, names.IDENTITY)
     if stored is None:
         return _is_same_of_before(group, work)
     told = read_json(group, names.SOURCE_DIGESTS)
     if stored != work.identity or set(told) != set(work.sources):
         return False
-    return all(digest_content(group.file[name]) == told[name] for name in work.sources)
+    return all(digest_source(name) == told[name] for name in work.sources)
 
 
 def digest_sources(file: h5py.File, work: Work, *, per_position: bool) -> dict[str, str] | None:
