@@ -356,3 +356,11 @@ def test_a_result_from_elsewhere_needs_a_path(tmp_path: Path, scan: Path) -> Non
     with pytest.raises(ResultError, match=r"names .*scan\.h5', but this process did not open it"):
         result.usid.write()
     assert result.usid.write(scan).endswith("Raw_Data-SVD_000")
+
+
+@pytest.mark.parametrize("sources", [5, "text", {"a": 1}, [3], [None], [{"file": "/x"}]])
+def test_sources_in_a_text_that_are_none_are_passed_over(scan: Path, sources: Any) -> None:
+    result = usidx.open_main(scan).usid.svd(2)
+    told = json.loads(result.attrs["usid_provenance"])
+    result.attrs["usid_provenance"] = json.dumps([*told[:-1], {**told[-1], "sources": sources}])
+    assert result.usid.write(progress=False).endswith("Raw_Data-SVD_000")

@@ -103,7 +103,8 @@ def _keep_distinct(named: Iterable[Named]) -> list[Named]:
 
 def _find_further_sources(text: str) -> list[Named]:
     """Return the further sources that verbs recorded and this process opened."""
-    listed = [one for step in parse_steps(text) for one in step.get("sources", ())]
+    lists = [step.get("sources") for step in parse_steps(text)]
+    listed = [one for found in lists if isinstance(found, list) for one in found]  # a text may hold anything
     return [found for one in listed if (found := find_sealed_source(json.dumps([one]))) is not None]
 
 
