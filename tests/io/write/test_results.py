@@ -364,3 +364,14 @@ def test_sources_in_a_text_that_are_none_are_passed_over(scan: Path, sources: An
     told = json.loads(result.attrs["usid_provenance"])
     result.attrs["usid_provenance"] = json.dumps([*told[:-1], {**told[-1], "sources": sources}])
     assert result.usid.write(progress=False).endswith("Raw_Data-SVD_000")
+
+
+@pytest.mark.parametrize("odd", [{"input": 5}, {"parameters": "text"}, {"input": None}])
+def test_an_odd_neighbour_of_before_hinders_nothing(scan: Path, odd: dict[str, Any]) -> None:
+    first = usidx.open_main(scan).usid.svd(2).usid.write(progress=False)
+    with h5py.File(scan, "r+") as file:
+        attributes = file[first].attrs
+        del attributes["usidx_identity"]
+        told = json.loads(attributes["usid_provenance"])
+        attributes["usid_provenance"] = json.dumps([*told[:-1], {**told[-1], **odd}])
+    assert usidx.open_main(scan).usid.svd(2).usid.write(progress=False) != first

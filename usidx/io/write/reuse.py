@@ -181,7 +181,9 @@ def _is_step_of_before(old: Step, now: Step, work: Work) -> bool:
         return bool(told) and told == now.get("fingerprint") and (old.get("dataset"),) == work.sources
     if "input" not in now:
         return old == now
-    given, then = dict(now["input"]), dict(old.get("input", {}))
+    if not isinstance(old.get("input"), dict) or not isinstance(old.get("parameters"), dict):
+        return False  # a neighbour's text may hold anything
+    given, then = dict(now["input"]), dict(old["input"])
     # It named the graph: what was opened is called so, and anything else was made of that.
     was_direct = str(then.pop("token", "")).startswith(OPENED)
     return was_direct and given["since_last_step"] != "unknown" and then == given and _are_arguments_of_before(old, now)
