@@ -21,6 +21,7 @@ __all__ = ["propose"]
 Array = npt.NDArray[np.float64]
 _MOST: Final = 4000  # candidates of a group
 _WIDTHS: Final = (0.005, 0.012, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # of the range, at half maximum
+_USUAL: Final = 0.025  # where the width is known
 _SPACING: Final = 0.6  # of peaks, in widths
 _FACTORS: Final = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # of a start value that is a guess
 _GUESSES: Final = 400  # combinations of them
@@ -61,7 +62,10 @@ def _list_values(term: Model, own: Sequence[str], x: Array, base: Array) -> Arra
         return _vary_guesses(x, base)
     choices = term.candidates(x[:, 0] if term.variables == 1 else x[:, : term.variables])
     roles = {p.name: p for p in term.parameters}
-    peaks = _list_peaks(x[:, 0]) if any(p.role for p in term.parameters) else np.zeros((len(x), 1, 2))
+    peaks = np.zeros((len(x), 1, 2))
+    if any(roles[name].role for name in own):
+        known = not any(roles[name].role == "width" for name in own)
+        peaks = _list_peaks(x[:, 0], (_USUAL,) if known else _WIDTHS)
     count = peaks.shape[1] * len(choices)
     out = np.zeros((len(x), count, len(own)))
     for k, name in enumerate(own):
@@ -78,12 +82,12 @@ def _list_values(term: Model, own: Sequence[str], x: Array, base: Array) -> Arra
     return out
 
 
-def _list_peaks(x: Array) -> Array:
+def _list_peaks(x: Array, tried: Sequence[float]) -> Array:
     """Return centres and full widths at half maximum of peaks at all scales, (row, candidate, 2)."""
     low, span = measure_extent(x)
     finest = 1.5 / max(x.shape[-1], 2)
     found = []
-    for width in (w for w in _WIDTHS if w >= finest):
+    for width in (w for w in tried if w >= min(finest, tried[-1])):
         count = max(5, round(1.1 / (_SPACING * width)))
         found += [(place, width) for place in np.linspace(-0.05, 1.05, count)]
     places, widths = np.array(found).T

@@ -14,10 +14,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from usidx.fitting.kernels.columns import Columns
+from usidx.fitting.kernels.columns import CONVERGED, CONVERGED_ON_BOUND, TOO_FEW_SAMPLES, Columns
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, add_derived
-from usidx.fitting.solver.doubts import find_doubtful
 from usidx.fitting.solver.groups import Group, evaluate_templates, split_model
 from usidx.fitting.solver.proposals import propose
 from usidx.fitting.solver.screen import find_best, make_templates
@@ -32,6 +31,7 @@ FitRows = Callable[[Rows, Array], Array]
 _STARTS: Final = 4  # of each kind
 _MOST_SAMPLES: Final = 512  # more are averaged in bins
 _VALUES: Final = 2**22  # of templates, or of pairs, that are held at a time
+_FAR: Final = 3.5  # standard deviations by which what is left is smoother than noise
 _MUCH: Final = 1e-6  # of chi2: less is no better fit
 
 
@@ -67,15 +67,12 @@ def take_rows(table: Array, rows: Rows) -> Array:
     return table if table.shape[0] == 1 else table[rows]
 
 
-def look_again(
-    fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra, threads: int | None
-) -> Array:
+def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra) -> Array:
     """Return the table with the fits replaced that are better from another start.
 
     `fit_rows(rows, start)` fits some of the spectra; `first` is the table of the first fits of all.
     """
-    doubtful = find_doubtful(model, len(options.free), first, spectra.y, spectra.x, spectra.weight, threads)
-    rows = np.flatnonzero(doubtful)
+    rows = _find_doubtful(first, spectra.y, Columns(len(model.names)))
     if not rows.size:
         return first
     out = first.copy()
@@ -84,6 +81,18 @@ def look_again(
         found = fit_rows(rows[known], start[known])
         out[rows[known]] = _keep_better(out[rows[known]], found, len(model.names))
     return out
+
+
+def _find_doubtful(table: Array, y: npt.NDArray[Any], at: Columns) -> Rows:
+    """Return the fits that failed where another start may help, or left more than noise behind.
+
+    That asks for no other spectrum, so a doubt does not depend on how a map is cut into blocks.
+    """
+    status = table[:, at.status]
+    failed = np.flatnonzero(~(status > 0) & (status != TOO_FEW_SAMPLES))
+    flat = (y[failed] == y[failed, :1]).all(axis=1)
+    left = np.flatnonzero(np.isin(status, (CONVERGED, CONVERGED_ON_BOUND)) & (table[:, at.pattern] > _FAR))
+    return np.sort(np.concatenate([failed[~flat], left]))
 
 
 def _keep_better(first: Array, second: Array, n: int) -> Array:

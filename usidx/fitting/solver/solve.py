@@ -43,7 +43,7 @@ def solve(
 
         if options.loss == "linear":
             spectra = Spectra(y, x, weight, start)
-            return look_again(lambda rows, s: fit_rows(rows, y[rows], s), table, model, options, spectra, threads)
+            return look_again(lambda rows, s: fit_rows(rows, y[rows], s), table, model, options, spectra)
         free = [model.names.index(n) for n in options.free]
         if not np.isnan(start[:, free]).any():
             return table
