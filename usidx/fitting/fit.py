@@ -21,6 +21,7 @@ from usidx.fitting.blocks import Work
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import tie
 from usidx.fitting.results import Shown, to_dataset
+from usidx.fitting.solver.alike import find_alike
 from usidx.fitting.solver.compiled import Options
 from usidx.fitting.table import table_of
 from usidx.label.roles import Dims
@@ -164,7 +165,9 @@ def fit(
     )  # fmt: skip
     check_bounds(options)
     check_start(model if ties is None else ties.reduce(), options, start)
-    work = Work(model, ties, options, weighted=sigma is not None, threads=None if data.chunks is None else 1)
+    alike = find_alike(model, ties, start, bounds, fixed)
+    threads = None if data.chunks is None else 1
+    work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike)
     table = table_of(data, sweep, work, sigma, start | fixed, retry=retry is not None)
     shown = Shown(covariance=covariance, absolute=absolute_sigma, second_try=retry is not None)
     result = to_dataset(table, data, model, sweep, shown)

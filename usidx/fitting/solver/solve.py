@@ -16,6 +16,7 @@ from usidx.fitting.models.tied import Ties
 from usidx.fitting.models.traced import follow_model
 from usidx.fitting.solver.compiled import Options, find_linear_parameters, solve_block
 from usidx.fitting.solver.numpy_solver import solve_function_block
+from usidx.fitting.solver.second_look import Spectra, look_again, take_rows
 from usidx.fitting.solver.spikes import solve_without_spikes
 
 __all__ = ["keep_better", "solve"]
@@ -35,23 +36,22 @@ def solve(
         if isinstance(model, Function):
             return solve_function_block(model, options, y, x, weight, start, threads)
         table = solve_block(model, options, y, x, weight, start, threads)
-        free = [model.names.index(n) for n in options.free]
-        if options.loss == "linear" or not np.isnan(start[:, free]).any():
-            return table
 
         def fit_rows(rows: npt.NDArray[np.intp], y: npt.NDArray[Any], start: Array) -> Array:
-            own_x, own_weight = _select_rows(x, rows), None if weight is None else _select_rows(weight, rows)
+            own_x, own_weight = take_rows(x, rows), None if weight is None else take_rows(weight, rows)
             return solve_block(model, options, y, own_x, own_weight, start, threads)
 
+        if options.loss == "linear":
+            spectra = Spectra(y, x, weight, start)
+            return look_again(lambda rows, s: fit_rows(rows, y[rows], s), table, model, options, spectra)
+        free = [model.names.index(n) for n in options.free]
+        if not np.isnan(start[:, free]).any():
+            return table
         return solve_without_spikes(fit_rows, table, model, options, y, x, weight, start)
 
     if ties is None:
         return fit(model, options, start)
     return _solve_tied(fit, ties, options, start)
-
-
-def _select_rows(table: Array, rows: npt.NDArray[np.intp]) -> Array:
-    return table if table.shape[0] == 1 else table[rows]
 
 
 def _solve_tied(fit: Callable[[Model, Options, Array], Array], ties: Ties, options: Options, start: Array) -> Array:
