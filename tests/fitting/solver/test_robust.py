@@ -108,7 +108,7 @@ def test_noise_is_told_from_differences_and_from_what_a_fit_leaves() -> None:
     assert_allclose(estimate_noise(values + np.linspace(0, 1e3, 400)).mean(), 1.0, rtol=0.02)
     assert_allclose(estimate_noise(values[:, :200], 100).mean(), np.sqrt(2), rtol=0.06)
     both = estimate_noise(values[:, ::2] + 1j * values[:, 1::2])
-    assert_allclose(both.mean(), 1.0, rtol=0.02)
+    assert_allclose(both.mean(), 1.0, rtol=0.06)
     spoilt = values.copy()
     spoilt[:, ::10] = np.nan
     spoilt[:, 5::50] = 1e9

@@ -69,8 +69,8 @@ def estimate_noise(values: npt.NDArray[Any], free: int | None = None) -> Array:
     Few wild samples do not matter. Rows of data, whose second differences are looked at; or, where `free` parameters
     were fitted, rows of what the fit left over. NaN where too little is known.
     """
-    parts = split_parts(values).reshape(len(values), -1, 1 + np.iscomplexobj(values))
-    parts = np.where(np.isfinite(parts), parts, np.nan)
+    parts = split_parts(values).reshape(*values.shape, 1 + np.iscomplexobj(values))
+    parts = np.where(np.isfinite(values)[..., None], parts, np.nan)
     if free is None:
         parts = (parts[:, 2:] - 2.0 * parts[:, 1:-1] + parts[:, :-2]) / _OF_DIFFERENCES
     rows = np.abs(parts.reshape(len(values), int(np.prod(parts.shape[1:]))))
