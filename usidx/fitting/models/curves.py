@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -200,7 +200,9 @@ class PowerLaw(Shape):
 
     Notes
     -----
-    For x > 0. Parameters: ``amplitude`` A, whose unit depends on r and is not given, and ``exponent`` r.
+    For x > 0: spectra with other samples get no fit, and the status ``model_undefined_at_a_sample``; leave these
+    samples out, ``data.where(data.x > 0)``. Parameters: ``amplitude`` A, whose unit depends on r and is not given, and
+    ``exponent`` r.
 
     References
     ----------
@@ -223,6 +225,10 @@ class PowerLaw(Shape):
         """Return the usual exponents, of falls and of rises."""
         return [{self.prefix + "exponent": float(r)} for r in np.arange(-6.0, 3.25, 0.25) if r]
 
+    def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Say where x > 0; a whole exponent that is fixed has no such limit."""
+        return x[..., 0, :] > 0.0 if self.prefix + "exponent" in varying else super().find_defined(x, varying)
+
     def _build_formula(self, x: Node, amplitude: Node, exponent: Node) -> Node:
         return amplitude * x**exponent
 
@@ -239,8 +245,9 @@ class StretchedExponential(Shape):
 
     Notes
     -----
-    For x >= 0. Parameters: ``amplitude``, with the units of the data; ``tau`` (> 0), with those of the coordinate;
-    ``beta`` (> 0), 1 for a simple exponential.
+    For x >= 0: spectra with other samples get no fit, and the status ``model_undefined_at_a_sample``. Parameters:
+    ``amplitude``, with the units of the data; ``tau`` (> 0), with those of the coordinate; ``beta`` (> 0), 1 for a
+    simple exponential.
 
     References
     ----------
@@ -265,6 +272,10 @@ class StretchedExponential(Shape):
         span = measure_extent(x)[1]
         parts = ((part, beta) for part in (0.02, 0.1, 0.4, 1.0, 3.0) for beta in (0.5, 1.0))
         return [{self.prefix + "tau": span * part, self.prefix + "beta": beta} for part, beta in parts]
+
+    def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Say where x >= 0, unless `beta` is fixed."""
+        return x[..., 0, :] >= 0.0 if self.prefix + "beta" in varying else super().find_defined(x, varying)
 
     def _build_formula(self, x: Node, amplitude: Node, tau: Node, beta: Node) -> Node:
         return amplitude * apply("exp", -((x / tau) ** beta))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property, reduce
 from typing import Any, ClassVar, Self
@@ -20,8 +20,7 @@ from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fitting.formula.complex import Pair, as_pair
 from usidx.fitting.formula.nodes import Node, differentiate, make_parameter, make_variable
 from usidx.fitting.formula.numpy_backend import interpret
-from usidx.fitting.models.naming import make_names_unique
-from usidx.fitting.models.parameter import Parameter
+from usidx.fitting.models.parameter import Parameter, make_names_unique
 
 __all__ = ["Model", "Product", "Sum", "build_graphs", "from_description", "register"]
 
@@ -146,6 +145,10 @@ class Model(ABC):
         arrays of the leading dims. For a width the candidate is a multiple of the width that was found.
         """
         return [{}]
+
+    def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Say at which samples of `x`, (..., variable, sample), the model has a value where these parameters vary."""
+        return np.ones((*x.shape[:-2], x.shape[-1]), dtype=bool)
 
     @property
     def axes(self) -> tuple[tuple[str, str, str], ...]:
@@ -292,6 +295,11 @@ class Composite(Model):
     def derive(self, x: Array) -> Array:
         """Return what the members derive, one after the other."""
         return np.concatenate([m.derive(x) for m in self.members], axis=-2)
+
+    def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Say where all members have a value."""
+        found: npt.NDArray[np.bool_] = np.logical_and.reduce([m.find_defined(x, varying) for m in self.members])
+        return found
 
     def _share_variables(self, variables: tuple[Node, ...]) -> Iterator[tuple[Model, tuple[Node, ...]]]:
         """Give each member the coordinates and its own derived variables."""

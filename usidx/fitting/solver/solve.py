@@ -17,6 +17,7 @@ from usidx.fitting.models.traced import follow_model
 from usidx.fitting.solver.compiled import Options, find_linear_parameters, solve_block
 from usidx.fitting.solver.numpy_solver import solve_function_block
 from usidx.fitting.solver.spikes import solve_without_spikes
+from usidx.fitting.solver.undefined import tell_undefined
 
 __all__ = ["keep_better", "solve"]
 
@@ -45,9 +46,11 @@ def solve(
 
         return solve_without_spikes(fit_rows, table, model, options, y, x, weight, start)
 
-    if ties is None:
-        return fit(model, options, start)
-    return _solve_tied(fit, ties, options, start)
+    table = fit(model, options, start) if ties is None else _solve_tied(fit, ties, options, start)
+    if isinstance(model, Function):
+        return table
+    varying = frozenset(options.free) | (frozenset() if ties is None else frozenset(ties.formulas))
+    return tell_undefined(model, varying, table, y, x, weight, start)
 
 
 def _select_rows(table: Array, rows: npt.NDArray[np.intp]) -> Array:
