@@ -131,6 +131,7 @@ def test_what_names_no_coordinate_or_number_is_refused(variable: Any, constants:
         ("a; b", r"is not a formula"),
         ("a = 1", r"is not a formula"),
         ("(1 + 1j) ** 0.5 * a", r"whole powers up to 16 only"),
+        ("sqrt(1j) ** a", r"whole powers up to 16 only"),
         ("sin(1j * a)", r"'sin' of a complex value is not allowed"),
         ("1 + 2", r"has no parameter besides 'x'"),
         ("a" * 2001, r"has 2001 characters; at most 2000"),

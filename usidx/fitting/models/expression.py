@@ -54,7 +54,7 @@ def parse(text: str, known: Mapping[str, Node]) -> Value:
     ----------
     text : str
         Numbers, names, ``+ - * / **``, parentheses and functions: abs arctan cos cosh erf erfc exp heaviside log
-        log10 sin sinh sqrt square tan tanh; ``1j``, with exp and whole powers, for complex formulas.
+        log10 sin sinh sqrt square tan tanh; ``1j``, with exp, sqrt and whole powers, for complex formulas.
     known : mapping of str to Node
         What the names mean; `pi` and `e` are numbers where they are not among them.
 
@@ -178,9 +178,9 @@ def _read_power(base: Value, exponent: Value, text: str) -> Value:
 
 def _read_call(name: str, value: Value, text: str) -> Value:
     if isinstance(value, Pair):
-        if name != "exp":
-            raise SelectionError(f"{text!r}: {name!r} of a complex value is not allowed; exp is.")
-        return value.exp()
+        if name not in ("exp", "sqrt"):
+            raise SelectionError(f"{text!r}: {name!r} of a complex value is not allowed; exp and sqrt are.")
+        return value.exp() if name == "exp" else value.sqrt()
     if name in FUNCTIONS:
         return apply(name, value)
     if name in _MADE:
