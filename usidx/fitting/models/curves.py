@@ -107,17 +107,20 @@ class Linear(Shape):
 @register
 @dataclass(frozen=True)
 class Exponential(Shape):
-    """Describe an exponential decay, A exp(-x / tau).
+    """Describe an exponential decay, A exp(-(x - x0) / tau).
 
     Parameters
     ----------
     prefix : str
         Put before the names of the parameters.
+    x0 : float
+        Where the amplitude is the value, by default at x = 0.
 
     Notes
     -----
-    Parameters: ``amplitude``, the value at x = 0, with the units of the data; ``tau`` (> 0), with those of the
-    coordinate. Add ``Constant()`` for what remains in the end.
+    Parameters: ``amplitude``, the value at `x0`, with the units of the data; ``tau`` (> 0), with those of the
+    coordinate. Add ``Constant()`` for what remains in the end. Far from the data the amplitude is large and hardly
+    determined, and from 700 tau on it has no number, ``not_finite``: so set `x0` near the first sample.
 
     Examples
     --------
@@ -127,6 +130,7 @@ class Exponential(Shape):
     """
 
     prefix: str = ""
+    x0: float = 0.0
 
     @property
     def _own_parameters(self) -> tuple[Parameter, ...]:
@@ -138,8 +142,9 @@ class Exponential(Shape):
         parts = (0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.26, 0.37, 0.55, 0.9, 1.6, 3.0)
         return [{self.prefix + "tau": span * part} for part in parts]
 
-    def _build_formula(self, x: Node, amplitude: Node, tau: Node) -> Node:
-        return amplitude * apply("exp", -x / tau)
+    def _build_formula(self, *nodes: Node) -> Node:
+        x, amplitude, tau = nodes
+        return amplitude * apply("exp", (self.x0 - x if self.x0 else -x) / tau)
 
 
 @register

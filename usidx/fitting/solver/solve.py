@@ -15,6 +15,7 @@ from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.models.traced import follow_model
 from usidx.fitting.solver.compiled import Options, find_linear_parameters, solve_block
+from usidx.fitting.solver.far import find_far, list_known
 from usidx.fitting.solver.numpy_solver import solve_function_block
 from usidx.fitting.solver.spikes import solve_without_spikes
 from usidx.fitting.solver.undefined import tell_undefined
@@ -31,6 +32,11 @@ def solve(
     """Fit every spectrum of a block by itself; arguments and table are those of `solver.compiled.solve_block`."""
     if isinstance(model, Function) and (formula := follow_model(model)) is not None:
         model, ties = formula, None if ties is None else replace(ties, model=formula)
+
+    if (far := find_far(model, x, list_known(model, ties, options, start))) is not None:
+        own = None if ties is None else replace(ties, model=far.model)
+        near = solve(far.model, own, replace(options, covariance=True), y, x, weight, start, threads)
+        return far.restore(near, x, options)
 
     def fit(model: Model, options: Options, start: Array) -> Array:
         if isinstance(model, Function):
