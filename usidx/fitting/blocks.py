@@ -16,6 +16,7 @@ from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.solver.alike import Alike, sort_alike
 from usidx.fitting.solver.compiled import Options, evaluate_block
+from usidx.fitting.solver.far import find_far
 from usidx.fitting.solver.neighbours import solve_failed
 from usidx.fitting.solver.numpy_solver import evaluate_function_block
 from usidx.fitting.solver.solve import solve
@@ -161,6 +162,8 @@ def block_values(parameters: Array, *x: Array, model: Model, threads: int | None
     flat = parameters.reshape(int(np.prod(lead)), parameters.shape[-1])
     if isinstance(model, Function):
         return evaluate_function_block(model, rows, flat, threads).reshape(*lead, *samples)
+    if (far := find_far(model, rows)) is not None:  # what the model itself multiplies is above and below all numbers
+        model, flat = far.model, far.approach(flat, rows)
     return evaluate_block(model, rows, flat, threads).reshape(*lead, *samples)
 
 

@@ -16,10 +16,12 @@ from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.models.traced import follow_model
 from usidx.fitting.solver.compiled import Options, evaluate_block, find_linear_parameters, solve_block
+from usidx.fitting.solver.far import find_far, list_known
 from usidx.fitting.solver.noise_scale import solve_by_noise
 from usidx.fitting.solver.numpy_solver import evaluate_function_block, solve_function_block
 from usidx.fitting.solver.second_look import Spectra, look_again, take_rows
 from usidx.fitting.solver.spikes import find_order, solve_without_spikes
+from usidx.fitting.solver.undefined import tell_undefined
 
 __all__ = ["keep_better", "solve"]
 
@@ -35,6 +37,11 @@ def solve(
         model, ties = formula, None if ties is None else replace(ties, model=formula)
     if options.loss != "linear" and math.isnan(options.loss_scale):
         return _solve_by_noise(model, ties, options, y, x, weight, start, threads)
+
+    if (far := find_far(model, x, list_known(model, ties, options, start))) is not None:
+        own = None if ties is None else replace(ties, model=far.model)
+        near = solve(far.model, own, replace(options, covariance=True), y, x, weight, start, threads)
+        return far.restore(near, x, options)
 
     def fit(model: Model, options: Options, start: Array) -> Array:
         if isinstance(model, Function):
@@ -53,9 +60,11 @@ def solve(
             return table
         return solve_without_spikes(fit_rows, table, model, options, y, x, weight, start)
 
-    if ties is None:
-        return fit(model, options, start)
-    return _solve_tied(fit, ties, options, start)
+    table = fit(model, options, start) if ties is None else _solve_tied(fit, ties, options, start)
+    if isinstance(model, Function):
+        return table
+    varying = frozenset(options.free) | (frozenset() if ties is None else frozenset(ties.formulas))
+    return tell_undefined(model, varying, table, y, x, weight, start)
 
 
 def _solve_by_noise(

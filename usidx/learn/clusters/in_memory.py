@@ -45,15 +45,13 @@ class LoadedMethod:
         rows, used = map(np.concatenate, zip(*states, strict=True))
         order = np.argsort(numbers[used])
         labels = np.full(len(used), -1, np.int32)
-        told: dict[str, Any] = {}
-        if len(rows):
-            self._refuse_few(len(rows), n)
-            found = np.empty(len(rows), np.int32)
-            estimator = self.make(n, seed, max_iter, tol)
-            found[order] = _predict(estimator, rows[order])
-            _refuse_more(int(found.max()) + 1, n)
-            labels[used] = found
-            told = {} if self.tell is None else self.tell(estimator, rows)
+        self._refuse_few(len(rows), n)
+        found = np.empty(len(rows), np.int32)
+        estimator = self.make(n, seed, max_iter, tol)
+        found[order] = _predict(estimator, rows[order])
+        _refuse_more(int(found.max()) + 1, n)
+        labels[used] = found
+        told = {} if self.tell is None else self.tell(estimator, rows)
         if "parts" in told:
             told["parts"] = _fill_left_out(told["parts"], used)
         return replace(_describe_clusters(rows, labels, used, holes, n), **told)
