@@ -165,6 +165,7 @@ CALLS = [
     Call("fit", spectra, {"model": Gaussian() + Constant(), "dim": "Energy"}, {
         **FIT, "model": Gaussian() + Linear(), "dim": "X", "coordinate": "Energy", "start": {"center": 0.2},
         "bounds": {"sigma": (0.1, 3.0)}, "fixed": {"offset": 0.3}, "tied": {"offset": "0.3 * amplitude"},
+        "mask": partial(_mask),
     }),
     Call("evaluate", fitted, {}, {"x": partial(_axis)}),
     Call("residual", fitted, {"data": partial(lambda fit: fit.usid.evaluate())}, {
@@ -174,7 +175,7 @@ CALLS = [
         "others": partial(lambda fit: (2 * fit,)), "criterion": "aic", "corrected": True, "names": ["a", "b"],
     }),
     Call("sho_fit", beam, {}, {
-        **FIT, "bounds": {"phase": (-1.0, 1.0)}, "fixed": {"phase": 0.2},
+        **FIT, "bounds": {"phase": (-1.0, 1.0)}, "fixed": {"phase": 0.2}, "mask": partial(_mask),
     }),
     Call("loop_fit", loops, {}, {
         "coordinate": "DC_Offset", "bounds": {"slope": (-0.1, 0.1)}, "nuc_threshold": 0.1,
