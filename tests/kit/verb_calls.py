@@ -191,7 +191,7 @@ CALLS = [
         "broadening": 0.3, "window": 5, "order": 1,
     }),
     Call("gap", conducting, {"inside": (-0.3, 0.3)}, {
-        "inside": (-0.2, 0.2), "sigmas": 4.0, "stays": 2, "center": 0.05,
+        "inside": (-0.2, 0.2), "edges": "threshold", "sigmas": 4.0, "stays": 2, "center": 0.05,
     }),
     Call("phase_offset", oscillating, {}, {"per_position": True}),
     Call("correct_phase", oscillating, {}, {"offset": 0.3, "per_position": True}),
@@ -211,6 +211,7 @@ ALIKE: Mapping[tuple[str, str], str] = {
     ("gap", "threshold"): "given instead of inside",
     ("decompose", "n"): "the estimator says it",
     ("evaluate", "model"): "the model that was fitted is recorded, given or not",
+    **{(verb, "coordinate"): "there is one bias" for verb in ("didv", "normalized_conductance", "gap")},
     ("sho_fit", "coordinate"): "there is one coordinate of the frequency",
     ("relaxation_fit", "coordinate"): "there is one coordinate of the time",
     **{(verb, "dim"): "the one dim that is meant is recorded, named or not" for verb in _ONE_DIM},
