@@ -152,6 +152,15 @@ def test_the_same_program_has_it_open(path: Path) -> None:
         pass
 
 
+def test_a_file_that_another_thread_closes_while_the_holder_is_looked_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(path, "r") as file:
+        handle = file.id
+    monkeypatch.setattr(h5py.h5f, "get_obj_ids", lambda *_: [handle])
+    assert lock._list_own_files() == []
+
+
 def test_transactions_do_not_nest(path: Path) -> None:
     message = r"'.*scan.h5' is being written already: transactions on one file do not nest"
     with transaction(path) as changes:

@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,14 +174,21 @@ def _try_msvcrt(descriptor: int, exclusive: bool) -> FileLock | None:
 def _find_holder(path: Path) -> str:
     """Say who most likely has the file, as far as the system tells."""
     key = find_file_key(path)
-    handles = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
-    names = [Path(os.fsdecode(handle.name)) for handle in handles]
-    if any(name.exists() and find_file_key(name) == key for name in names):
+    if any(name.exists() and find_file_key(name) == key for name in _list_own_files()):
         return "this program itself, which has it open through h5py (or xarray)"
     pids = [pid for pid in _list_flock_pids(path) if pid != os.getpid()]
     if pids:
         return "another program (" + ", ".join(f"process {pid} {name_program(pid)}".rstrip() for pid in pids) + ")"
     return "another program, such as a notebook, a viewer or an acquisition that has it open"
+
+
+def _list_own_files() -> list[Path]:
+    """Name the files that this program has open through h5py."""
+    names = []
+    for handle in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+        with suppress(ValueError, RuntimeError):  # closed by another thread just now
+            names.append(Path(os.fsdecode(handle.name)))
+    return names
 
 
 def _list_flock_pids(path: Path) -> list[int]:
