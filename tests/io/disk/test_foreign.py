@@ -215,3 +215,44 @@ def test_without_a_change_one_commit_or_the_next_is_found(tmp_path: Path, moment
             assert (file["big"][50_000:50_100] == 1.0).all()
     else:
         assert path.read_bytes() == before
+
+
+def _replace(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["another"] = np.arange(20_000.0)
+
+
+REPLACEMENTS: dict[str, Callable[[Path], object]] = {
+    "another file": _replace,
+    "another file of the same kind": lambda path: _make(path, "earliest", 512),
+    "a text": lambda path: path.write_text("Not HDF5 at all.\n" * 1000),
+    "nothing": lambda path: path.write_bytes(b""),
+    "its first half": lambda path: os.truncate(path, path.stat().st_size // 2),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("what", REPLACEMENTS)
+def test_a_file_that_took_the_place_is_not_touched(tmp_path: Path, moment: str, what: str) -> None:
+    path = tmp_path / "scan.h5"
+    _make(path, "earliest", 4096)
+    _interrupt(path, moment)
+    REPLACEMENTS[what](path)
+    found = path.read_bytes()
+    if moment in {"before the commit", "committed"}:
+        assert recover(path).needed
+    else:
+        with pytest.raises(RecoveryError, match="changed or replaced it after that"):
+            recover(path)
+    assert path.read_bytes() == found
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_copy_from_before_that_was_brought_back_stays(tmp_path: Path, moment: str) -> None:
+    path = tmp_path / "scan.h5"
+    _make(path, "latest", 0)
+    before = path.read_bytes()
+    _interrupt(path, moment)
+    path.write_bytes(before)
+    assert recover(path).needed
+    assert path.read_bytes() == before

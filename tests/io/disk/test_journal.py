@@ -383,19 +383,26 @@ def test_a_journal_of_another_version_is_named(tmp_path: Path) -> None:
         recover(path)
 
 
-@pytest.mark.parametrize("byte", [5, 100, 300, 2000])
-def test_a_damaged_journal_of_a_file_that_was_overwritten_is_never_taken_for_harmless(
-    tmp_path: Path, byte: int
-) -> None:
+def test_a_damaged_journal_of_a_file_that_was_overwritten_is_never_taken_for_harmless(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
-    _, after = _interrupted(path)
-    content = bytearray(find_journal_path(path).read_bytes())
-    content[byte] ^= 0xFF
-    find_journal_path(path).write_bytes(content)
-    with pytest.raises(RecoveryError, match=r"its journal '.*' is damaged|another program changed or replaced it"):
-        recover(path)
-    assert path.read_bytes() == after
-    assert needs_recovery(path)
+    before, after = _interrupted(path)
+    whole = find_journal_path(path).read_bytes()
+    places = [5, 100, 300, 2000, *np.random.default_rng(7).integers(len(whole), size=40)]
+    outcomes = []
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= 0xFF
+        find_journal_path(path).write_bytes(content)
+        path.write_bytes(after)
+        with pytest.raises(RecoveryError, match=r"its journal '.*' is damaged|is an undo journal of version"):
+            recover(path)
+        assert path.read_bytes() == after
+        outcomes.append(needs_recovery(path))
+    assert all(outcomes)
+    # The very last record only says that all before it is there.
+    find_journal_path(path).write_bytes(whole[:-1])
+    recover(path)
+    assert path.read_bytes() == before
 
 
 def test_a_write_that_was_interrupted_before_it_began(tmp_path: Path) -> None:

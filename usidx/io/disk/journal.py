@@ -30,6 +30,7 @@ becomes of a file whose journal was left behind is decided in `usidx.io.disk.res
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import socket
@@ -75,6 +76,8 @@ _HEADER = struct.Struct(f"<8sIIQ16sQI{LONGEST}s96s")
 _RECORD = struct.Struct("<IQI")
 _DIGEST = 16
 _PIECE = 1 << 20
+#: No file is longer, in bytes.
+_LARGEST = 1 << 62
 _TRIES = 10
 
 
@@ -236,8 +239,10 @@ def open_journal(path: Path, target: RawFile) -> RawFile:
         )
     try:
         journal = RawFile(path, write=False, follow=False)
-    except UsidError as err:
-        raise RecoveryError(f"{err} It was put in the place of a journal just now.") from err
+    except (UsidError, OSError) as err:
+        if isinstance(err, OSError) and err.errno != errno.ELOOP:
+            raise
+        raise RecoveryError(f"{str(path)!r} is no regular file any more; find out what puts others there.") from err
     owner = os.fstat(journal.fileno()).st_uid
     if hasattr(os, "geteuid") and owner not in {os.geteuid(), os.fstat(target.fileno()).st_uid}:
         journal.close()
@@ -258,7 +263,11 @@ def read_entries(journal: RawFile) -> Entries | None:
             f"{str(journal.path)!r} is an undo journal of version {version}; this usidx knows version {_VERSION}. "
             "Recover the file with the usidx that wrote it."
         )
-    if (magic, page) != (_MAGIC, PAGE) or _digest(key, 0, head[: _HEADER.size]) != head[_HEADER.size :]:
+    if (
+        (magic, page) != (_MAGIC, PAGE)
+        or not address <= base <= _LARGEST
+        or _digest(key, 0, head[: _HEADER.size]) != head[_HEADER.size :]
+    ):
         return None
     records = tuple(_read_records(journal, key, base))
     end = records[-1].start + records[-1].length if records else len(head)

@@ -146,7 +146,12 @@ class Transaction:
                 f"{str(self.path.parent)!r} cannot be written, but the undo journal that protects {self.path.name!r} "
                 "must lie there while the file is changed. Ask for the right to write the folder, or work on a copy."
             )
-        target = self._resources.enter_context(open_locked(self.path, wait=self._wait, lock=self._lock))
+        try:
+            target = self._resources.enter_context(open_locked(self.path, wait=self._wait, lock=self._lock))
+        except PermissionError as err:
+            raise WriteError(
+                f"{str(self.path)!r} cannot be written ({err.strerror}). Ask for the right to write it, or work on a copy."
+            ) from err
         if needs_recovery(self.path):
             undo(target, self._lock)
         self._staged = StagedFile(target, journaled=True, may_overwrite=self._may_overwrite, lock=self._lock)
