@@ -14,6 +14,8 @@ __all__ = ["build_tree"]
 
 Sizes = Mapping[Hashable, int]
 
+_NOTHING = xr.Dataset()
+
 
 def build_tree(nodes: Mapping[str, xr.Dataset], name: str | None = None) -> xr.DataTree:
     """Build a tree as `xr.DataTree.from_dict` does.
@@ -21,7 +23,8 @@ def build_tree(nodes: Mapping[str, xr.Dataset], name: str | None = None) -> xr.D
     Parameters
     ----------
     nodes : mapping of str to Dataset
-        By path; that of a node stands behind those of the groups that hold it. Only leaves may have coordinates.
+        By path; that of a node stands behind those of the groups that hold it. Only leaves may have coordinates. The
+        tree takes them over: whoever changes one later changes the tree.
     name : str, optional
         Of the root.
 
@@ -44,7 +47,9 @@ def build_tree(nodes: Mapping[str, xr.Dataset], name: str | None = None) -> xr.D
         parent, sizes = built.get(holder or "/", (None, {}))
         if parent is None or not _fits(parent, title, data, sizes):
             return xr.DataTree.from_dict(dict(nodes), name=name)
-        node = xr.DataTree(data)
+        node = xr.DataTree(_NOTHING)
+        # Not handed to the node above, which would copy each coordinate and index.
+        node._set_node_data(data)
         # What the setter of `children` does, without its checks: it looks through all children for each of them.
         node._name, node._parent = title, parent
         parent._children[title] = node

@@ -147,7 +147,9 @@ def open_group_dataset(
             continue
         if variable is not None:
             variables[name] = variable
-    return xr.Dataset(variables, attrs=read_attributes(group, paths=paths))
+    attrs = read_attributes(group, paths=paths)
+    # Most groups hold nothing but others, and a file may have thousands.
+    return xr.Dataset(variables, attrs=attrs) if variables else xr.Dataset._construct_direct({}, set(), attrs=attrs)
 
 
 def make_extra_variable(

@@ -133,6 +133,7 @@ class Table:
         self.dataset, self.identity, self._paths = dataset, identity, paths
         self.shape: tuple[int, ...] = () if dataset.shape is None else dataset.shape
         self._attributes: dict[str, Any] = {}
+        self._strings: dict[tuple[str, int], tuple[str, ...] | None] = {}
 
     @property
     def where(self) -> Where:
@@ -156,8 +157,11 @@ class Table:
         LayoutError
             They are no texts, or another number of them.
         """
-        found = self._read_attribute(attribute)
-        return None if found is _MISSING else parse_labels(found, count, self.where, attribute)
+        if (attribute, count) not in self._strings:
+            found = self._read_attribute(attribute)
+            parsed = None if found is _MISSING else parse_labels(found, count, self.where, attribute)
+            self._strings[attribute, count] = parsed
+        return self._strings[attribute, count]
 
     def read_types(self, count: int) -> tuple[int, ...]:
         """Return the kind of each dimension where the table tells it, else nothing."""
