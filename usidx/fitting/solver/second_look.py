@@ -88,7 +88,7 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
         finest = [
             p for p in model.parameters if p.finest and p.name in options.free and p.bounds == options.bounds[p.name]
         ]
-        steps = _measure_steps(take_rows(spectra.x, failed)) if finest else np.empty(0)
+        steps = _measure_steps(take_rows(spectra.x, failed)) if finest and failed.size else np.empty(0)
         for step in np.unique(steps[steps > 0.0]):
             coarser = {p.name: (p.finest * step, p.bounds[1]) for p in finest}
             own = failed[np.broadcast_to(steps == step, failed.shape)]
