@@ -28,6 +28,7 @@ CHI2, REDCHI, R2, NFEV, STATUS, FITTED_SAMPLES, PATTERN, N_FIGURES = range(8)
 # Why a fit ended. Above zero: converged. Zero is never in a table: such a fit is still at work.
 RUNNING, CONVERGED, CONVERGED_ON_BOUND, EXACT = 0, 1, 2, 3
 TOO_MANY_EVALUATIONS, TOO_FEW_SAMPLES, UNDETERMINED, NOT_FINITE, STUCK = -1, -2, -3, -4, -5
+MODEL_UNDEFINED = -6
 
 #: Code of status -> its meaning; users find these words in the attribute ``flag_meanings`` of the variable ``status``.
 STATUS_MEANINGS: Final = {
@@ -39,6 +40,7 @@ STATUS_MEANINGS: Final = {
     UNDETERMINED: "undetermined",
     NOT_FINITE: "not_finite",
     STUCK: "stuck",
+    MODEL_UNDEFINED: "model_undefined_at_a_sample",
 }
 
 

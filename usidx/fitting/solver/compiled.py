@@ -50,7 +50,7 @@ class Options:
     bounds : mapping
         Lowest and highest value of each parameter.
     loss, loss_scale : str, float
-        Robust loss, and the residual from which on it is.
+        Robust loss, and the residual from which on it is; NaN for the noise of each spectrum (see `solver.solve`).
     tolerance : float
         A fit ends when the next step promises to lower the cost by less than this fraction.
     max_evaluations : int

@@ -86,7 +86,8 @@ def make_grid(
         return None
     columns, offset = _evaluate_templates(model, at, values, x)
     if weight is not None:
-        columns, offset = columns * weight[:, None], offset * weight
+        # Samples of no weight need no value of the model, such as a power law at zero.
+        columns, offset = (np.where(w > 0.0, a, 0.0) * w for a, w in ((columns, weight[:, None]), (offset, weight)))
     with np.errstate(all="ignore"):
         length = np.sqrt((columns**2).sum(axis=1, keepdims=True))
         unit = columns / length
