@@ -17,10 +17,10 @@ import numpy.typing as npt
 from usidx.fitting.kernels.columns import CONVERGED, CONVERGED_ON_BOUND, TOO_FEW_SAMPLES, Columns
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, add_derived
-from usidx.fitting.solver.groups import Group, evaluate_templates, split_model
-from usidx.fitting.solver.proposals import propose
-from usidx.fitting.solver.screen import find_best, make_templates
-from usidx.fitting.solver.templates import bridge_gaps
+from usidx.fitting.solver.search.groups import Group, evaluate_templates, split_model
+from usidx.fitting.solver.search.proposals import propose
+from usidx.fitting.solver.search.screen import find_best, make_templates
+from usidx.fitting.solver.search.templates import bridge_gaps
 from usidx.tasks.blas import limit_blas
 
 __all__ = ["Spectra", "look_again"]

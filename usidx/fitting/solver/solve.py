@@ -15,10 +15,11 @@ from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.models.traced import follow_model
-from usidx.fitting.solver.compiled import Options, evaluate_block, find_linear_parameters, solve_block
+from usidx.fitting.solver.compiled import Options, evaluate_block, solve_block
 from usidx.fitting.solver.far import find_far, list_known
 from usidx.fitting.solver.noise_scale import solve_by_noise
 from usidx.fitting.solver.numpy_solver import evaluate_function_block, solve_function_block
+from usidx.fitting.solver.search.terms import find_linear_parameters
 from usidx.fitting.solver.second_look import Spectra, look_again, take_rows
 from usidx.fitting.solver.spikes import find_order, solve_without_spikes
 from usidx.fitting.solver.undefined import tell_undefined
@@ -54,11 +55,11 @@ def solve(
             own_x, own_weight = take_rows(x, rows), None if weight is None else take_rows(weight, rows)
             return solve_block(model, options, y, own_x, own_weight, start, threads)
 
-        if options.loss == "linear":
+        if options.loss == "linear" and options.doubt:
             spectra = Spectra(y, x, weight, start)
             return look_again(lambda rows, *how: fit_rows(rows, y[rows], *how), table, model, options, spectra)
         free = [model.names.index(n) for n in options.free]
-        if not np.isnan(start[:, free]).any():
+        if options.loss == "linear" or not np.isnan(start[:, free]).any():
             return table
         return solve_without_spikes(fit_rows, table, model, options, y, x, weight, start)
 
