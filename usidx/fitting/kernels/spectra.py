@@ -43,6 +43,7 @@ from usidx.fitting.kernels.columns import (
     N_FIGURES,
     NFEV,
     NOT_FINITE,
+    PATTERN,
     R2,
     REDCHI,
     STATUS,
@@ -59,6 +60,7 @@ from usidx.fitting.kernels.start import find_start, keep_within
 __all__ = ["evaluate_rows", "solve_rows"]
 
 _EXACT = 1e-14  # of the size of the data: a residual below it is rounding
+_ROUNDING = 1e-20  # of the spread: less than that left over has no pattern
 _SMALL = 1e-6  # of the square of a loss's scale: a loss below it is a sum of squares
 _FLAT = 1e-12  # of the size of the data: a spread below it is no spread
 
@@ -252,9 +254,10 @@ def _write_figures(
     if not determined:
         return False
     # The cost is chi2 only without weights and without a robust loss.
-    chi2, squares = cost, cost
-    if head[HAS_WEIGHT] > 0 or head[LOSS] > 0:
-        chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
+    chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
+    if head[HAS_WEIGHT] == 0 and head[LOSS] == 0:
+        chi2, squares = cost, cost
+    out[_figure(n, PATTERN)] = _measure_pattern(head, data, free) if squares > _ROUNDING * spread else 0.0
     freedom = head[SAMPLES] * head[N_PARTS] - free
     redchi = chi2 / freedom if freedom > 0 else np.nan
     variance = redchi if head[LOSS] == 0 else _compute_robust_variance(head, bench, data)
@@ -268,6 +271,31 @@ def _write_figures(
     if out.size > _figure(n, N_FIGURES):
         _write_covariance(head, info, bench, variance, out)
     return True
+
+
+@compile_part
+def _measure_pattern(head: Integers, data: Rows, free: int) -> float:
+    """Return by how many standard deviations the residual is smoother than noise (J. von Neumann's ratio).
+
+    What a right model leaves is noise, and no sample knows of the one before it. What a fit in a wrong minimum leaves
+    goes up and down slowly, so its scatter is more than that of the steps from sample to sample.
+    """
+    total, moved, size, weight = 0.0, 0.0, head[SAMPLES], data[head[WEIGHT]]
+    for part in range(head[N_PARTS]):
+        residual = data[head[RESIDUAL] + part]
+        if head[HAS_WEIGHT] > 0:
+            for i in range(size):
+                residual[i] *= weight[i]
+        for i in range(size):
+            total += residual[i] * residual[i]
+        for i in range(size - 1):
+            moved += (residual[i + 1] - residual[i]) * (residual[i + 1] - residual[i])
+    count = size * head[N_PARTS]
+    if count <= free or moved <= 0.0:
+        return 0.0
+    noise = moved / (2.0 * (size - 1) * head[N_PARTS])
+    found: float = (total / (count - free) / noise - 1.0) * math.sqrt(count)
+    return found
 
 
 @compile_part
