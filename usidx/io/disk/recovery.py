@@ -15,7 +15,7 @@ from pathlib import Path
 
 import h5py
 
-from usidx.errors import LockedError, RecoveryError, UsidWarning
+from usidx.errors import LockedError, MissingFileError, RecoveryError, UsidWarning
 from usidx.io.disk.journal import Recovery, find_journal_path, is_quiet, restore
 from usidx.io.disk.lock import PATIENCE, POLL, hold_for_reading, is_on, open_locked, try_lock
 from usidx.io.disk.raw import RawFile
@@ -50,7 +50,7 @@ def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = Tru
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     LockedError
         Another program is writing the file: it needs no recovery.
@@ -59,7 +59,7 @@ def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = Tru
     """
     target = Path(os.path.realpath(path))
     if not target.exists():
-        raise FileNotFoundError(f"There is no file {str(target)!r}.")
+        raise MissingFileError(f"There is no file {str(target)!r}.")
     if not needs_recovery(target):
         return Recovery()
     if lock and not is_on():
@@ -90,7 +90,8 @@ def _warn(path: Path, done: Recovery) -> None:
 def _make_uncertain_error(path: Path) -> LockedError:
     return LockedError(
         f"{str(path)!r} has an undo journal: it is being written, or a write was interrupted, and without locks nobody "
-        "can tell which. If no other program has it open, undo it with recover(path, lock=False)."
+        "can tell which. If no other program has it open, undo it with usidx.recover(path, lock=False), or in "
+        "the shell with: usidx recover --no-lock FILE"
     )
 
 
