@@ -25,6 +25,9 @@ class Quantity(np.lib.mixins.NDArrayOperatorsMixin):
         self.magnitude, self.units = magnitude, Unit(f"long {unit}")
         self.shape, self.dtype, self.ndim = magnitude.shape, magnitude.dtype, magnitude.ndim
 
+    def __getitem__(self, key: Any) -> "Quantity":
+        return Quantity(self.magnitude[key], self.units.removeprefix("long "))
+
     def __array_function__(self, *_: object) -> Any:
         return NotImplemented
 

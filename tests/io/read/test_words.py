@@ -37,7 +37,7 @@ def test_paths_may_be_bytes_and_nothing_else(tmp_path: Path) -> None:
 def test_folders_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(UsidError, match="is a folder, not an HDF5 file"):
         usidx.open_main(tmp_path)
-    with pytest.raises(UsidError, match=r"is a folder\. Name a file in it"):
+    with pytest.raises(UsidError, match="is a folder"):
         usidx.write(make_array(), tmp_path)
 
 
@@ -49,7 +49,7 @@ def test_a_file_that_may_not_be_written_is_said(tmp_path: Path, monkeypatch: pyt
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("usidx.io.write.transaction.open_locked", refuse)
-    with pytest.raises(WriteError, match=r"scan.h5' may not be written: Permission denied. Ask for the right"):
+    with pytest.raises(WriteError, match=r"scan.h5' cannot be written \(Permission denied\). Ask for the right"):
         usidx.write(make_array() * 2, path, reuse=False)
 
 

@@ -42,9 +42,10 @@ import h5py
 
 from usidx.errors import ExistsError, LockedError, MissingFileError, RecoveryError, UsidError, WriteError
 from usidx.io.disk import raw as disk
+from usidx.io.disk.companions import find_draft_path, find_journal_path
 from usidx.io.disk.interrupt import defer_interrupts, shield_from_interrupts
-from usidx.io.disk.journal import find_journal_path
-from usidx.io.disk.lock import Claim, claim_file, open_locked
+from usidx.io.disk.lock import Claim, claim_file
+from usidx.io.disk.opening import open_locked
 from usidx.io.disk.recovery import needs_recovery, open_shared, recover, undo
 from usidx.io.write.staged import StagedFile
 
@@ -161,8 +162,8 @@ class Transaction:
 
     def _attach_draft(self) -> None:
         """Make and lock a new file under a name of its own."""
-        draft = self.path.with_name(f".{self.path.name}.usidx-draft")
-        if draft.exists():
+        draft = find_draft_path(self.path)
+        if os.path.lexists(draft):
             # Who holds its lock is still writing it; else it is what a kill left.
             with ExitStack() as left:
                 left.enter_context(open_locked(draft, lock=self._lock))
@@ -382,7 +383,7 @@ def _explain_refusal(path: Path) -> Iterator[None]:
         yield
     except PermissionError as err:
         raise WriteError(
-            f"{str(path)!r} may not be written: {err.strerror}. Ask for the right to, or write elsewhere: write(path)."
+            f"{str(path)!r} cannot be written ({err.strerror}). Ask for the right to write it, or work on a copy."
         ) from err
     except IsADirectoryError as err:
         raise WriteError(f"{str(path)!r} is a folder. Name a file in it.") from err
