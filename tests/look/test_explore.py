@@ -170,6 +170,9 @@ def test_what_is_saved_needs_no_network(array: xr.DataArray, tmp_path: Path) -> 
     text = page.read_text(encoding="utf-8")
     assert "<script>alert(1)" not in text
     assert not re.search(r'<(script|link|img)[^>]*(src|href)="https?:', text)
+    assert not re.search(r"https?://[^\"'\s]*\.(css|js)[\"'?]", text)
+    assert "data:text/css;base64," in text
+    assert re.search(r"<head[^>]*>\s*<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';", text)
 
 
 def test_refuses() -> None:

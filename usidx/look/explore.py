@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -20,6 +19,7 @@ from usidx.look.draw.downsample import describe_cell
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import make_printable
 from usidx.look.explorer import elements
+from usidx.look.explorer.page import close_page
 from usidx.look.explorer.scene import (
     PARTS,
     Scene,
@@ -159,8 +159,8 @@ def save_explorer(path: str | os.PathLike[str], view: Any) -> Path:
     page.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.StringIO()
     view.save(buffer, resources=inline, embed=False, title="usidx")
-    # The frame of the page links to icons elsewhere; nothing else in it is fetched.
-    page.write_text(re.sub(r'<link\b[^>]*\bhref="https?:[^>]*>', "", buffer.getvalue()), encoding="utf-8")
+    published = Path(str(require("panel", _PURPOSE).__file__)).parent / "dist"
+    page.write_text(close_page(buffer.getvalue(), published), encoding="utf-8")
     return page
 
 
