@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from usidx.errors import LockedError
-from usidx.io.disk.raw import RawFile, import_if_there
+from usidx.io.disk.raw import RawFile, import_if_there, list_writable
 from usidx.io.disk.superblock import find_superblock
 
 __all__ = ["name_program", "refuse_writers_without_lock"]
@@ -92,7 +92,10 @@ def _find_processes(file: os.stat_result) -> Iterator[int]:
             descriptors = list(os.scandir(folder))
         except OSError:
             continue  # ended, or of another user
-        if any(_is_writing(folder.parent / "fdinfo" / entry.name, entry, file) for entry in descriptors):
+        # Of usidx itself only one writes a file at a time (`usidx.io.disk.lock.claim_file`).
+        own = list_writable() if folder.parent.name == str(os.getpid()) else set()
+        others = (entry for entry in descriptors if int(entry.name) not in own)
+        if any(_is_writing(folder.parent / "fdinfo" / entry.name, entry, file) for entry in others):
             yield int(folder.parent.name)
 
 
