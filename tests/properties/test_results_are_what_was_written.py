@@ -27,6 +27,7 @@ from usidx.results.provenance import find_last_step
 
 _SAMPLE = 40
 pytestmark = [
+    pytest.mark.usefixtures("keep_attrs"),  # some calls compute with what they were given
     pytest.mark.filterwarnings("ignore::usidx.errors.UsidWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:.*zero-size array|.*invalid value|.*divide by zero:RuntimeWarning"),
