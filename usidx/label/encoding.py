@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import LayoutError, RoleError
+from usidx.format.grid import make_name
 from usidx.format.layout import Array, Layout, Role, Side
 from usidx.format.names import (
     BOOK_KEEPING,
@@ -23,6 +24,7 @@ from usidx.format.names import (
     TAKEN,
 )
 from usidx.format.packing import pack_attribute
+from usidx.format.shielded import unshield
 from usidx.label.coding import LABEL
 from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, find_role, position_dims
 from usidx.label.units import clean
@@ -91,7 +93,7 @@ def find_layout(array: xr.DataArray, name: str | None = None) -> tuple[Layout, t
         dtype=array.dtype,
         position=_encode_side(array, "position", position),
         spectroscopic=_encode_side(array, "spectroscopic", spectroscopic),
-        attributes={str(k): v for k, v in array.attrs.items() if k not in _OWN_ATTRIBUTES},
+        attributes={_find_name(k): v for k, v in array.attrs.items() if k not in _OWN_ATTRIBUTES},
         hints=_make_main_hints(array, position + spectroscopic),
     )
     held = {
@@ -101,8 +103,14 @@ def find_layout(array: xr.DataArray, name: str | None = None) -> tuple[Layout, t
     return layout, tuple(str(c) for c in array.coords if str(c) not in held)
 
 
+def _find_name(name: Hashable) -> str:
+    return unshield(name) if isinstance(name, str) else str(name)
+
+
 def _find_text(attrs: Mapping[Any, Any], name: str, default: str) -> str:
     value = attrs.get(name, default)
+    if isinstance(value, str):
+        return unshield(value)
     return default if value is None else str(value)
 
 
@@ -142,7 +150,7 @@ def _encode_side(array: xr.DataArray, role: Role, dims: tuple[str, ...]) -> Side
     return Side(
         role=role,
         labels=tuple(titles[n] for n in kept),
-        units=tuple(str(c.attrs.get("units", "")) for c in kept.values()),
+        units=tuple(_find_text(c.attrs, "units", "") for c in kept.values()),
         indices=np.stack([index for index, _ in columns], axis=1),
         values=np.stack([values for _, values in columns], axis=1),
         types=tuple(_choose_type(n, c, dims, is_flat=is_flat) for n, c in kept.items()),
@@ -153,8 +161,9 @@ def _encode_side(array: xr.DataArray, role: Role, dims: tuple[str, ...]) -> Side
 def _make_title(coordinate: xr.DataArray) -> str:
     """Return the label as it was found in a file, as long as the name still comes from it."""
     name, label = str(coordinate.name), coordinate.attrs.get(LABEL)
-    is_current = isinstance(label, str) and name.startswith(" ".join(label.split()).replace("/", "_"))
-    return str(label) if is_current else name
+    if not isinstance(label, str) or not name.startswith(make_name(label)):
+        return name
+    return unshield(label)
 
 
 def _make_side_hints(
@@ -166,7 +175,7 @@ def _make_side_hints(
     is_flat: bool,
 ) -> dict[str, Any]:
     """Record what the matrices cannot hold; coordinates by the name that the grid will give them."""
-    names = {n: " ".join(t.split()).replace("/", "_") for n, t in titles.items()}
+    names = {n: make_name(t) for n, t in titles.items()}
     hints: dict[str, Any] = {"coordinates": {names[n]: _make_hint(c, names) for n, c in found.items()}}
     if is_flat:
         hints["flat"] = True
