@@ -165,6 +165,7 @@ CALLS = [
     Call("fit", spectra, {"model": Gaussian() + Constant(), "dim": "Energy"}, {
         **FIT, "model": Gaussian() + Linear(), "dim": "X", "coordinate": "Energy", "start": {"center": 0.2},
         "bounds": {"sigma": (0.1, 3.0)}, "fixed": {"offset": 0.3}, "tied": {"offset": "0.3 * amplitude"},
+        "mask": partial(_mask),
     }),
     Call("evaluate", fitted, {}, {"x": partial(_axis)}),
     Call("residual", fitted, {"data": partial(lambda fit: fit.usid.evaluate())}, {
@@ -174,11 +175,12 @@ CALLS = [
         "others": partial(lambda fit: (2 * fit,)), "criterion": "aic", "corrected": True, "names": ["a", "b"],
     }),
     Call("sho_fit", beam, {}, {
-        **FIT, "bounds": {"phase": (-1.0, 1.0)}, "fixed": {"phase": 0.2},
+        **FIT, "bounds": {"phase": (-1.0, 1.0)}, "fixed": {"phase": 0.2}, "mask": partial(_mask),
     }),
     Call("loop_fit", loops, {}, {
-        "coordinate": "DC_Offset", "bounds": {"slope": (-0.1, 0.1)}, "nuc_threshold": 0.1,
-        "tolerance": 1e-5, "max_evaluations": 50,
+        **{k: v for k, v in FIT.items() if k != "covariance"}, "coordinate": "DC_Offset",
+        "bounds": {"slope": (-0.1, 0.1)}, "start": {"slope": 0.05}, "fixed": {"slope": 0.01},
+        "tied": {"rising_width_above": "rising_width_below"}, "widths": "common", "nuc_threshold": 0.1,
     }),
     Call("project_loops", loops, {}, {"coordinate": "DC_Offset"}),
     Call("relaxation_fit", decays, {}, {
@@ -190,7 +192,7 @@ CALLS = [
         "broadening": 0.3, "window": 5, "order": 1,
     }),
     Call("gap", conducting, {"inside": (-0.3, 0.3)}, {
-        "inside": (-0.2, 0.2), "sigmas": 4.0, "stays": 2, "center": 0.05,
+        "inside": (-0.2, 0.2), "edges": "threshold", "sigmas": 4.0, "stays": 2, "center": 0.05,
     }),
     Call("phase_offset", oscillating, {}, {"per_position": True}),
     Call("correct_phase", oscillating, {}, {"offset": 0.3, "per_position": True}),
@@ -210,6 +212,7 @@ ALIKE: Mapping[tuple[str, str], str] = {
     ("gap", "threshold"): "given instead of inside",
     ("decompose", "n"): "the estimator says it",
     ("evaluate", "model"): "the model that was fitted is recorded, given or not",
+    **{(verb, "coordinate"): "there is one bias" for verb in ("didv", "normalized_conductance", "gap")},
     ("sho_fit", "coordinate"): "there is one coordinate of the frequency",
     ("relaxation_fit", "coordinate"): "there is one coordinate of the time",
     **{(verb, "dim"): "the one dim that is meant is recorded, named or not" for verb in _ONE_DIM},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, Final
@@ -13,10 +14,11 @@ from usidx.errors import SelectionError, UsidError
 from usidx.fitting.compile.layout import LOSSES
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, find_linear_parameters
+from usidx.fitting.solver.counts import POISSON
 
 __all__ = [
-    "check_bounds", "check_choices", "check_free_names", "check_kinds", "check_names", "check_numbers", "check_start",
-    "check_tied",
+    "check_bounds", "check_choices", "check_counts", "check_free_names", "check_kinds", "check_names", "check_numbers",
+    "check_start", "check_tied", "choose_scale",
 ]  # fmt: skip
 
 RETRIES: Final = ("neighbours",)
@@ -36,9 +38,17 @@ def check_kinds(data: object, model: object) -> None:
         raise UsidError(f"model: {model!r} is no model. {hint}")
 
 
-def check_numbers(*, tolerance: float, max_evaluations: int, loss_scale: float) -> None:
+def choose_scale(loss: str, loss_scale: float | None) -> float:
+    """Return the residual from which on it is large, NaN for the noise of each spectrum."""
+    if loss_scale is None:
+        return 1.0 if loss in {"linear", POISSON} else math.nan
+    return float(loss_scale)
+
+
+def check_numbers(*, tolerance: float, max_evaluations: int, loss_scale: float | None) -> None:
     """Refuse numbers with which no fit ends well."""
-    given: dict[str, Any] = {"tolerance": tolerance, "max_evaluations": max_evaluations, "loss_scale": loss_scale}
+    given: dict[str, Any] = {"tolerance": tolerance, "max_evaluations": max_evaluations}
+    given |= {} if loss_scale is None else {"loss_scale": loss_scale}
     for name, value in given.items():
         if not isinstance(value, Real) or not 0.0 < float(value) < np.inf:
             raise UsidError(f"{name} is {value!r}; it should be a number above zero.")
@@ -46,10 +56,18 @@ def check_numbers(*, tolerance: float, max_evaluations: int, loss_scale: float) 
 
 def check_choices(loss: str, retry: str | None) -> None:
     """Refuse options that there are none of."""
-    if loss not in LOSSES:
-        raise SelectionError(f"No loss {loss!r}; choose one of {tuple(LOSSES)}.")
+    if loss not in (*LOSSES, POISSON):
+        raise SelectionError(f"No loss {loss!r}; choose one of {(*LOSSES, POISSON)}.")
     if retry is not None and retry not in RETRIES:
         raise SelectionError(f"No retry {retry!r}; choose one of {RETRIES}, or None.")
+
+
+def check_counts(data: xr.DataArray, sigma: object) -> None:
+    """Refuse what cannot be counts."""
+    if data.dtype.kind == "c":
+        raise UsidError(f"Array {data.name!r} is complex, and loss='poisson' is for counts.")
+    if sigma is not None:
+        raise UsidError("sigma: counts tell their own errors, so loss='poisson' takes none. Leave one of the two out.")
 
 
 def check_free_names(data: xr.DataArray, model: Model) -> None:

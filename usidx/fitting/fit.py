@@ -9,20 +9,26 @@ import xarray as xr
 from usidx.fitting.arguments import (
     check_bounds,
     check_choices,
+    check_counts,
     check_free_names,
     check_kinds,
     check_names,
     check_numbers,
     check_start,
     check_tied,
+    choose_scale,
 )
 from usidx.fitting.axes import check_dtype, sweep_of
 from usidx.fitting.blocks import Work
+from usidx.fitting.content import describe_content
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import tie
 from usidx.fitting.results import Shown, to_dataset
+from usidx.fitting.solver.alike import find_alike
 from usidx.fitting.solver.compiled import Options
+from usidx.fitting.solver.counts import POISSON
 from usidx.fitting.table import table_of
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
 from usidx.results.fit_names import name_by_model
 from usidx.results.verbs import add_choices, verb
@@ -43,10 +49,11 @@ def fit(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     fixed: Mapping[str, Value] | None = None,
     tied: Mapping[str, str] | None = None,
+    mask: xr.DataArray | None = None,
     sigma: Value | None = None,
     absolute_sigma: bool = False,
     loss: str = "linear",
-    loss_scale: float = 1.0,
+    loss_scale: float | None = None,
     tolerance: float = 1e-8,
     max_evaluations: int = 200,
     covariance: bool = False,
@@ -81,15 +88,23 @@ def fit(
         Parameters that follow from others, by formulas of these: ``{"sigma_2": "0.5 * sigma_1"}``. See
         `models.expression.parse` for what a formula may hold; it is read, never run. The model's own bounds of a
         tied parameter do not hold.
+    mask : DataArray of bool, optional
+        True where samples are left out; dims among those of `data`, and their coordinates.
     sigma : float or DataArray, optional
-        Standard deviation of the samples, in the units of `data`; dims among those of `data`.
+        Standard deviation of the samples, in the units of `data`; dims among those of `data`. Where it is NaN or
+        infinite the sample is left out; zero or less is an error where there is a sample, of a lazy array when it is
+        computed.
     absolute_sigma : bool
         Whether `sigma` is known in absolute terms; if not (the default), standard errors are scaled by ``redchi``.
-    loss : {"linear", "soft_l1", "huber", "cauchy"}
+        A robust loss measures the scatter itself, whatever is said here.
+    loss : {"linear", "soft_l1", "huber", "cauchy", "poisson"}
         What is done with large residuals, as in scipy.optimize.least_squares. Where one is chosen, start values are
-        looked for without samples that are far from their neighbours.
-    loss_scale : float
-        The residual (by `sigma`) from which on it is large.
+        looked for without samples that are far from their neighbours. ``"poisson"`` is for counts, single ones and
+        zeros too: the parameters of the largest likelihood, standard errors from Fisher's information, and the
+        deviance 2 sum(mu - y + y ln(y / mu)) as ``chi2``. It takes no `sigma`; a spectrum with a negative count fails.
+    loss_scale : float, optional
+        The residual (by `sigma`) from which on it is large. By default the noise of each spectrum, estimated from
+        the median of what a first fit leaves over, in which wild samples have no part.
     tolerance : float
         A fit has converged when the next step promises to lower the cost by less than this fraction.
     max_evaluations : int
@@ -114,13 +129,13 @@ def fit(
     Raises
     ------
     RoleError
-        A dim is not there, or which one is meant is not clear.
+        A dim is not there, or which one is meant is not clear; mask, sigma or start have other cells than the data.
     SelectionError
         A name is not a parameter, a coordinate, a loss or a retry, a parameter has the name of something else in the
         result, a formula lacks a start value, or what is tied is tied in a circle, or bounded.
     UsidError
-        The data's dtype does not go with the model, nothing is left to fit, or an argument is not of the kind that is
-        wanted.
+        The data's dtype does not go with the model, nothing is left to fit, an argument is not of the kind that is
+        wanted, or `sigma` is zero or less.
     UnitsError
         The coordinate is not a number.
 
@@ -135,6 +150,12 @@ def fit(
     differences, which ``nfev`` does not count. Start values: what enters linearly is solved for, peaks are found by a
     matched filter, an oscillator by its linear form, the rest among templates or by trying candidates. Standard errors
     are the roots of the diagonal of redchi (J'J)^-1 at the solution; those of tied parameters are propagated from it.
+    With a robust loss of slope psi, redchi is replaced by Huber's K^2 sum(psi^2) / (n - p) / mean(psi')^2, with
+    K = 1 + p/n var(psi') / mean(psi')^2: the errors of the robust estimate, which a few spikes hardly change.
+
+    References
+    ----------
+    P. J. Huber, Robust Statistics, Wiley (1981), chapter 7.6, on the errors of robust fits.
 
     Examples
     --------
@@ -150,6 +171,8 @@ def fit(
     sweep = sweep_of(data, model, dim, coordinate)
     check_dtype(data.dtype, model, data.name)
     check_choices(loss, retry)
+    if loss == POISSON:
+        check_counts(data, sigma)
     check_numbers(tolerance=tolerance, max_evaluations=max_evaluations, loss_scale=loss_scale)
     check_free_names(data, model)
     check_names(model, start=start or {}, bounds=bounds or {}, fixed=fixed or {}, tied=tied or {})
@@ -160,17 +183,22 @@ def fit(
     options = Options(
         free=tuple(name for name in model.names if name not in fixed and name not in tied),
         bounds={p.name: bounds.get(p.name, p.bounds) for p in model.parameters},
-        loss=loss, loss_scale=loss_scale, tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance,
+        loss=loss, loss_scale=choose_scale(loss, loss_scale), tolerance=tolerance, max_evaluations=max_evaluations,
+        covariance=covariance,
     )  # fmt: skip
     check_bounds(options)
     check_start(model if ties is None else ties.reduce(), options, start)
-    work = Work(model, ties, options, weighted=sigma is not None, threads=None if data.chunks is None else 1)
-    table = table_of(data, sweep, work, sigma, start | fixed, retry=retry is not None)
-    shown = Shown(covariance=covariance, absolute=absolute_sigma, second_try=retry is not None)
+    alike = find_alike(model, ties, start, bounds, fixed)
+    threads = None if data.chunks is None else 1
+    work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike)
+    table = table_of(apply_mask(data, mask), sweep, work, sigma, start | fixed, retry=retry is not None)
+    measured = loss in {"linear", POISSON}  # a robust loss measures the scatter itself
+    shown = Shown(covariance=covariance, absolute=absolute_sigma and measured, second_try=retry is not None)
     result = to_dataset(table, data, model, sweep, shown)
     return add_choices(
         result, model={"name": _title(model), **model.describe()}, dim=list(sweep.dims), start=start, bounds=bounds,
-        fixed=fixed, tied=tied, swept=[str(c.name) for c in sweep.coordinates if c.name is not None],
+        fixed=fixed, tied=tied, content=describe_content(data),
+        swept=[str(c.name) for c in sweep.coordinates if c.name is not None],
     )  # fmt: skip
 
 

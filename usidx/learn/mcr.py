@@ -10,12 +10,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
 from usidx.learn.factors.endmembers import choose_farthest_rows
 from usidx.learn.factors.nnls import solve_least_squares
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
-    apply_mask,
     check_max_iter,
     check_n,
     check_seed,
@@ -204,8 +204,6 @@ def _resolve(
     tol: float,
 ) -> _Resolution:
     seen = survey(blocks, numbers, width, seed)
-    if not seen.count:
-        return _Resolution(np.zeros((n, width)), seen.holes, 0.0, np.zeros((n, n)), converged=True)
     components = _constrain(
         _choose_start(seen, n, rules) if initial is None else _take_out_holes(initial, seen.holes), rules, seen.holes
     )

@@ -20,7 +20,7 @@ from usidx.results.verbs import list_verb_steps
 __all__ = ["find_fit_names", "find_fit_step", "group_compound_fields", "join_fields"]
 
 _R2 = "R2 Criterion"
-_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged", "samples", "is_loop", "is_resonance")
+_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged", "samples", "is_loop", "common_widths", "is_resonance")
 
 
 def find_fit_step(result: xr.DataArray | xr.Dataset) -> Step | None:
@@ -70,7 +70,7 @@ def join_fields(result: xr.Dataset, dataset: str, fields: Mapping[str, str]) -> 
     parts = [result[name] for name in fields]
     dtype = np.dtype([(title, np.float64) for title in fields.values()])
     found: xr.DataArray = xr.apply_ufunc(
-        _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype]
+        _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype], keep_attrs=True
     )
     quantity = "SHO" if "Quality Factor" in (dtype.names or ()) else dataset
     return found.rename(dataset).assign_attrs({"long_name": quantity, "units": "compound"})
