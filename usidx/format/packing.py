@@ -17,9 +17,9 @@ import numpy as np
 
 from usidx.errors import UsidError, UsidWarning
 from usidx.format.layout import Array
-from usidx.format.shielded import unshield
+from usidx.format.shielded import shield, unshield
 
-__all__ = ["pack", "pack_attribute", "unpack"]
+__all__ = ["pack", "pack_attribute", "unpack", "unpack_attributes"]
 
 _TYPE: Final = "@type"
 #: Longer arrays of numbers are kept as bytes in base64, which is shorter and faster than digits.
@@ -157,3 +157,9 @@ _WAYS_BACK: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
     "array": _unpack_array,
     "texts": _unpack_texts,
 }
+
+
+def unpack_attributes(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes that became JSON as they were, safe to show."""
+    found = {shield(str(name)): unpack(value) for name, value in recorded.items()}
+    return {name: shield(value) if isinstance(value, str) else value for name, value in found.items()}

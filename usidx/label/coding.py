@@ -13,10 +13,11 @@ from xarray.indexes import PandasIndex
 from usidx.escapes import escape_controls
 from usidx.format.grid import Coordinate, Grid, find_grid
 from usidx.format.layout import Array, Layout, Side
-from usidx.format.packing import unpack
+from usidx.format.packing import unpack_attributes
 from usidx.format.placement import Axes, Placement
 from usidx.format.shielded import shield
 from usidx.label import units
+from usidx.label.beside import add_beside
 from usidx.label.roles import ROLE, SPECTROSCOPIC
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "is_opened_alike",
     "make_coordinates",
     "parse_field",
-    "shield_values",
 ]
 
 #: Attribute of a coordinate that keeps the label as found, where it could not be the name.
@@ -89,6 +89,8 @@ def decode(layout: Layout, *, squeeze: bool = True, alike: Frame | None = None) 
         _add_counter(variables, grid, names, side)
     kept = [_choose_kept_dims(side, g.dims, g.shape, squeeze=squeeze) for g, side in zip(grids, sides, strict=True)]
     natural = tuple(names[d] for names, dims in zip(renamed, kept, strict=True) for d in dims)
+    sizes = {names[d]: n for names, dims in zip(renamed, kept, strict=True) for d, n in dims.items()}
+    add_beside(variables, layout.hints.get("beside"), sizes)
     order = _read_recorded_order(layout.hints, natural)
     placement = Placement(
         Axes(tuple(kept[0].values()), grids[0].rows), Axes(tuple(kept[1].values()), grids[1].rows), order
@@ -212,13 +214,7 @@ def _restore_attrs(attrs: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, 
     recorded = hint.get("attrs")
     if not isinstance(recorded, dict):
         return attrs
-    return {**{k: v for k, v in attrs.items() if k != "units"}, **shield_values(recorded)}
-
-
-def shield_values(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes that became JSON as they were, safe to show."""
-    found = {shield(str(name)): unpack(value) for name, value in recorded.items()}
-    return {name: shield(value) if isinstance(value, str) else value for name, value in found.items()}
+    return {**{k: v for k, v in attrs.items() if k != "units"}, **unpack_attributes(recorded)}
 
 
 def _read_recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple[int, ...]:
@@ -253,7 +249,7 @@ def _make_attrs(layout: Layout) -> dict[str, Any]:
     if isinstance(absent, list):
         attrs = {k: v for k, v in attrs.items() if k not in absent}
     kept = layout.hints.get("attributes")
-    told = shield_values(kept) if isinstance(kept, dict) else {}
+    told = unpack_attributes(kept) if isinstance(kept, dict) else {}
     return {**layout.attributes, **attrs, **told}  # a stray attribute of the file must not hide the quantity
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -25,6 +25,7 @@ from usidx.format.names import (
 )
 from usidx.format.packing import pack_attribute
 from usidx.format.shielded import unshield
+from usidx.label.beside import check_names, number_steps, pack_beside
 from usidx.label.coding import LABEL
 from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, find_role, position_dims
 from usidx.label.units import clean
@@ -72,7 +73,7 @@ def encode(array: xr.DataArray, name: str | None = None) -> Encoded:
     RoleError
         No dim or scalar coordinate has a role.
     LayoutError
-        A dim is empty, or its coordinate holds no real numbers.
+        A dim is empty, or a name is none that a file can give back.
     """
     layout, left_out = find_layout(array, name)
     natural = array.transpose(*(d for side in divide_dims(array) for d in side))
@@ -82,6 +83,7 @@ def encode(array: xr.DataArray, name: str | None = None) -> Encoded:
 def find_layout(array: xr.DataArray, name: str | None = None) -> tuple[Layout, tuple[str, ...]]:
     """Return what `encode` finds without touching the data: the layout, and the coordinates that USID cannot hold."""
     position, spectroscopic = divide_dims(array)
+    check_names(array)
     empty = [d for d in array.dims if array.sizes[d] == 0]
     if empty:
         raise LayoutError(f"Dim {empty[0]!r} of {array.name!r} has size 0; a main dataset has at least one cell.")
@@ -100,7 +102,8 @@ def find_layout(array: xr.DataArray, name: str | None = None) -> tuple[Layout, t
         *_list_side_coordinates(array, POSITION, position),
         *_list_side_coordinates(array, SPECTROSCOPIC, spectroscopic),
     }
-    return layout, tuple(str(c) for c in array.coords if str(c) not in held)
+    beside, left_out = pack_beside(array, held)
+    return replace(layout, hints={**layout.hints, **({"beside": beside} if beside else {})}), left_out
 
 
 def _find_name(name: Hashable) -> str:
@@ -144,7 +147,7 @@ def _encode_side(array: xr.DataArray, role: Role, dims: tuple[str, ...]) -> Side
     kept = {n: c for n, c in found.items() if n not in counters}
     titles = {n: _make_title(c) for n, c in found.items()}
     columns = [
-        _make_flat_column(c, found.get(f"{n}_index"), sizes) if is_flat else _make_column(n, c, dims, sizes)
+        _make_flat_column(c, _find_counters(array, n, found), sizes) if is_flat else _make_column(n, c, dims, sizes)
         for n, c in kept.items()
     ]
     return Side(
@@ -188,7 +191,9 @@ def _list_side_coordinates(array: xr.DataArray, role: str, dims: tuple[str, ...]
     """Return what becomes a dimension of one side: its dims, fastest first, then what hangs on them, then scalars."""
     found = {d: _find_dim_coordinate(array, d, dims) for d in reversed(dims)}
     for name, coordinate in array.coords.items():
-        is_own = coordinate.attrs.get(ROLE) == role or (ROLE not in coordinate.attrs and bool(coordinate.dims))
+        # Programs take each dimension of a table for a dim; of flat rows they are the places.
+        is_place = ROLE not in coordinate.attrs and bool(coordinate.dims) and dims == (role,)
+        is_own = coordinate.attrs.get(ROLE) == role or is_place
         if str(name) not in found and is_own and set(coordinate.dims) <= set(dims) and coordinate.dtype.kind in "iufb":
             found[str(name)] = coordinate
     return found
@@ -196,13 +201,10 @@ def _list_side_coordinates(array: xr.DataArray, role: str, dims: tuple[str, ...]
 
 def _find_dim_coordinate(array: xr.DataArray, dim: str, dims: tuple[str, ...]) -> xr.DataArray:
     coordinate = (
-        array.coords[dim] if dim in array.coords else xr.DataArray(np.arange(array.sizes[dim]), dims=dim, name=dim)
+        number_steps(array.coords[dim])
+        if dim in array.coords
+        else xr.DataArray(np.arange(array.sizes[dim]), dims=dim, name=dim)
     )
-    if coordinate.dtype.kind not in "iufb":
-        raise LayoutError(
-            f"Coordinate {dim!r} of {array.name!r} holds {coordinate.dtype}; USID keeps real numbers. "
-            f"Give the dim numbers before writing, for example da.assign_coords({dim}=range({array.sizes[dim]}))."
-        )
     if not set(coordinate.dims) <= set(dims):
         raise LayoutError(
             f"Coordinate {dim!r} of {array.name!r} varies over {coordinate.dims}, both position and spectroscopic "
@@ -220,13 +222,19 @@ def _is_flat(coordinates: Mapping[str, xr.DataArray], dims: tuple[str, ...], rol
     return bool(others) and bool((counter.values == np.arange(counter.size)).all()) and "units" not in counter.attrs
 
 
-def _make_flat_column(
-    coordinate: xr.DataArray, index: xr.DataArray | None, sizes: tuple[int, ...]
-) -> tuple[Array, Array]:
+def _find_counters(array: xr.DataArray, name: str, found: Mapping[str, xr.DataArray]) -> Array | None:
+    """Return the counters of a coordinate of flat rows: those beside it, or of stacked dims their own steps."""
+    if f"{name}_index" in found:
+        return found[f"{name}_index"].values.astype(np.int64)
+    is_stacked = name in array.indexes and array.indexes[name].nlevels > 1
+    return np.unique(array[name].values, return_inverse=True)[1].reshape(-1) if is_stacked else None
+
+
+def _make_flat_column(coordinate: xr.DataArray, index: Array | None, sizes: tuple[int, ...]) -> tuple[Array, Array]:
     """Return index and value for each place; without counters of its own a coordinate numbers the places."""
     if not coordinate.dims:
         return np.zeros(sizes, dtype=np.int64), np.broadcast_to(coordinate.values, sizes)
-    return np.arange(sizes[0]) if index is None else index.values.astype(np.int64), coordinate.values
+    return np.arange(sizes[0]) if index is None else index, coordinate.values
 
 
 def _make_column(

@@ -18,6 +18,7 @@ __all__ = [
     "POSITION",
     "ROLE",
     "SPECTROSCOPIC",
+    "check_any_roles",
     "choose_dims",
     "find_role",
     "position_dims",
@@ -170,6 +171,16 @@ def refuse_unlabelled(data: object, kinds: tuple[type, ...] = (xr.DataArray,)) -
             f"A {type(data).__name__} where a {expected} is expected. Label an array first: "
             "xr.DataArray(values, dims=('Y', 'X', 'Bias')); choose one variable of a Dataset: dataset['name']."
         )
+
+
+def check_any_roles(data: xr.Dataset) -> xr.Dataset:
+    """Return a Dataset; refuse one without roles, of which a file would keep no coordinate."""
+    if not any(ROLE in coordinate.attrs for coordinate in data.coords.values()):
+        raise RoleError(
+            f"The Dataset of {list(map(str, data.data_vars))} with dims {tuple(data.dims)} has no position or "
+            f"spectroscopic dims. Mark them with dataset.usid.set_roles(position=[...], spectroscopic=[...])."
+        )
+    return data
 
 
 def as_dims(data: xr.DataArray | xr.Dataset, dim: Dims) -> tuple[str, ...]:

@@ -101,7 +101,12 @@ class Tables:
         GridError
             A side has no rows.
         """
-        key = (id(layout.position), id(layout.spectroscopic), repr(layout.hints.get("dims")), squeeze)
+        key = (
+            id(layout.position),
+            id(layout.spectroscopic),
+            repr((layout.hints.get("dims"), layout.hints.get("beside"))),
+            squeeze,
+        )
         self.frames[key] = decode(layout, squeeze=squeeze, alike=self.frames.get(key))
         return self.frames[key]
 
