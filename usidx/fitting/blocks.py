@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.errors import RoleError, UsidError
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
@@ -19,6 +18,7 @@ from usidx.fitting.solver.counts import POISSON, solve_counts
 from usidx.fitting.solver.neighbours import solve_failed
 from usidx.fitting.solver.numpy_solver import evaluate_function_block
 from usidx.fitting.solver.solve import solve
+from usidx.fitting.weights import check_alignment, invert_sigma
 
 __all__ = [
     "FIGURE",
@@ -27,7 +27,6 @@ __all__ = [
     "block_again",
     "block_table",
     "block_values",
-    "broadcast_sigma",
     "start_values",
 ]
 
@@ -35,21 +34,6 @@ FIGURE: Final = "_figure"
 PARAMETER: Final = "_parameter"
 
 Array = npt.NDArray[Any]
-
-
-def broadcast_sigma(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
-    """Return the standard deviation as a DataArray that has all the fitted dims.
-
-    Raises
-    ------
-    RoleError
-        `sigma` has a dim that the data does not have.
-    UsidError
-        It is no real number.
-    """
-    spread = _aligned("sigma", xr.DataArray(sigma), data)
-    ones = xr.DataArray(np.ones([data.sizes[d] for d in dims]), dims=dims)
-    return ones * spread
 
 
 def start_values(
@@ -68,22 +52,8 @@ def start_values(
         numbers = [float(start.get(name, np.nan)) for name in model.names]
         return xr.DataArray(numbers, dims=PARAMETER)
     other = data.isel(dict.fromkeys(dims, 0), drop=True)
-    parts = [_aligned("start", xr.DataArray(start.get(name, np.nan)), other).variable for name in model.names]
+    parts = [check_alignment("start", xr.DataArray(start.get(name, np.nan)), other).variable for name in model.names]
     return xr.concat([p.astype(np.float64) for p in xr.broadcast(*map(xr.DataArray, parts))], dim=PARAMETER)
-
-
-def _aligned(option: str, value: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
-    if value.dtype.kind not in "biuf":
-        raise UsidError(f"{option}: found dtype {value.dtype}, wanted real numbers.")
-    extra = [d for d in value.dims if d not in data.dims]
-    if extra:
-        raise RoleError(f"{option}: dim {extra[0]!r} is not among the dims {data.dims} that it may have.")
-    known = [d for d in value.dims if d in value.coords and d in data.coords]
-    wrong = [d for d in value.dims if value.sizes[d] != data.sizes[d]]
-    wrong += [d for d in known if d not in wrong and not np.array_equal(value.coords[d], data.coords[d])]
-    if wrong:
-        raise RoleError(f"{option}: its coordinate along {wrong[0]!r} is not that of the data. Align the two first.")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,30 +132,8 @@ def _flattened(
     x = _coordinate_rows(inputs[:count], lead, samples)
     start = _rows(inputs[-1], lead, (len(work.model.names),))
     flat = y.reshape(int(np.prod(lead)), int(np.prod(samples)))
-    weight = _invert_sigma(_rows(inputs[count], lead, samples), flat) if work.weighted else None
+    weight = invert_sigma(_rows(inputs[count], lead, samples), flat) if work.weighted else None
     return lead, flat, x, weight, start
-
-
-def _invert_sigma(sigma: Array, y: Array) -> Array:
-    """Return the weight of each sample, 0 or NaN where it is not known.
-
-    Raises
-    ------
-    UsidError
-        A sample that is there has a standard deviation of zero or less. To leave it out would bend the fit: of counts
-        it is the low ones, whose root is zero.
-    """
-    bad = (sigma <= 0) & np.isfinite(y) if bool((sigma <= 0).any()) else np.zeros((1, 1), bool)
-    if bad.any():
-        first = np.broadcast_to(sigma, bad.shape)[bad][0]
-        raise UsidError(
-            f"sigma: {int(bad.sum())} samples have a standard deviation of zero or less, the first of them {first}. "
-            f"Give sigma=sigma.where(sigma > 0) to leave them out, a least value by sigma.clip(min=...), or fit counts "
-            f"with loss='poisson', which needs no sigma."
-        )
-    with np.errstate(divide="ignore"):
-        weight: Array = 1.0 / sigma
-    return weight
 
 
 def block_values(parameters: Array, *x: Array, model: Model, threads: int | None) -> Array:

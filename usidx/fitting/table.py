@@ -10,9 +10,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.fitting.axes import Sweep
-from usidx.fitting.blocks import FIGURE, Work, block_again, block_table, broadcast_sigma, start_values
+from usidx.fitting.blocks import FIGURE, Work, block_again, block_table, start_values
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.solver.neighbours import gather_neighbours, list_offsets
+from usidx.fitting.weights import broadcast_sigma
 from usidx.label.blockwise import Output, along
 from usidx.label.roles import position_dims
 
