@@ -138,7 +138,7 @@ def test_where_a_function_fails_there_is_nan(kind: Prepare) -> None:
 def test_a_function_that_fails_at_the_first_spectrum() -> None:
     with pytest.raises(ZeroDivisionError) as raised:
         usidx.map_positions(choosy, -abs(cube()), errors="nan")
-    assert "pass like=" in raised.value.__notes__[0]
+    assert "Pass like=" in raised.value.__notes__[0]
     with pytest.raises(ResultError, match="errors is 'ignore'"):
         usidx.map_positions(choosy, cube(), errors="ignore")  # type: ignore[arg-type]
 
@@ -175,6 +175,35 @@ def test_different_functions_of_one_name_are_different_recipes(tmp_path: Path) -
         usidx.map_positions(peak, usidx.open_main(tmp_path / "scan.h5", "cube", chunks={"Y": 1})).usid.write() == named
     )
     np.testing.assert_allclose(usidx.open_result(tmp_path / "scan.h5", named).cube, cube().max("E"))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=["numpy", "dask"])
+@pytest.mark.parametrize("good", [[(0, 1)], [(3, 2), (1, 0)], [(0, 0), (2, 2)]])
+def test_nan_wherever_the_function_fails_first(kind: Prepare, good: list[tuple[int, int]]) -> None:
+    def choosy(spectrum: Array) -> Any:
+        if spectrum.max() == 0:
+            raise ValueError("no signal here")
+        return {"height": spectrum.max(), "ends": spectrum[[0, -1]]}
+
+    data = xr.zeros_like(cube())
+    for place in good:
+        data[place] = np.arange(6.0) + 1
+    found = usidx.map_positions(choosy, kind(data), errors="nan").compute()
+    kept = np.zeros((4, 3), bool)
+    kept[tuple(zip(*good, strict=True))] = True
+    np.testing.assert_array_equal(found.height, np.where(kept, 6.0, np.nan))
+    np.testing.assert_array_equal(found.ends, np.where(kept[..., None], [1.0, 6.0], np.nan))
+
+
+def test_a_function_that_fails_everywhere_says_so() -> None:
+    def broken(spectrum: Array) -> Any:
+        raise KeyError("gone")
+
+    with pytest.raises(KeyError, match="gone") as raised:
+        usidx.map_positions(broken, cube(), errors="nan")
+    assert "first of 12 spectra that were tried" in raised.value.__notes__[0]
+    with pytest.raises(ResultError, match="'cube' has no position: pass like="):
+        usidx.map_positions(peak, cube().isel(Y=slice(0)))
 
 
 def test_the_graph_pickles() -> None:

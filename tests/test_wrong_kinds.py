@@ -13,8 +13,8 @@ from usidx.errors import UsidError
 OF_DATA = (
     "svd", "pca", "nmf", "ica", "cluster", "suggest_k", "mcr_als", "nfindr", "vca", "fcls", "decompose", "fit",
     "fit_references", "sho_fit", "relaxation_fit", "didv", "normalized_conductance", "gap", "to_grid",
-    "project_loops", "loop_fit", "write", "explore", "history", "position_dims", "spectroscopic_dims", "plot_map", "plot_maps", "plot_spectra",
-    "plot_fit", "summary", "summary_html",
+    "project_loops", "loop_fit", "write", "explore", "history", "position_dims", "spectroscopic_dims", "plot_map",
+    "plot_maps", "plot_spectra", "plot_fit", "summary", "summary_html",
 )  # fmt: skip
 OF_RESULTS = (
     "reconstruct", "project", "rotate", "scree", "suggest_n", "evaluate", "residual", "plot_scree", "plot_clusters",

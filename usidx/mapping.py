@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +22,8 @@ __all__ = ["map_positions"]
 Array = npt.NDArray[Any]
 
 _FAILED: Mapping[str, Any] = {}
+#: So many spectra of a lazy array are read at most, each by itself, to find one that the function does not fail at.
+_MOST_TRIED = 200
 
 
 @verb(source="data")
@@ -37,7 +41,7 @@ def map_positions(
 
     Lazy data stays lazy, block by block; what is returned is computed when it is asked for, and is committed in
     batches and resumed when it is written. Only one spectrum is read at once, to see what the function returns, unless
-    `like` says it.
+    `like` says it; with ``errors="nan"`` others all over the array follow until the function does not fail.
 
     Parameters
     ----------
@@ -56,7 +60,8 @@ def map_positions(
         Keyword arguments of the function; they are recorded.
     errors : {"raise", "nan"}
         What to do where the function raises an exception: end with it, or put NaN there and go on. With "nan" whole
-        numbers become floats, which have a NaN.
+        numbers become floats, which have a NaN. A function that fails at every position that is tried ends with its
+        exception all the same, unless `like` says what it would return.
 
     Returns
     -------
@@ -84,8 +89,7 @@ def map_positions(
         raise ResultError(f"errors is {errors!r}; it can be 'raise' or 'nan'.")
     keywords = dict(parameters or {})
     if like is None:
-        first = data.isel(dict.fromkeys(position, 0)).transpose(*features)
-        like = _first(function, np.array(first.values), keywords)
+        like = _try_positions(function, data.transpose(*position, *features), len(position), keywords, errors)
     returned = {
         name: value.astype(np.result_type(value, np.float32)) if errors == "nan" else value
         for name, value in _numbers(like).items()
@@ -96,15 +100,38 @@ def map_positions(
     return along(data, features, each, outputs.get("", outputs), as_stored=True, smallest_part=0)
 
 
-def _first(function: Callable[..., Any], spectrum: Array, keywords: Mapping[str, Any]) -> Any:
-    try:
-        return function(spectrum, **keywords)
-    except Exception as err:
-        err.add_note(
-            "This was the first spectrum, which tells what map_positions returns. If others may do, pass "
-            "like=<something of that shape and type> and errors='nan'."
-        )
-        raise
+def _try_positions(
+    function: Callable[..., Any], data: xr.DataArray, rank: int, keywords: Mapping[str, Any], errors: str
+) -> Any:
+    """Return what the function returns at the first position, or with "nan" at another one where it does not fail."""
+    shape = data.shape[:rank]
+    count, failed = math.prod(shape), None
+    if not count:
+        raise ResultError(f"Array {data.name!r} has no position: pass like=<something of what the function returns>.")
+    tries = 1 if errors == "raise" else count if data.chunks is None else min(count, _MOST_TRIED)
+    for place in itertools.islice(_spread_places(count), tries):
+        index = np.unravel_index(place, shape)
+        spectrum = data.isel(dict(zip(data.dims, map(int, index), strict=False)))
+        try:
+            return function(np.array(spectrum.values), **keywords)
+        except Exception as err:
+            failed = failed or err
+    assert failed is not None
+    failed.add_note(
+        "This was the first spectrum, which tells what map_positions returns. If others may do, pass errors='nan'."
+        if errors == "raise"
+        else f"This was the first of {tries} spectra that were tried to see what map_positions returns; the function "
+        f"failed at all of them. Pass like=<something of that shape and type> if it does not fail everywhere."
+    )
+    raise failed
+
+
+def _spread_places(count: int) -> Iterator[int]:
+    """Give each number below `count` once, the first first, then from all over the range."""
+    step = round(count * 0.618034)
+    while math.gcd(step, count) > 1:
+        step += 1
+    return (k * step % count for k in range(count))
 
 
 def _numbers(like: Any) -> dict[str, Array]:

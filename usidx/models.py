@@ -12,7 +12,7 @@ from usidx.fitting.models.model import Model, Product, Sum
 from usidx.fitting.models.parameter import Parameter
 from usidx.fitting.models.peaks import Gaussian, Lorentzian
 from usidx.fitting.models.sho import SHO
-from usidx.fitting.models.transport import Diode, Langmuir
+from usidx.fitting.models.transport import Diode, Dynes, Frota, Langmuir
 from usidx.fitting.models.waves import Sine
 
 __all__ = [
@@ -20,9 +20,11 @@ __all__ = [
     "BreitWignerFano",
     "Constant",
     "Diode",
+    "Dynes",
     "Exponential",
     "Expression",
     "Fano",
+    "Frota",
     "Function",
     "Gaussian",
     "Gaussian2D",

@@ -89,10 +89,11 @@ def test_components_may_be_negative(cube: Cube) -> None:
     assert float(found.reconstruction_error) < 1e-2 * np.linalg.norm(cells)
 
 
-@pytest.mark.parametrize("fill", [0.0, np.nan])
-def test_nothing_in_it(fill: float, backing: Backing, cube: Cube) -> None:
-    found = mcr_als(backing(cube(np.full((3, 4, 1, 5), fill))), 2).compute()
+def test_nothing_in_it(backing: Backing, cube: Cube) -> None:
+    found = mcr_als(backing(cube(np.zeros((3, 4, 1, 5)))), 2).compute()
     assert float(found.reconstruction_error) == 0
+    with pytest.raises(ResultError, match="nothing to learn from"):
+        mcr_als(backing(cube(np.full((3, 4, 1, 5), np.nan))), 2).compute()
 
 
 def test_refuses_what_cannot_be_resolved(cube: Cube) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError, RoleError
 from usidx.learn.reconstruct import project, reconstruct
-from usidx.learn.svd import pca, svd
+from usidx.learn.svd import SOLVERS, pca, svd
 from usidx.results.provenance import find_last_step
 
 TALL, WIDE = (4, 5, 1, 6), (2, 3, 4, 9)
@@ -178,12 +178,16 @@ def test_cells_that_are_not_finite_are_left_out(
     )
 
 
+@pytest.mark.parametrize("scattered", [False, True])
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("shape", [TALL, WIDE])
-def test_nothing_but_holes(shape: tuple[int, ...], backing: Backing, cube: Cube) -> None:
-    found = pca(backing(cube(np.full(shape, np.nan))), 2).compute()
-    assert np.isnan(found.scores).all()
-    assert np.isnan(found.components).all()
-    np.testing.assert_array_equal(found.singular_values, 0)
+def test_no_complete_position_is_refused(
+    shape: tuple[int, ...], solver: str, scattered: bool, backing: Backing, cube: Cube
+) -> None:
+    holes = np.random.default_rng(0).random(shape) < 0.5
+    data = backing(cube(np.where(holes | (not scattered), np.nan, 1.0)))
+    with pytest.raises(ResultError, match="nothing to learn from: no position is known at all its steps"):
+        pca(data, 2, solver=solver).compute()
 
 
 def test_mask_by_name_equals_cells_left_out(backing: Backing, cube: Cube) -> None:

@@ -13,8 +13,10 @@ import xarray as xr
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
+from usidx.fitting.solver.alike import Alike, sort_alike
 from usidx.fitting.solver.compiled import Options, evaluate_block
 from usidx.fitting.solver.counts import POISSON, solve_counts
+from usidx.fitting.solver.far import find_far
 from usidx.fitting.solver.neighbours import solve_failed
 from usidx.fitting.solver.numpy_solver import evaluate_function_block
 from usidx.fitting.solver.solve import solve
@@ -72,6 +74,8 @@ class Work:
         Whether sigma is among the inputs.
     threads : int, optional
         So many at most; by default as many as there is room for.
+    alike : tuple
+        Equal terms that are put in order by their position.
     """
 
     model: Model
@@ -79,19 +83,24 @@ class Work:
     options: Options
     weighted: bool
     threads: int | None
+    alike: tuple[Alike, ...] = ()
+
+    def put_in_order(self, table: Array) -> Array:
+        """Put equal terms in one order."""
+        return sort_alike(table, self.alike, len(self.model.names), covariance=self.options.covariance)
 
 
 def block_table(y: Array, *inputs: Array, work: Work) -> Array:
     """Fit a block: y (*other, *samples), a coordinate per variable, sigma if any, start (*other, parameter)."""
     lead, flat, x, weight, start = _flattened(y, inputs, work)
     found = _solve(work, flat, x, weight, start)
-    return found.reshape(*lead, found.shape[1])
+    return work.put_in_order(found).reshape(*lead, found.shape[1])
 
 
 def _solve(work: Work, y: Array, x: Array, weight: Array | None, start: Array) -> Array:
     if work.options.loss != POISSON:
         return solve(work.model, work.ties, work.options, y, x, weight, start, work.threads)
-    squares = replace(work.options, loss="linear")
+    squares = replace(work.options, loss="linear", loss_scale=1.0)
 
     def fit(rows: npt.NDArray[np.intp], y: Array, weight: Array | None, begin: Array | None) -> Array:
         own = np.asarray(_select_rows(start, rows) if begin is None else begin, np.float64)
@@ -120,7 +129,7 @@ def block_again(y: Array, *inputs: Array, work: Work) -> Array:
         return _solve(work, flat[rows], _select_rows(x, rows), own_weight, begin)
 
     again = solve_failed(solved, table.reshape(len(flat), table.shape[-1]), around, work.options, n)
-    return again.reshape(*lead, again.shape[1])
+    return work.put_in_order(again).reshape(*lead, again.shape[1])
 
 
 def _flattened(
@@ -147,6 +156,8 @@ def block_values(parameters: Array, *x: Array, model: Model, threads: int | None
 def _evaluate_rows(model: Model, x: Array, parameters: Array, threads: int | None) -> Array:
     if isinstance(model, Function):
         return evaluate_function_block(model, x, parameters, threads)
+    if (far := find_far(model, x)) is not None:  # what the model itself multiplies is above and below all numbers
+        model, parameters = far.model, far.approach(parameters, x)
     return evaluate_block(model, x, parameters, threads)
 
 

@@ -179,11 +179,6 @@ def _fit(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estima
     parts = 2 if pairs else 1
     seen = survey(view_as_real(blocks), numbers, width * parts, 0)
     holes = np.asarray(seen.holes.reshape(width, parts).any(axis=1))
-    if not seen.count:
-        raise ResultError(
-            f"{type(estimator).__name__} has nothing to learn from: no position is known at all its steps. Leave out "
-            f"the steps that are missing here and there with mask=, or fill them, for example with data.fillna(0)."
-        )
     whole = isinstance(blocks, Held) and callable(getattr(estimator, "fit", None))
     try:
         if _is_streamed(estimator) and not whole:
@@ -203,8 +198,8 @@ def _load_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
     """Return the complete rows, in the order of the dims."""
     states: Sequence[Any] = [None] * len(blocks.sizes)
     _, states = blocks.fold_states(_keep_block, join_nothing, states, holes)
-    rows = np.concatenate([rows for rows, _ in states])
-    order = np.argsort(numbers[np.concatenate([used for _, used in states])])
+    rows, used = map(np.concatenate, zip(*states, strict=True))
+    order = np.argsort(numbers[used])
     return np.asarray(rows[order])
 
 

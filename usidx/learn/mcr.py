@@ -204,8 +204,6 @@ def _resolve(
     tol: float,
 ) -> _Resolution:
     seen = survey(blocks, numbers, width, seed)
-    if not seen.count:
-        return _Resolution(np.zeros((n, width)), seen.holes, 0.0, np.zeros((n, n)), converged=True)
     components = _constrain(
         _choose_start(seen, n, rules) if initial is None else _take_out_holes(initial, seen.holes), rules, seen.holes
     )

@@ -234,7 +234,7 @@ def _find_factors(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -
         if exponent:
             blocks, recipe = lower_blocks(blocks, exponent), replace(recipe, penalty=recipe.penalty.lower(exponent))
             seen = survey(blocks, numbers, width, recipe.random_state)
-        found = _order(_iterate(blocks, seen, numbers, width, recipe), scaled=not recipe.penalty)
+        found = _order(_iterate(blocks, seen, numbers, recipe), scaled=not recipe.penalty)
     return _restore_scale(found, exponent) if exponent else found
 
 
@@ -244,11 +244,11 @@ def _restore_scale(found: Factors, exponent: int) -> Factors:
     return replace(found, scores=np.ldexp(found.scores, exponent), error=error, norm=norm)
 
 
-def _iterate(blocks: Blocks, seen: Survey, numbers: Array, width: int, recipe: _Recipe) -> Factors:
+def _iterate(blocks: Blocks, seen: Survey, numbers: Array, recipe: _Recipe) -> Factors:
     n, tol, penalty = recipe.n, recipe.tol, recipe.penalty
     if recipe.solver == "compressed" and seen.square > 0:
         return factorise_by_sketch(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)
-    components = factorise_sample(seen.sample, n, tol, penalty) if seen.count else np.zeros((n, width))
+    components = factorise_sample(seen.sample, n, tol, penalty)
     return factorise(blocks, seen, components, recipe.max_iter, tol, penalty)
 
 

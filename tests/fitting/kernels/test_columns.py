@@ -32,5 +32,5 @@ def test_kernels_and_numpy_find_the_same_columns() -> None:
 def test_codes_of_status_are_those_of_written_files() -> None:
     assert STATUS_MEANINGS == {
         1: "converged", 2: "converged_on_a_bound", 3: "exact", -1: "too_many_evaluations", -2: "too_few_samples",
-        -3: "undetermined", -4: "not_finite", -5: "stuck",
+        -3: "undetermined", -4: "not_finite", -5: "stuck", -6: "model_undefined_at_a_sample",
     }  # fmt: skip

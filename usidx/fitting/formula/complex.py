@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Union
 
-from usidx.fitting.formula.nodes import Node, Operand, apply, make_constant
+from usidx.fitting.formula.nodes import Node, Operand, apply, make_constant, select
 
 __all__ = ["Pair", "as_pair"]
 
@@ -56,6 +56,15 @@ class Pair:
         for _ in range(abs(exponent)):
             result = result * self
         return result if exponent >= 0 else 1.0 / result
+
+    def sqrt(self) -> Pair:
+        """Return the square root that has no negative real part."""
+        # The larger part first, and the smaller one from it: their difference would cancel.
+        size = apply("sqrt", self.real * self.real + self.imag * self.imag)
+        larger = apply("sqrt", 0.5 * (size + apply("abs", self.real)))
+        smaller = 0.5 * self.imag / larger
+        real = select(self.real, larger, apply("abs", smaller))
+        return Pair(real, select(self.real, smaller, select(self.imag, larger, -larger)))
 
     def exp(self) -> Pair:
         """Return e to the power of the pair."""

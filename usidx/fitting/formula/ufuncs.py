@@ -56,6 +56,10 @@ def _apply_exp(a: Value) -> Value:
     return a.exp() if isinstance(a, Pair) else apply("exp", a)
 
 
+def _apply_sqrt(a: Value) -> Value:
+    return a.sqrt() if isinstance(a, Pair) else apply("sqrt", a)
+
+
 def _apply_absolute(a: Value) -> Value:
     return apply("sqrt", a.real * a.real + a.imag * a.imag) if isinstance(a, Pair) else apply("abs", a)
 
@@ -118,7 +122,7 @@ UFUNCS: Final[Mapping[str, Callable[..., Any]]] = {
     "absolute": _apply_absolute,
     "fabs": _make_elementary("abs"),
     "conjugate": lambda a: Pair(as_pair(a).real, -as_pair(a).imag) if isinstance(a, Pair) else a,
-    "sqrt": _make_elementary("sqrt"),
+    "sqrt": _apply_sqrt,
     "log": _make_elementary("log"),
     "sin": _make_elementary("sin"),
     "cos": _make_elementary("cos"),

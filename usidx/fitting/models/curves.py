@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -107,17 +107,20 @@ class Linear(Shape):
 @register
 @dataclass(frozen=True)
 class Exponential(Shape):
-    """Describe an exponential decay, A exp(-x / tau).
+    """Describe an exponential decay, A exp(-(x - x0) / tau).
 
     Parameters
     ----------
     prefix : str
         Put before the names of the parameters.
+    x0 : float
+        Where the amplitude is the value, by default at x = 0.
 
     Notes
     -----
-    Parameters: ``amplitude``, the value at x = 0, with the units of the data; ``tau`` (> 0), with those of the
-    coordinate. Add ``Constant()`` for what remains in the end.
+    Parameters: ``amplitude``, the value at `x0`, with the units of the data; ``tau`` (> 0), with those of the
+    coordinate. Add ``Constant()`` for what remains in the end. Far from the data the amplitude is large and hardly
+    determined, and from 700 tau on it has no number, ``not_finite``: so set `x0` near the first sample.
 
     Examples
     --------
@@ -127,6 +130,7 @@ class Exponential(Shape):
     """
 
     prefix: str = ""
+    x0: float = 0.0
 
     @property
     def _own_parameters(self) -> tuple[Parameter, ...]:
@@ -138,8 +142,9 @@ class Exponential(Shape):
         parts = (0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.26, 0.37, 0.55, 0.9, 1.6, 3.0)
         return [{self.prefix + "tau": span * part} for part in parts]
 
-    def _build_formula(self, x: Node, amplitude: Node, tau: Node) -> Node:
-        return amplitude * apply("exp", -x / tau)
+    def _build_formula(self, *nodes: Node) -> Node:
+        x, amplitude, tau = nodes
+        return amplitude * apply("exp", (self.x0 - x if self.x0 else -x) / tau)
 
 
 @register
@@ -200,7 +205,9 @@ class PowerLaw(Shape):
 
     Notes
     -----
-    For x > 0. Parameters: ``amplitude`` A, whose unit depends on r and is not given, and ``exponent`` r.
+    For x > 0: spectra with other samples get no fit, and the status ``model_undefined_at_a_sample``; leave these
+    samples out, ``data.where(data.x > 0)``. Parameters: ``amplitude`` A, whose unit depends on r and is not given, and
+    ``exponent`` r.
 
     References
     ----------
@@ -223,6 +230,10 @@ class PowerLaw(Shape):
         """Return the usual exponents, of falls and of rises."""
         return [{self.prefix + "exponent": float(r)} for r in np.arange(-6.0, 3.25, 0.25) if r]
 
+    def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Say where x > 0; a whole exponent that is fixed has no such limit."""
+        return x[..., 0, :] > 0.0 if self.prefix + "exponent" in varying else super().find_defined(x, varying)
+
     def _build_formula(self, x: Node, amplitude: Node, exponent: Node) -> Node:
         return amplitude * x**exponent
 
@@ -239,8 +250,9 @@ class StretchedExponential(Shape):
 
     Notes
     -----
-    For x >= 0. Parameters: ``amplitude``, with the units of the data; ``tau`` (> 0), with those of the coordinate;
-    ``beta`` (> 0), 1 for a simple exponential.
+    For x >= 0: spectra with other samples get no fit, and the status ``model_undefined_at_a_sample``. Parameters:
+    ``amplitude``, with the units of the data; ``tau`` (> 0), with those of the coordinate; ``beta`` (> 0), 1 for a
+    simple exponential.
 
     References
     ----------
@@ -265,6 +277,10 @@ class StretchedExponential(Shape):
         span = measure_extent(x)[1]
         parts = ((part, beta) for part in (0.02, 0.1, 0.4, 1.0, 3.0) for beta in (0.5, 1.0))
         return [{self.prefix + "tau": span * part, self.prefix + "beta": beta} for part, beta in parts]
+
+    def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Say where x >= 0, unless `beta` is fixed."""
+        return x[..., 0, :] >= 0.0 if self.prefix + "beta" in varying else super().find_defined(x, varying)
 
     def _build_formula(self, x: Node, amplitude: Node, tau: Node, beta: Node) -> Node:
         return amplitude * apply("exp", -((x / tau) ** beta))
@@ -315,7 +331,7 @@ class Step(Shape):
         """Return narrow and wide steps all along the coordinate."""
         low, span = measure_extent(x)
         names = self.prefix + "center", self.prefix + "width"
-        places = [(k / 12, 0.04) for k in range(1, 12)] + [(k / 6, 0.2) for k in range(1, 6)]
+        places = [(k / n, w) for n, w in ((24, 0.012), (12, 0.05), (6, 0.2)) for k in range(1, n)]
         return [dict(zip(names, (low + span * c, span * w), strict=True)) for c, w in places]
 
     def _build_formula(self, x: Node, amplitude: Node, center: Node, width: Node) -> Node:

@@ -54,9 +54,9 @@ def parse(text: str, known: Mapping[str, Node]) -> Value:
     ----------
     text : str
         Numbers, names, ``+ - * / **``, parentheses and functions: abs arctan cos cosh erf erfc exp heaviside log
-        log10 sin sinh sqrt square tan tanh; ``1j``, with exp and whole powers, for complex formulas.
+        log10 sin sinh sqrt square tan tanh; ``1j``, with exp, sqrt and whole powers, for complex formulas.
     known : mapping of str to Node
-        What the names mean; `pi` and `e` besides.
+        What the names mean; `pi` and `e` are numbers where they are not among them.
 
     Returns
     -------
@@ -81,18 +81,20 @@ def parse(text: str, known: Mapping[str, Node]) -> Value:
         raise SelectionError("The formula is nested too deeply to be read.") from error
 
 
-def list_names(text: str) -> tuple[str, ...]:
+def list_names(text: str, constants: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the names of parameters and coordinates in a formula, in the order of the text.
 
     Parameters
     ----------
     text : str
         As for `parse`.
+    constants : tuple of str
+        Names that are numbers besides `pi`: ``("e",)``, or none.
 
     Returns
     -------
     tuple of str
-        Functions, `pi` and `e` left out.
+        Functions and numbers left out.
 
     Raises
     ------
@@ -107,7 +109,8 @@ def list_names(text: str) -> tuple[str, ...]:
     """
     tree = _parse_text(text)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called and n.id not in _CONSTANTS]
+    numbers = {"pi", *constants}
+    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called and n.id not in numbers]
     return tuple(dict.fromkeys(n.id for n in sorted(names, key=lambda n: (n.lineno, n.col_offset))))
 
 
@@ -175,9 +178,9 @@ def _read_power(base: Value, exponent: Value, text: str) -> Value:
 
 def _read_call(name: str, value: Value, text: str) -> Value:
     if isinstance(value, Pair):
-        if name != "exp":
-            raise SelectionError(f"{text!r}: {name!r} of a complex value is not allowed; exp is.")
-        return value.exp()
+        if name not in ("exp", "sqrt"):
+            raise SelectionError(f"{text!r}: {name!r} of a complex value is not allowed; exp and sqrt are.")
+        return value.exp() if name == "exp" else value.sqrt()
     if name in FUNCTIONS:
         return apply(name, value)
     if name in _MADE:
@@ -196,13 +199,17 @@ class Expression(Model):
     text : str
         The formula: numbers, names, ``+ - * / **``, parentheses, common functions, and ``1j``. See
         `usidx.fitting.models.expression.parse`. It is read, never run.
-    variable : str
-        The name that stands for the coordinate; the other names are parameters, in the order of the text.
+    variable : str or tuple of str
+        The name that stands for the coordinate, or a name for each of several, in the order of the dims:
+        ``("y", "x")`` for ``dim=("Y", "X")``. The other names are parameters, in the order of the text.
+    constants : tuple of str
+        ``("e",)`` where `e` is Euler's number; by default it is a parameter, as every name but `pi` is.
 
     Raises
     ------
     SelectionError
-        The text is no formula, holds what is not allowed, or lacks the coordinate or a parameter.
+        The text is no formula, holds what is not allowed, or lacks a coordinate or a parameter; a constant is not
+        known.
 
     Notes
     -----
@@ -215,22 +222,45 @@ class Expression(Model):
     >>> from usidx.models import Expression
     >>> Expression("a * exp(-x / tau) + c").names
     ('a', 'tau', 'c')
+    >>> float(Expression("a * y - b * x", ("y", "x"))(3.0, 2.0, a=1.0, b=0.5))
+    2.0
     """
 
     search: ClassVar[str] = "given"
 
     text: str
-    variable: str = "x"
+    variable: str | tuple[str, ...] = "x"
+    constants: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("variable", "constants"):  # a list, as of JSON, has no hash
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._check_names()
         self._read_graph()
         if not self.names:
             raise SelectionError(f"The formula {self.text!r} has no parameter besides {self.variable!r}.")
-        if self.variable not in list_names(self.text):
+        if not set(self._coordinates) & set(list_names(self.text)):
             raise SelectionError(
                 f"The formula {self.text!r} has no coordinate {self.variable!r}, only {self.names}. Say which of these "
                 f"it is, variable=...; for what does not change along the coordinate there is models.Constant()."
             )
+
+    def _check_names(self) -> None:
+        wanted = self._coordinates
+        if not wanted or len(set(wanted)) < len(wanted) or not all(isinstance(name, str) for name in wanted):
+            raise SelectionError(f"variable: {self.variable!r} is no name of a coordinate, and no tuple of such names.")
+        if unknown := [name for name in self.constants if name not in _CONSTANTS]:
+            raise SelectionError(f"constants: no number {unknown[0]!r} is known; there are {tuple(_CONSTANTS)}.")
+
+    @property
+    def _coordinates(self) -> tuple[str, ...]:
+        return (self.variable,) if isinstance(self.variable, str) else self.variable
+
+    @property
+    def variables(self) -> int:  # type: ignore[override]
+        """Return the number of coordinates."""
+        return len(self._coordinates)
 
     @property
     def is_complex(self) -> bool:  # type: ignore[override]
@@ -239,17 +269,26 @@ class Expression(Model):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Return the names in the formula, but for the coordinate."""
-        return tuple(Parameter(n, n, None, UNBOUNDED) for n in list_names(self.text) if n != self.variable)
+        """Return the names in the formula, but for the coordinates."""
+        names = list_names(self.text, self.constants)
+        return tuple(Parameter(n, n, None, UNBOUNDED) for n in names if n not in self._coordinates)
 
     def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
         """Return the graph of the text."""
         own = {name: parameters[name] for name in self.names}
-        return parse(self.text, own | {self.variable: variables[0]})
+        return parse(self.text, own | dict(zip(self._coordinates, variables, strict=True)))
 
     def describe(self) -> dict[str, Any]:
-        """Return the text."""
-        return {"model": "Expression", "text": self.text, "variable": self.variable}
+        """Return the text, and what its names mean."""
+        variable = self.variable if isinstance(self.variable, str) else list(self.variable)
+        return {"model": "Expression", "text": self.text, "variable": variable, "constants": list(self.constants)}
+
+    @classmethod
+    def build(cls, options: Mapping[str, Any]) -> Model:
+        """Return the model that has these options."""
+        # Records from when `e` was always Euler's number tell no constants.
+        return super().build({"constants": ("e",), **options})
 
     def _read_graph(self) -> Node | Pair:
-        return parse(self.text, {n: make_parameter(n) for n in self.names} | {self.variable: make_variable()})
+        known = {name: make_variable(k) for k, name in enumerate(self._coordinates)}
+        return parse(self.text, {n: make_parameter(n) for n in self.names} | known)

@@ -238,7 +238,8 @@ class Fano(Shape):
     Notes
     -----
     Parameters: ``amplitude`` A, the value far away, with the units of the data; ``center``; ``width`` G (> 0); ``q``,
-    the asymmetry: 0 for a dip, and the larger the more of a peak.
+    the asymmetry: 0 for a dip, and the larger the more of a peak. For a Kondo resonance G / 2 is k times the Kondo
+    temperature; see `Frota` for the other form of one. Add ``Constant()`` for what does not interfere.
 
     References
     ----------

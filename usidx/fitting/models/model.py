@@ -8,8 +8,7 @@ from __future__ import annotations
 import itertools
 import operator
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property, reduce
 from typing import Any, ClassVar, Self
@@ -21,7 +20,7 @@ from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fitting.formula.complex import Pair, as_pair
 from usidx.fitting.formula.nodes import Node, differentiate, make_parameter, make_variable
 from usidx.fitting.formula.numpy_backend import interpret
-from usidx.fitting.models.parameter import Parameter
+from usidx.fitting.models.parameter import Parameter, make_names_unique
 
 __all__ = ["Model", "Product", "Sum", "build_graphs", "from_description", "register"]
 
@@ -50,15 +49,19 @@ class Model(ABC):
     has_formula: ClassVar[bool] = True
 
     @classmethod
-    def from_expression(cls, text: str, variable: str = "x") -> Model:
+    def from_expression(
+        cls, text: str, variable: str | tuple[str, ...] = "x", *, constants: tuple[str, ...] = ()
+    ) -> Model:
         """Return a model of the text of its formula; see `usidx.models.Expression`.
 
         Parameters
         ----------
         text : str
             Such as ``"a * exp(-x / tau) + c"``. It is read, never run.
-        variable : str
-            The name that stands for the coordinate.
+        variable : str or tuple of str
+            The name that stands for the coordinate, or one for each of several, in the order of the dims.
+        constants : tuple of str
+            ``("e",)`` where `e` is Euler's number; by default it is a parameter, as every name but `pi` is.
 
         Returns
         -------
@@ -76,7 +79,7 @@ class Model(ABC):
         >>> usidx.models.Model.from_expression("a * exp(-x / tau) + c").names
         ('a', 'tau', 'c')
         """
-        return from_description({"model": "Expression", "text": text, "variable": variable})
+        return from_description({"model": "Expression", "text": text, "variable": variable, "constants": constants})
 
     @classmethod
     def from_function(
@@ -142,6 +145,10 @@ class Model(ABC):
         arrays of the leading dims. For a width the candidate is a multiple of the width that was found.
         """
         return [{}]
+
+    def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Say at which samples of `x`, (..., variable, sample), the model has a value where these parameters vary."""
+        return np.ones((*x.shape[:-2], x.shape[-1]), dtype=bool)
 
     @property
     def axes(self) -> tuple[tuple[str, str, str], ...]:
@@ -258,7 +265,7 @@ class Composite(Model):
         dims = {m.variables for m in members if not m.over_any}
         if len(dims) > 1:
             raise UsidError(f"Models of {sorted(dims)} variables do not combine; use models of the same number.")
-        object.__setattr__(self, "members", _make_names_unique(members))
+        object.__setattr__(self, "members", make_names_unique(members))
 
     @property
     def is_complex(self) -> bool:  # type: ignore[override]
@@ -288,6 +295,11 @@ class Composite(Model):
     def derive(self, x: Array) -> Array:
         """Return what the members derive, one after the other."""
         return np.concatenate([m.derive(x) for m in self.members], axis=-2)
+
+    def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Say where all members have a value."""
+        found: npt.NDArray[np.bool_] = np.logical_and.reduce([m.find_defined(x, varying) for m in self.members])
+        return found
 
     def _share_variables(self, variables: tuple[Node, ...]) -> Iterator[tuple[Model, tuple[Node, ...]]]:
         """Give each member the coordinates and its own derived variables."""
@@ -353,25 +365,6 @@ class Product(Composite):
 
 def _list_factors(model: Model) -> tuple[Model, ...]:
     return model.members if isinstance(model, Product) else (model,)
-
-
-def _make_names_unique(members: tuple[Model, ...]) -> tuple[Model, ...]:
-    """Prefix the members whose names another member has too."""
-    counts = Counter(name for m in members for name in m.names)
-    kinds = Counter(type(m).__name__ for m in members)
-    seen: Counter[str] = Counter()
-    renamed = []
-    for member in members:
-        kind = type(member).__name__
-        seen[kind] += 1
-        if member.prefix == "" and any(counts[name] > 1 for name in member.names):
-            number = f"_{seen[kind]}" if kinds[kind] > 1 else ""
-            member = member.with_prefix(f"{kind.lower()}{number}_")
-        renamed.append(member)
-    repeated = [n for n, count in Counter(name for m in renamed for name in m.names).items() if count > 1]
-    if repeated:
-        raise UsidError(f"The parameter {repeated[0]!r} appears twice; give the models different prefixes.")
-    return tuple(renamed)
 
 
 _registry: dict[str, type[Model]] = {"Sum": Sum, "Product": Product}

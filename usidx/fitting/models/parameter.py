@@ -1,15 +1,17 @@
-"""One parameter of a model: its name, unit, bounds, and how a start value is found."""
+"""One parameter of a model: its name, unit, bounds, and how a start value is found; and names that tell many apart."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from usidx.errors import UsidError
 from usidx.label import units as unit_strings
 
-__all__ = ["POSITIVE", "UNBOUNDED", "Parameter"]
+__all__ = ["POSITIVE", "UNBOUNDED", "Parameter", "make_names_unique"]
 
 UNBOUNDED: Final = (-np.inf, np.inf)
 POSITIVE: Final = (0.0, np.inf)
@@ -60,3 +62,22 @@ class Parameter:
         top = unit_strings.multiply(*(unit_strings.raise_to_power(u, p) for u, p in powers if p > 0))
         bottom = unit_strings.multiply(*(unit_strings.raise_to_power(u, -p) for u, p in powers if p < 0))
         return unit_strings.divide(top, bottom) if bottom else top
+
+
+def make_names_unique(members: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Prefix the members whose names another member has too."""
+    counts = Counter(name for m in members for name in m.names)
+    kinds = Counter(type(m).__name__ for m in members)
+    seen: Counter[str] = Counter()
+    renamed = []
+    for member in members:
+        kind = type(member).__name__
+        seen[kind] += 1
+        if member.prefix == "" and any(counts[name] > 1 for name in member.names):
+            number = f"_{seen[kind]}" if kinds[kind] > 1 else ""
+            member = member.with_prefix(f"{kind.lower()}{number}_")
+        renamed.append(member)
+    repeated = [n for n, count in Counter(name for m in renamed for name in m.names).items() if count > 1]
+    if repeated:
+        raise UsidError(f"The parameter {repeated[0]!r} appears twice; give the models different prefixes.")
+    return tuple(renamed)

@@ -97,8 +97,9 @@ def tie(model: Model, texts: Mapping[str, str]) -> Ties:
         A name is not a parameter, a text is no formula of parameters, or formulas go in a circle.
     """
     read: dict[str, Node] = {}
+    numbers = () if "e" in model.names else ("e",)
     for name, text in texts.items():
-        used = list_names(text)
+        used = list_names(text, numbers)
         unknown = [n for n in (name, *used) if n not in model.names]
         if unknown:
             raise SelectionError(f"tied: no parameter {unknown[0]!r} in the model; its parameters are {model.names}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,21 +40,18 @@ class LoadedMethod:
     ) -> Clusters:
         """Return the clusters; rows are handed over in the order of the dims, whatever the blocks are."""
         holes = survey(view_as_real(blocks), numbers, columns, seed).holes
-        states: list[Any] = [None] * len(blocks.sizes)
+        states: Sequence[Any] = [None] * len(blocks.sizes)
         _, states = blocks.fold_states(_keep_block, join_nothing, states, holes)
-        rows = np.concatenate([rows for rows, _ in states])
-        used = np.concatenate([used for _, used in states])
+        rows, used = map(np.concatenate, zip(*states, strict=True))
         order = np.argsort(numbers[used])
         labels = np.full(len(used), -1, np.int32)
-        told: dict[str, Any] = {}
-        if len(rows):
-            self._refuse_few(len(rows), n)
-            found = np.empty(len(rows), np.int32)
-            estimator = self.make(n, seed, max_iter, tol)
-            found[order] = _predict(estimator, rows[order])
-            _refuse_more(int(found.max()) + 1, n)
-            labels[used] = found
-            told = {} if self.tell is None else self.tell(estimator, rows)
+        self._refuse_few(len(rows), n)
+        found = np.empty(len(rows), np.int32)
+        estimator = self.make(n, seed, max_iter, tol)
+        found[order] = _predict(estimator, rows[order])
+        _refuse_more(int(found.max()) + 1, n)
+        labels[used] = found
+        told = {} if self.tell is None else self.tell(estimator, rows)
         if "parts" in told:
             told["parts"] = _fill_left_out(told["parts"], used)
         return replace(_describe_clusters(rows, labels, used, holes, n), **told)

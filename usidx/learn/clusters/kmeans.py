@@ -92,7 +92,7 @@ def _iterate(
     """Find starts on the sample, choose among them by all rows, whole or thin, and move the centres to rest."""
     rng, width = np.random.default_rng(seed), 2 * n + _SPARE
     # Groups are told apart among the leading components, at a fraction of the cost, and of all rows they fit in memory.
-    frame = _find_frame(seen.sample, width) if columns > width and len(seen.sample) else None
+    frame = _find_frame(seen.sample, width) if columns > width else None
     starts = _find_starts(seen.sample, n, rng, frame)
     few = seen.count <= len(seen.sample)
     if frame is not None and not few:
@@ -146,8 +146,6 @@ def _make_thin(rows: Array, frame: Frame) -> Array:
 
 def _find_starts(sample: Array, n: int, rng: np.random.Generator, frame: Frame | None) -> list[Array]:
     """Return centres that suit a sample, from several draws, the best first."""
-    if not len(sample):
-        return [np.zeros((n, sample.shape[1]))]
     thin = sample if frame is None else _make_thin(sample, frame)
     rows, holes = Held(thin), np.zeros(thin.shape[1], bool)
     runs = []
@@ -212,7 +210,7 @@ def _label_rows(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol
             break
     with np.errstate(invalid="ignore"):
         means = found.totals / found.sizes[:, np.newaxis]
-    labels, distance = (np.concatenate([s[i] for s in states]) for i in (0, 1))
+    labels, distance = map(np.concatenate, zip(*states, strict=True))
     return Clusters(labels, distance, means, found.sizes.astype(np.int64), holes, float(np.nansum(distance**2)))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.learn.factors.gram import Moments
-from usidx.learn.matrix.missing import keep_complete
+from usidx.learn.matrix.missing import keep_complete, refuse_nothing
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import cut_pieces
 
@@ -45,6 +45,7 @@ class Decomposition:
 
 def decompose_rows(moments: Moments, n: int) -> Decomposition:
     """Take the components from the eigenvectors of the Gram matrix of the columns."""
+    refuse_nothing(moments.count)
     kept = ~moments.holes
     squares, vectors = find_leading(moments.gram[np.ix_(kept, kept)], n)
     components = np.zeros((n, len(kept)), moments.gram.dtype)

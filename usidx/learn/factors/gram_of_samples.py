@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from usidx.learn.factors.eigen import Decomposition, divide_by_total, find_leading, fix_sign
 from usidx.learn.factors.gram import Moments, compute_gram
-from usidx.learn.matrix.missing import are_all_finite
+from usidx.learn.matrix.missing import are_all_finite, refuse_nothing
 from usidx.tasks.blocks import cut_pieces
 
 __all__ = [
@@ -49,6 +49,7 @@ def join_sample_moments(first: Moments, second: Moments) -> Moments:
 def solve_sample_gram(moments: Moments, n: int, centred: bool) -> Basis:
     """Return the leading eigenvectors over the good samples, which samples are good, and the sum of squares."""
     good = ~moments.holes & (moments.count > 0)
+    refuse_nothing(int(good.sum()))
     gram = moments.gram[np.ix_(good, good)]
     if centred and gram.size:
         # The rows were shifted by some mean; that of the good samples is removed here, at no loss of digits.

@@ -32,7 +32,7 @@ from usidx.learn.factors.products import (
 )
 from usidx.learn.factors.projections import Images
 from usidx.learn.matrix.exponent import find_exponent, lower_blocks, multiply_by_power
-from usidx.learn.matrix.missing import sift
+from usidx.learn.matrix.missing import refuse_nothing, sift
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held
 
@@ -135,6 +135,7 @@ def _find_leading(blocks: Blocks, shift: Array, basis: Array, task: _Task, doubl
     if np.isfinite(task.budget) and found.errors.max() > task.aim.tol:
         del found  # with its images
         return _decompose_gram(blocks, shift, task, True)
+    refuse_nothing(found.frame.count)
     sign = fix_sign(found.vectors[:, :n].T.conj())
     vectors, turn = found.vectors[:, :n] * sign.conj(), found.turn[:, :n] * sign.conj()
     squares, frame = found.squares[:n], found.frame

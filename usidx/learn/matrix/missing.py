@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from usidx.errors import ResultError
 
-__all__ = ["are_all_finite", "find_complete", "keep_complete", "sift"]
+__all__ = ["are_all_finite", "find_complete", "keep_complete", "refuse_nothing", "sift"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -38,6 +38,16 @@ def are_all_finite(block: Array) -> bool:
             f"cells leave them out, with mask= or data.where(abs(data) < {_LARGEST:g}); else divide the data."
         )
     return True
+
+
+def refuse_nothing(count: int) -> None:
+    """Refuse to learn from no row at all: what came out would be zeros that look like a result."""
+    if not count:
+        raise ResultError(
+            "There is nothing to learn from: no position is known at all its steps. Leave out the steps that are "
+            "missing here and there with mask=, or fill them, for example with data.interpolate_na(dim) or "
+            "data.fillna(0)."
+        )
 
 
 def sift(block: Array) -> tuple[Array, Bools]:

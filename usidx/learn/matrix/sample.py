@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
-from usidx.learn.matrix.missing import sift
+from usidx.learn.matrix.missing import refuse_nothing, sift
 from usidx.tasks.blocks import Blocks, cut_pieces
 
 __all__ = ["Survey", "draw_numbers", "find_draw_limit", "refuse_negative", "survey"]
@@ -61,6 +61,7 @@ def survey(blocks: Blocks, numbers: npt.NDArray[np.int64], columns: int, seed: i
     # A block offers the rows that have a chance, twice as many as are wanted of all: fewer wait to be joined.
     limit = find_draw_limit(2 * size, len(numbers))
     found, _ = blocks.fold_states(_survey_block, _Join(size), places, size, limit, seed, check)
+    refuse_nothing(found.count)
     return found  # type: ignore[no-any-return]
 
 
