@@ -41,7 +41,7 @@ def check_kinds(data: object, model: object) -> None:
 def choose_scale(loss: str, loss_scale: float | None) -> float:
     """Return the residual from which on it is large, NaN for the noise of each spectrum."""
     if loss_scale is None:
-        return 1.0 if loss == "linear" else math.nan
+        return 1.0 if loss in {"linear", POISSON} else math.nan
     return float(loss_scale)
 
 

@@ -192,7 +192,9 @@ def fit(
     threads = None if data.chunks is None else 1
     work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike)
     table = table_of(apply_mask(data, mask), sweep, work, sigma, start | fixed, retry=retry is not None)
-    shown = Shown(covariance=covariance, absolute=absolute_sigma and loss == "linear", second_try=retry is not None)
+    # Robust losses measure the scatter themselves, and a likelihood has errors of its own.
+    absolute = absolute_sigma and loss == "linear"
+    shown = Shown(covariance=covariance, absolute=absolute, second_try=retry is not None)
     result = to_dataset(table, data, model, sweep, shown)
     return add_choices(
         result, model={"name": _title(model), **model.describe()}, dim=list(sweep.dims), start=start, bounds=bounds,
