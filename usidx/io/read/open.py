@@ -75,7 +75,7 @@ def open_main(
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     SelectionError
         The name matches nothing or more than one main dataset, or a compound dataset needs `field`.
@@ -139,7 +139,7 @@ def open_dataset(
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     SelectionError
         The name matches nothing or more than one main dataset.
@@ -200,7 +200,7 @@ def open_tree(
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     UsidError
         It is not an HDF5 file.
