@@ -218,7 +218,9 @@ def test_any_scheduler_writes_the_same(tmp_path: Path, scan: Path, scheduler: st
 
 
 def test_what_usid_cannot_hold_is_named(tmp_path: Path) -> None:
-    array = xr.DataArray(np.eye(2), dims=("a", "b"), coords={"label": ("a", ["p", "q"])}, name="eye")
+    things = np.empty(2, object)
+    things[:] = [{1}, {2}]
+    array = xr.DataArray(np.eye(2), dims=("a", "b"), coords={"label": ("a", things)}, name="eye")
     with pytest.warns(UsidWarning, match="'label' of 'eye' is not written"):
         usidx.set_roles(array, position="a", spectroscopic="b").usid.write(tmp_path / "new.h5")
 

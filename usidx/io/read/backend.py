@@ -106,11 +106,12 @@ class UsidBackend(BackendEntrypoint):
             return False
 
 
-def open_node(place: Place, name: str | None, *, squeeze: bool) -> xr.Dataset:
+def open_node(place: Place, name: str | None, *, squeeze: bool, partial: bool = False) -> xr.Dataset:
     """Open one main dataset (or the attributes and extra datasets of one group) lazily."""
     with open_place(place) as (file, origin):
         if name is None or not _is_group(file, name):
-            return _set_origin(open_main_dataset(find_main(file, name), origin, squeeze=squeeze), origin)
+            main, tables = find_main(file, name, partial=partial), Tables(is_partial=partial)
+            return _set_origin(open_main_dataset(main, origin, squeeze=squeeze, tables=tables), origin)
         held = find_group(file, name)
         return _set_origin(open_group_dataset(held, list_extras(held), origin), origin)
 

@@ -35,6 +35,7 @@ def open_main(
     field: str | None = None,
     chunks: Chunks = {},  # noqa: B006 - xarray's own spelling of "the file's block sizes"; never modified
     squeeze: bool = True,
+    partial: bool = False,
     storage_options: Options = None,
     external: bool = False,
 ) -> xr.DataArray:
@@ -58,6 +59,9 @@ def open_main(
         read whole when it is used.
     squeeze : bool, default True
         Make dims of size 1 scalar coordinates.
+    partial : bool, default False
+        Open as much as there is of a scan that was stopped, where the tables are longer or shorter than the data: the
+        positions (and steps) that all of them have. By default that is an error.
     storage_options : mapping, optional
         What fsspec needs to reach a URL: keys, endpoints. Kept out of attributes, provenance and messages.
     external : bool, default False
@@ -93,10 +97,10 @@ def open_main(
     """
     place = find_place(path, storage_options, external=external)
     with open_file_at(place) as file:
-        found = find_main(file, main)
+        found = find_main(file, main, partial=partial)
         # An external link leads to another file.
         name, holder = str(found.name), place.find_place_of(found)
-    data = open_at(holder, name, chunks=chunks, squeeze=squeeze)
+    data = open_at(holder, name, chunks=chunks, squeeze=squeeze, partial=partial)
     return choose_field(data, name, field)
 
 
@@ -152,10 +156,12 @@ def open_dataset(
     return open_at(find_place(path, storage_options, external=external), main, chunks=chunks, squeeze=squeeze)
 
 
-def open_at(place: Place, main: str | None, *, chunks: Chunks, squeeze: bool = True) -> xr.Dataset:
+def open_at(
+    place: Place, main: str | None, *, chunks: Chunks, squeeze: bool = True, partial: bool = False
+) -> xr.Dataset:
     """Open what `open_dataset` opens, where it is known what the path means."""
     # Not through xr.open_dataset, which indexes coordinates that cannot carry an index (repeats, gaps).
-    return _cut_into_blocks(open_node(place, main, squeeze=squeeze), chunks, place)
+    return _cut_into_blocks(open_node(place, main, squeeze=squeeze, partial=partial), chunks, place)
 
 
 def open_tree(

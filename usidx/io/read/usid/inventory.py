@@ -234,10 +234,11 @@ def warn_of_damage(found: Inventory, file: h5py.File) -> None:
         )
 
 
-def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
+def find_main(file: h5py.File, name: str | None, *, partial: bool = False) -> h5py.Dataset:
     """Return the main dataset of that path or unique end of a path; with None the only one of the file.
 
-    Where several match, the only one that lies in no results group is meant.
+    Where several match, the only one that lies in no results group is meant. Tables of another length than the data
+    break a rule, unless `partial`.
 
     Raises
     ------
@@ -255,7 +256,7 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
             raise NotMainError(
                 f"{say_where(exact)} is a group, not a main dataset.{_write_listing('Main datasets in it', inside)}"
             )
-    found = take_inventory(file)
+    found = take_inventory(file, Tables(is_partial=partial))
     warn_of_damage(found, file)
     mains = found.mains
     matches = mains if name is None else _match_endings(mains, name)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import h5py
 import numpy as np
 
-from usidx.errors import LayoutError, NotMainError, UsidError, UsidWarning
+from usidx.errors import GridError, LayoutError, NotMainError, UsidError, UsidWarning
 from usidx.escapes import escape_controls
 from usidx.format import names
 from usidx.format.layout import Layout, Role, Side, decode_text
@@ -76,7 +77,7 @@ def read_header(dataset: h5py.Dataset, tables: Tables) -> Header:
 def _check_header(dataset: h5py.Dataset, tables: Tables) -> Header:
     found = _find_tables(dataset, tables)
     quantity, units = (_read_text(dataset, name).strip() for name in (names.QUANTITY, names.UNITS))
-    _check_shapes(dataset, found)
+    _check_shapes(dataset, found, partial=tables.is_partial)
     for role, count_axis in (("Position", 1), ("Spectroscopic", 0)):
         _read_labels_and_units(found, role, found[f"{role}_Indices"].shape[count_axis])
     return Header(found, quantity, units)
@@ -149,19 +150,23 @@ def _read_text(dataset: h5py.Dataset, name: str) -> str:
     return text
 
 
-def _check_shapes(dataset: h5py.Dataset, found: Ancillaries) -> None:
+def _check_shapes(dataset: h5py.Dataset, found: Ancillaries, *, partial: bool) -> None:
     for role, axis in (("Position", 0), ("Spectroscopic", 1)):
         indices, values = found[f"{role}_Indices"], found[f"{role}_Values"]
-        if len(indices.shape) != 2 or indices.shape != values.shape:
+        is_alike = indices.shape == values.shape
+        if partial and len(indices.shape) == len(values.shape) == 2:
+            is_alike = indices.shape[1 - axis] == values.shape[1 - axis]
+        if len(indices.shape) != 2 or not is_alike:
             raise LayoutError(
                 f"{say_where(dataset)}: {role}_Indices {indices.path!r} has the shape {indices.shape} and "
                 f"{role}_Values {values.path!r} {values.shape}; both must be 2-D and equal."
             )
-        if indices.shape[axis] != dataset.shape[axis]:
+        if indices.shape[axis] != dataset.shape[axis] and not partial:
             wanted = "(positions, dimensions)" if axis == 0 else "(dimensions, steps)"
             raise LayoutError(
                 f"{say_where(dataset)} has the shape {dataset.shape}, but {role}_Indices {indices.path!r} has "
-                f"{indices.shape}; it must be {wanted} with {dataset.shape[axis]} along axis {axis}."
+                f"{indices.shape}; it must be {wanted} with {dataset.shape[axis]} along axis {axis}. If the scan was "
+                f"stopped, usidx.open_main(path, {str(dataset.name)!r}, partial=True) opens what both have."
             )
 
 
@@ -223,18 +228,41 @@ def read_layout(dataset: h5py.Dataset, tables: Tables | None = None) -> Layout:
     hints = read_json(dataset, names.MAIN_HINTS) | _list_unknown_attributes(dataset)
     own = hints.get("own")
     keeping = names.BOOK_KEEPING - set(map(str, own if isinstance(own, list) else ()))
+    position, spectroscopic = _read_sides(dataset, header.tables, tables, slowest_first=is_slowest_first)
     return Layout(
         name=escape_controls(str(dataset.name).rsplit("/", 1)[-1]),
         quantity=quantity,
         units=units,
-        shape=dataset.shape,
+        shape=(position.size, spectroscopic.size),
         dtype=dataset.dtype,
-        position=_make_side(header.tables, "position", tables, slowest_first=is_slowest_first),
-        spectroscopic=_make_side(header.tables, "spectroscopic", tables, slowest_first=is_slowest_first),
+        position=position,
+        spectroscopic=spectroscopic,
         attributes={k: v for k, v in attributes.items() if k not in keeping},
         book_keeping={k: v for k, v in attributes.items() if k in keeping},
         hints=hints,
     )
+
+
+def _read_sides(dataset: h5py.Dataset, found: Ancillaries, tables: Tables, *, slowest_first: bool) -> tuple[Side, Side]:
+    """Read both sides; where they may be longer or shorter than the data, as far as both reach.
+
+    Raises
+    ------
+    GridError
+        There is nothing that both have.
+    """
+    roles: tuple[Role, Role] = ("position", "spectroscopic")
+    sides = [_make_side(found, role, tables, slowest_first=slowest_first) for role in roles]
+    if tables.is_partial:
+        sides = [_cut_side(dataset, side, size) for side, size in zip(sides, dataset.shape, strict=True)]
+    return sides[0], sides[1]
+
+
+def _cut_side(dataset: h5py.Dataset, side: Side, size: int) -> Side:
+    kept = min(side.size, size)
+    if not kept:
+        raise GridError(f"{say_where(dataset)} holds no {side.role} rows, so nothing of it was measured.")
+    return side if kept == side.size else replace(side, indices=side.indices[:kept], values=side.values[:kept])
 
 
 def _list_unknown_attributes(dataset: h5py.Dataset) -> dict[str, Any]:
@@ -264,12 +292,14 @@ def _read_side(found: Ancillaries, role: Role, *, slowest_first: bool) -> Side:
         raise LayoutError(f"{values.where}: values must be real numbers, found the type {numbers.dtype}.")
     count = counters.shape[1]
     labels, units = _read_labels_and_units(found, title, count)
+    rows = numbers if role == "position" else numbers.T
+    shared = min(len(rows), len(counters))  # they differ only where that is allowed
     return Side(
         role=role,
         labels=labels,
         units=units,
-        indices=counters,
-        values=numbers if role == "position" else numbers.T,
+        indices=counters[:shared],
+        values=rows[:shared],
         types=indices.read_types(count),
         slowest_first=slowest_first,
         hints=values.hints | _leave_out_units(found, title, labels),

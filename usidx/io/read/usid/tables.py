@@ -68,6 +68,8 @@ class Tables:
         Each small side by what it holds: mains whose tables are equal share one.
     frames : dict
         What mains that share both sides are labelled with.
+    is_partial : bool
+        Whether tables may be longer or shorter than their main: what all of them have is taken.
     """
 
     paths: Paths = field(default_factory=Paths)
@@ -77,6 +79,7 @@ class Tables:
     sides: dict[tuple[Role, Identity, Identity, bool], Side] = field(default_factory=dict)
     alike: dict[tuple[Any, ...], Side] = field(default_factory=dict)
     frames: dict[tuple[int, int, str, bool], Frame] = field(default_factory=dict)
+    is_partial: bool = False
 
     def of(self, dataset: h5py.h5d.DatasetID) -> Table:
         """Return the table that a dataset is."""
