@@ -154,7 +154,9 @@ def block_again(y: Array, *inputs: Array, work: Work) -> Array:
     around = np.where(free, starts.reshape(len(spectra.y), starts.shape[-1] // n, n), spectra.start[:, None])
 
     def solved(rows: Rows, begin: Array) -> Array:
-        return _solve(work, spectra.take(rows, start=begin))
+        # All but the neighbours' parameters was tried.
+        again = replace(work, options=replace(work.options, doubt=False))
+        return _solve(again, spectra.take(rows, start=begin))
 
     again = solve_failed(solved, table.reshape(len(spectra.y), table.shape[-1]), around, work.options, n)
     return work.put_in_order(again).reshape(*lead, again.shape[1])
@@ -189,7 +191,9 @@ def _solve_alike(work: Work, spectra: _Spectra) -> Array:
     def fit(rows: Rows, y: Array, weight: Array | None, begin: Array | None) -> Array:
         own = spectra.take(rows, weight=weight)
         start = np.asarray(own.start if begin is None else begin, np.float64)
-        return solve(work.model, work.ties, squares, y, own.x, weight, start, work.threads)
+        # A round goes on from the one before.
+        how = squares if begin is None else replace(squares, doubt=False)
+        return solve(work.model, work.ties, how, y, own.x, weight, start, work.threads)
 
     def evaluate(rows: Rows, parameters: Array) -> Array:
         return _evaluate_rows(work.model, spectra.take(rows).x, parameters, work.threads)
