@@ -209,7 +209,8 @@ def test_units_names_and_provenance() -> None:
     data = curve(np.linspace(-1, 1, 11), np.zeros(11))
     found = usidx.didv(data)
     assert (found.name, found.units, found.attrs["long_name"]) == ("didv", "nA/V", "Differential Conductance")
-    assert usidx.history(found)[-1]["parameters"] == {"dim": "Bias", "coordinate": None, "window": 7, "order": 2}
+    told = {"dim": "Bias", "coordinate": None, "window": 7, "order": 2, "order_at_ends": 3}
+    assert usidx.history(found)[-1]["parameters"] == told
     assert "units" not in usidx.didv(data.drop_attrs()).attrs
     assert usidx.normalized_conductance(data + data.Bias, broadening=0.2).units == ""
     assert found.Bias.attrs == data.Bias.attrs

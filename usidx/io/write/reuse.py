@@ -37,6 +37,9 @@ _SMALL: Final = 64 << 20
 #: Part of a source that must be worked on to make it worth a look at all of it.
 _SHARE: Final = 0.5
 
+#: What a fit records of its source, which is compared by itself.
+_OF_SOURCE = "content"
+
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
@@ -197,7 +200,9 @@ def _are_arguments_of_before(old: Step, now: Step) -> bool:
     if "token" in json.dumps(told) or '"<' in json.dumps(told):
         return False  # a token, or the name of a thing, says nothing of what is behind it
     defaults = {k: p.default for k, p in made_by.signature.parameters.items() if p.default is not Parameter.empty}
-    given: Mapping[str, Any] = now["parameters"]
+    # Without a robust loss its scale says nothing; its default was another.
+    idle = {_OF_SOURCE} | ({"loss_scale"} if now["parameters"].get("loss") == "linear" else set())
+    told, given = ({k: v for k, v in one.items() if k not in idle} for one in (told, now["parameters"]))
     return told.keys() <= given.keys() and all(
         told[k] == v if k in told else k in defaults and v == as_json(defaults[k]) for k, v in given.items()
     )

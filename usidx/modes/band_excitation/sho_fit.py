@@ -57,7 +57,7 @@ def sho_fit(
     dim: str | None = None,
     *,
     coordinate: str | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
+    bounds: Mapping[str, tuple[Value, Value]] | None = None,
     fixed: Mapping[str, Value] | None = None,
     mask: xr.DataArray | None = None,
     sigma: Value | None = None,

@@ -92,7 +92,8 @@ def didv(
     attrs = {"long_name": "Differential Conductance"} | _make_units(data, swept)
     kernel = partial(work_by_bias, work=partial(_differentiate, window=window, order=order))
     output = Output(dtype=np.float64, name="didv", attrs=attrs)
-    return add_choices(along(data, swept.dim, kernel, output, beside=[swept.bias]), dim=swept.dim)
+    found = along(data, swept.dim, kernel, output, beside=[swept.bias])
+    return add_choices(found, dim=swept.dim, order_at_ends=order + 1)
 
 
 def _differentiate(current: npt.NDArray[Any], bias: Array, *, window: int, order: int) -> Array:
@@ -166,7 +167,8 @@ def normalized_conductance(
     kernel = partial(work_by_bias, work=partial(_normalize, window=window, order=order, broadening=broadening))
     attrs = {"long_name": "Normalized Conductance", "units": ""}
     output = Output(dtype=np.float64, name="normalized_conductance", attrs=attrs)
-    return add_choices(along(data, swept.dim, kernel, output, beside=[swept.bias]), dim=swept.dim)
+    found = along(data, swept.dim, kernel, output, beside=[swept.bias])
+    return add_choices(found, dim=swept.dim, order_at_ends=order + 1)
 
 
 def _normalize(current: npt.NDArray[Any], bias: Array, *, window: int, order: int, broadening: float) -> Array:
