@@ -169,6 +169,22 @@ def test_deleted_tables_are_found(tmp_path: Path, table: str) -> None:
     assert f"{table!r} refers to a dataset that was deleted" in str(found[0])
 
 
+def test_a_damaged_name_of_an_attribute_stops_no_check(tmp_path: Path) -> None:
+    built = beps_file(tmp_path / "scan.h5")
+    add_svd(built)
+    with h5py.File(built.path, "r+") as file:
+        group = next(item for name, item in list_groups(file) if "-SVD_" in name)
+        space = h5py.h5s.create(h5py.h5s.SCALAR)
+        h5py.h5a.create(group.id, b"\xff\xfe", h5py.h5t.NATIVE_INT64, space)
+    assert usidx.validate(built.path) == []
+
+
+def list_groups(file: h5py.File) -> list[tuple[str, h5py.Group]]:
+    found: list[tuple[str, h5py.Group]] = []
+    file.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Group) else None)
+    return found
+
+
 def test_results_without_a_source_are_found(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
     main = raster(path)

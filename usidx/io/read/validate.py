@@ -197,14 +197,15 @@ def _list_result_doubts(path: str, group: h5py.Group, paths: Paths) -> list[Prob
 
 def _list_lost_sources(path: str, group: h5py.Group, paths: Paths) -> Iterator[Problem]:
     """Point out sources that are gone; without one nobody knows what a result is of."""
-    listed = [name for name in group.attrs if _SOURCE.fullmatch(name)]
+    attributes = [name for name in group.attrs if isinstance(name, str)]  # bytes where it is no UTF-8
+    listed = [name for name in attributes if _SOURCE.fullmatch(name)]
     for name in listed:
         reference = read_attribute_if_any(group, name)
         if isinstance(reference, h5py.Reference):
             found = _find_source(group, reference, paths)
             if found:
                 yield Problem(path, "source", f"{path!r}: the reference {name!r} {found}.")
-    is_named = bool(listed) or any(name.startswith(names.SOURCE_DATASET) for name in group.attrs)
+    is_named = bool(listed) or any(name.startswith(names.SOURCE_DATASET) for name in attributes)
     if not is_named and not isinstance(group.parent.get(path.rsplit("/", 1)[-1].split("-", 1)[0]), h5py.Dataset):
         text = f"{path!r} names no source, and no dataset that its name begins with lies beside it."
         yield Problem(path, "source", text, is_error=False)
