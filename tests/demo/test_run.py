@@ -97,9 +97,9 @@ def test_demo_shows_what_can_be_seen_and_every_image(tmp_path: Path) -> None:
     page = demo.run_demo(tmp_path / "iv.h5").page.read_text(encoding="utf-8")
     assert "Current at Bias 2 V." in page or "Current at Bias -2 V." in page
     for quantity in ("Height", "Phase", "Phase"):
-        image = scan.isel(Bias=3, drop=True).assign_attrs(long_name=quantity).rename("Raw_Data")
-        bare = image.drop_attrs(deep=False).assign_attrs(long_name=quantity, units="V")
-        usidx.write(bare, tmp_path / "images.h5", reuse=False)
+        image = scan.isel(Bias=3, drop=True).rename("Raw_Data")
+        image.attrs = {"long_name": quantity, "units": "V"}
+        usidx.write(image, tmp_path / "images.h5", reuse=False)
     left = demo.run_demo(tmp_path / "images.h5")
     assert "The images of the scan." in left.page.read_text(encoding="utf-8")
 

@@ -40,7 +40,7 @@ from pathlib import Path
 
 import h5py
 
-from usidx.errors import ExistsError, LockedError, MissingFileError, RecoveryError, UsidError, WriteError
+from usidx.errors import ExistsError, LockedError, RecoveryError, UsidError, WriteError
 from usidx.io.disk import raw as disk
 from usidx.io.disk.companions import find_draft_path, find_journal_path
 from usidx.io.disk.interrupt import defer_interrupts, shield_from_interrupts
@@ -146,8 +146,12 @@ class Transaction:
                 f"{str(self.path.parent)!r} cannot be written, but the undo journal that protects {self.path.name!r} "
                 "must lie there while the file is changed. Ask for the right to write the folder, or work on a copy."
             )
-        with _explain_refusal(self.path):
+        try:
             target = self._resources.enter_context(open_locked(self.path, wait=self._wait, lock=self._lock))
+        except PermissionError as err:
+            raise WriteError(
+                f"{str(self.path)!r} cannot be written ({err.strerror}). Ask for the right to, or work on a copy."
+            ) from err
         if needs_recovery(self.path):
             undo(target, self._lock)
         self._staged = StagedFile(target, journaled=True, may_overwrite=self._may_overwrite, lock=self._lock)
@@ -168,8 +172,7 @@ class Transaction:
             with ExitStack() as left:
                 left.enter_context(open_locked(draft, lock=self._lock))
                 disk.remove_open(draft, left.close)
-        with _explain_refusal(self.path):
-            target = self._resources.enter_context(open_locked(draft, create=True, lock=self._lock))
+        target = self._resources.enter_context(open_locked(draft, create=True, lock=self._lock))
         self._draft = draft
         self._claim = self._resources.enter_context(claim_file(draft))
         self._staged = StagedFile(target, journaled=False)
@@ -331,7 +334,7 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
 
     Raises
     ------
-    MissingFileError
+    FileNotFoundError
         There is no such folder.
     ExistsError
         The file, or the journal of a lost file of that name, exists.
@@ -342,7 +345,7 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
-        raise MissingFileError(f"There is no folder {str(target.parent)!r} to make {target.name!r} in.")
+        raise FileNotFoundError(f"There is no folder {str(target.parent)!r} to make {target.name!r} in.")
     if target.exists():
         raise ExistsError(f"{str(target)!r} exists already. Choose another name, or add to it with transaction().")
     if needs_recovery(target):
@@ -374,19 +377,6 @@ def _run(changes: Transaction) -> Iterator[Transaction]:
         changes._leave(err)
         raise
     changes._leave(None)
-
-
-@contextmanager
-def _explain_refusal(path: Path) -> Iterator[None]:
-    """Say what to do where the system does not let a file be opened for writing."""
-    try:
-        yield
-    except PermissionError as err:
-        raise WriteError(
-            f"{str(path)!r} cannot be written ({err.strerror}). Ask for the right to write it, or work on a copy."
-        ) from err
-    except IsADirectoryError as err:
-        raise WriteError(f"{str(path)!r} is a folder. Name a file in it.") from err
 
 
 def _write_error(path: Path, cause: OSError) -> WriteError:
