@@ -70,7 +70,8 @@ def test_the_signature_is_that_of_the_call() -> None:
     data = spectra()
     assert list(inspect.signature(data.usid.svd).parameters)[:2] == ["n", "dim"]
     assert list(inspect.signature(data.usid.map_positions).parameters)[:2] == ["function", "dim"]
-    assert list(inspect.signature(data.usid.plot.map).parameters) == ["title"]
+    names = ["title", "cmap", "vmin", "vmax", "norm", "ax", "figsize"]
+    assert list(inspect.signature(data.usid.plot.map).parameters) == names
     assert inspect.getdoc(data.usid.svd) == inspect.getdoc(usidx.svd)
     assert inspect.getdoc(data.usid.plot.map) == inspect.getdoc(usidx.plot_map)
 

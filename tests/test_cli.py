@@ -150,3 +150,20 @@ def test_an_interrupt_is_a_line_and_exit_code_130() -> None:
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
     assert (running.returncode, said) == (130, "usidx: interrupted\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_an_interrupt_while_the_package_is_loaded_is_a_line_too(tmp_path: Path) -> None:
+    """A module that takes long to load stands for one of those that are loaded first."""
+    (tmp_path / "xarray.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n", encoding="utf-8")
+    package = str(Path(usidx.__file__).parents[1])
+    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), package])}
+    command = [sys.executable, "-m", "usidx", "demo"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **paths}
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "loading\n"
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert (running.returncode, said) == (130, "usidx: interrupted\n")

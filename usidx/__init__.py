@@ -9,9 +9,18 @@ Open a file, analyse it out of core, write the results back beside the data they
 
 from __future__ import annotations
 
+import os as _os
+import sys as _sys
 from typing import TYPE_CHECKING
 
-from usidx import accessor as _accessor  # noqa: F401 - registers .usid
+try:
+    from usidx import accessor as _accessor  # noqa: F401 - registers .usid
+except KeyboardInterrupt:
+    # Loading takes a moment, in which the command is not there yet to say this.
+    if _sys.orig_argv[1:3] != ["-m", "usidx"] and _os.path.basename(_sys.argv[0]) not in {"usidx", "usidx.exe"}:
+        raise
+    _sys.stderr.write("usidx: interrupted\n")
+    raise SystemExit(130) from None
 from usidx import public as _public
 
 __all__ = sorted(_public.MODULES)

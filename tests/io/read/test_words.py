@@ -126,6 +126,14 @@ def test_other_hdf5_files_are_named_too(tmp_path: Path, fill: Callable[[h5py.Fil
         usidx.open_main(path)
 
 
+def test_a_hyphen_alone_makes_no_results_group(tmp_path: Path) -> None:
+    path = usidx.example_file(tmp_path / "scan.h5")
+    with h5py.File(path, "r+") as file:
+        file.create_group("provenance/mean_2025-12-17-15:38:06.145850")
+        file.create_group("Measurement_000/Channel_000/Raw_Data-Peak_012")
+    assert usidx.list_results(path) == ["/Measurement_000/Channel_000/Raw_Data-Peak_012"]
+
+
 def test_no_message_of_opening_or_writing_names_an_argument_that_only_recover_has() -> None:
     package = Path(usidx.__file__).parent
     naming = [f for f in package.rglob("*.py") if "pass lock=False" in f.read_text(encoding="utf-8")]

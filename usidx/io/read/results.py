@@ -39,6 +39,10 @@ _MOST_STATUS: Final = 2**26  # bytes; a file that claims more is not believed
 _STATUS: Final = re.compile(names.COMPLETED)
 
 
+#: A hyphen alone is in names of other formats too, as in the dates of NSID.
+_NAMED_AS_RESULT = re.compile(r"[^/]-[^/]*_\d{3,}$")
+
+
 def list_results(path: FilePath, *, storage_options: Options = None) -> list[str]:
     """List the results groups of a file.
 
@@ -72,7 +76,7 @@ def list_results(path: FilePath, *, storage_options: Options = None) -> list[str
     with open_file_at(path, storage_options) as file:
         found = take_inventory(file)
         warn_of_damage(found, file)
-        return [g for g in found.groups if "-" in g.rsplit("/", 1)[-1]]
+        return [g for g in found.groups if _NAMED_AS_RESULT.search(g)]
 
 
 def open_result(

@@ -40,7 +40,7 @@ from pathlib import Path
 
 import h5py
 
-from usidx.errors import ExistsError, LockedError, RecoveryError, UsidError, WriteError
+from usidx.errors import ExistsError, LockedError, MissingFileError, RecoveryError, UsidError, WriteError
 from usidx.io.disk import raw as disk
 from usidx.io.disk.companions import find_draft_path, find_journal_path
 from usidx.io.disk.interrupt import defer_interrupts, shield_from_interrupts
@@ -334,7 +334,7 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such folder.
     ExistsError
         The file, or the journal of a lost file of that name, exists.
@@ -345,7 +345,7 @@ def create(path: str | os.PathLike[str], *, lock: bool = True) -> Iterator[Trans
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {str(target.parent)!r} to make {target.name!r} in.")
+        raise MissingFileError(f"There is no folder {str(target.parent)!r} to make {target.name!r} in.")
     if target.exists():
         raise ExistsError(f"{str(target)!r} exists already. Choose another name, or add to it with transaction().")
     if needs_recovery(target):
