@@ -31,6 +31,7 @@ FitRows = Callable[[Rows, Array, Options], Array]
 _STARTS: Final = 4  # of each kind
 _MOST_SAMPLES: Final = 512  # more are averaged in bins
 _VALUES: Final = 2**22  # of templates, or of pairs, that are held at a time
+_ROUNDS: Final = 2  # in which each group is looked for anew
 _FAR: Final = 3.5  # standard deviations by which what is left is smoother than noise
 _MUCH: Final = 1e-6  # of chi2: less is no better fit
 
@@ -78,12 +79,15 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
         return first
     out = first.copy()
 
-    def try_all(rows: Rows, options: Options) -> None:
-        for start in _list_starts(model, options, spectra.take(rows)):
+    def try_all(rows: Rows, options: Options, starts: Iterator[Array]) -> None:
+        for start in starts:
             out[rows] = _keep_better(out[rows], fit_rows(rows, start, options), at)
 
     with np.errstate(all="ignore"):  # candidates may be far off
-        try_all(rows, options)
+        try_all(rows, options, _list_starts(model, options, spectra.take(rows)))
+        for _ in range(_ROUNDS):
+            still = rows[_find_doubtful(out[rows], spectra.y[rows], at)]
+            try_all(still, options, _move_each(model, options, spectra.take(still), out[still, at.parameters]))
         failed = rows[~(out[rows, at.status] > 0)]
         finest = [
             p for p in model.parameters if p.finest and p.name in options.free and p.bounds == options.bounds[p.name]
@@ -92,7 +96,8 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
         for step in np.unique(steps[steps > 0.0]):
             coarser = {p.name: (p.finest * step, p.bounds[1]) for p in finest}
             own = failed[np.broadcast_to(steps == step, failed.shape)]
-            try_all(own, replace(options, bounds={**options.bounds, **coarser}))
+            how = replace(options, bounds={**options.bounds, **coarser})
+            try_all(own, how, _list_starts(model, how, spectra.take(own)))
     return out
 
 
@@ -133,6 +138,16 @@ def _list_starts(model: Model, options: Options, spectra: Spectra) -> Iterator[A
     for way in ways:
         kept = np.where(np.isin(model.names, way), fixed, spectra.start)
         yield from _search(model, way, options, spectra, kept)
+
+
+def _move_each(model: Model, options: Options, spectra: Spectra, found: Array) -> Iterator[Array]:
+    """Give starts in which one group is looked for anew while the others stay where they were found."""
+    groups = [g.searched for g in split_model(model, options.free) if g.searched]
+    fixed = np.where(np.isin(model.names, options.free), np.nan, spectra.start)
+    for own in groups if len(groups) > 1 and len(found) else ():
+        held = {n for searched in groups for n in searched} - set(own)
+        way = tuple(n for n in options.free if n not in held)
+        yield from _search(model, way, options, spectra, np.where(np.isin(model.names, list(held)), found, fixed))
 
 
 def _search(model: Model, free: tuple[str, ...], options: Options, spectra: Spectra, fixed: Array) -> Iterator[Array]:
