@@ -7,6 +7,7 @@ the bounds; a given start is one more candidate. Nothing here looks at another s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -74,10 +75,15 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
     `fit_rows(rows, start, options)` fits some of the spectra; `first` is the table of the first fits of all.
     """
     at = Columns(len(model.names))
-    rows = _find_doubtful(first, spectra.y, at)
+    out = first
+    for start in _swap_terms(model, options, first[:, at.parameters]):
+        own = np.flatnonzero(np.isfinite(start).all(axis=1))
+        out = out.copy()
+        out[own] = _keep_better(out[own], fit_rows(own, start[own], options), at)
+    rows = _find_doubtful(out, spectra.y, at)
     if not rows.size:
-        return first
-    out = first.copy()
+        return out
+    out = out.copy()
 
     def try_all(rows: Rows, options: Options, starts: Iterator[Array]) -> None:
         for start in starts:
@@ -99,6 +105,31 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
             how = replace(options, bounds={**options.bounds, **coarser})
             try_all(own, how, _list_starts(model, how, spectra.take(own)))
     return out
+
+
+def _swap_terms(model: Model, options: Options, found: Array) -> Iterator[Array]:
+    """Give starts in which two terms of one kind change places, NaN where bounds forbid it.
+
+    Where a width is fixed, which of two peaks has it makes little difference to what is left, and so raises no doubt.
+    """
+    for one, other in itertools.combinations(model.terms, 2):
+        kinds = [{k: v for k, v in t.describe().items() if k != "prefix"} for t in (one, other)]
+        pairs = list(zip(one.names, other.names, strict=False))
+        said = [
+            [(n in options.free, n in options.free and options.bounds[n]) for n in names]
+            for names in zip(*pairs, strict=True)
+        ]
+        if kinds[0] != kinds[1] or len(one.names) != len(other.names) or said[0] == said[1]:
+            continue
+        start, inside = found.copy(), np.ones(len(found), bool)
+        for pair in pairs:
+            a, b = (model.names.index(n) for n in pair)
+            if pair[0] in options.free and pair[1] in options.free:
+                start[:, [a, b]] = found[:, [b, a]]
+                for name, k in zip(pair, (a, b), strict=True):
+                    low, high = options.bounds[name]
+                    inside &= (start[:, k] >= low) & (start[:, k] <= high)
+        yield np.where(inside[:, None], start, np.nan)
 
 
 def _measure_steps(x: Array) -> Array:
