@@ -191,6 +191,7 @@ class UsidDataArrayAccessor(_Labelled[xr.DataArray]):
 
     set_roles = _Door(lambda: public.set_roles, xr.DataArray)
     fit = _Door(lambda: public.fit)
+    fit_references = _Door(lambda: public.fit_references)
     sho_fit = _Door(lambda: public.sho_fit)
     relaxation_fit = _Door(lambda: public.relaxation_fit)
     didv = _Door(lambda: public.didv)
@@ -214,6 +215,7 @@ class UsidDatasetAccessor(_Labelled[xr.Dataset]):
     evaluate = _Door(lambda: public.evaluate)
     residual = _Door(lambda: public.residual)
     compare = _Door(lambda: public.compare)
+    explore = _Door(lambda: public.explore)
     phase_offset = _Door(lambda: public.phase_offset)
     correct_phase = _Door(lambda: public.correct_phase)
     response = _Door(lambda: public.response)

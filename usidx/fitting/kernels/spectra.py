@@ -258,10 +258,12 @@ def _write_figures(
     chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
     if head[HAS_WEIGHT] == 0 and head[LOSS] == 0:
         chi2, squares = cost, cost
+    variance = _compute_robust_variance(head, bench, data) if head[LOSS] > 0 else np.nan
+    # This weighs the residual in its place.
     out[_figure(n, PATTERN)] = measure_pattern(head, data, free) if squares > _ROUNDING * spread else 0.0
     freedom = head[SAMPLES] * head[N_PARTS] - free
     redchi = chi2 / freedom if freedom > 0 else np.nan
-    variance = redchi if head[LOSS] == 0 else _compute_robust_variance(head, bench, data)
+    variance = redchi if head[LOSS] == 0 else variance
     for k in range(n):
         out[k], out[_stderr(n, k)] = bench[PARAMETERS, k], 0.0
     for j in range(free):

@@ -189,7 +189,14 @@ class Model(ABC):
         return (self,)
 
     def __add__(self, other: Model) -> Sum:
-        return Sum((*self.terms, *other.terms)) if isinstance(other, Model) else NotImplemented
+        if not isinstance(other, Model):
+            return NotImplemented
+        terms = (*self.terms, *other.terms)
+        return Sum(tuple(t.to_complex() for t in terms) if any(t.is_complex for t in terms) else terms)
+
+    def to_complex(self) -> Model:
+        """Return what stands for this model beside a complex one: of a background, one that is complex, too."""
+        return self
 
     def __mul__(self, other: Model) -> Product:
         return Product((*_list_factors(self), *_list_factors(other))) if isinstance(other, Model) else NotImplemented
