@@ -15,5 +15,5 @@ def test_a_fit_that_two_dampings_pass_to_each_other_ends() -> None:
     imag = [0.60058881, 0.6404054, -0.24336301, -1.00581324, 2.80759465, 1.1716985, -0.95170932, 0.35784005]
     data = xr.DataArray(np.array(real) + 1j * np.array(imag), dims="Frequency", coords={"Frequency": band})
     found = usidx.sho_fit(data)
-    assert int(found.nfev) < 200
+    assert int(found.nfev) < 1000  # from all starts that were tried
     assert int(found.status) == -3

@@ -316,7 +316,7 @@ class Step(Shape):
     -----
     Parameters: ``amplitude``, with the units of the data; ``center`` and ``width`` (> 0), with those of the
     coordinate. Add ``Constant()`` for where it rises from. A step sharper than samples can tell ends with its width on
-    a bound of 0.3 of their distance, and its centre between the two samples.
+    a bound of 0.3 of their distance (logistic 0.1, arctan 0.03), and its centre between the two samples.
 
     Examples
     --------
@@ -334,7 +334,7 @@ class Step(Shape):
 
     @property
     def _own_parameters(self) -> tuple[Parameter, ...]:
-        width = Parameter("width", "Width", (0, 1), POSITIVE, finest=0.3)
+        width = Parameter("width", "Width", (0, 1), POSITIVE, finest=_FINEST[self.shape])
         return Parameter("amplitude", "Amplitude", (1, 0)), Parameter("center", "Center", (0, 1)), width
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
@@ -348,6 +348,7 @@ class Step(Shape):
         return amplitude * _STEPS[self.shape]((x - center) / width)
 
 
+_FINEST: Final[Mapping[str, float]] = {"erf": 0.3, "logistic": 0.1, "arctan": 0.03}
 _STEPS: Final[Mapping[str, Callable[[Node], Node]]] = {
     "erf": lambda t: 0.5 + 0.5 * apply("erf", t),
     # Through tanh, which does not overflow.

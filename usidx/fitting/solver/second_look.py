@@ -7,6 +7,7 @@ the bounds; a given start is one more candidate. Nothing here looks at another s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -31,6 +32,7 @@ FitRows = Callable[[Rows, Array, Options], Array]
 _STARTS: Final = 4  # of each kind
 _MOST_SAMPLES: Final = 512  # more are averaged in bins
 _VALUES: Final = 2**22  # of templates, or of pairs, that are held at a time
+_ROUNDS: Final = 2  # in which each group is looked for anew
 _FAR: Final = 3.5  # standard deviations by which what is left is smoother than noise
 _MUCH: Final = 1e-6  # of chi2: less is no better fit
 
@@ -73,17 +75,25 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
     `fit_rows(rows, start, options)` fits some of the spectra; `first` is the table of the first fits of all.
     """
     at = Columns(len(model.names))
-    rows = _find_doubtful(first, spectra.y, at)
+    out = first
+    for start in _swap_terms(model, options, first[:, at.parameters]):
+        own = np.flatnonzero(np.isfinite(start).all(axis=1))
+        out = out.copy()
+        out[own] = _keep_better(out[own], fit_rows(own, start[own], options), at)
+    rows = _find_doubtful(out, spectra.y, at)
     if not rows.size:
-        return first
-    out = first.copy()
+        return out
+    out = out.copy()
 
-    def try_all(rows: Rows, options: Options) -> None:
-        for start in _list_starts(model, options, spectra.take(rows)):
+    def try_all(rows: Rows, options: Options, starts: Iterator[Array]) -> None:
+        for start in starts:
             out[rows] = _keep_better(out[rows], fit_rows(rows, start, options), at)
 
     with np.errstate(all="ignore"):  # candidates may be far off
-        try_all(rows, options)
+        try_all(rows, options, _list_starts(model, options, spectra.take(rows)))
+        for _ in range(_ROUNDS):
+            still = rows[_find_doubtful(out[rows], spectra.y[rows], at)]
+            try_all(still, options, _move_each(model, options, spectra.take(still), out[still, at.parameters]))
         failed = rows[~(out[rows, at.status] > 0)]
         finest = [
             p for p in model.parameters if p.finest and p.name in options.free and p.bounds == options.bounds[p.name]
@@ -92,8 +102,34 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
         for step in np.unique(steps[steps > 0.0]):
             coarser = {p.name: (p.finest * step, p.bounds[1]) for p in finest}
             own = failed[np.broadcast_to(steps == step, failed.shape)]
-            try_all(own, replace(options, bounds={**options.bounds, **coarser}))
+            how = replace(options, bounds={**options.bounds, **coarser})
+            try_all(own, how, _list_starts(model, how, spectra.take(own)))
     return out
+
+
+def _swap_terms(model: Model, options: Options, found: Array) -> Iterator[Array]:
+    """Give starts in which two terms of one kind change places, NaN where bounds forbid it.
+
+    Where a width is fixed, which of two peaks has it makes little difference to what is left, and so raises no doubt.
+    """
+    for one, other in itertools.combinations(model.terms, 2):
+        kinds = [{k: v for k, v in t.describe().items() if k != "prefix"} for t in (one, other)]
+        pairs = list(zip(one.names, other.names, strict=False))
+        said = [
+            [(n in options.free, n in options.free and options.bounds[n]) for n in names]
+            for names in zip(*pairs, strict=True)
+        ]
+        if kinds[0] != kinds[1] or len(one.names) != len(other.names) or said[0] == said[1]:
+            continue
+        start, inside = found.copy(), np.ones(len(found), bool)
+        for pair in pairs:
+            a, b = (model.names.index(n) for n in pair)
+            if pair[0] in options.free and pair[1] in options.free:
+                start[:, [a, b]] = found[:, [b, a]]
+                for name, k in zip(pair, (a, b), strict=True):
+                    low, high = options.bounds[name]
+                    inside &= (start[:, k] >= low) & (start[:, k] <= high)
+        yield np.where(inside[:, None], start, np.nan)
 
 
 def _measure_steps(x: Array) -> Array:
@@ -133,6 +169,16 @@ def _list_starts(model: Model, options: Options, spectra: Spectra) -> Iterator[A
     for way in ways:
         kept = np.where(np.isin(model.names, way), fixed, spectra.start)
         yield from _search(model, way, options, spectra, kept)
+
+
+def _move_each(model: Model, options: Options, spectra: Spectra, found: Array) -> Iterator[Array]:
+    """Give starts in which one group is looked for anew while the others stay where they were found."""
+    groups = [g.searched for g in split_model(model, options.free) if g.searched]
+    fixed = np.where(np.isin(model.names, options.free), np.nan, spectra.start)
+    for own in groups if len(groups) > 1 and len(found) else ():
+        held = {n for searched in groups for n in searched} - set(own)
+        way = tuple(n for n in options.free if n not in held)
+        yield from _search(model, way, options, spectra, np.where(np.isin(model.names, list(held)), found, fixed))
 
 
 def _search(model: Model, free: tuple[str, ...], options: Options, spectra: Spectra, fixed: Array) -> Iterator[Array]:

@@ -25,7 +25,7 @@ Picks = npt.NDArray[np.intp]
 
 _SAME: Final = 1e-5  # of a template's square: below it the others make it up
 _PAIRS: Final = 60000  # of candidates of two groups
-_KEPT: Final = 24  # choices that a third group is added to
+_KEPT: Final = 16  # choices, none like another, that a third group is added to
 _ALIKE: Final = 0.95  # product of templates of unit length: such candidates lead to one minimum
 
 
@@ -131,7 +131,9 @@ def _add_groups(y: Array, groups: Sequence[Templates], count: int) -> Picks:
         table = _try_all(left, basis, group, (own, low, high) if single and k == 1 else None)
         if k == len(groups) - 1:
             return _choose_pairs(table, picks, groups, count)
-        left, basis, picks = _keep(table, left, basis, picks, group)
+        lowest = table.min(axis=2)
+        some = _choose_different(lowest, first.shapes, min(_KEPT, lowest.shape[1]), picks[:, :, 0])
+        left, basis, picks = _keep(table, some, left, basis, picks, group)
     raise AssertionError
 
 
@@ -182,10 +184,11 @@ def _try_all(left: Array, basis: Array, group: Templates, first: tuple[Array, Ar
     return np.asarray(np.where(outside, cost + 4.0 * worst, cost))
 
 
-def _keep(cost: Array, left: Array, basis: Array, picks: Picks, group: Templates) -> tuple[Array, Array, Picks]:
-    """Return the best choices with the candidate added: what is left, the basis, and the choices."""
+def _keep(
+    cost: Array, order: Picks, left: Array, basis: Array, picks: Picks, group: Templates
+) -> tuple[Array, Array, Picks]:
+    """Return some choices with the best candidate added: what is left, the basis, and the choices."""
     best = np.argmin(cost, axis=2)
-    order = np.argsort(np.take_along_axis(cost, best[:, :, None], axis=2)[..., 0], axis=1, kind="stable")[:, :_KEPT]
     added = np.take_along_axis(best, order, axis=1)
     old = _take(basis, order)
     old = np.broadcast_to(old, (len(left), *old.shape[1:]))
