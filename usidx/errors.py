@@ -9,6 +9,7 @@
       RoleError         data has no position or spectroscopic roles, or a named dim is not there
       UnitsError        units cannot be combined
       SelectionError    a name matches nothing, or more than one thing (also a KeyError)
+      MissingFileError  there is no such file, or no folder to make it in (also a FileNotFoundError)
       ExistsError       a write would change what exists (also a FileExistsError)
       ResultError       a result lacks what the verb needs
       LockedError       another program, or another part of this one, holds the file (also an OSError)
@@ -21,12 +22,15 @@
 
 from __future__ import annotations
 
+from usidx.escapes import escape_controls
+
 __all__ = [
     "ExistsError",
     "GridError",
     "LayoutError",
     "LockedError",
     "MissingExtraError",
+    "MissingFileError",
     "NotMainError",
     "RecoveryError",
     "RemoteError",
@@ -42,6 +46,9 @@ __all__ = [
 
 class UsidError(ValueError):
     """Base of every error that usidx raises on purpose."""
+
+    def __str__(self) -> str:
+        return escape_controls(super().__str__())
 
 
 class NotMainError(UsidError):
@@ -67,8 +74,13 @@ class UnitsError(UsidError):
 class SelectionError(UsidError, KeyError):
     """A name matches nothing, or more than one thing."""
 
-    # KeyError prints the repr of its argument; a sentence should read as a sentence.
-    __str__ = ValueError.__str__
+    def __str__(self) -> str:
+        # KeyError prints the repr of its argument; a sentence should read as a sentence.
+        return escape_controls(ValueError.__str__(self))
+
+
+class MissingFileError(UsidError, FileNotFoundError):
+    """There is no file of that name, or no folder to make it in."""
 
 
 class ExistsError(UsidError, FileExistsError):
@@ -107,3 +119,6 @@ class MissingExtraError(UsidError, ImportError):
 
 class UsidWarning(UserWarning):
     """A file was repaired while it was read."""
+
+    def __str__(self) -> str:
+        return escape_controls(super().__str__())

@@ -26,6 +26,7 @@ from usidx.format.grid import find_grid
 from usidx.format.layout import Array, Layout
 from usidx.format.packing import pack
 from usidx.io.disk.recovery import open_shared
+from usidx.io.read.place.open_errors import make_unreadable_error
 from usidx.io.read.place.opened import open_place
 from usidx.io.read.place.place import find_place
 from usidx.io.read.usid.attributes import restore_attribute
@@ -51,8 +52,15 @@ def stream(array: xr.DataArray) -> Any:
 
 def wait_until_readable(file: Path, wait: float) -> None:
     """Wait while another program has the file locked, as the write that follows would."""
-    with open_shared(file, wait=wait):
-        pass
+    try:
+        with open_shared(file, wait=wait):
+            pass
+    except UsidError:
+        raise
+    except OSError as err:
+        if file.is_dir():
+            raise UsidError(f"{str(file)!r} is a folder. Name a file in it.") from err
+        raise make_unreadable_error(str(file), err) from err
 
 
 def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str, tables: Tables | None = None) -> str | None:
@@ -94,7 +102,7 @@ def _compare_parts(given: Layout, stored: Layout, dataset: h5py.Dataset) -> Iter
     )
     for mine, other in ((given.position, stored.position), (given.spectroscopic, stored.spectroscopic)):
         yield f"other {mine.role} coordinates", is_opened_alike(mine, find_grid(mine), other, find_grid(other))
-    yield "its dims in another order", json.loads(json.dumps(given.hints)) == stored.hints
+    yield "its dims in another order, or further coordinates", json.loads(json.dumps(given.hints)) == stored.hints
     yield "another history", _read_history(given.attributes, dataset) == _read_history(stored.attributes, dataset)
     yield "other attributes", are_attributes_equal(given.attributes, stored.attributes, names.TAKEN)
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from usidx.errors import MissingExtraError, RemoteError, UsidError
+from usidx.errors import MissingExtraError, MissingFileError, RemoteError, UsidError
 from usidx.io.read.place.secrets import hide_text_secrets, hide_url_secrets
 
 __all__ = ["Connection"]
@@ -57,7 +57,7 @@ class Connection:
 
         found = self._translate_errors(lambda: _ask_again(ask) if _is_http(self._system) else ask())
         if found.get("type") == "directory":
-            raise FileNotFoundError(f"There is no file {hide_url_secrets(self._url)!r}: it is a folder.")
+            raise MissingFileError(f"There is no file {hide_url_secrets(self._url)!r}: it is a folder.")
         return found
 
     def settle(self) -> None:
@@ -86,7 +86,7 @@ class Connection:
 
         Raises
         ------
-        FileNotFoundError
+        MissingFileError
             There is no such object.
         RemoteError
             The server cannot be reached, refuses, or gives other bytes than asked for.
@@ -128,8 +128,22 @@ class Connection:
             from fsspec.core import url_to_fs
         except ImportError as err:
             raise MissingExtraError("fsspec", "remote", "Opening a URL") from err
-        system, path = url_to_fs(self._url, **self._options)
+        system, path = url_to_fs(self._url, **self._choose_options())
         return system, path
+
+    def _choose_options(self) -> Mapping[str, Any]:
+        """Return the options, with what keeps headers from other hosts where HTTP is spoken."""
+        *links, last = self._url.split("::")
+        protocol = last.partition("://")[0]
+        if protocol not in {"http", "https"}:
+            return self._options
+        try:
+            from usidx.io.read.place.http import keep_secrets
+        except ImportError:
+            return self._options  # fsspec says what is missing
+        if links:
+            return {**self._options, protocol: keep_secrets(self._options.get(protocol) or {})}
+        return keep_secrets(self._options)
 
     def _translate_errors(self, ask: Callable[[], Answer]) -> Answer:
         """Turn what fsspec and the libraries below it raise into errors without secrets, their causes included."""
@@ -146,7 +160,7 @@ class Connection:
         name, error = hide_url_secrets(self._url), _find_true_cause(error)
         said = hide_text_secrets(str(error), self._url, self._options) or type(error).__name__
         if isinstance(error, FileNotFoundError):
-            return FileNotFoundError(f"There is no file {name!r}.")
+            return MissingFileError(f"There is no file {name!r}.")
         if isinstance(error, ImportError):
             protocols = [link.partition("://")[0] for link in self._url.split("::")]
             package = next((_PACKAGES[p] for p in protocols if p in _PACKAGES), None)

@@ -19,11 +19,12 @@ from pathlib import Path
 import h5py
 
 from usidx.errors import UsidError
+from usidx.format.other_formats import HEAD, recognize_bytes
 from usidx.io.disk.companions import find_journal_path
 from usidx.io.disk.recovery import open_shared
 from usidx.io.read.place.heap import make_local_reader, watch_bytes
 from usidx.io.read.place.local_bytes import Source
-from usidx.io.read.place.open_errors import make_unreadable_error
+from usidx.io.read.place.open_errors import make_missing_error, make_unreadable_error
 
 __all__ = ["LocalFile", "Version", "read_version"]
 
@@ -66,9 +67,12 @@ class LocalFile:
     ----------
     name : str
         Its absolute path.
+    may_leave : bool
+        Whether other files that it names may be read, in its folder and below.
     """
 
     name: str
+    may_leave: bool = False
 
     @property
     def title(self) -> str:
@@ -93,8 +97,8 @@ class LocalFile:
             except UsidError:
                 raise
             except OSError as err:
-                raise make_unreadable_error(self.name, err, os.stat(self.name).st_size) from err
-            with watch_bytes(file, make_local_reader(file)):
+                raise make_unreadable_error(self.name, err, os.stat(self.name).st_size, self._read_head()) from err
+            with watch_bytes(file, make_local_reader(file), may_leave=self.may_leave):
                 yield file, None
 
     @contextmanager
@@ -108,7 +112,7 @@ class LocalFile:
         try:
             return read_version(self.name)
         except FileNotFoundError as err:
-            raise self._make_missing_error() from err
+            raise make_missing_error(self.name) from err
 
     def may_be(self, version: Version) -> bool:
         """Whether the file is in that version now."""
@@ -124,23 +128,30 @@ class LocalFile:
         try:
             source = Source(self.name)
         except FileNotFoundError as err:
-            raise self._make_missing_error() from err
+            raise make_missing_error(self.name) from err
         with source:
             status = source.status
             yield source if (status.st_dev, status.st_ino) == (version.device, version.number) else None
 
     def find_place_of(self, object_: h5py.Group | h5py.Dataset) -> LocalFile:
         """Return the file that an object lies in: an external link leads to another one."""
-        return LocalFile(str(Path(object_.file.filename).absolute()))
+        return LocalFile(str(Path(object_.file.filename).absolute()), self.may_leave)
 
     def _refuse_no_file(self) -> None:
         try:
             mode = os.stat(self.name).st_mode
         except (FileNotFoundError, NotADirectoryError, ValueError) as err:
-            raise self._make_missing_error() from err
+            raise make_missing_error(self.name) from err
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-            raise UsidError(f"{self.name!r} is {kind}, not an HDF5 file.")
+            other = recognize_bytes(self.name, b"")
+            raise UsidError(
+                f"{self.name!r} is {kind}, not an HDF5 file.{' ' + other.describe(self.name) if other else ''}"
+            )
 
-    def _make_missing_error(self) -> FileNotFoundError:
-        return FileNotFoundError(f"There is no file {self.name!r}.")
+    def _read_head(self) -> bytes:
+        try:
+            with open(self.name, "rb") as file:
+                return file.read(HEAD)
+        except OSError:
+            return b""

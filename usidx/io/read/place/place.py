@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from os import PathLike, fspath
+from os import PathLike, fsdecode
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -70,7 +70,7 @@ class Place(Protocol):
         """Return the file that an object lies in, which a link may have led to."""
 
 
-def find_place(path: FilePath | Place, storage_options: Options = None) -> Place:
+def find_place(path: FilePath | Place, storage_options: Options = None, *, external: bool = False) -> Place:
     """Return where a file is: on this machine, or behind a URL.
 
     Parameters
@@ -79,22 +79,26 @@ def find_place(path: FilePath | Place, storage_options: Options = None) -> Place
         A path, a URL that fsspec knows, or a place, which stays as it is.
     storage_options : mapping, optional
         Given to fsspec; for URLs alone.
+    external : bool, default False
+        Whether other files that it names may be read, in its folder and below.
 
     Raises
     ------
     UsidError
         Options were given with a path, or the path was a URL once.
     """
-    if not isinstance(path, str | PathLike):
+    if not isinstance(path, str | bytes | PathLike):
+        if not hasattr(path, "open_source"):
+            raise UsidError(f"A {type(path).__name__} where the path or the URL of a file is expected.")
         return path
-    text = fspath(path)
+    text = fsdecode(path)
     if _URL.match(text) and urlsplit(text).scheme not in _LOCAL:
         return RemoteFile(text, dict(storage_options or {}))
     if storage_options:
         raise UsidError(f"storage_options go with URLs such as 's3://bucket/scan.h5', but {text!r} is a path.")
     if _WAS_URL.match(text) and not Path(text).exists():
         raise UsidError(f"{text!r} is a URL that was made a path, which loses a slash. Give URLs as text.")
-    return LocalFile(str(find_local_path(text)))
+    return LocalFile(str(find_local_path(text)), external)
 
 
 def find_local_path(path: FilePath) -> Path:
@@ -105,7 +109,7 @@ def find_local_path(path: FilePath) -> Path:
     UsidError
         It is a URL: objects are read, not written.
     """
-    text = fspath(path)
+    text = fsdecode(path)
     if not _URL.match(text):
         return Path(text).expanduser().absolute()
     parts = urlsplit(text)

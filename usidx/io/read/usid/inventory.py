@@ -11,12 +11,14 @@ import h5py
 
 from usidx.errors import NotMainError, SelectionError, UsidError, UsidWarning
 from usidx.format import names
-from usidx.io.read.place.identity import Identity, Link, find_file_number, identify_object, list_links
+from usidx.io.read.chunks.elsewhere import get_inside
+from usidx.io.read.place.identity import Identity, Link, identify_object, list_links
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import FilePath, Options
 from usidx.io.read.usid.attributes import has_attribute
 from usidx.io.read.usid.main import looks_like_main, read_header, say_where
+from usidx.io.read.usid.other_kinds import recognize_hdf5
 from usidx.io.read.usid.paths import Paths
 from usidx.io.read.usid.tables import Tables
 
@@ -43,6 +45,8 @@ class Inventory:
     ----------
     groups, mains, extras : tuple of str
         Groups with the root first; main datasets; datasets that are neither mains nor ancillaries of one.
+    tables : tuple of str
+        The ancillaries.
     broken : tuple of str
         Datasets that claim to be mains but break a rule; they are among the extras too.
     damaged : dict
@@ -52,6 +56,7 @@ class Inventory:
     groups: tuple[str, ...]
     mains: tuple[str, ...]
     extras: tuple[str, ...]
+    tables: tuple[str, ...]
     broken: tuple[str, ...]
     damaged: Mapping[str, str]
 
@@ -80,7 +85,8 @@ def take_inventory(file: h5py.File, tables: Tables | None = None) -> Inventory:
             taken |= {table.identity for table in header.tables.values()}
     listed = set(mains)
     extras = [path for path, identity in walk.datasets if path not in listed and identity not in taken]
-    return Inventory(tuple(walk.groups), tuple(mains), tuple(extras), tuple(broken), walk.damaged)
+    held = tuple(path for path, identity in walk.datasets if identity in taken)
+    return Inventory(tuple(walk.groups), tuple(mains), tuple(extras), held, tuple(broken), walk.damaged)
 
 
 class _Walk:
@@ -197,7 +203,7 @@ def list_mains(path: FilePath, *, storage_options: Options = None) -> list[str]:
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     UsidError
         It is not an HDF5 file.
@@ -241,7 +247,7 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
         The name is that of something else.
     """
     if name is not None:
-        exact = _get(file, name)
+        exact = get_inside(file, name)
         if isinstance(exact, h5py.Dataset):
             return exact  # reading its layout says what is wrong, if it is no main dataset
         if isinstance(exact, h5py.Group) and name.strip("/"):
@@ -283,6 +289,10 @@ def _explain_no_mains(file: h5py.File, found: Inventory) -> str:
             else (f"{len(found.broken)} datasets claim to be one and break a rule")
         )
         return f"{file.filename!r} has no main dataset: {claim}; usidx.validate(path) says which."
+    other = recognize_hdf5(file, [*found.extras, *found.groups])
+    if other is not None:
+        told = other.describe(str(file.filename))
+        return f"{file.filename!r} has no main dataset. {told} usidx.open_tree(path) shows its arrays as they are."
     return (
         f"{file.filename!r} has no main dataset: it is HDF5, but none of its {len(found.extras)} datasets refers to "
         f"Position_Indices and the other three tables of USID. usidx.open_tree(path) shows what it holds."
@@ -297,7 +307,7 @@ def find_group(file: h5py.File, name: str) -> h5py.Group:
     SelectionError
         Nothing or more than one thing is meant; the message lists the candidates.
     """
-    exact = _get(file, name)
+    exact = get_inside(file, name)
     if isinstance(exact, h5py.Group):
         return exact
     groups = take_inventory(file).groups
@@ -310,22 +320,6 @@ def find_group(file: h5py.File, name: str) -> h5py.Group:
     raise SelectionError(
         f"There is no group {name!r} in {file.filename!r}.{_write_listing('Results groups are', results)}"
     )
-
-
-def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
-    try:
-        found = file.get(name)
-    except DAMAGE:
-        return None
-    if not isinstance(found, h5py.Group | h5py.Dataset):
-        return None
-    is_elsewhere = find_file_number(found) != find_file_number(file)
-    if is_elsewhere and file.driver == "fileobj":  # HDF5 takes the object itself for the other file
-        raise UsidError(
-            f"{name!r} in {file.filename!r} is a link to another file, which cannot be followed from a URL. Open that "
-            "file by its own URL."
-        )
-    return found
 
 
 def _match_endings(paths: tuple[str, ...], name: str) -> tuple[str, ...]:
