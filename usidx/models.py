@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from usidx.fitting.models.complex_background import ComplexConstant, ComplexLinear
 from usidx.fitting.models.curves import Constant, Exponential, Linear, Polynomial, PowerLaw, Step, StretchedExponential
 from usidx.fitting.models.expression import Expression
 from usidx.fitting.models.function import Function
@@ -12,7 +11,7 @@ from usidx.fitting.models.lineshapes import BreitWignerFano, Fano, PseudoVoigt, 
 from usidx.fitting.models.model import Model, Product, Sum
 from usidx.fitting.models.parameter import Parameter
 from usidx.fitting.models.peaks import Gaussian, Lorentzian
-from usidx.fitting.models.sho import SHO, SHOAmplitude, ThermalSpectrum
+from usidx.fitting.models.sho import SHO, ComplexConstant, ComplexLinear, SHOAmplitude, ThermalSpectrum
 from usidx.fitting.models.transport import Diode, Dynes, Frota, Langmuir
 from usidx.fitting.models.waves import Sine
 

@@ -15,7 +15,7 @@ from usidx.results.declarations import Declaration, find_declaration, find_decla
 from usidx.results.fit_names import GUESS, FitNames
 from usidx.results.provenance import Step
 
-__all__ = ["Names", "Source", "as_decomposition", "find_names"]
+__all__ = ["Names", "Source", "as_decomposition", "as_fit", "find_fit_verb", "find_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,13 @@ def find_names(datasets: frozenset[str]) -> Names:
             named = fitted.fit({"tool": verb, "parameters": {}})
             return _read_names_of_loops(named) if verb == "loop_fit" else Names({}, fields=_read_fields(named) | _R2)
     return Names({})
+
+
+def find_fit_verb(datasets: frozenset[str]) -> str | None:
+    """Return the verb of today whose fit a group of an old tool holds, None where it holds none."""
+    if find_declaration_by_datasets(datasets) is not None:
+        return None
+    return next((verb for required, verb in _FITS if required <= datasets), None)
 
 
 def _read_names(made_by: Declaration) -> Names:
@@ -175,3 +182,40 @@ def _describe_fields(result: xr.Dataset) -> dict[str, dict[str, str]]:
     units = components.attrs.pop("field_units", [""] * components.sizes["field"])
     names = [str(name) for name in components["field"].values]
     return {n: {"dtype": str(components.dtype), "units": u} for n, u in zip(names, units, strict=True)}
+
+
+#: The models that old tools fitted, as today's describe themselves.
+_MODELS: Mapping[str, Mapping[str, str]] = {
+    "sho_fit": {"model": "SHO", "prefix": ""},
+    "loop_fit": {"model": "HysteresisLoop", "prefix": ""},
+    "relaxation_fit": {"model": "Relaxation", "decay": "exponential", "prefix": ""},
+}
+
+
+def as_fit(result: xr.Dataset, verb: str, fitted: xr.DataArray | None, source: Source) -> tuple[xr.Dataset, list[Step]]:
+    """Say of an old fit which model it holds and over which coordinate it was swept, for `evaluate` and `residual`.
+
+    `fitted` is the array that was fitted, None where that is not here or has no one dim that the fit lacks.
+    """
+    if fitted is None:
+        return result, []
+    parameters = [n for n, v in result.data_vars.items() if v.dims != fitted.dims]
+    kept = {d for n in parameters for d in result[n].dims}
+    swept = [str(d) for d in fitted.dims if d not in kept]
+    if len(swept) != 1 or swept[0] not in fitted.coords or fitted.coords[swept[0]].dims != (swept[0],):
+        return result, []
+    (dim,) = swept
+    told = {"model": {"name": verb, **_MODELS[verb]}, "dim": swept, "swept": swept, "coordinate": None}
+    units = source.units or fitted.attrs.get("units", "")
+    given = {
+        "dims": {str(d): n for d, n in fitted.sizes.items()},
+        "name": source.name,
+        "long_name": source.quantity,
+        "units": units,
+        "since_last_step": "unknown",
+    }
+    step: Step = {"tool": verb, "version": "of another program", "parameters": told, "input": given}
+    if dim not in result.coords:
+        swept_over = fitted.coords[dim].variable
+        result = result.assign_coords(xr.Coordinates({dim: swept_over}, None if dim in fitted.indexes else {}))
+    return result, [step]

@@ -250,7 +250,8 @@ def test_product_multiplies() -> None:
 def test_sum_with_an_oscillator_is_complex() -> None:
     model = SHO() + Constant()
     assert model.is_complex
-    assert_allclose(model(X, **OSCILLATOR, offset=2.0), oscillator(X, 2.0, 1.7, 4.0, 0.6) + 2.0)
+    value = model(X, **OSCILLATOR, offset=2.0, offset_imag=0.5)
+    assert_allclose(value, oscillator(X, 2.0, 1.7, 4.0, 0.6) + 2.0 + 0.5j)
 
 
 @pytest.mark.parametrize(

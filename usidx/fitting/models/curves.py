@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from usidx.errors import SelectionError
 from usidx.fitting.formula.nodes import Node, apply
-from usidx.fitting.models.complex_background import ComplexConstant, ComplexLinear
-from usidx.fitting.models.model import Model, register
+from usidx.fitting.models.model import Model, from_description, register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
 
@@ -71,7 +70,7 @@ class Constant(Shape):
 
     def to_complex(self) -> Model:
         """Return a complex constant."""
-        return ComplexConstant(self.prefix)
+        return from_description({"model": "ComplexConstant", "prefix": self.prefix})
 
     def _build_formula(self, *nodes: Node) -> Node:
         return nodes[-1]
@@ -107,7 +106,7 @@ class Linear(Shape):
 
     def to_complex(self) -> Model:
         """Return a complex line."""
-        return ComplexLinear(self.prefix)
+        return from_description({"model": "ComplexLinear", "prefix": self.prefix})
 
     def _build_formula(self, x: Node, slope: Node, intercept: Node) -> Node:
         return slope * x + intercept

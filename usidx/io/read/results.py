@@ -15,6 +15,7 @@ from usidx.errors import ResultError, SelectionError, UsidWarning
 from usidx.escapes import escape_controls
 from usidx.format import names
 from usidx.io.read.chunks.bounded import read_part
+from usidx.io.read.old_fits import describe_fit
 from usidx.io.read.open import Chunks, open_at
 from usidx.io.read.place.identity import find_file_number
 from usidx.io.read.place.opened import open_file_at
@@ -148,8 +149,9 @@ def open_result(
     if records:
         result = _restore(name, opened, extras, hints)
     else:
-        result = _translate(opened, extras, find_names(frozenset(opened) | frozenset(extras)))
-        result, told = as_decomposition(result, algorithm, source)
+        datasets = frozenset(opened) | frozenset(extras)
+        result = _translate(opened, extras, find_names(datasets))
+        result, told = describe_fit(result, datasets, place, source) or as_decomposition(result, algorithm, source)
     if history is not None:
         result = result if mains else _count_from_zero(result)
     else:
