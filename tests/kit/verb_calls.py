@@ -166,7 +166,9 @@ CALLS = [
         **FIT, "model": Gaussian() + Linear(), "dim": "X", "coordinate": "Energy", "start": {"center": 0.2},
         "bounds": {"sigma": (0.1, 3.0)}, "fixed": {"offset": 0.3}, "tied": {"offset": "0.3 * amplitude"},
     }),
-    Call("evaluate", fitted, {}, {"x": partial(_axis)}),
+    Call("evaluate", fitted, {}, {"x": partial(_axis), "terms": "gaussian"}),
+    Call("evaluate_terms", fitted, {}, {"x": partial(_axis)}),
+    Call("measure_peaks", lambda folder: spectra(folder).usid.fit(Gaussian() + Constant(), covariance=True)),
     Call("residual", fitted, {"data": partial(lambda fit: fit.usid.evaluate())}, {
         "data": partial(lambda fit: 2 * fit.usid.evaluate()), "model": Gaussian() + Constant(),
     }),
@@ -210,6 +212,7 @@ ALIKE: Mapping[tuple[str, str], str] = {
     ("gap", "threshold"): "given instead of inside",
     ("decompose", "n"): "the estimator says it",
     ("evaluate", "model"): "the model that was fitted is recorded, given or not",
+    ("evaluate_terms", "model"): "the model that was fitted is recorded, given or not",
     ("sho_fit", "coordinate"): "there is one coordinate of the frequency",
     ("relaxation_fit", "coordinate"): "there is one coordinate of the time",
     **{(verb, "dim"): "the one dim that is meant is recorded, named or not" for verb in _ONE_DIM},

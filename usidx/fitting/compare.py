@@ -13,6 +13,7 @@ import xarray as xr
 
 from usidx.errors import ResultError, SelectionError
 from usidx.fitting.evaluate import fit_step_of
+from usidx.fitting.results import find_variable
 from usidx.label.blockwise import Output, along
 from usidx.results.provenance import Step
 from usidx.results.verbs import add_choices, verb
@@ -96,7 +97,7 @@ def compare(
     labels = _labels(steps, names)
     absolute = bool(steps[0]["parameters"].get("absolute_sigma"))
     free = [_free(r, s) for r, s in zip(results, steps, strict=True)]
-    chi2 = _stacked([r["chi2"] for r in results])
+    chi2 = _stacked([_pick(r, "chi2") for r in results])
     sizes = _stacked([_numbers(r, s, k) for r, s, k in zip(results, steps, free, strict=True)])
     kernel = partial(_criteria, free=np.array(free), absolute=absolute, corrected=corrected, by=criterion)
     outputs = _outputs(labels, criterion, corrected=corrected)
@@ -112,7 +113,7 @@ def _check(results: Sequence[xr.Dataset], steps: Sequence[Step]) -> None:
             raise ResultError(
                 f"The fit {_title(step)!r} has loss={loss!r}; chi2 compares fits with loss='linear' only."
             )
-        if "chi2" not in result:
+        if find_variable(result, "chi2") is None:
             raise ResultError(f"The fit {_title(step)!r} lacks 'chi2'; it has {tuple(result.data_vars)}.")
         for place, key in (("input", "name"), ("input", "dims"), ("input", "dtype"), ("parameters", "dim")):
             _check_same(
@@ -120,8 +121,9 @@ def _check(results: Sequence[xr.Dataset], steps: Sequence[Step]) -> None:
             )
         for key in ("sigma", "absolute_sigma"):
             _check_same(steps[0]["parameters"].get(key), step["parameters"].get(key), key)
-        if result["chi2"].sizes != results[0]["chi2"].sizes:
-            _check_same(dict(results[0]["chi2"].sizes), dict(result["chi2"].sizes), "size of the results")
+        if _pick(result, "chi2").sizes != _pick(results[0], "chi2").sizes:
+            sizes = (dict(_pick(r, "chi2").sizes) for r in (results[0], result))
+            _check_same(*sizes, "size of the results")
 
 
 def _check_same(first: Any, other: Any, what: str) -> None:
@@ -161,13 +163,13 @@ def _free(result: xr.Dataset, step: Step) -> int:
 
 def _numbers(result: xr.Dataset, step: Step, free: int) -> xr.DataArray:
     """Return how many numbers each fit rests on."""
-    if "samples" in result:
+    if find_variable(result, "samples") is not None:
         parts = 2 if np.dtype(step["input"]["dtype"]).kind == "c" else 1
-        return result["samples"] * float(parts)
+        return _pick(result, "samples") * float(parts)
     if "redchi" not in result:
         raise ResultError(f"The fit {_title(step)!r} has neither 'samples' nor 'redchi', so N is not known.")
     # Results of earlier versions: chi2 / redchi are the degrees of freedom.
-    freedom: xr.DataArray = result["chi2"] / result["redchi"]
+    freedom: xr.DataArray = _pick(result, "chi2") / _pick(result, "redchi")
     return freedom.round() + float(free)
 
 
@@ -175,6 +177,10 @@ def _stacked(figures: Sequence[xr.DataArray]) -> xr.DataArray:
     """Put one figure of all fits side by side, by their places; the coordinates are those of the first fit."""
     joined = xr.concat([xr.DataArray(f.variable) for f in figures], dim="model").transpose(..., "model")
     return joined.assign_coords(figures[0].coords.to_dataset().drop_vars("model", errors="ignore").coords)
+
+
+def _pick(result: xr.Dataset, name: str) -> xr.DataArray:
+    return result[find_variable(result, name) or name]
 
 
 def _criteria(chi2: Array, sizes: Array, free: Array, *, absolute: bool, corrected: bool, by: str) -> tuple[Any, ...]:

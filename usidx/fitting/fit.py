@@ -109,7 +109,8 @@ def fit(
         imaginary parts alike; ``redchi``, that by the degrees of freedom; ``r2`` = 1 - SS_res / SS_tot, without
         weights and about the (complex) mean; ``nfev``, the number of evaluations of the model; ``status`` (its
         attributes say what the values mean) and ``converged``; ``samples``, the number of finite samples. The
-        coordinate of `dim` stays, for `evaluate`.
+        coordinate of `dim` stays, for `evaluate`. What is called as a dim or a coordinate of `data` is called
+        ``fit_<name>`` instead.
 
     Raises
     ------
@@ -151,7 +152,7 @@ def fit(
     check_dtype(data.dtype, model, data.name)
     check_choices(loss, retry)
     check_numbers(tolerance=tolerance, max_evaluations=max_evaluations, loss_scale=loss_scale)
-    check_free_names(data, model)
+    check_free_names(model)
     check_names(model, start=start or {}, bounds=bounds or {}, fixed=fixed or {}, tied=tied or {})
     bounds, fixed, tied = dict(bounds or {}), dict(fixed or {}), dict(tied or {})
     start = {k: v for k, v in model.defaults.items() if k not in fixed and k not in tied} | dict(start or {})

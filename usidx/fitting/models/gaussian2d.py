@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from usidx.fitting.formula.nodes import Node, apply
 from usidx.fitting.models.curves import measure_extent
 from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
-from usidx.fitting.models.peaks import Peak
+from usidx.fitting.models.peaks import AREA, FWHM, FWHM_OF_SIGMA, HEIGHT, Peak
 
 __all__ = ["Gaussian2D"]
 
@@ -104,3 +104,12 @@ class Gaussian2D(Peak):
         v = (y - center_y) * cos - (x - center_x) * sin
         shape = apply("exp", -0.5 * (u / sigma_x) ** 2 - 0.5 * (v / sigma_y) ** 2)
         return self.scale_shape(amplitude, 2.0 * math.pi * sigma_x * sigma_y, shape)
+
+    def _build_figures(self, *nodes: Node) -> dict[Parameter, Node]:
+        amplitude, _, _, sigma_x, sigma_y, _ = nodes
+        found = self.make_figures(amplitude, 2.0 * math.pi * sigma_x * sigma_y, sigma_x)
+        widths = {
+            replace(FWHM, name=f"fwhm_{d}", title=f"{FWHM.title} {d.upper()}"): FWHM_OF_SIGMA * sigma
+            for d, sigma in (("x", sigma_x), ("y", sigma_y))
+        }
+        return {**widths, Parameter("volume", "Volume", (1, 2)): found[AREA], HEIGHT: found[HEIGHT]}

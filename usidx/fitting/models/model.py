@@ -151,6 +151,11 @@ class Model(ABC):
         return np.ones((*x.shape[:-2], x.shape[-1]), dtype=bool)
 
     @property
+    def figures(self) -> tuple[tuple[Parameter, Node], ...]:
+        """Return what follows from the parameters of a peak, and how: width at half maximum, area, height."""
+        return ()
+
+    @property
     def axes(self) -> tuple[tuple[str, str, str], ...]:
         """Return pairs of widths that change places when an angle is turned by a quarter, and that angle."""
         return ()
@@ -317,6 +322,11 @@ class Composite(Model):
 
 class Sum(Composite):
     """Sum of models, as ``Gaussian() + Linear()`` makes it."""
+
+    @property
+    def figures(self) -> tuple[tuple[Parameter, Node], ...]:
+        """Return those of the members."""
+        return tuple(figure for m in self.members for figure in m.figures)
 
     @property
     def terms(self) -> tuple[Model, ...]:

@@ -16,6 +16,9 @@ __all__ = ["Gaussian", "Lorentzian"]
 
 NORMALIZATIONS: Final = ("area", "height")
 FWHM_OF_SIGMA: Final = 2.0 * math.sqrt(2.0 * math.log(2.0))
+FWHM: Final = Parameter("fwhm", "Full Width at Half Maximum", (0, 1))
+AREA: Final = Parameter("area", "Area", (1, 1))
+HEIGHT: Final = Parameter("height", "Height", (1, 0))
 CENTER: Final = Parameter("center", "Center", (0, 1), role="center")
 
 
@@ -39,6 +42,12 @@ class Peak(Shape):
     def scale_shape(self, amplitude: Node, area: Node, shape: Node) -> Node:
         """Return a shape of height 1 and some area times the amplitude."""
         return amplitude / area * shape if self.normalized == "area" else amplitude * shape
+
+    def make_figures(self, amplitude: Node, area: Node, fwhm: Node) -> dict[Parameter, Node]:
+        """Return the figures of a peak whose shape of height 1 has some area."""
+        by_area = self.normalized == "area"
+        whole, height = (amplitude, amplitude / area) if by_area else (amplitude * area, amplitude)
+        return {FWHM: fwhm, AREA: whole, HEIGHT: height}
 
 
 @register
@@ -81,6 +90,10 @@ class Gaussian(Peak):
         shape = apply("exp", -0.5 * ((x - center) / sigma) ** 2)
         return self.scale_shape(amplitude, math.sqrt(2.0 * math.pi) * sigma, shape)
 
+    def _build_figures(self, *nodes: Node) -> dict[Parameter, Node]:
+        amplitude, _, sigma = nodes
+        return self.make_figures(amplitude, math.sqrt(2.0 * math.pi) * sigma, FWHM_OF_SIGMA * sigma)
+
 
 @register
 @dataclass(frozen=True)
@@ -120,3 +133,7 @@ class Lorentzian(Peak):
     def _build_formula(self, x: Node, amplitude: Node, center: Node, sigma: Node) -> Node:
         shape = 1.0 / (1.0 + ((x - center) / sigma) ** 2)
         return self.scale_shape(amplitude, math.pi * sigma, shape)
+
+    def _build_figures(self, *nodes: Node) -> dict[Parameter, Node]:
+        amplitude, _, sigma = nodes
+        return self.make_figures(amplitude, math.pi * sigma, 2.0 * sigma)
