@@ -179,8 +179,9 @@ CALLS = [
         **FIT, "bounds": {"phase": (-1.0, 1.0)}, "fixed": {"phase": 0.2},
     }),
     Call("loop_fit", loops, {}, {
-        "coordinate": "DC_Offset", "bounds": {"slope": (-0.1, 0.1)}, "nuc_threshold": 0.1,
-        "tolerance": 1e-5, "max_evaluations": 50,
+        **{k: v for k, v in FIT.items() if k != "covariance"}, "coordinate": "DC_Offset",
+        "bounds": {"slope": (-0.1, 0.1)}, "start": {"slope": 0.05}, "fixed": {"slope": 0.01},
+        "tied": {"rising_width_above": "rising_width_below"}, "widths": "common", "nuc_threshold": 0.1,
     }),
     Call("project_loops", loops, {}, {"coordinate": "DC_Offset"}),
     Call("relaxation_fit", decays, {}, {

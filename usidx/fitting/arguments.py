@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, Final
@@ -16,7 +17,7 @@ from usidx.fitting.solver.compiled import Options, find_linear_parameters
 
 __all__ = [
     "check_bounds", "check_choices", "check_free_names", "check_kinds", "check_names", "check_numbers", "check_start",
-    "check_tied",
+    "check_tied", "choose_scale",
 ]  # fmt: skip
 
 RETRIES: Final = ("neighbours",)
@@ -36,9 +37,17 @@ def check_kinds(data: object, model: object) -> None:
         raise UsidError(f"model: {model!r} is no model. {hint}")
 
 
-def check_numbers(*, tolerance: float, max_evaluations: int, loss_scale: float) -> None:
+def choose_scale(loss: str, loss_scale: float | None) -> float:
+    """Return the residual from which on it is large, NaN for the noise of each spectrum."""
+    if loss_scale is None:
+        return 1.0 if loss == "linear" else math.nan
+    return float(loss_scale)
+
+
+def check_numbers(*, tolerance: float, max_evaluations: int, loss_scale: float | None) -> None:
     """Refuse numbers with which no fit ends well."""
-    given: dict[str, Any] = {"tolerance": tolerance, "max_evaluations": max_evaluations, "loss_scale": loss_scale}
+    given: dict[str, Any] = {"tolerance": tolerance, "max_evaluations": max_evaluations}
+    given |= {} if loss_scale is None else {"loss_scale": loss_scale}
     for name, value in given.items():
         if not isinstance(value, Real) or not 0.0 < float(value) < np.inf:
             raise UsidError(f"{name} is {value!r}; it should be a number above zero.")

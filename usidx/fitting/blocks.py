@@ -14,6 +14,7 @@ from usidx.errors import RoleError, UsidError
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
+from usidx.fitting.solver.alike import Alike, sort_alike
 from usidx.fitting.solver.compiled import Options, evaluate_block
 from usidx.fitting.solver.far import find_far
 from usidx.fitting.solver.neighbours import solve_failed
@@ -102,6 +103,8 @@ class Work:
         Whether weights are among the inputs.
     threads : int, optional
         So many at most; by default as many as there is room for.
+    alike : tuple
+        Equal terms that are put in order by their position.
     """
 
     model: Model
@@ -109,13 +112,18 @@ class Work:
     options: Options
     weighted: bool
     threads: int | None
+    alike: tuple[Alike, ...] = ()
+
+    def put_in_order(self, table: Array) -> Array:
+        """Put equal terms in one order."""
+        return sort_alike(table, self.alike, len(self.model.names), covariance=self.options.covariance)
 
 
 def block_table(y: Array, *inputs: Array, work: Work) -> Array:
     """Fit a block: y (*other, *samples), a coordinate per variable, weights if any, start (*other, parameter)."""
     lead, flat, x, weight, start = _flattened(y, inputs, work)
     found = solve(work.model, work.ties, work.options, flat, x, weight, start, work.threads)
-    return found.reshape(*lead, found.shape[1])
+    return work.put_in_order(found).reshape(*lead, found.shape[1])
 
 
 def block_again(y: Array, *inputs: Array, work: Work) -> Array:
@@ -132,7 +140,7 @@ def block_again(y: Array, *inputs: Array, work: Work) -> Array:
         return solve(work.model, work.ties, work.options, flat[rows], own_x, own_weight, begin, work.threads)
 
     again = solve_failed(solved, table.reshape(len(flat), table.shape[-1]), around, work.options, n)
-    return again.reshape(*lead, again.shape[1])
+    return work.put_in_order(again).reshape(*lead, again.shape[1])
 
 
 def _flattened(

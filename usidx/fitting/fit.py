@@ -15,12 +15,14 @@ from usidx.fitting.arguments import (
     check_numbers,
     check_start,
     check_tied,
+    choose_scale,
 )
 from usidx.fitting.axes import check_dtype, sweep_of
 from usidx.fitting.blocks import Work
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import tie
 from usidx.fitting.results import Shown, to_dataset
+from usidx.fitting.solver.alike import find_alike
 from usidx.fitting.solver.compiled import Options
 from usidx.fitting.table import table_of
 from usidx.label.roles import Dims
@@ -46,7 +48,7 @@ def fit(
     sigma: Value | None = None,
     absolute_sigma: bool = False,
     loss: str = "linear",
-    loss_scale: float = 1.0,
+    loss_scale: float | None = None,
     tolerance: float = 1e-8,
     max_evaluations: int = 200,
     covariance: bool = False,
@@ -85,11 +87,13 @@ def fit(
         Standard deviation of the samples, in the units of `data`; dims among those of `data`.
     absolute_sigma : bool
         Whether `sigma` is known in absolute terms; if not (the default), standard errors are scaled by ``redchi``.
+        A robust loss measures the scatter itself, whatever is said here.
     loss : {"linear", "soft_l1", "huber", "cauchy"}
         What is done with large residuals, as in scipy.optimize.least_squares. Where one is chosen, start values are
         looked for without samples that are far from their neighbours.
-    loss_scale : float
-        The residual (by `sigma`) from which on it is large.
+    loss_scale : float, optional
+        The residual (by `sigma`) from which on it is large. By default the noise of each spectrum, estimated from
+        the median of what a first fit leaves over, in which wild samples have no part.
     tolerance : float
         A fit has converged when the next step promises to lower the cost by less than this fraction.
     max_evaluations : int
@@ -136,6 +140,12 @@ def fit(
     differences, which ``nfev`` does not count. Start values: what enters linearly is solved for, peaks are found by a
     matched filter, an oscillator by its linear form, the rest among templates or by trying candidates. Standard errors
     are the roots of the diagonal of redchi (J'J)^-1 at the solution; those of tied parameters are propagated from it.
+    With a robust loss of slope psi, redchi is replaced by Huber's K^2 sum(psi^2) / (n - p) / mean(psi')^2, with
+    K = 1 + p/n var(psi') / mean(psi')^2: the errors of the robust estimate, which a few spikes hardly change.
+
+    References
+    ----------
+    P. J. Huber, Robust Statistics, Wiley (1981), chapter 7.6, on the errors of robust fits.
 
     Examples
     --------
@@ -161,13 +171,16 @@ def fit(
     options = Options(
         free=tuple(name for name in model.names if name not in fixed and name not in tied),
         bounds={p.name: bounds.get(p.name, p.bounds) for p in model.parameters},
-        loss=loss, loss_scale=loss_scale, tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance,
+        loss=loss, loss_scale=choose_scale(loss, loss_scale), tolerance=tolerance, max_evaluations=max_evaluations,
+        covariance=covariance,
     )  # fmt: skip
     check_bounds(options)
     check_start(model if ties is None else ties.reduce(), options, start)
-    work = Work(model, ties, options, weighted=sigma is not None, threads=None if data.chunks is None else 1)
+    alike = find_alike(model, ties, start, bounds, fixed)
+    threads = None if data.chunks is None else 1
+    work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike)
     table = table_of(data, sweep, work, sigma, start | fixed, retry=retry is not None)
-    shown = Shown(covariance=covariance, absolute=absolute_sigma, second_try=retry is not None)
+    shown = Shown(covariance=covariance, absolute=absolute_sigma and loss == "linear", second_try=retry is not None)
     result = to_dataset(table, data, model, sweep, shown)
     return add_choices(
         result, model={"name": _title(model), **model.describe()}, dim=list(sweep.dims), start=start, bounds=bounds,

@@ -16,7 +16,7 @@ from usidx.fitting.solver.neighbours import gather_neighbours, list_offsets
 from usidx.label.blockwise import Output, along
 from usidx.label.roles import position_dims
 
-__all__ = ["table_of"]
+__all__ = ["find_neighbours_parameters", "table_of"]
 
 Array = npt.NDArray[np.float64]
 _NEIGHBOUR = "_neighbour"
@@ -39,7 +39,7 @@ def table_of(
     width = Columns(len(work.model.names)).count(covariance=work.options.covariance)
     table = along(data, sweep.dims, partial(block_table, work=work), _rows(width), beside=inputs)
     if retry:
-        inputs += [table, _starts(table, len(work.model.names))]
+        inputs += [table, find_neighbours_parameters(table, len(work.model.names))]
         table = along(data, sweep.dims, partial(block_again, work=work), _rows(width + 1), beside=inputs)
     return table.variable.transpose(..., FIGURE)
 
@@ -48,7 +48,7 @@ def _rows(width: int) -> Output:
     return Output(dims=(FIGURE,), sizes={FIGURE: width}, dtype=np.float64)
 
 
-def _starts(table: xr.DataArray, n: int) -> xr.DataArray:
+def find_neighbours_parameters(table: xr.DataArray, n: int) -> xr.DataArray:
     """Return the parameters of the neighbours (*other, neighbour times n), wherever blocks end."""
     cells = position_dims(table) or tuple(str(d) for d in table.dims if d != FIGURE)
     size = n * len(list_offsets(len(cells)))

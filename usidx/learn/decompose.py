@@ -197,8 +197,8 @@ def _load_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
     """Return the complete rows, in the order of the dims."""
     states: Sequence[Any] = [None] * len(blocks.sizes)
     _, states = blocks.fold_states(_keep_block, join_nothing, states, holes)
-    rows = np.concatenate([rows for rows, _ in states])
-    order = np.argsort(numbers[np.concatenate([used for _, used in states])])
+    rows, used = map(np.concatenate, zip(*states, strict=True))
+    order = np.argsort(numbers[used])
     return np.asarray(rows[order])
 
 

@@ -20,7 +20,7 @@ from usidx.results.verbs import list_verb_steps
 __all__ = ["find_fit_names", "find_fit_step", "group_compound_fields", "join_fields"]
 
 _R2 = "R2 Criterion"
-_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged", "samples", "is_loop", "is_resonance")
+_STATISTICS = ("chi2", "redchi", "nfev", "status", "converged", "samples", "is_loop", "common_widths", "is_resonance")
 
 
 def find_fit_step(result: xr.DataArray | xr.Dataset) -> Step | None:

@@ -20,7 +20,7 @@ from usidx.results.fits import find_fit_names, find_fit_step, group_compound_fie
 from usidx.results.provenance import PROVENANCE, Step
 from usidx.results.verbs import find_last_verb, list_verb_steps
 
-__all__ = ["Entry", "StoredResult", "find_title", "restore_attrs", "to_stored"]
+__all__ = ["Entry", "StoredResult", "choose_divisors", "find_title", "restore_attrs", "to_stored"]
 
 
 # Attributes are small; a longer array is data in the wrong place.
@@ -166,11 +166,17 @@ def _unscale_scores(result: xr.Dataset, name: str, dataset: str) -> tuple[xr.Dat
     data = result[name]
     if dataset != "U" or "singular_values" not in result:
         return data, ""
-    values = result["singular_values"]
-    positive = values > 0  # a rank below the number of components leaves zeros
-    inverse = (1 / values.where(positive, 1)).where(positive, 0)
-    scaled = (data * inverse).astype(data.dtype)
+    scaled = (data / choose_divisors(result["singular_values"])).astype(data.dtype)
     return scaled.transpose(*data.dims).assign_attrs({"long_name": "Abundance", "units": "a.u."}), "singular_values"
+
+
+def choose_divisors(values: xr.DataArray) -> xr.DataArray:
+    """Return what scores are divided by on disk: the singular values, and 1 where the way back would lose a score.
+
+    A rank below the number of components leaves zeros; and what was done to a result may leave NaN and numbers below
+    zero, beside scores that are to be kept as they are.
+    """
+    return values.where(np.isfinite(values) & (values != 0), 1)
 
 
 def _make_fit_entries(result: xr.Dataset, named: FitNames, step: Step) -> tuple[list[Entry], dict[str, Any]]:

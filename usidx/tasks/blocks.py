@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from usidx.tasks.blas import limit_blas
 from usidx.tasks.graph import Detached, Graph
 from usidx.tasks.threads import find_room, open_pool, worker_count
 
-__all__ = ["Blocks", "Changed", "Held", "Streamed", "cut_pieces", "join_nothing"]
+__all__ = ["Blocks", "Changed", "Held", "Streamed", "choose_sampled", "cut_pieces", "join_nothing"]
 
 Array = npt.NDArray[Any]
 Step = Callable[..., Any]
@@ -54,7 +54,7 @@ class Blocks(ABC):
         """Return the joined answers of ``step(block, *shared)``."""
         return self.run(lambda block, _: step(block, *shared), merge)
 
-    def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, list[Any]]:
+    def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, Sequence[Any]]:
         """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
         kept = list(states)
 
@@ -64,9 +64,15 @@ class Blocks(ABC):
 
         return self.run(answer, merge), kept
 
-    def map(self, func: Step) -> list[Any]:
-        """Return the answer of every block, in order."""
-        return self.run(lambda block, _: [func(block)], list.__add__)  # type: ignore[no-any-return]
+    def map(self, func: Step, *shared: Any) -> list[Any]:
+        """Return the answer ``func(block, *shared)`` of every block, in order."""
+        return self.run(lambda block, _: [func(block, *shared)], list.__add__)  # type: ignore[no-any-return]
+
+
+def choose_sampled(sizes: Sequence[int], count: int) -> tuple[range, int]:
+    """Choose the blocks that about `count` rows are sampled from, and how many rows to step on in each."""
+    chosen = range(0, len(sizes), _SHARE) if sum(sizes) >= _SHARE * count else range(len(sizes))
+    return chosen, max(1, sum(sizes[i] for i in chosen) // count)
 
 
 def cut_pieces(rows: int, row_bytes: int, least: int = 256) -> list[slice]:
@@ -123,8 +129,7 @@ class Streamed(Blocks):
 
     def sample(self, count: int) -> Array:
         """Sample about `count` rows from every eighth block, or from all where those hold too few."""
-        chosen = range(0, len(self._keys), _SHARE) if sum(self.sizes) >= _SHARE * count else range(len(self._keys))
-        step = max(1, sum(self.sizes[i] for i in chosen) // count)
+        chosen, step = choose_sampled(self.sizes, count)
         return np.concatenate(self._run(lambda block, _: [np.array(block[::step])], list.__add__, chosen))
 
     def _run(self, answer: Answer, merge: Step, numbers: Sequence[int]) -> Any:
@@ -150,7 +155,20 @@ class Changed(Blocks):
 
     def run(self, answer: Answer, merge: Step) -> Any:
         """Return the joined answers to the changed blocks."""
-        return self._blocks.run(lambda block, number: answer(self._change(block), number), merge)
+        return self._blocks.run(partial(_answer_changed, self._change, answer), merge)
+
+    # The blocks below do these in their own way, which may be on other machines.
+    def fold(self, step: Step, merge: Step, *shared: Any) -> Any:
+        """Return the joined answers of ``step(changed block, *shared)``."""
+        return self._blocks.fold(partial(_answer_changed, self._change, step), merge, *shared)
+
+    def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, Sequence[Any]]:
+        """Return the joined answers of ``step(changed block, state, *shared)``, and the new states."""
+        return self._blocks.fold_states(partial(_answer_changed, self._change, step), merge, states, *shared)
+
+    def map(self, func: Step, *shared: Any) -> list[Any]:
+        """Return the answer of every changed block, in order."""
+        return self._blocks.map(partial(_answer_changed, self._change, func), *shared)
 
     def read_each(self) -> Iterator[Array]:
         """Yield one block after another."""
@@ -159,6 +177,10 @@ class Changed(Blocks):
     def sample(self, count: int) -> Array:
         """Sample about `count` rows from a subset of the blocks; all rows where there are fewer."""
         return self._change(self._blocks.sample(count))
+
+
+def _answer_changed(change: Callable[[Array], Array], answer: Step, block: Array, *others: Any) -> Any:
+    return answer(change(block), *others)
 
 
 def _run_graph(graph: Graph, key: Any) -> Any:

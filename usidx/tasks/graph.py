@@ -7,7 +7,7 @@ a pass, the barriers, are never copied: what lies above them is computed once, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -27,6 +27,7 @@ from usidx.tasks.merge import AGAIN, BARRIER, wait_for
 __all__ = [
     "Detached",
     "Graph",
+    "Plan",
     "count_tasks",
     "detach",
     "has_barrier",
@@ -80,11 +81,27 @@ def reshape_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
     return da.Array(layers, name, chunks, dtype=array.dtype)
 
 
-def make_node(func: Callable[..., Any], parents: list[Any], *args: Any, token: str) -> Delayed:
-    """Return a lazy call of `func`; Delayed arguments become references, and its result is a barrier."""
+def make_node(
+    func: Callable[..., Any], parents: list[Any], *args: Any, token: str, hold: Sequence[Any] = ()
+) -> Delayed:
+    """Return a lazy call of `func`; Delayed arguments become references, and its result is a barrier.
+
+    What a cluster is to `hold` until the call is done is not handed to it: it stays on the workers where it is.
+    """
     key = name_barrier(func.__name__.strip("_"), token)
     plain = [TaskRef(a.key) if isinstance(a, Delayed) else a for a in args]
-    return make_barrier(key, {key: Task(key, func, *plain)}, [*parents, *(a for a in args if isinstance(a, Delayed))])
+    graph: dict[Any, Any] = {key: Task(key, func, *plain)}
+    if hold:
+        called = f"{key}-held"
+        graph = {called: Task(called, func, *plain)}
+        for number, held in enumerate(hold):
+            graph[called, number] = Task((called, number), _drop_all, TaskRef(called), TaskRef(held))
+        graph[key] = Task(key, wait_for, TaskRef(called), *(TaskRef((called, number)) for number in range(len(hold))))
+    return make_barrier(key, graph, [*parents, *(a for a in args if isinstance(a, Delayed))])
+
+
+def _drop_all(*_values: Any) -> None:
+    """Return nothing: the task only has to be scheduled where its arguments are."""
 
 
 def name_barrier(label: str, token: str) -> str:
@@ -123,12 +140,43 @@ def read_again(array: Any, after: Delayed) -> Any:
 class Detached:
     """The graph of an array as a plain value that dask does not look into, and what it rests on.
 
-    That is handed to the node: barriers, which are small, and blocks that a cluster holds in memory already.
+    Barriers, which are small, are given to the node; what a cluster holds in memory already stays there.
     """
 
     graph: Graph
     blocks: list[Any]
     given: list[Any]
+    held: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known of blocks that are passed over many times, before anything is computed.
+
+    Attributes
+    ----------
+    source : Detached
+        Their graph.
+    token : str
+        What tells the work on them from all other.
+    sizes : list of int
+        Rows of each.
+    nbytes : int
+        Of all.
+    keep : float
+        The part of a cluster's memory that they may take to be kept between passes.
+    """
+
+    source: Detached
+    token: str
+    sizes: list[int]
+    nbytes: int
+    keep: float
+
+    @property
+    def graph(self) -> Graph:
+        """The tasks that make the blocks."""
+        return self.source.graph
 
 
 def detach(array: Any) -> Detached:
@@ -136,7 +184,7 @@ def detach(array: Any) -> Detached:
     graph, held = _collect_tasks(array)
     barriers = [key for key in graph if _is_barrier(key)]
     own = {key: found for key, found in graph.items() if not _is_barrier(key)}
-    return Detached(own, list_block_keys(array), [*barriers, *held])
+    return Detached(own, list_block_keys(array), barriers, list(held))
 
 
 def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:

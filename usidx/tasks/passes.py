@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import dask
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,8 @@ from dask.tokenize import tokenize
 
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held, Streamed
-from usidx.tasks.graph import detach, list_block_keys, make_barrier, make_node, name_barrier, read_again
-from usidx.tasks.threads import worker_count
+from usidx.tasks.graph import Plan, detach, list_block_keys, make_barrier, make_node, name_barrier, read_again
+from usidx.tasks.threads import runs_on_cluster, worker_count
 
 __all__ = ["Passes", "plan_passes"]
 
@@ -31,6 +32,8 @@ Pick = str | Func | None
 
 #: A lazy array no larger than this is read once and held while an iteration runs over it.
 _HELD_BYTES = 2**26
+#: The part of a cluster's memory in which blocks are kept between passes, where the configuration says nothing.
+_KEEP = 0.3
 
 
 class Passes(Protocol):
@@ -157,8 +160,11 @@ class _Lazy:
             return self.gather(_iterate_held, self._values, func, *args)
         source = detach(self._values)
         known = [TaskRef(key) for key in source.given]
-        arguments = [func, source, len(known), sizes, *known, *args]
-        return make_node(_iterate_stream, [self._values] if known else [], *arguments, token=token)
+        keep = float(dask.config.get("usidx.keep-blocks", _KEEP))
+        plan = Plan(source, token, sizes, int(self._values.nbytes), keep)
+        arguments = [func, plan, len(known), *known, *args]
+        parents = [self._values] if known or source.held else []
+        return make_node(_iterate_stream, parents, *arguments, token=token, hold=source.held)
 
     def split(self, value: Any, pick: Pick, width: int, dtype: Any) -> Any:
         name = f"usidx-{_name_pick(pick)}-{tokenize(value.key, pick, width, dtype, self._values.chunks)}"
@@ -221,6 +227,10 @@ def _iterate_held(values: Array, func: Func, *args: Any) -> Any:
     return func(Held(values), *args)
 
 
-def _iterate_stream(func: Func, source: Any, known: int, sizes: list[int], *args: Any) -> Any:
-    blocks: Blocks = Streamed(source, args[:known], sizes)
+def _iterate_stream(func: Func, plan: Plan, known: int, *args: Any) -> Any:
+    if runs_on_cluster():
+        from usidx.tasks.spread import iterate_on_cluster
+
+        return iterate_on_cluster(func, plan, args[:known], args[known:])
+    blocks: Blocks = Streamed(plan.source, args[:known], plan.sizes)
     return func(blocks, *args[known:])

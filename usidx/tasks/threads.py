@@ -19,7 +19,7 @@ from dask.base import get_scheduler, named_schedulers
 
 from usidx.tasks.cores import count_cores
 
-__all__ = ["Room", "find_room", "open_pool", "runs_here", "work_alone", "worker_count"]
+__all__ = ["Room", "find_room", "open_pool", "runs_here", "runs_on_cluster", "work_alone", "worker_count"]
 
 #: What stands on the stack of each task that dask runs in this process.
 _RUNS_TASKS: Final = local.batch_execute_tasks.__code__
@@ -88,6 +88,11 @@ def runs_here() -> bool:
     """Say whether dask runs tasks in this process: on its threads, or in the thread that asks."""
     scheduler = get_scheduler()
     return scheduler is None or scheduler in {threaded.get, local.get_sync}
+
+
+def runs_on_cluster() -> bool:
+    """Say whether this is a task on a worker of dask.distributed."""
+    return _find_room_of_worker() is not None
 
 
 @contextmanager

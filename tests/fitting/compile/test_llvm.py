@@ -44,7 +44,7 @@ def prepared(
 ) -> tuple[at.Tables, Any]:
     free = free or model.names
     options = solve.Options(free, dict.fromkeys(free, (-np.inf, np.inf)))
-    variables = solve._add_derived(model, np.atleast_2d(x)[None])[0]
+    variables = solve.add_derived(model, np.atleast_2d(x)[None])[0]
     tables = solve._copy_tables(model, options, x.shape[-1], weighted=weight is not None)
     head, size = tables.head, x.shape[-1]
     head[at.SAMPLES] = size

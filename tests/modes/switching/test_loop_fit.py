@@ -17,14 +17,14 @@ from usidx.errors import SelectionError, UsidError
 from usidx.results.provenance import find_last_step, read_steps
 
 VARIABLES = {
-    "projected_loops", "area", "centroid_x", "centroid_y", "rotation_angle", "offset",
+    "projected_loops", "area", "area_stderr", "centroid_x", "centroid_y", "rotation_angle", "offset",
     *NAMES, *(f"{n}_stderr" for n in NAMES), *(f"{n}_guess" for n in NAMES),
     "imprint", "r_plus", "work_of_switching", "nucleation_bias_1", "nucleation_bias_2",
     "imprint_stderr", "r_plus_stderr", "work_of_switching_stderr",
     "nucleation_bias_1_stderr", "nucleation_bias_2_stderr",
     "imprint_guess", "r_plus_guess", "work_of_switching_guess", "nucleation_bias_1_guess", "nucleation_bias_2_guess",
     "chi2", "redchi", "r2", "r2_guess", "nfev", "status", "converged", "samples",
-    "aic_loop", "bic_loop", "aic_line", "bic_line", "is_loop",
+    "aic_loop", "bic_loop", "aic_line", "bic_line", "is_loop", "common_widths",
 }  # fmt: skip
 
 
@@ -336,7 +336,7 @@ def test_any_number_will_do(dtype: str) -> None:
 
 def test_errors_say_what_to_do() -> None:
     data, _ = scan((1, 1))
-    with pytest.raises(SelectionError, match="bounds: no parameter 'a_2' of a loop; its parameters are"):
+    with pytest.raises(SelectionError, match="bounds: no parameter 'a_2' in the model; its parameters are"):
         usidx.loop_fit(data, bounds={"a_2": (0.0, 1.0)})
     with pytest.raises(UsidError, match=r"bounds: 'v_plus' has the bounds \(2.0, 1.0\)"):
         usidx.loop_fit(data, bounds={"v_plus": (2.0, 1.0)})

@@ -76,8 +76,8 @@ def test_units_and_titles() -> None:
     found = usidx.project_loops(over_voltage(REAL))
     units = {str(n): v.attrs.get("units") for n, v in found.data_vars.items()}
     assert units == {
-        "projected_loops": "pm", "area": "pm V", "centroid_x": "V", "centroid_y": "pm", "rotation_angle": "rad",
-        "offset": "pm", "samples": "",
+        "projected_loops": "pm", "area": "pm V", "area_stderr": "pm V", "centroid_x": "V",
+        "centroid_y": "pm", "rotation_angle": "rad", "offset": "pm", "samples": "",
     }  # fmt: skip
     assert found.area.attrs["long_name"] == "Area"
     bare = usidx.project_loops(over_voltage(REAL).drop_attrs(deep=False))

@@ -7,8 +7,9 @@ columns               what
 ====================  =======================================================
 0 to n                the parameters
 n to 2n               their standard errors
-2n to 2n + 6          ``CHI2``, ``REDCHI``, ``R2``, ``NFEV``, ``STATUS`` and ``FITTED_SAMPLES`` of the whole fit
-2n + 6 to the end     on request, the covariance of the parameters, n rows of n
+2n to 2n + 7          ``CHI2``, ``REDCHI``, ``R2``, ``NFEV``, ``STATUS``, ``FITTED_SAMPLES`` and ``PATTERN``, of the
+                      whole fit
+2n + 7 to the end     on request, the covariance of the parameters, n rows of n
 ====================  =======================================================
 
 Kernels compile the functions below; code for NumPy takes the slices and places of `Columns`.
@@ -22,7 +23,7 @@ from typing import Final
 __all__ = ["STATUS_MEANINGS", "Columns", "locate_covariance", "locate_figure", "locate_stderr"]
 
 # The figures of a whole fit, in the order of their columns; the covariance begins behind the last of them.
-CHI2, REDCHI, R2, NFEV, STATUS, FITTED_SAMPLES, N_FIGURES = range(7)
+CHI2, REDCHI, R2, NFEV, STATUS, FITTED_SAMPLES, PATTERN, N_FIGURES = range(8)
 
 # Why a fit ended. Above zero: converged. Zero is never in a table: such a fit is still at work.
 RUNNING, CONVERGED, CONVERGED_ON_BOUND, EXACT = 0, 1, 2, 3
@@ -112,6 +113,11 @@ class Columns:
     def samples(self) -> int:
         """The number of samples that were fitted."""
         return locate_figure(self.n, FITTED_SAMPLES)
+
+    @property
+    def pattern(self) -> int:
+        """By how many standard deviations what is left is smoother than noise."""
+        return locate_figure(self.n, PATTERN)
 
     @property
     def covariance(self) -> slice:

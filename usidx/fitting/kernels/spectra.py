@@ -12,6 +12,7 @@ import numpy as np
 from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
 from usidx.fitting.compile.jit import compile_kernel, compile_part, compile_part_in_order
 from usidx.fitting.compile.layout import (
+    AT_PARAMETERS,
     FACTORED,
     FOR_RESIDUAL,
     FREE,
@@ -19,6 +20,7 @@ from usidx.fitting.compile.layout import (
     HAS_WEIGHT,
     LINEAR,
     LOSS,
+    LOSS_SCALE,
     LOWER,
     N_FREE,
     N_PARAMETERS,
@@ -28,6 +30,7 @@ from usidx.fitting.compile.layout import (
     READY,
     RESIDUAL,
     SAMPLES,
+    SETTINGS,
     TRIAL_MATRIX,
     UPPER,
     USE,
@@ -40,6 +43,7 @@ from usidx.fitting.kernels.columns import (
     N_FIGURES,
     NFEV,
     NOT_FINITE,
+    PATTERN,
     R2,
     REDCHI,
     STATUS,
@@ -56,6 +60,8 @@ from usidx.fitting.kernels.start import find_start, keep_within
 __all__ = ["evaluate_rows", "solve_rows"]
 
 _EXACT = 1e-14  # of the size of the data: a residual below it is rounding
+_ROUNDING = 1e-20  # of the spread: less than that left over has no pattern
+_SMALL = 1e-6  # of the square of a loss's scale: a loss below it is a sum of squares
 _FLAT = 1e-12  # of the size of the data: a spread below it is no spread
 
 _figure, _stderr, _covariance = (
@@ -179,12 +185,10 @@ def _solve_one(
     if missing > 0:
         evaluations = find_start(equations, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
-    # A cost that is only rounding of the data ends the fit. A robust loss is no sum of squares: it has no such floor.
-    floor = (
-        _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _sum_weighted_squares(head, data))
-        if head[LOSS] == 0
-        else -1.0
-    )
+    # A cost that is only rounding of the data ends the fit.
+    floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _sum_weighted_squares(head, data))
+    if head[LOSS] > 0:  # a robust loss is a sum of squares as long as all residuals are far below its scale
+        floor = min(floor, _SMALL * bench[SETTINGS, LOSS_SCALE] ** 2)
     status, more, cost = minimise(equations, head, info, code, bench, data, floor)
     out[_figure(n, NFEV)] = evaluations + more
     out[_figure(n, STATUS)] = status
@@ -239,6 +243,8 @@ def _write_figures(
     out: Row,
 ) -> bool:
     """Fill in the figures of a fit that converged; False where the data does not determine it."""
+    if head[LOSS] > 0:
+        _fill_without_loss(equations, head, info, code, bench, data)
     n, free, inverse = head[N_PARAMETERS], head[N_FREE], head[TRIAL_MATRIX]
     determined = invert(head, info, bench, head[FACTORED] > 0)
     for j in range(free):
@@ -248,33 +254,106 @@ def _write_figures(
     if not determined:
         return False
     # The cost is chi2 only without weights and without a robust loss.
-    chi2, squares = cost, cost
-    if head[HAS_WEIGHT] > 0 or head[LOSS] > 0:
-        chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
+    chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
+    if head[HAS_WEIGHT] == 0 and head[LOSS] == 0:
+        chi2, squares = cost, cost
+    out[_figure(n, PATTERN)] = _measure_pattern(head, data, free) if squares > _ROUNDING * spread else 0.0
     freedom = head[SAMPLES] * head[N_PARTS] - free
     redchi = chi2 / freedom if freedom > 0 else np.nan
+    variance = redchi if head[LOSS] == 0 else _compute_robust_variance(head, bench, data)
     for k in range(n):
         out[k], out[_stderr(n, k)] = bench[PARAMETERS, k], 0.0
     for j in range(free):
         known = info[USE, j] > 0
-        out[_stderr(n, info[FREE, j])] = math.sqrt(bench[inverse + j, j] * redchi) if known else np.nan
+        out[_stderr(n, info[FREE, j])] = math.sqrt(bench[inverse + j, j] * variance) if known else np.nan
     out[_figure(n, CHI2)], out[_figure(n, REDCHI)] = chi2, redchi
     out[_figure(n, R2)] = 1.0 - squares / spread if spread > 0.0 else np.nan
     if out.size > _figure(n, N_FIGURES):
-        _write_covariance(head, info, bench, redchi, out)
+        _write_covariance(head, info, bench, variance, out)
     return True
 
 
 @compile_part
-def _write_covariance(head: Integers, info: Integers, bench: Rows, redchi: float, out: Row) -> None:
+def _measure_pattern(head: Integers, data: Rows, free: int) -> float:
+    """Return by how many standard deviations the residual is smoother than noise (J. von Neumann's ratio).
+
+    What a right model leaves is noise, and no sample knows of the one before it. What a fit in a wrong minimum leaves
+    goes up and down slowly, so its scatter is more than that of the steps from sample to sample.
+    """
+    total, moved, size, weight = 0.0, 0.0, head[SAMPLES], data[head[WEIGHT]]
+    for part in range(head[N_PARTS]):
+        residual = data[head[RESIDUAL] + part]
+        if head[HAS_WEIGHT] > 0:
+            for i in range(size):
+                residual[i] *= weight[i]
+        for i in range(size):
+            total += residual[i] * residual[i]
+        for i in range(size - 1):
+            moved += (residual[i + 1] - residual[i]) * (residual[i + 1] - residual[i])
+    count = size * head[N_PARTS]
+    if count <= free or moved <= 0.0:
+        return 0.0
+    noise = moved / (2.0 * (size - 1) * head[N_PARTS])
+    found: float = (total / (count - free) / noise - 1.0) * math.sqrt(count)
+    return found
+
+
+@compile_part
+def _write_covariance(head: Integers, info: Integers, bench: Rows, variance: float, out: Row) -> None:
     n = head[N_PARAMETERS]
     for k in range(_covariance(n, 0, 0), out.size):
         out[k] = 0.0
     for j in range(head[N_FREE]):
         for k in range(head[N_FREE]):
             known = info[USE, j] > 0 and info[USE, k] > 0
-            value = bench[head[TRIAL_MATRIX] + max(j, k), min(j, k)] * redchi if known else np.nan
+            value = bench[head[TRIAL_MATRIX] + max(j, k), min(j, k)] * variance if known else np.nan
             out[_covariance(n, info[FREE, j], info[FREE, k])] = value
+
+
+@compile_part
+def _fill_without_loss(
+    equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows
+) -> None:
+    """Fill the normal equations of plain squares, which the covariance of a robust estimate starts from."""
+    loss = head[LOSS]
+    head[LOSS] = 0
+    equations(head, info, code, bench, data, AT_PARAMETERS)
+    head[LOSS], head[FACTORED] = loss, 0
+
+
+@compile_part
+def _compute_robust_variance(head: Integers, bench: Rows, data: Rows) -> float:
+    """Return what the inverse is multiplied by in place of the noise's variance; see `solver.robust`."""
+    count, free, scale = head[SAMPLES] * head[N_PARTS], head[N_FREE], bench[SETTINGS, LOSS_SCALE]
+    pull, stiff, square = 0.0, 0.0, 0.0
+    for part in range(head[N_PARTS]):
+        residual = data[head[RESIDUAL] + part]
+        for i in range(head[SAMPLES]):
+            weight = data[head[WEIGHT], i] if head[HAS_WEIGHT] > 0 else 1.0
+            psi, slope = _evaluate_influence(head[LOSS], residual[i] * weight / scale)
+            pull += psi * psi
+            stiff += slope
+            square += slope * slope
+    mean = stiff / count
+    if count <= free or mean <= 0.0:
+        return np.nan
+    correction = 1.0 + free / count * (square / count - mean * mean) / (mean * mean)
+    found: float = correction * correction * pull * scale * scale / ((count - free) * mean * mean)
+    return found
+
+
+@compile_part
+def _evaluate_influence(kind: int, residual: float) -> tuple[float, float]:
+    """Return psi, the residual times the slope of the loss by its square, and the derivative of psi."""
+    z = residual * residual
+    if kind == 1:
+        root = math.sqrt(1.0 + z)
+        return residual / root, 1.0 / (root * root * root)
+    if kind == 2 and z > 1.0:
+        return residual / math.sqrt(z), 0.0
+    if kind == 3:
+        return residual / (1.0 + z), (1.0 - z) / ((1.0 + z) * (1.0 + z))
+    return residual, 1.0
 
 
 @compile_part

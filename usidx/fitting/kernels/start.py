@@ -88,7 +88,7 @@ def find_start(
     """
     peaks = 0
     for term in range(head[N_TERMS]):
-        peaks += 1 if info[SEARCH, term] == SEARCH_PEAK else 0
+        peaks += 1 if info[SEARCH, term] == SEARCH_PEAK and _is_missing(head, info, bench, term) else 0
     if peaks < 2:
         return _place_all(equations, head, info, code, bench, data, candidates, head[SAMPLES] // 2)
     # Peaks that overlap look like one that is broad, so the search is repeated with ever narrower boxes. Which start is
@@ -168,7 +168,7 @@ def _place_term(
     if info[SEARCH, term] == SEARCH_PEAK:
         residual, total = data[head[RESIDUAL]], data[head[TOTAL]]
         center, width = _find_peak(data[0], residual, total, head[SAMPLES], widest, info[SIGN, term])
-    for c in range(candidates.shape[0]):
+    for c in range(candidates.shape[0] if _is_missing(head, info, bench, term) else 1):
         if not _set_term(head, info, bench, candidates[c], term, center, width):
             continue
         sure = info[SEARCH, term] == SEARCH_RESONANCE and place_resonance(head, info, bench, data, term, c == 0)
@@ -231,6 +231,16 @@ def _leave_residual(
     else:
         for part in range(head[N_PARTS]):
             copy_into(data[head[RESIDUAL] + part], data[head[Y] + part], head[SAMPLES])
+
+
+@compile_part
+def _is_missing(head: Integers, info: Integers, bench: Rows, term: int) -> bool:
+    """Say whether a parameter of a term that is not linear is still to be found."""
+    missing = False
+    for k in range(head[N_PARAMETERS]):
+        own = info[TERM, k] == term and info[ROLE, k] != ROLE_LINEAR
+        missing = missing or (own and math.isnan(bench[GIVEN, k]))
+    return missing
 
 
 @compile_part

@@ -331,7 +331,7 @@ class Step(Shape):
         """Return narrow and wide steps all along the coordinate."""
         low, span = measure_extent(x)
         names = self.prefix + "center", self.prefix + "width"
-        places = [(k / 12, 0.04) for k in range(1, 12)] + [(k / 6, 0.2) for k in range(1, 6)]
+        places = [(k / n, w) for n, w in ((24, 0.012), (12, 0.05), (6, 0.2)) for k in range(1, n)]
         return [dict(zip(names, (low + span * c, span * w), strict=True)) for c, w in places]
 
     def _build_formula(self, x: Node, amplitude: Node, center: Node, width: Node) -> Node:

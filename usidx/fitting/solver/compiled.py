@@ -23,10 +23,11 @@ from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model, build_graphs
 from usidx.fitting.solver.canonical import make_canonical
 from usidx.fitting.solver.templates import Grid, find_template_starts, make_grid
+from usidx.fitting.solver.terms import order_terms
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.pool import share_slices
 
-__all__ = ["Options", "evaluate_block", "find_linear_parameters", "solve_block"]
+__all__ = ["Options", "add_derived", "evaluate_block", "find_linear_parameters", "solve_block"]
 
 Array = npt.NDArray[np.float64]
 _SEARCHES: Final = {
@@ -49,7 +50,7 @@ class Options:
     bounds : mapping
         Lowest and highest value of each parameter.
     loss, loss_scale : str, float
-        Robust loss, and the residual from which on it is.
+        Robust loss, and the residual from which on it is; NaN for the noise of each spectrum (see `solver.solve`).
     tolerance : float
         A fit ends when the next step promises to lower the cost by less than this fraction.
     max_evaluations : int
@@ -157,7 +158,7 @@ def _make_info(model: Model, options: Options, program: Program) -> npt.NDArray[
     info[at.FREE, : len(free)] = [model.names.index(name) for name in free]
     info[at.LINEAR, : len(free)] = [name in linear for name in free]
     info[at.SCALE, : len(free)] = _find_scales(model, free)
-    for k, term in enumerate(model.terms):
+    for k, term in enumerate(order_terms(model)):
         plain = set(term.names) & set(free) <= set(linear)
         info[at.SEARCH, k] = at.SEARCH_LINEAR if plain else _SEARCHES[term.search]
         info[at.SIGN, k] = _find_sign(term, options, linear)
@@ -218,9 +219,10 @@ def _find_sign(term: Model, options: Options, linear: tuple[str, ...]) -> int:
 
 def _collect_candidates(model: Model, x: Array) -> Array:
     """Return start candidates, (spectrum or 1, term, candidate, parameter), NaN where a term has fewer."""
-    found = [t.candidates(x[:, 0] if model.variables == 1 else x[:, : model.variables]) for t in model.terms]
-    table = np.full((x.shape[0], len(model.terms), max(map(len, found)), len(model.names)), np.nan)
-    for k, (term, choices) in enumerate(zip(model.terms, found, strict=True)):
+    terms = order_terms(model)
+    found = [t.candidates(x[:, 0] if model.variables == 1 else x[:, : model.variables]) for t in terms]
+    table = np.full((x.shape[0], len(terms), max(map(len, found)), len(model.names)), np.nan)
+    for k, (term, choices) in enumerate(zip(terms, found, strict=True)):
         defaults = {p.name: 1.0 if p.role == "width" else 0.0 for p in term.parameters}
         for c, choice in enumerate(choices):
             for name, value in (defaults | choice).items():
@@ -264,7 +266,7 @@ def solve_block(
     from usidx.fitting.compile.llvm import choose_equations
     from usidx.fitting.kernels.spectra import solve_rows
 
-    x = _add_derived(model, x)
+    x = add_derived(model, x)
     grid = _find_grid(model, options, x, weight, start)
     out = np.empty((y.shape[0], Columns(len(model.names)).count(covariance=options.covariance)))
     dtype = np.complex128 if model.is_complex else np.float64
@@ -328,13 +330,14 @@ def _make_grid(
     if not np.isfinite(coordinates).all():
         return None
     linear = find_linear_parameters(model, free)
-    searched = [not set(t.names) & set(free) <= set(linear) for t in model.terms]
+    searched = [not set(t.names) & set(free) <= set(linear) for t in order_terms(model)]
     candidates = _collect_candidates(model, coordinates[None])[0]
     fixed = np.frombuffer(start)
     return make_grid(model, candidates, searched, linear, np.array(bounds), coordinates, weights, fixed)
 
 
-def _add_derived(model: Model, x: Array) -> Array:
+def add_derived(model: Model, x: Array) -> Array:
+    """Return the coordinates and what the model derives from them."""
     return np.concatenate([x, model.derive(x)], axis=1) if model.derived else x
 
 
@@ -380,7 +383,7 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
     ndarray of float64 or complex128, shape (spectrum, sample)
         The values.
     """
-    x = _add_derived(model, x)
+    x = add_derived(model, x)
     out = np.empty((parameters.shape[0], x.shape[2], 2 if model.is_complex else 1))
 
     def run(part: slice) -> None:

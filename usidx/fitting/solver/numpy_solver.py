@@ -7,7 +7,7 @@ written as in `kernels.levenberg_marquardt`, so both end for the same reasons; d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -29,7 +29,7 @@ from usidx.fitting.models.calls import Caller, find_caller
 from usidx.fitting.models.function import Function
 from usidx.fitting.solver.compiled import Options
 from usidx.fitting.solver.numpy_normal_equations import invert, solve
-from usidx.fitting.solver.spikes import evaluate_loss
+from usidx.fitting.solver.robust import compute_robust_variance, evaluate_loss
 from usidx.tasks.pool import share_slices
 
 __all__ = ["evaluate_function_block", "solve_function_block"]
@@ -40,6 +40,7 @@ Rows = npt.NDArray[np.intp]
 
 _HOPELESS: Final = 1e12  # damping beyond which a step is no step
 _EXACT: Final = 1e-14  # of the size of the data: a residual below it is rounding
+_SMALL: Final = 1e-6  # of the square of a loss's scale: a loss below it is a sum of squares
 _FLAT: Final = 1e-12  # of the size of the data: a spread below it is no spread
 _STEP: Final = float(np.sqrt(np.finfo(np.float64).eps))  # of a parameter, for a forward difference
 _AT_ONCE: Final = 32768  # samples that the function gets at a time: its arrays stay in the second cache
@@ -191,7 +192,8 @@ class _Solver:
             taken = spectra.take(rows)
             state = self._begin(taken, _keep_within(self.options, self.caller.model, start[rows]))
             squares = (taken.weigh(taken.y) ** 2).sum(axis=1)
-            exact = _EXACT**2 * squares if self.options.loss == "linear" else -np.ones(rows.size)
+            robust = self.options.loss != "linear"
+            exact = np.minimum(_EXACT**2 * squares, _SMALL * self.options.loss_scale**2 if robust else np.inf)
             self._iterate(taken, state, exact)
             self._write_figures(taken, state, spread[rows], out, rows)
         return out
@@ -333,6 +335,8 @@ class _Solver:
         """Fill in the figures of the fits; what converged but is not determined is told apart."""
         at, free = Columns(state.parameters.shape[1]), self.free
         p = state.parameters[:, free]
+        if self.options.loss != "linear":
+            self._fill_without_loss(spectra, state)
         covariance, regular = invert(state.matrix, state.moves)
         known = state.moves | (p <= self.low) | (p >= self.high)
         determined = regular & np.isfinite(p).all(axis=1) & known.all(axis=1)
@@ -342,12 +346,13 @@ class _Solver:
         if not fine.size:
             return
         taken, p, place = spectra.take(fine), state.parameters[fine], rows[fine]
-        chi2, squares = self._sum_squares(taken, p)
+        chi2, squares, variance = self._sum_squares(taken, p)
         freedom = taken.used.sum(axis=1) - len(free)
         with np.errstate(divide="ignore", invalid="ignore"):
             redchi = np.where(freedom > 0, chi2 / freedom, np.nan)
             r2 = np.where(spread[fine] > 0.0, 1.0 - squares / spread[fine], np.nan)
-        covariance = np.where(_pair_masks(state.moves[fine]), covariance[fine] * redchi[:, None, None], np.nan)
+        spread_by = redchi if self.options.loss == "linear" else variance
+        covariance = np.where(_pair_masks(state.moves[fine]), covariance[fine] * spread_by[:, None, None], np.nan)
         stderr = np.zeros_like(p)
         stderr[:, free] = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
         out[place, at.parameters], out[place, at.stderr] = p, stderr
@@ -357,14 +362,26 @@ class _Solver:
             square[:, free[:, None], free] = covariance
             out[place, at.covariance] = square.reshape(len(fine), at.n**2)
 
-    def _sum_squares(self, spectra: _Spectra, parameters: Array) -> tuple[Array, Array]:
-        """Return the sum of squared residuals with and without weights; the loss has no part in it."""
-        chi2, squares = np.empty(len(parameters)), np.empty(len(parameters))
+    def _fill_without_loss(self, spectra: _Spectra, state: _State) -> None:
+        """Fill the normal equations of plain squares, which the covariance of a robust estimate starts from."""
+        plain = _Solver(self.caller, replace(self.options, loss="linear"))
+        done = np.flatnonzero(state.status > 0)
+        for rows, own in spectra.take(done).iterate_parts(np.arange(len(done))):
+            few = done[rows]
+            plain._linearise(own, state, few, self.caller(own.x, state.parameters[few]), self.sizes[few])
+
+    def _sum_squares(self, spectra: _Spectra, parameters: Array) -> tuple[Array, Array, Array]:
+        """Return the sums of squared residuals with and without weights, without loss; the variance with it."""
+        chi2, squares, variance = np.empty((3, len(parameters)))
+        loss, scale = self.options.loss, self.options.loss_scale
         for rows, own in spectra.iterate_parts(np.arange(len(parameters))):
             residual = own.y - self.caller(own.x, parameters[rows])
             residual = residual if own.plain else np.where(own.used, residual, 0.0)
-            chi2[rows], squares[rows] = (own.weigh(residual) ** 2).sum(axis=1), (residual**2).sum(axis=1)
-        return chi2, squares
+            weighed = own.weigh(residual)
+            chi2[rows], squares[rows] = (weighed**2).sum(axis=1), (residual**2).sum(axis=1)
+            if loss != "linear":
+                variance[rows] = compute_robust_variance(weighed, own.used, len(self.free), loss, scale)
+        return chi2, squares, variance
 
 
 def _pair_masks(mask: Mask) -> Mask:

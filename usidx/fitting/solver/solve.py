@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,10 +15,12 @@ from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.models.traced import follow_model
-from usidx.fitting.solver.compiled import Options, find_linear_parameters, solve_block
+from usidx.fitting.solver.compiled import Options, evaluate_block, find_linear_parameters, solve_block
 from usidx.fitting.solver.far import find_far, list_known
-from usidx.fitting.solver.numpy_solver import solve_function_block
-from usidx.fitting.solver.spikes import solve_without_spikes
+from usidx.fitting.solver.noise_scale import solve_by_noise
+from usidx.fitting.solver.numpy_solver import evaluate_function_block, solve_function_block
+from usidx.fitting.solver.second_look import Spectra, look_again, take_rows
+from usidx.fitting.solver.spikes import find_order, solve_without_spikes
 from usidx.fitting.solver.undefined import tell_undefined
 
 __all__ = ["keep_better", "solve"]
@@ -32,6 +35,8 @@ def solve(
     """Fit every spectrum of a block by itself; arguments and table are those of `solver.compiled.solve_block`."""
     if isinstance(model, Function) and (formula := follow_model(model)) is not None:
         model, ties = formula, None if ties is None else replace(ties, model=formula)
+    if options.loss != "linear" and math.isnan(options.loss_scale):
+        return _solve_by_noise(model, ties, options, y, x, weight, start, threads)
 
     if (far := find_far(model, x, list_known(model, ties, options, start))) is not None:
         own = None if ties is None else replace(ties, model=far.model)
@@ -42,14 +47,17 @@ def solve(
         if isinstance(model, Function):
             return solve_function_block(model, options, y, x, weight, start, threads)
         table = solve_block(model, options, y, x, weight, start, threads)
-        free = [model.names.index(n) for n in options.free]
-        if options.loss == "linear" or not np.isnan(start[:, free]).any():
-            return table
 
         def fit_rows(rows: npt.NDArray[np.intp], y: npt.NDArray[Any], start: Array) -> Array:
-            own_x, own_weight = _select_rows(x, rows), None if weight is None else _select_rows(weight, rows)
+            own_x, own_weight = take_rows(x, rows), None if weight is None else take_rows(weight, rows)
             return solve_block(model, options, y, own_x, own_weight, start, threads)
 
+        if options.loss == "linear":
+            spectra = Spectra(y, x, weight, start)
+            return look_again(lambda rows, s: fit_rows(rows, y[rows], s), table, model, options, spectra)
+        free = [model.names.index(n) for n in options.free]
+        if not np.isnan(start[:, free]).any():
+            return table
         return solve_without_spikes(fit_rows, table, model, options, y, x, weight, start)
 
     table = fit(model, options, start) if ties is None else _solve_tied(fit, ties, options, start)
@@ -59,8 +67,24 @@ def solve(
     return tell_undefined(model, varying, table, y, x, weight, start)
 
 
-def _select_rows(table: Array, rows: npt.NDArray[np.intp]) -> Array:
-    return table if table.shape[0] == 1 else table[rows]
+def _solve_by_noise(
+    model: Model, ties: Ties | None, options: Options, y: npt.NDArray[Any], x: Array, weight: Array | None,
+    start: Array, threads: int | None,
+) -> Array:  # fmt: skip
+    """Fit with the loss that begins at the noise of each spectrum."""
+
+    def fit(weight: Array, start: Array) -> Array:
+        return solve(model, ties, replace(options, loss_scale=1.0), y, x, weight, start, threads)
+
+    def evaluate(parameters: Array) -> npt.NDArray[Any]:
+        if isinstance(model, Function):
+            return evaluate_function_block(model, x, parameters, threads)
+        return evaluate_block(model, x, parameters, threads)
+
+    order = find_order(x, in_order=model.derived > 0 or model.variables > 1)
+    return solve_by_noise(
+        fit, evaluate, y, weight, start, parameters=len(model.names), free=len(options.free), order=order
+    )
 
 
 def _solve_tied(fit: Callable[[Model, Options, Array], Array], ties: Ties, options: Options, start: Array) -> Array:

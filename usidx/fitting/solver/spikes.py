@@ -17,26 +17,14 @@ from scipy.ndimage import median_filter
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, evaluate_block
+from usidx.fitting.solver.robust import DEVIATION_PER_MAD, evaluate_loss, split_parts
 from usidx.fitting.solver.templates import bridge_gaps
 
-__all__ = ["evaluate_loss", "solve_without_spikes"]
+__all__ = ["find_order", "remove_spikes", "solve_without_spikes"]
 
 Array = npt.NDArray[np.float64]
 _WINDOW: Final = 7  # samples, of which three may be spikes
 _FAR: Final = 8.0  # standard deviations of noise
-_DEVIATION_PER_MAD: Final = 1.4826  # of normal noise
-
-
-def evaluate_loss(residual: Array, loss: str, scale: float) -> tuple[Array, Array]:
-    """Return the loss of residuals, and its slope by their squares; the formulas of scipy's least_squares."""
-    z = (residual / scale) ** 2
-    if loss == "soft_l1":
-        root = np.sqrt(1.0 + z)
-        return 2.0 * (root - 1.0) * scale * scale, 1.0 / root
-    if loss == "huber":
-        far = np.sqrt(np.maximum(z, 1.0))
-        return np.where(z > 1.0, 2.0 * far - 1.0, z) * scale * scale, 1.0 / far
-    return np.log1p(z) * scale * scale, 1.0 / (1.0 + z)
 
 
 def solve_without_spikes(
@@ -53,7 +41,7 @@ def solve_without_spikes(
 
     `fit_rows(rows, y, start)` fits some spectra; the other arguments are those of `solver.compiled.solve_block`.
     """
-    clean, most = _remove_spikes(y, x, in_order=model.derived > 0 or model.variables > 1)
+    clean, most = remove_spikes(y, x, in_order=model.derived > 0 or model.variables > 1)
     rows, at = np.flatnonzero(np.isfinite(most).any(axis=1)), Columns(len(model.names))
     if not rows.size:
         return first
@@ -65,7 +53,7 @@ def solve_without_spikes(
         # A peak as narrow as a spike explains it, and saves more of a loss than the true peak does: so a spike counts
         # as no further away than what just is one.
         values = evaluate_block(model, x if x.shape[0] == 1 else x[rows], table[:, at.parameters])
-        away = np.minimum(abs(_split_parts(y[rows]) - _split_parts(values)), most[rows])
+        away = np.minimum(abs(split_parts(y[rows]) - split_parts(values)), most[rows])
         if weight is not None:
             own_weight = weight if weight.shape[0] == 1 else weight[rows]
             away = away * np.repeat(own_weight, away.shape[1] // own_weight.shape[1], axis=1)
@@ -79,30 +67,29 @@ def solve_without_spikes(
     return out
 
 
-def _split_parts(values: npt.NDArray[Any]) -> Array:
-    """Return real numbers: the values, or real and imaginary part of each in turns."""
-    if np.iscomplexobj(values):
-        return np.ascontiguousarray(values, np.complex128).view(np.float64)
-    return np.asarray(values, np.float64)
+def find_order(x: Array, *, in_order: bool) -> npt.NDArray[np.intp]:
+    """Return the order (spectrum or 1, sample) in which samples are neighbours: their own, or the coordinate's."""
+    return np.argsort(np.zeros(x[:, 0].shape) if in_order else x[:, 0], axis=-1, kind="stable")
 
 
-def _remove_spikes(y: npt.NDArray[Any], x: Array, *, in_order: bool) -> tuple[npt.NDArray[Any], Array]:
-    """Return spectra with samples that are far from the median of those around them replaced by it.
+def remove_spikes(y: npt.NDArray[Any], x: Array, *, in_order: bool) -> tuple[npt.NDArray[Any], Array]:
+    """Return spectra with samples that are far from the median of those around them bridged from their neighbours.
 
     Also how far these samples count as away, infinite for all others.
     """
     if np.iscomplexobj(y):
-        (real, first), (imag, second) = (_remove_spikes(part, x, in_order=in_order) for part in (y.real, y.imag))
+        (real, first), (imag, second) = (remove_spikes(part, x, in_order=in_order) for part in (y.real, y.imag))
         return real + 1j * imag, np.stack([first, second], axis=-1).reshape(len(y), -1)
-    order = np.argsort(np.zeros(x[:, 0].shape) if in_order else x[:, 0], axis=-1, kind="stable")
-    order = np.broadcast_to(order, y.shape)
+    order = np.broadcast_to(find_order(x, in_order=in_order), y.shape)
     rows = np.take_along_axis(np.asarray(y, np.float64), order, axis=1)
     filled, known = bridge_gaps(rows)
     around = median_filter(filled, size=(1, _WINDOW), mode="mirror")
     # The median of deviations does not see the spikes themselves.
-    far = _FAR * _DEVIATION_PER_MAD * np.median(abs(filled - around), axis=1, keepdims=True)
+    far = _FAR * DEVIATION_PER_MAD * np.median(abs(filled - around), axis=1, keepdims=True)
     spikes = (abs(rows - around) > far) & known[:, None]
+    # Not by the median: at an end its window holds each sample twice, and two spikes are half of it.
+    bridged, possible = bridge_gaps(np.where(spikes, np.nan, rows))
     clean, most = np.empty_like(rows), np.empty_like(rows)
-    np.put_along_axis(clean, order, np.where(spikes, around, rows), axis=1)
+    np.put_along_axis(clean, order, np.where(spikes, np.where(possible[:, None], bridged, around), rows), axis=1)
     np.put_along_axis(most, order, np.where(spikes, far, np.inf), axis=1)
     return clean, most

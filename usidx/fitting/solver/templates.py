@@ -23,6 +23,7 @@ import numpy.typing as npt
 from usidx.fitting.formula.nodes import Node, make_parameter, make_variable
 from usidx.fitting.formula.numpy_backend import interpret
 from usidx.fitting.models.model import Model, build_graphs
+from usidx.fitting.solver.terms import order_terms
 
 __all__ = ["Grid", "bridge_gaps", "find_template_starts", "make_grid"]
 
@@ -144,7 +145,8 @@ def _refine_candidates(candidates: Array) -> Array:
 
 def _are_alike(model: Model, searched: Sequence[bool], a: int, b: int) -> bool:
     """Say whether two terms that are searched for are the same but for their names."""
-    first, second = ({k: v for k, v in model.terms[t].describe().items() if k != "prefix"} for t in (a, b))
+    terms = order_terms(model)
+    first, second = ({k: v for k, v in terms[t].describe().items() if k != "prefix"} for t in (a, b))
     return searched[a] and searched[b] and first == second
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import h5py
@@ -27,7 +27,7 @@ from usidx.results.identity import note_made
 from usidx.results.legacy import Names, Source, as_decomposition, find_names
 from usidx.results.provenance import PROVENANCE, Step, parse_steps, put_steps
 from usidx.results.provenance import make_opening_step as opened_step
-from usidx.results.schema import restore_attrs
+from usidx.results.schema import choose_divisors, restore_attrs
 
 __all__ = ["list_results", "open_result"]
 
@@ -234,7 +234,7 @@ def _restore(
     times = {n: str(r["times"]) for n, r in records.items() if "times" in r}
     try:
         variables = {n: _restore_variable(n, r, opened, extras) for n, r in records.items()}
-        result = _scale(_join(variables), times)
+        result = _scale(_join(variables), times, choose_divisors)
         for name, record in records.items():
             result.data_vars[name].attrs = restore_attrs(record.get("attrs"))
         result = result.assign_coords(_read_swept_coordinates(extras, _read_records(hints, "coords")))
@@ -340,10 +340,14 @@ def _count_from_zero(data: _Labelled) -> _Labelled:
     return data
 
 
-def _scale(result: xr.Dataset, times: Mapping[str, str]) -> xr.Dataset:
+def _scale(
+    result: xr.Dataset, times: Mapping[str, str], choose: Callable[[xr.DataArray], xr.DataArray] | None = None
+) -> xr.Dataset:
+    """Multiply variables by others, or by what is to be chosen of these."""
     for name, factor in times.items():
         if name in result and factor in result and set(result[factor].dims) <= set(result[name].dims):
-            scaled = (result[name] * result[factor]).astype(result[name].dtype)
+            factors = result[factor] if choose is None else choose(result[factor])
+            scaled = (result[name] * factors).astype(result[name].dtype)
             result = result.assign({name: scaled.transpose(*result[name].dims)})
     return result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,10 +40,9 @@ class LoadedMethod:
     ) -> Clusters:
         """Return the clusters; rows are handed over in the order of the dims, whatever the blocks are."""
         holes = survey(view_as_real(blocks), numbers, columns, seed).holes
-        states: list[Any] = [None] * len(blocks.sizes)
+        states: Sequence[Any] = [None] * len(blocks.sizes)
         _, states = blocks.fold_states(_keep_block, join_nothing, states, holes)
-        rows = np.concatenate([rows for rows, _ in states])
-        used = np.concatenate([used for _, used in states])
+        rows, used = map(np.concatenate, zip(*states, strict=True))
         order = np.argsort(numbers[used])
         labels = np.full(len(used), -1, np.int32)
         self._refuse_few(len(rows), n)

@@ -210,7 +210,7 @@ def _label_rows(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol
             break
     with np.errstate(invalid="ignore"):
         means = found.totals / found.sizes[:, np.newaxis]
-    labels, distance = (np.concatenate([s[i] for s in states]) for i in (0, 1))
+    labels, distance = map(np.concatenate, zip(*states, strict=True))
     return Clusters(labels, distance, means, found.sizes.astype(np.int64), holes, float(np.nansum(distance**2)))
 
 

@@ -12,6 +12,7 @@ Computation 24, 1085 (2012); extrapolation after A. Ang and N. Gillis, Neural Co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +101,7 @@ def factorise(
     error larger is taken back (Ang and Gillis, 2019). With a `lens` (width, columns) the blocks hold rows that stand
     for rows of the data: each row times the lens is one.
     """
-    states: list[Any] = [None] * len(blocks.sizes)
+    states: Sequence[Any] = [None] * len(blocks.sizes)
     penalties = penalty.weigh(seen.holes, seen.count)
     gaps = seen.holes if lens is None else np.zeros(len(lens), bool)
     ahead, best, push, most, small, undo = components, np.inf, _PUSH, 1.0, 0, False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,18 +25,13 @@ class Images:
     def __init__(self, blocks: Blocks, keep: bool) -> None:
         self._blocks = blocks
         self._keeps = keep
-        self._kept: list[list[Array]] = [[] for _ in blocks.sizes]
+        self._kept: Sequence[Any] = [[] for _ in blocks.sizes]
 
     def fold(self, step: Callable[..., Any], merge: Callable[..., Any], *shared: Any) -> Any:
         """Join ``step(block, *shared) -> (answer, images)`` over all blocks, and keep the images."""
-
-        def answer(block: Array, images: list[Array], *shared: Any) -> tuple[Any, list[Array] | None]:
-            found, newest = step(block, *shared)
-            return found, [*images, newest] if self._keeps and newest is not None else None
-
-        found, kept = self._blocks.fold_states(answer, merge, self._kept, *shared)
-        self._keeps = self._keeps and all(images is not None for images in kept)
-        self._keeps = self._keeps and sum(image.nbytes for images in kept for image in images) <= MOST_BYTES
+        answer, join = partial(_answer_with_images, step, self._keeps), partial(_join_with_size, merge)
+        (found, size), kept = self._blocks.fold_states(answer, join, self._kept, *shared)
+        self._keeps = self._keeps and size <= MOST_BYTES
         self._kept = kept if self._keeps else [[] for _ in kept]
         return found
 
@@ -44,6 +40,21 @@ class Images:
         if not self._keeps:
             return None
         return np.concatenate([_multiply(images, turn, offset) for images in self._kept])
+
+
+def _answer_with_images(
+    step: Callable[..., Any], keeps: bool, block: Array, images: list[Array], *shared: Any
+) -> tuple[tuple[Any, float], list[Array]]:
+    """Return the answer with the bytes that the images take by now, endless where there are none; and the images."""
+    found, newest = step(block, *shared)
+    if not keeps or newest is None:
+        return (found, np.inf), []
+    kept = [*images, newest]
+    return (found, float(sum(image.nbytes for image in kept))), kept
+
+
+def _join_with_size(merge: Callable[..., Any], first: tuple[Any, float], second: tuple[Any, float]) -> Any:
+    return merge(first[0], second[0]), first[1] + second[1]
 
 
 def _multiply(images: list[Array], turn: Array, offset: Array) -> Array:
@@ -57,4 +68,4 @@ def find_scores(blocks: Blocks, found: Decomposition) -> Array:
     """Return the scores of all rows in the order of the blocks: those that are there, or else by one more pass."""
     if found.scores is not None:
         return found.scores
-    return np.concatenate(blocks.map(lambda block: project_rows(block, found)))
+    return np.concatenate(blocks.map(project_rows, found))

@@ -7,6 +7,7 @@ the data itself, each with the best scores for the components, end it and find t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -73,7 +74,7 @@ def _sketch(blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int) -> 
     places = np.split(numbers, np.cumsum(blocks.sizes)[:-1])
     most = _SKETCH_BYTES // (basis.shape[1] * seen.sample.itemsize)
     limit = find_draw_limit(most, len(numbers))
-    states: list[Any] = [(place, None) for place in places]
+    states: Sequence[Any] = [(place, None) for place in places]
     found, states = blocks.fold_states(
         partial(_sketch_block, seed=seed, limit=limit), _Sketch.join, states, basis, seen.holes
     )
@@ -125,7 +126,7 @@ def _finish_on_all_rows(blocks: Blocks, seen: Survey, components: Array, tol: fl
     components = components if penalty else _normalise(components)
     ahead, best, push, plain, passed, done = components, np.inf, _PUSH, True, 0, False
     while not done:
-        states: list[Any] = []  # the scores of the last pass make room for those of the next
+        states: Sequence[Any] = []  # the scores of the last pass make room for those of the next
         no_states = [None] * len(blocks.sizes)
         found, states = blocks.fold_states(_score_block, Products.join, no_states, ahead, seen.holes, penalties)
         fresh = update_components(ahead, found, penalties, _SWEEPS)

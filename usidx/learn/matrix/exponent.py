@@ -5,6 +5,7 @@ A power of two costs no digit, so joules and electrons are worked on as volts ar
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def find_exponent(sample: Array) -> int:
 
 def lower_blocks(blocks: Blocks, exponent: int) -> Blocks:
     """Return blocks whose numbers are divided by two to that power."""
-    return Changed(blocks, lambda block: multiply_by_power(block, -exponent)) if exponent else blocks
+    return Changed(blocks, partial(multiply_by_power, exponent=-exponent)) if exponent else blocks
 
 
 def multiply_by_power(array: Array, exponent: int) -> Array:

@@ -57,7 +57,10 @@ LOOP_NAMES: Final = FitNames(
         "Loop_Metrics": _LOOP_METRICS,
         "Fit_Loop_Parameters": _SWITCHING_FIELDS,
         "Guess_Loop_Parameters": {f"{n}{GUESS}": t for n, t in _SWITCHING_FIELDS.items()},
-        "Loop_Parameters_stderr": {f"{n}{STDERR}": t for n, t in _SWITCHING_FIELDS.items() if n not in _LOOP_FIELDS},
+        "Loop_Parameters_stderr": {
+            **{f"{n}{STDERR}": t for n, t in _SWITCHING_FIELDS.items() if n not in _LOOP_FIELDS},
+            f"area{STDERR}": "Area",
+        },
         "Loop_Criteria": _LOOP_CRITERIA,
     },
     datasets={"projected_loops": "Projected_Loops"},

@@ -141,7 +141,7 @@ def relaxation_fit(
     sigma: Value | None = None,
     absolute_sigma: bool = False,
     loss: str = "linear",
-    loss_scale: float = 1.0,
+    loss_scale: float | None = None,
     tolerance: float = 1e-8,
     max_evaluations: int = 200,
     covariance: bool = False,

@@ -1,0 +1,193 @@
+"""Iterations on a cluster: folds by all workers, blocks that stay where they are, workers that die."""
+
+import operator
+import os
+import signal
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+
+from usidx.tasks.blocks import Blocks, Changed
+from usidx.tasks.passes import plan_passes
+
+distributed = pytest.importorskip("distributed")
+pytestmark = [
+    # Raised by distributed and tornado when a cluster goes down.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.xdist_group("distributed"),
+]
+
+ROWS, COLUMNS = 40, 64
+VALUES = np.arange(ROWS, dtype=np.float64)[:, np.newaxis] + np.linspace(0, 0.5, COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with (
+        warnings.catch_warnings(),
+        distributed.Client(n_workers=3, threads_per_worker=1, processes=False, dashboard_address=":0") as client,
+    ):
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def always_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usidx.tasks.passes._HELD_BYTES", 0)
+
+
+def make_rows(wide: int = COLUMNS) -> Any:
+    """Give the values as a graph of nine blocks that are made when they are asked for."""
+    return da.from_array(VALUES[:, :wide], chunks=(5, wide)).map_blocks(np.array)
+
+
+def sum_rows(block: Any, factor: float = 1) -> Any:
+    return factor * block.sum(axis=0)
+
+
+def note_read(block: Any, path: str) -> Any:
+    with open(path, "a") as file:
+        file.write("r")
+    return block
+
+
+def number_block(block: Any, state: Any, step: int) -> tuple[int, int]:
+    before = 0 if state is None else state
+    return len(block), before + step
+
+
+def find_worker(_block: Any) -> str:
+    return str(distributed.get_worker().address)
+
+
+def use_all(blocks: Blocks) -> dict[str, Any]:
+    first, states = blocks.fold_states(number_block, operator.add, [None] * len(blocks.sizes), 2)
+    _, states = blocks.fold_states(number_block, operator.add, states, 5)
+    return {
+        "sum": blocks.fold(sum_rows, operator.add, 2.0),
+        "changed": Changed(blocks, np.negative).fold(sum_rows, operator.add),
+        "rows": first,
+        "states": list(states),
+        "one": states[1],
+        "means": blocks.map(lambda block, less: block.mean() - less, 1.0),
+        "sample": blocks.sample(ROWS),
+        "each": [block[0, 0] for block in blocks.read_each()],
+        "workers": blocks.map(find_worker),
+    }
+
+
+def test_folds_are_those_of_numpy(client: Any) -> None:
+    found = plan_passes(make_rows()).iterate(use_all).compute()
+    np.testing.assert_allclose(found["sum"], 2 * VALUES.sum(axis=0))
+    np.testing.assert_allclose(found["changed"], -VALUES.sum(axis=0))
+    assert found["rows"] == ROWS
+    assert (found["states"], found["one"]) == ([7] * 8, 7)
+    np.testing.assert_allclose(found["means"], VALUES.reshape(8, -1).mean(axis=1) - 1)
+    np.testing.assert_array_equal(found["sample"], VALUES)
+    assert found["each"] == VALUES[::5, 0].tolist()
+    assert len(set(found["workers"])) > 1
+
+
+def test_an_error_of_a_block_is_the_error(client: Any) -> None:
+    def refuse(_block: Any) -> None:
+        raise ValueError("not this block")
+
+    with pytest.raises(ValueError, match="not this block"):
+        plan_passes(make_rows()).iterate(lambda blocks: blocks.fold(refuse, operator.add)).compute()
+
+
+def test_nothing_is_left_on_the_cluster(client: Any) -> None:
+    plan_passes(make_rows()).iterate(use_all).compute()
+    for _ in range(100):
+        left = client.run_on_scheduler(lambda dask_scheduler: [str(key) for key in dask_scheduler.tasks])
+        if not left and not client.list_datasets():
+            break
+        time.sleep(0.1)
+    assert (left, list(client.list_datasets())) == ([], [])
+    notes = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.task_metadata.get("usidx-folds", {}))
+    assert not any(notes.values())
+
+
+def test_persisted_blocks_stay_where_they_are(client: Any) -> None:
+    rows = da.ones((40, 2**18), chunks=(5, 2**18)).persist()  # 10 MiB each: moving one takes longer than summing it
+    distributed.wait(rows)
+    where = client.who_has(rows)
+    found = plan_passes(rows).iterate(lambda blocks: [blocks.fold(sum_rows, operator.add)[0] for _ in range(4)])
+    assert found.compute() == [40] * 4
+    # The scheduler may copy a block to a worker that is idle; it gathers them nowhere.
+    held = [worker for workers in client.who_has(rows).values() for worker in workers]
+    assert len(held) <= 8 + 4
+    assert all(set(where[key]) <= set(workers) for key, workers in client.who_has(rows).items())
+
+
+@pytest.mark.parametrize(("keep", "reads"), [(0.3, 1), (0, 4)])
+def test_blocks_are_kept_between_passes(keep: float, reads: int, client: Any, tmp_path: Path) -> None:
+    log = tmp_path / "reads"
+    rows = make_rows().map_blocks(note_read, str(log), meta=np.empty((0, 0)))
+    with dask.config.set({"usidx.keep-blocks": keep}):
+        found = plan_passes(rows).iterate(lambda blocks: [blocks.fold(sum_rows, operator.add)[0] for _ in range(4)])
+        assert found.compute() == [VALUES[:, 0].sum()] * 4
+    assert len(log.read_text()) == 8 * reads
+
+
+def test_persisted_blocks_outlive_their_array(client: Any) -> None:
+    rows = make_rows().persist()
+    total = plan_passes(rows).iterate(lambda blocks: blocks.fold(sum_rows, operator.add)).persist()
+    del rows
+    np.testing.assert_allclose(total.compute(), VALUES.sum(axis=0))
+
+
+FOLDS = 6
+
+
+def iterate_slowly(blocks: Blocks, path: str) -> list[float]:
+    """Note each fold that reads, and the process; states go from fold to fold."""
+    found: list[Any] = []
+    states: Sequence[Any] = [None] * len(blocks.sizes)
+    for number in range(FOLDS):
+        total, states = blocks.fold_states(partial(add_slowly, path=path, number=number), operator.add, states)
+        found.append(total)
+    return [*found, *states]
+
+
+def add_slowly(block: Any, state: Any, path: str, number: int) -> tuple[float, float]:
+    with open(path, "a") as file:
+        file.write(f"{number}\n")
+    time.sleep(0.05)
+    state = 0.0 if state is None else state
+    return float(block[0, 0]) + state, state + 1
+
+
+@pytest.mark.slow
+def test_the_worker_that_iterates_may_die(tmp_path: Path) -> None:
+    path = str(log := tmp_path / "folds")
+    with (
+        warnings.catch_warnings(),
+        dask.config.set({"distributed.scheduler.allowed-failures": 5}),
+        distributed.Client(n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0") as client,
+    ):
+        running = plan_passes(make_rows(8)).iterate(iterate_slowly, path).persist()
+        while not log.exists() or "3" not in log.read_text():
+            time.sleep(0.02)
+        key = str(running.key)
+        (address,) = client.run_on_scheduler(
+            lambda dask_scheduler: [
+                ts.processing_on.address for ts in dask_scheduler.tasks.values() if ts.key == key and ts.processing_on
+            ]
+        )
+        pid = client.run(os.getpid, workers=[address])[address]
+        os.kill(pid, signal.SIGKILL)
+        found = running.compute()
+        starts = VALUES[::5, 0].sum()
+        assert found == [*(starts + 8 * fold for fold in range(FOLDS)), *[FOLDS] * 8]
+        # Fold 0 was not done again for all blocks, only for those whose states the dead worker held.
+        assert log.read_text().splitlines().count("0") < 16

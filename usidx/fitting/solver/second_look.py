@@ -1,0 +1,239 @@
+"""Spectra whose fit is doubted -> fits from starts of another kind, and the best of all.
+
+The first start of a fit is found fast, one term after the other. Where what is left shows that this was not enough, all
+that is allowed is searched for on a grid, all terms together, with fixed and tied parameters as they are and within
+the bounds; a given start is one more candidate. Nothing here looks at another spectrum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from usidx.fitting.kernels.columns import CONVERGED, CONVERGED_ON_BOUND, TOO_FEW_SAMPLES, Columns
+from usidx.fitting.models.model import Model
+from usidx.fitting.solver.compiled import Options, add_derived
+from usidx.fitting.solver.groups import Group, evaluate_templates, split_model
+from usidx.fitting.solver.proposals import propose
+from usidx.fitting.solver.screen import find_best, make_templates
+from usidx.fitting.solver.templates import bridge_gaps
+from usidx.tasks.blas import limit_blas
+
+__all__ = ["Spectra", "look_again"]
+
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
+FitRows = Callable[[Rows, Array], Array]
+_STARTS: Final = 4  # of each kind
+_MOST_SAMPLES: Final = 512  # more are averaged in bins
+_VALUES: Final = 2**22  # of templates, or of pairs, that are held at a time
+_FAR: Final = 3.5  # standard deviations by which what is left is smoother than noise
+_MUCH: Final = 1e-6  # of chi2: less is no better fit
+
+
+@dataclass(frozen=True, slots=True)
+class Spectra:
+    """What is fitted; the arrays are those of `solver.compiled.solve_block`.
+
+    Attributes
+    ----------
+    y : ndarray, shape (spectrum, sample)
+        Data.
+    x : ndarray, shape (spectrum or 1, variable, sample)
+        Coordinates.
+    weight : ndarray, shape (spectrum or 1, sample), optional
+        One by the standard deviation.
+    start : ndarray, shape (spectrum or 1, parameter)
+        Values of what is fixed, and given starts; NaN for what is looked for.
+    """
+
+    y: npt.NDArray[Any]
+    x: Array
+    weight: Array | None
+    start: Array
+
+    def take(self, rows: Rows) -> Spectra:
+        """Return some of them."""
+        weight = None if self.weight is None else take_rows(self.weight, rows)
+        return Spectra(self.y[rows], take_rows(self.x, rows), weight, take_rows(self.start, rows))
+
+
+def take_rows(table: Array, rows: Rows) -> Array:
+    """Return the rows of some spectra, or the one row that is for all."""
+    return table if table.shape[0] == 1 else table[rows]
+
+
+def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra) -> Array:
+    """Return the table with the fits replaced that are better from another start.
+
+    `fit_rows(rows, start)` fits some of the spectra; `first` is the table of the first fits of all.
+    """
+    rows = _find_doubtful(first, spectra.y, Columns(len(model.names)))
+    if not rows.size:
+        return first
+    out = first.copy()
+    for start in _list_starts(model, options, spectra.take(rows)):
+        known = np.isfinite(start).any(axis=1)
+        found = fit_rows(rows[known], start[known])
+        out[rows[known]] = _keep_better(out[rows[known]], found, len(model.names))
+    return out
+
+
+def _find_doubtful(table: Array, y: npt.NDArray[Any], at: Columns) -> Rows:
+    """Return the fits that failed where another start may help, or left more than noise behind.
+
+    That asks for no other spectrum, so a doubt does not depend on how a map is cut into blocks.
+    """
+    status = table[:, at.status]
+    failed = np.flatnonzero(~(status > 0) & (status != TOO_FEW_SAMPLES))
+    flat = (y[failed] == y[failed, :1]).all(axis=1)
+    left = np.flatnonzero(np.isin(status, (CONVERGED, CONVERGED_ON_BOUND)) & (table[:, at.pattern] > _FAR))
+    return np.sort(np.concatenate([failed[~flat], left]))
+
+
+def _keep_better(first: Array, second: Array, n: int) -> Array:
+    at = Columns(n)
+    failed, done = ~(first[:, at.status] > 0), second[:, at.status] > 0
+    less = second[:, at.chi2] < (1.0 - _MUCH) * first[:, at.chi2]
+    found = np.where((done & (failed | less))[:, None], second, first)
+    found[:, at.nfev] = first[:, at.nfev] + second[:, at.nfev]
+    return found
+
+
+def _list_starts(model: Model, options: Options, spectra: Spectra) -> Iterator[Array]:
+    """Give starts, (spectrum, parameter), NaN for what is linear: with what is given as a start, and without."""
+    free = np.isin(model.names, options.free)
+    fixed = np.where(free, np.nan, spectra.start)
+    held = tuple(n for n in options.free if np.isfinite(spectra.start[:, model.names.index(n)]).all())
+    ways = [options.free]
+    if 0 < len(held) < len(options.free):
+        ways.append(tuple(n for n in options.free if n not in held))
+    for way in ways:
+        kept = np.where(np.isin(model.names, way), fixed, spectra.start)
+        yield from _search(model, way, options, spectra, kept)
+
+
+def _search(model: Model, free: tuple[str, ...], options: Options, spectra: Spectra, fixed: Array) -> Iterator[Array]:
+    groups = split_model(model, free)
+    searched = [g for g in groups if g.searched]
+    if not searched:
+        return
+    ordered = _prepare(model, spectra)
+    bounds = np.array([[options.bounds[n] for n in model.names]], np.float64)
+    values = [propose(model, g.searched, ordered.x, bounds, spectra.start) for g in searched]
+    shared = len(ordered.x) == len(fixed) == 1 and all(len(v) == 1 for v in values)
+    shared &= ordered.weight is None or len(ordered.weight) == 1
+    with limit_blas():
+        picks = _pick(model, free, groups, values, ordered, fixed, bounds, shared=shared)
+    for k in range(picks.shape[1]):
+        start = np.broadcast_to(np.where(np.isin(model.names, free), np.nan, fixed), (len(ordered.y), len(model.names)))
+        start = start.copy()
+        for i, (group, value) in enumerate(zip(searched, values, strict=True)):
+            rows = np.zeros(len(start), np.intp) if len(value) == 1 else np.arange(len(start))
+            start[:, [model.names.index(n) for n in group.searched]] = value[rows, picks[:, k, i]]
+        yield start
+
+
+def _prepare(model: Model, spectra: Spectra) -> Spectra:
+    """Return spectra without gaps, in the order of a single coordinate, in bins where there are many samples."""
+    x, y, weight = spectra.x, spectra.y, spectra.weight
+    if model.variables == 1 and not model.derived:
+        order = np.argsort(x[:, 0], axis=1, kind="stable")
+        x = np.take_along_axis(x, order[:, None], axis=2)
+        y = np.take_along_axis(y, np.broadcast_to(order, y.shape), axis=1)
+        if weight is not None:
+            order = np.broadcast_to(order, (max(len(order), len(weight)), order.shape[1]))
+            weight = np.take_along_axis(np.broadcast_to(weight, order.shape), order, axis=1)
+    y = (
+        bridge_gaps(y.real)[0] + 1j * bridge_gaps(y.imag)[0]
+        if model.is_complex
+        else bridge_gaps(np.asarray(y, float))[0]
+    )
+    x = np.where(np.isfinite(x), x, 0.0)
+    if weight is not None:
+        weight = np.where(np.isfinite(weight) & (weight > 0.0), weight, 0.0)
+    size = -(-y.shape[1] // _MOST_SAMPLES)
+    if size > 1 and model.variables == 1 and not model.derived:
+        x, y = _average(x, size), _average(y, size)
+        weight = None if weight is None else _average(weight, size)
+    return Spectra(y, add_derived(model, x), weight, spectra.start)
+
+
+def _average(values: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """Return means of so many neighbours; what is left over at the end is dropped."""
+    count = values.shape[-1] // size
+    return np.asarray(values[..., : count * size].reshape(*values.shape[:-1], count, size).mean(axis=-1))
+
+
+def _pick(
+    model: Model, free: tuple[str, ...], groups: tuple[Group, ...], values: list[Array], spectra: Spectra, fixed: Array,
+    bounds: Array, *, shared: bool,
+) -> Rows:  # fmt: skip
+    """Return the places of good candidates, (spectrum, choice, group)."""
+    per_row = sum(v.shape[1] * spectra.x.shape[2] for v in values) * (1 if shared else 6)
+    pairs = min(60000, int(np.prod([v.shape[1] for v in values[:2]], dtype=float))) if len(values) > 1 else 0
+    step = max(1, _VALUES // max(4 * pairs, per_row if not shared else 1, 1))
+    known = _make_all(model, free, groups, values, spectra, fixed, bounds) if shared else None
+    found = []
+    for begin in range(0, len(spectra.y), step):
+        rows = np.arange(begin, min(begin + step, len(spectra.y)))
+        own = spectra.take(rows)
+        if known is None:
+            part = [take_rows(v, rows) for v in values]
+            always, tables, rest = _make_all(model, free, groups, part, own, take_rows(fixed, rows), bounds)
+        else:
+            always, tables, rest = known
+        y = _weigh(_stack_parts(own.y, model), own.weight, model)[:, None] - rest
+        y = (y - (y @ always.transpose(0, 2, 1)) @ always)[:, 0]
+        found.append(find_best(y, tables, _STARTS))
+    return np.concatenate(found)
+
+
+def _make_all(
+    model: Model, free: tuple[str, ...], groups: tuple[Group, ...], values: list[Array], spectra: Spectra,
+    fixed: Array, bounds: Array,
+) -> tuple[Array, list[Any], Array]:  # fmt: skip
+    """Return the basis of what is always there, the templates of the groups, and what is there without parameters."""
+
+    def evaluate(group: Group, value: Array) -> tuple[Array, Array | None]:
+        columns, there = evaluate_templates(model, free, group, value, spectra.x, np.where(np.isnan(fixed), 0.0, fixed))
+        columns = _weigh(columns, None if spectra.weight is None else spectra.weight[:, None, None], model)
+        if there is not None:
+            there = _weigh(there, None if spectra.weight is None else spectra.weight[:, None], model)
+        return columns, there
+
+    linear, rest = evaluate(groups[0], np.zeros((1, 1, 0)))
+    always = _orthonormalise(linear[:, 0])
+    moves = any(g.moves for g in groups)
+    tables = []
+    for group, value in zip((g for g in groups if g.searched), values, strict=True):
+        columns, there = evaluate(group, value)
+        limits = bounds[:, [model.names.index(n) for n in group.linear]]
+        tables.append(make_templates(columns, there, always, limits))
+    none = np.zeros((1, 1, 1))
+    return always, tables, none if rest is None or moves else rest
+
+
+def _orthonormalise(columns: Array) -> Array:
+    """Return an orthonormal basis of columns (row, linear, sample); no column is left where there is none."""
+    if not columns.shape[1]:
+        return np.zeros((1, 1, columns.shape[2]))
+    columns = np.where(np.isfinite(columns), columns, 0.0)
+    length = np.sqrt((columns**2).sum(axis=2, keepdims=True))
+    found: Array = np.linalg.qr((columns / np.where(length > 0.0, length, 1.0)).transpose(0, 2, 1))[0]
+    return found.transpose(0, 2, 1)
+
+
+def _stack_parts(y: npt.NDArray[Any], model: Model) -> Array:
+    """Return real numbers, the imaginary parts behind the real ones."""
+    return np.concatenate([y.real, y.imag], axis=1) if model.is_complex else np.asarray(y, np.float64)
+
+
+def _weigh(values: Array, weight: Array | None, model: Model) -> Array:
+    if weight is None:
+        return values
+    return values * (np.concatenate([weight, weight], axis=-1) if model.is_complex else weight)
