@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from usidx.fitting.models.composite import Product, Sum
 from usidx.fitting.models.curves import Constant, Exponential, Linear, Polynomial, PowerLaw, Step, StretchedExponential
 from usidx.fitting.models.expression import Expression
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.gaussian2d import Gaussian2D
 from usidx.fitting.models.hysteresis_loop import HysteresisLoop
 from usidx.fitting.models.lineshapes import BreitWignerFano, Fano, PseudoVoigt, SkewedGaussian, SplitGaussian, Voigt
-from usidx.fitting.models.model import Model, Product, Sum
+from usidx.fitting.models.model import Model
 from usidx.fitting.models.parameter import Parameter
 from usidx.fitting.models.peaks import Gaussian, Lorentzian
 from usidx.fitting.models.sho import SHO

@@ -115,6 +115,10 @@ def decomposed(folder: Path) -> Any:
     return spectra(folder).usid.svd(3)
 
 
+def with_covariance(folder: Path) -> Any:
+    return spectra(folder).usid.fit(Gaussian() + Constant(), dim="Energy", covariance=True)
+
+
 def fitted(folder: Path) -> Any:
     return spectra(folder).usid.fit(Gaussian() + Constant(), dim="Energy")
 
@@ -168,7 +172,7 @@ CALLS = [
     }),
     Call("evaluate", fitted, {}, {"x": partial(_axis), "terms": "gaussian"}),
     Call("evaluate_terms", fitted, {}, {"x": partial(_axis)}),
-    Call("measure_peaks", lambda folder: spectra(folder).usid.fit(Gaussian() + Constant(), covariance=True)),
+    Call("measure_peaks", with_covariance),
     Call("residual", fitted, {"data": partial(lambda fit: fit.usid.evaluate())}, {
         "data": partial(lambda fit: 2 * fit.usid.evaluate()), "model": Gaussian() + Constant(),
     }),
@@ -213,6 +217,7 @@ ALIKE: Mapping[tuple[str, str], str] = {
     ("gap", "threshold"): "given instead of inside",
     ("decompose", "n"): "the estimator says it",
     ("evaluate", "model"): "the model that was fitted is recorded, given or not",
+    ("measure_peaks", "model"): "the model that was fitted is recorded, given or not",
     ("evaluate_terms", "model"): "the model that was fitted is recorded, given or not",
     ("sho_fit", "coordinate"): "there is one coordinate of the frequency",
     ("relaxation_fit", "coordinate"): "there is one coordinate of the time",

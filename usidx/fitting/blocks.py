@@ -12,11 +12,12 @@ import xarray as xr
 
 from usidx.errors import RoleError, UsidError
 from usidx.fitting.models.function import Function
+from usidx.fitting.models.functions.combined import join_functions
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.solver.alike import Alike, sort_alike
 from usidx.fitting.solver.compiled import Options, evaluate_block
-from usidx.fitting.solver.far import find_far
+from usidx.fitting.solver.forms.far import find_far
 from usidx.fitting.solver.neighbours import solve_failed
 from usidx.fitting.solver.numpy_solver import evaluate_function_block
 from usidx.fitting.solver.solve import solve
@@ -160,6 +161,7 @@ def block_values(parameters: Array, *x: Array, model: Model, threads: int | None
     lead, samples = parameters.shape[:-1], tuple(c.shape[-1] for c in x)
     rows = _coordinate_rows(x, lead, samples)
     flat = parameters.reshape(int(np.prod(lead)), parameters.shape[-1])
+    model = join_functions(model)
     if isinstance(model, Function):
         return evaluate_function_block(model, rows, flat, threads).reshape(*lead, *samples)
     if (far := find_far(model, rows)) is not None:  # what the model itself multiplies is above and below all numbers

@@ -122,8 +122,8 @@ def _check(results: Sequence[xr.Dataset], steps: Sequence[Step]) -> None:
         for key in ("sigma", "absolute_sigma"):
             _check_same(steps[0]["parameters"].get(key), step["parameters"].get(key), key)
         if _pick(result, "chi2").sizes != _pick(results[0], "chi2").sizes:
-            sizes = (dict(_pick(r, "chi2").sizes) for r in (results[0], result))
-            _check_same(*sizes, "size of the results")
+            first, other = (dict(_pick(r, "chi2").sizes) for r in (results[0], result))
+            _check_same(first, other, "size of the results")
 
 
 def _check_same(first: Any, other: Any, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -13,6 +13,7 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.fitting.blocks import PARAMETER, block_values
+from usidx.fitting.models.functions.combined import take_complex
 from usidx.fitting.models.model import Model, from_description
 from usidx.fitting.results import find_variable, name_apart
 from usidx.fitting.terms import name_terms, select_terms
@@ -21,7 +22,7 @@ from usidx.results.declarations import HANDED_ON, find_declaration
 from usidx.results.provenance import find_own_attrs, read_steps
 from usidx.results.verbs import add_choices, verb
 
-__all__ = ["evaluate", "evaluate_terms", "fit_step_of", "model_of", "residual"]
+__all__ = ["choose_model", "evaluate", "evaluate_terms", "fit_step_of", "model_of", "residual"]
 
 
 def model_of(result: xr.Dataset) -> Model:
@@ -127,7 +128,7 @@ def evaluate(
     array([1., 3., 5.])
     """
     step = fit_step_of(result)
-    model = model_of(result) if model is None else _checked(model, step)
+    model = choose_model(result, model)
     wanted = model if terms is None else select_terms(model, (terms,) if isinstance(terms, str) else terms)
     found = _values(result, _coordinates(result, wanted, step, x), wanted, step)
     return add_choices(_drop_numbers(found, x, step), model=model.describe())
@@ -171,7 +172,7 @@ def evaluate_terms(result: xr.Dataset, x: Any = None, *, model: Model | None = N
     (array([4. , 2. , 1. , 0.5]), array([1., 1., 1., 1.]))
     """
     step = fit_step_of(result)
-    model = model_of(result) if model is None else _checked(model, step)
+    model = choose_model(result, model)
     coordinates = _coordinates(result, model, step, x)
     found = {}
     for name, term in zip(name_terms(model), model.terms, strict=True):
@@ -225,21 +226,45 @@ def _values(
     return found.rename(step["input"].get("name")).assign_attrs(attrs)
 
 
-def _checked(model: Model, step: dict[str, Any]) -> Model:
-    """Refuse a model that is not the kind that was fitted."""
-    recorded = step["parameters"]["model"]
-    if recorded.get("model") != "Function":
-        known = _make_model(step)
-        same = known == model
-        recorded = {"model": repr(known), "parameters": list(known.names)}
+def choose_model(result: xr.Dataset, model: Model | None) -> Model:
+    """Return the model of a fit, made again or as given; refuse one that is not the kind that was fitted."""
+    if model is None:
+        return model_of(result)
+    recorded = fit_step_of(result)["parameters"]["model"]
+    if recorded.get("model") != "Function" and not _names_functions(recorded):
+        known = _make_model(fit_step_of(result))
+        same, kind, names = known == model, repr(known), list(known.names)
     else:
-        same = recorded.get("parameters") == list(model.names)
+        model = take_complex(model) if _strip(recorded) != _strip(model.describe()) else model
+        same = _strip(recorded) == _strip(model.describe())
+        kind = repr(recorded.get("function", recorded["model"]))
+        names = _list_recorded_names(recorded)
     if not same:
         raise ResultError(
             f"model: {model!r} has the parameters {list(model.names)}, but what was fitted is "
-            f"{recorded.get('function', recorded['model'])!r} with the parameters {recorded['parameters']}."
+            f"{kind} with the parameters {names}."
         )
     return model
+
+
+def _names_functions(described: Mapping[str, Any]) -> bool:
+    """Say whether a Python function is among the members of a model."""
+    return described.get("model") == "Function" or any(map(_names_functions, described.get("members", ())))
+
+
+def _strip(described: Mapping[str, Any]) -> Any:
+    """Return what must be alike in two models: of functions the parameters, not the name or the code."""
+    if described.get("model") == "Function":
+        return [described.get("parameters"), bool(described.get("complex_valued"))]
+    if "members" in described:
+        return [described.get("model"), [_strip(m) for m in described["members"]]]
+    return {k: v for k, v in described.items() if k != "name"}
+
+
+def _list_recorded_names(described: Mapping[str, Any]) -> list[str]:
+    if "members" in described:
+        return [name for m in described["members"] for name in _list_recorded_names(m)]
+    return list(described.get("parameters") or from_description(described).names)
 
 
 @verb()
@@ -309,7 +334,7 @@ def _read_coordinate(x: Any, dim: str, name: str, result: xr.Dataset) -> tuple[s
             raise ResultError(
                 f"x has {values.ndim} axes and no names of dims; say by xr.DataArray(x, dims=(...)) what they are."
             )
-        x = xr.DataArray(values, dims=(dim,)[: values.ndim])
+        x = xr.DataArray(values, dims=(dim,)[: values.ndim]).rename(None)  # dask arrays have names
     if x.dtype.kind not in "biuf":
         raise ResultError(f"x is of dtype {x.dtype}; the model needs numbers.")
     along_dim = dim if dim in x.dims or not x.dims else str(x.dims[-1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import xarray as xr
 
@@ -19,8 +21,10 @@ from usidx.fitting.arguments import (
 )
 from usidx.fitting.axes import check_dtype, sweep_of
 from usidx.fitting.blocks import Work
+from usidx.fitting.models.function import Function
+from usidx.fitting.models.functions.combined import resolve_functions, take_complex
 from usidx.fitting.models.model import Model
-from usidx.fitting.models.tied import tie
+from usidx.fitting.models.tied import Ties, tie
 from usidx.fitting.results import Shown, to_dataset
 from usidx.fitting.solver.alike import find_alike
 from usidx.fitting.solver.compiled import Options
@@ -158,6 +162,7 @@ def fit(
     (2.0, 1.0, 'V')
     """
     check_kinds(data, model)
+    model = take_complex(model) if data.dtype.kind == "c" and not model.has_formula else model
     sweep = sweep_of(data, model, dim, coordinate)
     check_dtype(data.dtype, model, data.name)
     check_choices(loss, retry)
@@ -175,7 +180,7 @@ def fit(
         covariance=covariance,
     )  # fmt: skip
     check_bounds(options)
-    check_start(model if ties is None else ties.reduce(), options, start)
+    _check_start(model, ties, options, start)
     alike = find_alike(model, ties, start, bounds, fixed)
     threads = None if data.chunks is None else 1
     work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike)
@@ -186,6 +191,13 @@ def fit(
         result, model={"name": _title(model), **model.describe()}, dim=list(sweep.dims), start=start, bounds=bounds,
         fixed=fixed, tied=tied, swept=[str(c.name) for c in sweep.coordinates if c.name is not None],
     )  # fmt: skip
+
+
+def _check_start(model: Model, ties: Ties | None, options: Options, start: Mapping[str, Any]) -> None:
+    if not model.has_formula and not isinstance(model, Function):
+        model = resolve_functions(model)
+        ties = None if ties is None else replace(ties, model=model)
+    check_start(model if ties is None else ties.reduce(), options, start)
 
 
 def _title(model: Model) -> str:

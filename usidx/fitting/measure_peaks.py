@@ -12,7 +12,7 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.fitting.blocks import FIGURE, PARAMETER
-from usidx.fitting.evaluate import fit_step_of, model_of
+from usidx.fitting.evaluate import choose_model, fit_step_of
 from usidx.fitting.formula.nodes import Node, differentiate, make_parameter
 from usidx.fitting.formula.numpy_backend import interpret
 from usidx.fitting.models.model import Model
@@ -22,7 +22,7 @@ from usidx.fitting.results import find_variable
 from usidx.label.blockwise import Output, along
 from usidx.results.declarations import HANDED_ON
 from usidx.results.provenance import find_own_attrs
-from usidx.results.verbs import verb
+from usidx.results.verbs import add_choices, verb
 
 __all__ = ["measure_peaks"]
 
@@ -31,7 +31,7 @@ _ERROR: Final = "_stderr"
 
 
 @verb("Peaks", outputs=HANDED_ON)
-def measure_peaks(result: xr.Dataset) -> xr.Dataset:
+def measure_peaks(result: xr.Dataset, *, model: Model | None = None) -> xr.Dataset:
     """Work out width at half maximum, area and height of the peaks of a fit, with their errors.
 
     A lazy result stays lazy. Where the fit failed, all is NaN.
@@ -41,6 +41,8 @@ def measure_peaks(result: xr.Dataset) -> xr.Dataset:
     result : Dataset
         What ``fit(..., covariance=True)`` returned, also after a reload from a file. Without the covariance it will do
         where each figure rests on one fitted parameter alone.
+    model : Model, optional
+        Needed where a Python function was among the terms, as for `evaluate`.
 
     Returns
     -------
@@ -82,24 +84,25 @@ def measure_peaks(result: xr.Dataset) -> xr.Dataset:
     (2.3548, 2.0)
     """
     step = fit_step_of(result)
-    model = model_of(result)
+    model = choose_model(result, model)
     figures = dict(model.figures)
     if not figures:
         raise ResultError(f"{model!r} has no peak whose width or area is known; peaks are Gaussian, Lorentzian, ...")
     graphs = tuple(figures.values())
     table = _join_columns(result, model, graphs)
     output = Output(dims=(FIGURE,), sizes={FIGURE: 2 * len(graphs)}, dtype=np.float64)
-    found = along(table, PARAMETER, partial(_measure_block, names=model.names, graphs=graphs), output)
+    measured = along(table, PARAMETER, partial(_measure_block, names=model.names, graphs=graphs), output)
     variables = {}
     for k, figure in enumerate(figures):
         attrs = _make_attrs(figure, step, result)
-        variables[figure.name] = found.isel({FIGURE: 2 * k}).variable
-        variables[f"{figure.name}{_ERROR}"] = found.isel({FIGURE: 2 * k + 1}).variable
+        variables[figure.name] = measured.isel({FIGURE: 2 * k}).variable
+        variables[f"{figure.name}{_ERROR}"] = measured.isel({FIGURE: 2 * k + 1}).variable
         variables[figure.name].attrs = attrs
         variables[f"{figure.name}{_ERROR}"].attrs = attrs | {"long_name": f"Standard Error of {attrs['long_name']}"}
     dims = {d for v in variables.values() for d in v.dims}
     coords = result.drop_vars([n for n, c in result.coords.items() if not set(c.dims) <= dims]).coords
-    return xr.Dataset(variables, coords=coords, attrs=find_own_attrs(result.attrs))
+    found = xr.Dataset(variables, coords=coords, attrs=find_own_attrs(result.attrs))
+    return add_choices(found, model=model.describe())
 
 
 def _join_columns(result: xr.Dataset, model: Model, graphs: tuple[Node, ...]) -> xr.DataArray:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from usidx.errors import SelectionError
+from usidx.fitting.models.composite import Sum
 from usidx.fitting.models.function import Function
-from usidx.fitting.models.model import Model, Sum
+from usidx.fitting.models.model import Model
 
 __all__ = ["name_terms", "select_terms"]
 

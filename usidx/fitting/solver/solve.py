@@ -12,16 +12,16 @@ import numpy.typing as npt
 
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.function import Function
+from usidx.fitting.models.functions.combined import resolve_functions
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
-from usidx.fitting.models.traced import follow_model
 from usidx.fitting.solver.compiled import Options, evaluate_block, find_linear_parameters, solve_block
-from usidx.fitting.solver.far import find_far, list_known
+from usidx.fitting.solver.forms.far import find_far, list_known
+from usidx.fitting.solver.forms.undefined import tell_undefined
 from usidx.fitting.solver.noise_scale import solve_by_noise
 from usidx.fitting.solver.numpy_solver import evaluate_function_block, solve_function_block
 from usidx.fitting.solver.second_look import Spectra, look_again, take_rows
 from usidx.fitting.solver.spikes import find_order, solve_without_spikes
-from usidx.fitting.solver.undefined import tell_undefined
 
 __all__ = ["keep_better", "solve"]
 
@@ -33,8 +33,9 @@ def solve(
     start: Array, threads: int | None = None,
 ) -> Array:  # fmt: skip
     """Fit every spectrum of a block by itself; arguments and table are those of `solver.compiled.solve_block`."""
-    if isinstance(model, Function) and (formula := follow_model(model)) is not None:
-        model, ties = formula, None if ties is None else replace(ties, model=formula)
+    if not model.has_formula:
+        model = resolve_functions(model)
+        ties = None if ties is None else replace(ties, model=model)
     if options.loss != "linear" and math.isnan(options.loss_scale):
         return _solve_by_noise(model, ties, options, y, x, weight, start, threads)
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from usidx.fitting.formula.nodes import Node, apply
 from usidx.fitting.kernels.columns import NOT_FINITE, Columns
+from usidx.fitting.models.composite import Composite
 from usidx.fitting.models.curves import Exponential, measure_extent
-from usidx.fitting.models.model import Composite, Model
+from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.solver.compiled import Options
 
