@@ -77,10 +77,11 @@ def test_no_samples_are_refused() -> None:
         fit(xr.DataArray(np.zeros((3, 0)), dims=("p", "x"), name="Raw"), PEAK, "x")
 
 
-def test_a_sigma_of_zero_fits_nothing() -> None:
+def test_a_sigma_of_zero_is_refused() -> None:
     x = np.linspace(0.0, 10.0, 50)
     data = xr.DataArray(3.0 * np.exp(-x / 2.0) + 0.0 * x, dims="t", coords={"t": x})
-    assert not fit(data, Exponential(), "t", sigma=0.0).converged
+    with pytest.raises(UsidError, match="sigma: 50 samples have a standard deviation of zero or less"):
+        fit(data, Exponential(), "t", sigma=0.0)
 
 
 def test_what_is_held_at_nothing_known_is_not_fitted(peaks: Maker) -> None:

@@ -169,6 +169,7 @@ CALLS = [
     Call("fit", spectra, {"model": Gaussian() + Constant(), "dim": "Energy"}, {
         **FIT, "model": Gaussian() + Linear(), "dim": "X", "coordinate": "Energy", "start": {"center": 0.2},
         "bounds": {"sigma": (0.1, 3.0)}, "fixed": {"offset": 0.3}, "tied": {"offset": "0.3 * amplitude"},
+        "mask": partial(_mask),
     }),
     Call("evaluate", fitted, {}, {"x": partial(_axis), "terms": "gaussian"}),
     Call("evaluate_terms", fitted, {}, {"x": partial(_axis)}),
@@ -180,7 +181,7 @@ CALLS = [
         "others": partial(lambda fit: (2 * fit,)), "criterion": "aic", "corrected": True, "names": ["a", "b"],
     }),
     Call("sho_fit", beam, {}, {
-        **FIT, "bounds": {"phase": (-1.0, 1.0)}, "fixed": {"phase": 0.2},
+        **FIT, "bounds": {"phase": (-1.0, 1.0)}, "fixed": {"phase": 0.2}, "mask": partial(_mask),
     }),
     Call("loop_fit", loops, {}, {
         **{k: v for k, v in FIT.items() if k != "covariance"}, "coordinate": "DC_Offset",
@@ -197,7 +198,7 @@ CALLS = [
         "broadening": 0.3, "window": 5, "order": 1,
     }),
     Call("gap", conducting, {"inside": (-0.3, 0.3)}, {
-        "inside": (-0.2, 0.2), "sigmas": 4.0, "stays": 2, "center": 0.05,
+        "inside": (-0.2, 0.2), "edges": "threshold", "sigmas": 4.0, "stays": 2, "center": 0.05,
     }),
     Call("phase_offset", oscillating, {}, {"per_position": True}),
     Call("correct_phase", oscillating, {}, {"offset": 0.3, "per_position": True}),
@@ -219,6 +220,7 @@ ALIKE: Mapping[tuple[str, str], str] = {
     ("evaluate", "model"): "the model that was fitted is recorded, given or not",
     ("measure_peaks", "model"): "the model that was fitted is recorded, given or not",
     ("evaluate_terms", "model"): "the model that was fitted is recorded, given or not",
+    **{(verb, "coordinate"): "there is one bias" for verb in ("didv", "normalized_conductance", "gap")},
     ("sho_fit", "coordinate"): "there is one coordinate of the frequency",
     ("relaxation_fit", "coordinate"): "there is one coordinate of the time",
     **{(verb, "dim"): "the one dim that is meant is recorded, named or not" for verb in _ONE_DIM},

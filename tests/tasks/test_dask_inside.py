@@ -25,6 +25,7 @@ DASK = f"dask {dask.__version__} changed a part that is not public; see what usi
         (_task_spec.DataNode, ["key", "value"], "graph.py and blocks.py"),
         (_task_spec.Task.substitute, ["self", "subs", "key"], "graph.py and merge.py"),
         (_task_spec.convert_legacy_graph, ["dsk"], "graph.py"),
+        (_task_spec.cull, ["dsk", "keys"], "blocks.py"),
         (_task_spec.fuse_linear_task_spec, ["dsk", "keys"], "blocks.py"),
         (highlevelgraph.HighLevelGraph, ["layers", "dependencies"], "merge.py"),
         (highlevelgraph.HighLevelGraph.from_collections, ["name", "layer", "dependencies"], "graph.py and passes.py"),

@@ -14,10 +14,11 @@ from usidx.errors import SelectionError, UsidError
 from usidx.fitting.compile.layout import LOSSES
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, find_linear_parameters
+from usidx.fitting.solver.counts import POISSON
 
 __all__ = [
-    "check_bounds", "check_choices", "check_free_names", "check_kinds", "check_names", "check_numbers", "check_start",
-    "check_tied", "choose_scale",
+    "check_bounds", "check_choices", "check_counts", "check_free_names", "check_kinds", "check_names", "check_numbers",
+    "check_start", "check_tied", "choose_scale",
 ]  # fmt: skip
 
 RETRIES: Final = ("neighbours",)
@@ -40,7 +41,7 @@ def check_kinds(data: object, model: object) -> None:
 def choose_scale(loss: str, loss_scale: float | None) -> float:
     """Return the residual from which on it is large, NaN for the noise of each spectrum."""
     if loss_scale is None:
-        return 1.0 if loss == "linear" else math.nan
+        return 1.0 if loss in {"linear", POISSON} else math.nan
     return float(loss_scale)
 
 
@@ -55,10 +56,18 @@ def check_numbers(*, tolerance: float, max_evaluations: int, loss_scale: float |
 
 def check_choices(loss: str, retry: str | None) -> None:
     """Refuse options that there are none of."""
-    if loss not in LOSSES:
-        raise SelectionError(f"No loss {loss!r}; choose one of {tuple(LOSSES)}.")
+    if loss not in (*LOSSES, POISSON):
+        raise SelectionError(f"No loss {loss!r}; choose one of {(*LOSSES, POISSON)}.")
     if retry is not None and retry not in RETRIES:
         raise SelectionError(f"No retry {retry!r}; choose one of {RETRIES}, or None.")
+
+
+def check_counts(data: xr.DataArray, sigma: object) -> None:
+    """Refuse what cannot be counts."""
+    if data.dtype.kind == "c":
+        raise UsidError(f"Array {data.name!r} is complex, and loss='poisson' is for counts.")
+    if sigma is not None:
+        raise UsidError("sigma: counts tell their own errors, so loss='poisson' takes none. Leave one of the two out.")
 
 
 def check_free_names(model: Model) -> None:

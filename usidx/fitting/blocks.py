@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,8 @@ from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.solver.alike import Alike, sort_alike
 from usidx.fitting.solver.compiled import Options, evaluate_block
-from usidx.fitting.solver.forms.far import find_far
+from usidx.fitting.solver.counts import POISSON, solve_counts
+from usidx.fitting.solver.far import find_far
 from usidx.fitting.solver.neighbours import solve_failed
 from usidx.fitting.solver.numpy_solver import evaluate_function_block
 from usidx.fitting.solver.solve import solve
@@ -29,8 +30,9 @@ __all__ = [
     "block_again",
     "block_table",
     "block_values",
+    "broadcast_sigma",
+    "invert_sigma",
     "start_values",
-    "weights",
 ]
 
 FIGURE: Final = "_figure"
@@ -39,8 +41,8 @@ PARAMETER: Final = "_parameter"
 Array = npt.NDArray[Any]
 
 
-def weights(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
-    """Return one by the standard deviation, as a DataArray that has all the fitted dims.
+def broadcast_sigma(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
+    """Return the standard deviation as a DataArray that has all the fitted dims.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def weights(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ..
     """
     spread = _aligned("sigma", xr.DataArray(sigma), data)
     ones = xr.DataArray(np.ones([data.sizes[d] for d in dims]), dims=dims)
-    return ones / spread
+    return ones * spread
 
 
 def start_values(
@@ -101,7 +103,7 @@ class Work:
     options : Options
         How to fit.
     weighted : bool
-        Whether weights are among the inputs.
+        Whether sigma is among the inputs.
     threads : int, optional
         So many at most; by default as many as there is room for.
     alike : tuple
@@ -121,10 +123,29 @@ class Work:
 
 
 def block_table(y: Array, *inputs: Array, work: Work) -> Array:
-    """Fit a block: y (*other, *samples), a coordinate per variable, weights if any, start (*other, parameter)."""
+    """Fit a block: y (*other, *samples), a coordinate per variable, sigma if any, start (*other, parameter)."""
     lead, flat, x, weight, start = _flattened(y, inputs, work)
-    found = solve(work.model, work.ties, work.options, flat, x, weight, start, work.threads)
+    found = _solve(work, flat, x, weight, start)
     return work.put_in_order(found).reshape(*lead, found.shape[1])
+
+
+def _solve(work: Work, y: Array, x: Array, weight: Array | None, start: Array) -> Array:
+    if work.options.loss != POISSON:
+        return solve(work.model, work.ties, work.options, y, x, weight, start, work.threads)
+    squares = replace(work.options, loss="linear")
+
+    def fit(rows: npt.NDArray[np.intp], y: Array, weight: Array | None, begin: Array | None) -> Array:
+        own = np.asarray(_select_rows(start, rows) if begin is None else begin, np.float64)
+        return solve(work.model, work.ties, squares, y, _select_rows(x, rows), weight, own, work.threads)
+
+    def evaluate(rows: npt.NDArray[np.intp], parameters: Array) -> Array:
+        return _evaluate_rows(work.model, _select_rows(x, rows), parameters, work.threads)
+
+    return solve_counts(fit, evaluate, y, len(work.model.names))
+
+
+def _select_rows(table: Array, rows: npt.NDArray[np.intp]) -> Array:
+    return table if table.shape[0] == 1 else table[rows]
 
 
 def block_again(y: Array, *inputs: Array, work: Work) -> Array:
@@ -136,9 +157,8 @@ def block_again(y: Array, *inputs: Array, work: Work) -> Array:
     around = np.where(free, starts.reshape(len(flat), starts.shape[-1] // n, n), start[:, None])
 
     def solved(rows: npt.NDArray[np.intp], begin: Array) -> Array:
-        own_x = x if x.shape[0] == 1 else x[rows]
-        own_weight = weight if weight is None or weight.shape[0] == 1 else weight[rows]
-        return solve(work.model, work.ties, work.options, flat[rows], own_x, own_weight, begin, work.threads)
+        own_weight = None if weight is None else _select_rows(weight, rows)
+        return _solve(work, flat[rows], _select_rows(x, rows), own_weight, begin)
 
     again = solve_failed(solved, table.reshape(len(flat), table.shape[-1]), around, work.options, n)
     return work.put_in_order(again).reshape(*lead, again.shape[1])
@@ -151,9 +171,32 @@ def _flattened(
     count = work.model.variables
     lead, samples = y.shape[: y.ndim - count], y.shape[y.ndim - count :]
     x = _coordinate_rows(inputs[:count], lead, samples)
-    weight = _rows(inputs[count], lead, samples) if work.weighted else None
     start = _rows(inputs[-1], lead, (len(work.model.names),))
-    return lead, y.reshape(int(np.prod(lead)), int(np.prod(samples))), x, weight, start
+    flat = y.reshape(int(np.prod(lead)), int(np.prod(samples)))
+    weight = invert_sigma(_rows(inputs[count], lead, samples), flat) if work.weighted else None
+    return lead, flat, x, weight, start
+
+
+def invert_sigma(sigma: Array, y: Array) -> Array:
+    """Return the weight of each sample, 0 or NaN where it is not known.
+
+    Raises
+    ------
+    UsidError
+        A sample that is there has a standard deviation of zero or less. To leave it out would bend the fit: of counts
+        it is the low ones, whose root is zero.
+    """
+    bad = (sigma <= 0) & np.isfinite(y) if bool((sigma <= 0).any()) else np.zeros((1, 1), bool)
+    if bad.any():
+        first = np.broadcast_to(sigma, bad.shape)[bad][0]
+        raise UsidError(
+            f"sigma: {int(bad.sum())} samples have a standard deviation of zero or less, the first of them {first}. "
+            f"Give sigma=sigma.where(sigma > 0) to leave them out, a least value by sigma.clip(min=...), or fit counts "
+            f"with loss='poisson', which needs no sigma."
+        )
+    with np.errstate(divide="ignore"):
+        weight: Array = 1.0 / sigma
+    return weight
 
 
 def block_values(parameters: Array, *x: Array, model: Model, threads: int | None) -> Array:
@@ -161,12 +204,16 @@ def block_values(parameters: Array, *x: Array, model: Model, threads: int | None
     lead, samples = parameters.shape[:-1], tuple(c.shape[-1] for c in x)
     rows = _coordinate_rows(x, lead, samples)
     flat = parameters.reshape(int(np.prod(lead)), parameters.shape[-1])
+    return _evaluate_rows(model, rows, flat, threads).reshape(*lead, *samples)
+
+
+def _evaluate_rows(model: Model, x: Array, parameters: Array, threads: int | None) -> Array:
     model = join_functions(model)
     if isinstance(model, Function):
-        return evaluate_function_block(model, rows, flat, threads).reshape(*lead, *samples)
-    if (far := find_far(model, rows)) is not None:  # what the model itself multiplies is above and below all numbers
-        model, flat = far.model, far.approach(flat, rows)
-    return evaluate_block(model, rows, flat, threads).reshape(*lead, *samples)
+        return evaluate_function_block(model, x, parameters, threads)
+    if (far := find_far(model, x)) is not None:  # what the model itself multiplies is above and below all numbers
+        model, parameters = far.model, far.approach(parameters, x)
+    return evaluate_block(model, x, parameters, threads)
 
 
 def _coordinate_rows(x: tuple[Array, ...], lead: tuple[int, ...], samples: tuple[int, ...]) -> Array:

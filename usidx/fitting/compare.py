@@ -12,8 +12,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError, SelectionError
+from usidx.fitting.alignment import align_like
+from usidx.fitting.content import refuse_other_content
 from usidx.fitting.evaluate import fit_step_of
-from usidx.fitting.results import find_variable
+from usidx.fitting.results import find_variable, pick_variable
+from usidx.fitting.solver.counts import POISSON
 from usidx.label.blockwise import Output, along
 from usidx.results.provenance import Step
 from usidx.results.verbs import add_choices, verb
@@ -22,6 +25,7 @@ __all__ = ["compare"]
 
 Array = npt.NDArray[np.float64]
 _CRITERIA: Final = ("aic", "bic")
+_LIKELIHOODS: Final = ("linear", POISSON)  # the losses whose chi2 is a likelihood
 
 
 @verb()
@@ -34,8 +38,9 @@ def compare(
 ) -> xr.Dataset:
     """Compare fits of the same data by the criteria of Akaike and Schwarz, spectrum by spectrum.
 
-    Lazy results stay lazy. Where a fit failed its criteria are NaN, and it is not the best; where fits rest on
-    different samples, nothing is comparable and all are.
+    Lazy results stay lazy. Spectra are paired by their labels, or by position along dims that have none. Where a fit
+    failed its criteria are NaN, and it is not the best; where fits rest on different samples, nothing is comparable
+    and all are.
 
     Parameters
     ----------
@@ -57,8 +62,8 @@ def compare(
     Raises
     ------
     ResultError
-        Fewer than two fits, one that is no fit, fits of different data or with different weights, or one with a
-        robust loss, whose chi2 is no likelihood.
+        Fewer than two fits, one that is no fit, fits of different data or with different weights, spectra that one of
+        them lacks, or a robust loss, whose chi2 is no likelihood.
     SelectionError
         There is no such criterion, or `names` are not one for each fit.
 
@@ -69,9 +74,9 @@ def compare(
     Notes
     -----
     With N numbers fitted (a complex sample is two) and k free parameters, for Gaussian noise of unknown variance
-    AIC = N ln(chi2 / N) + 2k and BIC = N ln(chi2 / N) + k ln N. Where all fits have ``absolute_sigma``, chi2 stands
-    in place of the first summand. AICc adds 2K(K + 1) / (N - K - 1), in which the variance, where unknown, is one
-    more parameter: K = k + 1.
+    AIC = N ln(chi2 / N) + 2k and BIC = N ln(chi2 / N) + k ln N. Where all fits have ``absolute_sigma``, or the loss
+    of Poisson, chi2 stands in place of the first summand. AICc adds 2K(K + 1) / (N - K - 1), in which the variance,
+    where unknown, is one more parameter: K = k + 1.
 
     References
     ----------
@@ -94,10 +99,12 @@ def compare(
         raise ResultError("One fit alone cannot be compared. Pass the fits of two or more models.")
     steps = [fit_step_of(r) for r in results]
     _check(results, steps)
+    results = (result, *(_align(r, s, result, steps[0]) for r, s in zip(others, steps[1:], strict=True)))
     labels = _labels(steps, names)
-    absolute = bool(steps[0]["parameters"].get("absolute_sigma"))
+    told = steps[0]["parameters"]
+    absolute = bool(told.get("absolute_sigma")) or told.get("loss") == POISSON
     free = [_free(r, s) for r, s in zip(results, steps, strict=True)]
-    chi2 = _stacked([_pick(r, "chi2") for r in results])
+    chi2 = _stacked([pick_variable(r, "chi2") for r in results])
     sizes = _stacked([_numbers(r, s, k) for r, s, k in zip(results, steps, free, strict=True)])
     kernel = partial(_criteria, free=np.array(free), absolute=absolute, corrected=corrected, by=criterion)
     outputs = _outputs(labels, criterion, corrected=corrected)
@@ -105,11 +112,20 @@ def compare(
     return add_choices(found, models=labels, other_fits=[s["parameters"] for s in steps[1:]])
 
 
+def _align(result: xr.Dataset, step: Step, first: xr.Dataset, first_step: Step) -> xr.Dataset:
+    """Return a fit with its spectra in the order of the first one's, once it is of the same data."""
+    aligned = align_like(
+        result, pick_variable(first, "chi2"), what=f"the fit {_title(step)!r}", other=f"{_title(first_step)!r}"
+    )
+    refuse_other_content(first, first_step, aligned, step)
+    return aligned
+
+
 def _check(results: Sequence[xr.Dataset], steps: Sequence[Step]) -> None:
     """Refuse fits whose figures do not compare."""
     for result, step in zip(results, steps, strict=True):
         loss = step["parameters"].get("loss", "linear")
-        if loss != "linear":
+        if loss not in _LIKELIHOODS:
             raise ResultError(
                 f"The fit {_title(step)!r} has loss={loss!r}; chi2 compares fits with loss='linear' only."
             )
@@ -119,10 +135,10 @@ def _check(results: Sequence[xr.Dataset], steps: Sequence[Step]) -> None:
             _check_same(
                 steps[0][place].get(key), step[place].get(key), f"{key} of the data" if place == "input" else key
             )
-        for key in ("sigma", "absolute_sigma"):
+        for key in ("loss", "sigma", "absolute_sigma"):
             _check_same(steps[0]["parameters"].get(key), step["parameters"].get(key), key)
-        if _pick(result, "chi2").sizes != _pick(results[0], "chi2").sizes:
-            first, other = (dict(_pick(r, "chi2").sizes) for r in (results[0], result))
+        if pick_variable(result, "chi2").sizes != pick_variable(results[0], "chi2").sizes:
+            first, other = (dict(pick_variable(r, "chi2").sizes) for r in (results[0], result))
             _check_same(first, other, "size of the results")
 
 
@@ -165,22 +181,18 @@ def _numbers(result: xr.Dataset, step: Step, free: int) -> xr.DataArray:
     """Return how many numbers each fit rests on."""
     if find_variable(result, "samples") is not None:
         parts = 2 if np.dtype(step["input"]["dtype"]).kind == "c" else 1
-        return _pick(result, "samples") * float(parts)
+        return pick_variable(result, "samples") * float(parts)
     if "redchi" not in result:
         raise ResultError(f"The fit {_title(step)!r} has neither 'samples' nor 'redchi', so N is not known.")
     # Results of earlier versions: chi2 / redchi are the degrees of freedom.
-    freedom: xr.DataArray = _pick(result, "chi2") / _pick(result, "redchi")
+    freedom: xr.DataArray = pick_variable(result, "chi2") / pick_variable(result, "redchi")
     return freedom.round() + float(free)
 
 
 def _stacked(figures: Sequence[xr.DataArray]) -> xr.DataArray:
-    """Put one figure of all fits side by side, by their places; the coordinates are those of the first fit."""
+    """Put one figure of all fits side by side, all in one order of spectra; the coordinates are the first fit's."""
     joined = xr.concat([xr.DataArray(f.variable) for f in figures], dim="model").transpose(..., "model")
     return joined.assign_coords(figures[0].coords.to_dataset().drop_vars("model", errors="ignore").coords)
-
-
-def _pick(result: xr.Dataset, name: str) -> xr.DataArray:
-    return result[find_variable(result, name) or name]
 
 
 def _criteria(chi2: Array, sizes: Array, free: Array, *, absolute: bool, corrected: bool, by: str) -> tuple[Any, ...]:

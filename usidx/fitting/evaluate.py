@@ -11,12 +11,13 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from usidx.errors import ResultError
+from usidx.errors import ResultError, UnitsError
+from usidx.fitting.alignment import align_like
 from usidx.fitting.blocks import PARAMETER, block_values
+from usidx.fitting.models.composite import name_terms, select_terms
 from usidx.fitting.models.functions.combined import take_complex
 from usidx.fitting.models.model import Model, from_description
 from usidx.fitting.results import find_variable, name_apart
-from usidx.fitting.terms import name_terms, select_terms
 from usidx.label.blockwise import Output, along
 from usidx.results.declarations import HANDED_ON, find_declaration
 from usidx.results.provenance import find_own_attrs, read_steps
@@ -271,7 +272,8 @@ def _list_recorded_names(described: Mapping[str, Any]) -> list[str]:
 def residual(result: xr.Dataset, data: xr.DataArray, *, model: Model | None = None) -> xr.DataArray:
     """Return data less the fitted model.
 
-    Lazy where `result` or `data` is. Where the fit failed, the residual is NaN.
+    Lazy where `result` or `data` is. Where the fit failed, the residual is NaN. Cells are paired by their labels:
+    `data` may be in another order, or a part of what was fitted. A dim without labels is paired by position.
 
     Parameters
     ----------
@@ -290,7 +292,10 @@ def residual(result: xr.Dataset, data: xr.DataArray, *, model: Model | None = No
     Raises
     ------
     ResultError
-        The result does not come from a fit, lacks a parameter, or is of another shape.
+        The result does not come from a fit, or lacks a parameter; it has other dims, lacks a label of `data`, or a
+        coordinate that both have differs.
+    UnitsError
+        `data` has other units than what was fitted.
 
     Examples
     --------
@@ -303,13 +308,22 @@ def residual(result: xr.Dataset, data: xr.DataArray, *, model: Model | None = No
     array([-1.,  1.])
     """
     values = evaluate(result, model=model)
-    if dict(values.sizes) != dict(data.sizes):
-        raise ResultError(f"The fit has the dims {dict(values.sizes)}, the data {dict(data.sizes)}; they should agree.")
+    _check_same_kind(values, data)
+    values = align_like(values, data, what="the fit", other="the data")
     left = data.variable - values.variable.transpose(*data.dims)
     found = data.copy(data=left.data)
     found.attrs = {k: v for k, v in data.attrs.items() if k == "units"} | {"long_name": "Residual"}
     found.attrs |= find_own_attrs(data.attrs)
     return add_choices(found, **({} if model is None else {"model": model.describe()}))
+
+
+def _check_same_kind(values: xr.DataArray, data: xr.DataArray) -> None:
+    """Refuse data of other dims or units than what was fitted."""
+    if set(values.dims) != set(data.dims):
+        raise ResultError(f"The fit has the dims {dict(values.sizes)}, the data {dict(data.sizes)}; they should agree.")
+    units = [values.attrs.get("units"), data.attrs.get("units")]
+    if all(isinstance(unit, str) and unit for unit in units) and units[0] != units[1]:
+        raise UnitsError(f"What was fitted is in {units[0]!r}, the data in {units[1]!r}: bring it to the same units.")
 
 
 def _coordinates(result: xr.Dataset, model: Model, step: dict[str, Any], x: Any) -> list[tuple[str, xr.DataArray]]:

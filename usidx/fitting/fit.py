@@ -11,6 +11,7 @@ import xarray as xr
 from usidx.fitting.arguments import (
     check_bounds,
     check_choices,
+    check_counts,
     check_free_names,
     check_kinds,
     check_names,
@@ -21,6 +22,7 @@ from usidx.fitting.arguments import (
 )
 from usidx.fitting.axes import check_dtype, sweep_of
 from usidx.fitting.blocks import Work
+from usidx.fitting.content import describe_content
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.functions.combined import resolve_functions, take_complex
 from usidx.fitting.models.model import Model
@@ -28,7 +30,9 @@ from usidx.fitting.models.tied import Ties, tie
 from usidx.fitting.results import Shown, to_dataset
 from usidx.fitting.solver.alike import find_alike
 from usidx.fitting.solver.compiled import Options
+from usidx.fitting.solver.counts import POISSON
 from usidx.fitting.table import table_of
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
 from usidx.results.fit_names import name_by_model
 from usidx.results.verbs import add_choices, verb
@@ -49,6 +53,7 @@ def fit(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     fixed: Mapping[str, Value] | None = None,
     tied: Mapping[str, str] | None = None,
+    mask: xr.DataArray | None = None,
     sigma: Value | None = None,
     absolute_sigma: bool = False,
     loss: str = "linear",
@@ -87,14 +92,20 @@ def fit(
         Parameters that follow from others, by formulas of these: ``{"sigma_2": "0.5 * sigma_1"}``. See
         `models.expression.parse` for what a formula may hold; it is read, never run. The model's own bounds of a
         tied parameter do not hold.
+    mask : DataArray of bool, optional
+        True where samples are left out; dims among those of `data`, and their coordinates.
     sigma : float or DataArray, optional
-        Standard deviation of the samples, in the units of `data`; dims among those of `data`.
+        Standard deviation of the samples, in the units of `data`; dims among those of `data`. Where it is NaN or
+        infinite the sample is left out; zero or less is an error where there is a sample, of a lazy array when it is
+        computed.
     absolute_sigma : bool
         Whether `sigma` is known in absolute terms; if not (the default), standard errors are scaled by ``redchi``.
         A robust loss measures the scatter itself, whatever is said here.
-    loss : {"linear", "soft_l1", "huber", "cauchy"}
+    loss : {"linear", "soft_l1", "huber", "cauchy", "poisson"}
         What is done with large residuals, as in scipy.optimize.least_squares. Where one is chosen, start values are
-        looked for without samples that are far from their neighbours.
+        looked for without samples that are far from their neighbours. ``"poisson"`` is for counts, single ones and
+        zeros too: the parameters of the largest likelihood, standard errors from Fisher's information, and the
+        deviance 2 sum(mu - y + y ln(y / mu)) as ``chi2``. It takes no `sigma`; a spectrum with a negative count fails.
     loss_scale : float, optional
         The residual (by `sigma`) from which on it is large. By default the noise of each spectrum, estimated from
         the median of what a first fit leaves over, in which wild samples have no part.
@@ -123,13 +134,13 @@ def fit(
     Raises
     ------
     RoleError
-        A dim is not there, or which one is meant is not clear.
+        A dim is not there, or which one is meant is not clear; mask, sigma or start have other cells than the data.
     SelectionError
         A name is not a parameter, a coordinate, a loss or a retry, a parameter has the name of something else in the
         result, a formula lacks a start value, or what is tied is tied in a circle, or bounded.
     UsidError
-        The data's dtype does not go with the model, nothing is left to fit, or an argument is not of the kind that is
-        wanted.
+        The data's dtype does not go with the model, nothing is left to fit, an argument is not of the kind that is
+        wanted, or `sigma` is zero or less.
     UnitsError
         The coordinate is not a number.
 
@@ -166,6 +177,8 @@ def fit(
     sweep = sweep_of(data, model, dim, coordinate)
     check_dtype(data.dtype, model, data.name)
     check_choices(loss, retry)
+    if loss == POISSON:
+        check_counts(data, sigma)
     check_numbers(tolerance=tolerance, max_evaluations=max_evaluations, loss_scale=loss_scale)
     check_free_names(model)
     check_names(model, start=start or {}, bounds=bounds or {}, fixed=fixed or {}, tied=tied or {})
@@ -184,12 +197,14 @@ def fit(
     alike = find_alike(model, ties, start, bounds, fixed)
     threads = None if data.chunks is None else 1
     work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike)
-    table = table_of(data, sweep, work, sigma, start | fixed, retry=retry is not None)
-    shown = Shown(covariance=covariance, absolute=absolute_sigma and loss == "linear", second_try=retry is not None)
+    table = table_of(apply_mask(data, mask), sweep, work, sigma, start | fixed, retry=retry is not None)
+    measured = loss in {"linear", POISSON}  # a robust loss measures the scatter itself
+    shown = Shown(covariance=covariance, absolute=absolute_sigma and measured, second_try=retry is not None)
     result = to_dataset(table, data, model, sweep, shown)
     return add_choices(
         result, model={"name": _title(model), **model.describe()}, dim=list(sweep.dims), start=start, bounds=bounds,
-        fixed=fixed, tied=tied, swept=[str(c.name) for c in sweep.coordinates if c.name is not None],
+        fixed=fixed, tied=tied, content=describe_content(data),
+        swept=[str(c.name) for c in sweep.coordinates if c.name is not None],
     )  # fmt: skip
 
 

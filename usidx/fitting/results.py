@@ -16,7 +16,7 @@ from usidx.fitting.models.model import Model
 from usidx.label import units
 from usidx.results.provenance import find_own_attrs
 
-__all__ = ["Shown", "find_variable", "name_apart", "to_dataset"]
+__all__ = ["Shown", "find_variable", "name_apart", "pick_variable", "to_dataset"]
 
 #: Begins the name of a variable whose own name the data has for a dim or a coordinate.
 _APART: Final = "fit_"
@@ -80,6 +80,11 @@ def name_apart(name: str, taken: Container[Any]) -> str:
 def find_variable(result: xr.Dataset, name: str) -> str | None:
     """Return what a variable of a fit is called in a result, None where it is not there."""
     return next((n for n in (name, f"{_APART}{name}") if n in result.data_vars), None)
+
+
+def pick_variable(result: xr.Dataset, name: str) -> xr.DataArray:
+    """Return a variable of a fit, whatever it is called there."""
+    return result[find_variable(result, name) or name]
 
 
 def _make_attrs(title: str, unit: str | None) -> dict[str, str]:

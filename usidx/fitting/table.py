@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.fitting.axes import Sweep
-from usidx.fitting.blocks import FIGURE, Work, block_again, block_table, start_values, weights
+from usidx.fitting.blocks import FIGURE, Work, block_again, block_table, broadcast_sigma, start_values
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.solver.neighbours import gather_neighbours, list_offsets
 from usidx.label.blockwise import Output, along
@@ -34,7 +34,7 @@ def table_of(
     """Fit each spectrum; with `retry` those that failed a second time."""
     inputs = [*sweep.coordinates]
     if sigma is not None:
-        inputs.append(weights(data, sigma, sweep.dims))
+        inputs.append(broadcast_sigma(data, sigma, sweep.dims))
     inputs.append(start_values(data, work.model, start, sweep.dims))
     width = Columns(len(work.model.names)).count(covariance=work.options.covariance)
     table = along(data, sweep.dims, partial(block_table, work=work), _rows(width), beside=inputs)

@@ -12,6 +12,7 @@ from typing import Final
 __all__ = [
     "ALGORITHM",
     "ANCILLARIES",
+    "ATTRIBUTE_TYPES",
     "BOOK_KEEPING",
     "CHANNEL",
     "COMPLETED",
@@ -46,6 +47,7 @@ __all__ = [
     "SOURCE_FILE",
     "SPECTROSCOPIC_INDICES",
     "SPECTROSCOPIC_VALUES",
+    "TAKEN",
     "TIMESTAMP",
     "TIME_STAMP",
     "TOOL",
@@ -137,8 +139,12 @@ BOOK_KEEPING: Final = frozenset(
 MAIN_HINTS: Final = "usidx_array"
 COORDINATE_HINTS: Final = "usidx_coordinates"
 RESULT_HINTS: Final = "usidx_result"
+#: What attributes of the same object were that HDF5 has no type for, by name.
+ATTRIBUTE_TYPES: Final = "usidx_attributes"
 #: The steps that made a dataset, or all those of a results group, as JSON.
 PROVENANCE: Final = "usid_provenance"
+#: Attributes of a main dataset that say what it is; what an array calls so goes into the first of the hints.
+TAKEN: Final = frozenset({QUANTITY, UNITS, *ANCILLARIES, MAIN_HINTS, ATTRIBUTE_TYPES})
 # What a results group is, and what its sources held, so that the same work is known again.
 IDENTITY: Final = "usidx_identity"
 SOURCE_DIGESTS: Final = "usidx_source_digests"

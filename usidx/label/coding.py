@@ -12,6 +12,7 @@ from xarray.indexes import PandasIndex
 
 from usidx.format.grid import Coordinate, Grid, find_grid
 from usidx.format.layout import Array, Layout, Side
+from usidx.format.packing import unpack
 from usidx.format.placement import Axes, Placement
 from usidx.label import units
 from usidx.label.roles import ROLE, SPECTROSCOPIC
@@ -200,7 +201,7 @@ def _restore_attrs(attrs: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, 
     recorded = hint.get("attrs")
     if not isinstance(recorded, dict):
         return attrs
-    return {**{k: v for k, v in attrs.items() if k != "units"}, **recorded}
+    return {**{k: v for k, v in attrs.items() if k != "units"}, **{k: unpack(v) for k, v in recorded.items()}}
 
 
 def _read_recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple[int, ...]:
@@ -231,7 +232,9 @@ def _make_attrs(layout: Layout) -> dict[str, Any]:
     absent = layout.hints.get("absent")
     if isinstance(absent, list):
         attrs = {k: v for k, v in attrs.items() if k not in absent}
-    return {**layout.attributes, **attrs}  # a stray attribute of the file must not hide the quantity
+    kept = layout.hints.get("attributes")
+    told = {k: unpack(v) for k, v in kept.items()} if isinstance(kept, dict) else {}
+    return {**layout.attributes, **attrs, **told}  # a stray attribute of the file must not hide the quantity
 
 
 def _make_encoding(layout: Layout) -> dict[str, Any]:

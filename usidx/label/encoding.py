@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -13,15 +13,19 @@ import xarray as xr
 from usidx.errors import LayoutError, RoleError
 from usidx.format.layout import Array, Layout, Role, Side
 from usidx.format.names import (
+    BOOK_KEEPING,
     DEFAULT_DIMENSION,
     DEPENDENT_DIMENSION,
     INCOMPLETE_DIMENSION,
     PLACEHOLDER,
     PLACEHOLDER_UNITS,
     RAW_DATA,
+    TAKEN,
 )
+from usidx.format.packing import pack_attribute
 from usidx.label.coding import LABEL
 from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, find_role, position_dims
+from usidx.label.units import clean
 
 __all__ = ["Encoded", "divide_dims", "encode", "find_layout"]
 
@@ -81,8 +85,8 @@ def find_layout(array: xr.DataArray, name: str | None = None) -> tuple[Layout, t
         raise LayoutError(f"Dim {empty[0]!r} of {array.name!r} has size 0; a main dataset has at least one cell.")
     layout = Layout(
         name=str(name or array.name or RAW_DATA),
-        quantity=str(array.attrs.get("long_name", array.name or "unknown")),
-        units=str(array.attrs.get("units", "")),
+        quantity=_find_text(array.attrs, "long_name", str(array.name or "unknown")),
+        units=_find_text(array.attrs, "units", ""),
         shape=(prod(array.sizes[d] for d in position), prod(array.sizes[d] for d in spectroscopic)),
         dtype=array.dtype,
         position=_encode_side(array, "position", position),
@@ -95,6 +99,11 @@ def find_layout(array: xr.DataArray, name: str | None = None) -> tuple[Layout, t
         *_list_side_coordinates(array, SPECTROSCOPIC, spectroscopic),
     }
     return layout, tuple(str(c) for c in array.coords if str(c) not in held)
+
+
+def _find_text(attrs: Mapping[Any, Any], name: str, default: str) -> str:
+    value = attrs.get(name, default)
+    return default if value is None else str(value)
 
 
 def divide_dims(array: xr.DataArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -232,8 +241,7 @@ def _choose_type(name: str, coordinate: xr.DataArray, dims: tuple[str, ...], *, 
 
 
 def _make_hint(coordinate: xr.DataArray, names: Mapping[str, str]) -> dict[str, Any]:
-    plain = {str(k): v for k, v in coordinate.attrs.items() if isinstance(v, str | int | float)}
-    attrs = {k: v for k, v in plain.items() if k not in (ROLE, LABEL)}
+    attrs = {str(k): pack_attribute(v, str(k)) for k, v in coordinate.attrs.items() if k not in (ROLE, LABEL)}
     return {"dims": [names[str(d)] for d in coordinate.dims], "dtype": coordinate.dtype.str, "attrs": attrs}
 
 
@@ -254,4 +262,14 @@ def _make_main_hints(array: xr.DataArray, natural: Sequence[str]) -> dict[str, A
     if tuple(array.dims) != tuple(natural) or 1 in array.shape:  # dims of one step have no place among the others
         hints["dims"] = [str(d) for d in array.dims]
     absent = sorted(_OWN_ATTRIBUTES - set(array.attrs))
-    return hints | ({"absent": absent} if absent else {})
+    reserved = {k: pack_attribute(v, k) for k, v in array.attrs.items() if not _is_kept(k, v)}
+    own = sorted(BOOK_KEEPING & set(array.attrs))
+    found = {"absent": absent, "attributes": reserved, "own": own}
+    return hints | {name: told for name, told in found.items() if told}
+
+
+def _is_kept(name: Hashable, value: Any) -> bool:
+    """Say whether an attribute comes back from where the format has a place for it, or has a place of its own."""
+    if name in _OWN_ATTRIBUTES:
+        return isinstance(value, str) and value == (clean(value) if name == "units" else value.strip())
+    return name not in TAKEN

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError, UsidWarning
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
 from usidx.learn.clusters.dendrogram import build_ward_tree, order_leaves, renumber
 from usidx.learn.clusters.in_memory import (
@@ -28,7 +29,6 @@ from usidx.learn.decompose import read_count
 from usidx.learn.matrix.fields import join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
     Matrix,
-    apply_mask,
     check_max_iter,
     check_n,
     check_seed,

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError, UsidWarning
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
 from usidx.learn.clusters.kmeans import view_as_real
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
-from usidx.learn.matrix.matrix import apply_mask, number_rows, refuse_dim, to_matrix
+from usidx.learn.matrix.matrix import number_rows, refuse_dim, to_matrix
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.matrix.sample import survey

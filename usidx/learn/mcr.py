@@ -10,12 +10,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
 from usidx.learn.factors.endmembers import choose_farthest_rows
 from usidx.learn.factors.nnls import solve_least_squares
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
-    apply_mask,
     check_max_iter,
     check_n,
     check_seed,

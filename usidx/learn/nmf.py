@@ -10,6 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims, split
 from usidx.learn.factors.hals import Factors, factorise, factorise_sample
 from usidx.learn.factors.penalty import Penalty
@@ -17,7 +18,6 @@ from usidx.learn.factors.sketched_nmf import factorise_by_sketch
 from usidx.learn.matrix.exponent import find_exponent, lower_blocks
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
-    apply_mask,
     check_n,
     check_seed,
     choose_working_dtype,

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
 from usidx.learn.clusters.kmeans import run_kmeans, view_as_real
 from usidx.learn.matrix.fields import join_fields
-from usidx.learn.matrix.matrix import apply_mask, check_seed, number_rows, to_matrix
+from usidx.learn.matrix.matrix import check_seed, number_rows, to_matrix
 from usidx.learn.matrix.sample import survey
 from usidx.learn.reconstruct import is_decomposition
 from usidx.tasks.blocks import Blocks, Held

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims, split
 from usidx.learn.factors.eigen import Decomposition, decompose_rows, project_rows
 from usidx.learn.factors.gram import join_moments, sum_moments
@@ -25,7 +26,6 @@ from usidx.learn.factors.projections import MOST_BYTES, find_scores
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
     Matrix,
-    apply_mask,
     check_n,
     check_seed,
     choose_working_dtype,

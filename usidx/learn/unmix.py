@@ -10,10 +10,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError, UnitsError
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims, split
 from usidx.learn.factors.endmembers import find_largest_simplex, find_vertex_components
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
-from usidx.learn.matrix.matrix import apply_mask, check_n, count_cells, refuse_dim, to_matrix
+from usidx.learn.matrix.matrix import check_n, count_cells, refuse_dim, to_matrix
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.reconstruct import find_scores
 from usidx.learn.svd import pca, svd

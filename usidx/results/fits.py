@@ -70,7 +70,7 @@ def join_fields(result: xr.Dataset, dataset: str, fields: Mapping[str, str]) -> 
     parts = [result[name] for name in fields]
     dtype = np.dtype([(title, np.float64) for title in fields.values()])
     found: xr.DataArray = xr.apply_ufunc(
-        _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype]
+        _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype], keep_attrs=True
     )
     quantity = "SHO" if "Quality Factor" in (dtype.names or ()) else dataset
     return found.rename(dataset).assign_attrs({"long_name": quantity, "units": "compound"})

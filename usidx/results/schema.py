@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from usidx.format.packing import pack_attribute, unpack
 from usidx.results.declarations import Declaration
 from usidx.results.fit_names import FitNames
 from usidx.results.fits import find_fit_names, find_fit_step, group_compound_fields, join_fields
@@ -21,10 +22,6 @@ from usidx.results.provenance import PROVENANCE, Step
 from usidx.results.verbs import find_last_verb, list_verb_steps
 
 __all__ = ["Entry", "StoredResult", "choose_divisors", "find_title", "restore_attrs", "to_stored"]
-
-
-# Attributes are small; a longer array is data in the wrong place.
-_LONGEST_ATTRIBUTE = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,19 +213,7 @@ def _flatten_parameters(step: Mapping[str, Any], made_by: Declaration | None) ->
 
 
 def _convert_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    found = {str(k): _convert_attr(v) for k, v in attrs.items() if k != PROVENANCE}
-    return {k: v for k, v in found.items() if v is not None}
-
-
-def _convert_attr(value: Any) -> Any:
-    """Return text and numbers as they are, short arrays with their type, and None for what JSON cannot hold."""
-    if isinstance(value, np.generic) and value.dtype.kind in "iufb":
-        value = np.asarray(value)
-    if isinstance(value, np.ndarray) and value.dtype.kind in "iufb" and value.size <= _LONGEST_ATTRIBUTE:
-        return {"dtype": value.dtype.str, "values": value.tolist()}
-    if isinstance(value, list) and all(isinstance(v, str) for v in value):
-        return value
-    return value if isinstance(value, str | int | float) else None
+    return {str(k): pack_attribute(v, str(k)) for k, v in attrs.items() if k != PROVENANCE}
 
 
 def restore_attrs(recorded: Any) -> dict[str, Any]:
@@ -239,8 +224,8 @@ def restore_attrs(recorded: Any) -> dict[str, Any]:
 
 
 def _restore_attr(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    dtype = np.dtype(str(value.get("dtype")))
-    array = np.array(value.get("values"), dtype=dtype if dtype.kind in "iufb" else np.float64)
+    if not isinstance(value, dict) or value.keys() != {"dtype", "values"}:
+        return unpack(value)
+    dtype = np.dtype(str(value["dtype"]))  # as results before this version have arrays
+    array = np.array(value["values"], dtype=dtype if dtype.kind in "iufb" else np.float64)
     return array if array.ndim else array[()]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from dask import local, threaded
-from dask._task_spec import DataNode, Task, TaskRef, fuse_linear_task_spec
+from dask._task_spec import DataNode, Task, TaskRef, cull, fuse_linear_task_spec
 
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.graph import Detached, Graph
@@ -185,8 +185,9 @@ def _answer_changed(change: Callable[[Array], Array], answer: Step, block: Array
 
 def _run_graph(graph: Graph, key: Any) -> Any:
     """Compute one key of a graph."""
+    needed = cull(graph, [key])  # older dask computes all that it is given
     with open_pool() as pool:
-        return local.get_sync(graph, key) if pool is None else threaded.get(graph, key, pool=pool)
+        return local.get_sync(needed, key) if pool is None else threaded.get(needed, key, pool=pool)
 
 
 def _cut_evenly(values: Array) -> list[int]:

@@ -22,6 +22,7 @@ __all__ = [
     "collect_evidence",
     "collect_layers",
     "find_opened",
+    "find_unselected",
     "is_only_selected",
     "read_token",
     "selects_of",
@@ -125,6 +126,20 @@ def is_only_selected(array: Any, made: Callable[[str], bool]) -> bool:
             return False
         waiting.extend(map(str, graph.dependencies[name]))
     return True
+
+
+def find_unselected(array: Any) -> list[str]:
+    """Return the names of the layers that a dask array comes from, but for a selection of their cells."""
+    graph = array.__dask_graph__()
+    waiting, found = [str(array.name)], set()
+    while waiting:
+        name = waiting.pop()
+        before = [str(d) for d in graph.dependencies.get(name, ())]
+        if name.startswith(_SELECTING) and before:
+            waiting.extend(before)
+        else:
+            found.add(name)
+    return sorted(found)
 
 
 def selects_of(array: Any, opened: Callable[[str], bool]) -> bool:

@@ -18,7 +18,8 @@ import usidx
 from usidx.errors import LockedError, RecoveryError, UsidWarning
 from usidx.io.disk import lock
 from usidx.io.disk import raw as disk
-from usidx.io.disk.journal import Journal, find_journal_path, is_quiet
+from usidx.io.disk.companions import find_journal_path
+from usidx.io.disk.journal import Journal, is_quiet
 from usidx.io.disk.raw import RawFile
 from usidx.io.write import staged
 from usidx.io.write.transaction import needs_recovery, open_shared, transaction
@@ -299,6 +300,6 @@ def test_a_file_that_is_taken_away_while_its_lock_is_waited_for(
             path.write_bytes(b"another")
         return acquire(*arguments, **options)
 
-    monkeypatch.setattr(lock, "acquire", slowly)
+    monkeypatch.setattr("usidx.io.disk.line.acquire", slowly)
     with pytest.raises(LockedError, match="was replaced or taken away by another program"), transaction(path):
         pass

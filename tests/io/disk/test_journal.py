@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import pytest
 from usidx.errors import RecoveryError
 from usidx.io.disk import journal
 from usidx.io.disk import raw as disk
-from usidx.io.disk.journal import Journal, find_journal_path
+from usidx.io.disk.companions import find_journal_path
+from usidx.io.disk.journal import Journal
 from usidx.io.disk.raw import RawFile
 from usidx.io.disk.recovery import needs_recovery, recover
 from usidx.io.write import staged
@@ -48,8 +49,8 @@ class Recorder:
         patch.setattr(disk, "sync_folder", synced)
 
     def _opening(self, initialise: Callable[..., None]) -> Callable[..., None]:
-        def opened(file: RawFile, path: Path, *, create: bool = False, write: bool = True) -> None:
-            initialise(file, path, create=create, write=write)
+        def opened(file: RawFile, path: Path, *, create: bool = False, **named: Any) -> None:
+            initialise(file, path, create=create, **named)
             if create or path.name not in self.numbers:
                 self.numbers[path.name] = len(self.numbers) + len(self.events)
                 if create:
@@ -181,16 +182,18 @@ def _record(path: Path, spill: int, fail_in: int | None = None) -> tuple[list[Ev
     return recorder.events, before, {path.name: recorder.numbers[path.name]}
 
 
-def _states(events: list[Event], before: bytes) -> Iterator[tuple[int, set[bytes]]]:
-    """Give for each prefix what may be found after it: the last commit; the next once its journal is being removed."""
-    last, removed = before, False
-    following = [event[1] for event in events if event[0] == "commit"]
+def _states(events: list[Event], before: bytes, number: int) -> Iterator[tuple[int, set[bytes]]]:
+    """Give for each prefix what may be found after it: the last commit; the next once all of it has been written."""
+    last, following = before, [event[1] for event in events if event[0] == "commit"]
+    machine = Disk({number: before}, {})
     yield 0, {last}
     for count, event in enumerate(events, start=1):
         if event[0] == "commit":
-            last, removed, following = event[1], False, following[1:]
-        removed = removed or event[0] == "remove"
-        yield count, {last, following[0]} if removed and following else {last}
+            last, following = event[1], following[1:]
+        elif event[0] in ("write_at", "truncate"):
+            machine._apply(event)
+        is_whole = bool(following) and machine.content[number][: len(following[0])] == following[0]
+        yield count, {last, following[0]} if is_whole else {last}
 
 
 def _found(folder: Path, name: str, files: dict[str, bytes]) -> bytes:
@@ -214,7 +217,7 @@ def test_every_prefix_recovers_to_a_commit(tmp_path: Path, crash: str, spill: in
     folder.mkdir()
     rng = np.random.default_rng(0)
     found_commits = set()
-    for count, allowed in _states(events, before):
+    for count, allowed in _states(events, before, names[path.name]):
         for _ in range(int(os.environ.get("USIDX_CRASHES", "10"))):
             machine = Disk({names[path.name]: before}, dict(names))
             for event in events[:count]:
@@ -257,15 +260,29 @@ def _second_without_first(changes: Transaction) -> None:
     raise KeyError("stop")
 
 
+def _overwrite(changes: Transaction) -> None:
+    _first(changes)
+    changes.file["Raw_Data"][10:40] = -1.0
+
+
 def _interrupted(path: Path) -> tuple[bytes, bytes]:
-    """Leave a file as a kill just before the commit does; return the bytes before, and those found."""
+    """Leave a file as a kill in the middle of overwriting does; return the bytes before, and those found."""
     _make(path)
     before = path.read_bytes()
+    overwrite, calls = staged.StagedFile._overwrite, []
+
+    def overwrite_once(file: staged.StagedFile, pages: Sequence[int]) -> None:
+        calls.append(pages)
+        if len(calls) > 1:
+            raise RuntimeError("killed")
+        overwrite(file, pages)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "drop", lambda self, **_: (_ for _ in ()).throw(RuntimeError("killed")))
+        patch.setattr(staged.StagedFile, "_overwrite", overwrite_once)
         patch.setattr(staged.StagedFile, "roll_back", lambda self: None)
         with pytest.raises(RuntimeError, match="killed"), transaction(path) as changes:
-            _first(changes)
+            _overwrite(changes)
+    assert all(calls)
     assert needs_recovery(path)
     return before, path.read_bytes()
 
@@ -362,23 +379,30 @@ def test_a_journal_of_another_version_is_named(tmp_path: Path) -> None:
     content[8:12] = struct.pack("<I", 9)
     content[size : size + 16] = journal._digest(key, 0, bytes(content[:size]))
     find_journal_path(path).write_bytes(content)
-    with pytest.raises(RecoveryError, match="undo journal of version 9; this usidx knows version 1"):
+    with pytest.raises(RecoveryError, match="undo journal of version 9; this usidx knows version 2"):
         recover(path)
 
 
-@pytest.mark.parametrize("byte", [5, 100, 300, 2000])
-def test_a_damaged_journal_of_a_file_that_was_overwritten_is_never_taken_for_harmless(
-    tmp_path: Path, byte: int
-) -> None:
+def test_a_damaged_journal_of_a_file_that_was_overwritten_is_never_taken_for_harmless(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
-    _, after = _interrupted(path)
-    content = bytearray(find_journal_path(path).read_bytes())
-    content[byte] ^= 0xFF
-    find_journal_path(path).write_bytes(content)
-    with pytest.raises(RecoveryError, match=r"its journal '.*' is damaged|another program changed or replaced it"):
-        recover(path)
-    assert path.read_bytes() == after
-    assert needs_recovery(path)
+    before, after = _interrupted(path)
+    whole = find_journal_path(path).read_bytes()
+    places = [5, 100, 300, 2000, *np.random.default_rng(7).integers(len(whole), size=40)]
+    outcomes = []
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= 0xFF
+        find_journal_path(path).write_bytes(content)
+        path.write_bytes(after)
+        with pytest.raises(RecoveryError, match=r"its journal '.*' is damaged|is an undo journal of version"):
+            recover(path)
+        assert path.read_bytes() == after
+        outcomes.append(needs_recovery(path))
+    assert all(outcomes)
+    # The very last record only says that all before it is there.
+    find_journal_path(path).write_bytes(whole[:-1])
+    recover(path)
+    assert path.read_bytes() == before
 
 
 def test_a_write_that_was_interrupted_before_it_began(tmp_path: Path) -> None:

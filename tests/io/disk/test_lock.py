@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +17,9 @@ import pytest
 from usidx.errors import LockedError, RecoveryError, UsidWarning
 from usidx.io.disk import lock
 from usidx.io.disk import raw as disk
-from usidx.io.disk.journal import Journal, find_journal_path
+from usidx.io.disk.companions import find_journal_path
+from usidx.io.disk.journal import Journal
+from usidx.io.disk.opening import open_locked
 from usidx.io.disk.raw import RawFile
 from usidx.io.write import staged
 from usidx.io.write.transaction import create, needs_recovery, open_shared, recover, transaction
@@ -147,6 +150,15 @@ def test_the_same_program_has_it_open(path: Path) -> None:
     message = r"locked by this program itself, which has it open through h5py \(or xarray\)"
     with h5py.File(path), pytest.raises(LockedError, match=message), transaction(path):
         pass
+
+
+def test_a_file_that_another_thread_closes_while_the_holder_is_looked_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(path, "r") as file:
+        handle = file.id
+    monkeypatch.setattr(h5py.h5f, "get_obj_ids", lambda *_: [handle])
+    assert lock._list_own_files() == []
 
 
 def test_transactions_do_not_nest(path: Path) -> None:
@@ -339,13 +351,13 @@ def test_a_transaction_on_windows(path: Path, windows: _Msvcrt) -> None:
 
 
 def test_locks_on_windows(path: Path, windows: _Msvcrt) -> None:
-    with lock.open_locked(path, write=False) as first, lock.open_locked(path, write=False):
+    with open_locked(path, write=False) as first, open_locked(path, write=False):
         assert len(windows.held) == 2
-        with pytest.raises(LockedError, match="cannot be written: it is locked by"), lock.open_locked(path):
+        with pytest.raises(LockedError, match="cannot be written: it is locked by"), open_locked(path):
             pass
         assert first.measure() > 0
-    with lock.open_locked(path):
-        with pytest.raises(LockedError, match="cannot be read: it is locked by"), lock.open_locked(path, write=False):
+    with open_locked(path):
+        with pytest.raises(LockedError, match="cannot be read: it is locked by"), open_locked(path, write=False):
             pass
         assert len(windows.held) == 64
     assert windows.held == {}
@@ -356,8 +368,8 @@ def test_a_new_file_on_windows(tmp_path: Path, windows: _Msvcrt, monkeypatch: py
     open_files: set[Path] = set()
     initialise, close = RawFile.__init__, RawFile.close
 
-    def opened(file: RawFile, path: Path, *, create: bool = False, write: bool = True) -> None:
-        initialise(file, path, create=create, write=write)
+    def opened(file: RawFile, path: Path, **named: Any) -> None:
+        initialise(file, path, **named)
         open_files.add(path)
 
     def closed(file: RawFile) -> None:

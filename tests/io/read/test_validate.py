@@ -6,10 +6,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 import usidx
 from tests.kit.broken import FAULTS, broken_file
 from tests.kit.legacy import add_cluster, add_decomposition, add_sho_fit, add_svd, results_group
+from usidx.errors import UsidWarning
 from usidx.testing import measurements
 from usidx.testing.files import build_main, build_sparse
 from usidx.testing.measurements import beps_file, distinct, snake_file
@@ -40,8 +42,6 @@ def test_sound_results(tmp_path: Path) -> None:
 def test_faults_are_found(tmp_path: Path, fault: str) -> None:
     built = broken_file(tmp_path / "broken.h5", fault)
     found = usidx.validate(built.path)
-    if fault == "reference to a deleted table":
-        return
     warns_only = fault in {"index negative", "index huge", "duplicate cells", "quantity missing", "units missing"}
     assert found
     assert all(p.path == built.main for p in found)
@@ -122,3 +122,83 @@ def test_a_status_of_any_type(tmp_path: Path, dtype: str) -> None:
             "completed_positions", data=["a", "b"], dtype=dtype if dtype == "S3" else h5py.string_dtype()
         )
     assert isinstance(usidx.validate(built.path), list)
+
+
+def raster(path: Path, seed: int = 0) -> str:
+    cells = np.random.default_rng(seed).normal(size=(3, 4, 5))
+    array = xr.DataArray(cells, dims=("y", "x", "e"), name="Raw_Data")
+    return usidx.write(usidx.set_roles(array, position=["y", "x"], spectroscopic="e"), path, progress=False)
+
+
+def damage(path: Path, name: str) -> None:
+    """Overwrite the header of an object."""
+    with h5py.File(path) as file:
+        where = h5py.h5o.get_info(file[name].id).addr
+    with path.open("r+b") as raw:
+        raw.seek(where)
+        raw.write(b"\xff" * 16)
+
+
+@pytest.mark.parametrize("name", ["Measurement_001", "Measurement_001/Channel_000/Raw_Data"])
+def test_what_is_damaged_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "scan.h5"
+    kept = raster(path)
+    raster(path, seed=1)
+    damage(path, name)
+    assert [(p.path, p.rule, p.is_error) for p in usidx.validate(path)] == [(f"/{name}", "damage", True)]
+    message = rf"'/{name}' in '.*scan.h5' is damaged \(.*usidx.validate\(path\) lists all that is"
+    with pytest.warns(UsidWarning, match=message):
+        assert usidx.list_mains(path) == [kept]
+    with pytest.warns(UsidWarning, match=message):
+        tree = usidx.open_tree(path)
+    assert kept in [node.path for node in tree.subtree]
+    with pytest.warns(UsidWarning, match=message):
+        assert usidx.list_results(path) == []
+    with pytest.warns(UsidWarning, match=message):
+        usidx.open_main(path)  # else nobody would know that there was another
+
+
+@pytest.mark.parametrize("table", ["Position_Indices", "Spectroscopic_Values"])
+def test_deleted_tables_are_found(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "scan.h5"
+    main = raster(path)
+    with h5py.File(path, "r+") as file:
+        del file[f"Measurement_000/Channel_000/{table}"]
+    found = usidx.validate(path)
+    assert [(p.path, p.rule, p.is_error) for p in found] == [(main, "reference", True)]
+    assert f"{table!r} refers to a dataset that was deleted" in str(found[0])
+
+
+def test_results_without_a_source_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    main = raster(path)
+    group = usidx.write(usidx.open_main(path).usid.svd(2), progress=False)
+    assert usidx.validate(path) == []
+    with h5py.File(path, "r+") as file:
+        del file[main]
+    assert [(p.path, p.rule, p.is_error) for p in usidx.validate(path)] == [(group, "source", True)]
+    with h5py.File(path, "r+") as file:
+        del file[group].attrs["source_000"]
+    found = usidx.validate(path)
+    assert [(p.path, p.rule, p.is_error) for p in found] == [(group, "source", False)]
+    assert "names no source" in str(found[0])
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 5), (3, 0)])
+def test_a_scan_that_was_stopped_before_its_first_point_is_told(tmp_path: Path, rows: int, columns: int) -> None:
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        main = file.create_dataset("Raw", shape=(rows, columns), dtype="f4")
+        main.attrs["quantity"] = main.attrs["units"] = "V"
+        tables = {
+            "Position": np.arange(rows, dtype="u4")[:, None],
+            "Spectroscopic": np.arange(columns, dtype="u4")[None],
+        }
+        for role, counters in tables.items():
+            for kind in ("Indices", "Values"):
+                table = file.create_dataset(f"{role}_{kind}", data=counters)
+                table.attrs["labels"] = table.attrs["units"] = np.array([b"X"])
+                main.attrs[f"{role}_{kind}"] = table.ref
+    found = usidx.validate(path)
+    assert [(p.path, p.rule) for p in found] == [("/Raw", "grid")]
+    assert "so there is nothing to open" in str(found[0])

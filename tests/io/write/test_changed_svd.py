@@ -19,7 +19,7 @@ CHANGES: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_scores_of_a_changed_svd_come_back(change: str, tmp_path: Path) -> None:
-    path = usidx.example_file(tmp_path / "scan.h5")
+    path = usidx.example_file(str(tmp_path / "scan.h5"))
     changed = CHANGES[change](usidx.open_main(path).usid.svd(3).compute())
     found = usidx.open_result(path, usidx.write(changed, path, progress=False))
     for name in ("scores", "singular_values"):

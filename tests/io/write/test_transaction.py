@@ -132,6 +132,20 @@ def test_a_folder_without_room_for_the_journal(path: Path, monkeypatch: pytest.M
         pass
 
 
+def test_a_file_that_must_not_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def open_to_read(name: str | Path, flags: int, *rest: int) -> int:
+        if flags & os.O_RDWR and Path(name) == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(name))
+        return opened(name, flags, *rest)
+
+    monkeypatch.setattr(os, "open", open_to_read)
+    message = r"'.*scan.h5' cannot be written \(Permission denied\). Ask for the right to write it, or work on a copy"
+    with pytest.raises(WriteError, match=message), transaction(path):
+        pass
+
+
 def test_a_forked_child_that_leaves_the_block_changes_nothing(path: Path) -> None:
     script = [sys.executable, "-c", _FORK, str(path)]
     done = subprocess.run(script, capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import scipy.signal
 import xarray as xr
 
 import usidx
-from usidx.errors import RoleError, UnitsError, UsidError
+from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
 from usidx.label.roles import set_roles
 from usidx.modes.current_voltage.derivative import split_runs
 
@@ -31,12 +32,14 @@ def curve(bias: Any, current: Any) -> xr.DataArray:
         ([0, 1, 2, 1, 0], [([0, 1, 2], 0), ([2, 3, 4], 1)]),
         ([0, 1, 0, 1], [([0, 1], 0), ([1, 2], 1), ([2, 3], 1)]),
         ([0, 1, 1, 0], [([0, 1], 0), ([2, 3], 0)]),
-        ([0, 0, 1, 2], [([0], 0), ([1, 2, 3], 0)]),
-        ([0, 0, 0], [([0], 0), ([1], 0), ([2], 0)]),
+        ([0, 1, 1, 1, 1, 0], [([0, 1, 2], 0), ([3, 4, 5], 0)]),
+        ([0, 0, 1, 1, 2, 2], [([0, 1, 2, 3, 4, 5], 0)]),
+        ([0, 0, 0], [([0, 1, 2], 0)]),
         ([3], [([0], 0)]),
+        ([0, 1, 2, 3, 4, 3, 2, 1, 0], [([0, 1, 2, 3, 4], 0), ([4, 5, 6, 7, 8], 1)]),
     ],
 )
-def test_sweeps_split_where_they_turn_or_stand_still(bias: list[float], expected: Any) -> None:
+def test_sweeps_split_where_they_turn(bias: list[float], expected: Any) -> None:
     found = [(run.samples.tolist(), run.shared) for run in split_runs(np.array(bias, float))]
     assert found == expected
 
@@ -48,7 +51,13 @@ def test_equal_steps_are_the_filter_of_savitzky_and_golay(window: int, order: in
     current = rng.normal(size=(3, 41))
     data = xr.DataArray(current, dims=("X", "Bias"), coords={"Bias": bias})
     expected = scipy.signal.savgol_filter(current, window, order, deriv=1, delta=0.05, mode="interp")
-    np.testing.assert_allclose(usidx.didv(data, window=window, order=order), expected, rtol=1e-9, atol=1e-9)
+    found = usidx.didv(data, window=window, order=order)
+    np.testing.assert_allclose(found[:, 1:-1], expected[:, 1:-1], rtol=1e-9, atol=1e-9)
+    # At both ends the order is one higher, where there are samples for it.
+    higher = min(order + 1, window - 1)
+    for row, (end, near) in itertools.product(range(3), ((0, slice(0, window)), (-1, slice(-window, None)))):
+        line = np.polyfit(bias[near] - bias[end], current[row, near], higher)
+        assert float(found[row, end]) == pytest.approx(line[-2], rel=1e-6)
 
 
 def test_unequal_steps_give_the_slope_of_a_polynomial_exactly() -> None:
@@ -73,8 +82,94 @@ def test_short_runs_and_single_samples() -> None:
     bias = [0.0, 1.0, 2.0, 2.0, 1.0, 1.0]
     found = usidx.didv(curve(bias, [0.0, 1.0, 4.0, 7.0, 5.0, 9.0]))
     np.testing.assert_allclose(found[:3], [0.0, 2.0, 4.0], atol=1e-9)
-    np.testing.assert_allclose(found[3:5], 2.0)
-    assert np.isnan(found[5])
+    np.testing.assert_allclose(found[3:], 0.0, atol=1e-9)  # from 7 at 2 to the mean of 5 and 9 at 1
+    assert np.isnan(usidx.didv(curve([1.0, 1.0], [0.0, 1.0]))).all()
+
+
+def cubic(bias: Any) -> Any:
+    return bias**3 + 0.2 * bias
+
+
+def slope_of_cubic(bias: Any) -> Any:
+    return 3 * bias**2 + 0.2
+
+
+EVEN = np.linspace(-1, 1, 401)
+MEASURED = {
+    "twice": np.repeat(EVEN[::2], 2),
+    "four times": np.repeat(EVEN[::4], 4),
+    "ten times": np.repeat(EVEN[::10], 10)[:401],
+    "jitter": EVEN + 0.005 * np.random.default_rng(6).normal(size=401),
+    "much jitter": EVEN + 0.015 * np.random.default_rng(7).normal(size=401),
+    "quantised": np.round(EVEN / 0.0137) * 0.0137,
+    "there and back": np.concatenate([EVEN, EVEN[::-1]]) + 0.005 * np.random.default_rng(8).normal(size=802),
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_bias_that_repeats_or_jitters(name: str) -> None:
+    bias = MEASURED[name]
+    rng = np.random.default_rng(1)
+    current = cubic(bias) + 1e-3 * rng.normal(size=(20, bias.size))
+    data = xr.DataArray(current, dims=("p", "Bias"), coords={"Bias": bias})
+    found = usidx.didv(data, window=11)
+    error = found.values - slope_of_cubic(bias)
+    assert np.isfinite(error).all()
+    assert np.sqrt((error**2).mean()) < 0.1
+    # Without noise, which I/V makes large wherever a measured bias comes close to zero.
+    ratio = usidx.normalized_conductance(curve(bias, cubic(bias)), broadening=0.4, window=11)
+    even = usidx.normalized_conductance(curve(EVEN, cubic(EVEN)), broadening=0.4, window=11)
+    at = np.interp(bias, EVEN, even)
+    assert float(abs(ratio - at).median()) < 0.1
+
+
+def test_runs_of_a_sweep_that_jitters_do_not_mix() -> None:
+    bias = MEASURED["there and back"]
+    runs = split_runs(bias)
+    assert len(runs) == 2
+    assert abs(runs[0].samples.size - 401) < 8
+    current = np.where(np.arange(802) < 401, 5 * bias, 5 - 2 * (1 - bias))
+    found = usidx.didv(curve(bias, current), window=11)
+    np.testing.assert_allclose(found[:390], 5.0, rtol=1e-6)
+    np.testing.assert_allclose(found[412:], 2.0, rtol=1e-6)
+
+
+SWEEP = np.concatenate([np.linspace(0, 1, 25, endpoint=False), np.linspace(1, -1, 51)[:-1], np.linspace(-1, 0, 26)])
+
+
+@pytest.mark.parametrize("kind", ["numpy", "dask"])
+@pytest.mark.parametrize("name", [None, "Voltage"])
+def test_the_bias_may_change_from_curve_to_curve(kind: str, name: str | None) -> None:
+    ranges = np.array([0.5, 1.0, 1.5, 2.0])
+    bias = ranges[:, None] * SWEEP
+    dim = "Bias" if name is None else "Sample"
+    data = xr.DataArray(cubic(bias) * np.ones((3, 1, 1)), dims=("X", "FORC", dim), attrs={"units": "nA"}, name="I")
+    data = data.assign_coords(xr.Coordinates({name or dim: (("FORC", dim), bias, {"units": "V"})}, indexes={}))
+    given = data if kind == "numpy" else data.chunk({"X": 1, "FORC": 2})
+    found = usidx.didv(given, dim, coordinate=name)
+    assert (found.chunks is None) is (kind == "numpy")
+    assert (found.dims, found.units) == (data.dims, "nA/V")
+    np.testing.assert_allclose(found, slope_of_cubic(bias) * np.ones((3, 1, 1)), atol=0.05)
+    ratio = usidx.normalized_conductance(given, dim, broadening=0.1, coordinate=name)
+    for k in range(4):
+        alone = curve(bias[k], cubic(bias[k]))
+        np.testing.assert_allclose(found[1, k], usidx.didv(alone), rtol=1e-12)
+        np.testing.assert_allclose(ratio[1, k], usidx.normalized_conductance(alone, broadening=0.1), rtol=1e-12)
+
+
+def test_a_bias_of_each_place_and_one_that_is_not_known() -> None:
+    rng = np.random.default_rng(2)
+    bias = np.sort(rng.uniform(-1, 1, (3, 4, 50)), axis=-1)
+    data = xr.DataArray(2 * bias**2, dims=("Y", "X", "s"), coords={"V": (("Y", "X", "s"), bias)})
+    np.testing.assert_allclose(usidx.didv(data, "s", coordinate="V"), 4 * bias, rtol=1e-7, atol=1e-7)
+    lazy = data.assign_coords(V=data.V.where(data.V.Y * 0 + xr.DataArray([0, 1, 1], dims="Y") > 0).chunk())
+    found = usidx.didv(lazy.chunk(), "s", coordinate="V")
+    assert np.isnan(found[0]).all()
+    np.testing.assert_allclose(found[1:], 4 * bias[1:], rtol=1e-7, atol=1e-7)
+    with pytest.raises(SelectionError, match="No coordinate 'U' here"):
+        usidx.didv(data, "s", coordinate="U")
+    with pytest.raises(SelectionError, match="the bias should run along 's'"):
+        usidx.didv(data.assign_coords(T=("X", np.arange(4.0))), "s", coordinate="T")
 
 
 @pytest.mark.parametrize("kind", ["ohmic", "diode", "tunnel"])
@@ -114,7 +209,7 @@ def test_units_names_and_provenance() -> None:
     data = curve(np.linspace(-1, 1, 11), np.zeros(11))
     found = usidx.didv(data)
     assert (found.name, found.units, found.attrs["long_name"]) == ("didv", "nA/V", "Differential Conductance")
-    assert usidx.history(found)[-1]["parameters"] == {"dim": "Bias", "window": 7, "order": 2}
+    assert usidx.history(found)[-1]["parameters"] == {"dim": "Bias", "coordinate": None, "window": 7, "order": 2}
     assert "units" not in usidx.didv(data.drop_attrs()).attrs
     assert usidx.normalized_conductance(data + data.Bias, broadening=0.2).units == ""
     assert found.Bias.attrs == data.Bias.attrs

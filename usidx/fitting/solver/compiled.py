@@ -21,7 +21,7 @@ from usidx.fitting.compile.layout import LOSSES, Tables
 from usidx.fitting.formula.nodes import ZERO, differentiate, make_parameter, substitute
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model, build_graphs
-from usidx.fitting.solver.forms.canonical import make_canonical
+from usidx.fitting.solver.canonical import make_canonical
 from usidx.fitting.solver.templates import Grid, find_template_starts, make_grid
 from usidx.fitting.solver.terms import order_terms
 from usidx.tasks.blas import limit_blas

@@ -16,12 +16,12 @@ from usidx.fitting.models.functions.combined import resolve_functions
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.solver.compiled import Options, evaluate_block, find_linear_parameters, solve_block
-from usidx.fitting.solver.forms.far import find_far, list_known
-from usidx.fitting.solver.forms.undefined import tell_undefined
+from usidx.fitting.solver.far import find_far, list_known
 from usidx.fitting.solver.noise_scale import solve_by_noise
 from usidx.fitting.solver.numpy_solver import evaluate_function_block, solve_function_block
 from usidx.fitting.solver.second_look import Spectra, look_again, take_rows
 from usidx.fitting.solver.spikes import find_order, solve_without_spikes
+from usidx.fitting.solver.undefined import tell_undefined
 
 __all__ = ["keep_better", "solve"]
 
@@ -39,10 +39,10 @@ def solve(
     if options.loss != "linear" and math.isnan(options.loss_scale):
         return _solve_by_noise(model, ties, options, y, x, weight, start, threads)
 
-    if (far := find_far(model, x, list_known(model, ties, options, start))) is not None:
+    if (far := find_far(model, x, list_known(model, ties, options.free, options.bounds, start))) is not None:
         own = None if ties is None else replace(ties, model=far.model)
         near = solve(far.model, own, replace(options, covariance=True), y, x, weight, start, threads)
-        return far.restore(near, x, options)
+        return far.restore(near, x, covariance=options.covariance)
 
     def fit(model: Model, options: Options, start: Array) -> Array:
         if isinstance(model, Function):

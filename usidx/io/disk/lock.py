@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ from typing import Any
 import h5py
 
 from usidx.errors import LockedError
-from usidx.io.disk.raw import RawFile, import_if_there
+from usidx.io.disk.raw import import_if_there
+from usidx.io.disk.writers import name_program
 
 __all__ = [
+    "COURTESY",
     "PATIENCE",
     "POLL",
     "Claim",
@@ -40,7 +42,6 @@ __all__ = [
     "find_file_key",
     "hold_for_reading",
     "is_on",
-    "open_locked",
     "try_lock",
 ]
 
@@ -54,6 +55,8 @@ _LOCK_SLOTS = 64
 
 #: How often a lock is asked for again, and how long a commit and those who read wait for each other, in seconds.
 POLL, PATIENCE = 0.02, 60.0
+#: How long those who want to read hold back for one who waits to write, in seconds.
+COURTESY = 1.0
 _REFUSED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 
@@ -128,40 +131,6 @@ _REMEDY = {
 }
 
 
-@contextmanager
-def open_locked(
-    path: Path, *, create: bool = False, write: bool = True, wait: float = 0.0, lock: bool = True
-) -> Iterator[RawFile]:
-    """Open a file and hold its lock while the block runs: exclusively to write, shared to read.
-
-    Raises
-    ------
-    LockedError
-        As `acquire`; or the name went over to other files while the lock was waited for.
-    """
-    disk = RawFile(path, create=create, write=write)
-    try:
-        held = acquire(disk.fileno(), path, exclusive=write, wait=wait) if lock else None
-        try:
-            if not _is_still(path, disk):
-                raise LockedError(
-                    f"{str(path)!r} was replaced or taken away by another program while it was being locked; try again."
-                )
-            yield disk
-        finally:
-            if held is not None:
-                held.release()
-    finally:
-        disk.close()
-
-
-def _is_still(path: Path, disk: RawFile) -> bool:
-    try:
-        return os.path.samestat(os.fstat(disk.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 def try_lock(descriptor: int, path: Path, exclusive: bool) -> FileLock | None:
     """Ask once; None where another holds the file."""
     try:
@@ -205,14 +174,21 @@ def _try_msvcrt(descriptor: int, exclusive: bool) -> FileLock | None:
 def _find_holder(path: Path) -> str:
     """Say who most likely has the file, as far as the system tells."""
     key = find_file_key(path)
-    handles = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
-    names = [Path(os.fsdecode(handle.name)) for handle in handles]
-    if any(name.exists() and find_file_key(name) == key for name in names):
+    if any(name.exists() and find_file_key(name) == key for name in _list_own_files()):
         return "this program itself, which has it open through h5py (or xarray)"
     pids = [pid for pid in _list_flock_pids(path) if pid != os.getpid()]
     if pids:
-        return "another program (" + ", ".join(f"process {pid} {_name_program(pid)}".rstrip() for pid in pids) + ")"
+        return "another program (" + ", ".join(f"process {pid} {name_program(pid)}".rstrip() for pid in pids) + ")"
     return "another program, such as a notebook, a viewer or an acquisition that has it open"
+
+
+def _list_own_files() -> list[Path]:
+    """Name the files that this program has open through h5py."""
+    names = []
+    for handle in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+        with suppress(ValueError, RuntimeError):  # closed by another thread just now
+            names.append(Path(os.fsdecode(handle.name)))
+    return names
 
 
 def _list_flock_pids(path: Path) -> list[int]:
@@ -225,14 +201,6 @@ def _list_flock_pids(path: Path) -> list[int]:
     wanted = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
     rows = [line.split() for line in lines]
     return [int(row[4]) for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5] == wanted and int(row[4]) > 0]
-
-
-def _name_program(pid: int) -> str:
-    """Name a process, if it may be asked."""
-    try:
-        return repr(Path(f"/proc/{pid}/comm").read_text().strip())
-    except OSError:
-        return ""
 
 
 def find_file_key(path: Path) -> tuple[int, int]:
@@ -249,6 +217,7 @@ class Claim:
     thread: int = field(default_factory=threading.get_ident)
     readers: list[int] = field(default_factory=list)
     overwriting: bool = False
+    is_waiting: bool = False
 
     def try_overwrite(self) -> bool:
         """Shut readers of this program out unless one is reading; return whether the file may be overwritten."""
@@ -261,7 +230,11 @@ class Claim:
         with _changed:
             if threading.get_ident() in self.readers:
                 raise LockedError(f"{str(self.path)!r} cannot be committed while the same thread still reads it.")
-            _wait_until(lambda: not self.readers, PATIENCE, f"{str(self.path)!r} is still read by another thread.")
+            self.is_waiting = True
+            try:
+                _wait_until(lambda: not self.readers, PATIENCE, f"{str(self.path)!r} is still read by another thread.")
+            finally:
+                self.is_waiting = False
             self.overwriting = True
 
     def admit_readers(self) -> None:
@@ -272,6 +245,8 @@ class Claim:
 
 
 _claims: dict[tuple[int, int], Claim] = {}
+#: Who waits for a claim, in the order of their coming.
+_lines: dict[tuple[int, int], list[object]] = {}
 _changed = threading.Condition()
 
 
@@ -279,6 +254,7 @@ def _forget_after_fork() -> None:
     """Forget, in a child, what only its parent writes, and the lock that a thread of the parent may have held."""
     global _changed
     _claims.clear()
+    _lines.clear()
     _changed = threading.Condition()
 
 
@@ -290,6 +266,19 @@ def _wait_until(condition: Callable[[], bool], seconds: float, message: str) -> 
     """Wait, with the table of claims held, or raise."""
     if not _changed.wait_for(condition, seconds):
         raise LockedError(message)
+
+
+def _wait_in_line(key: tuple[int, int], seconds: float, message: str) -> None:
+    """Wait, with the table of claims held, until nobody has one file who came earlier."""
+    place, line = object(), _lines.setdefault(key, [])
+    line.append(place)
+    try:
+        _wait_until(lambda: key not in _claims and line[0] is place, seconds, message)
+    finally:
+        line.remove(place)
+        if not line:
+            _lines.pop(key, None)
+        _changed.notify_all()
 
 
 @contextmanager
@@ -309,7 +298,7 @@ def claim_file(path: Path, *, wait: float = 0.0) -> Iterator[Claim]:
                 f"{str(path)!r} is being written already: transactions on one file do not nest. Use the one that is "
                 "open (hand its 'file' on), or leave it first."
             )
-        _wait_until(lambda: key not in _claims, wait, f"{str(path)!r} is being written by another thread; pass wait=.")
+        _wait_in_line(key, wait, f"{str(path)!r} is being written by another thread; pass wait=.")
         claim = _claims[key] = Claim(path)
     try:
         yield claim
@@ -335,6 +324,8 @@ def hold_for_reading(path: Path) -> Iterator[bool]:
         if claim is not None:
             patience = 0.0 if claim.thread == thread else PATIENCE
             message = f"{str(path)!r} is being overwritten by a transaction of this program; read it after the commit."
+            if thread not in claim.readers:
+                _changed.wait_for(lambda: not claim.is_waiting, min(COURTESY, patience))
             _wait_until(lambda: not claim.overwriting, patience, message)
             claim.readers.append(thread)
     try:

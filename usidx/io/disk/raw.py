@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import stat
 import threading
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RawFile", "import_if_there", "link", "remove", "remove_open", "rename", "sync_folder"]
+from usidx.errors import UsidError
+
+__all__ = ["RawFile", "import_if_there", "link", "name_kind", "remove", "remove_open", "rename", "sync_folder"]
 
 #: One system call moves at most this many bytes: macOS refuses 2 GiB, Linux stops just short of it.
 _CALL = 1 << 30
@@ -26,27 +31,69 @@ def import_if_there(name: str) -> Any:
 _fcntl: Any = import_if_there("fcntl")
 
 
+#: What a forked child must not seem to write, nor write.
+_writable: weakref.WeakSet[RawFile] = weakref.WeakSet()
+
+
 class RawFile:
     """An open file without buffers or a position of its own, safe to use from several threads.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file; what is no regular file, such as a pipe or a folder, is a UsidError and never waited for.
     create : bool
         Make a new file; one that exists is a FileExistsError.
     write : bool
         Open for reading and writing, else for reading only.
+    like : RawFile, optional
+        Of a new file: nobody may read or write it who may not do so with this one.
+    follow : bool
+        Go where a symbolic link leads; else a link is an OSError.
     """
 
-    def __init__(self, path: Path, *, create: bool = False, write: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        create: bool = False,
+        write: bool = True,
+        like: RawFile | None = None,
+        follow: bool = True,
+    ) -> None:
         flags = os.O_RDWR if write else os.O_RDONLY
         if create:
             flags |= os.O_CREAT | os.O_EXCL
+        if not follow:
+            flags |= getattr(os, "O_NOFOLLOW", 0)
         self.path = path
-        # Windows turns line ends round in files that are not opened as binary.
-        self._descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
+        # Windows turns line ends round in files that are not opened as binary; opening a pipe waits for its other end.
+        flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        self._descriptor = os.open(path, flags, 0o666 if like is None else 0o600)
         self._seeking = threading.Lock()
+        if write:
+            _writable.add(self)
+        try:
+            kind = name_kind(os.fstat(self._descriptor).st_mode)
+            if kind is not None:
+                raise UsidError(f"{str(path)!r} is {kind}, and no file that could be read or written.")
+            if like is not None:
+                self._take_rights(os.fstat(like.fileno()))
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_rights(self, other: os.stat_result) -> None:
+        """Give others the rights that they have on another file, as far as they are the same others."""
+        if not hasattr(os, "fchown"):
+            return  # Windows: a file has the rights of its folder
+        if os.fstat(self._descriptor).st_gid != other.st_gid:
+            with suppress(PermissionError):
+                os.fchown(self._descriptor, -1, other.st_gid)
+        rights = stat.S_IMODE(other.st_mode) & 0o066
+        if os.fstat(self._descriptor).st_gid != other.st_gid:
+            rights &= 0o006
+        os.fchmod(self._descriptor, 0o600 | rights)
 
     def fileno(self) -> int:
         """Return the descriptor."""
@@ -55,6 +102,12 @@ class RawFile:
     def measure(self) -> int:
         """Return the length in bytes."""
         return os.fstat(self._descriptor).st_size
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return bytes; zeros behind the end of the file."""
+        data = bytearray(length)
+        self.read_into(address, memoryview(data))
+        return bytes(data)
 
     def read_into(self, address: int, buffer: memoryview) -> int:
         """Fill `buffer` from `address` on; return how many bytes there were before the end of the file."""
@@ -105,6 +158,34 @@ class RawFile:
         with self._seeking:
             os.lseek(self._descriptor, address, os.SEEK_SET)
             return os.write(self._descriptor, data)
+
+
+def _give_up_writing() -> None:
+    """Let a child that was forked only read on; as long as it lives, others would take it for a second writer."""
+    for file in list(_writable):
+        with suppress(OSError):
+            again = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY)
+            os.dup2(again, file.fileno(), inheritable=False)
+            os.close(again)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_give_up_writing)
+
+
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def name_kind(mode: int) -> str | None:
+    """Say what something is by its `st_mode`; None for a regular file."""
+    if stat.S_ISREG(mode):
+        return None
+    return next((name for test, name in _KINDS if test(mode)), "a device")
 
 
 def remove(path: Path) -> None:

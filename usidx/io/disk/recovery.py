@@ -5,6 +5,7 @@ The order in which a reader looks is written down in `usidx.io.write.transaction
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -15,20 +16,25 @@ from pathlib import Path
 
 import h5py
 
-from usidx.errors import LockedError, RecoveryError, UsidWarning
-from usidx.io.disk.journal import Recovery, find_journal_path, is_quiet, restore
-from usidx.io.disk.lock import PATIENCE, POLL, hold_for_reading, is_on, open_locked, try_lock
+from usidx.errors import LockedError, RecoveryError, UsidError, UsidWarning
+from usidx.io.disk.companions import find_journal_path
+from usidx.io.disk.journal import is_quiet
+from usidx.io.disk.line import give_way
+from usidx.io.disk.lock import PATIENCE, POLL, hold_for_reading, is_on, try_lock
+from usidx.io.disk.opening import open_locked
 from usidx.io.disk.raw import RawFile
+from usidx.io.disk.restore import Recovery, is_readable, restore
 
 __all__ = ["needs_recovery", "open_shared", "recover", "undo"]
 
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 # Without a journal it is no transaction that holds a lock, unless it began in this moment.
 _SHORT_PATIENCE = 1.0
 
 
 def needs_recovery(path: str | os.PathLike[str]) -> bool:
     """Tell whether a journal lies beside a file: its last write was interrupted, or is going on."""
-    return find_journal_path(Path(os.path.realpath(path))).exists()
+    return os.path.lexists(find_journal_path(Path(os.path.realpath(path))))
 
 
 def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = True) -> Recovery:
@@ -66,9 +72,10 @@ def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = Tru
         raise _make_uncertain_error(target)
     try:
         with open_locked(target, wait=wait, lock=lock) as file:
-            journal = find_journal_path(target)
-            return restore(file, journal) if journal.exists() else Recovery()
-    except PermissionError as err:
+            return restore(file, find_journal_path(target)) if needs_recovery(target) else Recovery()
+    except OSError as err:
+        if err.errno not in _UNWRITABLE or isinstance(err, UsidError):
+            raise
         raise RecoveryError(
             f"{str(target)!r} holds a write that was interrupted, and undoing it takes the right to write the file and "
             "its folder. Recover it from an account that has it, or work on a copy of the file and its journal."
@@ -141,15 +148,19 @@ def _open(target: Path, locking: bool) -> h5py.File:
 
 def _hold(target: Path, held: ExitStack, wait: float, lock: bool) -> bool:
     """Make sure that the file stays as it is: by its lock, or, where this returns False, beside a transaction."""
-    begun = time.monotonic()
+    if lock and is_on():
+        give_way(target)
+    begun = alone_since = time.monotonic()
     while True:
         try:
             held.enter_context(open_locked(target, write=False, lock=lock))
         except LockedError:
             if _stand_beside(target, held):
                 return False
-            patience = PATIENCE if needs_recovery(target) or _is_worker() else _SHORT_PATIENCE
-            if time.monotonic() - begun > max(wait, patience):
+            now = time.monotonic()
+            if needs_recovery(target) or _is_worker():
+                alone_since = now
+            if now - begun > max(wait, PATIENCE) or now - alone_since > max(wait, _SHORT_PATIENCE):
                 raise
             time.sleep(POLL)
             continue
@@ -166,6 +177,8 @@ def _hold(target: Path, held: ExitStack, wait: float, lock: bool) -> bool:
         except (LockedError, RecoveryError):
             if _stand_beside(target, held):
                 return False
+            if _is_whole(target, held):
+                return True
             raise
 
 
@@ -182,8 +195,8 @@ def _stand_beside(target: Path, held: ExitStack) -> bool:
     """Share the lock of a journal that says that nothing was overwritten so far; nothing will be while it is shared."""
     path = find_journal_path(target)
     try:
-        journal = RawFile(path, write=False)
-    except OSError:
+        journal = RawFile(path, write=False, follow=False)
+    except (OSError, UsidError):  # not there, or no journal
         return False
     held.callback(journal.close)
     lock = try_lock(journal.fileno(), path, exclusive=False) if is_on() else None
@@ -193,6 +206,18 @@ def _stand_beside(target: Path, held: ExitStack) -> bool:
         if lock is None:
             held.callback(_confirm, target, journal)
         return True
+    held.close()
+    return False
+
+
+def _is_whole(target: Path, held: ExitStack) -> bool:
+    """Share the lock of a file on a medium that must not be written, if it holds a whole commit beside its journal."""
+    try:
+        file = held.enter_context(open_locked(target, write=False))
+        if is_readable(file, find_journal_path(target)):
+            return True
+    except OSError:  # locked, or a journal that cannot be trusted, too
+        pass
     held.close()
     return False
 

@@ -18,7 +18,7 @@ from usidx.io.read.place.place import Options, Place, find_place
 from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.tree import build_tree
 from usidx.io.read.usid.datasets import open_group_dataset, open_main_dataset
-from usidx.io.read.usid.inventory import find_group, find_main, list_extras, take_inventory
+from usidx.io.read.usid.inventory import find_group, find_main, list_extras, take_inventory, warn_of_damage
 from usidx.io.read.usid.tables import Tables
 
 __all__ = ["UsidBackend", "open_node", "open_nodes"]
@@ -128,6 +128,7 @@ def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, x
                 leaf = _open_leaf(tables.mains[path], origin, squeeze=squeeze, tables=tables)
                 if leaf is not None:
                     nodes[_make_relative(path, root)] = leaf
+        warn_of_damage(found, file)
         for path in found.broken:
             if _is_below(path, root):
                 _warn_of_broken(path, file)

@@ -19,7 +19,7 @@ from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import FilePath, Options, Place, find_place
 from usidx.io.read.usid.attributes import read_json, read_text_attribute
 from usidx.io.read.usid.datasets import FIELD
-from usidx.io.read.usid.inventory import find_group, list_children, take_inventory
+from usidx.io.read.usid.inventory import find_group, list_children, take_inventory, warn_of_damage
 from usidx.io.read.usid.main import find_source_main, is_main, read_quantity_and_units, say_where
 from usidx.label.coding import make_coordinates
 from usidx.label.roles import ROLE, SPECTROSCOPIC, find_role
@@ -68,7 +68,9 @@ def list_results(path: FilePath, *, storage_options: Options = None) -> list[str
     []
     """
     with open_file_at(path, storage_options) as file:
-        return [g for g in take_inventory(file).groups if "-" in g.rsplit("/", 1)[-1]]
+        found = take_inventory(file)
+        warn_of_damage(found, file)
+        return [g for g in found.groups if "-" in g.rsplit("/", 1)[-1]]
 
 
 def open_result(

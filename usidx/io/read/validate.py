@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import FilePath, Options
 from usidx.io.read.usid.attributes import read_attribute_if_any
 from usidx.io.read.usid.inventory import take_inventory
-from usidx.io.read.usid.main import read_layout
-from usidx.io.read.usid.tables import Tables, check_stored
+from usidx.io.read.usid.main import read_header, read_layout
+from usidx.io.read.usid.paths import Paths
+from usidx.io.read.usid.tables import Header, Tables, check_stored
 
 __all__ = ["Problem", "validate"]
 
@@ -95,12 +97,28 @@ def _list_problems(file: h5py.File) -> list[Problem]:
     known: dict[int, list[tuple[str, str]]] = {}  # of sides, which `tables` keeps
     if not found.mains and not found.broken:
         problems.append(Problem("/", "main", f"{file.filename!r} has no main dataset."))
+    for path, said in found.damaged.items():
+        text = f"{path!r} is damaged ({said}); nothing is known of what lies in it."
+        problems.append(Problem(path, "damage", text))
     for path in (*found.mains, *found.broken):
         problems += _list_main_problems(path, tables, known)
+    for path in found.mains:
+        problems += _list_deleted_tables(path, read_header(tables.mains[path], tables), tables.paths)
     for path in found.groups:
         if "-" in path.rsplit("/", 1)[-1]:
-            problems += _list_result_doubts(path, file[path])
+            problems += _list_result_doubts(path, file[path], tables.paths)
     return problems
+
+
+def _list_deleted_tables(path: str, header: Header, paths: Paths) -> Iterator[Problem]:
+    """Point out tables that only a reference keeps: their bytes are free to be overwritten."""
+    for name, table in header.tables.items():
+        if paths.is_lost(table.dataset):
+            text = (
+                f"{path!r}: {name!r} refers to a dataset that was deleted. It can still be read as long as nothing is "
+                "written over it; copy the file's arrays to a new one by usidx.write(array, path)."
+            )
+            yield Problem(path, "reference", text)
 
 
 def _list_main_problems(path: str, tables: Tables, known: dict[int, list[tuple[str, str]]]) -> list[Problem]:
@@ -115,6 +133,7 @@ def _list_main_problems(path: str, tables: Tables, known: dict[int, list[tuple[s
     )
 
 
+_SOURCE = re.compile(r"source_\d{3}")
 _RULES = {"NotMainError": "main", "LayoutError": "ancillary", "GridError": "index"}
 
 
@@ -133,6 +152,9 @@ def _side_doubts(side: Side) -> Iterator[tuple[str, str]]:
     duplicated = sorted({label for label in side.labels if side.labels.count(label) > 1})
     if duplicated:
         yield "labels", f"the {side.role} label {duplicated[0]!r} occurs twice; labels should differ."
+    if not side.size:
+        yield "grid", f"there are no {side.role} rows, so there is nothing to open."
+        return
     if side.indices.min() != 0:
         yield "index", f"{side.role} indices start at {side.indices.min()}; they should start at 0."
     if side.values.dtype.kind == "f" and not np.isfinite(side.values).all():
@@ -144,14 +166,37 @@ def _side_doubts(side: Side) -> Iterator[tuple[str, str]]:
         yield "grid", f"the {side.size} {side.role} rows fill no grid; they open as one dim {side.role!r}."
 
 
-def _list_result_doubts(path: str, group: h5py.Group) -> list[Problem]:
-    doubts = []
-    reference = read_attribute_if_any(group, names.SOURCE)
-    if isinstance(reference, h5py.Reference) and not reference:
-        doubts.append(Problem(path, "source", f"{path!r}: the reference {names.SOURCE!r} points to nothing."))
+def _list_result_doubts(path: str, group: h5py.Group, paths: Paths) -> list[Problem]:
+    doubts = list(_list_lost_sources(path, group, paths))
     if not len(group):
         doubts.append(Problem(path, "result", f"{path!r} is an empty results group.", is_error=False))
     return doubts + _list_progress_doubts(path, group.get(names.COMPLETED_POSITIONS))
+
+
+def _list_lost_sources(path: str, group: h5py.Group, paths: Paths) -> Iterator[Problem]:
+    """Point out sources that are gone; without one nobody knows what a result is of."""
+    listed = [name for name in group.attrs if _SOURCE.fullmatch(name)]
+    for name in listed:
+        reference = read_attribute_if_any(group, name)
+        if isinstance(reference, h5py.Reference):
+            found = _find_source(group, reference, paths)
+            if found:
+                yield Problem(path, "source", f"{path!r}: the reference {name!r} {found}.")
+    is_named = bool(listed) or any(name.startswith(names.SOURCE_DATASET) for name in group.attrs)
+    if not is_named and not isinstance(group.parent.get(path.rsplit("/", 1)[-1].split("-", 1)[0]), h5py.Dataset):
+        text = f"{path!r} names no source, and no dataset that its name begins with lies beside it."
+        yield Problem(path, "source", text, is_error=False)
+
+
+def _find_source(group: h5py.Group, reference: h5py.Reference, paths: Paths) -> str:
+    """Say what is wrong with a reference to a source; empty where nothing is."""
+    if not reference:
+        return "points to nothing"
+    try:
+        target = group.file[reference]
+    except DAMAGE as err:
+        return f"points to nothing ({err})"
+    return "points to a dataset that was deleted" if paths.is_lost(target) else ""
 
 
 def _list_progress_doubts(path: str, status: h5py.Dataset | None) -> list[Problem]:

@@ -65,8 +65,8 @@ def create_main(
     sides = (measure_extent([array.sizes[d] for d in side], _list_blocks(array, side)) for side in divide_dims(array))
     options = storage.make_options(layout.shape, layout.dtype, *sides)
     dataset = group.create_dataset(name, shape=layout.shape, dtype=layout.dtype, **options)
-    set_attributes(dataset, {names.QUANTITY: layout.quantity, names.UNITS: layout.units, **layout.attributes})
-    set_attributes(dataset, make_book_keeping())
+    own = {name: value for name, value in layout.attributes.items() if name not in names.TAKEN}
+    set_attributes(dataset, {**make_book_keeping(), names.QUANTITY: layout.quantity, names.UNITS: layout.units, **own})
     set_json(dataset, names.MAIN_HINTS, layout.hints)
     rows = _link_side(group, dataset, layout.position, shelf)
     columns = _link_side(group, dataset, layout.spectroscopic, shelf)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,10 +24,11 @@ from usidx.errors import UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.grid import find_grid
 from usidx.format.layout import Array, Layout
+from usidx.format.packing import pack
 from usidx.io.disk.recovery import open_shared
 from usidx.io.read.place.opened import open_place
 from usidx.io.read.place.place import find_place
-from usidx.io.read.usid.attributes import convert_attribute
+from usidx.io.read.usid.attributes import restore_attribute
 from usidx.io.read.usid.datasets import FIELD, open_main_dataset
 from usidx.io.read.usid.main import read_layout
 from usidx.io.read.usid.tables import Tables
@@ -95,7 +96,7 @@ def _compare_parts(given: Layout, stored: Layout, dataset: h5py.Dataset) -> Iter
         yield f"other {mine.role} coordinates", is_opened_alike(mine, find_grid(mine), other, find_grid(other))
     yield "its dims in another order", json.loads(json.dumps(given.hints)) == stored.hints
     yield "another history", _read_history(given.attributes, dataset) == _read_history(stored.attributes, dataset)
-    yield "other attributes", are_attributes_equal(given.attributes, stored.attributes, dataset.file)
+    yield "other attributes", are_attributes_equal(given.attributes, stored.attributes, names.TAKEN)
 
 
 def _read_history(attributes: Mapping[str, Any], dataset: h5py.Dataset) -> list[dict[str, Any]]:
@@ -110,19 +111,34 @@ def _read_history(attributes: Mapping[str, Any], dataset: h5py.Dataset) -> list[
     return remove_seals(recorded[:-1] if is_itself else recorded)
 
 
-def are_attributes_equal(given: Mapping[str, Any], stored: Mapping[str, Any], file: h5py.File) -> bool:
-    """Compare attributes as they open with those that would be stored; history and book-keeping aside."""
-    aside = names.BOOK_KEEPING | {names.PROVENANCE}
-    mine = {n: convert_attribute(convert_value(v), file) for n, v in given.items() if n not in aside}
-    others = {n: v for n, v in stored.items() if n not in aside}
+def are_attributes_equal(
+    given: Mapping[str, Any], stored: Mapping[str, Any], aside: Container[str] = names.BOOK_KEEPING
+) -> bool:
+    """Compare attributes as they open with those that would be stored; history and what is put aside do not count."""
+    mine = {n: _as_opened(v) for n, v in given.items() if n not in aside and n != names.PROVENANCE}
+    others = {n: v for n, v in stored.items() if n not in aside and n != names.PROVENANCE}
     return mine.keys() == others.keys() and all(_is_equal(v, others[n]) for n, v in mine.items())
 
 
+def _as_opened(value: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UsidWarning)  # said when it is written
+        stored, mark = convert_value(value)
+    return restore_attribute(stored, mark, str)
+
+
 def _is_equal(one: Any, other: Any) -> bool:
-    first, second = np.asarray(one), np.asarray(other)
-    if first.shape != second.shape or first.dtype.kind != second.dtype.kind:
-        return False
-    return bool(np.array_equal(first, second, equal_nan=first.dtype.kind in "fc"))
+    """Compare as JSON says it, types included, but for those that HDF5 has no two of."""
+    first, second = (_normalize(value) for value in (one, other))
+    return bool(json.dumps(pack(first), sort_keys=True) == json.dumps(pack(second), sort_keys=True))
+
+
+def _normalize(value: Any) -> Any:
+    """Return numbers as h5py reads them."""
+    if isinstance(value, np.ndarray) and value.dtype == object:  # texts on their way to the file
+        return value.reshape(-1).tolist()
+    is_number = isinstance(value, int | float | complex) and not isinstance(value, bool)
+    return np.asarray(value)[()] if is_number else value
 
 
 class _Different(Exception):

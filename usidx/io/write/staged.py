@@ -2,8 +2,9 @@
 
 `StagedFile` is the file object that h5py is given. Bytes behind the end that the file had at the last commit go
 straight to the disk; bytes before it are staged in memory, so that until the commit the file on the disk still holds
-the last commit and a tail. `settle` then saves the old bytes of all staged pages to the undo journal with one sync and
-overwrites them. Only where more than `SPILL` bytes are staged does that happen earlier.
+the last commit and a tail. `settle` then saves the old bytes of all staged pages to the undo journal, and the new ones,
+and overwrites them; the page with the superblock of HDF5 last, because through it other programs find the tail. Only
+where more than `SPILL` bytes are staged does that happen earlier, to all pages but that one.
 
 **Nothing may be raised into HDF5**: the library goes on after a failed write, asks again from destructors, and crashes
 on the exceptions that pile up. So the first failure is kept in `failure`, and from then on whatever HDF5 writes is kept
@@ -20,9 +21,10 @@ from typing import Any
 
 from usidx.errors import LockedError
 from usidx.io.disk.interrupt import interrupt_again, shield_from_interrupts
-from usidx.io.disk.journal import PAGE, Journal, Recovery, find_journal_path, restore
+from usidx.io.disk.journal import DONE, PAGE, UNDO, Journal, find_journal_path
 from usidx.io.disk.lock import PATIENCE
 from usidx.io.disk.raw import RawFile
+from usidx.io.disk.restore import Recovery, put_back
 
 __all__ = ["SPILL", "StagedFile"]
 
@@ -163,6 +165,7 @@ class StagedFile:
         if self._journal is not None or not self._journaled:
             self._disk.sync()
         if self._journal is not None:
+            self._journal.mark(DONE)
             self._journal.drop(sync=not begin)
         self._restart()
         if begin:
@@ -201,10 +204,14 @@ class StagedFile:
         # A forked child that leaves the block by an exception must not touch the file of its parent.
         if self._journal is None or os.getpid() != self._process:
             return Recovery()
-        self._journal.close()
         path = find_journal_path(self._disk.path)
-        # Without its journal the commit has happened, though it may not have been told so.
-        return restore(self._disk, path) if path.exists() else Recovery()
+        if not path.exists():
+            # The commit has happened, though it may not have been told so.
+            self._journal.close()
+            return Recovery()
+        self._journal.mark(UNDO)
+        self._journal.close()
+        return put_back(self._disk, path)
 
     @property
     def is_full(self) -> bool:
@@ -214,24 +221,47 @@ class StagedFile:
     def settle(self, *, ahead: bool = False) -> None:
         """Save the old bytes of the staged pages, sync, and overwrite them; or not yet, if that is ahead of time."""
         changed = [page for page in sorted(self._pages) if self._differs(page)]
-        if changed:
-            journal = self._begin()
-            fresh = [page for page in changed if page not in self._saved]
-            for first, count in _list_runs(fresh):
-                journal.save(first * PAGE, min(count * PAGE, self._base - first * PAGE))
-            if changed[0] == 0:
-                journal.announce(bytes(self._pages[0]))
-            journal.sync()
-            self._saved.update(fresh)
-            if ahead and self._lock and not journal.shut_out(_AHEAD):
-                return  # somebody reads on; the pages stay in memory
-            self._wait_for_readers(journal)
-            for first, count in _list_runs(changed):
-                data = b"".join(self._pages[page] for page in range(first, first + count))
-                self._disk.write_at(first * PAGE, memoryview(data))
-        self._pages.clear()
+        if not changed and (ahead or self._size >= self._base):
+            self._pages.clear()
+            return
+        journal = self._begin()
+        head = journal.superblock.address // PAGE
+        held = {head: self._pages[head]} if ahead and head in changed else {}
+        changed = [page for page in changed if page not in held]
+        self._save(journal, changed)
+        if ahead and self._lock and not journal.shut_out(_AHEAD):
+            return  # somebody reads on; the pages stay in memory
+        self._announce(journal, changed, ahead=ahead)
+        self._wait_for_readers(journal)
+        self._overwrite([page for page in changed if page != head])
+        self._overwrite([page for page in changed if page == head])
+        self._pages = held
 
     # -- below ----------------------------------------------------------------------------------------------------
+
+    def _save(self, journal: Journal, changed: Sequence[int]) -> None:
+        """Tell the journal what the file held in pages at the last commit, once."""
+        fresh = [page for page in changed if page not in self._saved]
+        for first, count in _list_runs(fresh):
+            journal.save(first * PAGE, min(count * PAGE, self._base - first * PAGE))
+        self._saved.update(fresh)
+
+    def _announce(self, journal: Journal, changed: Sequence[int], *, ahead: bool) -> None:
+        """Tell the journal what pages are going to hold, and sync it."""
+        for first, count in _list_runs(changed):
+            journal.announce(first * PAGE, self._join(first, count))
+        if not ahead:
+            journal.announce_last(self._size)
+            # Who finds all pages changed must find all that they lead to.
+            self._disk.sync()
+        journal.sync()
+
+    def _overwrite(self, pages: Sequence[int]) -> None:
+        for first, count in _list_runs(pages):
+            self._disk.write_at(first * PAGE, memoryview(self._join(first, count)))
+
+    def _join(self, first: int, count: int) -> bytes:
+        return b"".join(self._pages[page] for page in range(first, first + count))
 
     def _wait_for_readers(self, journal: Journal) -> None:
         if self._lock and not journal.shut_out(PATIENCE):

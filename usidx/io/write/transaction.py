@@ -42,9 +42,10 @@ import h5py
 
 from usidx.errors import ExistsError, LockedError, RecoveryError, UsidError, WriteError
 from usidx.io.disk import raw as disk
+from usidx.io.disk.companions import find_draft_path, find_journal_path
 from usidx.io.disk.interrupt import defer_interrupts, shield_from_interrupts
-from usidx.io.disk.journal import find_journal_path
-from usidx.io.disk.lock import Claim, claim_file, open_locked
+from usidx.io.disk.lock import Claim, claim_file
+from usidx.io.disk.opening import open_locked
 from usidx.io.disk.recovery import needs_recovery, open_shared, recover, undo
 from usidx.io.write.staged import StagedFile
 
@@ -145,7 +146,13 @@ class Transaction:
                 f"{str(self.path.parent)!r} cannot be written, but the undo journal that protects {self.path.name!r} "
                 "must lie there while the file is changed. Ask for the right to write the folder, or work on a copy."
             )
-        target = self._resources.enter_context(open_locked(self.path, wait=self._wait, lock=self._lock))
+        try:
+            target = self._resources.enter_context(open_locked(self.path, wait=self._wait, lock=self._lock))
+        except PermissionError as err:
+            raise WriteError(
+                f"{str(self.path)!r} cannot be written ({err.strerror}). Ask for the right to write it, or work on a "
+                "copy."
+            ) from err
         if needs_recovery(self.path):
             undo(target, self._lock)
         self._staged = StagedFile(target, journaled=True, may_overwrite=self._may_overwrite, lock=self._lock)
@@ -160,8 +167,8 @@ class Transaction:
 
     def _attach_draft(self) -> None:
         """Make and lock a new file under a name of its own."""
-        draft = self.path.with_name(f".{self.path.name}.usidx-draft")
-        if draft.exists():
+        draft = find_draft_path(self.path)
+        if os.path.lexists(draft):
             # Who holds its lock is still writing it; else it is what a kill left.
             with ExitStack() as left:
                 left.enter_context(open_locked(draft, lock=self._lock))

@@ -142,7 +142,7 @@ def _tell(group: h5py.Group, attrs: Mapping[str, Any], made: Mapping[str, h5py.D
     own = {names.TIMESTAMP, names.TIME_STAMP} & set(attrs)
     told = dict(attrs) if own or is_root else {**make_book_keeping(), **attrs}
     kept = set(group.attrs) & set(told) if is_root else set()
-    if kept and not are_attributes_equal({n: told[n] for n in kept}, _select_attributes(group, kept), group.file):
+    if kept and not are_attributes_equal({n: told[n] for n in kept}, _select_attributes(group, kept)):
         warnings.warn(
             f"{group.file.filename!r} says something else in its attributes {sorted(kept)!r}, and keeps that; those of "
             f"the tree's root are not written.",
@@ -197,7 +197,7 @@ def _is_told(file: h5py.File, parts: Sequence[str], attrs: Mapping[str, Any]) ->
     if not parts:  # whatever else the root of the file says
         found = _select_attributes(group, attrs)
     same_steps = attrs.get(names.PROVENANCE) == found.get(names.PROVENANCE)
-    return same_steps and are_attributes_equal(attrs, found, file)
+    return same_steps and are_attributes_equal(attrs, found)
 
 
 def _select_attributes(group: h5py.Group, wanted: Container[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from usidx.fitting.axes import Sweep, check_dtype, sweep_of
 from usidx.fitting.fit import Value, fit
 from usidx.fitting.models.sho import SHO
 from usidx.label.blockwise import Output, along
+from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims, choose_dims
 from usidx.modes.band_excitation.guess import FIGURES, guess_oscillators
 from usidx.results.fit_names import FitNames
@@ -57,6 +58,7 @@ def sho_fit(
     coordinate: str | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     fixed: Mapping[str, Value] | None = None,
+    mask: xr.DataArray | None = None,
     sigma: Value | None = None,
     absolute_sigma: bool = False,
     loss: str = "linear",
@@ -82,6 +84,8 @@ def sho_fit(
         The dim along which the frequency runs. By default ``Frequency``, or the only spectroscopic one.
     coordinate : str, optional
         The frequencies. By default ``Frequency`` where it runs along `dim`, else the coordinate of the same name.
+    mask : DataArray of bool, optional
+        True where samples are left out, of the guess too; as in :func:`usidx.fit`.
     bounds, fixed, sigma, absolute_sigma, loss, loss_scale, tolerance, max_evaluations, covariance, retry
         As in :func:`usidx.fit`; none concerns the guess.
 
@@ -139,11 +143,11 @@ def sho_fit(
     """
     sweep = _choose_sweep(data, choose_dims(data, dim, 1, called=(_FREQUENCY.lower(),)), coordinate)
     check_dtype(data.dtype, SHO(), data.name)
-    guessed = _guess(data, sweep)
+    guessed = _guess(apply_mask(data, mask), sweep)
     fitted = fit(
         data, SHO(), sweep.dims, coordinate=_name_coordinate(sweep), start={n: guessed[n] for n in SHO().names},
-        bounds=bounds, fixed=fixed, sigma=sigma, absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale,
-        tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance, retry=retry,
+        bounds=bounds, fixed=fixed, mask=mask, sigma=sigma, absolute_sigma=absolute_sigma, loss=loss,
+        loss_scale=loss_scale, tolerance=tolerance, max_evaluations=max_evaluations, covariance=covariance, retry=retry,
     )  # fmt: skip
     told = (find_last_step(fitted) or {})["parameters"]
     own = {"dim": [*sweep.dims], "start": {}, "guess": "linear form"}

@@ -12,8 +12,8 @@ import xarray as xr
 from usidx.errors import UsidError
 from usidx.label import units
 from usidx.label.blockwise import Output, along
-from usidx.modes.current_voltage.bias import read_bias
-from usidx.modes.current_voltage.derivative import Broadening, Stencil, make_broadening, make_derivative_stencil
+from usidx.modes.current_voltage.bias import Swept, read_bias, work_by_bias
+from usidx.modes.current_voltage.derivative import find_broadening, find_derivative_stencil
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["didv", "normalized_conductance"]
@@ -22,13 +22,20 @@ Array = npt.NDArray[np.float64]
 
 
 @verb()
-def didv(data: xr.DataArray, dim: str | None = None, *, window: int = 7, order: int = 2) -> xr.DataArray:
+def didv(
+    data: xr.DataArray,
+    dim: str | None = None,
+    *,
+    coordinate: str | None = None,
+    window: int = 7,
+    order: int = 2,
+) -> xr.DataArray:
     """Differentiate the current by the bias.
 
     A lazy array stays lazy. At each sample a polynomial is fitted to the samples around it, by their own bias, so
-    steps need not be equal. A sweep that turns round is taken run by run: no polynomial reaches round a turn, the
-    sample where it turns gets the slope of the run that ends there, and at the ends of runs the samples lie to one
-    side. Where a sample that takes part is missing, the derivative is NaN.
+    steps need not be equal, and the bias may jitter or repeat. A sweep that turns round is taken run by run: no
+    polynomial reaches round a turn, the sample where it turns gets the slope of the run that ends there, and at the
+    ends of runs the samples lie to one side. Where a sample that takes part is missing, the derivative is NaN.
 
     Parameters
     ----------
@@ -36,8 +43,11 @@ def didv(data: xr.DataArray, dim: str | None = None, *, window: int = 7, order: 
         Current, real; anything else that was measured over a bias will do.
     dim : str, optional
         The dim of the bias. By default ``Bias``, or the only spectroscopic one.
+    coordinate : str, optional
+        The bias along `dim`, by default the coordinate of the same name. It may change from curve to curve, as the
+        range of reversal curves (FORC) or a bias that was measured does.
     window : int
-        Samples that take part, odd; runs that are shorter are taken whole.
+        How many different values of the bias take part, odd; runs of fewer are taken whole.
     order : int
         Of the polynomial, from 1 up and less than `window`.
 
@@ -49,7 +59,9 @@ def didv(data: xr.DataArray, dim: str | None = None, *, window: int = 7, order: 
     Raises
     ------
     RoleError
-        It is not clear along which dim the bias runs, or the bias changes from place to place.
+        It is not clear along which dim the bias runs.
+    SelectionError
+        The coordinate is not there, or does not run along the dim.
     UnitsError
         The bias has no numbers, or some of them are not finite.
     UsidError
@@ -57,6 +69,9 @@ def didv(data: xr.DataArray, dim: str | None = None, *, window: int = 7, order: 
 
     Notes
     -----
+    A sweep turns where it goes back by more than eight standard deviations of what its steps scatter. A lazy bias that
+    is not finite gives NaN.
+
     Where steps are equal this is the filter of Savitzky and Golay. The variance of the noise is amplified by the sum
     of the squared weights, which goes down about as ``window**-3``; features narrower than the window are smeared.
 
@@ -72,18 +87,27 @@ def didv(data: xr.DataArray, dim: str | None = None, *, window: int = 7, order: 
     >>> slope.units, bool((abs(slope * truth.resistance - 1) < 1e-9).all())
     ('A/V', True)
     """
-    bias = read_bias(data, dim)
-    swept = str(bias.name)
+    swept = read_bias(data, dim, coordinate)
     _check_window(window, order)
-    stencil = make_derivative_stencil(bias.values.astype(np.float64), window, order)
-    attrs = {"long_name": "Differential Conductance"} | _make_units(data, bias)
-    found = along(data, swept, stencil.apply, Output(dtype=np.float64, name="didv", attrs=attrs))
-    return add_choices(found, dim=swept)
+    attrs = {"long_name": "Differential Conductance"} | _make_units(data, swept)
+    kernel = partial(work_by_bias, work=partial(_differentiate, window=window, order=order))
+    output = Output(dtype=np.float64, name="didv", attrs=attrs)
+    return add_choices(along(data, swept.dim, kernel, output, beside=[swept.bias]), dim=swept.dim)
+
+
+def _differentiate(current: npt.NDArray[Any], bias: Array, *, window: int, order: int) -> Array:
+    return find_derivative_stencil(bias, window, order).apply(current)
 
 
 @verb()
 def normalized_conductance(
-    data: xr.DataArray, dim: str | None = None, *, broadening: float, window: int = 7, order: int = 2
+    data: xr.DataArray,
+    dim: str | None = None,
+    *,
+    broadening: float,
+    coordinate: str | None = None,
+    window: int = 7,
+    order: int = 2,
 ) -> xr.DataArray:
     r"""Divide the differential conductance by the total one, (dI/dV) / (I/V), broadened so that it does not vanish.
 
@@ -99,6 +123,8 @@ def normalized_conductance(
         The dim of the bias. By default ``Bias``, or the only spectroscopic one.
     broadening : float
         Range in units of the bias, about as wide as the gap; 0 for none.
+    coordinate : str, optional
+        The bias along `dim`, as in :func:`didv`.
     window, order : int
         As in :func:`didv`.
 
@@ -109,7 +135,7 @@ def normalized_conductance(
 
     Raises
     ------
-    RoleError, UnitsError
+    RoleError, SelectionError, UnitsError
         As in :func:`didv`.
     UsidError
         As in :func:`didv`, or `broadening` is negative.
@@ -133,25 +159,24 @@ def normalized_conductance(
     >>> ratio.units, bool((abs(ratio - 1) < 1e-9).all())
     ('', True)
     """
-    bias = read_bias(data, dim)
-    swept, volts = str(bias.name), bias.values.astype(np.float64)
+    swept = read_bias(data, dim, coordinate)
     _check_window(window, order)
     if not broadening >= 0:
         raise UsidError(f"broadening={broadening!r}; it should be a range of the bias, 0 or more.")
-    parts = make_derivative_stencil(volts, window, order), make_broadening(volts, broadening)
+    kernel = partial(work_by_bias, work=partial(_normalize, window=window, order=order, broadening=broadening))
     attrs = {"long_name": "Normalized Conductance", "units": ""}
     output = Output(dtype=np.float64, name="normalized_conductance", attrs=attrs)
-    found = along(data, swept, partial(_normalize, bias=volts, parts=parts), output)
-    return add_choices(found, dim=swept)
+    return add_choices(along(data, swept.dim, kernel, output, beside=[swept.bias]), dim=swept.dim)
 
 
-def _normalize(current: npt.NDArray[Any], *, bias: Array, parts: tuple[Stencil, Broadening]) -> Array:
-    slope, broaden = parts
+def _normalize(current: npt.NDArray[Any], bias: Array, *, window: int, order: int, broadening: float) -> Array:
+    broaden = find_broadening(bias, broadening)
     ratio = np.divide(current, bias, out=np.full(current.shape, np.nan), where=bias != 0)
     known = np.isfinite(ratio)
     weight = broaden.apply(known.astype(np.float64))
     broadened = broaden.apply(np.where(known, ratio, 0.0)) / np.where(weight > 0, weight, np.nan)
-    found: Array = slope.apply(current) / np.where(broadened != 0, broadened, np.nan)
+    slope = find_derivative_stencil(bias, window, order).apply(current)
+    found: Array = slope / np.where(broadened != 0, broadened, np.nan)
     return found
 
 
@@ -163,6 +188,6 @@ def _check_window(window: int, order: int) -> None:
         )
 
 
-def _make_units(data: xr.DataArray, bias: xr.DataArray) -> dict[str, str]:
-    top, bottom = data.attrs.get("units"), bias.attrs.get("units")
-    return {"units": units.divide(top, bottom)} if isinstance(top, str) and isinstance(bottom, str) else {}
+def _make_units(data: xr.DataArray, swept: Swept) -> dict[str, str]:
+    top, bottom = data.attrs.get("units"), swept.units
+    return {"units": units.divide(top, bottom)} if isinstance(top, str) and bottom is not None else {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,15 @@ import xarray as xr
 
 from usidx.errors import RoleError, SelectionError, UsidError
 from usidx.label.blockwise import Output, along
-from usidx.modes.current_voltage.bias import read_bias
+from usidx.modes.current_voltage.bias import Swept, read_bias, work_by_bias
 from usidx.modes.current_voltage.derivative import split_runs
+from usidx.modes.current_voltage.edges import Floor, find_crossings, find_edges
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["gap"]
 
 Array = npt.NDArray[np.float64]
+_EDGES: Final = ("extrapolated", "threshold")
 
 
 @verb()
@@ -25,18 +27,21 @@ def gap(
     data: xr.DataArray,
     dim: str | None = None,
     *,
+    coordinate: str | None = None,
     threshold: float | None = None,
     inside: tuple[float, float] | None = None,
+    edges: str | None = None,
     sigmas: float = 5.0,
     stays: int = 3,
     center: float = 0.0,
 ) -> xr.Dataset:
-    """Find the gap of a semiconductor: where the differential conductance rises above the noise to either side.
+    """Find the gap of a semiconductor or superconductor in its differential conductance, with an error.
 
     A lazy array stays lazy. From `center` outwards the first sample is looked for that reaches the threshold, as do
-    those after it; the edge lies between it and the sample before, by linear interpolation. A conductance that
-    reaches the threshold at `center` has no gap, 0. Where a side never reaches it, or a missing sample leaves it
-    open, edge and gap are NaN.
+    those after it. Where the noise within the gap is known (`inside`) a line through the samples from there on is
+    extended down to the floor, so that the edge does not depend on the noise; where peaks stand at both edges, as in
+    superconductors, these are where the conductance reaches 85 % of them. A conductance that reaches the threshold at
+    `center` has no gap, 0. Where a side never reaches it, or a missing sample leaves it open, edge and gap are NaN.
 
     Parameters
     ----------
@@ -44,13 +49,18 @@ def gap(
         Differential conductance, such as :func:`didv` or a lock-in amplifier gives it; one way of the sweep.
     dim : str, optional
         The dim of the bias. By default ``Bias``, or the only spectroscopic one.
+    coordinate : str, optional
+        The bias along `dim`, as in :func:`didv`.
     threshold : float, optional
         In the units of `data`.
     inside : tuple of float, optional
         (low, high) bias known to lie within the gap: the threshold of each spectrum is then the mean there plus
         `sigmas` standard deviations. Give this or `threshold`.
+    edges : {"extrapolated", "threshold"}, optional
+        Whether an edge is the foot of the rise, or lies where the conductance reaches the threshold, by linear
+        interpolation. By default the first where `inside` is given, and the second where `threshold` is.
     sigmas : float
-        With few of them noise passes for an edge, with many the edges are late.
+        With few of them noise passes for an edge, with many edges that rise weakly are missed.
     stays : int
         How many samples in a row must reach the threshold, so that a spike of noise is no edge.
     center : float
@@ -60,27 +70,38 @@ def gap(
     -------
     Dataset, dims (*any)
         ``gap``, ``valence_edge`` and ``conduction_edge`` in the units of the bias, and the ``threshold`` in those of
-        `data`.
+        `data`. Extrapolated edges also have ``gap_stderr``, ``valence_edge_stderr`` and ``conduction_edge_stderr``.
 
     Raises
     ------
     RoleError, UnitsError
         As in :func:`didv`; also a bias that turns round.
     SelectionError
-        Not one of `threshold` and `inside` is given, or fewer than two samples lie inside.
+        Not one of `threshold` and `inside` is given, fewer than two samples lie inside, or edges are to be extrapolated
+        without `inside`; or as in :func:`didv`.
     UsidError
         The data is not real, or `stays` is below one.
 
     Notes
     -----
-    An edge that rises gradually is found late, by the bias that it takes to reach the threshold; the smoothing of
-    :func:`didv` moves it, too. The bias is that between tip and sample: a gap in eV is smaller by what bends the
-    bands.
+    The line is drawn through the samples that are up to six times as far above the floor as the threshold is, eight of
+    them at least; where the rise is bent, its foot is that of this part. Standard errors are those of the line, from
+    the scatter about it, and of the floor. An edge that is steeper than three samples lies at the threshold, its error
+    that of a place between two samples. The smoothing of :func:`didv` rounds the foot off.
+
+    Peaks count where both sides have one, as far from `center` within a tenth; what follows is lower by a quarter
+    of the height, and the upper half of the rise is shorter than half the distance from `center`. Heat smears a
+    peak (E - gap)^(-1/2), sharp without it, such that at the gap 0.852 of its height is left, whatever the
+    temperature, as long as that is small beside the gap. For lifetimes and high temperatures fit a model of them.
+
+    The bias is that between tip and sample: a gap in eV is smaller by what bends the bands. From edge to edge the gap
+    of a superconductor is twice its energy gap.
 
     References
     ----------
     The noise floor within the gap as the threshold: Nature Physics (2025), doi:10.1038/s41567-025-02917-6, extended
-    data figure 4.
+    data figure 4. Linear extrapolation of band edges: R. M. Feenstra, Phys. Rev. B 50, 4561 (1994). Thermal smearing:
+    M. Tinkham, Introduction to Superconductivity (1996), section 3.8.
 
     Examples
     --------
@@ -90,86 +111,100 @@ def gap(
     >>> found.gap.units, bool((abs(found.gap - truth.gap) < 0.1).all())
     ('V', True)
     """
-    swept = read_bias(data, dim)
-    along_bias, bias = str(swept.name), swept.values.astype(np.float64)
-    if len(split_runs(bias)) > 1:
-        raise RoleError(
-            f"The bias along {along_bias!r} turns round or stands still; select one way of the sweep first, such as "
-            f"data.isel({along_bias}=slice(0, {split_runs(bias)[0].samples.size}))."
-        )
+    swept = read_bias(data, dim, coordinate)
+    _check_one_way(swept)
     if stays < 1:
         raise UsidError(f"stays={stays}; give how many samples in a row must reach the threshold, 1 or more.")
-    level = _choose_level(threshold, inside, sigmas, bias)
-    kernel = partial(_find_edges, bias=bias, center=center, level=level, stays=stays)
-    found = along(data, along_bias, kernel, _declare_outputs(data, swept))
-    return add_choices(found, dim=along_bias)
+    way = _choose_edges(edges, threshold, inside)
+    _check_inside(swept, inside)
+    work = partial(
+        _find_gap, center=center, threshold=threshold, inside=inside, sigmas=sigmas, stays=stays, way=way
+    )  # fmt: skip
+    outputs = _declare_outputs(data, swept, way)
+    found = along(data, swept.dim, partial(work_by_bias, work=work), outputs, beside=[swept.bias])
+    return add_choices(found, dim=swept.dim, edges=way)
 
 
-def _declare_outputs(data: xr.DataArray, bias: xr.DataArray) -> dict[str, Output]:
-    of_bias, of_data = ({k: v for k, v in a.attrs.items() if k == "units"} for a in (bias, data))
-    attrs = {
-        "gap": {"long_name": "Band Gap"} | of_bias,
-        "valence_edge": {"long_name": "Valence Band Edge"} | of_bias,
-        "conduction_edge": {"long_name": "Conduction Band Edge"} | of_bias,
-        "threshold": {"long_name": "Threshold"} | of_data,
-    }
-    return {name: Output(dims=(), dtype=np.float64, attrs=own) for name, own in attrs.items()}
+def _check_one_way(swept: Swept) -> None:
+    for bias in swept.list_distinct():
+        if len(runs := split_runs(bias)) > 1 or np.ptp(bias) == 0:
+            raise RoleError(
+                f"The bias along {swept.dim!r} turns round or stands still; select one way of the sweep first, such as "
+                f"data.isel({swept.dim}=slice(0, {runs[0].samples.size}))."
+            )
 
 
-def _choose_level(
-    threshold: float | None, inside: tuple[float, float] | None, sigmas: float, bias: Array
-) -> Callable[[Array], Array]:
-    """Return what tells the threshold of each spectrum."""
+def _choose_edges(edges: str | None, threshold: float | None, inside: tuple[float, float] | None) -> str:
     if (threshold is None) == (inside is None):
         raise SelectionError(
             f"threshold={threshold!r} and inside={inside!r}: give one of the two, the conductance that counts as "
             f"an edge or a range of bias within the gap."
         )
-    if inside is None:
-        return lambda spectra: np.full(spectra.shape[:-1], threshold, dtype=np.float64)
-    within = (bias >= min(inside)) & (bias <= max(inside))
-    if within.sum() < 2:
-        raise SelectionError(f"inside={inside!r}: {within.sum()} samples of the bias lie there; give a wider range.")
-
-    def floor(spectra: Array) -> Array:
-        noise = np.ascontiguousarray(spectra[..., within])
-        top: Array = noise.mean(-1) + sigmas * noise.std(-1)
-        return top
-
-    return floor
+    way = edges or ("threshold" if inside is None else "extrapolated")
+    if way not in _EDGES:
+        raise SelectionError(f"No edges {edges!r}; choose one of {_EDGES}.")
+    if way == "extrapolated" and inside is None:
+        raise SelectionError(
+            "edges='extrapolated' lead down to the floor of the gap: give inside= in place of threshold=."
+        )
+    return way
 
 
-def _find_edges(
-    spectra: Array, *, bias: Array, center: float, level: Callable[[Array], Array], stays: int
+def _check_inside(swept: Swept, inside: tuple[float, float] | None) -> None:
+    for bias in swept.list_distinct() if inside is not None else ():
+        if (count := int(_lies_inside(bias, inside).sum())) < 2:
+            raise SelectionError(f"inside={inside!r}: {count} samples of the bias lie there; give a wider range.")
+
+
+def _lies_inside(bias: Array, inside: tuple[float, float] | None) -> npt.NDArray[np.bool_]:
+    low, high = (0.0, 0.0) if inside is None else (min(inside), max(inside))
+    return (bias >= low) & (bias <= high)
+
+
+def _declare_outputs(data: xr.DataArray, swept: Swept, way: str) -> dict[str, Output]:
+    of_bias = {} if swept.units is None else {"units": swept.units}
+    of_data = {k: v for k, v in data.attrs.items() if k == "units"}
+    titles = {"gap": "Band Gap", "valence_edge": "Valence Band Edge", "conduction_edge": "Conduction Band Edge"}
+    attrs: dict[str, dict[str, Any]] = {name: {"long_name": title} | of_bias for name, title in titles.items()}
+    attrs["threshold"] = {"long_name": "Threshold"} | of_data
+    if way == "extrapolated":
+        attrs |= {f"{n}_stderr": {"long_name": f"Standard Error of {t}"} | of_bias for n, t in titles.items()}
+    return {name: Output(dims=(), dtype=np.float64, attrs=own) for name, own in attrs.items()}
+
+
+def _find_gap(
+    spectra: npt.NDArray[Any],
+    bias: Array,
+    *,
+    center: float,
+    threshold: float | None,
+    inside: tuple[float, float] | None,
+    sigmas: float,
+    stays: int,
+    way: str,
 ) -> tuple[Array, ...]:
-    """Return gap, both edges and the threshold of each spectrum."""
-    spectra = spectra.astype(np.float64)
-    limit = level(spectra)
-    order = np.argsort(bias)
-    swept, sorted_spectra = bias[order], spectra[..., order]
-    above = int(np.searchsorted(swept, center))
-    high = _find_edge(sorted_spectra[..., above:], swept[above:], limit, center, stays)
-    at = int(np.searchsorted(swept, center, side="right"))
-    low = _find_edge(sorted_spectra[..., :at][..., ::-1], swept[:at][::-1], limit, center, stays)
-    return high - low, low, high, limit
+    """Return gap, both edges and the threshold of each spectrum, and errors where edges are extrapolated."""
+    shape, rows = spectra.shape[:-1], spectra.reshape(-1, spectra.shape[-1]).astype(np.float64)
+    floor = _measure_floor(rows, _lies_inside(bias, inside), threshold, sigmas)
+    order = np.argsort(bias, kind="stable")
+    sides = [order[bias[order] <= center][::-1], order[bias[order] >= center]]
+    below, above = ((rows[:, side], np.abs(bias[side] - center)) for side in sides)
+    if way == "threshold":
+        nothing = np.zeros(len(rows))
+        left, right = ((find_crossings(*side, floor.limit, stays)[0], nothing) for side in (below, above))
+    else:
+        left, right = find_edges(below, above, floor, stays)
+    low, high, low_error, high_error = center - left[0], center + right[0], left[1], right[1]
+    made = [high - low, low, high, floor.limit]
+    if way == "extrapolated":
+        made += [np.hypot(low_error, high_error), low_error, high_error]
+    return tuple(one.reshape(shape) for one in made)
 
 
-def _find_edge(spectra: Array, bias: Array, limit: Array, center: float, stays: int) -> Array:
-    """Return where spectra that lead away from the centre first reach the limit, and stay."""
-    if not bias.size:
-        return np.full(limit.shape, np.nan)
-    single = spectra >= limit[..., None]
-    reached = single.copy()
-    for k in range(1, min(stays, bias.size)):
-        reached[..., :-k] &= single[..., k:]  # the last samples have fewer after them
-    first = np.argmax(reached, axis=-1)
-    before = np.maximum(first - 1, 0)
-    value, earlier = (np.take_along_axis(spectra, k[..., None], -1)[..., 0] for k in (first, before))
-    rise = np.where(value > earlier, value - earlier, 1.0)
-    share = np.where(first > 0, (limit - earlier) / rise, 0.0)
-    found = bias[before] + share * (bias[first] - bias[before])
-    found = np.where(first == 0, center, found)
-    # A missing sample on the way may have been the edge.
-    is_open = np.cumsum(np.isnan(spectra), axis=-1)
-    passed = np.take_along_axis(is_open, first[..., None], -1)[..., 0] > 0
-    return np.where(reached.any(-1) & ~passed, found, np.nan)
+def _measure_floor(rows: Array, within: npt.NDArray[np.bool_], threshold: float | None, sigmas: float) -> Floor:
+    if threshold is not None:
+        nothing = np.full(len(rows), np.nan)
+        return Floor(nothing, nothing, 0, np.full(len(rows), threshold, dtype=np.float64))
+    inner = np.ascontiguousarray(rows[:, within])
+    mean, noise = inner.mean(axis=1), inner.std(axis=1)
+    return Floor(mean, noise, inner.shape[1], mean + sigmas * noise)

@@ -13,7 +13,7 @@ import xarray as xr
 from usidx.errors import SelectionError, UsidError
 from usidx.fitting.arguments import check_bounds, check_choices, check_names, check_numbers, check_tied, choose_scale
 from usidx.fitting.axes import Sweep
-from usidx.fitting.blocks import FIGURE, start_values, weights
+from usidx.fitting.blocks import FIGURE, broadcast_sigma, invert_sigma, start_values
 from usidx.fitting.fit import Value
 from usidx.fitting.models.tied import tie
 from usidx.fitting.results import Shown, to_dataset
@@ -209,7 +209,7 @@ def _fit_all(
     swept = str(voltage.dims[-1])
     beside = [voltage, start_values(response, MODEL, told, (swept,))]
     if sigma is not None:
-        beside.append(weights(response, sigma, (swept,)))
+        beside.append(broadcast_sigma(response, sigma, (swept,)))
     outputs = _declare_outputs(response, voltage)
     kernel = partial(_fit_block, search=search, weighted=sigma is not None)
     found = along(response, swept, kernel, outputs, beside=beside)
@@ -223,10 +223,11 @@ def _fit_all(
 
 
 def _fit_block(
-    response: npt.NDArray[Any], voltage: npt.NDArray[Any], told: npt.NDArray[Any], *weight: npt.NDArray[Any],
+    response: npt.NDArray[Any], voltage: npt.NDArray[Any], told: npt.NDArray[Any], *sigma: npt.NDArray[Any],
     search: Search, weighted: bool,
 ) -> tuple[npt.NDArray[Any], ...]:  # fmt: skip
     """Return the loops, each metric, and the other parts of the rows of :func:`fit_loops`."""
+    weight = [invert_sigma(one, response) for one in sigma]
     return _split_rows(fit_loops(response, Beside(voltage, told, *weight), search), response.shape[-1])
 
 
@@ -235,7 +236,7 @@ def _fit_failed(
     search: Search, weighted: bool,
 ) -> tuple[npt.NDArray[Any], ...]:  # fmt: skip
     """Return the same, the loops that failed fitted again."""
-    weight, (around, loops, *parts) = (rest[0], rest[1:]) if weighted else (None, rest)
+    weight, (around, loops, *parts) = (invert_sigma(rest[0], response), rest[1:]) if weighted else (None, rest)
     lead, metrics = response.shape[:-1], len(METRICS)
     columns = (loops, np.stack(parts[:metrics], axis=-1), *parts[metrics:])
     rows = np.concatenate([np.broadcast_to(c, (*lead, c.shape[-1])) for c in columns], axis=-1)

@@ -17,8 +17,8 @@ CASES: dict[str, tuple[Any, Any]] = {
     "integer": (3, 3),
     "real": (2.5, 2.5),
     "not a number": ("NaN", "NaN"),
-    "flag": (True, 1),
-    "flags": (np.array([True, False]), np.array([1, 0])),
+    "flag": (True, True),
+    "flags": (np.array([True, False]), np.array([True, False])),
     "numbers": (np.array([1.0, 2.0]), np.array([1.0, 2.0])),
     "texts": (np.array([b"a", b"\xc2\xb5"]), ["a", "µ"]),
     "vlen texts": (np.array(["a", "µ"], dtype=h5py.string_dtype()), ["a", "µ"]),
@@ -35,7 +35,7 @@ def test_kinds(tmp_path: Path, case: str) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.attrs["it"] = value
         found = read_attributes(file).get("it")
-    assert type(found) in {str, int, float, list, np.ndarray, np.int64, np.float64, type(None)}
+    assert type(found) in {str, bool, int, float, list, np.ndarray, np.int64, np.float64, type(None)}
     np.testing.assert_array_equal(found, wanted)
 
 
@@ -57,8 +57,8 @@ def test_types_without_counterpart_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nonsense", "[1]", "3", "[" * 100_000, '{"a": 1}' + " " * (1 << 20), 3.5, np.array(["{}", "{}"], dtype="O")],
-    ids=["empty", "nonsense", "list", "number", "deep", "long", "float", "texts"],
+    ["", "nonsense", "[1]", "3", "[" * 100_000, 3.5, np.array(["{}", "{}"], dtype="O")],
+    ids=["empty", "nonsense", "list", "number", "deep", "float", "texts"],
 )
 def test_json_that_is_none_of_ours(tmp_path: Path, text: Any) -> None:
     with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file:

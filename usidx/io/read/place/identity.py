@@ -62,19 +62,29 @@ def find_link(group: h5py.Group, name: str) -> Identity | None:
     return (_join_words(found.fileno), _join_words(found.objno)) if found.type in _OBJECTS else None
 
 
-def list_links(group: h5py.h5g.GroupID) -> Iterator[Link]:
-    """Yield the hard links of a group; a damaged object, or a name that is no text, must not hide the others."""
+def list_links(group: h5py.h5g.GroupID, damaged: dict[str, str] | None = None) -> Iterator[Link]:
+    """Yield the hard links of a group; a damaged object, or a name that is no text, must not hide the others.
+
+    Parameters
+    ----------
+    group : GroupID
+        The group, open.
+    damaged : dict, optional
+        Takes the names of what cannot be read, and why; a dot is the list of the names itself.
+    """
+    damaged = {} if damaged is None else damaged
     try:
         listed = list(group)
-    except DAMAGE:
+    except DAMAGE as err:
+        damaged["."] = str(err)
         return
     for name in listed:
         try:
             found = h5py.h5g.get_objinfo(group, name, False)
             if found.type in _OBJECTS:
                 yield Link(name.decode(), (_join_words(found.fileno), _join_words(found.objno)), found.type)
-        except DAMAGE:
-            continue
+        except DAMAGE as err:
+            damaged[name.decode(errors="replace")] = str(err)
 
 
 _OBJECTS = frozenset({h5py.h5g.GROUP, h5py.h5g.DATASET})

@@ -19,7 +19,7 @@ from pathlib import Path
 import h5py
 
 from usidx.errors import UsidError
-from usidx.io.disk.journal import find_journal_path
+from usidx.io.disk.companions import find_journal_path
 from usidx.io.disk.recovery import open_shared
 from usidx.io.read.place.heap import make_local_reader, watch_bytes
 from usidx.io.read.place.local_bytes import Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import h5py
@@ -28,6 +28,7 @@ __all__ = [
     "list_extras",
     "list_mains",
     "take_inventory",
+    "warn_of_damage",
 ]
 
 # Groups within groups are followed so far: each makes every path below it longer, and slower to follow.
@@ -44,12 +45,15 @@ class Inventory:
         Groups with the root first; main datasets; datasets that are neither mains nor ancillaries of one.
     broken : tuple of str
         Datasets that claim to be mains but break a rule; they are among the extras too.
+    damaged : dict
+        Paths of what cannot be read, and why: nothing is known of what lies below.
     """
 
     groups: tuple[str, ...]
     mains: tuple[str, ...]
     extras: tuple[str, ...]
     broken: tuple[str, ...]
+    damaged: Mapping[str, str]
 
 
 def take_inventory(file: h5py.File, tables: Tables | None = None) -> Inventory:
@@ -76,7 +80,7 @@ def take_inventory(file: h5py.File, tables: Tables | None = None) -> Inventory:
             taken |= {table.identity for table in header.tables.values()}
     listed = set(mains)
     extras = [path for path, identity in walk.datasets if path not in listed and identity not in taken]
-    return Inventory(tuple(walk.groups), tuple(mains), tuple(extras), tuple(broken))
+    return Inventory(tuple(walk.groups), tuple(mains), tuple(extras), tuple(broken), walk.damaged)
 
 
 class _Walk:
@@ -86,6 +90,7 @@ class _Walk:
         self.groups: list[str] = []
         self.datasets: list[tuple[str, Identity]] = []
         self.claims: dict[str, h5py.Dataset] = {}
+        self.damaged: dict[str, str] = {}
         self._file, self._paths = file, paths
         self._pending = deque(["/"])
         try:
@@ -99,7 +104,8 @@ class _Walk:
     def _enter(self, path: str) -> None:
         try:
             group = h5py.h5g.open(self._file.id, path.encode())
-        except DAMAGE:
+        except DAMAGE as err:
+            self.damaged[path] = str(err)
             return
         self.groups.append(path)
         if path.count("/") >= _DEEPEST:
@@ -108,9 +114,11 @@ class _Walk:
             warnings.warn(text, UsidWarning, stacklevel=5)
             return
         parent = path.rstrip("/")
-        for link in list_links(group):
+        damaged: dict[str, str] = {}
+        for link in list_links(group, damaged):
             if link.identity not in self._paths.known:
                 self._meet(group, link, f"{parent}/{link.name}")
+        self.damaged.update({path if n == "." else f"{parent}/{n}": said for n, said in damaged.items()})
 
     def _meet(self, group: h5py.h5g.GroupID, link: Link, path: str) -> None:
         if link.kind == h5py.h5g.GROUP:
@@ -118,7 +126,8 @@ class _Walk:
         else:
             try:
                 dataset = h5py.h5d.open(group, link.name.encode())
-            except DAMAGE:
+            except DAMAGE as err:
+                self.damaged[path] = str(err)
                 return
             self.datasets.append((path, link.identity))
             if _claims(dataset):
@@ -201,7 +210,22 @@ def list_mains(path: FilePath, *, storage_options: Options = None) -> list[str]:
     ['/Measurement_000/Channel_000/Raw_Data']
     """
     with open_file_at(path, storage_options) as file:
-        return list(take_inventory(file).mains)
+        found = take_inventory(file)
+        warn_of_damage(found, file)
+        return list(found.mains)
+
+
+def warn_of_damage(found: Inventory, file: h5py.File) -> None:
+    """Name what cannot be read, since nobody knows what was in it."""
+    if found.damaged:
+        shown = list(found.damaged)
+        warnings.warn(
+            f"{shown[0]!r} in {file.filename!r} is damaged ({found.damaged[shown[0]]})"
+            f"{f', and {len(shown) - 1} more' if len(shown) > 1 else ''}; it is left out, with whatever lies in it. "
+            "usidx.validate(path) lists all that is.",
+            UsidWarning,
+            stacklevel=3,
+        )
 
 
 def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
@@ -226,6 +250,7 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
                 f"{say_where(exact)} is a group, not a main dataset.{_write_listing('Main datasets in it', inside)}"
             )
     found = take_inventory(file)
+    warn_of_damage(found, file)
     mains = found.mains
     matches = mains if name is None else _match_endings(mains, name)
     # What is computed from a measurement must not make its name ambiguous.

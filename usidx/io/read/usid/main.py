@@ -42,7 +42,6 @@ Ancillaries = Mapping[str, Table]
 _SLOWEST_FIRST_SINCE = (0, 0, 7)
 # Results of results whose quantity was cut off each time are followed so far.
 _LONGEST_CHAIN = 8
-_TAKEN = frozenset({*names.ANCILLARIES, names.QUANTITY, names.UNITS, names.MAIN_HINTS})
 
 
 def looks_like_main(dataset: h5py.Dataset) -> bool:
@@ -218,9 +217,11 @@ def read_layout(dataset: h5py.Dataset, tables: Tables | None = None) -> Layout:
     tables = Tables() if tables is None else tables
     header = read_header(dataset, tables)
     is_slowest_first = _read_version(dataset) >= _SLOWEST_FIRST_SINCE
-    attributes = read_attributes(dataset, without=_TAKEN, paths=tables.paths)
+    attributes = read_attributes(dataset, without=names.TAKEN - {names.ATTRIBUTE_TYPES}, paths=tables.paths)
     quantity, units = _take_from_source(dataset, header.quantity, header.units)
     hints = read_json(dataset, names.MAIN_HINTS) | _list_unknown_attributes(dataset)
+    own = hints.get("own")
+    keeping = names.BOOK_KEEPING - set(map(str, own if isinstance(own, list) else ()))
     return Layout(
         name=str(dataset.name).rsplit("/", 1)[-1],
         quantity=quantity,
@@ -229,8 +230,8 @@ def read_layout(dataset: h5py.Dataset, tables: Tables | None = None) -> Layout:
         dtype=dataset.dtype,
         position=_make_side(header.tables, "position", tables, slowest_first=is_slowest_first),
         spectroscopic=_make_side(header.tables, "spectroscopic", tables, slowest_first=is_slowest_first),
-        attributes={k: v for k, v in attributes.items() if k not in names.BOOK_KEEPING},
-        book_keeping={k: v for k, v in attributes.items() if k in names.BOOK_KEEPING},
+        attributes={k: v for k, v in attributes.items() if k not in keeping},
+        book_keeping={k: v for k, v in attributes.items() if k in keeping},
         hints=hints,
     )
 

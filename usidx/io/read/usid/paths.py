@@ -37,6 +37,10 @@ class Paths:
         found = self.known.get(identify_object(object_))
         return found if found is not None or self.is_whole else object_.name
 
+    def is_lost(self, object_: h5py.Group | h5py.Dataset) -> bool:
+        """Say whether no path leads to an object that a reference led to: it was deleted, and its bytes are free."""
+        return self.is_whole and identify_object(object_) not in self.known
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Where:

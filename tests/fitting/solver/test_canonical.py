@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.gaussian2d import Gaussian2D
 from usidx.fitting.models.sho import SHO
-from usidx.fitting.solver.forms.canonical import make_canonical
+from usidx.fitting.solver.canonical import make_canonical
 
 
 def test_the_longer_axis_comes_first_with_all_that_belongs_to_it() -> None:

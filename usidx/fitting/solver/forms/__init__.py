@@ -1,1 +1,0 @@
-"""Fits that take another form: the same ones written otherwise, nearer to the data, or none at all."""
