@@ -2,10 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import xarray as xr
 from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -36,3 +37,10 @@ def real_files(tmp_path: Path) -> Callable[[str], Path]:
         return target
 
     return copy
+
+
+@pytest.fixture
+def keep_attrs() -> Iterator[None]:
+    """Let arithmetic keep the attributes, and with them the history, as xarray does by itself from 2025.11 on."""
+    with xr.set_options(keep_attrs=True):  # type: ignore[no-untyped-call]
+        yield

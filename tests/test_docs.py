@@ -1,7 +1,7 @@
 """Every Python block of the README and of docs/ runs, or states why not.
 
-The blocks of a page run in order and share their names, in a folder of their own that holds ``scan.h5``: a small band
-excitation scan with the fit that an old program left beside it. A block is left out by a comment on the line above it::
+The blocks of a page run in order and share their names, in a folder of their own that holds what ``usidx.example_file``
+writes, as ``scan.h5``, and nothing else. A block is left out by a comment on the line above it::
 
     <!-- not run: needs an instrument -->
 """
@@ -12,12 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import usidx
-from tests.kit.legacy import add_sho_fit
-from usidx.testing.files import build_main
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -63,26 +60,10 @@ def python_blocks(page: Path) -> list[Block]:
     return [b for b in blocks_of(page.read_text(encoding="utf-8")) if b.language in {"python", "py"}]
 
 
-def build_scan(path: Path) -> None:
-    """Write resonances whose frequency differs from place to place, by the closed form of the driven oscillator."""
-    y, x, cycle, frequency = np.meshgrid(
-        np.arange(8), np.arange(10), [0, 1], np.linspace(3e5, 3.6e5, 48), indexing="ij"
-    )
-    resonance = 3.2e5 + 1e3 * y + 5e2 * x
-    response = (1e-5 + 1e-6 * cycle) * np.exp(0.5j) * resonance**2
-    response /= frequency**2 - 1j * frequency * resonance / 80 - resonance**2
-    position = [("Y", "m", 1e-7 * np.arange(8)), ("X", "m", 1e-7 * np.arange(10))]
-    swept = [("Cycle", "", [0.0, 1.0]), ("Frequency", "Hz", frequency[0, 0, 0])]
-    built = build_main(
-        path, response.astype("c8"), position, swept, quantity="Piezoresponse", units="V", value_dtype="f8"
-    )
-    add_sho_fit(built)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder that holds nothing but ``scan.h5``, and draw to no screen."""
-    build_scan(tmp_path / "scan.h5")
+    """Work in a folder that holds nothing but the example, and draw to no screen."""
+    usidx.example_file(tmp_path / "scan.h5")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     return tmp_path
@@ -134,3 +115,9 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     commands = [line.strip() for line in shell.splitlines() if "pip install" in line and "pytest" in line]
     script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
     assert all(command in script for command in commands)
+
+
+def test_the_first_page_begins_with_a_file_to_try_things_on() -> None:
+    for page in ("README.md", "docs/index.md", "docs/first-steps.md"):
+        first = python_blocks(REPOSITORY / page)[0]
+        assert "path = usidx.example_file()" in first.code, page

@@ -216,6 +216,7 @@ class UsidDatasetAccessor(_Labelled[xr.Dataset]):
     measure_peaks = _Door(lambda: public.measure_peaks)
     residual = _Door(lambda: public.residual)
     compare = _Door(lambda: public.compare)
+    explore = _Door(lambda: public.explore)
     phase_offset = _Door(lambda: public.phase_offset)
     correct_phase = _Door(lambda: public.correct_phase)
     response = _Door(lambda: public.response)

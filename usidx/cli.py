@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -16,22 +18,49 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    options = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = options.run
+    """Run the command; return its exit code: 1 or 2 for what went wrong, 130 after Ctrl-C, as of any program."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _say_warning  # type: ignore[assignment]
-            code = run(options)
-            sys.stdout.flush()
-            return code
+            return _run(arguments)
     except BrokenPipeError:
-        # Who read this has seen enough, as `head` does; Python would complain again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_pipes()
         return 0
+    except KeyboardInterrupt:
+        _ignore_haste()
+        print("usidx: interrupted", file=sys.stderr)
+        return 130
     except (UsidError, OSError) as err:
         print(f"usidx: {err}", file=sys.stderr)
         return 2
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
+    finally:
+        # Here, where a pipe that nobody reads any more is told from other errors; Python would only complain.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _close_pipes() -> None:
+    """Let go of pipes that nobody reads any more: who read has seen enough, as `head` has."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _ignore_haste() -> None:
+    """End at once, and without a word, if Ctrl-C is pressed again while threads are waited for."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,8 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     check = _command(commands, "validate", _validate, "list every rule of the format that a file breaks")
     check.add_argument("file", help="a USID file, or its URL")
     demo = _command(commands, "demo", _demo, "analyse a file (or a simulated scan) and write a report")
-    demo.add_argument("file", nargs="?", help="a USID file; results are added to it. Without one a scan is simulated")
+    demo.add_argument("file", nargs="?", help="a USID file, which stays as it is. Without one a scan is simulated")
     demo.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
+    demo.add_argument(
+        "--write", action="store_true", help="add the results to the file (default: <file>-results.h5 here)"
+    )
     recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
     recover.add_argument("file", help="an HDF5 file")
     recover.add_argument(
@@ -92,8 +124,8 @@ def _count(number: int, thing: str) -> str:
 def _demo(options: argparse.Namespace) -> int:
     from usidx.demo.run import run_demo
 
-    left = run_demo(options.file, report=options.report, say=print)
-    print(f"results in {left.file}:" if left.groups else f"nothing was written to {left.file}")
+    left = run_demo(options.file, report=options.report, write=options.write, say=print)
+    print(f"results in {left.results}:" if left.groups else "there are no results to keep")
     for group in left.groups:
         print(f"  {group}")
     print(f"report: {left.page}")

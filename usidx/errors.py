@@ -9,6 +9,7 @@
       RoleError         data has no position or spectroscopic roles, or a named dim is not there
       UnitsError        units cannot be combined
       SelectionError    a name matches nothing, or more than one thing (also a KeyError)
+      MissingFileError  there is no such file, or no folder to make it in (also a FileNotFoundError)
       ExistsError       a write would change what exists (also a FileExistsError)
       ResultError       a result lacks what the verb needs
       LockedError       another program, or another part of this one, holds the file (also an OSError)
@@ -27,6 +28,7 @@ __all__ = [
     "LayoutError",
     "LockedError",
     "MissingExtraError",
+    "MissingFileError",
     "NotMainError",
     "RecoveryError",
     "RemoteError",
@@ -69,6 +71,10 @@ class SelectionError(UsidError, KeyError):
 
     # KeyError prints the repr of its argument; a sentence should read as a sentence.
     __str__ = ValueError.__str__
+
+
+class MissingFileError(UsidError, FileNotFoundError):
+    """There is no file of that name, or no folder to make it in."""
 
 
 class ExistsError(UsidError, FileExistsError):

@@ -10,6 +10,7 @@ import pytest
 import usidx
 from usidx.cli import main
 from usidx.demo import run as demo
+from usidx.demo.first_look import list_images, look_at_images
 from usidx.testing.files import build_main
 from usidx.testing.measurements import aborted_file, relaxation_file, sparse_file
 
@@ -64,7 +65,7 @@ def test_demo_takes_real_files(real_files: Callable[[str], Path], name: str) -> 
     left = demo.run_demo(path)
     page = left.page.read_text(encoding="utf-8")
     assert "First look" in page
-    assert all(usidx.open_result(path, group) is not None for group in left.groups)
+    assert all(usidx.open_result(left.results, group) is not None for group in left.groups)
     if name == "usid/pyUSID_SingFreqPFM_0003.h5":
         assert [g.rsplit("-", 1)[-1] for g in left.groups] == ["SVD_000", "Cluster_000"]
         assert "PhaseRetrace" in page
@@ -96,9 +97,9 @@ def test_demo_shows_what_can_be_seen_and_every_image(tmp_path: Path) -> None:
     page = demo.run_demo(tmp_path / "iv.h5").page.read_text(encoding="utf-8")
     assert "Current at Bias 2 V." in page or "Current at Bias -2 V." in page
     for quantity in ("Height", "Phase", "Phase"):
-        image = scan.isel(Bias=3, drop=True).assign_attrs(long_name=quantity).rename("Raw_Data")
-        bare = image.drop_attrs(deep=False).assign_attrs(long_name=quantity, units="V")
-        usidx.write(bare, tmp_path / "images.h5", reuse=False)
+        image = scan.isel(Bias=3, drop=True).rename("Raw_Data")
+        image.attrs = {"long_name": quantity, "units": "V"}
+        usidx.write(image, tmp_path / "images.h5", reuse=False)
     left = demo.run_demo(tmp_path / "images.h5")
     assert "The images of the scan." in left.page.read_text(encoding="utf-8")
 
@@ -123,3 +124,35 @@ def test_demo_asks_for_a_place_for_its_report_before_it_works(tmp_path: Path, ca
     assert main(["demo", path, "--report", str(tmp_path / "taken" / "page.html")]) == 2
     assert re.search(r"The report cannot be written to '.*page.html': .*--report", capsys.readouterr().err)
     assert usidx.list_results(path) == []
+
+
+def test_demo_leaves_a_file_of_yours_as_it_is_unless_told(tmp_path: Path, capsys: Out) -> None:
+    path = Path(usidx.example_file(str(tmp_path / "mine.h5")))
+    before = path.read_bytes()
+    path.chmod(0o444)
+    assert main(["demo", str(path)]) == 0
+    assert path.read_bytes() == before
+    assert "mine-results.h5:" in capsys.readouterr().out
+    kept = usidx.list_results(tmp_path / "mine-results.h5")
+    assert [g.rsplit("-", 1)[-1] for g in kept] == ["Cluster_000", "SHO_Fit_000", "SVD_000"]
+    path.chmod(0o644)
+    assert main(["demo", str(path), "--write"]) == 0
+    assert len(usidx.list_results(path)) == 3
+    assert not (tmp_path / "mine-results-1.h5").exists()
+
+
+def test_demo_shows_all_images_beside_spectra_and_of_the_way_back(tmp_path: Path) -> None:
+    path = tmp_path / "all.h5"
+    scan, _ = usidx.simulate.current_voltage((6, 5), 9)
+    usidx.write(scan, path)
+    image = scan.isel(Bias=3, drop=True).drop_attrs(deep=False)
+    for number in range(36):
+        shown = image if number % 2 else image.isel(X=slice(None, None, -1))
+        named = (number * shown).rename(f"Image_{number}").assign_attrs(long_name=f"Image {number}", units="V")
+        usidx.write(named, path, reuse=False)
+    images = list_images(path)
+    assert [array.name for array in images] == [f"Image_{number}" for number in range(36)]
+    figures = [drawn.picture for drawn in look_at_images(images)]
+    titles = {axes.get_title() for figure in figures for axes in figure.axes}
+    assert len(figures) == 2
+    assert titles >= {f"Image {number}" for number in range(36)}

@@ -415,17 +415,18 @@ def test_order_of_the_samples_does_not_matter(peaks: Maker) -> None:
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
-    ("model", "offset"),
+    ("model", "offset", "most"),
     [
-        (PEAK, 0.0),
-        (PEAK, 1e4),
-        (Gaussian() + Linear(), 10.0),
-        (Gaussian("height"), 0.0),
-        (Lorentzian() + Linear(), 0.0),
+        (PEAK, 0.0, 9),
+        (PEAK, 1e4, 9),
+        (Gaussian() + Linear(), 10.0, 9),
+        (Gaussian("height"), 0.0, 9),
+        # No Lorentzian fits a Gaussian: other starts are tried too.
+        (Lorentzian() + Linear(), 0.0, 60),
     ],
     ids=["level", "high", "slope", "alone", "misfit"],
 )
-def test_the_first_step_starts_from_the_right_equations(model: Model, weighted: bool, offset: float) -> None:
+def test_the_first_step_starts_from_the_right_equations(model: Model, weighted: bool, offset: float, most: int) -> None:
     # The search hands its normal equations on, brought to the amplitude that it found: where they were wrong, the
     # first step would go astray, and cost evaluations.
     rng = np.random.default_rng(15)
@@ -443,7 +444,7 @@ def test_the_first_step_starts_from_the_right_equations(model: Model, weighted: 
     for name in model.names:
         assert (abs(found[name] - again[name]) < 0.02 * again[f"{name}_stderr"]).where(done, True).all()
     assert_allclose(found.chi2.where(done), again.chi2.where(done), rtol=1e-6)
-    assert float(found.nfev.mean()) < 9
+    assert float(found.nfev.mean()) < most
 
 
 def test_two_peaks_on_a_slope() -> None:

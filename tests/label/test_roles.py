@@ -1,12 +1,13 @@
 """Roles of dims: found, given, kept, and what is said when they are not there."""
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
 
 import usidx
 from usidx.errors import RoleError
-from usidx.label.roles import POSITION, ROLE, as_dims, choose_dims, find_role, split
+from usidx.label.roles import POSITION, ROLE, as_dims, choose_dims, find_role, set_roles, split
 
 
 def cube(*, lazy: bool = False) -> xr.DataArray:
@@ -114,3 +115,41 @@ def test_what_is_not_clear_is_asked_for() -> None:
         choose_dims(swept(energy=1), None, 1)
     with pytest.raises(RoleError, match=r"no position dim .* and 2 should.*set_roles\(position=\[...\]\)"):
         choose_dims(cube(), None, 2, role=POSITION)
+
+
+@pytest.mark.parametrize("verb", ["svd", "pca", "nmf", "ica"])
+def test_naming_the_position_dims_is_enough(verb: str) -> None:
+    values = np.random.default_rng(0).random((4, 5, 6)) + 1
+    bare = xr.DataArray(values, dims=("y", "x", "energy"))
+    named = set_roles(bare, position=["y", "x"])
+    whole = set_roles(bare, position=["y", "x"], spectroscopic="energy")
+    found, expected = (getattr(array.usid, verb)(2) for array in (named, whole))
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    assert choose_dims(named) == choose_dims(named, count=1) == ("energy",)
+    assert named.usid.map_positions(lambda spectrum: spectrum.sum()).dims == ("y", "x")
+
+
+def test_naming_the_spectroscopic_dims_is_enough() -> None:
+    named = set_roles(xr.DataArray(np.ones((4, 5, 6)), dims=("y", "x", "energy")), spectroscopic="energy")
+    assert choose_dims(named, role="position") == ("y", "x")
+    assert split(named) == (("y", "x"), ("energy",))
+
+
+def test_who_names_nothing_is_still_asked() -> None:
+    with pytest.raises(RoleError, match="no spectroscopic dim"):
+        split(xr.DataArray(np.ones((4, 5)), dims=("y", "energy")))
+    image = set_roles(xr.DataArray(np.ones((4, 5)), dims=("y", "x")), position=["y", "x"])
+    with pytest.raises(RoleError, match="no spectroscopic dim"):
+        split(image)
+
+
+def test_dims_without_a_name_or_a_size_are_told() -> None:
+    with pytest.raises(RoleError, match=r"dim 0 is int: rename\(\{0: 'Y'\}\)"):
+        set_roles(xr.DataArray(np.ones((3, 4)), dims=(0, 1)), position=[0])  # type: ignore[list-item]
+    rows = da.from_array(np.ones((6, 4)), chunks=(2, 4))
+    unknown = xr.DataArray(rows[rows[:, 0] > 0], dims=("n", "energy"))
+    with pytest.raises(RoleError, match=r"how long dim 'n' is.*compute_chunk_sizes\(\)"):
+        set_roles(unknown, position="n")
+    unknown.data.compute_chunk_sizes()
+    known = xr.DataArray(unknown.data, dims=("n", "energy"))
+    assert set_roles(known, position="n").sizes == {"n": 6, "energy": 4}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from usidx.errors import MissingExtraError, UsidError
+from usidx.errors import MissingExtraError, ResultError, UsidError
 from usidx.look.explore import Explorer, build, explore, save_explorer
 from usidx.look.explorer.scene import make_scene, start_at
 from usidx.simulate import band_excitation
@@ -170,6 +170,9 @@ def test_what_is_saved_needs_no_network(array: xr.DataArray, tmp_path: Path) -> 
     text = page.read_text(encoding="utf-8")
     assert "<script>alert(1)" not in text
     assert not re.search(r'<(script|link|img)[^>]*(src|href)="https?:', text)
+    assert not re.search(r"https?://[^\"'\s]*\.(css|js)[\"'?]", text)
+    assert "data:text/css;base64," in text
+    assert re.search(r"<head[^>]*>\s*<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';", text)
 
 
 def test_refuses() -> None:
@@ -195,3 +198,22 @@ def test_phases_come_round_in_colour() -> None:
     first, last = (np.array([int(colour[n : n + 2], 16) for n in (1, 3, 5)]) for colour in (palette[0], palette[-1]))
     assert np.abs(first - last).max() < 8
     assert len(set(palette)) > 200
+
+
+def test_a_result_says_what_of_it_can_be_explored() -> None:
+    result = SCAN.usid.svd(2)
+    for call in (result.usid.explore, lambda: explore(result)):
+        with pytest.raises(ResultError, match=r"has 4 variables: result\['scores'\].usid.explore\(\)"):
+            call()
+    with pytest.raises(ResultError, match=r"result.usid.evaluate\(\).usid.explore\(\)"):
+        SCAN.usid.sho_fit().usid.explore()
+    with pytest.raises(ResultError, match="none of them holds numbers"):
+        explore(xr.Dataset({"text": "a"}))
+
+
+def test_the_browser_learns_where_a_slider_of_lazy_data_rests() -> None:
+    """Only a script in the browser can tell it: the property that panel would have to set is read-only in Python."""
+    lazy, loaded = (made(array).widgets["step0"].get_root() for array in (SCAN.chunk(), SCAN))
+    (script,) = lazy.js_property_callbacks["change:value"]
+    assert "setv({value_throttled: cb_obj.value})" in script.code
+    assert not loaded.js_property_callbacks

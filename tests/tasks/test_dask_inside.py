@@ -48,7 +48,8 @@ def test_tasks_are_called_renamed_and_refer_to_each_other() -> None:
     why = f"{DASK}graph.py and merge.py do with tasks."
     assert task.dependencies == {"a"}, why
     assert task.func is np.add, why
-    assert task.args == (_task_spec.TaskRef("a"), 2), why
+    assert isinstance(task.args[0], _task_spec.TaskRef | _task_spec.Alias), why  # Alias in dask of early 2025
+    assert (task.args[0].key, task.args[1]) == ("a", 2), why
     copy = task.substitute({"a": ("b", 0)}, key="other")
     assert (copy.key, copy.dependencies, copy({("b", 0): 3})) == ("other", {("b", 0)}, 5), why
     assert _task_spec.DataNode("a", 7)() == 7, why

@@ -149,11 +149,11 @@ def test_persisted_blocks_outlive_their_array(client: Any) -> None:
 FOLDS = 6
 
 
-def iterate_slowly(blocks: Blocks, path: str) -> list[float]:
+def iterate_slowly(blocks: Blocks, path: str, folds: int = FOLDS) -> list[float]:
     """Note each fold that reads, and the process; states go from fold to fold."""
     found: list[Any] = []
     states: Sequence[Any] = [None] * len(blocks.sizes)
-    for number in range(FOLDS):
+    for number in range(folds):
         total, states = blocks.fold_states(partial(add_slowly, path=path, number=number), operator.add, states)
         found.append(total)
     return [*found, *states]
@@ -178,12 +178,7 @@ def test_the_worker_that_iterates_may_die(tmp_path: Path) -> None:
         running = plan_passes(make_rows(8)).iterate(iterate_slowly, path).persist()
         while not log.exists() or "3" not in log.read_text():
             time.sleep(0.02)
-        key = str(running.key)
-        (address,) = client.run_on_scheduler(
-            lambda dask_scheduler: [
-                ts.processing_on.address for ts in dask_scheduler.tasks.values() if ts.key == key and ts.processing_on
-            ]
-        )
+        (address,) = find_runner(client, running)
         pid = client.run(os.getpid, workers=[address])[address]
         os.kill(pid, signal.SIGKILL)
         found = running.compute()
@@ -191,3 +186,42 @@ def test_the_worker_that_iterates_may_die(tmp_path: Path) -> None:
         assert found == [*(starts + 8 * fold for fold in range(FOLDS)), *[FOLDS] * 8]
         # Fold 0 was not done again for all blocks, only for those whose states the dead worker held.
         assert log.read_text().splitlines().count("0") < 16
+
+
+def test_what_nobody_waits_for_ends(client: Any, tmp_path: Path) -> None:
+    log = tmp_path / "folds"
+    running = plan_passes(make_rows(8)).iterate(iterate_slowly, str(log), 1000).persist()
+    while not log.exists() or "3" not in log.read_text():
+        time.sleep(0.02)
+    del running
+    before, after = -1, 0
+    for _ in range(60):
+        time.sleep(1)
+        before, after = after, len(log.read_text())
+        if before == after:
+            break
+    assert before == after
+    assert after < 8 * 1000
+
+
+def test_a_worker_may_be_retired_and_another_one_come(client: Any, tmp_path: Path) -> None:
+    log = tmp_path / "folds"
+    running = plan_passes(make_rows(8)).iterate(iterate_slowly, str(log)).persist()
+    while not log.exists() or "2" not in log.read_text():
+        time.sleep(0.02)
+    client.cluster.scale(4)
+    client.retire_workers(find_runner(client, running))
+    starts = VALUES[::5, 0].sum()
+    assert running.compute() == [*(starts + 8 * fold for fold in range(FOLDS)), *[FOLDS] * 8]
+
+
+def find_runner(client: Any, running: Any) -> list[str]:
+    """Return the worker that runs the task which iterates."""
+    key = str(running.key)
+    return list(
+        client.run_on_scheduler(
+            lambda dask_scheduler: [
+                ts.processing_on.address for ts in dask_scheduler.tasks.values() if ts.key == key and ts.processing_on
+            ]
+        )
+    )

@@ -62,7 +62,9 @@ def test_plain_h5py_finds_what_translators_add(tmp_path: Path) -> None:
             b"DC_Offset",
             b"Cycle",
         ]
-        np.testing.assert_array_equal(channel["UDVS"][:, 1], np.tile(np.repeat(scan.DC_Offset, 2), 2).astype("f4"))
+        np.testing.assert_array_equal(
+            channel["UDVS"][:, 1], np.tile(np.repeat(scan.DC_Offset.values, 2), 2).astype("f4")
+        )
         np.testing.assert_array_equal(channel["UDVS_Indices"], np.repeat(np.arange(64), 32))
         for number, name in enumerate(("out-of-field", "in-field")):
             group = channel[f"Spatially_Averaged_Plot_Group_{number:03d}"]

@@ -17,9 +17,10 @@ from usidx.results.verbs import add_choices, verb
 __all__ = [
     "describe_file",
     "find_telling_step",
-    "list_images_of_scan",
+    "list_images",
     "look_at_images",
     "look_at_spectra",
+    "share_grid",
     "stack_images",
 ]
 
@@ -44,30 +45,41 @@ def describe_file(path: Path, name: str, raw: xr.DataArray) -> Section:
     return Section("The file", blocks)
 
 
-def look_at_images(images: list[xr.DataArray]) -> Section:
-    """Show every image of the scan."""
+def look_at_images(images: list[xr.DataArray]) -> list[Figure]:
+    """Draw every image, those of one scan side by side."""
+    scans: list[list[xr.DataArray]] = []
+    for image in images:
+        kin = next((scan for scan in scans if share_grid(scan[0], image)), None)
+        if kin is None:
+            scans.append([image])
+        else:
+            kin.append(image)
+    return [_draw_scan(scan) for scan in scans]
+
+
+def _draw_scan(images: list[xr.DataArray]) -> Figure:
     if len(images) == 1:
-        return Section("First look", [_draw_map(images[0], find_quantity(images[0]))])
+        return _draw_map(images[0], find_quantity(images[0]))
     named: dict[str, xr.Variable] = {}
     for channel, image in enumerate(images):
         quantity = find_quantity(image)
         is_taken = quantity in named or quantity in images[0].coords
         named[f"{quantity} {channel}" if is_taken else quantity] = image.variable
-    picture = usidx.plot_maps(xr.Dataset(named, images[0].coords))
-    return Section("First look", [Figure(picture, "The images of the scan.", "maps")])
+    picture = usidx.plot_maps(xr.Dataset(named, images[0].coords), limit=len(images))
+    return Figure(picture, "The images of the scan.", "maps")
 
 
-def look_at_spectra(raw: xr.DataArray) -> Section:
+def look_at_spectra(raw: xr.DataArray) -> list[Any]:
     """Show a map and spectra of one measurement."""
     if not raw.ndim:
-        return Section("First look", [f"A single value: {write_number(float(abs(raw)))} {raw.attrs.get('units', '')}."])
+        return [f"A single value: {write_number(float(abs(raw)))} {raw.attrs.get('units', '')}."]
     blocks: list[Any] = []
     if raw.usid.position_dims:
         step = find_telling_step(raw)
         blocks.append(_draw_map(raw.isel(step), f"{find_quantity(raw)} at {describe_cell(raw, step)}"))
     told = "Spectra from across the scan." if raw.ndim > 1 else "The spectrum."
     blocks.append(Figure(usidx.plot_spectra(raw, raw.usid.spectroscopic_dims[-1]), told, "spectra"))
-    return Section("First look", blocks)
+    return blocks
 
 
 def _draw_map(array: xr.DataArray, told: str) -> Figure:
@@ -84,16 +96,16 @@ def find_telling_step(raw: xr.DataArray) -> dict[str, int]:
     return {d: int(n) for d, n in zip(swept, steps, strict=True)}
 
 
-def list_images_of_scan(path: Path, name: str, raw: xr.DataArray) -> list[xr.DataArray]:
-    """Return the images of one scan, in the order of the file."""
-    found = []
-    for main in usidx.list_mains(path):
-        data = usidx.open_dataset(path, main)
-        other = raw if main == name else next(iter(data.data_vars.values()))
-        same = other.dims == raw.dims and all(other[d].equals(raw[d]) for d in raw.dims)
-        if main == name or ("-" not in main and len(data.data_vars) == 1 and same):
-            found.append(other)
-    return found
+def list_images(path: Path) -> list[xr.DataArray]:
+    """Return every image that was measured, field by field where a dataset has several, in the order of the file."""
+    mains = [main for main in usidx.list_mains(path) if "-" not in main]
+    measured = (array for main in mains for array in usidx.open_dataset(path, main).data_vars.values())
+    return [a for a in measured if a.ndim and not a.usid.spectroscopic_dims and a.dtype.kind in "biufc"]
+
+
+def share_grid(one: xr.DataArray, other: xr.DataArray) -> bool:
+    """Whether two arrays were measured at the same places; a scan back has its places the other way round."""
+    return one.dims == other.dims and all(one[d].equals(other[d]) for d in one.dims)
 
 
 @verb()

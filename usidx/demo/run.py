@@ -18,9 +18,10 @@ import usidx
 from usidx.demo.first_look import (
     describe_file,
     find_telling_step,
-    list_images_of_scan,
+    list_images,
     look_at_images,
     look_at_spectra,
+    share_grid,
     stack_images,
 )
 from usidx.errors import UsidError
@@ -50,12 +51,15 @@ class DemoReport:
     ----------
     file, page : Path
         The file that was worked on, and the report about it.
+    results : Path
+        The file that the results were written to.
     groups : tuple of str
-        Results groups that were written to the file.
+        Results groups that were written to it.
     """
 
     file: Path
     page: Path
+    results: Path
     groups: tuple[str, ...]
 
 
@@ -63,7 +67,7 @@ class DemoReport:
 class _Run:
     """What is gathered on the way."""
 
-    file: Path
+    results: Path
     say: Callable[[str], None]
     sections: list[Section] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
@@ -78,20 +82,22 @@ class _Run:
 
     def keep(self, result: xr.Dataset) -> xr.Dataset:
         """Write a result and open it again from the file, as one would tomorrow."""
-        group = usidx.write(result)
+        group = usidx.write(result, self.results)
         self.groups.append(group)
-        return usidx.open_result(self.file, group)
+        return usidx.open_result(self.results, group)
 
 
 def run_demo(
     file: str | PathLike[str] | None = None,
     *,
     report: str | PathLike[str] | None = None,
+    write: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> DemoReport:
     """Analyse a file, or a simulated scan, and write a report about it.
 
-    Computes. Results go back into the file beside the data they came from; the data is not changed.
+    Computes. Results go into a file of their own, or, where that is asked for, into the file that they came from,
+    beside the data; the data is not changed.
 
     Parameters
     ----------
@@ -99,6 +105,9 @@ def run_demo(
         A USID file. By default a band-excitation scan with known truth is simulated, in the working directory.
     report : path, optional
         The HTML page to write. By default ``<file>-report.html`` in the working directory.
+    write : bool, default False
+        Add the results to the file. By default they go to ``<file>-results.h5`` beside the report; those of a
+        simulated scan always go into its own file.
     say : callable, optional
         Is given a line of text after each step.
 
@@ -118,13 +127,16 @@ def run_demo(
     else:
         path = find_local_path(file).resolve()
     page = _check_writable(Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html")
-    run = _Run(path, say)
+    is_own = write or truth is not None
+    run = _Run(path if is_own else _find_free_path(page.with_name(f"{path.stem}-results.h5")), say)
     name = _find_largest_main(path)
     raw = usidx.open_main(path, name, field=_find_first_field(path, name))
     say(usidx.summary(raw))
-    images = [] if raw.usid.spectroscopic_dims or not raw.ndim else list_images_of_scan(path, name, raw)
+    images = list_images(path)
     run.sections.append(describe_file(path, name, raw))
-    run.sections.append(look_at_images(images) if images else look_at_spectra(raw))
+    is_image = bool(raw.ndim) and not raw.usid.spectroscopic_dims
+    seen = [*([] if is_image else look_at_spectra(raw)), *look_at_images(images)]
+    run.sections.append(Section("First look", seen))
     stack = _find_features(raw, images)
     if isinstance(stack, str):
         run.sections.append(Section("Decomposition", [stack]))
@@ -136,7 +148,7 @@ def run_demo(
     run.sections.append(_write_result(run))
     run.sections += _list_broken_rules(path)
     write_report(page, path.name, run.sections, subtitle=str(raw.attrs.get("long_name", name)))
-    return DemoReport(path, page, tuple(run.groups))
+    return DemoReport(path, page, run.results, tuple(run.groups))
 
 
 def _check_writable(page: Path) -> Path:
@@ -198,7 +210,7 @@ def _find_features(raw: xr.DataArray, images: list[xr.DataArray]) -> xr.DataArra
         return "What was measured at one place has nothing to decompose or to sort."
     if raw.usid.spectroscopic_dims:
         return raw
-    stacked = [image for image in images if image.dtype.kind in "iuf"]
+    stacked = [image for image in images if image.dtype.kind in "iuf" and share_grid(image, raw)]
     return stack_images(raw, stacked) if len(stacked) > 1 else "A single image has nothing to decompose or to sort."
 
 
@@ -326,10 +338,10 @@ def _as_text(table: Table) -> str:
 
 def _write_result(run: _Run) -> Section:
     if not run.groups:
-        return Section("What was written", ["Nothing: the file is as it was."])
+        return Section("What was written", ["Nothing but this page."])
     timed = make_pairs_table(
         {title: f"{seconds:.1f} s" for title, seconds in run.seconds.items()}, "Time of each step."
     )
-    written = Table([[g] for g in run.groups], ("Results groups written to the file",))
-    made = History(list(usidx.history(usidx.open_result(run.file, run.groups[-1]))))
+    written = Table([[g] for g in run.groups], (f"Results groups written to {run.results.name}",))
+    made = History(list(usidx.history(usidx.open_result(run.results, run.groups[-1]))))
     return Section("What was written", [written, timed, made])

@@ -13,8 +13,9 @@ import xarray as xr
 from usidx.errors import SelectionError, UsidError
 from usidx.fitting.compile.layout import LOSSES
 from usidx.fitting.models.model import Model
-from usidx.fitting.solver.compiled import Options, find_linear_parameters
+from usidx.fitting.solver.compiled import Options
 from usidx.fitting.solver.counts import POISSON
+from usidx.fitting.solver.search.terms import find_linear_parameters
 
 __all__ = [
     "check_bounds", "check_choices", "check_counts", "check_free_names", "check_kinds", "check_names", "check_numbers",

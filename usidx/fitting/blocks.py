@@ -136,7 +136,9 @@ def _solve(work: Work, y: Array, x: Array, weight: Array | None, start: Array) -
 
     def fit(rows: npt.NDArray[np.intp], y: Array, weight: Array | None, begin: Array | None) -> Array:
         own = np.asarray(_select_rows(start, rows) if begin is None else begin, np.float64)
-        return solve(work.model, work.ties, squares, y, _select_rows(x, rows), weight, own, work.threads)
+        # A round goes on from the one before.
+        how = squares if begin is None else replace(squares, doubt=False)
+        return solve(work.model, work.ties, how, y, _select_rows(x, rows), weight, own, work.threads)
 
     def evaluate(rows: npt.NDArray[np.intp], parameters: Array) -> Array:
         return _evaluate_rows(work.model, _select_rows(x, rows), parameters, work.threads)
@@ -158,7 +160,9 @@ def block_again(y: Array, *inputs: Array, work: Work) -> Array:
 
     def solved(rows: npt.NDArray[np.intp], begin: Array) -> Array:
         own_weight = None if weight is None else _select_rows(weight, rows)
-        return _solve(work, flat[rows], _select_rows(x, rows), own_weight, begin)
+        # All but the neighbours' parameters was tried.
+        again = replace(work, options=replace(work.options, doubt=False))
+        return _solve(again, flat[rows], _select_rows(x, rows), own_weight, begin)
 
     again = solve_failed(solved, table.reshape(len(flat), table.shape[-1]), around, work.options, n)
     return work.put_in_order(again).reshape(*lead, again.shape[1])

@@ -55,6 +55,13 @@ def _list_dims_with_role(data: xr.DataArray | xr.Dataset, role: str) -> tuple[st
     return tuple(str(dim) for dim in data.dims if find_role(data, dim) == role)
 
 
+def _list_remaining_dims(data: xr.DataArray, role: str) -> tuple[str, ...]:
+    """Return the dims without a role where others have the other one: who names the positions has said enough."""
+    roles = {str(dim): find_role(data, dim) for dim in data.dims}
+    has_other = any(found not in (None, role) for found in roles.values())
+    return tuple(dim for dim, found in roles.items() if found is None) if has_other else ()
+
+
 def choose_dims(
     data: xr.DataArray,
     dim: Dims | None = None,
@@ -68,7 +75,8 @@ def choose_dims(
     """Choose the dims to work along, by the one rule that all verbs share.
 
     Those that are named; else the first of these that are as many as are wanted: dims of a familiar name, dims of the
-    role in familiar units, dims of the role, all dims. Where a number of spectroscopic dims is wanted, one of a single
+    role in familiar units, dims of the role, all dims. Where no dim has the role and some have the other one, dims
+    without a role count as dims of the role. Where a number of spectroscopic dims is wanted, one of a single
     step is none.
 
     Parameters
@@ -113,7 +121,7 @@ def choose_dims(
 def _choose_usual_dims(
     data: xr.DataArray, count: int | None, role: str, called: Collection[str], in_units: Collection[str], reason: str
 ) -> tuple[str, ...]:
-    of_role = _list_dims_with_role(data, role)
+    of_role = _list_dims_with_role(data, role) or _list_remaining_dims(data, role)
     if count is None and of_role:
         return of_role
     own = [d for d in of_role if data.sizes[d] > 1]
@@ -163,13 +171,23 @@ def _explain_one_step(data: xr.DataArray) -> str:
 
 
 def refuse_unlabelled(data: object, kinds: tuple[type, ...] = (xr.DataArray,)) -> None:
-    """Raise a RoleError for what is none of these labelled kinds."""
+    """Raise a RoleError for what is none of these labelled kinds, or has dims without a name or a size."""
     if not isinstance(data, kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
         raise RoleError(
             f"A {type(data).__name__} where a {expected} is expected. Label an array first: "
             "xr.DataArray(values, dims=('Y', 'X', 'Bias')); choose one variable of a Dataset: dataset['name']."
         )
+    for dim, size in data.sizes.items() if isinstance(data, xr.DataArray | xr.Dataset) else ():
+        if not isinstance(dim, str):
+            raise RoleError(
+                f"Dims are named by texts, and dim {dim!r} is {type(dim).__name__}: rename({{{dim!r}: 'Y'}})."
+            )
+        if size != size:
+            raise RoleError(
+                f"Nobody knows yet how long dim {dim!r} is: its dask blocks are of unknown size, as after array[mask]. "
+                f"Call data.data.compute_chunk_sizes() first, or data.compute()."
+            )
 
 
 def as_dims(data: xr.DataArray | xr.Dataset, dim: Dims) -> tuple[str, ...]:
@@ -211,6 +229,7 @@ def set_roles(data: Labelled, *, position: Dims = (), spectroscopic: Dims = ()) 
     >>> marked.energy.attrs
     {'usid_role': 'spectroscopic'}
     """
+    refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     names = {
         POSITION: (position,) if isinstance(position, str) else tuple(position),
         SPECTROSCOPIC: (spectroscopic,) if isinstance(spectroscopic, str) else tuple(spectroscopic),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -13,12 +12,14 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from usidx.errors import UsidError
+from usidx.errors import ResultError, UsidError
+from usidx.label.quantities import store_units
 from usidx.label.roles import refuse_unlabelled
 from usidx.look.draw.downsample import describe_cell
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import make_printable
 from usidx.look.explorer import elements
+from usidx.look.explorer.page import close_page
 from usidx.look.explorer.scene import (
     PARTS,
     Scene,
@@ -31,27 +32,40 @@ from usidx.look.explorer.scene import (
     take_part,
 )
 from usidx.look.summary.facts import collect_facts, write_facts
+from usidx.results.provenance import read_steps
 
 __all__ = ["Explorer", "build", "explore", "save_explorer"]
 
+_FITS = {"fit", "sho_fit", "loop_fit", "relaxation_fit"}
 _REDUCTIONS = {"index": "one step", "mean": "mean of a few steps"}
 _PURPOSE = "Exploring"
+# The browser sends the value at which a slider was let go only if it differs from the last such value, and panel never
+# tells it of values that a click into the spectrum sets. So the slider would not act when it is dragged back to where
+# it was let go before. What it rests at for a moment therefore counts as let go.
+_LET_GO_AT_REST = """
+clearTimeout(cb_obj.usidx_rest)
+cb_obj.usidx_rest = setTimeout(() => cb_obj.setv({value_throttled: cb_obj.value}), 300)
+"""
 
 
 def explore(
-    data: xr.DataArray, *, at: Mapping[str, Any] | None = None, reduce: Literal["index", "mean"] = "index"
+    data: xr.DataArray | xr.Dataset,
+    *,
+    at: Mapping[str, Any] | None = None,
+    reduce: Literal["index", "mean"] = "index",
 ) -> Any:
     """Open a map that is linked with the spectrum under the pointer.
 
     Of a lazy array only what is looked at is read: one map at the steps that the sliders choose, and the spectrum of
     one position. A click chooses a position, and so does the pointer where "follow the pointer" is on. A click into
-    the spectrum chooses the step that the map shows. Sliders over a lazy array act when they are let go.
+    the spectrum chooses the step that the map shows. Sliders over a lazy array act when they rest or are let go.
 
     Parameters
     ----------
     data : DataArray
-        Any dims. The two fastest position dims make the map; points without a grid are shown where they lie, a single
-        position dim is a line, and without one there is only the spectrum. Complex values are shown by part.
+        Any dims; of a Dataset the error says which of its arrays to take. The two fastest position dims make the map;
+        points without a grid are shown where they lie, a single position dim is a line, and without one there is only
+        the spectrum. Complex values are shown by part.
     at : mapping of dim to coordinate value, optional
         Where to begin; the nearest index is taken. By default in the middle of every dim.
     reduce : {"index", "mean"}
@@ -64,6 +78,8 @@ def explore(
 
     Raises
     ------
+    ResultError
+        It is a result or another Dataset; the message names the arrays in it that can be explored.
     RoleError
         This is no array, the array is a single value or holds no numbers, or `at` names no dim.
     UsidError
@@ -85,11 +101,30 @@ def explore(
     >>> scan, truth = band_excitation((16, 16), 32)
     >>> view = explore(scan, at={"Frequency": 320e3})
     """
+    data = store_units(data)
+    if isinstance(data, xr.Dataset):
+        raise ResultError(_suggest_variables(data))
     refuse_unlabelled(data)
+    assert isinstance(data, xr.DataArray)
     if reduce not in _REDUCTIONS:
         raise UsidError(f"Unknown reduce {reduce!r}: give one of {', '.join(map(repr, _REDUCTIONS))}.")
     scene = make_scene(data)
     return build(scene, start_at(scene, at), reduce).view
+
+
+def _suggest_variables(data: xr.Dataset) -> str:
+    """Say which arrays of a result, or made from it, can be explored."""
+    named = ((str(name), v) for name, v in data.data_vars.items() if not str(name).endswith("_stderr"))
+    drawable = [name for name, v in named if v.dtype.kind in "biufc" and v.ndim]
+    # Those of most dims have most to look at.
+    best = sorted(drawable, key=lambda name: -data[name].ndim)[:3]
+    doors = " or ".join(f"result[{make_printable(name)!r}].usid.explore()" for name in best)
+    tools = {step["tool"] for step in read_steps(data)}
+    curves = " The fitted curves are result.usid.evaluate().usid.explore()." if tools & _FITS else ""
+    return (
+        f"One array is explored at a time, and this Dataset has {len(data.data_vars)} variables: "
+        f"{doors or 'none of them holds numbers over a dim'}. All maps at once are result.usid.plot.maps().{curves}"
+    )
 
 
 def save_explorer(path: str | os.PathLike[str], view: Any) -> Path:
@@ -124,8 +159,8 @@ def save_explorer(path: str | os.PathLike[str], view: Any) -> Path:
     page.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.StringIO()
     view.save(buffer, resources=inline, embed=False, title="usidx")
-    # The frame of the page links to icons elsewhere; nothing else in it is fetched.
-    page.write_text(re.sub(r'<link\b[^>]*\bhref="https?:[^>]*>', "", buffer.getvalue()), encoding="utf-8")
+    published = Path(str(require("panel", _PURPOSE).__file__)).parent / "dist"
+    page.write_text(close_page(buffer.getvalue(), published), encoding="utf-8")
     return page
 
 
@@ -183,6 +218,8 @@ def _make_widgets(pn: Any, scene: Scene, begun: dict[str, int], reduce: str) -> 
         made[f"step{number}"] = _make_titled_widget(
             pn.widgets.IntSlider, _escape_markup(dim), width=260, visible=length > 1, **limits
         )
+        if scene.is_lazy:
+            made[f"step{number}"].jscallback(value=_LET_GO_AT_REST)
     along = {_escape_markup(d): d for d in reversed(scene.swept)}
     first = next(iter(along.values()), None)
     select, box = pn.widgets.Select, pn.widgets.Checkbox

@@ -6,15 +6,17 @@ The figures belong to the caller alone: nothing is registered with pyplot and no
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from usidx.errors import RoleError
+from usidx.label.quantities import store_units
 from usidx.label.roles import position_dims, refuse_unlabelled
-from usidx.look.draw.canvas import choose_grid_shape, finish_figure, make_figure
-from usidx.look.draw.colours import list_category_colours
+from usidx.look.draw.canvas import choose_grid_shape, open_sheet
+from usidx.look.draw.colours import AUTOMATIC, Shades
 from usidx.look.draw.downsample import (
     choose_spectral_dim,
     describe_cell,
@@ -24,7 +26,7 @@ from usidx.look.draw.downsample import (
     take_first,
 )
 from usidx.look.draw.lines import Stroke, add_legend, count_panels, draw_lines, stack_panels
-from usidx.look.draw.maps import draw_map, measure_map_aspect, read_map, split_complex
+from usidx.look.draw.maps import choose_map_size, draw_map, measure_map_aspect, read_map, split_complex
 from usidx.look.draw.numbers import find_name
 from usidx.look.plot_results import plot_clusters, plot_fit, plot_scree
 from usidx.look.plot_tree import plot_dendrogram
@@ -35,7 +37,17 @@ if TYPE_CHECKING:
 __all__ = ["plot_clusters", "plot_dendrogram", "plot_fit", "plot_map", "plot_maps", "plot_scree", "plot_spectra"]
 
 
-def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:
+def plot_map(
+    data: xr.DataArray,
+    *,
+    title: str | None = None,
+    cmap: Any = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    norm: Any = None,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
     """Draw an array of one or two dims over its physical axes.
 
     Computes what is shown: at most 1200 cells a side, every n-th of a larger array, and the figure says so. Cells
@@ -48,6 +60,18 @@ def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:
         Real, complex (drawn as magnitude and phase), integer or boolean. Dims of one index do not count.
     title : str, optional
         Heading of the figure.
+    cmap : str or Colormap, optional
+        The colour map. Of a complex array colour map, limits and norm are those of the magnitude.
+    vmin, vmax : float, optional
+        Limits of the colours, in the unit of the data. One alone is mirrored at zero where values have both
+        signs.
+    norm : str or Normalize, optional
+        How values become colours: ``"log"``, ``"symlog"``, or a norm of matplotlib.colors in the unit of the data.
+    ax : Axes or iterable of Axes, optional
+        Where to draw instead of a new figure: one, or two for a complex array, which also finds
+        room in the place of one.
+    figsize : tuple of float, optional
+        Width and height of the new figure in inches.
 
     Returns
     -------
@@ -60,6 +84,8 @@ def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:
     ------
     RoleError
         More than two dims are longer than one, or there are no numbers to draw.
+    UsidError
+        There is no such colour map or norm, or `ax` does not fit the picture.
     MissingExtraError
         matplotlib is not installed.
 
@@ -74,9 +100,11 @@ def plot_map(data: xr.DataArray, *, title: str | None = None) -> Figure:
     >>> scan, truth = usidx.simulate.band_excitation((16, 16), 8)
     >>> [axes.get_xlabel() for axes in usidx.plot_map(truth.frequency).axes]
     ['X (µm)']
+    >>> figure = usidx.plot_map(truth.frequency, cmap="magma", vmin=318e3, vmax=322e3, figsize=(3, 2.5))
     """
+    data = store_units(data)
     refuse_undrawable(data)
-    return _draw_maps([("", data)], title)
+    return _draw_maps([("", data)], _Wishes(title, Shades(cmap, vmin, vmax, norm), ax, figsize))
 
 
 def plot_maps(
@@ -86,6 +114,12 @@ def plot_maps(
     variables: Iterable[str] | None = None,
     limit: int = 16,
     title: str | None = None,
+    cmap: Any = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    norm: Any = None,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw a grid of maps: one per variable of a Dataset, or one per index of a dim.
 
@@ -104,6 +138,18 @@ def plot_maps(
         The most maps to draw.
     title : str, optional
         Heading of the figure.
+    cmap : str or Colormap, optional
+        The colour map. Colour map, limits and norm hold for all maps, of complex ones for the magnitude.
+    vmin, vmax : float, optional
+        Limits of the colours, in the unit of the data. One alone is mirrored at zero where values have both
+        signs.
+    norm : str or Normalize, optional
+        How values become colours: ``"log"``, ``"symlog"``, or a norm of matplotlib.colors in the unit of the data.
+    ax : Axes or iterable of Axes, optional
+        Where to draw instead of a new figure: one for each map, two for each complex one, or a
+        single one in whose place all are put.
+    figsize : tuple of float, optional
+        Width and height of the new figure in inches.
 
     Returns
     -------
@@ -114,6 +160,8 @@ def plot_maps(
     ------
     RoleError
         There is no such dim, the maps would have more than two dims, or nothing is left to draw.
+    UsidError
+        There is no such colour map or norm, or `ax` does not fit the picture.
     MissingExtraError
         matplotlib is not installed.
 
@@ -123,6 +171,7 @@ def plot_maps(
     >>> scan, truth = usidx.simulate.band_excitation((16, 16), 8)
     >>> figure = usidx.plot_maps(truth, variables=["amplitude", "phase"])
     """
+    data = store_units(data)
     refuse_unlabelled(data, (xr.DataArray, xr.Dataset))
     if isinstance(data, xr.Dataset) and variables is None and {"scores", "components"} <= set(data.data_vars):
         data, dim = data["scores"], "component" if dim is None else dim
@@ -140,7 +189,17 @@ def plot_maps(
         cut, where = take_first(array, 2) if isinstance(data, xr.Dataset) else (array, "")
         shown.append((name, cut))
         said.append(where)
-    return _draw_maps(shown, title, *said)
+    return _draw_maps(shown, _Wishes(title, Shades(cmap, vmin, vmax, norm), ax, figsize), *said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What the user says of a picture of maps."""
+
+    title: str | None
+    shades: Shades
+    ax: Any
+    figsize: tuple[float, float] | None
 
 
 def _choose_variables(data: xr.Dataset, wanted: Iterable[str] | None) -> list[tuple[str, xr.DataArray]]:
@@ -168,29 +227,49 @@ def _cut_slices(data: xr.DataArray, dim: str | None) -> list[tuple[str, xr.DataA
     return [(describe_cell(data, {dim: n}), data.isel({dim: n})) for n in range(data.sizes[dim])]
 
 
-def _draw_maps(named: Sequence[tuple[str, xr.DataArray]], title: str | None, *said: str) -> Figure:
+def _draw_maps(named: Sequence[tuple[str, xr.DataArray]], wishes: _Wishes, *said: str) -> Figure:
     notes = list(said)
-    drawn: list[tuple[str, xr.DataArray]] = []
+    drawn: list[tuple[str, xr.DataArray, Shades]] = []
     for name, array in named:
         shown, left_out = read_map(array)
         notes.append(left_out)
-        drawn += [(", ".join(filter(None, (name, part))), real) for part, real in split_complex(shown)]
-    aspect = max(measure_map_aspect(array) for _, array in drawn)
+        drawn += [
+            (", ".join(filter(None, (name, part))), real, AUTOMATIC if part == "phase" else wishes.shades)
+            for part, real in split_complex(shown)
+        ]
+    aspect = _find_middle([measure_map_aspect(array) for _, array, _ in drawn])
     rows, columns = choose_grid_shape(len(drawn), aspect)
     if len(drawn) > max(len(named), 2):
         # Magnitude and phase side by side, never parted by the end of a row.
         rows, columns = -(-len(drawn) // 4), 4
-    width = {1: 4.6, 2: 3.9, 3: 3.2}.get(columns, 2.7)
-    figure = make_figure(columns * width, rows * (aspect * (width - 1.3) + 0.8) + (0.3 if title else 0.0))
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (name, array) in zip(grid, drawn, strict=False):
-        draw_map(figure, axes, array, title=name if len(drawn) > 1 else "")
+    width, height = choose_map_size(aspect, columns)
+    size = (columns * width, rows * height + (0.3 if wishes.title else 0.0))
+    sheet = open_sheet(wishes.ax, len(drawn), size, wishes.figsize)
+    grid = sheet.panels or sheet.figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (name, array, shades) in zip(grid, drawn, strict=False):
+        draw_map(sheet.figure, axes, array, title=name if len(drawn) > 1 else "", shades=shades)
     for axes in grid[len(drawn) :]:
         axes.set_visible(False)
-    return finish_figure(figure, title, *notes)
+    return sheet.finish(wishes.title, *notes)
 
 
-def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, title: str | None = None) -> Figure:
+def _find_middle(aspects: list[float]) -> float:
+    """Return the aspect that panels are made for: the tallest, but no strip among images makes all of them strips."""
+    return max(aspects) if max(aspects) <= 2 else float(np.median(aspects))
+
+
+def plot_spectra(
+    data: xr.DataArray,
+    dim: str | None = None,
+    *,
+    limit: int = 8,
+    title: str | None = None,
+    cmap: Any = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
     """Draw an array as lines along one dim; complex ones as magnitude and phase.
 
     Computes the lines that are shown, no others. Of more than `limit` lines a spread over all cells is drawn; of a
@@ -206,6 +285,15 @@ def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, 
         The most lines to draw.
     title : str, optional
         Heading of the figure.
+    cmap : str or Colormap, optional
+        The colour map that the colours of the lines are taken from, end to end.
+    vmin, vmax : float, optional
+        Limits of the vertical axis, in the unit of the data; where it is complex, of the magnitude.
+    ax : Axes or iterable of Axes, optional
+        Where to draw instead of a new figure: one, or two for a complex array, which also finds
+        room in the place of one.
+    figsize : tuple of float, optional
+        Width and height of the new figure in inches.
 
     Returns
     -------
@@ -216,6 +304,8 @@ def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, 
     ------
     RoleError
         There is no such dim, or there are no numbers to draw.
+    UsidError
+        There is no such colour map or norm, or `ax` does not fit the picture.
     MissingExtraError
         matplotlib is not installed.
 
@@ -225,6 +315,7 @@ def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, 
     >>> scan, truth = usidx.simulate.band_excitation((16, 16), 32)
     >>> figure = usidx.plot_spectra(scan, "Frequency", limit=3)
     """
+    data = store_units(data)
     refuse_undrawable(data, limit)
     dim = choose_spectral_dim(data, dim)
     sizes = {str(d): n for d, n in data.sizes.items() if d != dim}
@@ -232,10 +323,12 @@ def plot_spectra(data: xr.DataArray, dim: str | None = None, *, limit: int = 8, 
     lines = pick(data, at).compute()
     total = int(np.prod(list(sizes.values()), dtype=np.int64))
     names = [describe_cell(data, cell) for cell in at] if total > 1 else []
-    stroke = Stroke(list_category_colours(len(at)), names)
-    figure = make_figure(6.4 if names else 5.2, 2.9 if count_panels(lines) == 1 else 4.0)
-    stacked = stack_panels(figure, count_panels(lines))
-    left_out = draw_lines(stacked, lines, dim, stroke, {})
+    shades = Shades(cmap, vmin, vmax)
+    stroke = Stroke(shades.list_colours(len(at)), names)
+    panels = count_panels(lines)
+    sheet = open_sheet(ax, panels, (6.4 if names else 5.2, 2.9 if panels == 1 else 4.0), figsize)
+    stacked = sheet.panels or stack_panels(sheet.figure, panels)
+    left_out = draw_lines(stacked, lines, dim, stroke, {}, shades)
     if names:
-        add_legend(figure, stacked[0])
-    return finish_figure(figure, title, f"{len(at)} of {total} lines" if total > len(at) else "", left_out)
+        add_legend(None if sheet.panels else sheet.figure, stacked[0])
+    return sheet.finish(title, f"{len(at)} of {total} lines" if total > len(at) else "", left_out)

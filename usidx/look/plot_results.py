@@ -12,16 +12,16 @@ from usidx.label.roles import refuse_unlabelled
 from usidx.look.draw.canvas import (
     INK,
     SMALL,
+    Sheet,
     choose_grid_shape,
     escape_text,
-    finish_figure,
     label_axes,
-    make_figure,
+    open_sheet,
     set_whole_ticks,
     style_axes,
     wrap_words,
 )
-from usidx.look.draw.colours import choose_colours, list_category_colours
+from usidx.look.draw.colours import Shades, choose_colours
 from usidx.look.draw.downsample import (
     as_floats,
     choose_spectral_dim,
@@ -44,7 +44,14 @@ __all__ = ["plot_clusters", "plot_fit", "plot_scree"]
 _TITLE = 36  # characters that have room above a panel
 
 
-def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None) -> Figure:
+def plot_scree(
+    result: xr.Dataset,
+    *,
+    limit: int = 64,
+    title: str | None = None,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
     """Draw how much each component explains, on a logarithmic scale, and how much all up to it explain together.
 
     Parameters
@@ -55,6 +62,10 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
         The most components to draw.
     title : str, optional
         Heading of the figure.
+    ax : Axes or iterable of Axes, optional
+        Where to draw instead of a new figure: one for each panel, or a single one in whose place all are put.
+    figsize : tuple of float, optional
+        Width and height of the new figure in inches.
 
     Returns
     -------
@@ -67,6 +78,8 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
         Neither variable is there.
     RoleError
         It is no Dataset.
+    UsidError
+        `ax` does not fit the picture.
     MissingExtraError
         matplotlib is not installed.
 
@@ -86,8 +99,9 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
         )
     values = np.asarray(result[known[0]].values, np.float64).ravel()
     has_sum = known[0] == "explained_variance_ratio"
-    figure = make_figure(6.8 if has_sum else 4.2, 2.8)
-    axes = figure.subplots(1, 2 if has_sum else 1, squeeze=False).ravel()
+    panels = 2 if has_sum else 1
+    sheet = open_sheet(ax, panels, (6.8 if has_sum else 4.2, 2.8), figsize)
+    axes = sheet.panels or sheet.figure.subplots(1, panels, squeeze=False).ravel()
     shown = min(values.size, limit)
     index = np.arange(shown)
     positive = np.where(values > 0, values, np.nan)[:shown]
@@ -97,7 +111,7 @@ def plot_scree(result: xr.Dataset, *, limit: int = 64, title: str | None = None)
     if has_sum:
         _draw_steps(axes[1], index, np.nancumsum(values)[:shown], "Cumulative ratio")
         axes[1].set_ylim(top=1.02)
-    return finish_figure(figure, title, f"first {limit} of {values.size} components" if values.size > limit else "")
+    return sheet.finish(title, f"first {limit} of {values.size} components" if values.size > limit else "")
 
 
 def _draw_steps(axes: Axes, index: Any, values: Any, quantity: str) -> None:
@@ -108,7 +122,17 @@ def _draw_steps(axes: Axes, index: Any, values: Any, quantity: str) -> None:
     axes.grid(visible=True, which="major", color="#e6e6e6", lw=0.6)
 
 
-def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | None = None) -> Figure:
+def plot_clusters(
+    result: xr.Dataset,
+    dim: str | None = None,
+    *,
+    title: str | None = None,
+    cmap: Any = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
     """Draw the map of cluster labels beside the mean response of each cluster, in the same colours.
 
     Computes labels and mean responses. Of labels over more than two dims the first map is drawn, and the figure says
@@ -122,6 +146,14 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
         The dim along which the mean responses are drawn. By default the fastest.
     title : str, optional
         Heading of the figure.
+    cmap : str or Colormap, optional
+        The colour map that the colours of the clusters are taken from, end to end.
+    vmin, vmax : float, optional
+        Limits of the mean responses, in their unit; where they are complex, of the magnitude.
+    ax : Axes or iterable of Axes, optional
+        Where to draw instead of a new figure: one for each panel, or a single one in whose place all are put.
+    figsize : tuple of float, optional
+        Width and height of the new figure in inches.
 
     Returns
     -------
@@ -134,6 +166,8 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
         A variable is missing.
     RoleError
         It is no Dataset.
+    UsidError
+        `ax` does not fit the picture.
     MissingExtraError
         matplotlib is not installed.
 
@@ -160,19 +194,26 @@ def plot_clusters(result: xr.Dataset, dim: str | None = None, *, title: str | No
     groups = (
         [int(n) for n in whole["cluster"].values] if "cluster" in whole.coords else list(range(means.sizes["cell"]))
     )
-    aspect = measure_map_aspect(shown)
-    figure = make_figure(8.2, max(2.9, 3.2 * aspect + 0.6))
-    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.15)))
-    palette = choose_colours(shown, as_floats(shown.values))
+    shades, count = Shades(cmap, vmin, vmax), count_panels(means)
+    sheet = open_sheet(ax, 1 + count, (8.2, max(2.9, 3.2 * min(measure_map_aspect(shown), 2) + 0.6)), figsize)
+    left, right, place, stacked = _split_sheet(sheet, count)
+    palette = choose_colours(shown, as_floats(shown.values), Shades(cmap))
     colors = dict(zip(palette.categories, palette.colormap.colors, strict=True)) if palette.categories else {}
-    spare = list_category_colours(len(groups))
+    spare = shades.list_colours(len(groups))
     stroke = Stroke([colors.get(g, spare[n]) for n, g in enumerate(groups)], [str(g) for g in groups])
-    draw_map(left, left.subplots(), shown.rename("labels"))
-    stacked = stack_panels(right, count_panels(means))
-    note_lines = draw_lines(stacked, means, dim, stroke, {})
+    draw_map(left, place, shown.rename("labels"), shades=Shades(cmap))
+    note_lines = draw_lines(stacked, means, dim, stroke, {}, shades)
     if len(groups) <= 20:
         add_legend(right, stacked[0], title="cluster")
-    return finish_figure(figure, title, said, left_out, said_means, note_lines)
+    return sheet.finish(title, said, left_out, said_means, note_lines)
+
+
+def _split_sheet(sheet: Sheet, count: int) -> tuple[Any, Any, Axes, list[Axes]]:
+    """Return the figures of map and lines, and the panels in them; a user's axes have no figure for the legend."""
+    if sheet.panels:
+        return sheet.figure, None, sheet.panels[0], sheet.panels[1:]
+    left, right = np.asarray(sheet.figure.subfigures(1, 2, width_ratios=(1, 1.15)))
+    return left, right, left.subplots(), stack_panels(right, count)
 
 
 def plot_fit(
@@ -183,6 +224,11 @@ def plot_fit(
     truth: xr.DataArray | None = None,
     count: int = 6,
     title: str | None = None,
+    cmap: Any = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw a handful of spectra with the curve that was fitted to them, and the truth where it is known.
 
@@ -202,6 +248,15 @@ def plot_fit(
         The most spectra to draw, spread over all cells.
     title : str, optional
         Heading of the figure.
+    cmap : str or Colormap, optional
+        The colour map that the colours of measured, true and fitted are taken from, end to end.
+    vmin, vmax : float, optional
+        Limits of the vertical axes, in the unit of the data; where it is complex, of the magnitude.
+    ax : Axes or iterable of Axes, optional
+        Where to draw instead of a new figure: one for each spectrum, two where the data
+        are complex, or a single one in whose place all are put.
+    figsize : tuple of float, optional
+        Width and height of the new figure in inches.
 
     Returns
     -------
@@ -212,6 +267,8 @@ def plot_fit(
     ------
     RoleError
         There is no such dim, the dims of the arrays differ, or there are no numbers to draw.
+    UsidError
+        There is no such colour map or norm, or `ax` does not fit the picture.
     MissingExtraError
         matplotlib is not installed.
 
@@ -225,28 +282,47 @@ def plot_fit(
         refuse_undrawable(array, count)
     dim = choose_spectral_dim(data, dim)
     at = pick_cells({str(d): n for d, n in data.sizes.items() if d != dim}, count)
-    given = [(data, Stroke(["#8c8c8c"], ["measured"], points=True))]
-    if truth is not None:
-        given.append((truth, Stroke(["#e69f00"], ["true"], width=2.4)))
-    given.append((curve, Stroke(["#0072b2"], ["fitted"], width=1.2)))
+    shades = Shades(cmap, vmin, vmax)
+    given = _choose_strokes(data, curve, truth, shades)
     picked = [(pick(_match_dims(array, data), at).compute(), stroke) for array, stroke in given]
     split = count_panels(picked[0][0])
     rows, columns = choose_grid_shape(len(at), 0.8)
-    figure = make_figure(2.9 * columns + 0.5, rows * (2.2 if split == 1 else 3.0) + 0.4)
-    holders = np.asarray(figure.subfigures(rows, columns, squeeze=False)).ravel()
+    size = (2.9 * columns + 0.5, rows * (2.2 if split == 1 else 3.0) + 0.4)
+    sheet = open_sheet(ax, len(at) * split, size, figsize)
+    panels = _make_fit_panels(sheet, (rows, columns), len(at), split)
     found = find_finite_range(np.abs(picked[0][0].values))
     scales = {"largest": found[1]} if found else {}
     titles = _write_titles(data, at)
-    for number, holder in enumerate(holders[: len(at)]):
-        stacked = stack_panels(holder, split)
+    for number, stacked in enumerate(panels):
         for array, stroke in picked:
-            draw_lines(stacked, array.isel(cell=[number]), dim, stroke, scales)
+            draw_lines(stacked, array.isel(cell=[number]), dim, stroke, scales, shades)
         stacked[0].set_title(escape_text(titles[number]), fontsize=SMALL, color=INK)
-        for axes in stacked if number % columns else ():
+        for axes in stacked if number % columns and not sheet.panels else ():
             axes.set_ylabel("")
-    handles, names = stacked[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper right", ncols=len(names), fontsize=SMALL, frameon=False)
-    return finish_figure(figure, title)
+    handles, names = panels[-1][0].get_legend_handles_labels()
+    if sheet.panels:
+        panels[0][0].legend(handles, names, fontsize=SMALL, frameon=False)
+    else:
+        sheet.figure.legend(handles, names, loc="outside upper right", ncols=len(names), fontsize=SMALL, frameon=False)
+    return sheet.finish(title)
+
+
+def _choose_strokes(
+    data: xr.DataArray, curve: xr.DataArray, truth: xr.DataArray | None, shades: Shades
+) -> list[tuple[xr.DataArray, Stroke]]:
+    """Give what is drawn its colours, the truth between what was measured and what was fitted."""
+    grey, orange, blue = ("#8c8c8c", "#e69f00", "#0072b2") if shades.cmap is None else shades.list_colours(3)
+    given = [(data, Stroke([grey], ["measured"], points=True))]
+    if truth is not None:
+        given.append((truth, Stroke([orange], ["true"], width=2.4)))
+    return [*given, (curve, Stroke([blue], ["fitted"], width=1.2))]
+
+
+def _make_fit_panels(sheet: Sheet, shape: tuple[int, int], count: int, split: int) -> list[list[Axes]]:
+    if sheet.panels:
+        return [sheet.panels[n * split : (n + 1) * split] for n in range(count)]
+    holders = np.asarray(sheet.figure.subfigures(*shape, squeeze=False)).ravel()
+    return [stack_panels(holder, split) for holder in holders[:count]]
 
 
 def _write_titles(data: xr.DataArray, at: list[dict[str, int]]) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.roles import refuse_unlabelled
-from usidx.look.draw.canvas import INK, finish_figure, label_axes, make_figure, style_axes
+from usidx.look.draw.canvas import INK, label_axes, open_sheet, style_axes
 from usidx.look.draw.colours import list_category_colours
 from usidx.look.draw.numbers import find_unit, make_printable, write_label
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["plot_dendrogram"]
 
 
-def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
+def plot_dendrogram(
+    result: xr.Dataset, *, title: str | None = None, ax: Any = None, figsize: tuple[float, float] | None = None
+) -> Figure:
     """Draw the tree that joins clusters, at the heights of their distances.
 
     Computes the merges and the sizes of the clusters.
@@ -31,6 +33,10 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
         ``size``, and heights with the units of ``distance``, where these are there.
     title : str, optional
         Heading of the figure.
+    ax : Axes or iterable of Axes, optional
+        Where to draw instead of a new figure: one.
+    figsize : tuple of float, optional
+        Width and height of the new figure in inches.
 
     Returns
     -------
@@ -43,6 +49,8 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
         There is no tree, or not all clusters have positions.
     RoleError
         It is no Dataset.
+    UsidError
+        `ax` is no axes.
     MissingExtraError
         matplotlib is not installed.
 
@@ -67,8 +75,8 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
 
     drawn = dendrogram(merges, no_plot=True)
     colors = list_category_colours(len(merges) + 1)
-    figure = make_figure(max(3.6, 0.42 * (len(merges) + 1) + 1.6), 3.0)
-    axes = figure.subplots()
+    sheet = open_sheet(ax, 1, (max(3.6, 0.42 * (len(merges) + 1) + 1.6), 3.0), figsize)
+    axes = sheet.panels[0] if sheet.panels else sheet.figure.subplots()
     for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True):
         axes.plot(across, up, color=INK, lw=1)
     places = 5.0 + 10.0 * np.arange(len(colors))
@@ -82,4 +90,4 @@ def plot_dendrogram(result: xr.Dataset, *, title: str | None = None) -> Figure:
         axes, "Cluster" if sizes is None else "Cluster, positions in it", write_label("Distance by Ward's rule", unit)
     )
     axes.set_ylim(bottom=0)
-    return finish_figure(figure, title)
+    return sheet.finish(title)

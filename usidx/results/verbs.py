@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, ParamSpec, TypeVar
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.label.quantities import holds_quantities, store_units
 from usidx.label.roles import refuse_unlabelled
 from usidx.label.units import raise_to_power
 from usidx.results.arguments import as_json
@@ -105,6 +106,9 @@ def verb(
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
+            if any(map(holds_quantities, bound.arguments.values())):
+                bound.arguments.update({k: store_units(v) for k, v in bound.arguments.items()})
+                return call(*bound.args, **bound.kwargs)
             given = bound.arguments[declaration.source]
             if not isinstance(given, xr.DataArray | xr.Dataset):
                 refuse_unlabelled(given, kinds)

@@ -160,7 +160,7 @@ class Folds:
         """Let the scheduler hold what was kept, beyond the life of this worker."""
         if name not in self._published:
             self._published.add(name)
-            self._client.publish_dataset(futures, name=name)
+            self._client.publish_dataset(futures, name=name, override=True)
 
     def withdraw(self, name: str) -> None:
         """Let go of what was kept."""

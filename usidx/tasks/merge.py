@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import dask.array as da
-from dask._task_spec import Task, TaskRef
+from dask._task_spec import Alias, Task, TaskRef
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 __all__ = ["AGAIN", "BARRIER", "merge_passes", "wait_for"]
@@ -92,5 +92,6 @@ def _wait_for_both(task: Any, other: Any) -> Any:
     """Let a task that waits for what one pass found wait for what the other found as well."""
     if not (isinstance(task, Task) and task.func is wait_for and isinstance(other, Task) and other.func is wait_for):
         return task
-    found = {ref.key: ref for ref in (*task.args[1:], *other.args[1:]) if isinstance(ref, TaskRef)}
-    return Task(task.key, wait_for, task.args[0], *found.values())
+    # Older dask makes an Alias of a TaskRef that it is given.
+    keys = {ref.key: None for ref in (*task.args[1:], *other.args[1:]) if isinstance(ref, TaskRef | Alias)}
+    return Task(task.key, wait_for, task.args[0], *map(TaskRef, keys))

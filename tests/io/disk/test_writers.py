@@ -1,5 +1,6 @@
 """Programs that write without a lock: writes beside them are refused, and the file stays as it is."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from usidx.errors import LockedError
 from usidx.io.disk.raw import RawFile
 from usidx.io.disk.superblock import find_superblock
 from usidx.io.write.transaction import transaction
+
+fcntl = pytest.importorskip("fcntl")
 
 _WRITER = """
 import os, sys
@@ -92,6 +95,33 @@ def test_a_file_that_lets_others_read_beside_its_writer(
         if ended == "killed":
             program.communicate("\n")
         _refuse(path, r"a program has it open for writing.*\(SWMR\).*h5clear -s FILE")
+
+
+@pytest.mark.parametrize("is_marked", [False, True])
+def test_on_a_network_drive_that_locks_only_what_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_marked: bool
+) -> None:
+    path = tmp_path / "scan.h5"
+    _make(path, "latest")
+    if is_marked:
+        content = bytearray(path.read_bytes())
+        content[11] = 5
+        path.write_bytes(content)
+    flock = fcntl.flock
+
+    def flock_as_nfs(descriptor: int, how: int) -> None:
+        if how & fcntl.LOCK_EX and not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_RDWR:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock_as_nfs)
+    if is_marked:
+        _refuse(path, r"a program has it open for writing.*\(SWMR\)")
+        return
+    with transaction(path) as changes:
+        changes.file["new"] = np.ones(10)
+    with h5py.File(path) as file:
+        assert (file["new"][:] == 1.0).all()
 
 
 def test_the_mark_is_that_of_the_specification(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import usidx
-from tests.kit.agreement import assert_opens
+from tests.kit.agreement import WITHOUT_INDEXES, assert_opens
 from tests.kit.broken import broken_file
 from usidx.errors import SelectionError, UsidWarning
 from usidx.io.read.backend import UsidBackend
@@ -110,7 +110,7 @@ def test_the_engine_is_found() -> None:
 
 def test_opening_by_xarray_and_by_usidx_agree(tmp_path: Path) -> None:
     built = beps_file(tmp_path / "scan.h5")
-    with xr.open_dataset(built.path, engine="usid", create_default_indexes=False) as data:
+    with xr.open_dataset(built.path, engine="usid", **WITHOUT_INDEXES) as data:
         xr.testing.assert_equal(data.drop_indexes(list(data.xindexes)), by_usidx(built.path))
 
 

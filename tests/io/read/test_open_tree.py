@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import usidx
-from tests.kit.agreement import assert_opens
+from tests.kit.agreement import WITHOUT_INDEXES, assert_opens
 from usidx.errors import SelectionError, UsidWarning
 from usidx.testing import measurements
 from usidx.testing.files import build_sparse
@@ -97,7 +97,7 @@ def test_arrays_survive_netcdf(tmp_path: Path) -> None:
     built = measurements.forc_file(tmp_path / "scan.h5")
     array = usidx.open_main(built.path)
     array.to_netcdf(tmp_path / "scan.nc", engine="h5netcdf")
-    with xr.open_dataarray(tmp_path / "scan.nc", engine="h5netcdf", create_default_indexes=False) as again:
+    with xr.open_dataarray(tmp_path / "scan.nc", engine="h5netcdf", **WITHOUT_INDEXES) as again:
         np.testing.assert_array_equal(again, built.array)
         assert usidx.position_dims(again) == ("Y", "X")
 

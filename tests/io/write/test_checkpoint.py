@@ -112,12 +112,14 @@ def test_a_decomposition_is_found_again(scan: Path) -> None:
     assert again.isel(Y=slice(4)).usid.svd(2).usid.write() != first
 
 
+@pytest.mark.usefixtures("keep_attrs")
 def test_what_is_not_known_is_not_reused(scan: Path) -> None:
     raw = usidx.open_main(scan).compute()
     first = (raw * 2).usid.svd(2).usid.write()
     assert (raw * 3).usid.svd(2).usid.write() != first
 
 
+@pytest.mark.usefixtures("keep_attrs")
 def test_other_graphs_are_other_recipes(scan: Path) -> None:
     raw = usidx.open_main(scan)
     first = (raw * 2).usid.svd(2).usid.write()

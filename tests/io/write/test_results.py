@@ -118,6 +118,7 @@ def test_a_result_of_few_numbers_opens_again(scan: Path) -> None:
     assert usidx.validate(scan) == []
 
 
+@pytest.mark.usefixtures("keep_attrs")
 def test_results_of_a_snake_scan_share_its_positions(tmp_path: Path) -> None:
     expected = snake_file(tmp_path / "snake.h5")
     raw = usidx.open_main(expected.path)
@@ -249,7 +250,7 @@ def test_a_selection_is_recorded(scan: Path) -> None:
     assert (raw * 2).usid.svd(2).usid.history[-1]["input"]["since_last_step"] == "unknown"
 
 
-@pytest.mark.parametrize("dtype", ["U3", "O", "M8[s]", "m8[s]", "S2"])
+@pytest.mark.parametrize("dtype", ["U3", "O", "M8[ns]", "m8[ns]", "S2"])
 def test_what_holds_no_numbers_is_refused(tmp_path: Path, dtype: str) -> None:
     data = xr.DataArray(np.zeros((3, 4), "i8").astype(dtype), dims=("X", "E"), name="Raw_Data")
     scan = usidx.set_roles(data, position="X", spectroscopic="E")

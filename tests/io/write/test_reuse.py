@@ -467,6 +467,7 @@ def random_blocks(raw: xr.DataArray, value: float) -> Any:
     ids=lambda f: f.__name__,
 )
 @pytest.mark.parametrize("verb", ["map_positions", "svd"])
+@pytest.mark.filterwarnings("ignore:The `token=` keyword:FutureWarning")  # dask of early 2025
 def test_a_graph_that_was_named_by_hand_proves_nothing(scan: Path, make: Any, verb: str) -> None:
     groups = []
     for value in (2.0, 3.0):

@@ -141,7 +141,7 @@ def test_a_file_that_must_not_be_written(path: Path, monkeypatch: pytest.MonkeyP
         return opened(name, flags, *rest)
 
     monkeypatch.setattr(os, "open", open_to_read)
-    message = r"'.*scan.h5' cannot be written \(Permission denied\). Ask for the right to write it, or work on a copy"
+    message = r"'.*scan.h5' cannot be written \(Permission denied\). Ask for the right to, or work on a copy"
     with pytest.raises(WriteError, match=message), transaction(path):
         pass
 

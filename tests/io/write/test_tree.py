@@ -261,7 +261,7 @@ def test_a_leaf_without_roles_is_named(tmp_path: Path) -> None:
         write(xr.DataTree.from_dict({"/a/b": texts.to_dataset()}), tmp_path / "scan.h5")
     with pytest.raises(UsidError, match="has no array whose dims have roles, so there is nothing"):
         write(xr.DataTree.from_dict({"/a/b": xr.Dataset(attrs={"n": 1})}), tmp_path / "scan.h5")
-    dates = channel("a").to_dataset().assign(when=("t", np.zeros(2, "M8[s]")))
+    dates = channel("a").to_dataset().assign(when=("t", np.zeros(2, "M8[ns]")))
     with pytest.raises(LayoutError, match="'when' for the group '/Measurement_000/Channel_000' holds datetime64"):
         write(xr.DataTree.from_dict({"/a/b": dates}), tmp_path / "scan.h5")
     assert list(tmp_path.iterdir()) == []

@@ -51,6 +51,7 @@ def test_lengths_are_equal_both_ways() -> None:
     assert measure_map_aspect(image(4, 8)) == pytest.approx(0.5)
     assert measure_map_aspect(image(8, 4)) == pytest.approx(2.0)
     # A thread of a picture would show nothing.
+    assert measure_map_aspect(image(5, 100)) == pytest.approx(0.05)
     assert measure_map_aspect(image(2, 100)) == 0.75
 
 

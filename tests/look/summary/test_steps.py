@@ -12,7 +12,14 @@ from usidx.look.summary.steps import tell
     [
         ({"tool": "svd", "version": "1.0", "parameters": {"n": 4}}, "svd(n=4)  [usidx 1.0]"),
         ({"tool": "open", "file": "scan.h5", "dataset": "/Raw"}, "open('scan.h5', '/Raw')"),
-        ({"tool": "fit", "parameters": {"dim": "E", "bounds": None}}, "fit(dim='E', bounds=null)"),
+        (
+            {"tool": "fit", "parameters": {"dim": ["E"], "bounds": {}, "sigma": None, "fast": True}},
+            "fit(dim='E', fast=True)",
+        ),
+        (
+            {"tool": "fit", "parameters": {"model": {"name": "SHO", "prefix": ""}, "n": [1, 2]}},
+            "fit(model=SHO, n=[1, 2])",
+        ),
         (
             {"tool": "nmf", "input": {"name": "Raw", "dims": {"Y": 3, "X": 4}, "dtype": "float32"}},
             "nmf  [of Raw (Y 3 × X 4) float32]",

@@ -129,8 +129,44 @@ def test_noise_and_flat_response_are_not_taken_for_resonances() -> None:
     left = abs(usidx.residual(found, data)) ** 2
     around = abs(data - data.mean("Frequency")) ** 2
     gained = 80 * np.log(around.sum("Frequency") / left.sum("Frequency"))
-    expected = (gained > 4 * np.log(80)) & found.converged
+    expected = (gained > 4 * np.log(80) * 80 / (80 - 5)) & found.converged
     np.testing.assert_array_equal(found.is_resonance, expected)
+
+
+@pytest.mark.parametrize("samples", [2, 3, 4, 8, 20])
+def test_few_samples_of_noise_are_no_resonance(samples: int) -> None:
+    rng = np.random.default_rng(4)
+    band = np.linspace(300e3, 340e3, 20)
+    noise = rng.normal(size=(1000, 20)) + 1j * rng.normal(size=(1000, 20))
+    noise[:, samples:] = np.nan
+    data = xr.DataArray(noise, dims=("X", "Frequency"), coords={"Frequency": band})
+    assert float(usidx.sho_fit(data).is_resonance.mean()) <= (0.0 if samples == 2 else 0.03)
+    cut = usidx.sho_fit(data[:, :samples])
+    assert float(cut.is_resonance.mean()) <= (0.0 if samples == 2 else 0.03)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("loss", ["soft_l1", "huber", "cauchy"])
+def test_spikes_reach_neither_guess_nor_fit_nor_the_verdict(loss: str, lazy: bool) -> None:
+    rng = np.random.default_rng(3)
+    band = 320e3 + 8e3 * np.linspace(-1, 1, 48)
+    place = 320e3 + 1000 * rng.normal(size=200)
+    y = 1e-3 * np.exp(0.5j) * place[:, None] ** 2 / (band**2 - 1j * band * place[:, None] / 80 - place[:, None] ** 2)
+    y = y + 0.0024 * (rng.normal(size=y.shape) + 1j * rng.normal(size=y.shape))
+    quiet = y.copy()
+    y[np.arange(200), rng.integers(0, 48, 200)] += 1.6 * np.exp(2j * np.pi * rng.random(200))
+    coords = {"Frequency": ("Frequency", band, {"units": "Hz"})}
+    data = xr.DataArray(y, dims=("X", "Frequency"), coords=coords)
+    found = usidx.sho_fit(data.chunk(X=64) if lazy else data, loss=loss).compute()
+    plain = usidx.sho_fit(data.copy(data=quiet))
+    assert (abs(found.frequency_guess - place) < 6 * plain.frequency_stderr).all()
+    assert (abs(found.frequency - place) < 6 * plain.frequency_stderr).all()
+    assert found.is_resonance.all()
+    scatter = 1.4826 * float(abs(found.frequency - place).median())
+    assert 0.75 < float(found.frequency_stderr.median()) / scatter < 1.3
+    noise = data.copy(data=0.01 * (rng.normal(size=y.shape) + 1j * rng.normal(size=y.shape)))
+    noise[:, 7] += 1.6
+    assert float(usidx.sho_fit(noise, loss=loss).is_resonance.mean()) < 0.1
 
 
 def test_few_samples_of_noise_are_not_taken_for_the_other_convention() -> None:

@@ -40,6 +40,8 @@ _SUMS_OF_PRODUCTS: Final = frozenset({"number_mul_add", "number_mul_number_add"}
 _INTRINSICS: Final = {"sqrt": "llvm.sqrt", "abs": "llvm.fabs"}
 # Functions of the system's library.
 _LIBRARY: Final = {"sin": "sin", "cos": "cos", "tanh": "tanh", "arctan": "atan", "log": "log"}
+#: LLVM before 19 does not know these by itself, and leaves a call to nowhere, which ends the process.
+_NO_INTRINSIC: Final = frozenset({"tanh", "arctan"})
 _COVERED: Final = (
     frozenset({"select", "exp", "copy", "fill", "number_add", "number_mul", "number_div", *_ARITHMETIC})
     | _SUMS_OF_PRODUCTS
@@ -298,10 +300,20 @@ class _Writer:
             )
         if name in _INTRINSICS:
             return self._write_call(_INTRINSICS[name], a)
+        if name in _NO_INTRINSIC:
+            return self._write_library_call(_LIBRARY[name], a)
         return self._write_call(f"llvm.{_LIBRARY[name]}", a) if name in _LIBRARY else a
 
     def _write_call(self, name: str, a: Any) -> Any:
         return self.b.call(self.module.declare_intrinsic(name, [_DOUBLE]), [a])
+
+    def _write_library_call(self, name: str, a: Any) -> Any:
+        function = self.module.globals.get(name)
+        if function is None:
+            function = ir.Function(self.module, ir.FunctionType(_DOUBLE, [_DOUBLE]), name=name)
+            function.attributes.add("readnone")  # so that it is called once for the same sample
+            function.attributes.add("nounwind")
+        return self.b.call(function, [a])
 
     def _write_exponential(self, x: Any) -> Any:
         """Write `usidx.fitting.compile.interpreter.compute_exponential`, each operation in the order written."""

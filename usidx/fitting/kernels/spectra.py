@@ -55,6 +55,7 @@ from usidx.fitting.kernels.columns import (
 )
 from usidx.fitting.kernels.levenberg_marquardt import minimise
 from usidx.fitting.kernels.linear import invert
+from usidx.fitting.kernels.pattern import measure_pattern
 from usidx.fitting.kernels.start import find_start, keep_within
 
 __all__ = ["evaluate_rows", "solve_rows"]
@@ -257,10 +258,12 @@ def _write_figures(
     chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
     if head[HAS_WEIGHT] == 0 and head[LOSS] == 0:
         chi2, squares = cost, cost
-    out[_figure(n, PATTERN)] = _measure_pattern(head, data, free) if squares > _ROUNDING * spread else 0.0
+    variance = _compute_robust_variance(head, bench, data) if head[LOSS] > 0 else np.nan
+    # This weighs the residual in its place.
+    out[_figure(n, PATTERN)] = measure_pattern(head, data, free) if squares > _ROUNDING * spread else 0.0
     freedom = head[SAMPLES] * head[N_PARTS] - free
     redchi = chi2 / freedom if freedom > 0 else np.nan
-    variance = redchi if head[LOSS] == 0 else _compute_robust_variance(head, bench, data)
+    variance = redchi if head[LOSS] == 0 else variance
     for k in range(n):
         out[k], out[_stderr(n, k)] = bench[PARAMETERS, k], 0.0
     for j in range(free):
@@ -271,31 +274,6 @@ def _write_figures(
     if out.size > _figure(n, N_FIGURES):
         _write_covariance(head, info, bench, variance, out)
     return True
-
-
-@compile_part
-def _measure_pattern(head: Integers, data: Rows, free: int) -> float:
-    """Return by how many standard deviations the residual is smoother than noise (J. von Neumann's ratio).
-
-    What a right model leaves is noise, and no sample knows of the one before it. What a fit in a wrong minimum leaves
-    goes up and down slowly, so its scatter is more than that of the steps from sample to sample.
-    """
-    total, moved, size, weight = 0.0, 0.0, head[SAMPLES], data[head[WEIGHT]]
-    for part in range(head[N_PARTS]):
-        residual = data[head[RESIDUAL] + part]
-        if head[HAS_WEIGHT] > 0:
-            for i in range(size):
-                residual[i] *= weight[i]
-        for i in range(size):
-            total += residual[i] * residual[i]
-        for i in range(size - 1):
-            moved += (residual[i + 1] - residual[i]) * (residual[i + 1] - residual[i])
-    count = size * head[N_PARTS]
-    if count <= free or moved <= 0.0:
-        return 0.0
-    noise = moved / (2.0 * (size - 1) * head[N_PARTS])
-    found: float = (total / (count - free) / noise - 1.0) * math.sqrt(count)
-    return found
 
 
 @compile_part

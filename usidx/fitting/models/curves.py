@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from usidx.errors import SelectionError
 from usidx.fitting.formula.nodes import Node, apply
-from usidx.fitting.models.model import register
+from usidx.fitting.models.complex_background import ComplexConstant, ComplexLinear
+from usidx.fitting.models.model import Model, register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
 from usidx.fitting.models.shape import Shape
 
@@ -52,7 +53,7 @@ class Constant(Shape):
     Notes
     -----
     Parameter: ``offset``, with the units of the data. Linear: solved at once. Adds to models of any number of
-    coordinates.
+    coordinates; added to a complex model it is a `ComplexConstant`.
 
     Examples
     --------
@@ -67,6 +68,10 @@ class Constant(Shape):
     @property
     def _own_parameters(self) -> tuple[Parameter, ...]:
         return (Parameter("offset", "Offset", (1, 0)),)
+
+    def to_complex(self) -> Model:
+        """Return a complex constant."""
+        return ComplexConstant(self.prefix)
 
     def _build_formula(self, *nodes: Node) -> Node:
         return nodes[-1]
@@ -85,7 +90,7 @@ class Linear(Shape):
     Notes
     -----
     Parameters: ``slope``, with the units of the data by the coordinate; ``intercept``, with those of the data.
-    Linear: solved at once.
+    Linear: solved at once. Added to a complex model it is a `ComplexLinear`.
 
     Examples
     --------
@@ -99,6 +104,10 @@ class Linear(Shape):
     @property
     def _own_parameters(self) -> tuple[Parameter, ...]:
         return Parameter("slope", "Slope", (1, -1)), Parameter("intercept", "Intercept", (1, 0))
+
+    def to_complex(self) -> Model:
+        """Return a complex line."""
+        return ComplexLinear(self.prefix)
 
     def _build_formula(self, x: Node, slope: Node, intercept: Node) -> Node:
         return slope * x + intercept
@@ -306,7 +315,8 @@ class Step(Shape):
     Notes
     -----
     Parameters: ``amplitude``, with the units of the data; ``center`` and ``width`` (> 0), with those of the
-    coordinate. Add ``Constant()`` for where it rises from.
+    coordinate. Add ``Constant()`` for where it rises from. A step sharper than samples can tell ends with its width on
+    a bound of 0.3 of their distance, and its centre between the two samples.
 
     Examples
     --------
@@ -324,7 +334,7 @@ class Step(Shape):
 
     @property
     def _own_parameters(self) -> tuple[Parameter, ...]:
-        width = Parameter("width", "Width", (0, 1), POSITIVE)
+        width = Parameter("width", "Width", (0, 1), POSITIVE, finest=0.3)
         return Parameter("amplitude", "Amplitude", (1, 0)), Parameter("center", "Center", (0, 1)), width
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:

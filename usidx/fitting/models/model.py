@@ -199,10 +199,16 @@ class Model(ABC):
         """Return the models whose product this is."""
         return (self,)
 
+    def to_complex(self) -> Model:
+        """Return what stands for this model beside a complex one: of a background, one that is complex, too."""
+        return self
+
     def __add__(self, other: Model) -> Model:
         if not isinstance(other, Model):
             return NotImplemented
-        made: Model = _load_kind("Sum")((*self.terms, *other.terms))
+        terms = (*self.terms, *other.terms)
+        terms = tuple(t.to_complex() for t in terms) if any(t.is_complex for t in terms) else terms
+        made: Model = _load_kind("Sum")(terms)
         return made
 
     def __mul__(self, other: Model) -> Model:

@@ -37,6 +37,9 @@ class Parameter:
         For the role "width": the parameter per full width at half maximum.
     period : float
         For an angle, what can be added without effect; 0 for none. Results lie within half a period of zero.
+    finest : float
+        For a width, the least that samples can tell from zero, in their distances; 0 for none. A fit that fails is
+        tried again with no smaller one.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Parameter:
     role: str = ""
     width_per_fwhm: float = 0.0
     period: float = 0.0
+    finest: float = 0.0
 
     def without_data(self) -> Parameter:
         """Return the parameter of a factor that has no units."""

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from usidx.fitting.formula.complex import Pair
 from usidx.fitting.formula.nodes import Node, apply, make_constant
+from usidx.fitting.models.curves import measure_extent
 from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, UNBOUNDED, Parameter
 from usidx.fitting.models.shape import Shape
 
-__all__ = ["SHO"]
+__all__ = ["SHO", "SHOAmplitude", "ThermalSpectrum"]
 
 Array = npt.NDArray[np.float64]
+
+_PLACES: Final = tuple((k + 0.5) / 24 for k in range(24))  # shares of the band, and so are the widths
+_WIDTHS: Final = (0.008, 0.025, 0.08, 0.25)
 
 
 @register
@@ -33,10 +38,11 @@ class SHO(Shape):
 
     Notes
     -----
-    For complex data. Parameters: ``amplitude`` A (> 0), the static amplitude, with the units of the data (at
-    resonance the response is A Q); ``frequency`` w0 (> 0), with the units of the coordinate; ``quality_factor`` Q
-    (> 0); ``phase`` phi in radians, within -pi and pi. Since (A, phi) and (-A, phi + pi) are one response, A is
-    kept positive. Start values come from the exact linear form of the formula.
+    For complex data; for its absolute value see `SHOAmplitude`. Parameters: ``amplitude`` A (> 0), the static
+    amplitude, with the units of the data (at resonance the response is A Q); ``frequency`` w0 (> 0), with the units of
+    the coordinate; ``quality_factor`` Q (> 0); ``phase`` phi in radians, within -pi and pi. Since (A, phi) and
+    (-A, phi + pi) are one response, A is kept positive. Start values come from the exact linear form of the formula.
+    Cross-talk is complex: ``SHO() + Constant()`` has a complex constant, ``SHO() + Linear()`` a complex line.
 
     References
     ----------
@@ -95,3 +101,99 @@ class SHO(Shape):
 
 def _build_denominator(w: Node, frequency: Node, quality_factor: Node) -> Pair:
     return Pair(w * w - frequency * frequency, -(w * frequency / quality_factor))
+
+
+@dataclass(frozen=True)
+class _Magnitude(Shape):
+    """Base of what is known of an oscillator without its phase."""
+
+    prefix: str = ""
+
+    @property
+    def _own_parameters(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter("amplitude", "Amplitude", (1, 0), POSITIVE),
+            Parameter("frequency", "Frequency", (0, 1), POSITIVE),
+            Parameter("quality_factor", "Quality Factor", "", POSITIVE),
+        )
+
+    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
+        """Return resonances all over the band, sharp and broad ones."""
+        low, span = measure_extent(x)
+        frequency, quality = self.prefix + "frequency", self.prefix + "quality_factor"
+        found: list[dict[str, Array | float]] = []
+        for share, width in itertools.product(_PLACES, _WIDTHS):
+            place = np.maximum(np.abs(low + share * span), 1e-3 * span)
+            found.append({frequency: place, quality: place / (width * span)})
+        return found
+
+
+@register
+@dataclass(frozen=True)
+class SHOAmplitude(_Magnitude):
+    """Describe the amplitude of a damped oscillator, A w0^2 / sqrt((w^2 - w0^2)^2 + (w w0/Q)^2).
+
+    Parameters
+    ----------
+    prefix : str
+        Put before the names of the parameters.
+
+    Notes
+    -----
+    For real data, such as what a lock-in without a phase reports: the absolute value of `SHO`. Parameters:
+    ``amplitude`` A (> 0), the static one, with the units of the data; ``frequency`` w0 (> 0), with those of the
+    coordinate; ``quality_factor`` Q (> 0). The noise of an amplitude is that of a complex number only where the
+    amplitude is well above it: below, amplitudes are too large. Where both parts were measured, fit `SHO`.
+
+    References
+    ----------
+    S. Jesse, S. V. Kalinin, R. Proksch, A. P. Baddorf and B. J. Rodriguez, Nanotechnology 18, 435503 (2007).
+
+    Examples
+    --------
+    >>> from usidx.models import SHOAmplitude
+    >>> float(SHOAmplitude()(3e5, amplitude=2.0, frequency=3e5, quality_factor=100.0))
+    200.0
+    """
+
+    def _build_formula(self, w: Node, amplitude: Node, frequency: Node, quality_factor: Node) -> Node:
+        return amplitude * frequency * frequency / apply("sqrt", _build_square(w, frequency, quality_factor))
+
+
+@register
+@dataclass(frozen=True)
+class ThermalSpectrum(_Magnitude):
+    """Describe the power spectrum of an oscillator that noise drives, A w0^4 / ((w^2 - w0^2)^2 + (w w0/Q)^2).
+
+    Parameters
+    ----------
+    prefix : str
+        Put before the names of the parameters.
+
+    Notes
+    -----
+    For power spectral densities, as of a cantilever that heat moves; ``+ Constant()`` is the floor of the detector.
+    Parameters: ``amplitude`` A (> 0), the density far below the resonance, with the units of the data; ``frequency``
+    w0 (> 0), with those of the coordinate; ``quality_factor`` Q (> 0). The mean square that the one-sided density
+    holds is pi/2 A Q w0, w0 in Hz where the density is by Hz. The noise of a density grows with it: give
+    ``sigma``, as of the spectrum by the root of how many were averaged.
+
+    References
+    ----------
+    J. E. Sader, J. W. M. Chon and P. Mulvaney, Rev. Sci. Instrum. 70, 3967 (1999).
+
+    Examples
+    --------
+    >>> from usidx.models import Constant, ThermalSpectrum
+    >>> (ThermalSpectrum() + Constant()).names
+    ('amplitude', 'frequency', 'quality_factor', 'offset')
+    """
+
+    def _build_formula(self, w: Node, amplitude: Node, frequency: Node, quality_factor: Node) -> Node:
+        square = frequency * frequency
+        return amplitude * square * square / _build_square(w, frequency, quality_factor)
+
+
+def _build_square(w: Node, frequency: Node, quality_factor: Node) -> Node:
+    below, lag = w * w - frequency * frequency, w * frequency / quality_factor
+    return below * below + lag * lag

@@ -18,7 +18,7 @@ from usidx.fitting.formula.numpy_backend import interpret
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
-from usidx.fitting.solver.compiled import find_linear_parameters
+from usidx.fitting.solver.search.terms import find_linear_parameters
 
 __all__ = ["Alike", "find_alike", "sort_alike"]
 

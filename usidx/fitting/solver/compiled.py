@@ -22,12 +22,12 @@ from usidx.fitting.formula.nodes import ZERO, differentiate, make_parameter, sub
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model, build_graphs
 from usidx.fitting.solver.canonical import make_canonical
-from usidx.fitting.solver.templates import Grid, find_template_starts, make_grid
-from usidx.fitting.solver.terms import order_terms
+from usidx.fitting.solver.search.templates import Grid, find_template_starts, make_grid
+from usidx.fitting.solver.search.terms import find_linear_parameters, order_terms
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.pool import share_slices
 
-__all__ = ["Options", "add_derived", "evaluate_block", "find_linear_parameters", "solve_block"]
+__all__ = ["Options", "add_derived", "evaluate_block", "solve_block"]
 
 Array = npt.NDArray[np.float64]
 _SEARCHES: Final = {
@@ -57,6 +57,8 @@ class Options:
         After so many evaluations a fit has failed.
     covariance : bool
         Whether the table holds the covariance too.
+    doubt : bool
+        Whether other starts are tried where a fit failed or left a pattern.
     """
 
     free: tuple[str, ...]
@@ -66,6 +68,7 @@ class Options:
     tolerance: float = 1e-8
     max_evaluations: int = 200
     covariance: bool = False
+    doubt: bool = True
 
 
 @cache
@@ -73,22 +76,6 @@ def _assemble_program(model: Model, free: tuple[str, ...]) -> Program:
     keep = [0, *(1 + model.names.index(name) for name in free)]
     outputs = [[part[k] for k in keep] for part in build_graphs(model)]
     return assemble(outputs, model.names, model.variables + model.derived)
-
-
-@cache
-def find_linear_parameters(model: Model, free: tuple[str, ...]) -> tuple[str, ...]:
-    """Return free parameters that enter linearly all at once, chosen in order."""
-    if not model.has_formula:
-        return ()
-    chosen: list[str] = []
-    for name in free:
-        k = 1 + model.names.index(name)
-        tested = (*chosen, name)
-        if all(
-            differentiate(part[k], make_parameter(other)) is ZERO for part in build_graphs(model) for other in tested
-        ):
-            chosen.append(name)
-    return tuple(chosen)
 
 
 def _copy_tables(model: Model, options: Options, samples: int, *, weighted: bool) -> Tables:

@@ -8,7 +8,7 @@ the bounds; a given start is one more candidate. Nothing here looks at another s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,17 +17,17 @@ import numpy.typing as npt
 from usidx.fitting.kernels.columns import CONVERGED, CONVERGED_ON_BOUND, TOO_FEW_SAMPLES, Columns
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, add_derived
-from usidx.fitting.solver.groups import Group, evaluate_templates, split_model
-from usidx.fitting.solver.proposals import propose
-from usidx.fitting.solver.screen import find_best, make_templates
-from usidx.fitting.solver.templates import bridge_gaps
+from usidx.fitting.solver.search.groups import Group, evaluate_templates, split_model
+from usidx.fitting.solver.search.proposals import propose
+from usidx.fitting.solver.search.screen import find_best, make_templates
+from usidx.fitting.solver.search.templates import bridge_gaps
 from usidx.tasks.blas import limit_blas
 
 __all__ = ["Spectra", "look_again"]
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
-FitRows = Callable[[Rows, Array], Array]
+FitRows = Callable[[Rows, Array, Options], Array]
 _STARTS: Final = 4  # of each kind
 _MOST_SAMPLES: Final = 512  # more are averaged in bins
 _VALUES: Final = 2**22  # of templates, or of pairs, that are held at a time
@@ -70,17 +70,36 @@ def take_rows(table: Array, rows: Rows) -> Array:
 def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra) -> Array:
     """Return the table with the fits replaced that are better from another start.
 
-    `fit_rows(rows, start)` fits some of the spectra; `first` is the table of the first fits of all.
+    `fit_rows(rows, start, options)` fits some of the spectra; `first` is the table of the first fits of all.
     """
-    rows = _find_doubtful(first, spectra.y, Columns(len(model.names)))
+    at = Columns(len(model.names))
+    rows = _find_doubtful(first, spectra.y, at)
     if not rows.size:
         return first
     out = first.copy()
-    for start in _list_starts(model, options, spectra.take(rows)):
-        known = np.isfinite(start).any(axis=1)
-        found = fit_rows(rows[known], start[known])
-        out[rows[known]] = _keep_better(out[rows[known]], found, len(model.names))
+
+    def try_all(rows: Rows, options: Options) -> None:
+        for start in _list_starts(model, options, spectra.take(rows)):
+            out[rows] = _keep_better(out[rows], fit_rows(rows, start, options), at)
+
+    with np.errstate(all="ignore"):  # candidates may be far off
+        try_all(rows, options)
+        failed = rows[~(out[rows, at.status] > 0)]
+        finest = [
+            p for p in model.parameters if p.finest and p.name in options.free and p.bounds == options.bounds[p.name]
+        ]
+        steps = _measure_steps(take_rows(spectra.x, failed)) if finest and failed.size else np.empty(0)
+        for step in np.unique(steps[steps > 0.0]):
+            coarser = {p.name: (p.finest * step, p.bounds[1]) for p in finest}
+            own = failed[np.broadcast_to(steps == step, failed.shape)]
+            try_all(own, replace(options, bounds={**options.bounds, **coarser}))
     return out
+
+
+def _measure_steps(x: Array) -> Array:
+    """Return the distance of samples along the first coordinate."""
+    ordered = np.sort(np.where(np.isfinite(x[:, 0]), x[:, 0], np.nan), axis=1)
+    return np.asarray(np.nanmedian(np.diff(ordered, axis=1), axis=1))
 
 
 def _find_doubtful(table: Array, y: npt.NDArray[Any], at: Columns) -> Rows:
@@ -95,8 +114,7 @@ def _find_doubtful(table: Array, y: npt.NDArray[Any], at: Columns) -> Rows:
     return np.sort(np.concatenate([failed[~flat], left]))
 
 
-def _keep_better(first: Array, second: Array, n: int) -> Array:
-    at = Columns(n)
+def _keep_better(first: Array, second: Array, at: Columns) -> Array:
     failed, done = ~(first[:, at.status] > 0), second[:, at.status] > 0
     less = second[:, at.chi2] < (1.0 - _MUCH) * first[:, at.chi2]
     found = np.where((done & (failed | less))[:, None], second, first)

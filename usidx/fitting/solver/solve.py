@@ -15,10 +15,11 @@ from usidx.fitting.models.function import Function
 from usidx.fitting.models.functions.combined import resolve_functions
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
-from usidx.fitting.solver.compiled import Options, evaluate_block, find_linear_parameters, solve_block
+from usidx.fitting.solver.compiled import Options, evaluate_block, solve_block
 from usidx.fitting.solver.far import find_far, list_known
 from usidx.fitting.solver.noise_scale import solve_by_noise
 from usidx.fitting.solver.numpy_solver import evaluate_function_block, solve_function_block
+from usidx.fitting.solver.search.terms import find_linear_parameters
 from usidx.fitting.solver.second_look import Spectra, look_again, take_rows
 from usidx.fitting.solver.spikes import find_order, solve_without_spikes
 from usidx.fitting.solver.undefined import tell_undefined
@@ -49,15 +50,17 @@ def solve(
             return solve_function_block(model, options, y, x, weight, start, threads)
         table = solve_block(model, options, y, x, weight, start, threads)
 
-        def fit_rows(rows: npt.NDArray[np.intp], y: npt.NDArray[Any], start: Array) -> Array:
+        def fit_rows(
+            rows: npt.NDArray[np.intp], y: npt.NDArray[Any], start: Array, options: Options = options
+        ) -> Array:
             own_x, own_weight = take_rows(x, rows), None if weight is None else take_rows(weight, rows)
             return solve_block(model, options, y, own_x, own_weight, start, threads)
 
-        if options.loss == "linear":
+        if options.loss == "linear" and options.doubt:
             spectra = Spectra(y, x, weight, start)
-            return look_again(lambda rows, s: fit_rows(rows, y[rows], s), table, model, options, spectra)
+            return look_again(lambda rows, *how: fit_rows(rows, y[rows], *how), table, model, options, spectra)
         free = [model.names.index(n) for n in options.free]
-        if not np.isnan(start[:, free]).any():
+        if options.loss == "linear" or not np.isnan(start[:, free]).any():
             return table
         return solve_without_spikes(fit_rows, table, model, options, y, x, weight, start)
 
@@ -91,14 +94,15 @@ def _solve_by_noise(
 def _solve_tied(fit: Callable[[Model, Options, Array], Array], ties: Ties, options: Options, start: Array) -> Array:
     """Fit the independent parameters, and work out the others.
 
-    Looking for one term after the other in the data fails where the first is tied to what is not found yet. So where
-    start values are missing, the fit without ties gives a second start, and the better of both fits is kept.
+    Looking for one term after the other in the data fails where the first is tied to what is not found yet. The second
+    look finds all at once, but compares by least squares. So for a robust loss, where start values are missing, the fit
+    without ties gives a second start, and the better of both fits is kept.
     """
     own = [ties.model.names.index(p.name) for p in ties.independent]
     reduced, inner = ties.reduce(), replace(options, covariance=True)
     table = fit(reduced, inner, start[:, own])
     wanted = [ties.model.names.index(n) for n in options.free if n not in find_linear_parameters(reduced, options.free)]
-    if reduced.has_formula and np.isnan(start[:, wanted]).any():
+    if options.loss != "linear" and reduced.has_formula and np.isnan(start[:, wanted]).any():
         free = tuple(n for n in ties.model.names if n in options.free or n in ties.formulas)
         loose = fit(ties.model, replace(options, free=free, covariance=False), start)
         begin = np.where(np.isnan(start), loose[:, : len(ties.model.names)], start)[:, own]

@@ -18,7 +18,7 @@ from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, evaluate_block
 from usidx.fitting.solver.robust import DEVIATION_PER_MAD, evaluate_loss, split_parts
-from usidx.fitting.solver.templates import bridge_gaps
+from usidx.fitting.solver.search.templates import bridge_gaps
 
 __all__ = ["find_order", "remove_spikes", "solve_without_spikes"]
 

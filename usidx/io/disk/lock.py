@@ -118,8 +118,8 @@ def acquire(descriptor: int, path: Path, *, exclusive: bool = True, wait: float 
             purpose = "written" if exclusive else "read"
             raise LockedError(
                 f"{str(path)!r} cannot be {purpose}: it is locked by {_find_holder(path)}. {_REMEDY[exclusive]} If "
-                "nothing has it open, a network drive may keep an old lock: set HDF5_USE_FILE_LOCKING=FALSE or pass "
-                "lock=False."
+                "nothing has it open, a network drive may keep an old lock: set the environment variable "
+                "HDF5_USE_FILE_LOCKING=FALSE before Python starts."
             )
         time.sleep(min(POLL, max(deadline - time.monotonic(), 0.0)))
     return held
@@ -139,7 +139,8 @@ def try_lock(descriptor: int, path: Path, exclusive: bool) -> FileLock | None:
         if err.errno in _REFUSED:
             raise LockedError(
                 f"{str(path)!r} cannot be locked: its file system refuses locks ({os.strerror(err.errno)}), as network "
-                "drives do. If no other program has the file open, set HDF5_USE_FILE_LOCKING=FALSE, or pass lock=False."
+                "drives do. If no other program has the file open, set the environment variable "
+                "HDF5_USE_FILE_LOCKING=FALSE before Python starts."
             ) from err
         raise
 

@@ -12,7 +12,7 @@ from usidx.errors import LockedError
 from usidx.io.disk.line import acquire_in_turn
 from usidx.io.disk.lock import acquire
 from usidx.io.disk.raw import RawFile
-from usidx.io.disk.writers import refuse_writers_without_lock
+from usidx.io.disk.writers import refuse_mark, refuse_writers_without_lock
 
 __all__ = ["open_locked"]
 
@@ -46,15 +46,14 @@ def _open_to_write(stack: ExitStack, path: Path, *, wait: float, lock: bool) -> 
     except OSError as err:
         if err.errno != errno.EBADF:
             raise
-        # Network drives give that lock only to who can write.
-        gate = _open(stack, path)
-        _hold(stack, gate, exclusive=True, wait=wait, lock=lock)
-        return gate
-    if os.name == "nt":
-        return gate
-    refuse_writers_without_lock(gate, wait)
-    file = _open(stack, path)
-    _check_name(path, file)
+        # Network drives give that lock only to who can write, and other machines' programs cannot be seen.
+        file = _open(stack, path)
+        _hold(stack, file, exclusive=True, wait=wait, lock=lock)
+    else:
+        refuse_writers_without_lock(gate, wait)
+        file = gate if os.name == "nt" else _open(stack, path)
+        _check_name(path, file)
+    refuse_mark(file)
     return file
 
 

@@ -14,7 +14,17 @@ from typing import Any
 
 from usidx.errors import UsidError
 
-__all__ = ["RawFile", "import_if_there", "link", "name_kind", "remove", "remove_open", "rename", "sync_folder"]
+__all__ = [
+    "RawFile",
+    "import_if_there",
+    "link",
+    "list_writable",
+    "name_kind",
+    "remove",
+    "remove_open",
+    "rename",
+    "sync_folder",
+]
 
 #: One system call moves at most this many bytes: macOS refuses 2 GiB, Linux stops just short of it.
 _CALL = 1 << 30
@@ -158,6 +168,11 @@ class RawFile:
         with self._seeking:
             os.lseek(self._descriptor, address, os.SEEK_SET)
             return os.write(self._descriptor, data)
+
+
+def list_writable() -> set[int]:
+    """Return the descriptors over which this program writes through usidx."""
+    return {file.fileno() for file in list(_writable)}
 
 
 def _give_up_writing() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import h5py
 
-from usidx.errors import LockedError, RecoveryError, UsidError, UsidWarning
+from usidx.errors import LockedError, MissingFileError, RecoveryError, UsidError, UsidWarning
 from usidx.io.disk.companions import find_journal_path
 from usidx.io.disk.journal import is_quiet
 from usidx.io.disk.line import give_way
@@ -56,7 +56,7 @@ def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = Tru
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     LockedError
         Another program is writing the file: it needs no recovery.
@@ -65,7 +65,7 @@ def recover(path: str | os.PathLike[str], *, wait: float = 0.0, lock: bool = Tru
     """
     target = Path(os.path.realpath(path))
     if not target.exists():
-        raise FileNotFoundError(f"There is no file {str(target)!r}.")
+        raise MissingFileError(f"There is no file {str(target)!r}.")
     if not needs_recovery(target):
         return Recovery()
     if lock and not is_on():
@@ -97,7 +97,8 @@ def _warn(path: Path, done: Recovery) -> None:
 def _make_uncertain_error(path: Path) -> LockedError:
     return LockedError(
         f"{str(path)!r} has an undo journal: it is being written, or a write was interrupted, and without locks nobody "
-        "can tell which. If no other program has it open, undo it with recover(path, lock=False)."
+        "can tell which. If no other program has it open, undo it with usidx.recover(path, lock=False), or in "
+        "the shell with: usidx recover --no-lock FILE"
     )
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from usidx.errors import LockedError
-from usidx.io.disk.raw import RawFile, import_if_there
+from usidx.io.disk.raw import RawFile, import_if_there, list_writable
 from usidx.io.disk.superblock import find_superblock
 
-__all__ = ["name_program", "refuse_writers_without_lock"]
+__all__ = ["name_program", "refuse_mark", "refuse_writers_without_lock"]
 
 _fcntl: Any = import_if_there("fcntl")
 
@@ -29,7 +29,7 @@ _WRITABLE = os.O_WRONLY | os.O_RDWR
 
 
 def refuse_writers_without_lock(file: RawFile, wait: float = 0.0) -> None:
-    """Raise if another program writes a file, or ended without closing it.
+    """Raise if another program has a file open for writing, where the system says so.
 
     Parameters
     ----------
@@ -48,6 +48,16 @@ def refuse_writers_without_lock(file: RawFile, wait: float = 0.0) -> None:
         if time.monotonic() >= deadline:
             raise LockedError(f"{str(file.path)!r} cannot be written: {found}")
         time.sleep(_POLL)
+
+
+def refuse_mark(file: RawFile) -> None:
+    """Raise if a file says that a program writes it, or ended without closing it.
+
+    Raises
+    ------
+    LockedError
+        It says so.
+    """
     superblock = find_superblock(file)
     if superblock is not None and superblock.is_flagged:
         raise LockedError(
@@ -92,7 +102,10 @@ def _find_processes(file: os.stat_result) -> Iterator[int]:
             descriptors = list(os.scandir(folder))
         except OSError:
             continue  # ended, or of another user
-        if any(_is_writing(folder.parent / "fdinfo" / entry.name, entry, file) for entry in descriptors):
+        # Of usidx itself only one writes a file at a time (`usidx.io.disk.lock.claim_file`).
+        own = list_writable() if folder.parent.name == str(os.getpid()) else set()
+        others = (entry for entry in descriptors if int(entry.name) not in own)
+        if any(_is_writing(folder.parent / "fdinfo" / entry.name, entry, file) for entry in others):
             yield int(folder.parent.name)
 
 

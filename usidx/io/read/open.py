@@ -67,7 +67,7 @@ def open_main(
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     SelectionError
         The name matches nothing or more than one main dataset, or a compound dataset needs `field`.
@@ -128,7 +128,7 @@ def open_dataset(
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     SelectionError
         The name matches nothing or more than one main dataset.
@@ -184,7 +184,7 @@ def open_tree(
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     UsidError
         It is not an HDF5 file.

@@ -56,7 +56,7 @@ def list_results(path: FilePath, *, storage_options: Options = None) -> list[str
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     UsidError
         It is not an HDF5 file.

@@ -70,7 +70,7 @@ def validate(path: FilePath, *, storage_options: Options = None) -> list[Problem
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
 
     References

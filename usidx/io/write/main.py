@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from usidx.errors import ExistsError, LayoutError, UsidWarning
+from usidx.errors import ExistsError, LayoutError, UsidError, UsidWarning
 from usidx.format import names
 from usidx.format.grid import find_grid
 from usidx.format.layout import Array, Role, Side
@@ -160,6 +160,10 @@ def _encode_texts(texts: tuple[str, ...]) -> Array:
 
 def make_safe_name(name: str) -> str:
     """Return a name that the naming of results groups can hold: no hyphen, no slash, not only dots."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as err:
+        raise UsidError(f"The name {name!r} is no UTF-8 text, and HDF5 holds no other; give name=...") from err
     safe = name.replace("-", "_").replace("/", "_").replace("\0", "_").strip()
     return safe if safe.strip(".") else "Data"  # HDF5 takes a dot for the group itself
 

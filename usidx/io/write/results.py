@@ -30,6 +30,7 @@ from usidx.io.write.reuse import Earlier, Work, digest_sources, find_earlier
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import change_or_create
 from usidx.io.write.tree import write_tree
+from usidx.label.quantities import store_units
 from usidx.results.identity import describe_changes, find_place_of_opened, identify
 from usidx.results.provenance import PROVENANCE, Step, read_steps, remove_seals, usidx_version
 from usidx.results.schema import Entry, to_stored
@@ -124,6 +125,7 @@ def write(
     >>> usidx.write(raw.usid.svd(4))
     '/Measurement_000/Channel_000/Raw_Data-SVD_000'
     """
+    data = store_units(data)
     settings = Settings(
         Storage.parse(compression, chunks), reuse, progress, choose_waiting_time() if wait is None else wait
     )

@@ -26,6 +26,7 @@ from usidx.format.grid import find_grid
 from usidx.format.layout import Array, Layout
 from usidx.format.packing import pack
 from usidx.io.disk.recovery import open_shared
+from usidx.io.read.place.open_errors import make_unreadable_error
 from usidx.io.read.place.opened import open_place
 from usidx.io.read.place.place import find_place
 from usidx.io.read.usid.attributes import restore_attribute
@@ -51,8 +52,15 @@ def stream(array: xr.DataArray) -> Any:
 
 def wait_until_readable(file: Path, wait: float) -> None:
     """Wait while another program has the file locked, as the write that follows would."""
-    with open_shared(file, wait=wait):
-        pass
+    try:
+        with open_shared(file, wait=wait):
+            pass
+    except UsidError:
+        raise
+    except OSError as err:
+        if file.is_dir():
+            raise UsidError(f"{str(file)!r} is a folder. Name a file in it.") from err
+        raise make_unreadable_error(str(file), err) from err
 
 
 def find_difference(dataset: h5py.Dataset, array: xr.DataArray, name: str, tables: Tables | None = None) -> str | None:

@@ -150,8 +150,7 @@ class Transaction:
             target = self._resources.enter_context(open_locked(self.path, wait=self._wait, lock=self._lock))
         except PermissionError as err:
             raise WriteError(
-                f"{str(self.path)!r} cannot be written ({err.strerror}). Ask for the right to write it, or work on a "
-                "copy."
+                f"{str(self.path)!r} cannot be written ({err.strerror}). Ask for the right to, or work on a copy."
             ) from err
         if needs_recovery(self.path):
             undo(target, self._lock)

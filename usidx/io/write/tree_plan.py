@@ -188,7 +188,9 @@ def _join_fields(fields: Mapping[str, xr.DataArray], attrs: Mapping[Any, Any], n
     joined: xr.DataArray = xr.apply_ufunc(
         _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype], join="exact"
     )
-    return first.copy(data=joined.transpose(*first.dims).data).rename(name).drop_attrs(deep=False).assign_attrs(attrs)
+    found = first.copy(data=joined.transpose(*first.dims).data).rename(name)
+    found.attrs = dict(attrs)
+    return found
 
 
 def _join(*parts: Array, dtype: np.dtype[Any]) -> Array:
@@ -212,9 +214,7 @@ def _plan_as_it_was(nodes: list[_Node], above: Parts) -> Plan:
         main = next(iter(node.mains.values()))
         told = main.assign_attrs({**node.attrs, **main.attrs})
         if names.PROVENANCE in plan.groups[parts[:-1]]:  # kept once, on the group
-            told = told.drop_attrs(deep=False).assign_attrs(
-                {k: v for k, v in told.attrs.items() if k != names.PROVENANCE}
-            )
+            told.attrs = {k: v for k, v in told.attrs.items() if k != names.PROVENANCE}
         plan.mains.append(PlannedMain(node.path, parts[:-1], parts[-1], told))
     return plan
 

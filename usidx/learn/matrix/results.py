@@ -60,7 +60,9 @@ def assemble(data: xr.DataArray, variables: Mapping[str, Any], *, units_in: str 
 
 def _label(found: Any, along: str) -> xr.DataArray:
     if isinstance(found, xr.DataArray):
-        return found.drop_attrs(deep=False)
+        bare = found.copy(deep=False)
+        bare.attrs = {}  # older xarray leaves them with `drop_attrs(deep=False)`
+        return bare
     dims = (along,)[: found.ndim]
     coords = {dim: np.arange(len(found)) for dim in dims}
     return xr.DataArray(found, coords=coords, dims=dims)

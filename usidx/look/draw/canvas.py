@@ -5,9 +5,14 @@ from __future__ import annotations
 import io
 import textwrap
 import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from usidx.errors import UsidError
 from usidx.look.draw.extras import require
 
 if TYPE_CHECKING:
@@ -19,11 +24,13 @@ __all__ = [
     "INK",
     "SMALL",
     "TEXT",
+    "Sheet",
     "choose_grid_shape",
     "escape_text",
     "finish_figure",
     "label_axes",
     "make_figure",
+    "open_sheet",
     "render_png",
     "set_whole_ticks",
     "style_axes",
@@ -45,6 +52,79 @@ def make_figure(width: float, height: float) -> Figure:
     # Notebooks know figures only after pyplot was imported; this one shows itself.
     figure._repr_png_ = partial(render_png, figure)  # type: ignore[attr-defined]
     return figure
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a picture is drawn on: a figure of its own, or a place that the user gave.
+
+    Attributes
+    ----------
+    figure : Figure or SubFigure
+        Holds the panels.
+    panels : list of Axes
+        One for each panel, where the user gave them; else empty, and the picture makes its own.
+    is_own : bool
+        Whether the figure is this picture's alone.
+    """
+
+    figure: Any
+    panels: list[Any]
+    is_own: bool
+
+    def finish(self, title: str | None, *said: str) -> Figure:
+        """Write title and notes, and return the figure."""
+        if self.is_own:
+            return finish_figure(self.figure, title, *said)
+        words = _join_notes(*said)
+        if not self.panels:
+            _draw_head(self.figure, title)
+            _note(self.figure, *said)
+            return self._find_whole()
+        if title:
+            self.panels[0].set_title(escape_text(title), fontsize=TEXT, color=INK)
+        if words:
+            self.panels[-1].set_title(escape_text(words), fontsize=SMALL - 1, color=FAINT, loc="right")
+        return self._find_whole()
+
+    def _find_whole(self) -> Figure:
+        whole: Figure = self.figure.canvas.figure
+        return whole
+
+
+def open_sheet(ax: Any, count: int, size: tuple[float, float], figsize: tuple[float, float] | None = None) -> Sheet:
+    """Return what a picture of `count` panels is drawn on.
+
+    Parameters
+    ----------
+    ax : Axes, iterable of Axes or None
+        As many as there are panels, or one, in whose place several panels are put.
+    count : int
+        Panels of the picture.
+    size : tuple of float
+        Width and height of a figure of its own, in inches.
+    figsize : tuple of float, optional
+        The same as the user wants it.
+
+    Raises
+    ------
+    UsidError
+        `ax` is no axes, or too few, or `figsize` is given beside it.
+    """
+    if ax is None:
+        return Sheet(make_figure(*(figsize or size)), [], is_own=True)
+    if figsize is not None:
+        raise UsidError("figsize is the size of a new figure; the axes in ax have one already. Give one of the two.")
+    given = list(np.ravel(np.array(list(ax) if isinstance(ax, Iterable) else ax, dtype=object)))
+    if not all(hasattr(axes, "get_subplotspec") for axes in given):
+        raise UsidError(f"ax is {type(ax).__name__}, and not the axes that matplotlib's subplots() makes.")
+    if len(given) >= count > 0:
+        return Sheet(given[0].figure, given[:count], is_own=False)
+    if len(given) != 1 or given[0].get_subplotspec() is None:
+        raise UsidError(f"This picture has {count} panels and ax {len(given)}: give ax=figure.subplots({count}).")
+    place, figure = given[0].get_subplotspec(), given[0].figure
+    given[0].remove()
+    return Sheet(figure.add_subfigure(place), [], is_own=False)
 
 
 def render_png(figure: Any, dpi: float | None = None) -> bytes:
@@ -104,9 +184,14 @@ def set_whole_ticks(axis: Any) -> None:
     axis.set_major_locator(require("matplotlib.ticker", "Drawing").MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
+def _join_notes(*said: str) -> str:
+    """Say each thing once."""
+    return "; ".join(dict.fromkeys(s for s in said if s))
+
+
 def _note(figure: Figure, *said: str) -> None:
-    """Write what the reader must know below the figure, once."""
-    words = "; ".join(dict.fromkeys(s for s in said if s))
+    """Write what the reader must know below the figure."""
+    words = _join_notes(*said)
     if words:
         figure.supxlabel(escape_text(words), fontsize=SMALL - 1, color=FAINT, x=0.99, ha="right")
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from usidx.errors import UsidError
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import choose_scale, find_base_unit, find_finite_range, find_unit
 
-__all__ = ["Colours", "choose_colours", "is_categorical", "list_category_colours"]
+__all__ = ["AUTOMATIC", "Colours", "Shades", "choose_colours", "is_categorical", "list_category_colours"]
 
 _LABEL_NAMES = ("labels", "label", "cluster")
 _CODE_NAMES = (*_LABEL_NAMES, "domain", "status", "converged", "measured")
@@ -41,6 +43,61 @@ class Colours:
     tick_labels: tuple[str, ...] | None = None
     remark: str = ""
     categories: tuple[int, ...] = ()
+    norm: Any = None
+
+    @property
+    def scaling(self) -> dict[str, Any]:
+        """What matplotlib is told of how values become colours."""
+        limits = {"norm": self.norm} if self.norm is not None else {"vmin": self.low, "vmax": self.high}
+        return {"cmap": self.colormap, **limits}
+
+
+@dataclass(frozen=True, slots=True)
+class Shades:
+    """What a user wants of the colours; what is None is chosen by what the values are.
+
+    Attributes
+    ----------
+    cmap : str or Colormap
+        The colour map.
+    vmin, vmax : float
+        Limits, in the unit of the array.
+    norm : str or Normalize
+        How values become colours, in the unit of the array.
+    """
+
+    cmap: Any = None
+    vmin: float | None = None
+    vmax: float | None = None
+    norm: Any = None
+
+    def __post_init__(self) -> None:
+        if self.norm is not None and not isinstance(self.norm, str) and self.has_limits:
+            raise UsidError("Give the limits in norm, or give vmin and vmax without it.")
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether one end, or both, are given."""
+        return self.vmin is not None or self.vmax is not None
+
+    def find_colormap(self) -> Any:
+        """Return the colour map that was named."""
+        if not isinstance(self.cmap, str):
+            return self.cmap
+        known = require("matplotlib", "Drawing").colormaps
+        if self.cmap not in known:
+            raise UsidError(f"matplotlib has no colour map {self.cmap!r}; 'viridis', 'gray' and 'RdBu_r' are some.")
+        return known[self.cmap]
+
+    def list_colours(self, count: int) -> list[str]:
+        """Return colours of lines: of the given map from end to end, else those that differ most."""
+        if self.cmap is None:
+            return list_category_colours(count)
+        to_hex, colormap = require("matplotlib.colors", "Drawing").to_hex, self.find_colormap()
+        return [to_hex(colormap(n / max(count - 1, 1))) for n in range(count)]
+
+
+AUTOMATIC = Shades()
 
 
 def list_category_colours(count: int) -> list[str]:
@@ -61,7 +118,7 @@ def is_categorical(array: xr.DataArray) -> bool:
     return array.dtype.kind in "iu" and str(array.name).lower() in _CODE_NAMES
 
 
-def choose_colours(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
+def choose_colours(array: xr.DataArray, values: NDArray[np.float64], wanted: Shades = AUTOMATIC) -> Colours:
     """Choose the colours for the values of an array (already read, as floats).
 
     Parameters
@@ -70,6 +127,8 @@ def choose_colours(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
         Says the quantity, the unit and the dtype.
     values : ndarray
         What will be shown; NaN where there is nothing.
+    wanted : Shades
+        What is asked for, and therefore not chosen.
 
     Returns
     -------
@@ -78,13 +137,53 @@ def choose_colours(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:
     """
     found = find_finite_range(values)
     if found is None:
-        return _make_sequential("viridis", 0.0, 1.0, 1.0, find_unit(array), remark="no finite values")
-    if is_categorical(array):
-        return _choose_categorical(array, values)
-    turn = _find_full_turn(array, *found)
-    if turn is not None:
-        return _choose_cyclic(array, *found, turn)
-    return _choose_continuous(array, values, *found)
+        chosen = _make_sequential("viridis", 0.0, 1.0, 1.0, find_unit(array), remark="no finite values")
+    elif wanted.has_limits or wanted.norm is not None:
+        chosen = _choose_within(array, *found, wanted)
+    elif is_categorical(array):
+        chosen = _choose_categorical(array, values)
+    elif (turn := _find_full_turn(array, *found)) is not None:
+        chosen = _choose_cyclic(array, *found, turn)
+    else:
+        chosen = _choose_continuous(array, values, *found)
+    return chosen if wanted.cmap is None else _recolour(chosen, wanted)
+
+
+def _choose_within(array: xr.DataArray, low: float, high: float, wanted: Shades) -> Colours:
+    """Choose colours between the limits that are asked for; a norm is in the unit as found, so nothing is scaled."""
+    signed = low < 0 < high
+    bottom = wanted.vmin if wanted.vmin is not None else (-wanted.vmax if signed and wanted.vmax else low)
+    top = wanted.vmax if wanted.vmax is not None else (-wanted.vmin if signed and wanted.vmin else high)
+    bottom, top = (bottom, top) if bottom <= top else (top, bottom)
+    cut = (low < bottom, high > top)
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}[cut]
+    scale = choose_scale(max(abs(bottom), abs(top)), find_unit(array))
+    factor, unit = (scale.factor, scale.unit) if wanted.norm is None else (1.0, find_unit(array))
+    name = "RdBu_r" if bottom == -top else "viridis"
+    chosen = _make_sequential(name, bottom, top, factor, unit, extend="neither" if wanted.norm is not None else extend)
+    return replace(chosen, norm=_make_norm(wanted))
+
+
+def _make_norm(wanted: Shades) -> Any:
+    """Return a norm of this picture's own: matplotlib fills in the limits of the one that it is given."""
+    if not isinstance(wanted.norm, str):
+        return None if wanted.norm is None else copy(wanted.norm)
+    kinds = {"linear": "Normalize", "log": "LogNorm", "symlog": "SymLogNorm", "asinh": "AsinhNorm"}
+    if wanted.norm not in kinds:
+        raise UsidError(
+            f"Unknown norm {wanted.norm!r}: give one of {', '.join(map(repr, kinds))}, or one of matplotlib.colors."
+        )
+    colors = require("matplotlib.colors", "Drawing")
+    options = {"linthresh": 1e-3 * max(abs(wanted.vmin or 0), abs(wanted.vmax or 1))} if wanted.norm == "symlog" else {}
+    return getattr(colors, kinds[wanted.norm])(vmin=wanted.vmin, vmax=wanted.vmax, **options)
+
+
+def _recolour(chosen: Colours, wanted: Shades) -> Colours:
+    colormap = wanted.find_colormap()
+    if chosen.categories:
+        listed = require("matplotlib.colors", "Drawing").ListedColormap(wanted.list_colours(len(chosen.categories)))
+        return replace(chosen, colormap=listed)
+    return replace(chosen, colormap=_grey_holes(colormap))
 
 
 def _choose_categorical(array: xr.DataArray, values: NDArray[np.float64]) -> Colours:

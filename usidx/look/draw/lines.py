@@ -11,8 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.look.draw.canvas import INK, SMALL, escape_text, label_axes, set_whole_ticks, style_axes, write_plain_numbers
+from usidx.look.draw.colours import AUTOMATIC, Shades
 from usidx.look.draw.downsample import as_floats, compute_envelope, make_ruler
-from usidx.look.draw.maps import split_complex
+from usidx.look.draw.maps import limit_height, split_complex
 from usidx.look.draw.numbers import choose_scale, find_finite_range, find_quantity, find_unit, write_label
 
 if TYPE_CHECKING:
@@ -40,7 +41,14 @@ def count_panels(lines: xr.DataArray) -> int:
     return 2 if lines.dtype.kind == "c" else 1
 
 
-def draw_lines(axes: list[Axes], lines: xr.DataArray, dim: str, stroke: Stroke, scales: dict[str, float]) -> str:
+def draw_lines(
+    axes: list[Axes],
+    lines: xr.DataArray,
+    dim: str,
+    stroke: Stroke,
+    scales: dict[str, float],
+    shades: Shades = AUTOMATIC,
+) -> str:
     """Draw lines of dims (cell, `dim`) into one panel, or two where they are complex; return what was left out.
 
     `scales` remembers the largest value of each panel, so that what is drawn later shares the prefix.
@@ -50,11 +58,13 @@ def draw_lines(axes: list[Axes], lines: xr.DataArray, dim: str, stroke: Stroke, 
         if part == "phase":
             _draw_phases(panel, real, dim, stroke)
         else:
-            said = _draw_reals(panel, real, dim, stroke, scales) or said
+            said = _draw_reals(panel, real, dim, stroke, scales, shades) or said
     return said
 
 
-def _draw_reals(axes: Axes, lines: xr.DataArray, dim: str, stroke: Stroke, scales: dict[str, float]) -> str:
+def _draw_reals(
+    axes: Axes, lines: xr.DataArray, dim: str, stroke: Stroke, scales: dict[str, float], shades: Shades
+) -> str:
     values = as_floats(lines.values)
     found = find_finite_range(values)
     largest = scales.setdefault("largest", max(map(abs, found)) if found else 0.0)
@@ -66,6 +76,7 @@ def _draw_reals(axes: Axes, lines: xr.DataArray, dim: str, stroke: Stroke, scale
         if y.size < line.size:
             said = f"lines of {line.size} points drawn as the envelope of {y.size // 2} bins"
         axes.plot(x, y * scale.factor, **_choose_strokes(stroke, number))
+    limit_height(axes, shades, scale.factor)
     style_axes(axes)
     label_axes(axes, x_label, write_label(find_quantity(lines), scale.unit), room=24)
     for axis in (axes.xaxis, axes.yaxis):
@@ -109,13 +120,13 @@ def _choose_strokes(stroke: Stroke, number: int) -> dict[str, Any]:
 
 
 def add_legend(figure: Any, axes: Axes, *, title: str = "") -> None:
-    """Write the legend beside the panels, where it hides nothing."""
+    """Write the legend beside the panels, where it hides nothing, or into it where the figure is a user's."""
     handles, names = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(
+        (axes if figure is None else figure).legend(
             handles,
             names,
-            loc="outside right upper",
+            loc="best" if figure is None else "outside right upper",
             fontsize=SMALL,
             frameon=False,
             title=escape_text(title),

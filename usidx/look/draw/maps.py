@@ -22,7 +22,7 @@ from usidx.look.draw.canvas import (
     wrap_words,
     write_plain_numbers,
 )
-from usidx.look.draw.colours import Colours, choose_colours
+from usidx.look.draw.colours import AUTOMATIC, Colours, Shades, choose_colours
 from usidx.look.draw.downsample import (
     Ruler,
     as_floats,
@@ -40,9 +40,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Grid",
+    "choose_map_size",
     "draw_map",
     "find_grid",
     "find_places",
+    "limit_height",
     "measure_map_aspect",
     "read_map",
     "scale_apart",
@@ -53,7 +55,9 @@ __all__ = [
 _LONGEST = 1200
 _MOST_POINTS = 200_000
 # Beyond this the picture would be a thread; the axes still say the truth.
-_EXTREME = 6.0
+_EXTREME = 25.0
+# A strip flatter than this has its colour bar below, where there is room for numbers.
+_FLAT = 0.25
 
 
 @dataclass(frozen=True)
@@ -123,23 +127,42 @@ def measure_map_aspect(array: xr.DataArray) -> float:
     if array.ndim != 2:
         return 0.8 if array.ndim == 1 and find_scattered(array, str(array.dims[0])) else 0.6
     grid = find_grid(array)
-    return min(max(grid.aspect, 0.2), 2.0) if grid.keeps_aspect else 0.75
+    return grid.aspect if grid.keeps_aspect else 0.75
 
 
-def draw_map(figure: Figure, axes: Axes, array: xr.DataArray, *, title: str = "", bar: bool = True) -> None:
+def choose_map_size(aspect: float, columns: int) -> tuple[float, float]:
+    """Return width and height in inches of a map with its labels and its bar, where `columns` are side by side."""
+    width = {1: 4.6, 2: 3.9, 3: 3.2}.get(columns, 2.7)
+    if aspect > 2:  # a tall strip gets height instead of width
+        return min(5.0 / aspect, width) + 1.4, 5.8
+    if aspect < _FLAT:
+        width = max(width, 7.5 / columns)
+        return width, aspect * (width - 0.8) + 1.5
+    return width, aspect * (width - 1.3) + 0.8
+
+
+def draw_map(
+    figure: Figure,
+    axes: Axes,
+    array: xr.DataArray,
+    *,
+    title: str = "",
+    bar: bool = True,
+    shades: Shades = AUTOMATIC,
+) -> None:
     """Draw a map that was read by :func:`read_map` and is real."""
     style_axes(axes, box=True)
     if array.ndim == 2:
-        drawn, colours = _draw_image(axes, array, title)
+        drawn, colours = _draw_image(axes, array, title, shades)
     else:
         dim = str(array.dims[0])
         placed = find_scattered(array, dim)
         if placed is None:
-            _draw_line(axes, array, dim, title)
+            _draw_line(axes, array, dim, title, shades)
             return
-        drawn, colours = _draw_points(axes, array, placed, title)
+        drawn, colours = _draw_points(axes, array, placed, title, shades)
     if bar:
-        _draw_bar(figure, axes, drawn, colours, find_quantity(array))
+        _draw_bar(figure, axes, drawn, colours, find_quantity(array), measure_map_aspect(array))
 
 
 def find_grid(array: xr.DataArray) -> Grid:
@@ -173,10 +196,10 @@ def scale_together(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float
     return y, x, y_label, x_label
 
 
-def _draw_image(axes: Axes, array: xr.DataArray, title: str) -> tuple[Any, Colours]:
+def _draw_image(axes: Axes, array: xr.DataArray, title: str, shades: Shades) -> tuple[Any, Colours]:
     grid, values = find_grid(array), as_floats(array.values)
-    colours = choose_colours(array, values)
-    limits = {"cmap": colours.colormap, "vmin": colours.low, "vmax": colours.high}
+    colours = choose_colours(array, values, shades)
+    limits = colours.scaling
     masked = np.ma.masked_invalid(values * colours.factor)
     y, x = grid.y, grid.x
     if y.size > 1 and y[0] > y[-1]:
@@ -191,6 +214,8 @@ def _draw_image(axes: Axes, array: xr.DataArray, title: str) -> tuple[Any, Colou
     axes.set_aspect("equal" if grid.keeps_aspect else "auto")
     if grid.from_top:
         axes.invert_yaxis()
+    if grid.keeps_aspect and grid.aspect > 1 / _FLAT:
+        axes.tick_params(axis="x", rotation=90)  # else numbers of a tall strip lie over one another
     for axis, counts in zip((axes.yaxis, axes.xaxis), grid.counts, strict=True):
         write_plain_numbers(axis)
         if counts:
@@ -204,12 +229,14 @@ def _find_edges(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(values[0]) - half, float(values[-1]) + half
 
 
-def _draw_points(axes: Axes, array: xr.DataArray, placed: tuple[str, str], title: str) -> tuple[Any, Colours]:
+def _draw_points(
+    axes: Axes, array: xr.DataArray, placed: tuple[str, str], title: str, shades: Shades
+) -> tuple[Any, Colours]:
     vertical, horizontal = (find_places(array, name) for name in placed)
     same = find_common_unit(vertical, horizontal) is not None
     y, x, y_label, x_label = scale_together(vertical, horizontal) if same else scale_apart(vertical, horizontal)
     values = as_floats(array.values)
-    colours = choose_colours(array, values)
+    colours = choose_colours(array, values, shades)
     area = float(np.clip(20_000 / max(values.size, 1), 1.5, 60))
     known = np.isfinite(values)
     axes.scatter(x[~known], y[~known], s=area, c="#d9d9d9", linewidths=0, rasterized=True)
@@ -218,9 +245,7 @@ def _draw_points(axes: Axes, array: xr.DataArray, placed: tuple[str, str], title
         y[known],
         c=values[known] * colours.factor,
         s=area,
-        cmap=colours.colormap,
-        vmin=colours.low,
-        vmax=colours.high,
+        **colours.scaling,
         linewidths=0,
         rasterized=True,
     )
@@ -237,27 +262,44 @@ def find_places(array: xr.DataArray, name: str) -> Ruler:
     return Ruler(as_floats(coord.values), find_quantity(coord), str(coord.attrs.get("units", "")))
 
 
-def _draw_line(axes: Axes, array: xr.DataArray, dim: str, title: str) -> None:
+def _draw_line(axes: Axes, array: xr.DataArray, dim: str, title: str, shades: Shades) -> None:
     x, x_label = make_ruler(array, dim).scale_values()
     values = as_floats(array.values)
-    colours = choose_colours(array, values)
+    colours = choose_colours(array, values, shades)
     axes.plot(x, values * colours.factor, color="#0072b2", lw=1.0, marker="." if x.size <= 64 else "", ms=4)
+    limit_height(axes, shades, colours.factor)
     style_axes(axes)
     label_axes(axes, x_label, write_label(find_quantity(array), colours.unit), title)
     for axis in (axes.xaxis, axes.yaxis):
         write_plain_numbers(axis)
 
 
-def _draw_bar(figure: Figure, axes: Axes, drawn: Any, colours: Colours, quantity: str) -> None:
-    # Inside the axes' own frame, so that it is as high as an image whose aspect is fixed.
-    bar = figure.colorbar(drawn, cax=axes.inset_axes((1.03, 0.0, 0.045, 1.0)), extend=colours.extend)
+def limit_height(axes: Axes, shades: Shades, factor: float) -> None:
+    """Give lines the limits that are asked for; an end that is not given stays as it is."""
+    if shades.has_limits:
+        axes.autoscale(axis="y")  # to the lines that came since
+        axes.set_ylim(*(None if end is None else end * factor for end in (shades.vmin, shades.vmax)))
+
+
+def _draw_bar(figure: Figure, axes: Axes, drawn: Any, colours: Colours, quantity: str, aspect: float) -> None:
+    below = aspect < _FLAT
+    options: dict[str, Any]
+    if below:
+        options = {"ax": axes, "location": "bottom", "aspect": 40, "fraction": 0.1, "pad": 0.04}
+    else:  # inside the axes' own frame, so that it is as high as an image whose aspect is fixed
+        width = max(1.0, 0.6 * aspect)
+        options = {"cax": axes.inset_axes((1 + 0.03 * width, 0.0, 0.045 * width, 1.0))}
+    bar = figure.colorbar(drawn, extend=colours.extend, **options)
     said = write_label(quantity, colours.unit) + (f", {colours.remark}" if colours.remark else "")
-    bar.set_label(escape_text(wrap_words(said, 24)), fontsize=TEXT, color=INK)
+    bar.set_label(escape_text(wrap_words(said, 60 if below else 24)), fontsize=TEXT, color=INK)
     bar.outline.set_linewidth(0.6)
     bar.ax.tick_params(labelsize=SMALL, colors=INK, width=0.6, length=3)
-    bar.ax.yaxis.offsetText.set_fontsize(SMALL)
+    numbers = bar.ax.xaxis if below else bar.ax.yaxis
+    numbers.offsetText.set_fontsize(SMALL)
+    if colours.norm is not None:
+        return  # the norm knows which ticks it needs
     if colours.ticks is None:
-        write_plain_numbers(bar.ax.yaxis)
+        write_plain_numbers(numbers)
         return
     bar.set_ticks(list(colours.ticks), labels=None if colours.tick_labels is None else list(colours.tick_labels))
     bar.minorticks_off()

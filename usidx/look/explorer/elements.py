@@ -43,8 +43,8 @@ def choose_map_size(scene: Scene) -> dict[str, Any]:
     if scene.kind == "line":
         return {"frame_width": 420, "frame_height": 330, "show_legend": False}
     aspect = scene.grid.aspect if scene.grid is not None and scene.grid.keeps_aspect else 1.0
-    width = int(np.clip(330 / aspect, 160, 440))
-    height = int(np.clip(width * aspect, 120, 480))
+    width = float(np.clip(330 / aspect, 40, 440 if aspect > 0.25 else 880))
+    width, height = int(width), int(width * aspect)
     return {"frame_width": width, "frame_height": height, "show_legend": False}
 
 

@@ -29,7 +29,7 @@ class Told:
 
 
 def tell(step: Mapping[str, Any]) -> Told:
-    """Put one step into words.
+    """Put one step into words, but for what was left to the verb; `usidx.history` shows every argument.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def tell(step: Mapping[str, Any]) -> Told:
     tool = make_printable(step.get("tool", "?"), 80)
     given = step.get("parameters")
     arguments = (
-        ", ".join(f"{make_printable(k, 40)}={_write_value(v)}" for k, v in given.items())
+        ", ".join(f"{make_printable(k, 40)}={_write_value(v)}" for k, v in given.items() if v not in (None, {}, []))
         if isinstance(given, Mapping)
         else ""
     )
@@ -61,8 +61,14 @@ def tell(step: Mapping[str, Any]) -> Told:
 
 
 def _write_value(value: Any) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        return _write_value(value[0])
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        return make_printable(value["name"], _LONGEST)  # of a model or a function
     if isinstance(value, str):
         return make_printable(repr(value), _LONGEST)
+    if value is None or isinstance(value, bool):
+        return str(value)
     try:
         return make_printable(json.dumps(value), _LONGEST)
     except (TypeError, ValueError):

@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from usidx.label.quantities import store_units
 from usidx.look.draw.numbers import make_printable, write_size
 from usidx.look.summary.facts import (
     ArrayFacts,
@@ -55,6 +56,7 @@ def summary(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
       spectroscopic  Frequency 32 (300–340 kHz)
       steps          simulate.band_excitation
     """
+    data = store_units(data)
     return "\n".join(_LINES[find_kind(data)](data))
 
 

@@ -175,6 +175,7 @@ def test_results_are_compressed_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(usidx.open_result(path, group).singular_values, singular)
 
 
+@pytest.mark.usefixtures("keep_attrs")
 def test_rows_of_a_snake_scan_stay_where_they_are(tmp_path: Path) -> None:
     expected = snake_file(tmp_path / "snake.h5")
     doubled = (usidx.open_main(expected.path, chunks={"Y": 1}) * 2).rename("Doubled")

@@ -68,9 +68,11 @@ def take_complex(model: Model) -> Model:
     """Return a model whose functions are declared complex where they give complex values."""
     if isinstance(model, Function) and not model.complex_valued and _gives_complex(model):
         return replace(model, complex_valued=True)
-    if isinstance(model, Composite) and not model.has_formula:
-        return type(model)(tuple(take_complex(m) for m in model.members))
-    return model
+    if not isinstance(model, Composite) or model.has_formula:
+        return model
+    members = [take_complex(m) for m in model.members]
+    # Added up anew: beside what is complex a constant is, too.
+    return reduce(operator.add, members) if isinstance(model, Sum) else type(model)(tuple(members))
 
 
 def _gives_complex(model: Function) -> bool:

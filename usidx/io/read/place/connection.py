@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from usidx.errors import MissingExtraError, RemoteError, UsidError
+from usidx.errors import MissingExtraError, MissingFileError, RemoteError, UsidError
 from usidx.io.read.place.secrets import hide_text_secrets, hide_url_secrets
 
 __all__ = ["Connection"]
@@ -57,7 +57,7 @@ class Connection:
 
         found = self._translate_errors(lambda: _ask_again(ask) if _is_http(self._system) else ask())
         if found.get("type") == "directory":
-            raise FileNotFoundError(f"There is no file {hide_url_secrets(self._url)!r}: it is a folder.")
+            raise MissingFileError(f"There is no file {hide_url_secrets(self._url)!r}: it is a folder.")
         return found
 
     def settle(self) -> None:
@@ -86,7 +86,7 @@ class Connection:
 
         Raises
         ------
-        FileNotFoundError
+        MissingFileError
             There is no such object.
         RemoteError
             The server cannot be reached, refuses, or gives other bytes than asked for.
@@ -146,7 +146,7 @@ class Connection:
         name, error = hide_url_secrets(self._url), _find_true_cause(error)
         said = hide_text_secrets(str(error), self._url, self._options) or type(error).__name__
         if isinstance(error, FileNotFoundError):
-            return FileNotFoundError(f"There is no file {name!r}.")
+            return MissingFileError(f"There is no file {name!r}.")
         if isinstance(error, ImportError):
             protocols = [link.partition("://")[0] for link in self._url.split("::")]
             package = next((_PACKAGES[p] for p in protocols if p in _PACKAGES), None)

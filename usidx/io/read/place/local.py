@@ -19,11 +19,12 @@ from pathlib import Path
 import h5py
 
 from usidx.errors import UsidError
+from usidx.format.other_formats import HEAD, recognize_bytes
 from usidx.io.disk.companions import find_journal_path
 from usidx.io.disk.recovery import open_shared
 from usidx.io.read.place.heap import make_local_reader, watch_bytes
 from usidx.io.read.place.local_bytes import Source
-from usidx.io.read.place.open_errors import make_unreadable_error
+from usidx.io.read.place.open_errors import make_missing_error, make_unreadable_error
 
 __all__ = ["LocalFile", "Version", "read_version"]
 
@@ -93,7 +94,7 @@ class LocalFile:
             except UsidError:
                 raise
             except OSError as err:
-                raise make_unreadable_error(self.name, err, os.stat(self.name).st_size) from err
+                raise make_unreadable_error(self.name, err, os.stat(self.name).st_size, self._read_head()) from err
             with watch_bytes(file, make_local_reader(file)):
                 yield file, None
 
@@ -108,7 +109,7 @@ class LocalFile:
         try:
             return read_version(self.name)
         except FileNotFoundError as err:
-            raise self._make_missing_error() from err
+            raise make_missing_error(self.name) from err
 
     def may_be(self, version: Version) -> bool:
         """Whether the file is in that version now."""
@@ -124,7 +125,7 @@ class LocalFile:
         try:
             source = Source(self.name)
         except FileNotFoundError as err:
-            raise self._make_missing_error() from err
+            raise make_missing_error(self.name) from err
         with source:
             status = source.status
             yield source if (status.st_dev, status.st_ino) == (version.device, version.number) else None
@@ -137,10 +138,17 @@ class LocalFile:
         try:
             mode = os.stat(self.name).st_mode
         except (FileNotFoundError, NotADirectoryError, ValueError) as err:
-            raise self._make_missing_error() from err
+            raise make_missing_error(self.name) from err
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-            raise UsidError(f"{self.name!r} is {kind}, not an HDF5 file.")
+            other = recognize_bytes(self.name, b"")
+            raise UsidError(
+                f"{self.name!r} is {kind}, not an HDF5 file.{' ' + other.describe(self.name) if other else ''}"
+            )
 
-    def _make_missing_error(self) -> FileNotFoundError:
-        return FileNotFoundError(f"There is no file {self.name!r}.")
+    def _read_head(self) -> bytes:
+        try:
+            with open(self.name, "rb") as file:
+                return file.read(HEAD)
+        except OSError:
+            return b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from os import PathLike, fspath
+from os import PathLike, fsdecode
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -85,9 +85,11 @@ def find_place(path: FilePath | Place, storage_options: Options = None) -> Place
     UsidError
         Options were given with a path, or the path was a URL once.
     """
-    if not isinstance(path, str | PathLike):
+    if not isinstance(path, str | bytes | PathLike):
+        if not hasattr(path, "open_source"):
+            raise UsidError(f"A {type(path).__name__} where the path or the URL of a file is expected.")
         return path
-    text = fspath(path)
+    text = fsdecode(path)
     if _URL.match(text) and urlsplit(text).scheme not in _LOCAL:
         return RemoteFile(text, dict(storage_options or {}))
     if storage_options:
@@ -105,7 +107,7 @@ def find_local_path(path: FilePath) -> Path:
     UsidError
         It is a URL: objects are read, not written.
     """
-    text = fspath(path)
+    text = fsdecode(path)
     if not _URL.match(text):
         return Path(text).expanduser().absolute()
     parts = urlsplit(text)

@@ -17,6 +17,7 @@ from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import FilePath, Options
 from usidx.io.read.usid.attributes import has_attribute
 from usidx.io.read.usid.main import looks_like_main, read_header, say_where
+from usidx.io.read.usid.other_kinds import recognize_hdf5
 from usidx.io.read.usid.paths import Paths
 from usidx.io.read.usid.tables import Tables
 
@@ -197,7 +198,7 @@ def list_mains(path: FilePath, *, storage_options: Options = None) -> list[str]:
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         There is no such file.
     UsidError
         It is not an HDF5 file.
@@ -283,6 +284,10 @@ def _explain_no_mains(file: h5py.File, found: Inventory) -> str:
             else (f"{len(found.broken)} datasets claim to be one and break a rule")
         )
         return f"{file.filename!r} has no main dataset: {claim}; usidx.validate(path) says which."
+    other = recognize_hdf5(file, [*found.extras, *found.groups])
+    if other is not None:
+        told = other.describe(str(file.filename))
+        return f"{file.filename!r} has no main dataset. {told} usidx.open_tree(path) shows its arrays as they are."
     return (
         f"{file.filename!r} has no main dataset: it is HDF5, but none of its {len(found.extras)} datasets refers to "
         f"Position_Indices and the other three tables of USID. usidx.open_tree(path) shows what it holds."

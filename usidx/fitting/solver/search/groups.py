@@ -16,7 +16,7 @@ import numpy.typing as npt
 from usidx.fitting.formula.nodes import ZERO, Node, make_parameter, make_variable, substitute
 from usidx.fitting.formula.numpy_backend import interpret
 from usidx.fitting.models.model import Model, build_graphs
-from usidx.fitting.solver.compiled import find_linear_parameters
+from usidx.fitting.solver.search.terms import find_linear_parameters
 
 __all__ = ["Group", "evaluate_templates", "split_model"]
 

@@ -51,7 +51,7 @@ class Templates:
     @property
     def shapes(self) -> Array:
         """One row of unit length for each candidate, (row, candidate, sample), to tell how alike two of them are."""
-        if self.basis.shape[2] or self.there is None:
+        if self.there is None or self.basis.any():
             return self.basis[:, :, 0]
         length = np.sqrt((self.there**2).sum(axis=2, keepdims=True))
         return np.asarray(self.there / np.where(length > 0.0, length, 1.0))
@@ -63,6 +63,8 @@ def make_templates(columns: Array, there: Array | None, always: Array, bounds: A
     `always` (row, linear, sample) is the orthonormal basis of what is always there, `bounds` (row, linear, 2) are those
     of the linear parameters.
     """
+    if not columns.shape[2]:
+        columns = np.zeros((*columns.shape[:2], 1, columns.shape[3]))
     columns = np.where(np.isfinite(columns).all(axis=3, keepdims=True), columns, 0.0)
     before = np.sqrt((columns**2).sum(axis=3, keepdims=True))
     scaled = columns / np.where(before > 0.0, before, 1.0)
@@ -75,15 +77,12 @@ def make_templates(columns: Array, there: Array | None, always: Array, bounds: A
         basis[:, :, k] = np.where(square > _SAME, left / np.sqrt(np.where(square > _SAME, square, 1.0)), 0.0)
     if there is not None:
         there = _take_away(np.where(np.isfinite(there).all(axis=2, keepdims=True), there, 0.0), always)
-    low, high = np.full((2, 1, 1), -np.inf), np.full((2, 1, 1), np.inf)
-    if columns.shape[2] == 1:
-        length = (columns[:, :, 0] * basis[:, :, 0]).sum(axis=2)
-        with np.errstate(invalid="ignore"):
-            ends = [
-                np.nan_to_num(length * bounds[:, 0, k, None], nan=0.0, posinf=np.inf, neginf=-np.inf) for k in (0, 1)
-            ]
-        return Templates(basis, there, ends[0], ends[1])
-    return Templates(basis, there, low[0], high[0])
+    if bounds.shape[1] != 1:
+        return Templates(basis, there, *np.array([-np.inf, np.inf])[:, None, None])
+    length = (columns[:, :, 0] * basis[:, :, 0]).sum(axis=2)
+    with np.errstate(invalid="ignore"):
+        low, high = (np.where(length > 0.0, length * bounds[:, 0, k, None], (-np.inf, np.inf)[k]) for k in (0, 1))
+    return Templates(basis, there, low, high)
 
 
 def _take_away(values: Array, always: Array) -> Array:
@@ -139,7 +138,8 @@ def _add_groups(y: Array, groups: Sequence[Templates], count: int) -> Picks:
 def _multiply(y: Array, basis: Array) -> Array:
     """Return products of spectra (spectrum, sample) with (row, candidate, linear, sample)."""
     if len(basis) == 1:
-        return np.asarray(y @ basis[0].reshape(-1, y.shape[1]).T).reshape(len(y), *basis.shape[1:3])
+        # One product for each spectrum: the rounding of one for all would depend on how many there are.
+        return np.asarray(y[:, None] @ basis[0].reshape(-1, y.shape[1]).T).reshape(len(y), *basis.shape[1:3])
     return np.asarray(basis.reshape(len(y), -1, y.shape[1]) @ y[:, :, None]).reshape(len(y), *basis.shape[1:3])
 
 
@@ -232,5 +232,5 @@ def _choose_different(cost: Array, shapes: Array | None, count: int, names: Pick
 def _multiply_own(shapes: Array, own: Array) -> Array:
     """Return products of one shape for each spectrum with those of all candidates."""
     if len(shapes) == 1:
-        return np.asarray(own @ shapes[0].T)
+        return np.asarray(own[:, None] @ shapes[0].T)[:, 0]
     return np.asarray(np.einsum("rks,rs->rk", shapes, own))

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from usidx.fitting.formula.nodes import Node, make_parameter, make_variable
 from usidx.fitting.formula.numpy_backend import interpret
 from usidx.fitting.models.model import Model, build_graphs
-from usidx.fitting.solver.terms import order_terms
+from usidx.fitting.solver.search.terms import order_terms
 
 __all__ = ["Grid", "bridge_gaps", "find_template_starts", "make_grid"]
 
