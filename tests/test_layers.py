@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: What each folder or top-level module may be imported by: those that stand as high or higher.
 LADDER = (
-    {"catalogue", "errors", "version"},
+    {"catalogue", "errors", "escapes", "version"},
     {"format", "io.disk"},
     {"label", "results", "tasks"},
     {"learn", "fitting", "models", "signal", "image", "diffraction", "modes", "simulate", "mapping"},

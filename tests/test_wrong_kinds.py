@@ -12,17 +12,17 @@ from usidx.errors import UsidError
 
 OF_DATA = (
     "svd", "pca", "nmf", "ica", "cluster", "suggest_k", "mcr_als", "nfindr", "vca", "fcls", "decompose", "fit",
-    "sho_fit", "relaxation_fit", "didv", "normalized_conductance", "gap", "to_grid", "project_loops", "loop_fit",
-    "write", "explore", "history", "position_dims", "spectroscopic_dims", "plot_map", "plot_maps", "plot_spectra",
-    "plot_fit", "summary", "summary_html",
+    "fit_references", "sho_fit", "relaxation_fit", "didv", "normalized_conductance", "gap", "to_grid",
+    "project_loops", "loop_fit", "write", "explore", "history", "position_dims", "spectroscopic_dims", "plot_map",
+    "plot_maps", "plot_spectra", "plot_fit", "summary", "summary_html",
 )  # fmt: skip
 OF_RESULTS = (
     "reconstruct", "project", "rotate", "scree", "suggest_n", "evaluate", "residual", "plot_scree", "plot_clusters",
     "plot_dendrogram",
 )  # fmt: skip
 OF_ARRAYS = (
-    "fit", "sho_fit", "relaxation_fit", "didv", "normalized_conductance", "gap", "to_grid", "explore", "plot_map",
-    "plot_spectra", "plot_fit",
+    "fit", "fit_references", "sho_fit", "relaxation_fit", "didv", "normalized_conductance", "gap", "to_grid",
+    "explore", "plot_map", "plot_spectra", "plot_fit",
 )  # fmt: skip
 ALSO_NEEDED = {"n": 2, "model": usidx.models.Linear(), "estimator": object(), "broadening": 1.0}
 VALUES = np.zeros((4, 5, 6))

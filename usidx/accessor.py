@@ -191,6 +191,7 @@ class UsidDataArrayAccessor(_Labelled[xr.DataArray]):
 
     set_roles = _Door(lambda: public.set_roles, xr.DataArray)
     fit = _Door(lambda: public.fit)
+    fit_references = _Door(lambda: public.fit_references)
     sho_fit = _Door(lambda: public.sho_fit)
     relaxation_fit = _Door(lambda: public.relaxation_fit)
     didv = _Door(lambda: public.didv)

@@ -22,6 +22,8 @@
 
 from __future__ import annotations
 
+from usidx.escapes import escape_controls
+
 __all__ = [
     "ExistsError",
     "GridError",
@@ -44,6 +46,9 @@ __all__ = [
 
 class UsidError(ValueError):
     """Base of every error that usidx raises on purpose."""
+
+    def __str__(self) -> str:
+        return escape_controls(super().__str__())
 
 
 class NotMainError(UsidError):
@@ -69,8 +74,9 @@ class UnitsError(UsidError):
 class SelectionError(UsidError, KeyError):
     """A name matches nothing, or more than one thing."""
 
-    # KeyError prints the repr of its argument; a sentence should read as a sentence.
-    __str__ = ValueError.__str__
+    def __str__(self) -> str:
+        # KeyError prints the repr of its argument; a sentence should read as a sentence.
+        return escape_controls(ValueError.__str__(self))
 
 
 class MissingFileError(UsidError, FileNotFoundError):
@@ -113,3 +119,6 @@ class MissingExtraError(UsidError, ImportError):
 
 class UsidWarning(UserWarning):
     """A file was repaired while it was read."""
+
+    def __str__(self) -> str:
+        return escape_controls(super().__str__())

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from usidx.learn.nmf import nmf as nmf
     from usidx.learn.reconstruct import project as project
     from usidx.learn.reconstruct import reconstruct as reconstruct
+    from usidx.learn.references import fit_references as fit_references
     from usidx.learn.rotate import rotate as rotate
     from usidx.learn.suggest_k import suggest_k as suggest_k
     from usidx.learn.suggest_n import scree as scree
@@ -90,6 +91,7 @@ MODULES.update(
         "explore": "usidx.look.explore",
         "fcls": "usidx.learn.unmix",
         "fit": "usidx.fitting.fit",
+        "fit_references": "usidx.learn.references",
         "gap": "usidx.modes.current_voltage.gap",
         "history": "usidx.results.history",
         "ica": "usidx.learn.ica",

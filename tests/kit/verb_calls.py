@@ -154,6 +154,10 @@ CALLS = [
     Call("fcls", spectra, {"endmembers": partial(_pure)}, {
         "mask": partial(_mask), "endmembers": partial(_pure, rows=(2, 3))
     }),
+    Call("fit_references", spectra, {"references": partial(_pure)}, {
+        "references": partial(_pure, rows=(2, 3)), "nonnegative": True, "mask": partial(_mask), "sigma": 0.5,
+        "absolute_sigma": True,
+    }),
     Call("decompose", spectra, {"estimator": PCA(2)}, {
         **{k: v for k, v in PARTS.items() if k != "random_state"}, "estimator": FactorAnalysis(2),
     }),

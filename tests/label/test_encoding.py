@@ -70,9 +70,11 @@ def test_dims_without_role_take_the_side_that_is_free(dims: tuple[str, ...], sid
     assert divide_dims(array) == sides
 
 
-def test_what_usid_cannot_hold_is_named() -> None:
-    array = scan().assign_coords(note="text", both=(("Y", "Bias"), np.zeros((2, 4))))
-    assert set(encode(array).left_out) == {"note", "both"}
+def test_what_no_file_can_hold_is_named() -> None:
+    things = np.empty(2, object)
+    things[:] = [{1}, {2}]
+    array = scan().assign_coords(note="text", both=(("Y", "Bias"), np.zeros((2, 4))), odd=("Y", things))
+    assert encode(array).left_out == ("odd",)
 
 
 def test_no_roles() -> None:
@@ -85,9 +87,30 @@ def test_an_empty_dim() -> None:
         encode(scan().isel(X=slice(0)))
 
 
-def test_a_dim_of_texts() -> None:
-    with pytest.raises(LayoutError, match=r"Coordinate 'X' of 'Raw_Data' holds <U1; USID keeps real numbers"):
-        encode(scan().assign_coords(X=("X", ["a", "b", "c"], {ROLE: "position"})))
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (["c", "a", "b"], [0, 1, 2]),
+        (np.array(["2026-01-01", "2026-01-02", "NaT"], "M8[s]"), [1767225600, 1767312000, np.nan]),
+        (np.array([1, 2500, 3], "m8[ms]"), [0.001, 2.5, 0.003]),
+        (np.array([1j, 2, 3]), [0, 1, 2]),
+    ],
+)
+def test_a_dim_of_something_else_is_counted(values: Any, wanted: list[float]) -> None:
+    array = scan().assign_coords(xr.Coordinates({"X": ("X", values, {ROLE: "position", "note": 3})}, indexes={}))
+    encoded = encode(array)
+    column = encoded.layout.position.values[:, encoded.layout.position.labels.index("X")]
+    np.testing.assert_array_equal(column, np.tile(wanted, 2))
+    decoded = decode_array(encoded.layout, np.asarray(encoded.data))
+    assert decoded.X.attrs == array.X.attrs
+    assert decoded.X.dtype == array.X.dtype
+    np.testing.assert_array_equal(decoded.X.values, array.X.values)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a  b", " a", "a\x1b"])
+def test_names_that_would_come_back_as_others(name: str) -> None:
+    with pytest.raises(LayoutError, match=r"cannot be the name of a dim or coordinate.*Rename it: array.rename"):
+        encode(scan().rename(X=name))
 
 
 def test_a_dim_whose_values_change_with_the_other_side() -> None:

@@ -19,7 +19,7 @@ from usidx.fitting.solver.search.terms import find_linear_parameters
 
 __all__ = [
     "check_bounds", "check_choices", "check_counts", "check_free_names", "check_kinds", "check_names", "check_numbers",
-    "check_start", "check_tied", "choose_scale",
+    "check_start", "check_tied", "choose_scale", "split_bounds",
 ]  # fmt: skip
 
 RETRIES: Final = ("neighbours",)
@@ -119,6 +119,31 @@ def check_start(model: Model, options: Options, start: Mapping[str, Any]) -> Non
                 f"start: {missing[0]!r} does not enter the formula linearly, so its start value cannot be worked out. "
                 f"Give start={{{missing[0]!r}: ...}}."
             )
+
+
+def split_bounds(
+    bounds: Mapping[str, Any], model: Model
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[Any, Any]]]:
+    """Return the bounds of all parameters that hold for all spectra, and those that change from one to the other.
+
+    Raises
+    ------
+    UsidError
+        Bounds in memory of which the first is not the lower one.
+    """
+    changing = {
+        name: tuple(pair)
+        for name, pair in bounds.items()
+        if isinstance(pair, tuple | list) and len(pair) == 2 and any(isinstance(v, xr.DataArray) for v in pair)
+    }
+    for name, (low, high) in changing.items():
+        if not all(isinstance(v, Real | xr.DataArray) for v in (low, high)):
+            raise UsidError(f"bounds: {name!r} has a {type(low).__name__} and a {type(high).__name__}; write numbers.")
+        crossed = xr.DataArray(low >= high)
+        if crossed.chunks is None and (count := int(crossed.sum())):
+            raise UsidError(f"bounds: {name!r} has {count} pairs whose first is not the lower one.")
+    shared = {p.name: p.bounds if p.name in changing else bounds.get(p.name, p.bounds) for p in model.parameters}
+    return shared, changing
 
 
 def check_bounds(options: Options) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.errors import RoleError, UsidError
+from usidx.fitting.kernels.columns import NOT_FINITE, Columns
 from usidx.fitting.models.function import Function
 from usidx.fitting.models.functions.combined import join_functions
 from usidx.fitting.models.model import Model
@@ -22,6 +22,7 @@ from usidx.fitting.solver.far import find_far
 from usidx.fitting.solver.neighbours import solve_failed
 from usidx.fitting.solver.numpy_solver import evaluate_function_block
 from usidx.fitting.solver.solve import solve
+from usidx.fitting.weights import check_alignment, invert_sigma
 
 __all__ = [
     "FIGURE",
@@ -30,36 +31,26 @@ __all__ = [
     "block_again",
     "block_table",
     "block_values",
-    "broadcast_sigma",
-    "invert_sigma",
+    "limit_values",
     "start_values",
 ]
 
 FIGURE: Final = "_figure"
 PARAMETER: Final = "_parameter"
+_LIMIT: Final = "_limit"
 
 Array = npt.NDArray[Any]
-
-
-def broadcast_sigma(data: xr.DataArray, sigma: float | xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
-    """Return the standard deviation as a DataArray that has all the fitted dims.
-
-    Raises
-    ------
-    RoleError
-        `sigma` has a dim that the data does not have.
-    UsidError
-        It is no real number.
-    """
-    spread = _aligned("sigma", xr.DataArray(sigma), data)
-    ones = xr.DataArray(np.ones([data.sizes[d] for d in dims]), dims=dims)
-    return ones * spread
+Rows = npt.NDArray[np.intp]
 
 
 def start_values(
-    data: xr.DataArray, model: Model, start: Mapping[str, float | xr.DataArray], dims: tuple[str, ...]
+    data: xr.DataArray,
+    model: Model,
+    start: Mapping[str, float | xr.DataArray],
+    dims: tuple[str, ...],
+    option: str = "start",
 ) -> xr.DataArray:
-    """Return start values over a dim of parameters too, NaN where they are to be found.
+    """Return start values over a dim of parameters too, NaN where they are to be found; `option` is for messages.
 
     Raises
     ------
@@ -72,22 +63,16 @@ def start_values(
         numbers = [float(start.get(name, np.nan)) for name in model.names]
         return xr.DataArray(numbers, dims=PARAMETER)
     other = data.isel(dict.fromkeys(dims, 0), drop=True)
-    parts = [_aligned("start", xr.DataArray(start.get(name, np.nan)), other).variable for name in model.names]
+    parts = [check_alignment(option, xr.DataArray(start.get(name, np.nan)), other).variable for name in model.names]
     return xr.concat([p.astype(np.float64) for p in xr.broadcast(*map(xr.DataArray, parts))], dim=PARAMETER)
 
 
-def _aligned(option: str, value: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
-    if value.dtype.kind not in "biuf":
-        raise UsidError(f"{option}: found dtype {value.dtype}, wanted real numbers.")
-    extra = [d for d in value.dims if d not in data.dims]
-    if extra:
-        raise RoleError(f"{option}: dim {extra[0]!r} is not among the dims {data.dims} that it may have.")
-    known = [d for d in value.dims if d in value.coords and d in data.coords]
-    wrong = [d for d in value.dims if value.sizes[d] != data.sizes[d]]
-    wrong += [d for d in known if d not in wrong and not np.array_equal(value.coords[d], data.coords[d])]
-    if wrong:
-        raise RoleError(f"{option}: its coordinate along {wrong[0]!r} is not that of the data. Align the two first.")
-    return value
+def limit_values(
+    data: xr.DataArray, model: Model, bounds: Mapping[str, tuple[Any, Any]], dims: tuple[str, ...]
+) -> xr.DataArray:
+    """Return the lowest values of all parameters and then the highest, NaN where none is told; as `start_values`."""
+    sides = [start_values(data, model, {n: p[k] for n, p in bounds.items()}, dims, "bounds") for k in (0, 1)]
+    return xr.concat(xr.broadcast(*sides, exclude=[PARAMETER]), dim=PARAMETER).rename({PARAMETER: _LIMIT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +93,8 @@ class Work:
         So many at most; by default as many as there is room for.
     alike : tuple
         Equal terms that are put in order by their position.
+    limited : bool
+        Whether bounds of each spectrum are among the inputs.
     """
 
     model: Model
@@ -116,91 +103,114 @@ class Work:
     weighted: bool
     threads: int | None
     alike: tuple[Alike, ...] = ()
+    limited: bool = False
 
     def put_in_order(self, table: Array) -> Array:
         """Put equal terms in one order."""
         return sort_alike(table, self.alike, len(self.model.names), covariance=self.options.covariance)
 
 
+@dataclass(frozen=True, slots=True)
+class _Spectra:
+    """What is fitted, one row per spectrum, or one for all.
+
+    Attributes
+    ----------
+    y, x : ndarray, shapes (spectrum, sample) and (spectrum or 1, variable, sample)
+        Data and coordinates.
+    weight : ndarray, shape (spectrum or 1, sample), optional
+        One by the standard deviation.
+    start : ndarray, shape (spectrum or 1, parameter)
+        Start values.
+    limits : ndarray, shape (spectrum or 1, 2 parameter), optional
+        Lowest values of the parameters and then the highest, NaN where those of the options hold.
+    """
+
+    y: Array
+    x: Array
+    weight: Array | None
+    start: Array
+    limits: Array | None
+
+    def take(self, rows: Rows, **other: Array | None) -> _Spectra:
+        """Return some of the spectra, with other values of what is named."""
+        own = {name: getattr(self, name) for name in ("x", "weight", "start", "limits")}
+        picked = {k: v if v is None or len(v) == 1 else v[rows] for k, v in own.items()}
+        return _Spectra(**({"y": self.y[rows]} | picked | other))
+
+
 def block_table(y: Array, *inputs: Array, work: Work) -> Array:
-    """Fit a block: y (*other, *samples), a coordinate per variable, sigma if any, start (*other, parameter)."""
-    lead, flat, x, weight, start = _flattened(y, inputs, work)
-    found = _solve(work, flat, x, weight, start)
+    """Fit a block: y (*other, *samples), a coordinate per variable, sigma and limits if any, start."""
+    lead, spectra = _flattened(y, inputs, work)
+    found = _solve(work, spectra)
     return work.put_in_order(found).reshape(*lead, found.shape[1])
-
-
-def _solve(work: Work, y: Array, x: Array, weight: Array | None, start: Array) -> Array:
-    if work.options.loss != POISSON:
-        return solve(work.model, work.ties, work.options, y, x, weight, start, work.threads)
-    squares = replace(work.options, loss="linear")
-
-    def fit(rows: npt.NDArray[np.intp], y: Array, weight: Array | None, begin: Array | None) -> Array:
-        own = np.asarray(_select_rows(start, rows) if begin is None else begin, np.float64)
-        # A round goes on from the one before.
-        how = squares if begin is None else replace(squares, doubt=False)
-        return solve(work.model, work.ties, how, y, _select_rows(x, rows), weight, own, work.threads)
-
-    def evaluate(rows: npt.NDArray[np.intp], parameters: Array) -> Array:
-        return _evaluate_rows(work.model, _select_rows(x, rows), parameters, work.threads)
-
-    return solve_counts(fit, evaluate, y, len(work.model.names))
-
-
-def _select_rows(table: Array, rows: npt.NDArray[np.intp]) -> Array:
-    return table if table.shape[0] == 1 else table[rows]
 
 
 def block_again(y: Array, *inputs: Array, work: Work) -> Array:
     """Fit again what failed in a block: inputs as for `block_table`, its table, and the neighbours' parameters."""
     *same, table, starts = inputs
     n, names = len(work.model.names), work.model.names
-    lead, flat, x, weight, start = _flattened(y, tuple(same), work)
+    lead, spectra = _flattened(y, tuple(same), work)
     free = np.isin(names, [*work.options.free, *(work.ties.formulas if work.ties is not None else ())])
-    around = np.where(free, starts.reshape(len(flat), starts.shape[-1] // n, n), start[:, None])
+    around = np.where(free, starts.reshape(len(spectra.y), starts.shape[-1] // n, n), spectra.start[:, None])
 
-    def solved(rows: npt.NDArray[np.intp], begin: Array) -> Array:
-        own_weight = None if weight is None else _select_rows(weight, rows)
+    def solved(rows: Rows, begin: Array) -> Array:
         # All but the neighbours' parameters was tried.
         again = replace(work, options=replace(work.options, doubt=False))
-        return _solve(again, flat[rows], _select_rows(x, rows), own_weight, begin)
+        return _solve(again, spectra.take(rows, start=begin))
 
-    again = solve_failed(solved, table.reshape(len(flat), table.shape[-1]), around, work.options, n)
+    again = solve_failed(solved, table.reshape(len(spectra.y), table.shape[-1]), around, work.options, n)
     return work.put_in_order(again).reshape(*lead, again.shape[1])
 
 
-def _flattened(
-    y: Array, inputs: tuple[Array, ...], work: Work
-) -> tuple[tuple[int, ...], Array, Array, Array | None, Array]:
-    """Return the shape of the other dims, and data, coordinates, weights and start values with one row per spectrum."""
-    count = work.model.variables
+def _solve(work: Work, spectra: _Spectra) -> Array:
+    """Fit rows of spectra, those of the same bounds together."""
+    if spectra.limits is None:
+        return _solve_alike(work, spectra)
+    names = work.model.names
+    plain = np.array([work.options.bounds[name] for name in names], np.float64).T.reshape(-1)
+    sets, which = np.unique(np.where(np.isnan(spectra.limits), plain, spectra.limits), axis=0, return_inverse=True)
+    parts = np.split(np.argsort(which.ravel(), kind="stable"), np.cumsum(np.bincount(which.ravel()))[:-1])
+    out = np.full((len(spectra.y), Columns(len(names)).count(covariance=work.options.covariance)), np.nan)
+    out[:, Columns(len(names)).status], out[:, Columns(len(names)).nfev] = NOT_FINITE, 0
+    for (low, high), rows in zip(sets.reshape(len(sets), 2, -1), parts, strict=True):
+        every = np.arange(len(spectra.y)) if len(which) == 1 else rows
+        bounds = dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+        if all(bounds[name][0] < bounds[name][1] for name in work.options.free):
+            own = replace(work, options=replace(work.options, bounds=bounds))
+            out[every] = _solve_alike(own, spectra.take(every, limits=None))
+    return out
+
+
+def _solve_alike(work: Work, spectra: _Spectra) -> Array:
+    """Fit rows of spectra that share their bounds."""
+    if work.options.loss != POISSON:
+        given = (spectra.y, spectra.x, spectra.weight, spectra.start)
+        return solve(work.model, work.ties, work.options, *given, work.threads)
+    squares = replace(work.options, loss="linear", loss_scale=1.0)
+
+    def fit(rows: Rows, y: Array, weight: Array | None, begin: Array | None) -> Array:
+        own = spectra.take(rows, weight=weight)
+        start = np.asarray(own.start if begin is None else begin, np.float64)
+        # A round goes on from the one before.
+        how = squares if begin is None else replace(squares, doubt=False)
+        return solve(work.model, work.ties, how, y, own.x, weight, start, work.threads)
+
+    def evaluate(rows: Rows, parameters: Array) -> Array:
+        return _evaluate_rows(work.model, spectra.take(rows).x, parameters, work.threads)
+
+    return solve_counts(fit, evaluate, spectra.y, len(work.model.names))
+
+
+def _flattened(y: Array, inputs: tuple[Array, ...], work: Work) -> tuple[tuple[int, ...], _Spectra]:
+    """Return the shape of the other dims, and the spectra."""
+    count, n = work.model.variables, len(work.model.names)
     lead, samples = y.shape[: y.ndim - count], y.shape[y.ndim - count :]
-    x = _coordinate_rows(inputs[:count], lead, samples)
-    start = _rows(inputs[-1], lead, (len(work.model.names),))
     flat = y.reshape(int(np.prod(lead)), int(np.prod(samples)))
     weight = invert_sigma(_rows(inputs[count], lead, samples), flat) if work.weighted else None
-    return lead, flat, x, weight, start
-
-
-def invert_sigma(sigma: Array, y: Array) -> Array:
-    """Return the weight of each sample, 0 or NaN where it is not known.
-
-    Raises
-    ------
-    UsidError
-        A sample that is there has a standard deviation of zero or less. To leave it out would bend the fit: of counts
-        it is the low ones, whose root is zero.
-    """
-    bad = (sigma <= 0) & np.isfinite(y) if bool((sigma <= 0).any()) else np.zeros((1, 1), bool)
-    if bad.any():
-        first = np.broadcast_to(sigma, bad.shape)[bad][0]
-        raise UsidError(
-            f"sigma: {int(bad.sum())} samples have a standard deviation of zero or less, the first of them {first}. "
-            f"Give sigma=sigma.where(sigma > 0) to leave them out, a least value by sigma.clip(min=...), or fit counts "
-            f"with loss='poisson', which needs no sigma."
-        )
-    with np.errstate(divide="ignore"):
-        weight: Array = 1.0 / sigma
-    return weight
+    limits = _rows(inputs[-2], lead, (2 * n,)) if work.limited else None
+    x, start = _coordinate_rows(inputs[:count], lead, samples), _rows(inputs[-1], lead, (n,))
+    return lead, _Spectra(flat, x, weight, start, limits)
 
 
 def block_values(parameters: Array, *x: Array, model: Model, threads: int | None) -> Array:

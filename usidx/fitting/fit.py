@@ -19,6 +19,7 @@ from usidx.fitting.arguments import (
     check_start,
     check_tied,
     choose_scale,
+    split_bounds,
 )
 from usidx.fitting.axes import check_dtype, sweep_of
 from usidx.fitting.blocks import Work
@@ -50,7 +51,7 @@ def fit(
     *,
     coordinate: str | None = None,
     start: Mapping[str, Value] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
+    bounds: Mapping[str, tuple[Value, Value]] | None = None,
     fixed: Mapping[str, Value] | None = None,
     tied: Mapping[str, str] | None = None,
     mask: xr.DataArray | None = None,
@@ -85,7 +86,9 @@ def fit(
     start : mapping of str to float or DataArray, optional
         Start values of parameters; what is missing or NaN is found from the data.
     bounds : mapping of str to (low, high), optional
-        Within those of the model, or in their place.
+        In the place of those of the model; each a number, or a DataArray over dims of the result. Where one of these is
+        NaN the model's own holds. Spectra are then fitted together only where all their bounds are the same; each by
+        itself takes some thirty times as long.
     fixed : mapping of str to float or DataArray, optional
         Parameters that are held at a value.
     tied : mapping of str to str, optional
@@ -186,20 +189,21 @@ def fit(
     start = {k: v for k, v in model.defaults.items() if k not in fixed and k not in tied} | dict(start or {})
     check_tied(tied, start=start, bounds=bounds, fixed=fixed)
     ties = tie(model, tied) if tied else None
+    shared, limits = split_bounds(bounds, model)
     options = Options(
         free=tuple(name for name in model.names if name not in fixed and name not in tied),
-        bounds={p.name: bounds.get(p.name, p.bounds) for p in model.parameters},
-        loss=loss, loss_scale=choose_scale(loss, loss_scale), tolerance=tolerance, max_evaluations=max_evaluations,
-        covariance=covariance,
+        bounds=shared, loss=loss, loss_scale=choose_scale(loss, loss_scale), tolerance=tolerance,
+        max_evaluations=max_evaluations, covariance=covariance,
     )  # fmt: skip
     check_bounds(options)
     _check_start(model, ties, options, start)
-    alike = find_alike(model, ties, start, bounds, fixed)
+    alike = find_alike(model, ties, start, bounds | {name: object() for name in limits}, fixed)
     threads = None if data.chunks is None else 1
-    work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike)
-    table = table_of(apply_mask(data, mask), sweep, work, sigma, start | fixed, retry=retry is not None)
-    measured = loss in {"linear", POISSON}  # a robust loss measures the scatter itself
-    shown = Shown(covariance=covariance, absolute=absolute_sigma and measured, second_try=retry is not None)
+    work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike, limited=bool(limits))
+    table = table_of(apply_mask(data, mask), sweep, work, sigma, start | fixed, limits, retry=retry is not None)
+    # Robust losses measure the scatter themselves, and a likelihood has errors of its own.
+    absolute = absolute_sigma and loss == "linear"
+    shown = Shown(covariance=covariance, absolute=absolute, second_try=retry is not None)
     result = to_dataset(table, data, model, sweep, shown)
     return add_choices(
         result, model={"name": _title(model), **model.describe()}, dim=list(sweep.dims), start=start, bounds=bounds,

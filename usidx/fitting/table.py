@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from usidx.fitting.axes import Sweep
-from usidx.fitting.blocks import FIGURE, Work, block_again, block_table, broadcast_sigma, start_values
+from usidx.fitting.blocks import FIGURE, Work, block_again, block_table, limit_values, start_values
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.solver.neighbours import gather_neighbours, list_offsets
+from usidx.fitting.weights import broadcast_sigma
 from usidx.label.blockwise import Output, along
 from usidx.label.roles import position_dims
 
@@ -28,13 +30,16 @@ def table_of(
     work: Work,
     sigma: float | xr.DataArray | None,
     start: Mapping[str, float | xr.DataArray],
+    limits: Mapping[str, tuple[Any, Any]],
     *,
     retry: bool,
 ) -> xr.Variable:
-    """Fit each spectrum; with `retry` those that failed a second time."""
+    """Fit each spectrum; with `retry` those that failed a second time. `limits` are bounds of each spectrum."""
     inputs = [*sweep.coordinates]
     if sigma is not None:
         inputs.append(broadcast_sigma(data, sigma, sweep.dims))
+    if limits:
+        inputs.append(limit_values(data, work.model, limits, sweep.dims))
     inputs.append(start_values(data, work.model, start, sweep.dims))
     width = Columns(len(work.model.names)).count(covariance=work.options.covariance)
     table = along(data, sweep.dims, partial(block_table, work=work), _rows(width), beside=inputs)

@@ -14,10 +14,11 @@ from math import prod
 import numpy as np
 
 from usidx.errors import GridError
+from usidx.escapes import escape_controls
 from usidx.format.layout import Array, Side
 from usidx.format.names import DEFAULT_DIMENSION, DEPENDENT_DIMENSION, INCOMPLETE_DIMENSION
 
-__all__ = ["Coordinate", "Grid", "find_grid"]
+__all__ = ["Coordinate", "Grid", "find_grid", "make_name"]
 
 # Beyond this many dimensions the search for independent ones would take too long; no instrument has so many.
 _MOST_DIMENSIONS = 12
@@ -114,12 +115,16 @@ def find_grid(side: Side) -> Grid:
 def _make_names_unique(side: Side) -> list[str]:
     names: list[str] = []
     for number, label in enumerate(side.labels):
-        # A slash would be a path in a DataTree.
-        name = " ".join(label.split()).replace("/", "_") or f"{side.role}_{number}"
+        name = make_name(label) or f"{side.role}_{number}"
         while name in names:
             name += f"_{number}"
         names.append(name)
     return names
+
+
+def make_name(label: str) -> str:
+    """Return the name of the dim with that label: a slash would be a path in a DataTree."""
+    return escape_controls(" ".join(label.split()).replace("/", "_"))
 
 
 def _make_column(side: Side, number: int, name: str) -> _Column:

@@ -17,8 +17,9 @@ import numpy as np
 
 from usidx.errors import UsidError, UsidWarning
 from usidx.format.layout import Array
+from usidx.format.shielded import shield, unshield
 
-__all__ = ["pack", "pack_attribute", "unpack"]
+__all__ = ["pack", "pack_attribute", "unpack", "unpack_attributes"]
 
 _TYPE: Final = "@type"
 #: Longer arrays of numbers are kept as bytes in base64, which is shorter and faster than digits.
@@ -63,7 +64,7 @@ def _pack_float(value: float) -> Any:
 
 def _pack_mapping(value: Mapping[Any, Any]) -> Any:
     if all(isinstance(key, str) for key in value) and _TYPE not in value:
-        return {str(key): pack(one) for key, one in value.items()}
+        return {unshield(key): pack(one) for key, one in value.items()}
     return {_TYPE: "dict", "items": [[pack(key), pack(one)] for key, one in value.items()]}
 
 
@@ -90,7 +91,7 @@ _WAYS: Final[dict[type | tuple[type, ...], Callable[[Any], Any]]] = {
     np.str_: str,
     np.bytes_: lambda value: {_TYPE: "bytes", "value": base64.b64encode(value).decode()},
     np.generic: _pack_scalar,
-    str: str,
+    str: unshield,
     int: int,
     float: _pack_float,
     complex: lambda value: {_TYPE: "complex", "value": [pack(value.real), pack(value.imag)]},
@@ -156,3 +157,9 @@ _WAYS_BACK: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
     "array": _unpack_array,
     "texts": _unpack_texts,
 }
+
+
+def unpack_attributes(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes that became JSON as they were, safe to show."""
+    found = {shield(str(name)): unpack(value) for name, value in recorded.items()}
+    return {name: shield(value) if isinstance(value, str) else value for name, value in found.items()}

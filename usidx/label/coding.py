@@ -10,14 +10,25 @@ import numpy as np
 import xarray as xr
 from xarray.indexes import PandasIndex
 
+from usidx.escapes import escape_controls
 from usidx.format.grid import Coordinate, Grid, find_grid
 from usidx.format.layout import Array, Layout, Side
-from usidx.format.packing import unpack
+from usidx.format.packing import unpack_attributes
 from usidx.format.placement import Axes, Placement
+from usidx.format.shielded import shield
 from usidx.label import units
+from usidx.label.beside import add_beside
 from usidx.label.roles import ROLE, SPECTROSCOPIC
 
-__all__ = ["LABEL", "Frame", "decode", "decode_array", "is_opened_alike", "make_coordinates", "parse_field"]
+__all__ = [
+    "LABEL",
+    "Frame",
+    "decode",
+    "decode_array",
+    "is_opened_alike",
+    "make_coordinates",
+    "parse_field",
+]
 
 #: Attribute of a coordinate that keeps the label as found, where it could not be the name.
 LABEL = "usid_label"
@@ -78,6 +89,8 @@ def decode(layout: Layout, *, squeeze: bool = True, alike: Frame | None = None) 
         _add_counter(variables, grid, names, side)
     kept = [_choose_kept_dims(side, g.dims, g.shape, squeeze=squeeze) for g, side in zip(grids, sides, strict=True)]
     natural = tuple(names[d] for names, dims in zip(renamed, kept, strict=True) for d in dims)
+    sizes = {names[d]: n for names, dims in zip(renamed, kept, strict=True) for d, n in dims.items()}
+    add_beside(variables, layout.hints.get("beside"), sizes)
     order = _read_recorded_order(layout.hints, natural)
     placement = Placement(
         Axes(tuple(kept[0].values()), grids[0].rows), Axes(tuple(kept[1].values()), grids[1].rows), order
@@ -99,8 +112,8 @@ def parse_field(title: str) -> tuple[str, str]:
     text = title.strip()
     if text.endswith("]") and "[" in text[1:]:
         name, unit = text[:-1].rsplit("[", 1)
-        return name.strip().replace("/", "_"), units.clean(unit)
-    return text.replace("/", "_"), units.DIMENSIONLESS
+        return escape_controls(name.strip().replace("/", "_")), shield(units.clean(unit))
+    return escape_controls(text.replace("/", "_")), units.DIMENSIONLESS
 
 
 def _rename_shared_names(position: Grid, spectroscopic: Grid) -> tuple[dict[str, str], dict[str, str]]:
@@ -140,9 +153,9 @@ def _add_coordinate(
     kept = _choose_kept_dims(side, coordinate.dims, values.shape, squeeze=squeeze)
     dims = tuple(d for d in coordinate.dims if d in kept)
     values = values.reshape([kept[d] for d in dims])
-    attrs: dict[str, Any] = {ROLE: side.role, "units": units.clean(coordinate.units)}
+    attrs: dict[str, Any] = {ROLE: side.role, "units": shield(units.clean(coordinate.units))}
     if name != coordinate.label:
-        attrs[LABEL] = coordinate.label
+        attrs[LABEL] = shield(coordinate.label)
     hint = side.get_hint(coordinate.name)
     variables[name] = xr.Variable(
         tuple(names[d] for d in dims), _restore_dtype(values, hint), _restore_attrs(attrs, hint)
@@ -201,7 +214,7 @@ def _restore_attrs(attrs: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, 
     recorded = hint.get("attrs")
     if not isinstance(recorded, dict):
         return attrs
-    return {**{k: v for k, v in attrs.items() if k != "units"}, **{k: unpack(v) for k, v in recorded.items()}}
+    return {**{k: v for k, v in attrs.items() if k != "units"}, **unpack_attributes(recorded)}
 
 
 def _read_recorded_order(hints: Mapping[str, Any], natural: tuple[str, ...]) -> tuple[int, ...]:
@@ -228,12 +241,15 @@ def _can_index(values: Array) -> bool:
 
 
 def _make_attrs(layout: Layout) -> dict[str, Any]:
-    attrs: dict[str, Any] = {"long_name": layout.quantity.strip(), "units": units.clean(layout.units)}
+    attrs: dict[str, Any] = {
+        "long_name": shield(layout.quantity.strip()),
+        "units": shield(units.clean(layout.units)),
+    }
     absent = layout.hints.get("absent")
     if isinstance(absent, list):
         attrs = {k: v for k, v in attrs.items() if k not in absent}
     kept = layout.hints.get("attributes")
-    told = {k: unpack(v) for k, v in kept.items()} if isinstance(kept, dict) else {}
+    told = unpack_attributes(kept) if isinstance(kept, dict) else {}
     return {**layout.attributes, **attrs, **told}  # a stray attribute of the file must not hide the quantity
 
 

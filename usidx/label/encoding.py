@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import LayoutError, RoleError
+from usidx.format.grid import make_name
 from usidx.format.layout import Array, Layout, Role, Side
 from usidx.format.names import (
     BOOK_KEEPING,
@@ -23,6 +24,8 @@ from usidx.format.names import (
     TAKEN,
 )
 from usidx.format.packing import pack_attribute
+from usidx.format.shielded import unshield
+from usidx.label.beside import check_names, number_steps, pack_beside
 from usidx.label.coding import LABEL
 from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, find_role, position_dims
 from usidx.label.units import clean
@@ -70,7 +73,7 @@ def encode(array: xr.DataArray, name: str | None = None) -> Encoded:
     RoleError
         No dim or scalar coordinate has a role.
     LayoutError
-        A dim is empty, or its coordinate holds no real numbers.
+        A dim is empty, or a name is none that a file can give back.
     """
     layout, left_out = find_layout(array, name)
     natural = array.transpose(*(d for side in divide_dims(array) for d in side))
@@ -80,6 +83,7 @@ def encode(array: xr.DataArray, name: str | None = None) -> Encoded:
 def find_layout(array: xr.DataArray, name: str | None = None) -> tuple[Layout, tuple[str, ...]]:
     """Return what `encode` finds without touching the data: the layout, and the coordinates that USID cannot hold."""
     position, spectroscopic = divide_dims(array)
+    check_names(array)
     empty = [d for d in array.dims if array.sizes[d] == 0]
     if empty:
         raise LayoutError(f"Dim {empty[0]!r} of {array.name!r} has size 0; a main dataset has at least one cell.")
@@ -91,18 +95,25 @@ def find_layout(array: xr.DataArray, name: str | None = None) -> tuple[Layout, t
         dtype=array.dtype,
         position=_encode_side(array, "position", position),
         spectroscopic=_encode_side(array, "spectroscopic", spectroscopic),
-        attributes={str(k): v for k, v in array.attrs.items() if k not in _OWN_ATTRIBUTES},
+        attributes={_find_name(k): v for k, v in array.attrs.items() if k not in _OWN_ATTRIBUTES},
         hints=_make_main_hints(array, position + spectroscopic),
     )
     held = {
         *_list_side_coordinates(array, POSITION, position),
         *_list_side_coordinates(array, SPECTROSCOPIC, spectroscopic),
     }
-    return layout, tuple(str(c) for c in array.coords if str(c) not in held)
+    beside, left_out = pack_beside(array, held)
+    return replace(layout, hints={**layout.hints, **({"beside": beside} if beside else {})}), left_out
+
+
+def _find_name(name: Hashable) -> str:
+    return unshield(name) if isinstance(name, str) else str(name)
 
 
 def _find_text(attrs: Mapping[Any, Any], name: str, default: str) -> str:
     value = attrs.get(name, default)
+    if isinstance(value, str):
+        return unshield(value)
     return default if value is None else str(value)
 
 
@@ -136,13 +147,13 @@ def _encode_side(array: xr.DataArray, role: Role, dims: tuple[str, ...]) -> Side
     kept = {n: c for n, c in found.items() if n not in counters}
     titles = {n: _make_title(c) for n, c in found.items()}
     columns = [
-        _make_flat_column(c, found.get(f"{n}_index"), sizes) if is_flat else _make_column(n, c, dims, sizes)
+        _make_flat_column(c, _find_counters(array, n, found), sizes) if is_flat else _make_column(n, c, dims, sizes)
         for n, c in kept.items()
     ]
     return Side(
         role=role,
         labels=tuple(titles[n] for n in kept),
-        units=tuple(str(c.attrs.get("units", "")) for c in kept.values()),
+        units=tuple(_find_text(c.attrs, "units", "") for c in kept.values()),
         indices=np.stack([index for index, _ in columns], axis=1),
         values=np.stack([values for _, values in columns], axis=1),
         types=tuple(_choose_type(n, c, dims, is_flat=is_flat) for n, c in kept.items()),
@@ -153,8 +164,9 @@ def _encode_side(array: xr.DataArray, role: Role, dims: tuple[str, ...]) -> Side
 def _make_title(coordinate: xr.DataArray) -> str:
     """Return the label as it was found in a file, as long as the name still comes from it."""
     name, label = str(coordinate.name), coordinate.attrs.get(LABEL)
-    is_current = isinstance(label, str) and name.startswith(" ".join(label.split()).replace("/", "_"))
-    return str(label) if is_current else name
+    if not isinstance(label, str) or not name.startswith(make_name(label)):
+        return name
+    return unshield(label)
 
 
 def _make_side_hints(
@@ -166,7 +178,7 @@ def _make_side_hints(
     is_flat: bool,
 ) -> dict[str, Any]:
     """Record what the matrices cannot hold; coordinates by the name that the grid will give them."""
-    names = {n: " ".join(t.split()).replace("/", "_") for n, t in titles.items()}
+    names = {n: make_name(t) for n, t in titles.items()}
     hints: dict[str, Any] = {"coordinates": {names[n]: _make_hint(c, names) for n, c in found.items()}}
     if is_flat:
         hints["flat"] = True
@@ -179,7 +191,9 @@ def _list_side_coordinates(array: xr.DataArray, role: str, dims: tuple[str, ...]
     """Return what becomes a dimension of one side: its dims, fastest first, then what hangs on them, then scalars."""
     found = {d: _find_dim_coordinate(array, d, dims) for d in reversed(dims)}
     for name, coordinate in array.coords.items():
-        is_own = coordinate.attrs.get(ROLE) == role or (ROLE not in coordinate.attrs and bool(coordinate.dims))
+        # Programs take each dimension of a table for a dim; of flat rows they are the places.
+        is_place = ROLE not in coordinate.attrs and bool(coordinate.dims) and dims == (role,)
+        is_own = coordinate.attrs.get(ROLE) == role or is_place
         if str(name) not in found and is_own and set(coordinate.dims) <= set(dims) and coordinate.dtype.kind in "iufb":
             found[str(name)] = coordinate
     return found
@@ -187,13 +201,10 @@ def _list_side_coordinates(array: xr.DataArray, role: str, dims: tuple[str, ...]
 
 def _find_dim_coordinate(array: xr.DataArray, dim: str, dims: tuple[str, ...]) -> xr.DataArray:
     coordinate = (
-        array.coords[dim] if dim in array.coords else xr.DataArray(np.arange(array.sizes[dim]), dims=dim, name=dim)
+        number_steps(array.coords[dim])
+        if dim in array.coords
+        else xr.DataArray(np.arange(array.sizes[dim]), dims=dim, name=dim)
     )
-    if coordinate.dtype.kind not in "iufb":
-        raise LayoutError(
-            f"Coordinate {dim!r} of {array.name!r} holds {coordinate.dtype}; USID keeps real numbers. "
-            f"Give the dim numbers before writing, for example da.assign_coords({dim}=range({array.sizes[dim]}))."
-        )
     if not set(coordinate.dims) <= set(dims):
         raise LayoutError(
             f"Coordinate {dim!r} of {array.name!r} varies over {coordinate.dims}, both position and spectroscopic "
@@ -211,13 +222,19 @@ def _is_flat(coordinates: Mapping[str, xr.DataArray], dims: tuple[str, ...], rol
     return bool(others) and bool((counter.values == np.arange(counter.size)).all()) and "units" not in counter.attrs
 
 
-def _make_flat_column(
-    coordinate: xr.DataArray, index: xr.DataArray | None, sizes: tuple[int, ...]
-) -> tuple[Array, Array]:
+def _find_counters(array: xr.DataArray, name: str, found: Mapping[str, xr.DataArray]) -> Array | None:
+    """Return the counters of a coordinate of flat rows: those beside it, or of stacked dims their own steps."""
+    if f"{name}_index" in found:
+        return found[f"{name}_index"].values.astype(np.int64)
+    is_stacked = name in array.indexes and array.indexes[name].nlevels > 1
+    return np.unique(array[name].values, return_inverse=True)[1].reshape(-1) if is_stacked else None
+
+
+def _make_flat_column(coordinate: xr.DataArray, index: Array | None, sizes: tuple[int, ...]) -> tuple[Array, Array]:
     """Return index and value for each place; without counters of its own a coordinate numbers the places."""
     if not coordinate.dims:
         return np.zeros(sizes, dtype=np.int64), np.broadcast_to(coordinate.values, sizes)
-    return np.arange(sizes[0]) if index is None else index.values.astype(np.int64), coordinate.values
+    return np.arange(sizes[0]) if index is None else index, coordinate.values
 
 
 def _make_column(

@@ -18,6 +18,7 @@ __all__ = [
     "POSITION",
     "ROLE",
     "SPECTROSCOPIC",
+    "check_any_roles",
     "choose_dims",
     "find_role",
     "position_dims",
@@ -188,6 +189,16 @@ def refuse_unlabelled(data: object, kinds: tuple[type, ...] = (xr.DataArray,)) -
                 f"Nobody knows yet how long dim {dim!r} is: its dask blocks are of unknown size, as after array[mask]. "
                 f"Call data.data.compute_chunk_sizes() first, or data.compute()."
             )
+
+
+def check_any_roles(data: xr.Dataset) -> xr.Dataset:
+    """Return a Dataset; refuse one without roles, of which a file would keep no coordinate."""
+    if not any(ROLE in coordinate.attrs for coordinate in data.coords.values()):
+        raise RoleError(
+            f"The Dataset of {list(map(str, data.data_vars))} with dims {tuple(data.dims)} has no position or "
+            f"spectroscopic dims. Mark them with dataset.usid.set_roles(position=[...], spectroscopic=[...])."
+        )
+    return data
 
 
 def as_dims(data: xr.DataArray | xr.Dataset, dim: Dims) -> tuple[str, ...]:

@@ -280,7 +280,10 @@ def _are_dimensionless(result: xr.Dataset, step: Step) -> bool:
 
 
 def _choose_kind(step: Step) -> str:
-    return "closed" if step.get("parameters", {}).get("closure") is True else _projection(step)
+    told = step.get("parameters", {})
+    if told.get("closure") is True:
+        return "closed"
+    return "nonnegative" if told.get("nonnegative") is True else _projection(step)
 
 
 def _projection(step: Step) -> str:

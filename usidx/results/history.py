@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import xarray as xr
 
+from usidx.escapes import escape_controls
 from usidx.results.provenance import Step, read_steps
 
 __all__ = ["History", "history"]
@@ -35,7 +36,9 @@ class History(Sequence[Step]):
     def __repr__(self) -> str:
         if not self._steps:
             return "No steps are recorded."
-        return "\n".join(f"{number}. {line}" for number, line in enumerate(_write_lines(self._steps), 1))
+        return "\n".join(
+            f"{number}. {line}" for number, line in enumerate(map(escape_controls, _write_lines(self._steps)), 1)
+        )
 
     def _repr_html_(self) -> str:
         if not self._steps:
@@ -70,7 +73,7 @@ def history(data: xr.DataArray | xr.Dataset) -> History:
 
 def _write_lines(recorded: Sequence[Step]) -> list[str]:
     before = [None, *(step["tool"] for step in recorded)]
-    return [_write_line(step, last) for step, last in zip(recorded, before, strict=False)]
+    return [escape_controls(_write_line(step, last)) for step, last in zip(recorded, before, strict=False)]
 
 
 def _write_line(step: Step, last: str | None) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.format.packing import pack_attribute, unpack
+from usidx.format.shielded import shield
 from usidx.results.declarations import Declaration
 from usidx.results.fit_names import FitNames
 from usidx.results.fits import find_fit_names, find_fit_step, group_compound_fields, join_fields
@@ -220,7 +221,8 @@ def restore_attrs(recorded: Any) -> dict[str, Any]:
     """Return attributes as they were before they became JSON; an empty dict for anything else."""
     if not isinstance(recorded, dict):
         return {}
-    return {str(k): _restore_attr(v) for k, v in recorded.items()}
+    found = {shield(str(k)): _restore_attr(v) for k, v in recorded.items()}
+    return {k: shield(v) if isinstance(v, str) else v for k, v in found.items()}
 
 
 def _restore_attr(value: Any) -> Any:

@@ -65,6 +65,8 @@ def test_a_constant_is_the_mean_with_its_error() -> None:
     found = usidx.fit(xr.DataArray(counts, dims=("p", "x")), Constant(), "x", loss="poisson")
     np.testing.assert_allclose(found.offset, counts.mean(1), rtol=1e-6)
     np.testing.assert_allclose(found.offset_stderr, np.sqrt(counts.mean(1) / 200), rtol=1e-4)
+    same = usidx.fit(xr.DataArray(counts, dims=("p", "x")), Constant(), "x", loss="poisson", absolute_sigma=True)
+    np.testing.assert_array_equal(same.offset_stderr, found.offset_stderr)
 
 
 def test_errors_are_those_of_fishers_information() -> None:

@@ -13,6 +13,8 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from usidx.errors import UsidError, UsidWarning
+from usidx.escapes import escape_controls
+from usidx.io.read.chunks.elsewhere import get_inside
 from usidx.io.read.place.opened import Origin, open_file_at, open_place
 from usidx.io.read.place.place import Options, Place, find_place
 from usidx.io.read.place.remote import RemoteFile
@@ -33,7 +35,7 @@ class UsidBackend(BackendEntrypoint):
     url: ClassVar[str] = "https://pycroscopy.github.io/USID/"
     supports_groups: ClassVar[bool] = True
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
-        *("filename_or_obj", "drop_variables", "group", "squeeze", "storage_options"),
+        *("filename_or_obj", "drop_variables", "group", "squeeze", "storage_options", "external"),
     )
 
     def open_dataset(  # type: ignore[override]
@@ -44,10 +46,12 @@ class UsidBackend(BackendEntrypoint):
         group: str | None = None,
         squeeze: bool = True,
         storage_options: Options = None,
+        external: bool = False,
     ) -> xr.Dataset:
         """Open one main dataset (or the attributes and extra datasets of one group) lazily."""
         return _drop_names(
-            open_node(find_place(filename_or_obj, storage_options), group, squeeze=squeeze), drop_variables
+            open_node(find_place(filename_or_obj, storage_options, external=external), group, squeeze=squeeze),
+            drop_variables,
         )
 
     def open_groups_as_dict(  # type: ignore[override]
@@ -58,9 +62,10 @@ class UsidBackend(BackendEntrypoint):
         group: str | None = None,
         squeeze: bool = True,
         storage_options: Options = None,
+        external: bool = False,
     ) -> dict[str, xr.Dataset]:
         """Open every group and main dataset below `group` as one Dataset each, by path."""
-        nodes = open_nodes(find_place(filename_or_obj, storage_options), group, squeeze=squeeze)
+        nodes = open_nodes(find_place(filename_or_obj, storage_options, external=external), group, squeeze=squeeze)
         return {name: _drop_names(node, drop_variables) for name, node in nodes.items()}
 
     def open_datatree(  # type: ignore[override]
@@ -71,6 +76,7 @@ class UsidBackend(BackendEntrypoint):
         group: str | None = None,
         squeeze: bool = True,
         storage_options: Options = None,
+        external: bool = False,
     ) -> xr.DataTree:
         """Open a file as a tree: a leaf per main dataset at its own path, a node per group."""
         nodes = self.open_groups_as_dict(
@@ -79,6 +85,7 @@ class UsidBackend(BackendEntrypoint):
             group=group,
             squeeze=squeeze,
             storage_options=storage_options,
+            external=external,
         )
         return build_tree(nodes)
 
@@ -136,10 +143,7 @@ def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, x
 
 
 def _is_group(file: h5py.File, name: str) -> bool:
-    try:
-        return isinstance(file.get(name), h5py.Group)
-    except (OSError, KeyError, RuntimeError, ValueError):
-        return False
+    return isinstance(get_inside(file, name), h5py.Group)
 
 
 def _set_origin(data: xr.Dataset, origin: Origin) -> xr.Dataset:
@@ -176,7 +180,7 @@ def _is_below(path: str, root: str) -> bool:
 
 
 def _make_relative(path: str, root: str) -> str:
-    return path if root == "/" else "/" + path[len(root) :].strip("/")
+    return escape_controls(path if root == "/" else "/" + path[len(root) :].strip("/"))
 
 
 def _drop_names(data: xr.Dataset, names: str | Iterable[str] | None) -> xr.Dataset:

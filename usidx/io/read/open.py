@@ -36,6 +36,7 @@ def open_main(
     chunks: Chunks = {},  # noqa: B006 - xarray's own spelling of "the file's block sizes"; never modified
     squeeze: bool = True,
     storage_options: Options = None,
+    external: bool = False,
 ) -> xr.DataArray:
     """Open a main dataset as one labelled array.
 
@@ -59,6 +60,9 @@ def open_main(
         Make dims of size 1 scalar coordinates.
     storage_options : mapping, optional
         What fsspec needs to reach a URL: keys, endpoints. Kept out of attributes, provenance and messages.
+    external : bool, default False
+        Read other files that this one takes data from (external storage, virtual datasets, links): those in its folder
+        and below, and no others. By default they are refused, as a stranger's file may name any file of this machine.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def open_main(
     >>> raw.dims
     ('Y', 'X', 'Frequency')
     """
-    place = find_place(path, storage_options)
+    place = find_place(path, storage_options, external=external)
     with open_file_at(place) as file:
         found = find_main(file, main)
         # An external link leads to another file.
@@ -103,6 +107,7 @@ def open_dataset(
     chunks: Chunks = {},  # noqa: B006
     squeeze: bool = True,
     storage_options: Options = None,
+    external: bool = False,
 ) -> xr.Dataset:
     """Open a main dataset as a Dataset: one variable, or one per field of a compound type.
 
@@ -120,6 +125,8 @@ def open_dataset(
         Make dims of size 1 scalar coordinates.
     storage_options : mapping, optional
         What fsspec needs to reach a URL, as in :func:`open_main`.
+    external : bool, default False
+        Read other files that this one takes data from, as in :func:`open_main`.
 
     Returns
     -------
@@ -142,7 +149,7 @@ def open_dataset(
     >>> list(data.data_vars)
     ['Raw_Data']
     """
-    return open_at(find_place(path, storage_options), main, chunks=chunks, squeeze=squeeze)
+    return open_at(find_place(path, storage_options, external=external), main, chunks=chunks, squeeze=squeeze)
 
 
 def open_at(place: Place, main: str | None, *, chunks: Chunks, squeeze: bool = True) -> xr.Dataset:
@@ -158,6 +165,7 @@ def open_tree(
     chunks: Chunks = {},  # noqa: B006
     squeeze: bool = True,
     storage_options: Options = None,
+    external: bool = False,
 ) -> xr.DataTree:
     """Open a file as a tree: a leaf per main dataset at its HDF5 path, a node per group.
 
@@ -176,6 +184,8 @@ def open_tree(
         Make dims of size 1 scalar coordinates.
     storage_options : mapping, optional
         What fsspec needs to reach a URL, as in :func:`open_main`.
+    external : bool, default False
+        Read other files that this one takes data from, as in :func:`open_main`.
 
     Returns
     -------
@@ -196,7 +206,7 @@ def open_tree(
     >>> tree["Measurement_000/Channel_000/Raw_Data"].Raw_Data.dims
     ('Y', 'X', 'Frequency')
     """
-    place = find_place(path, storage_options)
+    place = find_place(path, storage_options, external=external)
     nodes = open_nodes(place, group, squeeze=squeeze)
     chunked = {name: _cut_into_blocks(node, chunks, place) for name, node in nodes.items()}
     return build_tree(chunked, name=place.title)

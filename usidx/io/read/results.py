@@ -12,13 +12,16 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError, SelectionError, UsidWarning
+from usidx.escapes import escape_controls
 from usidx.format import names
+from usidx.io.read.chunks.bounded import read_part
 from usidx.io.read.open import Chunks, open_at
 from usidx.io.read.place.identity import find_file_number
 from usidx.io.read.place.opened import open_file_at
-from usidx.io.read.place.place import FilePath, Options, Place, find_place
+from usidx.io.read.place.place import FilePath, Options, find_place
 from usidx.io.read.usid.attributes import read_json, read_text_attribute
 from usidx.io.read.usid.datasets import FIELD
+from usidx.io.read.usid.history import set_place_in_history
 from usidx.io.read.usid.inventory import find_group, list_children, take_inventory, warn_of_damage
 from usidx.io.read.usid.main import find_source_main, is_main, read_quantity_and_units, say_where
 from usidx.label.coding import make_coordinates
@@ -26,7 +29,6 @@ from usidx.label.roles import ROLE, SPECTROSCOPIC, find_role
 from usidx.results.identity import note_made
 from usidx.results.legacy import Names, Source, as_decomposition, find_names
 from usidx.results.provenance import PROVENANCE, Step, parse_steps, put_steps
-from usidx.results.provenance import make_opening_step as opened_step
 from usidx.results.schema import choose_divisors, restore_attrs
 
 __all__ = ["list_results", "open_result"]
@@ -79,6 +81,7 @@ def open_result(
     *,
     chunks: Chunks = {},  # noqa: B006
     storage_options: Options = None,
+    external: bool = False,
 ) -> xr.Dataset:
     """Open a results group as the Dataset that the verb returned.
 
@@ -97,6 +100,8 @@ def open_result(
         Dask blocks, as in :func:`usidx.open_main`.
     storage_options : mapping, optional
         What fsspec needs to reach a URL, as in :func:`usidx.open_main`.
+    external : bool, default False
+        Read other files that this one takes data from, as in :func:`usidx.open_main`.
 
     Returns
     -------
@@ -118,7 +123,7 @@ def open_result(
     >>> usidx.open_result(path, group).scores.dims
     ('Y', 'X', 'component')
     """
-    place = find_place(path, storage_options)
+    place = find_place(path, storage_options, external=external)
     with open_file_at(place) as file:
         found = find_group(file, group)
         mains = [f"{found.name}/{n}" for n, d, _ in list_children(found) if isinstance(d, h5py.Dataset) and is_main(d)]
@@ -131,7 +136,7 @@ def open_result(
             _warn_of_unfinished(found, file[mains[0]].shape[0])
         algorithm = read_text_attribute(found, "decomposition_algorithm") or ""
         text = read_text_attribute(found, PROVENANCE)
-        history = None if text is None else _set_place_in_history(found, place, parse_steps(text), source)
+        history = None if text is None else set_place_in_history(found, place, parse_steps(text), source.path)
     opened = {m.rsplit("/", 1)[-1]: open_at(place, m, chunks=chunks) for m in mains}
     records = _read_records(hints)
     extras = _read_small_arrays(open_at(place, name, chunks=chunks), records | _read_records(hints, "coords"))
@@ -148,38 +153,6 @@ def open_result(
     result = put_steps(result, history)
     note_made(result, (place.name, name))
     return result
-
-
-def _set_place_in_history(group: h5py.Group, place: Place, recorded: list[Step], source: Source) -> list[Step]:
-    """Say in a history that this process opened it here: a stored text may name any file, as after a copy or a move.
-
-    The step that opened the source names it in this file. Where the source is in another one, opening the group is a
-    step of its own.
-    """
-    last = max((n for n, step in enumerate(recorded) if step["tool"] == "open"), default=None)
-    if last is None or not source.path:
-        return [*recorded, opened_step(place.name, str(group.name), "")]
-    named = str(recorded[last].get("dataset"))
-    held = group.file.get(named)
-    is_here = isinstance(held, h5py.Dataset) and find_file_number(held) == find_file_number(group) and is_main(held)
-    here = opened_step(place.name, named if is_here else source.path, str(recorded[last].get("fingerprint", "")))
-    here["version"] = recorded[last].get("version")
-    file = recorded[last].get("file")
-    return [*recorded[:last], here, *(_move_sources(step, file, place.name) for step in recorded[last + 1 :])]
-
-
-def _move_sources(step: Step, file: Any, here: str) -> Step:
-    """Name further sources of a step in this file that lay in the same file as the first when it was written."""
-    listed = step.get("sources")
-    if not isinstance(listed, list):
-        return step
-    moved = [
-        opened_step(here, str(one.get("dataset")), str(one.get("fingerprint", "")))
-        if isinstance(one, dict) and one.get("file") == file
-        else one
-        for one in listed
-    ]
-    return {**step, "sources": moved}
 
 
 def _find_source(group: h5py.Group) -> Source:
@@ -199,7 +172,7 @@ def _warn_of_unfinished(group: h5py.Group, rows: int) -> None:
             continue
         if status.shape != (rows,) or status.dtype.kind not in "biu" or status.nbytes > _MOST_STATUS:
             continue
-        done = int(np.count_nonzero(status[()])) if status.id.get_storage_size() else 0
+        done = int(np.count_nonzero(read_part(status))) if status.id.get_storage_size() else 0
         if done < rows:
             warnings.warn(
                 f"{say_where(group)} is not finished: {name!r} tells of {done} of {rows} positions. The others hold "
@@ -212,7 +185,7 @@ def _warn_of_unfinished(group: h5py.Group, rows: int) -> None:
 def _read_records(hints: Mapping[str, Any], kind: str = "variables") -> dict[str, dict[str, Any]]:
     """Return what was recorded about each variable; nothing for groups of other programs."""
     listed = hints.get(kind)
-    return {n: r for n, r in listed.items() if isinstance(r, dict)} if isinstance(listed, dict) else {}
+    return {escape_controls(n): r for n, r in listed.items() if isinstance(r, dict)} if isinstance(listed, dict) else {}
 
 
 def _read_small_arrays(group: xr.Dataset, records: Mapping[str, Mapping[str, Any]]) -> dict[str, xr.Variable]:
@@ -295,6 +268,8 @@ def _is_same_dim(part: xr.DataArray, dim: str, sizes: Mapping[str, int], coords:
 
 def _agree(one: xr.DataArray, other: xr.DataArray) -> bool:
     """Compare values; old programs stored the same ones in single and in double precision."""
+    if {one.dtype.kind, other.dtype.kind} - set("biufc"):
+        return bool(one.variable.equals(other.variable))  # type: ignore[no-untyped-call]
     return one.dims == other.dims and np.allclose(one, other, rtol=1e-6, atol=0, equal_nan=True)
 
 
@@ -307,7 +282,7 @@ def _restore_variable(
     if dataset not in opened or not isinstance(wanted, list):
         raise ResultError(f"The result names a dataset {dataset!r} for {name!r} that its group does not hold.")
     data = _take_field(opened[dataset], record.get("field"))
-    renamed = _rename_dim(data, [str(d) for d in wanted])
+    renamed = _rename_dim(data, [escape_controls(str(d)) for d in wanted])
     dtype = np.dtype(str(record["dtype"])) if record.get("dtype") else renamed.dtype
     return renamed if dtype.kind not in "iufb" or dtype == renamed.dtype else renamed.astype(dtype)
 

@@ -11,14 +11,18 @@ import h5py
 import numpy as np
 
 from usidx.errors import UsidError, UsidWarning
+from usidx.escapes import escape_controls
 from usidx.format import names
 from usidx.format.grid import find_grid
 from usidx.format.layout import Layout, Side
+from usidx.io.read.chunks.bounded import read_part
+from usidx.io.read.chunks.elsewhere import is_made_of_others, list_links_elsewhere
+from usidx.io.read.chunks.plugins import lies_elsewhere
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import FilePath, Options
 from usidx.io.read.usid.attributes import read_attribute_if_any
-from usidx.io.read.usid.inventory import take_inventory
+from usidx.io.read.usid.inventory import Inventory, take_inventory
 from usidx.io.read.usid.main import read_header, read_layout
 from usidx.io.read.usid.paths import Paths
 from usidx.io.read.usid.tables import Header, Tables, check_stored
@@ -48,7 +52,7 @@ class Problem:
     is_error: bool = True
 
     def __str__(self) -> str:
-        return f"{'error' if self.is_error else 'warning'} [{self.rule}] {self.message}"
+        return escape_controls(f"{'error' if self.is_error else 'warning'} [{self.rule}] {self.message}")
 
 
 def validate(path: FilePath, *, storage_options: Options = None) -> list[Problem]:
@@ -100,6 +104,7 @@ def _list_problems(file: h5py.File) -> list[Problem]:
     for path, said in found.damaged.items():
         text = f"{path!r} is damaged ({said}); nothing is known of what lies in it."
         problems.append(Problem(path, "damage", text))
+    problems += _list_what_lies_elsewhere(file, found)
     for path in (*found.mains, *found.broken):
         problems += _list_main_problems(path, tables, known)
     for path in found.mains:
@@ -108,6 +113,23 @@ def _list_problems(file: h5py.File) -> list[Problem]:
         if "-" in path.rsplit("/", 1)[-1]:
             problems += _list_result_doubts(path, file[path], tables.paths)
     return problems
+
+
+def _list_what_lies_elsewhere(file: h5py.File, found: Inventory) -> Iterator[Problem]:
+    """Point out what leads to other files of whoever opens this one."""
+    for path in (*found.mains, *found.extras, *found.tables):
+        try:
+            dataset = h5py.Dataset(h5py.h5d.open(file.id, path.encode()), readonly=True)
+            if is_made_of_others(dataset) and lies_elsewhere(dataset):
+                yield Problem(path, "elsewhere", f"{path!r} takes its data from other files.")
+        except UsidError as err:
+            yield Problem(path, "elsewhere", str(err))
+        except DAMAGE:
+            continue  # told by others
+    for path in found.groups:
+        for name, target in list_links_elsewhere(file[path]):
+            where = f"{path.rstrip('/')}/{name}"
+            yield Problem(where, "elsewhere", f"{where!r} is a link to another file, {target!r}.", is_error=False)
 
 
 def _list_deleted_tables(path: str, header: Header, paths: Paths) -> Iterator[Problem]:
@@ -204,7 +226,7 @@ def _list_progress_doubts(path: str, status: h5py.Dataset | None) -> list[Proble
         return []
     try:
         check_stored(status)
-        done = int(np.count_nonzero(status[()]))
+        done = int(np.count_nonzero(read_part(status)))
     except DAMAGE as err:
         return [Problem(path, "result", f"{path!r}: what is done of it cannot be read ({err}).")]
     if done == status.size:

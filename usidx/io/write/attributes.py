@@ -14,6 +14,7 @@ import numpy as np
 from usidx.errors import UsidError
 from usidx.format import names
 from usidx.format.packing import pack_attribute
+from usidx.format.shielded import unshield
 from usidx.io.read.usid.attributes import (
     AS_ARRAY,
     AS_BYTES,
@@ -76,7 +77,7 @@ def _set_one(object_: h5py.Group | h5py.Dataset, name: str, stored: Any) -> None
             "of a text. Shorten it, or store it as a dataset."
         )
     try:
-        object_.attrs[name] = stored
+        object_.attrs[unshield(name)] = stored
     except (OSError, RuntimeError, TypeError, ValueError) as err:
         raise UsidError(
             f"Attribute {name!r} with a {type(stored).__name__} cannot be stored ({err}). Make it a number, a text or "
@@ -116,7 +117,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _convert_text(value: str) -> tuple[Any, str | None] | None:
-    return (str(value), None) if _is_plain(value) else None
+    return (unshield(value), None) if _is_plain(value) else None
 
 
 def _convert_whole_number(value: int) -> tuple[Any, str | None] | None:

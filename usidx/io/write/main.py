@@ -58,6 +58,7 @@ def create_main(
     _check_type(array)
     layout, left_out = find_layout(array, name)
     _warn_left_out(left_out, array)
+    _warn_of_stacked(array)
     if name in group:
         raise ExistsError(
             f"{group.name.rstrip('/')}/{name} exists in {group.file.filename!r}; it is never overwritten."
@@ -106,11 +107,25 @@ def _list_blocks(array: xr.DataArray, dims: Iterable[str]) -> list[tuple[int, ..
 def _warn_left_out(left_out: Iterable[str], array: xr.DataArray) -> None:
     for name in left_out:
         warnings.warn(
-            f"Coordinate {name!r} of {array.name!r} is not written: USID keeps numbers along position or along "
-            f"spectroscopic dims, and this is {array.coords[name].dtype} over {array.coords[name].dims}.",
+            f"Coordinate {name!r} of {array.name!r} is not written: it holds {array.coords[name].dtype} over "
+            f"{array.coords[name].dims}, and only numbers, texts and dates of up to 16 MB are kept. Make it an array "
+            "of its own, or drop it.",
             UsidWarning,
             stacklevel=5,
         )
+
+
+def _warn_of_stacked(array: xr.DataArray) -> None:
+    """Say that places of several coordinates open without the index over them."""
+    for name, index in array.indexes.items():
+        levels = [str(level) for level in index.names]
+        if name in array.dims and len(levels) > 1:
+            warnings.warn(
+                f"The stacked dim {name!r} of {array.name!r} is written with its coordinates {levels} along it, and "
+                f"opens without an index over them; array.set_index({name}={levels}) makes it again.",
+                UsidWarning,
+                stacklevel=5,
+            )
 
 
 def _link_side(group: h5py.Group, dataset: h5py.Dataset, side: Side, shelf: Shelf) -> Array | None:

@@ -31,6 +31,7 @@ from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import change_or_create
 from usidx.io.write.tree import write_tree
 from usidx.label.quantities import store_units
+from usidx.label.roles import check_any_roles
 from usidx.results.identity import describe_changes, find_place_of_opened, identify
 from usidx.results.provenance import PROVENANCE, Step, read_steps, remove_seals, usidx_version
 from usidx.results.schema import Entry, to_stored
@@ -198,7 +199,7 @@ class _Target:
         origin = find_origin(data, path)
         is_result = origin.is_own and bool(list_verb_steps(data))
         is_plain = isinstance(data, xr.DataArray) and path is not None and not is_result
-        main = make_safe_name(name or str(getattr(data, "name", None) or names.RAW_DATA))
+        main = make_safe_name(name or str((isinstance(data, xr.DataArray) and data.name) or names.RAW_DATA))
         return cls(origin, is_plain, main, settings.storage, settings.wait)
 
     @property
@@ -213,7 +214,7 @@ class _Target:
 
 def _as_result(data: xr.DataArray | xr.Dataset, name: str | None) -> xr.Dataset:
     if isinstance(data, xr.Dataset):
-        return data
+        return data if list_verb_steps(data) else check_any_roles(data)
     own = make_safe_name(name or str(data.name or "Data"))
     result = data.rename(own).to_dataset()
     return result.assign_attrs({PROVENANCE: data.attrs[PROVENANCE]} if PROVENANCE in data.attrs else {})

@@ -102,7 +102,7 @@ def _compare_parts(given: Layout, stored: Layout, dataset: h5py.Dataset) -> Iter
     )
     for mine, other in ((given.position, stored.position), (given.spectroscopic, stored.spectroscopic)):
         yield f"other {mine.role} coordinates", is_opened_alike(mine, find_grid(mine), other, find_grid(other))
-    yield "its dims in another order", json.loads(json.dumps(given.hints)) == stored.hints
+    yield "its dims in another order, or further coordinates", json.loads(json.dumps(given.hints)) == stored.hints
     yield "another history", _read_history(given.attributes, dataset) == _read_history(stored.attributes, dataset)
     yield "other attributes", are_attributes_equal(given.attributes, stored.attributes, names.TAKEN)
 

@@ -26,21 +26,24 @@ def find_constrained_scores(rows: Array, components: Array, *, closed: bool) -> 
 
 
 def solve_least_squares(gram: Array, cross: Array, *, closed: bool) -> Array:
-    """Minimise ``x gram x / 2 - cross x`` for each row of `cross`, over x of no negative cell (and of sum one)."""
+    """Minimise ``x gram x / 2 - cross x`` for each row of `cross`, over x of no negative cell (and of sum one).
+
+    `gram` is one matrix for all rows; or, where the sum is free, one for each.
+    """
     if closed:
         return _minimise(gram, cross, closed=True)
     # Components as long as each other: what is small in one unit would pass for rounding beside what is large.
-    size = np.sqrt(np.diag(gram))
+    size = np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1))
     size = np.where(size > 0, size, 1)
-    return _minimise(gram / np.outer(size, size), cross / size, closed=False) / size
+    return _minimise(gram / (size[..., :, None] * size[..., None, :]), cross / size, closed=False) / size
 
 
 def _minimise(gram: Array, cross: Array, *, closed: bool) -> Array:
     """Free the score of steepest slope of each row, solve for the free ones, and so on until no slope is positive."""
     found, free = _begin(gram, cross, closed)
     slack = 1e-12 * (np.abs(cross).max(axis=1) + (np.abs(gram).max(initial=0.0) if closed else 0.0))
-    for _ in range(10 * len(gram)):
-        slope = cross - found @ gram
+    for _ in range(10 * cross.shape[1]):
+        slope = cross - _multiply(found, gram)
         if closed:
             # The sum is fixed: a score gains only as far as its slope is above those of the free scores.
             slope -= (slope * free).sum(axis=1, keepdims=True) / free.sum(axis=1, keepdims=True)
@@ -64,8 +67,8 @@ def _begin(gram: Array, cross: Array, closed: bool) -> tuple[Array, Bools]:
 
 def _settle(gram: Array, cross: Array, closed: bool, found: Array, free: Bools, going: Array) -> None:
     """Move the rows to the solution on their free scores, freezing one that would turn negative at a time."""
-    for _ in range(len(gram) + 1):
-        target = _solve_free(gram, cross[going], free[going], closed)
+    for _ in range(cross.shape[1] + 1):
+        target = _solve_free(gram if gram.ndim == 2 else gram[going], cross[going], free[going], closed)
         before = found[going]
         falling = free[going] & (target <= 0)
         room = np.divide(before, before - target, out=np.ones_like(before), where=falling & (before > target))
@@ -82,12 +85,28 @@ def _settle(gram: Array, cross: Array, closed: bool, found: Array, free: Bools, 
 
 def _solve_free(gram: Array, cross: Array, free: Bools, closed: bool) -> Array:
     """Return the unbounded solution on the free scores of each row, zero elsewhere."""
+    if gram.ndim > 2:
+        return _solve_each(gram, cross, free)
     target = np.zeros(cross.shape)
     sets, which = np.unique(free, axis=0, return_inverse=True)
     for i, chosen in enumerate(sets):
         rows = np.flatnonzero(which.ravel() == i)
         target[np.ix_(rows, chosen)] = _solve_shared(gram[np.ix_(chosen, chosen)], cross[np.ix_(rows, chosen)], closed)
     return target
+
+
+def _multiply(rows: Array, gram: Array) -> Array:
+    """Return each row times the one matrix, or its own."""
+    return rows @ gram if gram.ndim == 2 else (rows[:, None, :] @ gram)[:, 0]
+
+
+def _solve_each(gram: Array, cross: Array, free: Bools) -> Array:
+    """Solve for rows that each have a matrix of their own."""
+    inverse = np.linalg.pinv(gram * free[:, :, None] * free[:, None, :], hermitian=True)
+    target = np.zeros(cross.shape)
+    for _ in range(2):
+        target = target + _multiply((cross - _multiply(target, gram)) * free, inverse) * free
+    return np.asarray(target)
 
 
 def _solve_shared(gram: Array, cross: Array, closed: bool) -> Array:

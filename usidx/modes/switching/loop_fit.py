@@ -13,11 +13,12 @@ import xarray as xr
 from usidx.errors import SelectionError, UsidError
 from usidx.fitting.arguments import check_bounds, check_choices, check_names, check_numbers, check_tied, choose_scale
 from usidx.fitting.axes import Sweep
-from usidx.fitting.blocks import FIGURE, broadcast_sigma, invert_sigma, start_values
+from usidx.fitting.blocks import FIGURE, start_values
 from usidx.fitting.fit import Value
 from usidx.fitting.models.tied import tie
 from usidx.fitting.results import Shown, to_dataset
 from usidx.fitting.table import find_neighbours_parameters
+from usidx.fitting.weights import broadcast_sigma, invert_sigma
 from usidx.label.blockwise import Output, along
 from usidx.modes.switching.disk_names import LOOP_NAMES
 from usidx.modes.switching.figures import SWITCHING

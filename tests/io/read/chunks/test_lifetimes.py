@@ -164,8 +164,8 @@ def test_loops_and_soft_links_are_not_followed(tmp_path: Path) -> None:
 def test_links_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: Any) -> None:
     built, other = linked_file(tmp_path)
     monkeypatch.chdir(tmp_path)
-    opened = {n: usidx.open_main("scan.h5", n, chunks=chunks) for n in ("soft", "outside")}
-    opened["dataset"] = usidx.open_dataset("scan.h5", "outside", chunks=chunks).Raw_Data
+    opened = {n: usidx.open_main("scan.h5", n, chunks=chunks, external=True) for n in ("soft", "outside")}
+    opened["dataset"] = usidx.open_dataset("scan.h5", "outside", chunks=chunks, external=True).Raw_Data
     opened["loop"] = usidx.open_main("scan.h5", "Measurement_000/Channel_000/loop" + built.main, chunks=chunks)
     monkeypatch.chdir("/")
     np.testing.assert_array_equal(opened["soft"], built.array)
@@ -174,11 +174,14 @@ def test_links_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chu
     np.testing.assert_array_equal(opened["dataset"], other.array)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "no_file"])
-def test_links_to_nowhere(tmp_path: Path, name: str) -> None:
+def test_links_to_nowhere(tmp_path: Path) -> None:
     built, _ = linked_file(tmp_path)
-    with pytest.raises(SelectionError, match=f"has no main dataset '{name}'"):
-        usidx.open_main(built.path, name)
+    with pytest.raises(SelectionError, match="has no main dataset 'nowhere'"):
+        usidx.open_main(built.path, "nowhere")
+    with pytest.raises(UsidError, match=r"another file, 'none.h5', which is not read unless you ask for it"):
+        usidx.open_main(built.path, "no_file")
+    with pytest.raises(UsidError, match=r"its data from 'none.h5', and there is no such file"):
+        usidx.open_main(built.path, "no_file", external=True)
 
 
 @pytest.mark.parametrize("row_order", ["raster", "random"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 
 from usidx.io.disk.raw import import_if_there
+from usidx.io.read.chunks.elsewhere import is_made_of_others, refuse_elsewhere
 
 __all__ = ["bring_filters", "describe_missing_filters", "lies_elsewhere"]
 
@@ -41,13 +42,19 @@ def _list_unknown_filters(dataset: h5py.Dataset) -> list[tuple[int, str]]:
 
 
 def lies_elsewhere(dataset: h5py.Dataset) -> bool:
-    """Say whether a dataset of an object behind a URL is made of other files.
+    """Say whether a dataset of an object behind a URL is made of other files; refuse one of this machine that is.
 
     HDF5 would look for them on this machine, or take the object itself for them.
+
+    Raises
+    ------
+    UsidError
+        Nobody asked for files that it is made of, or they may not be read.
     """
-    creation = dataset.id.get_create_plist()
-    is_virtual = creation.get_layout() == h5py.h5d.VIRTUAL
     # The driver is asked for last: h5py builds an object for the file to tell it.
-    if not (is_virtual or creation.get_external_count()) or dataset.file.driver != "fileobj":
+    if not is_made_of_others(dataset):
         return False
-    return not is_virtual or any(source.file_name != "." for source in dataset.virtual_sources())
+    if dataset.file.driver == "fileobj":
+        return not dataset.is_virtual or any(source.file_name != "." for source in dataset.virtual_sources())
+    refuse_elsewhere(dataset)
+    return False

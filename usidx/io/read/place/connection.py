@@ -128,8 +128,22 @@ class Connection:
             from fsspec.core import url_to_fs
         except ImportError as err:
             raise MissingExtraError("fsspec", "remote", "Opening a URL") from err
-        system, path = url_to_fs(self._url, **self._options)
+        system, path = url_to_fs(self._url, **self._choose_options())
         return system, path
+
+    def _choose_options(self) -> Mapping[str, Any]:
+        """Return the options, with what keeps headers from other hosts where HTTP is spoken."""
+        *links, last = self._url.split("::")
+        protocol = last.partition("://")[0]
+        if protocol not in {"http", "https"}:
+            return self._options
+        try:
+            from usidx.io.read.place.http import keep_secrets
+        except ImportError:
+            return self._options  # fsspec says what is missing
+        if links:
+            return {**self._options, protocol: keep_secrets(self._options.get(protocol) or {})}
+        return keep_secrets(self._options)
 
     def _translate_errors(self, ask: Callable[[], Answer]) -> Answer:
         """Turn what fsspec and the libraries below it raise into errors without secrets, their causes included."""

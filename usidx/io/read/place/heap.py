@@ -66,8 +66,8 @@ class StoredAttribute(NamedTuple):
 class WatchedBytes:
     """The bytes of an open file, and what was found in them."""
 
-    def __init__(self, read: Read, base: int) -> None:
-        self.read, self._base = read, base
+    def __init__(self, read: Read, base: int, *, may_leave: bool = False) -> None:
+        self.read, self._base, self.may_leave = read, base, may_leave
         self._attributes: dict[int, dict[bytes, list[StoredAttribute]]] = {}
         self._collections: dict[int, dict[int, Span]] = {}
 
@@ -196,7 +196,7 @@ class Proven(NamedTuple):
 
 
 @contextmanager
-def watch_bytes(file: h5py.File, read: Read) -> Iterator[None]:
+def watch_bytes(file: h5py.File, read: Read, *, may_leave: bool = False) -> Iterator[None]:
     """Let `prove` look into the bytes of a file for as long as the block lasts.
 
     Parameters
@@ -206,15 +206,17 @@ def watch_bytes(file: h5py.File, read: Read) -> Iterator[None]:
         looked at.
     read : callable
         Reads it.
+    may_leave : bool, default False
+        Whether other files that it names may be read (see `usidx.io.read.chunks.elsewhere`).
     """
-    held = _watch(file, read)
+    held = _watch(file, read, may_leave=may_leave)
     try:
         yield
     finally:
         del held
 
 
-def _watch(file: h5py.File, read: Read) -> WatchedBytes | None:
+def _watch(file: h5py.File, read: Read, *, may_leave: bool) -> WatchedBytes | None:
     made = file.id.get_create_plist()
     if file.id.get_intent() != h5py.h5f.ACC_RDONLY or made.get_sizes() != (8, 8):
         return None
@@ -222,10 +224,10 @@ def _watch(file: h5py.File, read: Read) -> WatchedBytes | None:
         number, _ = identify_object(file)
     except (OSError, RuntimeError, ValueError, KeyError):
         return None  # without its root, nothing of the file is read
-    return _watched.setdefault(number, WatchedBytes(read, made.get_userblock()))
+    return _watched.setdefault(number, WatchedBytes(read, made.get_userblock(), may_leave=may_leave))
 
 
-def find_watched_bytes(dataset: h5py.Dataset) -> WatchedBytes | None:
+def find_watched_bytes(dataset: h5py.Group | h5py.Dataset) -> WatchedBytes | None:
     """Return the bytes of the file that holds a dataset, None where it is not watched."""
     return _watched.get(identify_object(dataset)[0])
 

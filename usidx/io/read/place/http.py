@@ -8,15 +8,16 @@ What fails because a server is busy or a connection broke is asked for again, as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from usidx.errors import RemoteError
 from usidx.io.read.place.secrets import hide_url_secrets
 
-__all__ = ["PAUSES", "fetch_ranges", "is_passing"]
+__all__ = ["PAUSES", "fetch_ranges", "is_passing", "keep_secrets"]
 
 #: Seconds before it is asked again.
 PAUSES = (0.3, 1.0, 3.0)
@@ -24,6 +25,37 @@ _BUSY = {429, 500, 502, 503, 504}
 
 _MISSING = {404, 410}
 _WHOLE, _PART = 200, 206
+
+
+# Headers that say what is wanted, not who wants it.
+_HARMLESS = {"accept", "accept-encoding", "range", "user-agent", "host", "if-match", "if-none-match", "if-range"}
+
+
+def keep_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of fsspec's file system for HTTP with which headers stay with the host that the user named.
+
+    aiohttp drops Authorization and Cookie where it is sent on to another host, and takes any other header along, such
+    as X-Api-Key.
+    """
+    given = dict(options.get("client_kwargs") or {})
+    traces = [*(given.get("trace_configs") or ()), _drop_headers]
+    return {**options, "client_kwargs": {**given, "trace_configs": traces}}
+
+
+async def _forget_headers(_session: Any, _context: Any, params: aiohttp.TraceRequestRedirectParams) -> None:
+    """Drop what is not harmless, if the answer sends to another host, port or scheme."""
+    target = params.response.headers.get("Location") or params.response.headers.get("URI") or ""
+    try:
+        is_same = params.url.join(URL(target)).origin() == params.url.origin()
+    except ValueError:
+        is_same = False
+    if not is_same:
+        for name in {name for name in params.headers if name.lower() not in _HARMLESS}:
+            params.headers.popall(name, None)
+
+
+_drop_headers = aiohttp.TraceConfig()
+_drop_headers.on_request_redirect.append(_forget_headers)
 
 
 async def fetch_ranges(

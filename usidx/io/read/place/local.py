@@ -67,9 +67,12 @@ class LocalFile:
     ----------
     name : str
         Its absolute path.
+    may_leave : bool
+        Whether other files that it names may be read, in its folder and below.
     """
 
     name: str
+    may_leave: bool = False
 
     @property
     def title(self) -> str:
@@ -95,7 +98,7 @@ class LocalFile:
                 raise
             except OSError as err:
                 raise make_unreadable_error(self.name, err, os.stat(self.name).st_size, self._read_head()) from err
-            with watch_bytes(file, make_local_reader(file)):
+            with watch_bytes(file, make_local_reader(file), may_leave=self.may_leave):
                 yield file, None
 
     @contextmanager
@@ -132,7 +135,7 @@ class LocalFile:
 
     def find_place_of(self, object_: h5py.Group | h5py.Dataset) -> LocalFile:
         """Return the file that an object lies in: an external link leads to another one."""
-        return LocalFile(str(Path(object_.file.filename).absolute()))
+        return LocalFile(str(Path(object_.file.filename).absolute()), self.may_leave)
 
     def _refuse_no_file(self) -> None:
         try:

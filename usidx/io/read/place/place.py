@@ -70,7 +70,7 @@ class Place(Protocol):
         """Return the file that an object lies in, which a link may have led to."""
 
 
-def find_place(path: FilePath | Place, storage_options: Options = None) -> Place:
+def find_place(path: FilePath | Place, storage_options: Options = None, *, external: bool = False) -> Place:
     """Return where a file is: on this machine, or behind a URL.
 
     Parameters
@@ -79,6 +79,8 @@ def find_place(path: FilePath | Place, storage_options: Options = None) -> Place
         A path, a URL that fsspec knows, or a place, which stays as it is.
     storage_options : mapping, optional
         Given to fsspec; for URLs alone.
+    external : bool, default False
+        Whether other files that it names may be read, in its folder and below.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def find_place(path: FilePath | Place, storage_options: Options = None) -> Place
         raise UsidError(f"storage_options go with URLs such as 's3://bucket/scan.h5', but {text!r} is a path.")
     if _WAS_URL.match(text) and not Path(text).exists():
         raise UsidError(f"{text!r} is a URL that was made a path, which loses a slash. Give URLs as text.")
-    return LocalFile(str(find_local_path(text)))
+    return LocalFile(str(find_local_path(text)), external)
 
 
 def find_local_path(path: FilePath) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 from usidx.format import names
 from usidx.format.layout import decode_text
 from usidx.format.packing import unpack
+from usidx.format.shielded import shield
 from usidx.io.read.place.heap import prove
 from usidx.io.read.place.identity import Identity
 from usidx.io.read.place.open_errors import DAMAGE
@@ -74,7 +75,7 @@ def read_attributes(
         follow = partial(find_referenced_path, holder=object_, attribute=title, paths=paths)
         value = restore_attribute(raw, marks.get(title), follow)
         if value is not NOTHING:
-            found[title] = value
+            found[shield(title)] = shield(value) if isinstance(value, str) else value
     return found
 
 

@@ -14,10 +14,14 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import SelectionError, UsidError, UsidWarning
+from usidx.escapes import escape_controls
 from usidx.format.layout import Array, Layout
+from usidx.format.shielded import shield
 from usidx.io.read.chunks.block_sizes import choose_main_blocks, choose_plain_blocks
+from usidx.io.read.chunks.bounded import read_part
+from usidx.io.read.chunks.elsewhere import is_made_of_others
 from usidx.io.read.chunks.lazy import Lazy, MainArray, PlainArray
-from usidx.io.read.chunks.plugins import bring_filters, lies_elsewhere
+from usidx.io.read.chunks.plugins import lies_elsewhere
 from usidx.io.read.chunks.stored_array import StoredArray, describe_stored_array
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import Origin
@@ -47,6 +51,7 @@ def open_main_dataset(
     """Return a main dataset as a Dataset: one variable, or one per field of a compound type."""
     place = _find_place(dataset, origin)
     tables = Tables() if tables is None else tables
+    lies_elsewhere(dataset)  # refused here, and not at the first read
     layout = read_layout(dataset, tables)
     frame = tables.frame_of(layout, squeeze=squeeze)
     fields = _list_fields(dataset, layout, frame)
@@ -122,7 +127,7 @@ def _make_main_variable(
 ) -> xr.Variable:
     attrs = dict(frame.attrs)
     if field is not None:
-        attrs = {"long_name": name, "units": unit, FIELD: field}
+        attrs = {"long_name": name, "units": unit, FIELD: shield(field)}
     lazy = Lazy(MainArray(stored, frame.placement))
     blocks = choose_main_blocks(frame.placement, stored.dtype.itemsize, stored.chunks)
     encoding = {**frame.encoding, "preferred_chunks": dict(zip(frame.dims, blocks, strict=True))}
@@ -136,7 +141,7 @@ def open_group_dataset(
 
     Dims are named after their size, so that a tree of groups never holds one name with two sizes.
     """
-    named = {path.rsplit("/", 1)[-1]: path for path in extras}
+    named = {escape_controls(path.rsplit("/", 1)[-1]): path for path in extras}
     variables = {}
     for name, path in named.items():
         try:
@@ -159,6 +164,7 @@ def make_extra_variable(
     """
     if dataset.shape is None or h5py.check_ref_dtype(dataset.dtype) is not None:
         return None  # nothing stored, or references: links between objects, not data
+    lies_elsewhere(dataset)
     attrs = read_attributes(dataset, paths=paths)
     dims = _name_size_dims(dataset.shape, taken)
     if dataset.dtype.kind in "OSU":
@@ -196,10 +202,9 @@ def digest_sample(dataset: h5py.Dataset, place: Place, mark: str | None = None) 
     if mark is not None:
         digest.update(mark.encode())
         return digest.hexdigest()
-    if lies_elsewhere(dataset):
+    if is_made_of_others(dataset):
         return ""
     rows, columns = dataset.shape
-    bring_filters(dataset)
     wanted = sorted(set(np.linspace(0, rows - 1, min(rows, _SAMPLES)).astype(int).tolist()))
     try:
         for sample in _read_sample(dataset, place, wanted, slice(0, min(columns, _SAMPLE_CELLS))):
@@ -211,11 +216,11 @@ def digest_sample(dataset: h5py.Dataset, place: Place, mark: str | None = None) 
 
 def _read_sample(dataset: h5py.Dataset, place: Place, rows: Sequence[int], columns: slice) -> Iterable[Array]:
     if dataset.nbytes <= _SMALL:
-        whole = dataset[()]
+        whole = read_part(dataset)
         return (whole[row, columns] for row in rows)
     chunk = 0 if dataset.chunks is None else prod(dataset.chunks) * dataset.dtype.itemsize
     if dataset.compression is None or chunk < _LARGE_CHUNK:
-        return (dataset[row, columns] for row in rows)
+        return (read_part(dataset, (slice(row, row + 1), columns))[0] for row in rows)
     return iter(describe_stored_array(dataset, None, place).read(np.array(rows), columns))
 
 

@@ -11,7 +11,8 @@ import h5py
 
 from usidx.errors import NotMainError, SelectionError, UsidError, UsidWarning
 from usidx.format import names
-from usidx.io.read.place.identity import Identity, Link, find_file_number, identify_object, list_links
+from usidx.io.read.chunks.elsewhere import get_inside
+from usidx.io.read.place.identity import Identity, Link, identify_object, list_links
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import FilePath, Options
@@ -44,6 +45,8 @@ class Inventory:
     ----------
     groups, mains, extras : tuple of str
         Groups with the root first; main datasets; datasets that are neither mains nor ancillaries of one.
+    tables : tuple of str
+        The ancillaries.
     broken : tuple of str
         Datasets that claim to be mains but break a rule; they are among the extras too.
     damaged : dict
@@ -53,6 +56,7 @@ class Inventory:
     groups: tuple[str, ...]
     mains: tuple[str, ...]
     extras: tuple[str, ...]
+    tables: tuple[str, ...]
     broken: tuple[str, ...]
     damaged: Mapping[str, str]
 
@@ -81,7 +85,8 @@ def take_inventory(file: h5py.File, tables: Tables | None = None) -> Inventory:
             taken |= {table.identity for table in header.tables.values()}
     listed = set(mains)
     extras = [path for path, identity in walk.datasets if path not in listed and identity not in taken]
-    return Inventory(tuple(walk.groups), tuple(mains), tuple(extras), tuple(broken), walk.damaged)
+    held = tuple(path for path, identity in walk.datasets if identity in taken)
+    return Inventory(tuple(walk.groups), tuple(mains), tuple(extras), held, tuple(broken), walk.damaged)
 
 
 class _Walk:
@@ -242,7 +247,7 @@ def find_main(file: h5py.File, name: str | None) -> h5py.Dataset:
         The name is that of something else.
     """
     if name is not None:
-        exact = _get(file, name)
+        exact = get_inside(file, name)
         if isinstance(exact, h5py.Dataset):
             return exact  # reading its layout says what is wrong, if it is no main dataset
         if isinstance(exact, h5py.Group) and name.strip("/"):
@@ -302,7 +307,7 @@ def find_group(file: h5py.File, name: str) -> h5py.Group:
     SelectionError
         Nothing or more than one thing is meant; the message lists the candidates.
     """
-    exact = _get(file, name)
+    exact = get_inside(file, name)
     if isinstance(exact, h5py.Group):
         return exact
     groups = take_inventory(file).groups
@@ -315,22 +320,6 @@ def find_group(file: h5py.File, name: str) -> h5py.Group:
     raise SelectionError(
         f"There is no group {name!r} in {file.filename!r}.{_write_listing('Results groups are', results)}"
     )
-
-
-def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
-    try:
-        found = file.get(name)
-    except DAMAGE:
-        return None
-    if not isinstance(found, h5py.Group | h5py.Dataset):
-        return None
-    is_elsewhere = find_file_number(found) != find_file_number(file)
-    if is_elsewhere and file.driver == "fileobj":  # HDF5 takes the object itself for the other file
-        raise UsidError(
-            f"{name!r} in {file.filename!r} is a link to another file, which cannot be followed from a URL. Open that "
-            "file by its own URL."
-        )
-    return found
 
 
 def _match_endings(paths: tuple[str, ...], name: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from usidx.errors import LayoutError, NotMainError, UsidError, UsidWarning
+from usidx.escapes import escape_controls
 from usidx.format import names
 from usidx.format.layout import Layout, Role, Side, decode_text
 from usidx.io.read.place.identity import identify_object
@@ -223,7 +224,7 @@ def read_layout(dataset: h5py.Dataset, tables: Tables | None = None) -> Layout:
     own = hints.get("own")
     keeping = names.BOOK_KEEPING - set(map(str, own if isinstance(own, list) else ()))
     return Layout(
-        name=str(dataset.name).rsplit("/", 1)[-1],
+        name=escape_controls(str(dataset.name).rsplit("/", 1)[-1]),
         quantity=quantity,
         units=units,
         shape=dataset.shape,

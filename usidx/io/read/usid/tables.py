@@ -11,10 +11,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from usidx.errors import LayoutError
+from usidx.errors import LayoutError, UsidError
 from usidx.format import names
 from usidx.format.layout import Array, Layout, Role, Side, parse_counters, parse_labels
-from usidx.io.read.chunks.plugins import bring_filters, describe_missing_filters, lies_elsewhere
+from usidx.io.read.chunks.bounded import read_part
+from usidx.io.read.chunks.plugins import describe_missing_filters, lies_elsewhere
 from usidx.io.read.place.identity import Identity, identify_id
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.usid.attributes import has_attribute, identity_referred_to, read_attribute, read_json
@@ -100,7 +101,12 @@ class Tables:
         GridError
             A side has no rows.
         """
-        key = (id(layout.position), id(layout.spectroscopic), repr(layout.hints.get("dims")), squeeze)
+        key = (
+            id(layout.position),
+            id(layout.spectroscopic),
+            repr((layout.hints.get("dims"), layout.hints.get("beside"))),
+            squeeze,
+        )
         self.frames[key] = decode(layout, squeeze=squeeze, alike=self.frames.get(key))
         return self.frames[key]
 
@@ -181,10 +187,9 @@ class Table:
         """
         if not self._is_plain:
             check_stored(self.dataset)
-            bring_filters(self.dataset)
         try:
-            matrix = np.asarray(self.dataset[()])
-        except (OSError, RuntimeError) as err:
+            matrix = np.asarray(self.dataset[()]) if self._is_plain else read_part(self.dataset)
+        except (OSError, RuntimeError, UsidError) as err:
             reason = describe_missing_filters(self.dataset) or f" It is damaged. ({err})"
             raise LayoutError(f"{self.where} cannot be read.{reason}") from err
         return matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
@@ -238,6 +243,8 @@ def check_stored(dataset: h5py.Dataset) -> None:
     ------
     LayoutError
         It does, or it is made of files that cannot be followed.
+    UsidError
+        It is made of files that nobody asked for.
     """
     if lies_elsewhere(dataset):
         raise LayoutError(f"{say_where(dataset)} is made of other files, which cannot be followed from a URL.")

@@ -10,6 +10,7 @@ import numpy as np
 
 from usidx.errors import UsidError
 from usidx.format.layout import Array
+from usidx.io.read.chunks.bounded import read_part
 from usidx.io.read.chunks.chunk_map import list_chunks, read_filters
 from usidx.io.read.chunks.filters import bound_stored_size, decode
 from usidx.io.read.chunks.plugins import bring_filters, lies_elsewhere
@@ -38,9 +39,16 @@ def read_texts(dataset: h5py.Dataset) -> Array | None:
     bring_filters(dataset)
     if kind.length is None and _measure_length(dataset) > _MOST_BYTES:
         return None
-    texts = np.asarray(dataset.asstr("utf-8", errors="replace")[()], dtype=object)
+    texts = np.empty(dataset.shape, object)
+    texts[...] = dataset.asstr("utf-8", errors="replace")[()] if kind.length is None else _decode(read_part(dataset))
     longest = max(map(len, texts.reshape(-1)), default=0)
     return texts.astype(f"U{longest or 1}") if 4 * longest * texts.size <= _LARGEST_ARRAY else None
+
+
+def _decode(stored: Array) -> Array:
+    texts = np.empty(stored.shape, object)
+    texts.reshape(-1)[:] = [text.decode("utf-8", "replace") for text in stored.reshape(-1).tolist()]
+    return texts
 
 
 def _measure_length(dataset: h5py.Dataset) -> int:
