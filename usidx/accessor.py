@@ -213,6 +213,8 @@ class UsidDatasetAccessor(_Labelled[xr.Dataset]):
     scree = _Door(lambda: public.scree)
     suggest_n = _Door(lambda: public.suggest_n)
     evaluate = _Door(lambda: public.evaluate)
+    evaluate_terms = _Door(lambda: public.evaluate_terms)
+    measure_peaks = _Door(lambda: public.measure_peaks)
     residual = _Door(lambda: public.residual)
     compare = _Door(lambda: public.compare)
     explore = _Door(lambda: public.explore)

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from usidx.example import example_file as example_file
     from usidx.fitting.compare import compare as compare
     from usidx.fitting.evaluate import evaluate as evaluate
+    from usidx.fitting.evaluate import evaluate_terms as evaluate_terms
     from usidx.fitting.evaluate import residual as residual
     from usidx.fitting.fit import fit as fit
+    from usidx.fitting.measure_peaks import measure_peaks as measure_peaks
     from usidx.io.disk.recovery import recover as recover
     from usidx.io.read.open import open_dataset as open_dataset
     from usidx.io.read.open import open_main as open_main
@@ -84,6 +86,7 @@ MODULES.update(
         "didv": "usidx.modes.current_voltage.conductance",
         "errors": "usidx.errors",
         "evaluate": "usidx.fitting.evaluate",
+        "evaluate_terms": "usidx.fitting.evaluate",
         "example_file": "usidx.example",
         "explore": "usidx.look.explore",
         "fcls": "usidx.learn.unmix",
@@ -97,6 +100,7 @@ MODULES.update(
         "loop_fit": "usidx.modes.switching.loop_fit",
         "map_positions": "usidx.mapping",
         "mcr_als": "usidx.learn.mcr",
+        "measure_peaks": "usidx.fitting.measure_peaks",
         "models": "usidx.models",
         "nfindr": "usidx.learn.unmix",
         "nmf": "usidx.learn.nmf",

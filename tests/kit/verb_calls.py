@@ -115,6 +115,10 @@ def decomposed(folder: Path) -> Any:
     return spectra(folder).usid.svd(3)
 
 
+def with_covariance(folder: Path) -> Any:
+    return spectra(folder).usid.fit(Gaussian() + Constant(), dim="Energy", covariance=True)
+
+
 def fitted(folder: Path) -> Any:
     return spectra(folder).usid.fit(Gaussian() + Constant(), dim="Energy")
 
@@ -171,7 +175,9 @@ CALLS = [
         "bounds": {"sigma": (0.1, 3.0)}, "fixed": {"offset": 0.3}, "tied": {"offset": "0.3 * amplitude"},
         "mask": partial(_mask),
     }),
-    Call("evaluate", fitted, {}, {"x": partial(_axis)}),
+    Call("evaluate", fitted, {}, {"x": partial(_axis), "terms": "gaussian"}),
+    Call("evaluate_terms", fitted, {}, {"x": partial(_axis)}),
+    Call("measure_peaks", with_covariance),
     Call("residual", fitted, {"data": partial(lambda fit: fit.usid.evaluate())}, {
         "data": partial(lambda fit: 2 * fit.usid.evaluate()), "model": Gaussian() + Constant(),
     }),
@@ -216,6 +222,8 @@ ALIKE: Mapping[tuple[str, str], str] = {
     ("gap", "threshold"): "given instead of inside",
     ("decompose", "n"): "the estimator says it",
     ("evaluate", "model"): "the model that was fitted is recorded, given or not",
+    ("measure_peaks", "model"): "the model that was fitted is recorded, given or not",
+    ("evaluate_terms", "model"): "the model that was fitted is recorded, given or not",
     **{(verb, "coordinate"): "there is one bias" for verb in ("didv", "normalized_conductance", "gap")},
     ("sho_fit", "coordinate"): "there is one coordinate of the frequency",
     ("relaxation_fit", "coordinate"): "there is one coordinate of the time",

@@ -10,6 +10,6 @@ one (`compile.interpreter`).
 
 The way of a spectrum: `solver.compiled` fills the tables whose places `compile.layout` names and hands slices to
 `kernels.spectra`, which looks for start values, improves them and writes the figures. Python functions that write down
-their own formula (`models.traced`) go this way too; the others are called and go the same way in NumPy
+their own formula (`models.functions`) go this way too; the others are called and go the same way in NumPy
 (`solver.numpy_solver`). What failed is tried a second time from its neighbours (`solver.neighbours`).
 """

@@ -71,13 +71,13 @@ def check_counts(data: xr.DataArray, sigma: object) -> None:
         raise UsidError("sigma: counts tell their own errors, so loss='poisson' takes none. Leave one of the two out.")
 
 
-def check_free_names(data: xr.DataArray, model: Model) -> None:
+def check_free_names(model: Model) -> None:
     """Refuse parameters whose names the result has for something else."""
     for name in model.names:
-        if name in _RESERVED or name.endswith("_stderr") or name in data.dims or name in data.coords:
+        if name in _RESERVED or name.endswith("_stderr"):
             raise SelectionError(
                 f"The parameter {name!r} of {model!r} cannot be a variable of the result, which has another {name!r} "
-                f"already (a dim, a coordinate or a figure of merit). Give the parameter another name."
+                f"already (a figure of merit). Give the parameter another name."
             )
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from usidx.fitting.kernels.columns import NOT_FINITE, Columns
 from usidx.fitting.models.function import Function
+from usidx.fitting.models.functions.combined import join_functions
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
 from usidx.fitting.solver.alike import Alike, sort_alike
@@ -221,6 +222,7 @@ def block_values(parameters: Array, *x: Array, model: Model, threads: int | None
 
 
 def _evaluate_rows(model: Model, x: Array, parameters: Array, threads: int | None) -> Array:
+    model = join_functions(model)
     if isinstance(model, Function):
         return evaluate_function_block(model, x, parameters, threads)
     if (far := find_far(model, x)) is not None:  # what the model itself multiplies is above and below all numbers

@@ -12,10 +12,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError, SelectionError
-from usidx.fitting.alignment import align_like
 from usidx.fitting.content import refuse_other_content
 from usidx.fitting.evaluate import fit_step_of
+from usidx.fitting.results import find_variable, pick_variable
 from usidx.fitting.solver.counts import POISSON
+from usidx.label.alignment import align_like
 from usidx.label.blockwise import Output, along
 from usidx.results.provenance import Step
 from usidx.results.verbs import add_choices, verb
@@ -103,7 +104,7 @@ def compare(
     told = steps[0]["parameters"]
     absolute = bool(told.get("absolute_sigma")) or told.get("loss") == POISSON
     free = [_free(r, s) for r, s in zip(results, steps, strict=True)]
-    chi2 = _stacked([r["chi2"] for r in results])
+    chi2 = _stacked([pick_variable(r, "chi2") for r in results])
     sizes = _stacked([_numbers(r, s, k) for r, s, k in zip(results, steps, free, strict=True)])
     kernel = partial(_criteria, free=np.array(free), absolute=absolute, corrected=corrected, by=criterion)
     outputs = _outputs(labels, criterion, corrected=corrected)
@@ -113,7 +114,9 @@ def compare(
 
 def _align(result: xr.Dataset, step: Step, first: xr.Dataset, first_step: Step) -> xr.Dataset:
     """Return a fit with its spectra in the order of the first one's, once it is of the same data."""
-    aligned = align_like(result, first["chi2"], what=f"the fit {_title(step)!r}", other=f"{_title(first_step)!r}")
+    aligned = align_like(
+        result, pick_variable(first, "chi2"), what=f"the fit {_title(step)!r}", other=f"{_title(first_step)!r}"
+    )
     refuse_other_content(first, first_step, aligned, step)
     return aligned
 
@@ -126,7 +129,7 @@ def _check(results: Sequence[xr.Dataset], steps: Sequence[Step]) -> None:
             raise ResultError(
                 f"The fit {_title(step)!r} has loss={loss!r}; chi2 compares fits with loss='linear' only."
             )
-        if "chi2" not in result:
+        if find_variable(result, "chi2") is None:
             raise ResultError(f"The fit {_title(step)!r} lacks 'chi2'; it has {tuple(result.data_vars)}.")
         for place, key in (("input", "name"), ("input", "dims"), ("input", "dtype"), ("parameters", "dim")):
             _check_same(
@@ -134,8 +137,9 @@ def _check(results: Sequence[xr.Dataset], steps: Sequence[Step]) -> None:
             )
         for key in ("loss", "sigma", "absolute_sigma"):
             _check_same(steps[0]["parameters"].get(key), step["parameters"].get(key), key)
-        if result["chi2"].sizes != results[0]["chi2"].sizes:
-            _check_same(dict(results[0]["chi2"].sizes), dict(result["chi2"].sizes), "size of the results")
+        if pick_variable(result, "chi2").sizes != pick_variable(results[0], "chi2").sizes:
+            first, other = (dict(pick_variable(r, "chi2").sizes) for r in (results[0], result))
+            _check_same(first, other, "size of the results")
 
 
 def _check_same(first: Any, other: Any, what: str) -> None:
@@ -175,13 +179,13 @@ def _free(result: xr.Dataset, step: Step) -> int:
 
 def _numbers(result: xr.Dataset, step: Step, free: int) -> xr.DataArray:
     """Return how many numbers each fit rests on."""
-    if "samples" in result:
+    if find_variable(result, "samples") is not None:
         parts = 2 if np.dtype(step["input"]["dtype"]).kind == "c" else 1
-        return result["samples"] * float(parts)
+        return pick_variable(result, "samples") * float(parts)
     if "redchi" not in result:
         raise ResultError(f"The fit {_title(step)!r} has neither 'samples' nor 'redchi', so N is not known.")
     # Results of earlier versions: chi2 / redchi are the degrees of freedom.
-    freedom: xr.DataArray = result["chi2"] / result["redchi"]
+    freedom: xr.DataArray = pick_variable(result, "chi2") / pick_variable(result, "redchi")
     return freedom.round() + float(free)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import ResultError
+from usidx.fitting.results import find_variable, pick_variable
 from usidx.results.identity import OPENED, find_sources
 from usidx.results.provenance import Step
 from usidx.tasks.evidence import find_unselected, read_token
@@ -78,9 +79,11 @@ def _has_same_sums(here: dict[str, Any], there: dict[str, Any]) -> bool:
 
 def _has_same_spread(first: xr.Dataset, step: Step, other: xr.Dataset) -> bool:
     """Say whether results in memory tell of the same squares about the mean, spectrum by spectrum."""
-    needed = [result.get(name) for result in (first, other) for name in ("chi2", "r2", "samples")]
+    names = ("chi2", "r2", "samples")
+    needed = [result.get(find_variable(result, name) or name) for result in (first, other) for name in names]
     if any(one is None or one.chunks is not None for one in needed) or step["parameters"].get("sigma") is not None:
         return False
-    here, there = (result["chi2"] / (1.0 - result["r2"]) for result in (first, other))
-    known = np.isfinite(here) & np.isfinite(there) & (first["samples"] == other["samples"])
+    here, there = (pick_variable(result, "chi2") / (1.0 - pick_variable(result, "r2")) for result in (first, other))
+    counts = [pick_variable(result, "samples") for result in (first, other)]
+    known = np.isfinite(here) & np.isfinite(there) & (counts[0] == counts[1])
     return bool(np.allclose(here.where(known, 0.0), there.where(known, 0.0), rtol=1e-6, atol=0.0))

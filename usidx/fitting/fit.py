@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import xarray as xr
 
@@ -22,8 +24,10 @@ from usidx.fitting.arguments import (
 from usidx.fitting.axes import check_dtype, sweep_of
 from usidx.fitting.blocks import Work
 from usidx.fitting.content import describe_content
+from usidx.fitting.models.function import Function
+from usidx.fitting.models.functions.combined import resolve_functions, take_complex
 from usidx.fitting.models.model import Model
-from usidx.fitting.models.tied import tie
+from usidx.fitting.models.tied import Ties, tie
 from usidx.fitting.results import Shown, to_dataset
 from usidx.fitting.solver.alike import find_alike
 from usidx.fitting.solver.compiled import Options
@@ -128,7 +132,8 @@ def fit(
         imaginary parts alike; ``redchi``, that by the degrees of freedom; ``r2`` = 1 - SS_res / SS_tot, without
         weights and about the (complex) mean; ``nfev``, the number of evaluations of the model; ``status`` (its
         attributes say what the values mean) and ``converged``; ``samples``, the number of finite samples. The
-        coordinate of `dim` stays, for `evaluate`.
+        coordinate of `dim` stays, for `evaluate`. What is called as a dim or a coordinate of `data` is called
+        ``fit_<name>`` instead.
 
     Raises
     ------
@@ -175,13 +180,14 @@ def fit(
     (2.0, 1.0, 'V')
     """
     check_kinds(data, model)
+    model = take_complex(model) if data.dtype.kind == "c" and not model.has_formula else model
     sweep = sweep_of(data, model, dim, coordinate)
     check_dtype(data.dtype, model, data.name)
     check_choices(loss, retry)
     if loss == POISSON:
         check_counts(data, sigma)
     check_numbers(tolerance=tolerance, max_evaluations=max_evaluations, loss_scale=loss_scale)
-    check_free_names(data, model)
+    check_free_names(model)
     check_names(model, start=start or {}, bounds=bounds or {}, fixed=fixed or {}, tied=tied or {})
     bounds, fixed, tied = dict(bounds or {}), dict(fixed or {}), dict(tied or {})
     start = {k: v for k, v in model.defaults.items() if k not in fixed and k not in tied} | dict(start or {})
@@ -194,7 +200,7 @@ def fit(
         max_evaluations=max_evaluations, covariance=covariance,
     )  # fmt: skip
     check_bounds(options)
-    check_start(model if ties is None else ties.reduce(), options, start)
+    _check_start(model, ties, options, start)
     alike = find_alike(model, ties, start, bounds | {name: object() for name in limits}, fixed)
     threads = None if data.chunks is None else 1
     work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike, limited=bool(limits))
@@ -208,6 +214,13 @@ def fit(
         fixed=fixed, tied=tied, content=describe_content(data),
         swept=[str(c.name) for c in sweep.coordinates if c.name is not None],
     )  # fmt: skip
+
+
+def _check_start(model: Model, ties: Ties | None, options: Options, start: Mapping[str, Any]) -> None:
+    if not model.has_formula and not isinstance(model, Function):
+        model = resolve_functions(model)
+        ties = None if ties is None else replace(ties, model=model)
+    check_start(model if ties is None else ties.reduce(), options, start)
 
 
 def _title(model: Model) -> str:

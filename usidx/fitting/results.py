@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,9 +14,12 @@ from usidx.fitting.blocks import FIGURE
 from usidx.fitting.kernels.columns import STATUS_MEANINGS, Columns, locate_stderr
 from usidx.fitting.models.model import Model
 from usidx.label import units
+from usidx.results.provenance import find_own_attrs
 
-__all__ = ["Shown", "to_dataset"]
+__all__ = ["Shown", "find_variable", "name_apart", "pick_variable", "to_dataset"]
 
+#: Begins the name of a variable whose own name the data has for a dim or a coordinate.
+_APART: Final = "fit_"
 _COVARIANCE_DIMS: Final = ("parameter", "parameter_2")
 
 
@@ -58,13 +62,29 @@ def to_dataset(table: xr.Variable, data: xr.DataArray, model: Model, sweep: Swee
             helped, {"long_name": "Whether a Fit from a Neighbour's Parameters Counts"}
         )
     if shown.covariance:
-        variables["covariance"] = _shape_covariance(table, at, redchi if shown.absolute else None)
+        variables["covariance"] = _shape_covariance(table, at, redchi if shown.absolute else None, data)
     coords = _keep_coordinates(data, sweep)
+    taken = {*map(str, data.dims), *map(str, data.coords)}
+    variables = {name_apart(name, taken): variable for name, variable in variables.items()}
     if shown.covariance:
-        coords = coords.assign(
-            {d: ("parameter" if d == "parameter" else d, list(model.names)) for d in _COVARIANCE_DIMS}
-        )
-    return xr.Dataset(variables, coords=coords)
+        coords = coords.assign({d: (d, list(model.names)) for d in _name_covariance_dims(data)})
+    return xr.Dataset(variables, coords=coords, attrs=find_own_attrs(data.attrs))
+
+
+def name_apart(name: str, taken: Container[Any]) -> str:
+    """Return the name of a variable in a result; one that the data has already gets ``fit_`` in front."""
+    free = name.removesuffix("_stderr") not in taken and name not in taken
+    return name if free else f"{_APART}{name}"
+
+
+def find_variable(result: xr.Dataset, name: str) -> str | None:
+    """Return what a variable of a fit is called in a result, None where it is not there."""
+    return next((n for n in (name, f"{_APART}{name}") if n in result.data_vars), None)
+
+
+def pick_variable(result: xr.Dataset, name: str) -> xr.DataArray:
+    """Return a variable of a fit, whatever it is called there."""
+    return result[find_variable(result, name) or name]
 
 
 def _make_attrs(title: str, unit: str | None) -> dict[str, str]:
@@ -95,13 +115,19 @@ def _collect_quality(table: xr.Variable, at: Columns, unit: str | None) -> dict[
     return found
 
 
-def _shape_covariance(table: xr.Variable, at: Columns, redchi: xr.Variable | None) -> xr.Variable:
+def _shape_covariance(table: xr.Variable, at: Columns, redchi: xr.Variable | None, data: xr.DataArray) -> xr.Variable:
     values = table.isel({FIGURE: at.covariance})
     if redchi is not None:
         values = values / redchi
     square = values.data.reshape(*values.shape[:-1], at.n, at.n)
     dims = tuple(d for d in values.dims if d != FIGURE)
-    return xr.Variable((*dims, *_COVARIANCE_DIMS), square, {"long_name": "Covariance of the Parameters"})
+    attrs = {"long_name": "Covariance of the Parameters"}
+    return xr.Variable((*dims, *_name_covariance_dims(data)), square, attrs)
+
+
+def _name_covariance_dims(data: xr.DataArray) -> tuple[str, ...]:
+    taken = {*map(str, data.dims), *map(str, data.coords)}
+    return tuple(name_apart(d, taken) for d in _COVARIANCE_DIMS)
 
 
 def _keep_coordinates(data: xr.DataArray, sweep: Sweep) -> xr.Coordinates:

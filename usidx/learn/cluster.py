@@ -183,7 +183,7 @@ def cluster(
         return add_choices(_cluster_scores(data, options), **choices)
     choices |= kept_fields(data)
     data, dim = join_fields(data, dim)
-    refuse_dim(data, "cluster")
+    refuse_dim(data, "cluster", *_VARIABLES)
     matrix = to_matrix(apply_mask(data, mask), dim)
     found, passes = _find_clusters(matrix, options, hold=False)
     means = passes.pick_array(
@@ -192,6 +192,12 @@ def cluster(
     response = matrix.label_cells(means, matrix.columns, "cluster")
     result = assemble(data, _collect_variables(matrix, passes, found, response, n, chosen))
     return add_choices(result, dim=matrix.columns, **choices)
+
+
+#: What a result may hold.
+_VARIABLES = (
+    "labels", "mean_response", "distance", "size", "inertia", "linkage", "responsibilities", "log_likelihood", "bic",
+)  # fmt: skip
 
 
 def _choose_method(method: Any) -> Method:
@@ -228,7 +234,7 @@ def _warn_of_loading(data: xr.DataArray | xr.Dataset, method: Method) -> None:
 
 def _cluster_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:
     step = find_decomposition_step(result)
-    refuse_dim(result["scores"], "cluster")
+    refuse_dim(result["scores"], "cluster", *_VARIABLES)
     matrix, components = to_matrix(result["scores"], "component"), result["components"]
     found, passes = _find_clusters(matrix, options, hold=True)
     n, width = options[1], matrix.values.shape[1]

@@ -115,7 +115,7 @@ def decompose(
 
     fields = kept_fields(data)
     data, dim = join_fields(data, dim)
-    refuse_dim(data, "component")
+    refuse_dim(data, "component", "scores", "components", "mean", "reconstruction_error")
     streamed = _is_streamed(estimator)
     n = _choose_count(estimator, n)
     used = apply_mask(data, mask)

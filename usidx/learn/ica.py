@@ -13,7 +13,7 @@ from usidx.errors import ResultError
 from usidx.label.roles import Dims
 from usidx.learn.factors.eigen import fix_sign
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
-from usidx.learn.matrix.matrix import Matrix, check_max_iter, to_matrix
+from usidx.learn.matrix.matrix import Matrix, check_max_iter, refuse_dim, to_matrix
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
 from usidx.learn.svd import pca
 from usidx.results.verbs import add_choices, verb
@@ -119,6 +119,7 @@ def ica(
     if independent not in ("scores", "components"):
         raise ResultError(f"No independent {independent!r}: it is 'scores' or 'components'.")
     check_max_iter(max_iter)
+    refuse_dim(data, "component", *FACTORS, *ITERATED)
     found = pca(data, n, dim=dim, mask=mask, random_state=random_state)
     count = found.sizes["component"]
     scores, components = found["scores"], found["components"]

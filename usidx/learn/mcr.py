@@ -150,7 +150,7 @@ def mcr_als(
     """
     fields = kept_fields(data)
     data, dim = join_fields(data, dim)
-    refuse_dim(data, "component")
+    refuse_dim(data, "component", "scores", "components", "reconstruction_error", "converged")
     check_max_iter(max_iter)
     random_state = check_seed(random_state)
     if data.dtype.kind == "c":

@@ -172,7 +172,7 @@ def nmf(
     """
     fields = kept_fields(data)
     data, dim = join_fields(data, dim, any_units=scale == "std")
-    refuse_dim(data, "component")
+    refuse_dim(data, "component", "scores", "components", "reconstruction_error", "relative_error")
     if data.dtype.kind == "c":
         raise ResultError(
             f"Array {data.name!r} is {data.dtype}: non-negative factors need real data. Pass abs(data), or one of "

@@ -19,7 +19,7 @@ from usidx.learn.matrix.fields import Decomposable, join_fields, split_fields
 from usidx.learn.matrix.matrix import choose_working_dtype, to_matrix
 from usidx.learn.matrix.missing import keep_complete
 from usidx.results.declarations import HANDED_ON, find_declaration
-from usidx.results.provenance import Step, read_steps
+from usidx.results.provenance import Step, find_own_attrs, read_steps
 from usidx.results.verbs import verb
 from usidx.tasks.passes import plan_passes
 
@@ -46,8 +46,8 @@ def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> Any:
     Returns
     -------
     DataArray, dims of the array that was decomposed
-        With its name, quantity, units and coordinates; the mean is added where one was removed. A Dataset where fields
-        of a Dataset were decomposed together.
+        With its name, quantity, units and coordinates, and attributes that are the user's own; the mean is added where
+        one was removed. A Dataset where fields of a Dataset were decomposed together.
 
     Raises
     ------
@@ -191,7 +191,8 @@ def _restore_labels(made: xr.DataArray, result: xr.Dataset, step: Step) -> xr.Da
     made = made.transpose(*order, ...).rename(given.get("name"))
     units = given.get("units") if given.get("units") or "units" in result["scores"].attrs else None
     quantity = given.get("long_name") or None
-    made.attrs = {k: v for k, v in (("long_name", quantity), ("units", units)) if v is not None}
+    known = {k: v for k, v in (("long_name", quantity), ("units", units)) if v is not None}
+    made.attrs = find_own_attrs(result.attrs) | known
     return made
 
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError, UnitsError
-from usidx.fitting.alignment import align_like
 from usidx.fitting.weights import broadcast_sigma, invert_sigma
+from usidx.label.alignment import align_like
 from usidx.label.blockwise import Output, along
 from usidx.label.masking import apply_mask
 from usidx.label.roles import as_dims, refuse_unlabelled

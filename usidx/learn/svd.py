@@ -261,7 +261,7 @@ def _find_vectors(
     recipe: _Recipe,
 ) -> xr.Dataset:
     data, dim = join_fields(given, dim, any_units=scale == "std")
-    refuse_dim(data, "component")
+    refuse_dim(data, "component", "scores", "components", *SINGULAR, *(("mean",) if centred else ()))
     samples, features = split(data, dim)
     height, width = count_cells(data, samples), count_cells(data, features)
     most = min(height, width)

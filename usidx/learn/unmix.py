@@ -72,7 +72,7 @@ def fcls(data: Decomposable, endmembers: Decomposable, *, mask: xr.DataArray | N
     fields = kept_fields(data)
     data, endmembers = join_fields(data, None)[0], join_fields(endmembers, None)[0]
     _refuse_complex(data)
-    refuse_dim(data, "component")
+    refuse_dim(data, "component", "scores", "components", "reconstruction_error")
     if "component" not in endmembers.dims:
         raise ResultError(f"Endmembers have the dims ('component', *spectroscopic); these have {endmembers.dims}.")
     pure = (
@@ -215,7 +215,7 @@ def vca(
 
 def _check(data: xr.DataArray, n: int, dim: Dims | None) -> tuple[str, ...]:
     _refuse_complex(data)
-    refuse_dim(data, "component")
+    refuse_dim(data, "component", "scores", "components", "reconstruction_error")
     samples, features = split(data, dim)
     height, width = count_cells(data, samples), count_cells(data, features)
     most = min(height, width)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any, Final, TypeVar
@@ -41,6 +41,10 @@ __all__ = [
 Step = dict[str, Any]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
+#: Attributes that say what the values of a variable are; those of another quantity are others.
+_OF_VALUES: Final = frozenset(
+    {"long_name", "standard_name", "units", "quantity", "comment", "flag_values", "flag_meanings", PROVENANCE}
+)
 #: Makes the seals of this process.
 _KEY: Final = secrets.token_bytes(32)
 
@@ -56,6 +60,11 @@ def read_steps(data: xr.DataArray | xr.Dataset) -> list[Step]:
         found = {v.attrs[PROVENANCE] for v in data.data_vars.values() if PROVENANCE in v.attrs}
         text = found.pop() if len(found) == 1 else None
     return parse_steps(text) if isinstance(text, str) else []
+
+
+def find_own_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the attributes that are the user's own: not what usidx sets, and no property of the values."""
+    return {str(k): v for k, v in attrs.items() if k not in _OF_VALUES and not str(k).startswith("usid")}
 
 
 def read_records(data: xr.DataArray | xr.Dataset) -> list[str]:

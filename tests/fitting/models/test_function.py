@@ -252,7 +252,7 @@ def test_errors_say_what_to_do(peaks: Maker) -> None:
     with pytest.raises(SelectionError, match=r"kind='a'.* is no parameter"):
         Model.from_function(lambda x, a, kind="a": a * x)
     with pytest.raises(UsidError, match="is a Python function, so there is no formula"):
-        _ = Model.from_function(peak) + Constant()
+        Model.from_function(peak).formula((), {})
     with pytest.raises(
         UsidError, match=r"returns complex values; say so: from_function\(\.\.\., complex_valued=True\)"
     ):

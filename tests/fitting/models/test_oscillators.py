@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 import usidx
 from tests.kit.truth import oscillator
 from usidx.fitting.fit import fit
-from usidx.fitting.models.model import Sum, from_description
+from usidx.fitting.models.composite import Sum
+from usidx.fitting.models.model import from_description
 from usidx.models import SHO, ComplexConstant, ComplexLinear, Constant, Gaussian, Linear, SHOAmplitude, ThermalSpectrum
 
 COUNT = 200

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 from usidx.fitting.kernels.columns import Columns
-from usidx.fitting.models.gaussian2d import Gaussian2D
+from usidx.fitting.models.peaks import Gaussian2D
 from usidx.fitting.models.sho import SHO
 from usidx.fitting.solver.canonical import make_canonical
 

@@ -35,7 +35,9 @@ class Function(Model):
     coordinates : int
         How many of the first arguments are coordinates.
     complex_valued : bool
-        Whether the function gives complex values, for complex data.
+        Whether the function gives complex values, for complex data; a fit of complex data finds that out.
+    prefix : str
+        Put before the names of the parameters.
 
     Raises
     ------
@@ -53,6 +55,9 @@ class Function(Model):
     so throughout, which is right and slower. Derivatives are then forward differences. Units of the parameters are
     not known.
 
+    Functions add to and multiply with other models. A sum of them all is fitted as one formula where each function can
+    be followed; where one cannot, the sum is called as one function, and all its parameters need a start value.
+
     A result holds the name of the function and not its code: `evaluate` and `residual` need ``model=`` for it.
 
     Examples
@@ -69,6 +74,7 @@ class Function(Model):
     function: Callable[..., Any]
     coordinates: int = 1
     complex_valued: bool = False
+    prefix: str = ""
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -90,12 +96,14 @@ class Function(Model):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Return what the signature names after the coordinates."""
-        return tuple(Parameter(p.name, p.name, None, UNBOUNDED) for p in self._list_arguments())
+        return tuple(
+            Parameter(self.prefix + p.name, self.prefix + p.name, None, UNBOUNDED) for p in self._list_arguments()
+        )
 
     @property
     def defaults(self) -> dict[str, float]:
         """Return the defaults of the signature."""
-        return {p.name: float(p.default) for p in self._list_arguments() if p.default is not p.empty}
+        return {self.prefix + p.name: float(p.default) for p in self._list_arguments() if p.default is not p.empty}
 
     def _list_arguments(self) -> list[inspect.Parameter]:
         found = list(inspect.signature(self.function).parameters.values())
@@ -120,8 +128,7 @@ class Function(Model):
             Always.
         """
         raise UsidError(
-            f"{self!r} is a Python function, so there is no formula to derive or to combine with other models. Write "
-            f"the whole model as one function, or use Model.from_expression."
+            f"{self!r} is a Python function, so there is no formula to derive. Use Model.from_expression for one."
         )
 
     def __call__(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -15,7 +15,7 @@ from usidx.fitting.formula.nodes import Node, apply, apply_faddeeva, differentia
 from usidx.fitting.models.curves import measure_extent
 from usidx.fitting.models.model import register
 from usidx.fitting.models.parameter import POSITIVE, Parameter
-from usidx.fitting.models.peaks import CENTER, FWHM_OF_SIGMA, Peak
+from usidx.fitting.models.peaks import AREA, CENTER, FWHM, FWHM_OF_SIGMA, HEIGHT, Peak
 from usidx.fitting.models.shape import Shape
 
 __all__ = ["BreitWignerFano", "Fano", "PseudoVoigt", "SkewedGaussian", "SplitGaussian", "Voigt"]
@@ -63,6 +63,13 @@ class Voigt(Shape):
 
     def _build_formula(self, x: Node, amplitude: Node, center: Node, sigma: Node, gamma: Node) -> Node:
         return _build_voigt(x, amplitude, center, _keep_above_zero(sigma, gamma), gamma)
+
+    def _build_figures(self, *nodes: Node) -> dict[Parameter, Node]:
+        amplitude, center, sigma, gamma = nodes
+        lorentzian, gaussian = 2.0 * gamma, FWHM_OF_SIGMA * sigma
+        fwhm = 0.5346 * lorentzian + apply("sqrt", 0.2166 * lorentzian * lorentzian + gaussian * gaussian)
+        top = self._build_formula(center, amplitude, center, sigma, gamma)
+        return {FWHM: fwhm, AREA: amplitude, HEIGHT: top}
 
     def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node]:
         """Return the derivatives by the widths at the width that is used, where `sigma` is next to nothing.
@@ -141,6 +148,13 @@ class PseudoVoigt(Peak):
             lorentzian = 1.0 / (math.pi * sigma) * lorentzian
         return amplitude * ((1.0 - fraction) * gaussian + fraction * lorentzian)
 
+    def _build_figures(self, *nodes: Node) -> dict[Parameter, Node]:
+        amplitude, center, sigma, fraction = nodes
+        height = self._build_formula(center, amplitude, center, sigma, fraction)
+        parts = math.sqrt(math.pi / math.log(2.0)) * (1.0 - fraction) + math.pi * fraction
+        area = amplitude if self.normalized == "area" else amplitude * sigma * parts
+        return {FWHM: 2.0 * sigma, AREA: area, HEIGHT: height}
+
 
 @register
 @dataclass(frozen=True)
@@ -179,6 +193,11 @@ class SplitGaussian(Peak):
         away = x - center
         shape = apply("exp", -0.5 * (away / select(away, sigma_right, sigma_left)) ** 2)
         return self.scale_shape(amplitude, math.sqrt(math.pi / 2.0) * (sigma_left + sigma_right), shape)
+
+    def _build_figures(self, *nodes: Node) -> dict[Parameter, Node]:
+        amplitude, _, left, right = nodes
+        width = left + right
+        return self.make_figures(amplitude, math.sqrt(math.pi / 2.0) * width, 0.5 * FWHM_OF_SIGMA * width)
 
 
 @register
@@ -223,6 +242,9 @@ class SkewedGaussian(Shape):
         t = (x - center) / sigma
         skewed = 1.0 + apply("erf", gamma / math.sqrt(2.0) * t)
         return amplitude / (_ROOT_TWO_PI * sigma) * (apply("exp", -0.5 * t * t) * skewed)
+
+    def _build_figures(self, *nodes: Node) -> dict[Parameter, Node]:
+        return {AREA: nodes[0]}
 
 
 @register

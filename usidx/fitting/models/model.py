@@ -5,12 +5,11 @@ Models are immutable descriptions; they hold no data and no fitted values. A sum
 
 from __future__ import annotations
 
-import itertools
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property, reduce
+from dataclasses import fields, replace
+from functools import cache, cached_property
+from importlib import import_module
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,9 +19,9 @@ from usidx.errors import ResultError, SelectionError, UsidError
 from usidx.fitting.formula.complex import Pair, as_pair
 from usidx.fitting.formula.nodes import Node, differentiate, make_parameter, make_variable
 from usidx.fitting.formula.numpy_backend import interpret
-from usidx.fitting.models.parameter import Parameter, make_names_unique
+from usidx.fitting.models.parameter import Parameter
 
-__all__ = ["Model", "Product", "Sum", "build_graphs", "from_description", "register"]
+__all__ = ["Model", "build_graphs", "from_description", "register"]
 
 Array = npt.NDArray[np.float64]
 
@@ -83,7 +82,7 @@ class Model(ABC):
 
     @classmethod
     def from_function(
-        cls, function: Callable[..., Any], *, coordinates: int = 1, complex_valued: bool = False
+        cls, function: Callable[..., Any], *, coordinates: int = 1, complex_valued: bool = False, prefix: str = ""
     ) -> Model:
         """Return a model of a Python function; see `usidx.models.Function`.
 
@@ -95,7 +94,9 @@ class Model(ABC):
         coordinates : int
             How many of the first arguments are coordinates.
         complex_valued : bool
-            Whether it gives complex values, for complex data.
+            Whether it gives complex values, for complex data; a fit of complex data finds that out.
+        prefix : str
+            Put before the names of the parameters.
 
         Returns
         -------
@@ -114,7 +115,7 @@ class Model(ABC):
         ('a', 'tau')
         """
         made: Any = _registry["Function"]
-        model: Model = made(function, coordinates, complex_valued)
+        model: Model = made(function, coordinates, complex_valued, prefix)
         return model
 
     @property
@@ -149,6 +150,11 @@ class Model(ABC):
     def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
         """Say at which samples of `x`, (..., variable, sample), the model has a value where these parameters vary."""
         return np.ones((*x.shape[:-2], x.shape[-1]), dtype=bool)
+
+    @property
+    def figures(self) -> tuple[tuple[Parameter, Node], ...]:
+        """Return what follows from the parameters of a peak, and how: width at half maximum, area, height."""
+        return ()
 
     @property
     def axes(self) -> tuple[tuple[str, str, str], ...]:
@@ -188,18 +194,28 @@ class Model(ABC):
         """Return the models whose sum this is."""
         return (self,)
 
-    def __add__(self, other: Model) -> Sum:
-        if not isinstance(other, Model):
-            return NotImplemented
-        terms = (*self.terms, *other.terms)
-        return Sum(tuple(t.to_complex() for t in terms) if any(t.is_complex for t in terms) else terms)
+    @property
+    def factors(self) -> tuple[Model, ...]:
+        """Return the models whose product this is."""
+        return (self,)
 
     def to_complex(self) -> Model:
         """Return what stands for this model beside a complex one: of a background, one that is complex, too."""
         return self
 
-    def __mul__(self, other: Model) -> Product:
-        return Product((*_list_factors(self), *_list_factors(other))) if isinstance(other, Model) else NotImplemented
+    def __add__(self, other: Model) -> Model:
+        if not isinstance(other, Model):
+            return NotImplemented
+        terms = (*self.terms, *other.terms)
+        terms = tuple(t.to_complex() for t in terms) if any(t.is_complex for t in terms) else terms
+        made: Model = _load_kind("Sum")(terms)
+        return made
+
+    def __mul__(self, other: Model) -> Model:
+        if not isinstance(other, Model):
+            return NotImplemented
+        made: Model = _load_kind("Product")((*self.factors, *other.factors))
+        return made
 
     def __call__(self, *x: npt.ArrayLike, **parameters: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the value for coordinates and parameters that broadcast against each other."""
@@ -258,123 +274,13 @@ def _split_parts(value: Node | Pair, model: Model) -> tuple[Node, ...]:
     return (value,)
 
 
-@dataclass(frozen=True, init=False)
-class Composite(Model):
-    """Base of sums and products; the members' names are made unique."""
-
-    members: tuple[Model, ...]
-
-    def __init__(self, members: tuple[Model, ...]) -> None:
-        if not members:
-            raise UsidError(f"{type(self).__name__} needs at least one model; none was given.")
-        for member in (m for m in members if not m.has_formula):
-            member.formula((), {})  # says why not
-        dims = {m.variables for m in members if not m.over_any}
-        if len(dims) > 1:
-            raise UsidError(f"Models of {sorted(dims)} variables do not combine; use models of the same number.")
-        object.__setattr__(self, "members", make_names_unique(members))
-
-    @property
-    def is_complex(self) -> bool:  # type: ignore[override]
-        return any(m.is_complex for m in self.members)
-
-    @property
-    def variables(self) -> int:  # type: ignore[override]
-        return next((m.variables for m in self.members if not m.over_any), 1)
-
-    @property
-    def over_any(self) -> bool:  # type: ignore[override]
-        return all(m.over_any for m in self.members)
-
-    @property
-    def derived(self) -> int:  # type: ignore[override]
-        return sum(m.derived for m in self.members)
-
-    @cached_property
-    def parameters(self) -> tuple[Parameter, ...]:
-        return tuple(p for m in self.members for p in m.parameters)
-
-    @property
-    def axes(self) -> tuple[tuple[str, str, str], ...]:
-        """Return those of the members."""
-        return tuple(names for m in self.members for names in m.axes)
-
-    def derive(self, x: Array) -> Array:
-        """Return what the members derive, one after the other."""
-        return np.concatenate([m.derive(x) for m in self.members], axis=-2)
-
-    def find_defined(self, x: Array, varying: Collection[str]) -> npt.NDArray[np.bool_]:
-        """Say where all members have a value."""
-        found: npt.NDArray[np.bool_] = np.logical_and.reduce([m.find_defined(x, varying) for m in self.members])
-        return found
-
-    def _share_variables(self, variables: tuple[Node, ...]) -> Iterator[tuple[Model, tuple[Node, ...]]]:
-        """Give each member the coordinates and its own derived variables."""
-        common, own = variables[: self.variables], iter(variables[self.variables :])
-        for member in self.members:
-            yield member, (*common, *itertools.islice(own, member.derived))
-
-    def _build_members(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> list[Any]:
-        values = [m.formula(own, parameters) for m, own in self._share_variables(variables)]
-        return [as_pair(v) for v in values] if self.is_complex else values
-
-    def describe(self) -> dict[str, Any]:
-        return {"model": type(self).__name__, "members": [m.describe() for m in self.members]}
+_registry: dict[str, type[Model]] = {}
 
 
-class Sum(Composite):
-    """Sum of models, as ``Gaussian() + Linear()`` makes it."""
-
-    @property
-    def terms(self) -> tuple[Model, ...]:
-        """Return the members."""
-        return self.members
-
-    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
-        """Return the graph of the sum."""
-        total: Node | Pair = reduce(operator.add, self._build_members(variables, parameters))
-        return total
-
-    def slopes(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Mapping[str, Node | Pair]:
-        """Return what the members have written out."""
-        return {n: s for m, own in self._share_variables(variables) for n, s in m.slopes(own, parameters).items()}
-
-
-class Product(Composite):
-    """Product of models, as ``Exponential() * Sine()`` makes it.
-
-    Amplitudes of all factors but the first stay parameters; hold them at 1 (``fixed={...}``), for only the product
-    of amplitudes is determined by data.
-    """
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Return those of the factors; the units of the data are with the first."""
-        first, *others = self.members
-        return (*first.parameters, *(p.without_data() for m in others for p in m.parameters))
-
-    @property
-    def search(self) -> str:  # type: ignore[override]
-        """Return the way of the factor that needs most; a resonance is only found where it stands alone."""
-        found = {"given" if m.search == "resonance" else m.search for m in self.members}
-        return next(way for way in ("given", "peak", "candidates") if way in found)
-
-    def candidates(self, x: Array) -> list[dict[str, Array | float]]:
-        """Return all combinations of what the factors propose."""
-        combinations = itertools.product(*(m.candidates(x) for m in self.members))
-        return [{k: v for choice in choices for k, v in choice.items()} for choices in combinations]
-
-    def formula(self, variables: tuple[Node, ...], parameters: Mapping[str, Node]) -> Node | Pair:
-        """Return the graph of the product."""
-        total: Node | Pair = reduce(operator.mul, self._build_members(variables, parameters))
-        return total
-
-
-def _list_factors(model: Model) -> tuple[Model, ...]:
-    return model.members if isinstance(model, Product) else (model,)
-
-
-_registry: dict[str, type[Model]] = {"Sum": Sum, "Product": Product}
+def _load_kind(name: str) -> Any:
+    """Return a kind of model that is made of models, which this module cannot import."""
+    import_module("usidx.fitting.models.composite")
+    return _registry[name]
 
 
 def register(model: type[Model]) -> type[Model]:
@@ -391,10 +297,9 @@ def from_description(description: Mapping[str, Any]) -> Model:
     ResultError
         The description names no known model, or options that it does not have.
     """
+    import_module("usidx.fitting.models.composite")
     name = description.get("model")
     kind = _registry.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ResultError(f"No model named {name!r} is known; known are {sorted(_registry)}.")
-    if issubclass(kind, Composite):
-        return kind(tuple(from_description(m) for m in description.get("members", ())))
     return kind.build({k: v for k, v in description.items() if k not in {"model", "name"}})

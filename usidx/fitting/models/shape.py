@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from usidx.fitting.formula.complex import Pair
-from usidx.fitting.formula.nodes import Node
+from usidx.fitting.formula.nodes import Node, make_parameter
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.parameter import Parameter
 
@@ -40,6 +40,17 @@ class Shape(Model):
         """Return the graph of the value."""
         found: Node | Pair = self._build_formula(*variables, *(parameters[name] for name in self.names))
         return found
+
+    def _build_figures(self, *nodes: Node) -> dict[Parameter, Node]:
+        """Return figures of a peak by its parameters, without the prefix."""
+        return {}
+
+    @property
+    def figures(self) -> tuple[tuple[Parameter, Node], ...]:
+        """Return the figures of a peak, with the prefix."""
+        words = self.prefix.replace("_", " ").title()
+        built = self._build_figures(*map(make_parameter, self.names)).items()
+        return tuple((replace(p, name=self.prefix + p.name, title=words + p.title), node) for p, node in built)
 
     def describe(self) -> dict[str, Any]:
         """Return the name of the class and its options."""

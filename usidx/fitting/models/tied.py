@@ -20,7 +20,7 @@ from usidx.fitting.models.function import Function
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.parameter import Parameter
 
-__all__ = ["Ties", "tie"]
+__all__ = ["Ties", "propagate_errors", "tie"]
 
 Array = npt.NDArray[np.float64]
 
@@ -65,7 +65,7 @@ class Ties:
         slopes = np.empty((len(table), m, n))
         for i, j in np.ndindex(m, n):
             slopes[:, i, j] = interpret(differentiate(graphs[i], make_parameter(own[j])), at)
-        spread, unknown = _propagate_errors(slopes, table[:, before.covariance].reshape(len(table), n, n))
+        spread, unknown = propagate_errors(slopes, table[:, before.covariance].reshape(len(table), n, n))
         out = np.empty((len(table), after.count(covariance=covariance)))
         for i, graph in enumerate(graphs):
             out[:, i] = interpret(graph, at)
@@ -77,7 +77,7 @@ class Ties:
         return out
 
 
-def _propagate_errors(slopes: Array, covariance: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+def propagate_errors(slopes: Array, covariance: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Return G C G', and which parameters rest on one whose standard error is not known."""
     # A parameter that ended on a bound has no standard error: what depends on it has none either, the others do.
     missing = np.isnan(np.diagonal(covariance, axis1=1, axis2=2))

@@ -6,19 +6,19 @@ are out of all proportion, if they do not overflow. So the solver works with the
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from usidx.fitting.formula.nodes import Node, apply
 from usidx.fitting.kernels.columns import NOT_FINITE, Columns
+from usidx.fitting.models.composite import Composite
 from usidx.fitting.models.curves import Exponential, measure_extent
-from usidx.fitting.models.model import Composite, Model
+from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
-from usidx.fitting.solver.compiled import Options
 
 __all__ = ["Far", "find_far", "list_known"]
 
@@ -72,10 +72,10 @@ class Far:
                 near[:, a] *= np.exp((term.x0 - _find_place(x[:, 0], term.x0)) / parameters[:, t])
         return near
 
-    def restore(self, table: Array, x: Array, options: Options) -> Array:
+    def restore(self, table: Array, x: Array, *, covariance: bool) -> Array:
         """Return the table with the amplitudes where they count; `table` holds the covariance."""
         at, names = Columns(len(self.model.names)), self.model.names
-        out = table[:, : at.count(covariance=options.covariance)].copy()
+        out = table[:, : at.count(covariance=covariance)].copy()
         slopes = np.zeros((len(table), at.n, at.n)) + np.eye(at.n)
         for term in self.terms:
             a, t = (names.index(name) for name in term.names)
@@ -84,12 +84,12 @@ class Far:
                 slopes[:, a, a] = np.exp(away / table[:, t])
                 out[:, a] = table[:, a] * slopes[:, a, a]
                 slopes[:, a, t] = -out[:, a] * away / table[:, t] ** 2
-        covariance = table[:, at.covariance].reshape(len(table), at.n, at.n)
+        inner = table[:, at.covariance].reshape(len(table), at.n, at.n)
         for term in self.terms:
-            self._restore_error(out, table, slopes, covariance, names.index(term.names[0]))
-        if options.covariance:
+            self._restore_error(out, table, slopes, inner, names.index(term.names[0]))
+        if covariance:
             with np.errstate(all="ignore"):
-                whole = slopes @ covariance @ slopes.transpose(0, 2, 1)
+                whole = slopes @ inner @ slopes.transpose(0, 2, 1)
             out[:, at.covariance] = whole.reshape(len(table), at.n**2)
         parameters, near = out[:, at.parameters], table[:, at.parameters]
         lost = (out[:, at.status] > 0) & (~np.isfinite(parameters) | ((parameters == 0.0) & (near != 0.0))).any(axis=1)
@@ -117,12 +117,14 @@ def find_far(model: Model, x: Array, known: Collection[str] = ()) -> Far | None:
     return Far(type(model)(tuple(near)) if isinstance(model, Composite) else near[0], tuple(far))
 
 
-def list_known(model: Model, ties: Ties | None, options: Options, start: Array) -> set[str]:
+def list_known(
+    model: Model, ties: Ties | None, free: Collection[str], bounds: Mapping[str, Any], start: Array
+) -> set[str]:
     """Return the parameters of which more is said than their sign: they are fitted as they are."""
     known = set() if ties is None else {*ties.formulas, *(n for g in ties.formulas.values() for n in _list_names(g))}
     for k, name in enumerate(model.names):
-        limits = {abs(float(b)) for b in options.bounds.get(name, ())}
-        if name not in options.free or not limits <= {0.0, np.inf} or not np.isnan(start[:, k]).all():
+        limits = {abs(float(b)) for b in bounds.get(name, ())}
+        if name not in free or not limits <= {0.0, np.inf} or not np.isnan(start[:, k]).all():
             known.add(name)
     return known
 

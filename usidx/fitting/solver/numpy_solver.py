@@ -25,8 +25,8 @@ from usidx.fitting.kernels.columns import (
     UNDETERMINED,
     Columns,
 )
-from usidx.fitting.models.calls import Caller, find_caller
 from usidx.fitting.models.function import Function
+from usidx.fitting.models.functions.calls import Caller, find_caller
 from usidx.fitting.solver.compiled import Options
 from usidx.fitting.solver.numpy_normal_equations import invert, solve
 from usidx.fitting.solver.robust import compute_robust_variance, evaluate_loss

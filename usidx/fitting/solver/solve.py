@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from usidx.fitting.kernels.columns import Columns
 from usidx.fitting.models.function import Function
+from usidx.fitting.models.functions.combined import resolve_functions
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.tied import Ties
-from usidx.fitting.models.traced import follow_model
 from usidx.fitting.solver.compiled import Options, evaluate_block, solve_block
 from usidx.fitting.solver.far import find_far, list_known
 from usidx.fitting.solver.noise_scale import solve_by_noise
@@ -34,15 +34,16 @@ def solve(
     start: Array, threads: int | None = None,
 ) -> Array:  # fmt: skip
     """Fit every spectrum of a block by itself; arguments and table are those of `solver.compiled.solve_block`."""
-    if isinstance(model, Function) and (formula := follow_model(model)) is not None:
-        model, ties = formula, None if ties is None else replace(ties, model=formula)
+    if not model.has_formula:
+        model = resolve_functions(model)
+        ties = None if ties is None else replace(ties, model=model)
     if options.loss != "linear" and math.isnan(options.loss_scale):
         return _solve_by_noise(model, ties, options, y, x, weight, start, threads)
 
-    if (far := find_far(model, x, list_known(model, ties, options, start))) is not None:
+    if (far := find_far(model, x, list_known(model, ties, options.free, options.bounds, start))) is not None:
         own = None if ties is None else replace(ties, model=far.model)
         near = solve(far.model, own, replace(options, covariance=True), y, x, weight, start, threads)
-        return far.restore(near, x, options)
+        return far.restore(near, x, covariance=options.covariance)
 
     def fit(model: Model, options: Options, start: Array) -> Array:
         if isinstance(model, Function):

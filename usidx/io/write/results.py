@@ -384,8 +384,8 @@ def _credit_sources(group: h5py.Group, origin: Origin, main: h5py.Dataset | None
         if isinstance(found, h5py.Dataset):
             group.attrs[f"{names.SOURCE[:-3]}{credited:03d}"] = found.ref
         else:
-            named = {f"{names.SOURCE_FILE}_{credited:03d}": file, f"{names.SOURCE_DATASET}_{credited:03d}": dataset}
-            set_attributes(group, named)
+            number = f"{credited:03d}"
+            set_attributes(group, {f"{names.SOURCE_FILE}_{number}": file, f"{names.SOURCE_DATASET}_{number}": dataset})
         credited += 1
     set_attributes(group, {names.SOURCE_COUNT: max(credited, 1)})
 
@@ -395,7 +395,6 @@ def _create(group: h5py.Group, entry: Entry, shelf: Shelf, storage: Storage) -> 
         bare = entry.data.copy(deep=False)
         bare.attrs.pop(PROVENANCE, None)  # kept once, on the group
         return bare.data, create_main(group, bare, entry.name, shelf, storage=storage)[1]
-    data = entry.data
-    made = group.create_dataset(find_free_name(group, entry.name), shape=data.shape, dtype=data.dtype)
-    set_attributes(made, {k: v for k, v in data.attrs.items() if k != PROVENANCE})
-    return data.data, made
+    made = group.create_dataset(find_free_name(group, entry.name), shape=entry.data.shape, dtype=entry.data.dtype)
+    set_attributes(made, {k: v for k, v in entry.data.attrs.items() if k != PROVENANCE})
+    return entry.data.data, made

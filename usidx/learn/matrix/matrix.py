@@ -156,13 +156,14 @@ def number_rows(matrix: Matrix) -> npt.NDArray[np.int64]:
     return np.concatenate(blocks)
 
 
-def refuse_dim(data: xr.DataArray, dim: str) -> None:
-    """Refuse an array that already has the dim which the result will add."""
-    if dim in data.dims or dim in data.coords:
-        raise ResultError(
-            f"Array {data.name!r} already has a dim or coordinate {dim!r}, which the result adds. "
-            f"Rename it first: data.rename({{{dim!r}: ...}})."
-        )
+def refuse_dim(data: xr.DataArray, dim: str, *variables: str) -> None:
+    """Refuse an array that already has the dim, or a dim or coordinate called as a variable, that the result adds."""
+    for name in (dim, *variables):
+        if name in data.dims or name in data.coords:
+            raise ResultError(
+                f"Array {data.name!r} already has a dim or coordinate {name!r}, which the result adds. "
+                f"Rename it first: data.rename({{{name!r}: ...}})."
+            )
 
 
 def check_n(n: Any, most: int, of_what: str, things: str = "components", or_else: str = "") -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.results.declarations import Quantity
+from usidx.results.provenance import find_own_attrs
 from usidx.results.verbs import add_quantity
 
 __all__ = ["COMPONENTS", "DECOMPOSITION", "FACTORS", "ITERATED", "SCORES", "SINGULAR", "assemble"]
@@ -53,6 +54,7 @@ def assemble(data: xr.DataArray, variables: Mapping[str, Any], *, units_in: str 
     result = result.assign_coords(held.drop_vars([name for name in held.coords if name not in missing]).coords)
     if units_in == "components":
         _set_unmixed(result, data)
+    result.attrs |= find_own_attrs(data.attrs)
     return add_quantity(result, {k: v for k, v in data.attrs.items() if k in ("long_name", "units")})
 
 

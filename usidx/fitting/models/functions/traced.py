@@ -12,8 +12,8 @@ import numpy.typing as npt
 from usidx.fitting.formula.complex import Pair, as_pair
 from usidx.fitting.formula.nodes import Node, make_parameter, make_variable, substitute
 from usidx.fitting.formula.trace import UnknownError, follow
-from usidx.fitting.models.calls import Caller
 from usidx.fitting.models.function import Function
+from usidx.fitting.models.functions.calls import Caller
 from usidx.fitting.models.model import Model
 from usidx.fitting.models.parameter import Parameter
 

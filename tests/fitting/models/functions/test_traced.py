@@ -12,7 +12,7 @@ from scipy.optimize import curve_fit
 from scipy.special import erf, erfc, expit, ndtr, voigt_profile
 
 from usidx.fitting.fit import fit
-from usidx.fitting.models.traced import follow_model
+from usidx.fitting.models.functions.traced import follow_model
 from usidx.models import Function, Model
 
 Array = Any

@@ -1,0 +1,1 @@
+"""Python functions as models: followed, called, combined with others."""
