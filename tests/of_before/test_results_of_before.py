@@ -101,7 +101,8 @@ def test_what_is_not_certain_is_computed_anew(tmp_path: Path, name: str, ending:
     group = made.usid.write()
     assert group not in there
     for variable, expected in read_by_before(name, f"{CHANNEL}-{ending}").items():
-        np.testing.assert_allclose(usidx.open_result(path, group)[variable], expected, rtol=1e-6, atol=1e-12)
+        if variable != "nfev":  # doubtful fits are tried from more starts now
+            np.testing.assert_allclose(usidx.open_result(path, group)[variable], expected, rtol=1e-6, atol=1e-12)
     assert UNCERTAIN[name, ending](usidx.open_main(path, CHANNEL)).usid.write() == group
 
 

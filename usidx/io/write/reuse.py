@@ -28,7 +28,7 @@ from usidx.results.arguments import as_json
 from usidx.results.declarations import find_declaration
 from usidx.results.identity import OPENED
 from usidx.results.provenance import PROVENANCE, Step, parse_steps
-from usidx.results.schema import Entry, StoredResult
+from usidx.results.schema import Entry, StoredResult, restore_attrs
 
 __all__ = ["Earlier", "Work", "digest_sources", "find_earlier"]
 
@@ -37,6 +37,8 @@ _SMALL: Final = 64 << 20
 #: Part of a source that must be worked on to make it worth a look at all of it.
 _SHARE: Final = 0.5
 
+#: Attributes that say what a status may be.
+_FLAGS: Final = ("flag_values", "flag_meanings")
 #: What a fit records of its source, which is compared by itself.
 _OF_SOURCE = "content"
 
@@ -170,9 +172,25 @@ def _is_same_of_before(group: h5py.Group, work: Work) -> bool:
     ]:
         return False  # it was changed since it was opened
     told = read_json(group, names.RESULT_HINTS)
-    if told.get("variables") != json.loads(json.dumps(work.stored.hints.get("variables"))):
+    if _list_variables(told) != _list_variables(work.stored.hints):
         return False
     return all(_is_laid_out_alike(group.get(entry.name), entry) for entry in work.stored.entries)
+
+
+def _list_variables(hints: Mapping[str, Any]) -> Any:
+    """Return what was said of each variable, in the words of today, but for the list of what a status may be.
+
+    That has grown since; which number stands for what has not changed.
+    """
+    records = hints.get("variables")
+    if not isinstance(records, dict) or not all(isinstance(r, dict) for r in records.values()):
+        return None
+    plain = {}
+    for name, record in records.items():
+        attrs = restore_attrs(record.get("attrs"))
+        kept = {key: np.asarray(value).tolist() for key, value in attrs.items() if key not in _FLAGS}
+        plain[name] = {**record, "attrs": kept}
+    return plain
 
 
 def _is_step_of_before(old: Step, now: Step, work: Work) -> bool:
