@@ -1,10 +1,13 @@
 """How many threads there are for who asks: by configuration, in tasks of each kind, and in all that starts threads."""
 
+import gc
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import dask
@@ -188,3 +191,26 @@ def test_no_pool_is_larger_than_was_said(
             work(tmp_path / str(most))
         assert max(sizes, default=0) <= most, config
     assert max(sizes) > 1  # it does start threads where it may
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_nothing_is_collected_while_other_threads_are_looked_at(
+    is_enabled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of Python 3.11 that ends in a deadlock with objects of h5py."""
+    look, seen = sys._current_frames, []
+
+    def watch() -> dict[int, FrameType]:
+        seen.append(gc.isenabled())
+        return look()
+
+    monkeypatch.setattr(sys, "_current_frames", watch)
+    (gc.enable if is_enabled else gc.disable)()
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(find_room).result()
+        assert gc.isenabled() is is_enabled
+    finally:
+        gc.enable()
+    assert seen
+    assert not any(seen)

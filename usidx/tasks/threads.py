@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -31,6 +32,7 @@ _WAITS: Final = thread._worker.__code__
 
 _numbers = count()
 _here = threading.local()
+_looking = threading.Lock()
 
 
 class _Pool(ThreadPoolExecutor):
@@ -122,8 +124,8 @@ def open_pool() -> Iterator[Executor | None]:
 
 def _forget() -> None:
     """Start afresh in a forked child, which has none of the threads."""
-    global _here
-    _here = threading.local()
+    global _here, _looking
+    _here, _looking = threading.local(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -175,9 +177,25 @@ def _find_pool_size(pool: Any) -> int | None:
     return size if isinstance(size, int) else None
 
 
+def _list_frames() -> dict[int, FrameType]:
+    """Return what each thread is at, without the garbage collector coming in between.
+
+    Python 3.11 holds a lock of its own meanwhile. Objects of h5py that are collected then wait for the lock of HDF5; its
+    owner waits for the interpreter, and that another thread, which waits here for the first lock, does not let go of.
+    """
+    with _looking:
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames()
+        finally:
+            if was_enabled:
+                gc.enable()
+
+
 def _count_busy(pool: ThreadPoolExecutor) -> int:
     """Count the threads of a pool that do not wait for work."""
     # Its semaphore of idle threads would be nearer at hand, but in Python 3.11 counts some that go on at once.
-    frames = sys._current_frames()
+    frames = _list_frames()
     members = [t.ident for t in threading.enumerate() if t.name.startswith(f"{pool._thread_name_prefix}_")]
     return max(1, sum(frames[i].f_code is not _WAITS for i in members if i in frames))
