@@ -180,8 +180,8 @@ def _find_pool_size(pool: Any) -> int | None:
 def _list_frames() -> dict[int, FrameType]:
     """Return what each thread is at, without the garbage collector coming in between.
 
-    Python 3.11 holds a lock of its own meanwhile. Objects of h5py that are collected then wait for the lock of HDF5; its
-    owner waits for the interpreter, and that another thread, which waits here for the first lock, does not let go of.
+    Python 3.11 holds a lock of its own meanwhile. Objects of h5py that are collected then wait for the lock of HDF5;
+    its owner waits for the interpreter, and that another thread, which waits here for the first lock, does not let go.
     """
     with _looking:
         was_enabled = gc.isenabled()
