@@ -244,7 +244,7 @@ def _cluster_scores(result: xr.Dataset, options: tuple[Any, ...]) -> xr.Dataset:
     either = da if isinstance(means, da.Array) or isinstance(basis, da.Array) else np
     coords = {"cluster": np.arange(n), **components.drop_vars("component").coords}
     response = xr.DataArray(either.tensordot(means, basis, axes=(1, 0)), coords, ("cluster", *features))
-    if "mean" in result:
+    if "mean" in result.data_vars:
         response = response + result["mean"].variable
     source = result["scores"].drop_vars("component")
     source.attrs = {k: v for k, v in source.attrs.items() if k == "units"}

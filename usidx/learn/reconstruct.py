@@ -73,7 +73,7 @@ def reconstruct(result: xr.Dataset, modes: Modes | None = None) -> Any:
     left, right = scores.transpose(*samples, "component").data, components.transpose("component", *features).data
     either = da if isinstance(left, da.Array) or isinstance(right, da.Array) else np
     made = xr.DataArray(either.tensordot(left, right, axes=(len(samples), 0)), dims=(*samples, *features))
-    if "mean" in result:
+    if "mean" in result.data_vars:
         made = made + result["mean"].variable
     made = _restore_labels(made, result, step)
     fields = step.get("parameters", {}).get("fields")
@@ -216,8 +216,12 @@ def _are_equal(first: xr.DataArray, second: xr.DataArray) -> bool:
 def _stack_basis(result: xr.Dataset, components: xr.DataArray, columns: tuple[str, ...], lazy: bool) -> Any:
     """Return mean and scale (zero and one where there is none) and components as rows of one array."""
     rows = components.transpose("component", *columns).data
-    mean = result["mean"].transpose(*columns).data if "mean" in result else np.zeros(rows.shape[1:], rows.dtype)
-    scale = result["scale"].transpose(*columns).data if "scale" in result else np.ones(rows.shape[1:], rows.dtype)
+    mean = (
+        result["mean"].transpose(*columns).data if "mean" in result.data_vars else np.zeros(rows.shape[1:], rows.dtype)
+    )
+    scale = (
+        result["scale"].transpose(*columns).data if "scale" in result.data_vars else np.ones(rows.shape[1:], rows.dtype)
+    )
     if not lazy:
         return np.concatenate([mean[np.newaxis], scale[np.newaxis], rows])
     return da.concatenate([da.asarray(mean)[np.newaxis], da.asarray(scale)[np.newaxis], da.asarray(rows)])

@@ -140,11 +140,13 @@ def nfindr(
     data, dim = join_fields(data, dim)
     features = _check(data, n, dim)
     used = apply_mask(data, mask)
-    found = pca(used, n - 1, dim=features, random_state=random_state)
+    bare, inner = _make_bare(used, features)
+    found = pca(bare, n - 1, dim=inner, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
     passes = plan_passes(matrix.values)
     corners = passes.pick_array(passes.gather(find_largest_simplex, matrix.values), None, (n, n - 1), np.float64)
-    result = _find_abundances(used, _make_responses(found, corners) + found["mean"].variable)
+    pure = _make_responses(found, corners) + found["mean"].variable
+    result = _find_abundances(used, _label_as(pure, used, dict(zip(inner, features, strict=True))))
     return add_choices(result, dim=features, **fields)
 
 
@@ -203,13 +205,15 @@ def vca(
     data, dim = join_fields(data, dim)
     features = _check(data, n, dim)
     used = apply_mask(data, mask)
-    found = svd(used, n, dim=features, random_state=random_state)
+    bare, inner = _make_bare(used, features)
+    found = svd(bare, n, dim=inner, random_state=random_state)
     matrix = to_matrix(found["scores"], "component")
     passes = plan_passes(matrix.values)
     width = found["components"].size // n
     ratio = passes.gather(float, found["explained_variance_ratio"].sum().data)
     chosen = passes.gather(find_vertex_components, matrix.values, ratio, width, random_state)
-    result = _find_abundances(used, _make_responses(found, passes.pick_array(chosen, None, (n, n), np.float64)))
+    pure = _make_responses(found, passes.pick_array(chosen, None, (n, n), np.float64))
+    result = _find_abundances(used, _label_as(pure, used, dict(zip(inner, features, strict=True))))
     return add_choices(result, dim=features, **fields)
 
 
@@ -245,6 +249,22 @@ def _refuse_other_units(data: xr.DataArray, endmembers: xr.DataArray) -> None:
             f"Array {data.name!r} is in {units[0]!r}, the endmembers in {units[1]!r}: bring them to the same units, or "
             f"set the attribute 'units' right."
         )
+
+
+def _make_bare(data: xr.DataArray, features: tuple[str, ...]) -> tuple[xr.DataArray, tuple[str, ...]]:
+    """Return the data without labels, its dims by number, and the features by these.
+
+    What the decomposition within adds to its result then has the name of none of them.
+    """
+    names = {dim: f"dim_{number}" for number, dim in enumerate(data.dims)}
+    bare = xr.DataArray(data.data, dims=tuple(names.values()), name=data.name, attrs=data.attrs)
+    return bare, tuple(names[dim] for dim in features)
+
+
+def _label_as(pure: xr.DataArray, data: xr.DataArray, names: dict[str, str]) -> xr.DataArray:
+    """Return responses with the features of the data, and their coordinates."""
+    borne = {name: c for name, c in data.coords.items() if c.dims and set(c.dims) <= set(names.values())}
+    return pure.rename(names).assign_coords(borne)
 
 
 def _make_responses(found: xr.Dataset, corners: Any) -> xr.DataArray:
