@@ -500,10 +500,14 @@ def test_errors_say_what_to_do(peaks: Maker, oscillators: Maker) -> None:
     data, _ = peaks(shape=(2, 2))
     with pytest.raises(RoleError, match=r"No dim 'Bias' here; the dims are \('Y', 'X', 'Energy'\)"):
         fit(data, PEAK, "Bias")
-    with pytest.raises(
-        RoleError, match=r"has no spectroscopic dim .* is a function of 1 coordinate\(s\). Name the dims"
-    ):
+    # Where only the positions along Y are marked, both other dims may be meant.
+    two = r"has the spectroscopic dims \('X', 'Energy'\), and 1 should .* is a function of 1 coordinate\(s\). Name the"
+    with pytest.raises(RoleError, match=two):
         fit(data.drop_vars("Energy"), PEAK)
+    none = r"has no spectroscopic dim of more than one step, .* is a function of 1 coordinate\(s\). Name the dims"
+    for unclear in (data.isel(Energy=[0]), data.drop_vars(["Y", "Energy"])):
+        with pytest.raises(RoleError, match=none):
+            fit(unclear, PEAK)
     with pytest.raises(
         RoleError, match=r"dim=\['Energy', 'X'\] names 2 dim\(s\), and 1 should be named.*function of 1 coordinate"
     ):

@@ -116,8 +116,20 @@ def test_no_second_try_where_none_failed_and_no_other_kind(peaks: Maker) -> None
         fit(data, Gaussian(), retry="again")
 
 
-def test_names_that_the_result_has_already_are_refused(peaks: Maker) -> None:
+@pytest.mark.parametrize("name", ["r2", "x_stderr"])
+def test_names_of_figures_of_merit_are_refused(peaks: Maker, name: str) -> None:
     data, _ = peaks(shape=(1, 2))
-    for name in ("r2", "Y", "X", "x_stderr"):
-        with pytest.raises(SelectionError, match=f"The parameter '{name}' of .* Give the parameter another name"):
-            fit(data, Expression(f"{name} * E", "E"))
+    with pytest.raises(SelectionError, match=f"The parameter '{name}' of .* Give the parameter another name"):
+        fit(data, Expression(f"{name} * E", "E"))
+
+
+@pytest.mark.parametrize("name", ["Y", "X"])
+def test_parameters_called_as_a_dim_stand_apart(peaks: Maker, name: str) -> None:
+    data, _ = peaks(shape=(1, 2))
+    found = fit(data, Expression(f"{name} * E", "E"))
+    e = data.Energy
+    # The line through the origin that least squares give.
+    assert_allclose(found[f"fit_{name}"], (data * e).sum("Energy") / (e**2).sum(), rtol=1e-9)
+    assert f"fit_{name}_stderr" in found
+    assert f"{name}_stderr" not in found
+    assert_array_equal(found[name], data[name])

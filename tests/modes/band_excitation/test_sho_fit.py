@@ -127,6 +127,9 @@ def test_noise_and_flat_response_are_not_taken_for_resonances() -> None:
     assert float(shares[1]) < 0.01
     assert float(shares[2]) > 0.99
     left = abs(usidx.residual(found, data)) ** 2
+    # What converged has a value at every sample, and leaves what chi2 says.
+    assert np.isfinite(left.where(found.converged, 0.0)).all()
+    np.testing.assert_allclose(left.sum("Frequency").where(found.converged), found.chi2, rtol=1e-5)
     around = abs(data - data.mean("Frequency")) ** 2
     gained = 80 * np.log(around.sum("Frequency") / left.sum("Frequency"))
     expected = (gained > 4 * np.log(80) * 80 / (80 - 5)) & found.converged

@@ -277,7 +277,8 @@ def test_units_titles_and_the_recorded_step() -> None:
     assert {n: found[n].attrs["units"] for n in units} == units
     assert found.v_plus.attrs["long_name"] == "V+"
     assert found.imprint_guess.attrs["long_name"] == "Guess of Imprint"
-    assert found.status.attrs["flag_meanings"].startswith("stuck")
+    meanings = dict(zip(found.status.attrs["flag_values"], found.status.attrs["flag_meanings"].split(), strict=True))
+    assert (meanings[-6], meanings[-5], meanings[1]) == ("model_undefined_at_a_sample", "stuck", "converged")
     step = find_last_step(found)
     assert step is not None
     assert step["tool"] == "loop_fit"

@@ -300,8 +300,10 @@ class _Solver:
         cost, damping = state.cost[rows], state.damping[rows]
         step, promised = solve(state.matrix[rows], state.gradient[rows], state.moves[rows], damping)
         trial = state.parameters[rows]
-        trial[:, self.free] = np.clip(trial[:, self.free] + step, self.low, self.high)
-        still = (trial == state.parameters[rows]).all(axis=1)
+        trial[:, self.free] = there = np.clip(trial[:, self.free] + step, self.low, self.high)
+        moved = trial != state.parameters[rows]
+        still = ~moved.any(axis=1)
+        onto_bound = (moved[:, self.free] & ((there <= self.low) | (there >= self.high))).any(axis=1)
         exact, singular = cost <= floor, promised < 0.0
         little = ~singular & (promised * (1.0 + damping) <= self.options.tolerance * cost)
         last = little & (state.growth[rows] <= 2.0) & (damping <= 1e-9)
@@ -314,8 +316,8 @@ class _Solver:
         conditions = [exact, lost, ended | last, worn, stuck & (cost <= 1e8 * floor), stuck]
         codes = [EXACT, UNDETERMINED, end, TOO_MANY_EVALUATIONS, end, STUCK]
         state.status[rows] = np.select(conditions, [np.asarray(c) for c in codes], RUNNING)
-        # The step is far below the standard errors, so it is taken without looking again.
-        taken = last & ~exact
+        # Far below the standard errors, it is taken without looking again; not onto a bound, where may be no value.
+        taken = last & ~exact & ~onto_bound
         state.parameters[rows[taken]] = trial[taken]
         state.cost[rows[taken]] -= promised[taken]
         # Damping hides what weakly determined parameters still promise: look again without.
