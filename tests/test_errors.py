@@ -1,6 +1,7 @@
 """The tree drawn at the top of errors.py is the tree of the classes."""
 
 import inspect
+import pickle
 import re
 
 import pytest
@@ -54,3 +55,33 @@ def test_a_missing_extra_says_what_to_install() -> None:
     assert str(error) == (
         "The explorer needs the package 'panel', which is not installed. Install it with: pip install 'usidx[plot]'"
     )
+
+
+def make(name: str) -> errors.UsidError | errors.UsidWarning:
+    if name == "MissingExtraError":
+        return errors.MissingExtraError("panel", "plot", "The explorer")
+    made: errors.UsidError | errors.UsidWarning = getattr(errors, name)("'/Raw' lacks 'units'.")
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(errors.__all__))
+def test_each_class_pickles_with_its_type_its_message_and_notes(name: str) -> None:
+    error = make(name)
+    error.__notes__ = ["seen twice"]
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (str(again), again.args, again.__notes__) == (str(error), error.args, ["seen twice"])
+
+
+@pytest.mark.parametrize("name", sorted(errors.__all__))
+def test_each_class_comes_back_from_a_worker_as_itself(name: str) -> None:
+    core = pytest.importorskip("distributed.core")
+    protocol = pytest.importorskip("distributed.protocol")
+    error = make(name)
+    try:
+        raise error
+    except (errors.UsidError, errors.UsidWarning) as err:
+        sent = core.error_message(err)["exception"]
+    again = protocol.pickle.loads(sent.data)
+    assert type(again) is type(error)
+    assert str(again) == str(error)

@@ -22,6 +22,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from usidx.escapes import escape_controls
 
 __all__ = [
@@ -46,6 +48,11 @@ __all__ = [
 
 class UsidError(ValueError):
     """Base of every error that usidx raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without it tblib, by which distributed brings errors back from workers, makes them with ValueError.__new__,
+        # which refuses what is an OSError or ImportError, too: they came back as plain Exception.
+        return type(self), self.args, self.__dict__ or None
 
     def __str__(self) -> str:
         return escape_controls(super().__str__())
@@ -111,10 +118,14 @@ class MissingExtraError(UsidError, ImportError):
     """An optional dependency is not installed; the message names the extra to install."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self._given = package, extra, purpose
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed. "
             f"Install it with: pip install 'usidx[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._given, self.__dict__
 
 
 class UsidWarning(UserWarning):

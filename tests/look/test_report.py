@@ -125,7 +125,7 @@ def test_a_history_reads_as_steps(tmp_path: Path) -> None:
     ]
     page = page_of(write_report(tmp_path / "a.html", "A", [Section("How", [History(steps), History([])])]))
     assert "open('scan.h5', '/M/Raw')" in page.text
-    assert "svd(n=4, seed=null)" in page.text
+    assert "svd(n=4)usidx 1.0, of Raw" in page.text  # what was left to the verb is left out
     assert "usidx 1.0, of Raw (Y 2)" in page.text
     assert "No steps are recorded." in page.text
 

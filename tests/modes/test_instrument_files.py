@@ -216,7 +216,8 @@ def test_a_point_or_a_line_of_spectra_is_reported(path: Path, rows: int, columns
     scan = files.be_line(path, rows, columns)
     report = run_demo(scan.path, report=path.with_suffix(".html"))
     assert "Some fits" in report.page.read_text(encoding="utf-8")
-    fit = usidx.open_result(scan.path, "Raw_Data-SHO_Fit_000")
+    assert report.results == path.with_name("scan-results.h5")
+    fit = usidx.open_result(report.results, "Raw_Data-SHO_Fit_000")
     np.testing.assert_allclose(np.ravel(fit.frequency), scan.truth["center"].ravel(), atol=40)
 
 
@@ -239,7 +240,8 @@ def test_noise_is_not_taken_for_the_other_convention() -> None:
 
 def test_loops_are_reported_where_the_voltage_went_up_and_down(path: Path) -> None:
     scan = files.beps(path, 3, 4, 24, 21, cycles=1, padded=1)
-    page = run_demo(scan.path, report=path.with_suffix(".html")).page.read_text(encoding="utf-8")
+    left = run_demo(scan.path, report=path.with_suffix(".html"), write=True)
+    page = left.page.read_text(encoding="utf-8")
     assert "Maps of the fitted parameters, at DC Offset 0 V, Field 0." in page
     assert "Hysteresis loops" in page
     loops = usidx.open_result(scan.path, "Fit-Loop_Fit_000").compute()
@@ -257,8 +259,11 @@ def test_no_loops_are_reported_where_the_voltage_went_one_way(path: Path) -> Non
 
 def test_of_a_single_image_nothing_is_written(path: Path) -> None:
     image_file(path)
+    before = path.read_bytes()
     left = run_demo(path, report=path.with_suffix(".html"))
     page = left.page.read_text(encoding="utf-8")
     assert "A single image has nothing to decompose" in page
-    assert "Nothing: the file is as it was." in page
+    assert "Nothing but this page." in page
     assert not left.groups
+    assert path.read_bytes() == before
+    assert list(path.parent.glob("*.h5")) == [path]

@@ -262,7 +262,10 @@ def test_a_file_system_that_refuses_locks(path: Path, monkeypatch: pytest.Monkey
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(lock._fcntl, "flock", refuse)
-    message = r"cannot be locked: its file system refuses locks \(No locks available\), .* pass lock=False"
+    message = (
+        r"cannot be locked: its file system refuses locks \(No locks available\), .* "
+        r"set the environment variable HDF5_USE_FILE_LOCKING=FALSE before Python starts"
+    )
     with pytest.raises(LockedError, match=message), transaction(path):
         pass
     with transaction(path, lock=False) as changes:
@@ -276,7 +279,7 @@ def test_without_locks_nothing_is_undone_by_itself(path: Path, monkeypatch: pyte
         journal = Journal(target, find_journal_path(path))
         journal.save(0, 8)
         journal.close()
-    message = r"has an undo journal: .* undo it with recover\(path, lock=False\)"
+    message = r"has an undo journal: .* undo it with usidx\.recover\(path, lock=False\)"
     for context in (transaction(path, lock=False), open_shared(path, lock=False)):
         with pytest.raises(LockedError, match=message), context:
             pass

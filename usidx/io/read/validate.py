@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from usidx.errors import UsidError, UsidWarning
+from usidx.errors import MissingFileError, UsidError, UsidWarning
 from usidx.escapes import escape_controls
 from usidx.format import names
 from usidx.format.grid import find_grid
@@ -90,6 +90,8 @@ def validate(path: FilePath, *, storage_options: Options = None) -> list[Problem
     try:
         with open_file_at(path, storage_options) as file:
             return _list_problems(file)
+    except MissingFileError:
+        raise
     except UsidError as err:
         return [Problem("/", "hdf5", str(err))]
 

@@ -175,7 +175,7 @@ def test_24_groups_without_a_number_do_no_harm(tmp_path: Path) -> None:
     add_svd(built)
     with h5py.File(built.path, "r+") as file:
         file[built.main].parent.create_group("Raw_Data-Fit_final")
-    assert len(usidx.list_results(built.path)) == 2
+    assert usidx.list_results(built.path) == ["/Measurement_000/Channel_000/Raw_Data-SVD_000"]
     assert usidx.open_result(built.path, "SVD_000").scores.shape == (5, 4, 2)
 
 
