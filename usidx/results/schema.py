@@ -100,7 +100,8 @@ def to_stored(result: xr.Dataset) -> StoredResult:
     entries, hints = (
         _make_plain_entries(result, datasets, dims) if named is None else _make_fit_entries(result, named, step)
     )
-    swept, coords = _keep_unused_coordinates(result)
+    mains = {entry.name for entry in entries if entry.is_main}
+    swept, coords = _keep_unused_coordinates(result, {n for n, h in hints.items() if h["dataset"] in mains})
     in_order = {str(n): hints[str(n)] for n in result.data_vars}
     return StoredResult(
         find_title(result),
@@ -125,18 +126,26 @@ def _number_text_dims(result: xr.Dataset) -> tuple[xr.Dataset, dict[str, list[st
     return result.assign_coords(counted), {d: text.values.tolist() for d, text in texts.items()}
 
 
-def _keep_unused_coordinates(result: xr.Dataset) -> tuple[list[Entry], dict[str, Any]]:
-    """Keep what no variable bears: the axis along which was fitted, which evaluating the fit needs."""
-    used = {d for v in result.data_vars.values() for d in v.dims}
+def _keep_unused_coordinates(result: xr.Dataset, mains: set[str]) -> tuple[list[Entry], dict[str, Any]]:
+    """Keep what no main dataset bears: the axis along which was fitted, which evaluating the fit needs."""
+    used = {d for name in mains for d in result[name].dims}
+    borne = {d for v in result.data_vars.values() for d in v.dims}
     entries, hints = [], {}
     for name, coordinate in result.coords.items():
-        if coordinate.dims and not set(coordinate.dims) <= used and coordinate.dtype.kind in "iufb":
+        unused = coordinate.dims and not set(coordinate.dims) <= used and coordinate.dtype.kind in "iufb"
+        if unused and not (set(coordinate.dims) <= borne and _only_counts(coordinate)):
             dataset = str(name).replace("/", "_").replace("-", "_")
             bare = xr.DataArray(coordinate.variable, name=dataset)
             entries.append(Entry(dataset, bare, is_main=False))
             dims = [str(d) for d in coordinate.dims]
             hints[str(name)] = {"dataset": dataset, "dims": dims, "attrs": _convert_attrs(coordinate.attrs)}
     return entries, hints
+
+
+def _only_counts(coordinate: xr.DataArray) -> bool:
+    """Say whether a coordinate is the one that a dim gets without any."""
+    counted = np.arange(coordinate.size)
+    return coordinate.ndim == 1 and not coordinate.attrs and bool(np.array_equal(coordinate.values, counted))
 
 
 def _make_plain_entries(

@@ -153,7 +153,7 @@ def open_result(
         result = _translate(opened, extras, find_names(datasets))
         result, told = describe_fit(result, datasets, place, source) or as_decomposition(result, algorithm, source)
     if history is not None:
-        result = result if mains else _count_from_zero(result)
+        result = result if mains else _count_from_zero(result, keep=True)
     else:
         history = [*parse_steps(next(iter(opened.values()), result).attrs.get(PROVENANCE, "[]")), *told]
     result = put_steps(result, history)
@@ -315,10 +315,10 @@ def _rename_dim(data: xr.DataArray, wanted: list[str]) -> xr.DataArray:
 _TITLES = ("Principal Component", "Endmember", "Cluster")
 
 
-def _count_from_zero(data: _Labelled) -> _Labelled:
-    """Count components and clusters from 0, as verbs do."""
+def _count_from_zero(data: _Labelled, *, keep: bool = False) -> _Labelled:
+    """Count components and clusters from 0, as verbs do; or keep the numbers that there are."""
     for dim in ("component", "cluster"):
-        if dim in data.dims:
+        if dim in data.dims and not (keep and dim in data.coords):
             data = data.drop_vars(dim, errors="ignore").assign_coords({dim: np.arange(data.sizes[dim])})
     return data
 
