@@ -24,6 +24,7 @@ from usidx.fitting.models.model import Model, build_graphs
 from usidx.fitting.solver.canonical import make_canonical
 from usidx.fitting.solver.search.templates import Grid, find_template_starts, make_grid
 from usidx.fitting.solver.search.terms import find_linear_parameters, order_terms
+from usidx.fitting.solver.tables import take_rows
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.pool import share_slices
 
@@ -343,7 +344,7 @@ def _sort_samples(x: Array, y: npt.NDArray[Any], weight: Array | None) -> tuple[
 
 def _select_rows(table: Array, part: slice) -> Array:
     """Return the rows of some spectra, or the one row that is for all."""
-    return _make_writable(table if table.shape[0] == 1 else table[part], np.float64)
+    return _make_writable(take_rows(table, part), np.float64)
 
 
 def _make_writable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

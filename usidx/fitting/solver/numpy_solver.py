@@ -30,6 +30,7 @@ from usidx.fitting.models.functions.calls import Caller, find_caller
 from usidx.fitting.solver.compiled import Options
 from usidx.fitting.solver.numpy_normal_equations import invert, solve
 from usidx.fitting.solver.robust import compute_robust_variance, evaluate_loss
+from usidx.fitting.solver.tables import take_rows
 from usidx.tasks.pool import share_slices
 
 __all__ = ["evaluate_function_block", "solve_function_block"]
@@ -70,7 +71,7 @@ class _Spectra:
     plain: bool
 
     def take(self, rows: Rows) -> _Spectra:
-        x = self.x if self.x.shape[0] == 1 else self.x[rows]
+        x = take_rows(self.x, rows)
         if self.plain:
             alike = slice(len(rows))  # all weights are 1
             return _Spectra(x, self.y[rows], self.weight[alike], self.used[alike], plain=True)
@@ -115,10 +116,8 @@ def solve_function_block(
     caller = find_caller(model, x, _keep_within(options, model, start))
 
     def run(part: slice) -> None:
-        begin = np.zeros((part.stop - part.start, start.shape[1])) + _select_rows(start, part)
-        spectra = _make_spectra(
-            model, y[part], _select_rows(x, part), None if weight is None else _select_rows(weight, part)
-        )
+        begin = np.zeros((part.stop - part.start, start.shape[1])) + take_rows(start, part)
+        spectra = _make_spectra(model, y[part], take_rows(x, part), None if weight is None else take_rows(weight, part))
         out[part] = _Solver(caller, options).fit(spectra, begin)
 
     share_slices(run, y.shape[0], threads, max(1, _SIDE_BY_SIDE // max(y.shape[1], 1)))
@@ -133,15 +132,11 @@ def evaluate_function_block(
     caller = find_caller(model, x, parameters)
 
     def run(part: slice) -> None:
-        out[part] = caller(_select_rows(x, part), parameters[part])
+        out[part] = caller(take_rows(x, part), parameters[part])
         out[part][np.isnan(parameters[part]).any(axis=1)] = np.nan
 
     share_slices(run, parameters.shape[0], threads, max(1, _AT_ONCE // max(x.shape[2], 1)))
     return out.view(np.complex128) if model.is_complex else out
-
-
-def _select_rows(table: Array, part: slice) -> Array:
-    return table if table.shape[0] == 1 else table[part]
 
 
 def _make_spectra(model: Function, y: npt.NDArray[Any], x: Array, weight: Array | None) -> _Spectra:

@@ -22,6 +22,7 @@ from usidx.fitting.solver.search.groups import Group, evaluate_templates, split_
 from usidx.fitting.solver.search.proposals import propose
 from usidx.fitting.solver.search.screen import find_best, make_templates
 from usidx.fitting.solver.search.templates import bridge_gaps
+from usidx.fitting.solver.tables import choose_better, take_rows
 from usidx.tasks.blas import limit_blas
 
 __all__ = ["Spectra", "look_again"]
@@ -64,11 +65,6 @@ class Spectra:
         return Spectra(self.y[rows], take_rows(self.x, rows), weight, take_rows(self.start, rows))
 
 
-def take_rows(table: Array, rows: Rows) -> Array:
-    """Return the rows of some spectra, or the one row that is for all."""
-    return table if table.shape[0] == 1 else table[rows]
-
-
 def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra) -> Array:
     """Return the table with the fits replaced that are better from another start.
 
@@ -79,7 +75,7 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
     for start in _swap_terms(model, options, first[:, at.parameters]):
         own = np.flatnonzero(np.isfinite(start).all(axis=1))
         out = out.copy()
-        out[own] = _keep_better(out[own], fit_rows(own, start[own], options), at)
+        out[own] = choose_better(out[own], fit_rows(own, start[own], options), at, gain=_MUCH)
     rows = _find_doubtful(out, spectra.y, at)
     if not rows.size:
         return out
@@ -87,7 +83,7 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
 
     def try_all(rows: Rows, options: Options, starts: Iterator[Array]) -> None:
         for start in starts:
-            out[rows] = _keep_better(out[rows], fit_rows(rows, start, options), at)
+            out[rows] = choose_better(out[rows], fit_rows(rows, start, options), at, gain=_MUCH)
 
     with np.errstate(all="ignore"):  # candidates may be far off
         try_all(rows, options, _list_starts(model, options, spectra.take(rows)))
@@ -148,14 +144,6 @@ def _find_doubtful(table: Array, y: npt.NDArray[Any], at: Columns) -> Rows:
     flat = (y[failed] == y[failed, :1]).all(axis=1)
     left = np.flatnonzero(np.isin(status, (CONVERGED, CONVERGED_ON_BOUND)) & (table[:, at.pattern] > _FAR))
     return np.sort(np.concatenate([failed[~flat], left]))
-
-
-def _keep_better(first: Array, second: Array, at: Columns) -> Array:
-    failed, done = ~(first[:, at.status] > 0), second[:, at.status] > 0
-    less = second[:, at.chi2] < (1.0 - _MUCH) * first[:, at.chi2]
-    found = np.where((done & (failed | less))[:, None], second, first)
-    found[:, at.nfev] = first[:, at.nfev] + second[:, at.nfev]
-    return found
 
 
 def _list_starts(model: Model, options: Options, spectra: Spectra) -> Iterator[Array]:

@@ -20,8 +20,9 @@ from usidx.fitting.solver.far import find_far, list_known
 from usidx.fitting.solver.noise_scale import solve_by_noise
 from usidx.fitting.solver.numpy_solver import evaluate_function_block, solve_function_block
 from usidx.fitting.solver.search.terms import find_linear_parameters
-from usidx.fitting.solver.second_look import Spectra, look_again, take_rows
+from usidx.fitting.solver.second_look import Spectra, look_again
 from usidx.fitting.solver.spikes import find_order, solve_without_spikes
+from usidx.fitting.solver.tables import choose_better, take_rows
 from usidx.fitting.solver.undefined import tell_undefined
 
 __all__ = ["keep_better", "solve"]
@@ -111,14 +112,9 @@ def _solve_tied(fit: Callable[[Model, Options, Array], Array], ties: Ties, optio
 
 
 def keep_better(first: Array, second: Array, n: int, options: Options) -> Array:
-    """Return for each spectrum the fit that converged with less chi2, the evaluations of both counted.
+    """Return for each spectrum the better of two fits.
 
     A robust loss leaves large residuals alone, so chi2 does not compare such fits: there the second fit counts only
     where the first failed.
     """
-    at = Columns(n)
-    failed, done = ~(first[:, at.status] > 0), second[:, at.status] > 0
-    less = (second[:, at.chi2] < first[:, at.chi2]) & (options.loss == "linear")
-    found = np.where((done & (failed | less))[:, None], second, first)
-    found[:, at.nfev] = first[:, at.nfev] + second[:, at.nfev]
-    return found
+    return choose_better(first, second, Columns(n), by_chi2=options.loss == "linear")

@@ -19,6 +19,7 @@ from usidx.fitting.models.model import Model
 from usidx.fitting.solver.compiled import Options, evaluate_block
 from usidx.fitting.solver.robust import DEVIATION_PER_MAD, evaluate_loss, split_parts
 from usidx.fitting.solver.search.templates import bridge_gaps
+from usidx.fitting.solver.tables import take_rows
 
 __all__ = ["find_order", "remove_spikes", "solve_without_spikes"]
 
@@ -45,17 +46,17 @@ def solve_without_spikes(
     rows, at = np.flatnonzero(np.isfinite(most).any(axis=1)), Columns(len(model.names))
     if not rows.size:
         return first
-    own = start if start.shape[0] == 1 else start[rows]
+    own = take_rows(start, rows)
     found = fit_rows(rows, clean[rows], own)
     second = fit_rows(rows, y[rows], np.where(np.isnan(own), found[:, at.parameters], own))
 
     def measure_cost(table: Array) -> Array:
         # A peak as narrow as a spike explains it, and saves more of a loss than the true peak does: so a spike counts
         # as no further away than what just is one.
-        values = evaluate_block(model, x if x.shape[0] == 1 else x[rows], table[:, at.parameters])
+        values = evaluate_block(model, take_rows(x, rows), table[:, at.parameters])
         away = np.minimum(abs(split_parts(y[rows]) - split_parts(values)), most[rows])
         if weight is not None:
-            own_weight = weight if weight.shape[0] == 1 else weight[rows]
+            own_weight = take_rows(weight, rows)
             away = away * np.repeat(own_weight, away.shape[1] // own_weight.shape[1], axis=1)
         with np.errstate(all="ignore"):
             lost = np.nansum(evaluate_loss(away, options.loss, options.loss_scale)[0], axis=1)
