@@ -22,6 +22,7 @@ from usidx.fitting.solver.far import find_far
 from usidx.fitting.solver.neighbours import solve_failed
 from usidx.fitting.solver.numpy_solver import evaluate_function_block
 from usidx.fitting.solver.solve import solve
+from usidx.fitting.solver.tables import take_rows
 from usidx.fitting.weights import check_alignment, invert_sigma
 
 __all__ = [
@@ -135,7 +136,7 @@ class _Spectra:
     def take(self, rows: Rows, **other: Array | None) -> _Spectra:
         """Return some of the spectra, with other values of what is named."""
         own = {name: getattr(self, name) for name in ("x", "weight", "start", "limits")}
-        picked = {k: v if v is None or len(v) == 1 else v[rows] for k, v in own.items()}
+        picked: dict[str, Any] = {k: v if v is None else take_rows(v, rows) for k, v in own.items()}
         return _Spectra(**({"y": self.y[rows]} | picked | other))
 
 

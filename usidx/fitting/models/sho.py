@@ -24,6 +24,11 @@ Array = npt.NDArray[np.float64]
 
 _PLACES: Final = tuple((k + 0.5) / 24 for k in range(24))  # shares of the band, and so are the widths
 _WIDTHS: Final = (0.008, 0.025, 0.08, 0.25)
+_RESONANCE: Final = (
+    Parameter("amplitude", "Amplitude", (1, 0), POSITIVE),
+    Parameter("frequency", "Frequency", (0, 1), POSITIVE),
+    Parameter("quality_factor", "Quality Factor", "", POSITIVE),
+)
 
 
 @register
@@ -63,9 +68,7 @@ class SHO(Shape):
     @property
     def _own_parameters(self) -> tuple[Parameter, ...]:
         return (
-            Parameter("amplitude", "Amplitude", (1, 0), POSITIVE),
-            Parameter("frequency", "Frequency", (0, 1), POSITIVE),
-            Parameter("quality_factor", "Quality Factor", "", POSITIVE),
+            *_RESONANCE,
             Parameter("phase", "Phase", "rad", UNBOUNDED, period=2.0 * math.pi),
         )
 
@@ -111,11 +114,7 @@ class _Magnitude(Shape):
 
     @property
     def _own_parameters(self) -> tuple[Parameter, ...]:
-        return (
-            Parameter("amplitude", "Amplitude", (1, 0), POSITIVE),
-            Parameter("frequency", "Frequency", (0, 1), POSITIVE),
-            Parameter("quality_factor", "Quality Factor", "", POSITIVE),
-        )
+        return _RESONANCE
 
     def candidates(self, x: Array) -> list[dict[str, Array | float]]:
         """Return resonances all over the band, sharp and broad ones."""
