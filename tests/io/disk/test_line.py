@@ -135,9 +135,10 @@ def _waiting() -> list[object]:
     return next(iter(lock._lines.values()), [])
 
 
-def test_new_readers_of_the_program_let_a_commit_pass(path: Path) -> None:
+def test_new_readers_of_the_program_let_a_commit_pass(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "COURTESY", 60.0)
     events: list[str] = []
-    with claim_file(path) as claim, hold_for_reading(path):
+    with claim_file(path) as claim:
 
         def commit() -> None:
             claim.overwrite()
@@ -149,12 +150,13 @@ def test_new_readers_of_the_program_let_a_commit_pass(path: Path) -> None:
                 events.append("read")
 
         committing, reading = threading.Thread(target=commit), threading.Thread(target=read)
-        committing.start()
-        while not claim.is_waiting:
-            pass
-        reading.start()
-    committing.join()
-    reading.join()
+        with hold_for_reading(path):
+            committing.start()
+            while not claim.is_waiting:
+                pass
+            reading.start()
+        committing.join()  # while the claim is held: a reader who came after it would have nobody to wait for
+        reading.join()
     assert events == ["overwritten", "read"]
 
 
