@@ -213,6 +213,11 @@ CALLS = [
     }),
     Call("signal.fft", spectra, {}, {"dim": "X", "window": "hann", "detrend": "linear", "keep": "positive"}),
     Call("signal.ifft", lambda folder: usidx.signal.fft(spectra(folder), ["X", "Energy"]), {}, {"dim": "X_frequency"}),
+    Call("signal.power_spectrum", spectra, {}, {"dim": "X", "window": None, "segments": 2, "detrend": "linear"}),
+    Call("signal.noise_floor", spectra, {}, {"dim": "X", "tolerance": 0.1}),
+    Call("signal.fft_filter", spectra, {"filters": usidx.signal.LowPass(0.5)}, {
+        "dim": "X", "filters": [usidx.signal.LowPass(0.5), usidx.signal.NoiseFloor(0.1)],
+    }),
     Call("map_positions", spectra, {"function": spread}, {
         "function": mean, "dim": "X", "like": np.float32(0), "units": "V", "parameters": {"power": 2}, "errors": "nan",
     }),

@@ -22,7 +22,7 @@ from usidx.signal.axis import Axis, invert_unit, read_axis
 from usidx.signal.rows import blank_missing
 from usidx.tasks.threads import worker_count
 
-__all__ = ["fft", "ifft", "is_transformed"]
+__all__ = ["fft", "ifft", "is_transformed", "make_window"]
 
 Array = npt.NDArray[Any]
 Keep = Literal["all", "positive"]

@@ -41,7 +41,8 @@ def map_rows(
     found = np.empty((len(rows), size if width is None else width), block.dtype if dtype is None else dtype)
 
     def run(part: slice) -> None:
-        found[part] = work(rows[part])
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # of what is not finite
+            found[part] = work(rows[part])
 
     share_slices(run, len(rows), at_once=max(1, _PIECE // max(1, size * block.dtype.itemsize)))
     return found.reshape(*block.shape[:-1], found.shape[1])
