@@ -20,6 +20,8 @@ GROUP: Final = "usidx.readers"
 BUILT_IN: Final[dict[str, str]] = {
     # own parsers
     "gsf": "usidx.instruments.formats.gsf:READER",
+    "npy": "usidx.instruments.formats.npy:NPY",
+    "npz": "usidx.instruments.formats.npy:NPZ",
     # by packages
 }
 
