@@ -51,9 +51,9 @@ def convert(
     ----------
     sources : path, pattern, folder, or an iterable of these
         ``"grid.3ds"``, ``"2026-11-29/*.sxm"``, a folder of files of one experiment. Each file becomes a measurement
-        with a channel for each of its arrays; arrays on other grids than the first become measurements of their own, and
-        files on the same grid whose channels have other names become channels beside them. Files of a folder that no
-        reader knows are left out, with a warning.
+        with a channel for each of its arrays; arrays on other grids than the first become measurements of their own,
+        and files on the same grid whose channels have other names become channels beside them. Files of a folder that
+        no reader knows are left out, with a warning.
     target : path
         The USID file to make.
     reader : str, optional
