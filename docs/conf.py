@@ -40,7 +40,7 @@ _LISTS = {
     "Compute, write": ("usidx.tasks", "usidx.mapping", "usidx.io.write", "usidx.results"),
     "Look": ("usidx.look",),
 }
-_WHOLE = ("models", "simulate")
+_WHOLE = ("models", "signal", "simulate")
 
 
 def reference_lists() -> dict[str, tuple[str, list[str]]]:

@@ -14,6 +14,7 @@ from usidx.catalogue import MODULES as MODULES
 if TYPE_CHECKING:
     from usidx import errors as errors
     from usidx import models as models
+    from usidx import signal as signal
     from usidx import simulate as simulate
     from usidx.example import example_file as example_file
     from usidx.fitting.compare import compare as compare
@@ -136,6 +137,7 @@ MODULES.update(
         "scree": "usidx.learn.suggest_n",
         "set_roles": "usidx.label.roles",
         "sho_fit": "usidx.modes.band_excitation.sho_fit",
+        "signal": "usidx.signal",
         "simulate": "usidx.simulate",
         "spectroscopic_dims": "usidx.label.roles",
         "suggest_k": "usidx.learn.suggest_k",
