@@ -105,7 +105,7 @@ def build_tree(channels: Iterable[Channel], attrs: Mapping[str, Any] | None = No
         nodes[path] = _label(channel, path.rsplit("/", 1)[-1])
     if not nodes:
         raise TranslationError("it holds no data")
-    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=dict(attrs or {})), **nodes})
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=_clean(attrs or {})), **nodes})
 
 
 def _find_free_path(name: str, taken: Iterable[str]) -> str:
@@ -135,12 +135,26 @@ def _label(channel: Channel, leaf: str) -> xr.Dataset:
     name = leaf
     while name in coords or name in dims:
         name += "_"
-    attrs = {**channel.attrs, **_describe(channel.units, channel.quantity or leaf)}
+    attrs = {**_clean(channel.attrs), **_describe(channel.units, channel.quantity or leaf)}
     variable = xr.Variable(dims, channel.data, attrs)
     try:
         return xr.Dataset({name: variable}, coords=xr.Coordinates(coords, indexes={})).pipe(_index)
     except ValueError as err:
         raise TranslationError(f"channel {channel.name!r} does not fit together: {err}") from err
+
+
+def _clean(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes whose names and texts can be shown and stored, whatever signs a file has in them."""
+    return {
+        _show(str(name)) or "unnamed": _show(value, "\n\t\r") if isinstance(value, str) else value
+        for name, value in attrs.items()
+    }
+
+
+def _show(text: str, kept: str = "") -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
 def _index(data: xr.Dataset) -> xr.Dataset:

@@ -84,11 +84,11 @@ def convert(
 
     Examples
     --------
-    >>> import numpy as np, usidx
-    >>> np.save("height.npy", np.zeros((20, 30)))
-    >>> usidx.convert("height.npy", "height.h5").name
-    'height.h5'
-    >>> usidx.open_main("height.h5").dims
+    >>> import tempfile, numpy as np, usidx
+    >>> folder = tempfile.mkdtemp()
+    >>> np.save(f"{folder}/height.npy", np.zeros((20, 30)))
+    >>> target = usidx.convert(f"{folder}/height.npy", f"{folder}/height.h5")
+    >>> usidx.open_main(target).dims
     ('Y', 'X')
     """
     path = find_local_path(target)
@@ -186,18 +186,17 @@ def _arrange(trees: list[xr.DataTree]) -> xr.DataTree:
         for count, (where, leaf) in enumerate(measurement.leaves):
             channel = f"{top}/{CHANNEL}_{count:03d}"
             nodes[channel] = xr.Dataset(attrs={NODE: where, **leaf.attrs})
-            for name in leaf.data_vars:
-                nodes[f"{channel}/{_make_name(str(name))}"] = _choose(leaf, str(name))
+            for name in map(str, leaf.data_vars):
+                title = _make_title(where, name, len(leaf.data_vars))
+                nodes[f"{channel}/{title}"] = leaf[[name]].rename({name: title}).assign_attrs({})
     return xr.DataTree.from_dict(nodes)
 
 
-def _choose(leaf: xr.Dataset, name: str) -> xr.Dataset:
-    """Return a leaf with one of its variables, named as a file can name it."""
-    return leaf[[name]].rename({name: _make_name(name)}).assign_attrs({})
-
-
-def _make_name(name: str) -> str:
-    return name.replace("/", "_")
+def _make_title(where: str, name: str, count: int) -> str:
+    """Name a main dataset so that it is found by its name: ``Current_forward``, for there are others called forward."""
+    parts = [part for part in where.split("/") if part]
+    told = [*parts[:-1], name] if count == 1 else [*parts, name]
+    return "_".join(told).replace("/", "_")
 
 
 def _tell_digests(file: Path, digests: Mapping[str, str]) -> None:

@@ -62,9 +62,8 @@ class FileArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of what is read: native, and a float where whole numbers are scaled."""
-        native = self.stored.newbyteorder("=")
-        return np.dtype(np.float64) if self.scale is not None and native.kind in "iub" else native
+        """Of what is read: native, and float64 where cells are scaled."""
+        return self.stored.newbyteorder("=") if self.scale is None else np.dtype(np.float64)
 
     @property
     def ndim(self) -> int:
@@ -177,7 +176,7 @@ def lay_out(
     Returns
     -------
     dask array
-        In native byte order, in blocks of some megabytes; of float64 where whole numbers are scaled.
+        In native byte order, in blocks of some megabytes; of float64 where cells are scaled.
 
     Raises
     ------

@@ -32,7 +32,7 @@ def read_instrument(
     position: Iterable[str] | str | None = None,
     spectroscopic: Iterable[str] | str | None = None,
 ) -> xr.DataTree:
-    r"""Read a file of an instrument: a leaf per channel, physical axes with units and roles, all of its metadata.
+    """Read a file of an instrument: a leaf per channel, physical axes with units and roles, all of its metadata.
 
     Lazy where the format allows it: what is asked for is read by ranges of the file, and no file stays open. The
     reader is chosen by what the file holds, before what it is called.
@@ -69,13 +69,14 @@ def read_instrument(
 
     Examples
     --------
-    >>> import numpy as np, usidx
-    >>> np.save("map.npy", np.zeros((4, 5, 60)))
-    >>> tree = usidx.read_instrument("map.npy", position=["Y", "X"], spectroscopic="Energy")
+    >>> import tempfile, numpy as np, usidx
+    >>> file = f"{tempfile.mkdtemp()}/map.npy"
+    >>> np.save(file, np.zeros((4, 5, 60)))
+    >>> tree = usidx.read_instrument(file, position=["Y", "X"], spectroscopic="Energy")
     >>> tree["map"]["map"].dims
     ('Y', 'X', 'Energy')
     >>> tree.attrs["recognized"]
-    "npy, 0.99: begins with '\x93NUMPY'"
+    "npy, 0.99: begins as NumPy's files do"
     """
     file = find_local_path(path)
     match = choose_reader(file, reader)

@@ -19,9 +19,19 @@ GROUP: Final = "usidx.readers"
 #: Name of each reader -> where it is. Modules are imported without the packages that they read with.
 BUILT_IN: Final[dict[str, str]] = {
     # own parsers
+    "createc_dat": "usidx.instruments.formats.createc:DAT",
+    "createc_vert": "usidx.instruments.formats.createc:VERT",
     "gsf": "usidx.instruments.formats.gsf:READER",
+    "mib": "usidx.instruments.formats.mib:READER",
+    "nanonis_3ds": "usidx.instruments.formats.nanonis_3ds:READER",
+    "nanonis_dat": "usidx.instruments.formats.nanonis_dat:READER",
+    "nanonis_sxm": "usidx.instruments.formats.nanonis_sxm:READER",
     "npy": "usidx.instruments.formats.npy:NPY",
     "npz": "usidx.instruments.formats.npy:NPZ",
+    "park": "usidx.instruments.formats.park:READER",
+    "raw": "usidx.instruments.formats.raw:READER",
+    "text_table": "usidx.instruments.formats.text_table:READER",
+    "tiff": "usidx.instruments.formats.tiff:READER",
     # for formats of others
     "anasys": "usidx.instruments.bridges.probe.anasys:READER",
     "bruker": "usidx.instruments.bridges.probe.bruker:READER",

@@ -44,7 +44,7 @@ def label_unnamed(name: str, data: Array | da.Array) -> Channel:
 
 
 def _recognize_npy(path: Path, head: bytes) -> float:
-    return Confidence(0.99, "begins with '\\x93NUMPY'") if head.startswith(_MAGIC) else 0.0
+    return Confidence(0.99, "begins as NumPy's files do") if head.startswith(_MAGIC) else 0.0
 
 
 def _parse_npy(path: Path) -> xr.DataTree:
