@@ -206,6 +206,11 @@ class UsidDataArrayAccessor(_Labelled[xr.DataArray]):
     explore = _Door(lambda: public.explore)
     map_positions = _second_door(lambda: public.map_positions)
 
+    @property
+    def signal(self) -> Family[xr.DataArray, Literal["usidx.signal"]]:
+        """Filters and transforms along one dim; see :mod:`usidx.signal`."""
+        return Family(self._data, "usidx.signal")
+
 
 @xr.register_dataset_accessor("usid")  # type: ignore[no-untyped-call]
 class UsidDatasetAccessor(_Labelled[xr.Dataset]):

@@ -1,1 +1,1 @@
-"""Files of other programs in and out."""
+"""Files of instruments -> trees of labelled, lazy arrays, and measurements of a USID file; and out again."""

@@ -1,5 +1,6 @@
 """What other libraries make of a file or an array: HyperSpy, sidpy and pyUSID themselves are asked, where installed."""
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import xarray as xr
 import usidx
 from tests.instruments.export.odd_files import ODD, build, build_fields
 from tests.kit.pyusid import accepts
-from usidx.errors import RoleError, UsidError, UsidWarning
+from usidx.errors import MissingExtraError, RoleError, UsidError, UsidWarning
 from usidx.testing.measurements import beps_file
 
 
@@ -128,3 +129,17 @@ def test_a_field_is_no_main_of_its_own(tmp_path: Path) -> None:
     made = usidx.open_main(built.path, field="Phase").usid.to_pyusid(tmp_path / "phase.h5")
     np.testing.assert_array_equal(made[()].ravel(), built.array["Phase [rad]"].ravel())
     made.file.close()
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "sidpy", None)
+    monkeypatch.setitem(sys.modules, "hyperspy", None)
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    array = xr.DataArray(np.zeros(3), dims="x", name="x")
+    with pytest.raises(MissingExtraError, match=r"'sidpy'.*usidx\[pyusid\]"):
+        array.usid.to_sidpy()
+    with pytest.raises(MissingExtraError, match=r"'hyperspy'.*usidx\[hyperspy\]"):
+        array.usid.to_hyperspy()
+    with pytest.raises(MissingExtraError, match=r"'zarr'.*usidx\[zarr\]"):
+        usidx.export(array, tmp_path / "x.zarr", to="zarr")
+    assert not list(tmp_path.iterdir())

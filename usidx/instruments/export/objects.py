@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 import warnings
 import weakref
 from os import PathLike
 from pathlib import Path
 from shutil import rmtree
+from types import ModuleType
 from typing import Any, Final
 
 import h5py
 import xarray as xr
 
-from usidx.errors import UsidError
+from usidx.errors import MissingExtraError, UsidError
 from usidx.instruments.export.dims import Dim, list_dims
 from usidx.instruments.export.hspy import describe_dim, describe_signal
-from usidx.instruments.extras import require
 from usidx.io.read.open import open_main
 from usidx.io.read.place.place import find_local_path
 from usidx.io.read.usid.datasets import FIELD
@@ -59,7 +60,7 @@ def to_hyperspy(data: xr.DataArray) -> Any:
     <LazyComplexSignal1D, title: Raw_Data, dimensions: (10, 12|32)>
     """
     refuse_unlabelled(data)
-    api = require("hyperspy.api", "hyperspy", "A HyperSpy signal")
+    api = _require("hyperspy.api", "hyperspy", "A HyperSpy signal")
     if data.dtype.kind not in "biufc":
         raise UsidError(f"{data.name!r} holds {data.dtype}, and signals of HyperSpy hold numbers.")
     dims = list_dims(data)
@@ -101,7 +102,7 @@ def to_sidpy(data: xr.DataArray) -> Any:
     (12, 10, 32)
     """
     refuse_unlabelled(data)
-    sidpy = require("sidpy", "pyusid", "A sidpy Dataset")
+    sidpy = _require("sidpy", "pyusid", "A sidpy Dataset")
     dims = list_dims(data)
     ordered = data.transpose(*(d.name for d in dims))
     title = "data" if data.name is None else str(data.name)
@@ -172,7 +173,7 @@ def to_pyusid(data: xr.DataArray, path: str | PathLike[str] | None = None) -> An
     refuse_unlabelled(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own dependencies, at import
-        usid = require("pyUSID", "pyusid", "A dataset of pyUSID")
+        usid = _require("pyUSID", "pyusid", "A dataset of pyUSID")
     lying = _find_untouched(data) if path is None else None
     if lying is not None:
         return _open_with(usid, *lying)
@@ -199,3 +200,17 @@ def _find_untouched(data: xr.DataArray) -> tuple[Path, str] | None:
     same = again.chunks is not None and data.chunks is not None and again.data.name == data.data.name
     is_it = same and again.dims == data.dims and again.attrs == data.attrs and again.coords.equals(data.coords)
     return (Path(str(sources[0].file.name)), sources[0].dataset) if is_it else None
+
+
+def _require(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import a module.
+
+    Raises
+    ------
+    MissingExtraError
+        It is not installed; the message names the extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as err:
+        raise MissingExtraError(module.partition(".")[0], extra, purpose) from err

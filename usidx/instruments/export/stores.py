@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import xarray as xr
 
-from usidx.errors import UsidError
+from usidx.errors import MissingExtraError, UsidError
 from usidx.instruments.export.blocks import choose_chunk, make_uniform
 from usidx.instruments.export.contents import Contents
 from usidx.instruments.export.portable import clean_name, make_portable
-from usidx.instruments.extras import require
 
 __all__ = ["write_netcdf", "write_zarr"]
 
@@ -46,7 +45,10 @@ def _choose_encoding(variable: xr.Variable) -> dict[str, Any]:
 
 def write_zarr(path: Path, contents: Contents, notes: dict[str, Any]) -> None:
     """Write a Zarr store of version 2, which every reader of Zarr knows, with consolidated metadata."""
-    zarr = require("zarr", "zarr", "Exporting to Zarr")
+    try:
+        import zarr
+    except ImportError as err:
+        raise MissingExtraError("zarr", "zarr", "An export to Zarr") from err
     for number, (group, data) in enumerate(_lay_out(contents, notes).items()):
         for name, variable in data.variables.items():
             if variable.chunks is not None:
