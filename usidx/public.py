@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from usidx.fitting.evaluate import residual as residual
     from usidx.fitting.fit import fit as fit
     from usidx.fitting.measure_peaks import measure_peaks as measure_peaks
+    from usidx.instruments.convert import convert as convert
+    from usidx.instruments.list_readers import list_readers as list_readers
+    from usidx.instruments.read import read_instrument as read_instrument
     from usidx.io.disk.recovery import recover as recover
     from usidx.io.read.open import open_dataset as open_dataset
     from usidx.io.read.open import open_main as open_main
@@ -82,6 +85,7 @@ MODULES.update(
         "cluster": "usidx.learn.cluster",
         "compare": "usidx.fitting.compare",
         "compute": "usidx.tasks.compute",
+        "convert": "usidx.instruments.convert",
         "correct_phase": "usidx.modes.band_excitation.response",
         "decompose": "usidx.learn.decompose",
         "didv": "usidx.modes.current_voltage.conductance",
@@ -97,6 +101,7 @@ MODULES.update(
         "history": "usidx.results.history",
         "ica": "usidx.learn.ica",
         "list_mains": "usidx.io.read.usid.inventory",
+        "list_readers": "usidx.instruments.list_readers",
         "list_results": "usidx.io.read.results",
         "loop_fit": "usidx.modes.switching.loop_fit",
         "map_positions": "usidx.mapping",
@@ -122,6 +127,7 @@ MODULES.update(
         "position_dims": "usidx.label.roles",
         "project": "usidx.learn.reconstruct",
         "project_loops": "usidx.modes.switching.project_loops",
+        "read_instrument": "usidx.instruments.read",
         "reconstruct": "usidx.learn.reconstruct",
         "recover": "usidx.io.disk.recovery",
         "relaxation_fit": "usidx.modes.switching.relaxation_fit",
