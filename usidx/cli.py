@@ -88,6 +88,16 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="where there are no locks, as on some network drives: only if no other program has the file open",
     )
+    convert = _command(commands, "convert", _convert, "convert files of instruments into one USID file")
+    convert.add_argument(
+        "source", nargs="+", help="a file of an instrument, a folder of them, or a pattern such as '*.sxm'"
+    )
+    convert.add_argument("target", help="the USID file to make")
+    convert.add_argument(
+        "--reader", help="the reader to use; see `usidx readers` (default: the one that knows the file)"
+    )
+    convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
+    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
     return parser
 
 
@@ -133,6 +143,16 @@ def _demo(options: argparse.Namespace) -> int:
     for group in left.groups:
         print(f"  {group}")
     print(f"report: {left.page}")
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    print(usidx.convert(options.source, options.target, reader=options.reader, overwrite=options.overwrite))
+    return 0
+
+
+def _readers(options: argparse.Namespace) -> int:
+    print(usidx.list_readers())
     return 0
 
 
