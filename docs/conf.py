@@ -39,8 +39,9 @@ _LISTS = {
     "Measurement modes": ("usidx.modes",),
     "Compute, write": ("usidx.tasks", "usidx.mapping", "usidx.io.write", "usidx.results"),
     "Look": ("usidx.look",),
+    "Exchange": ("usidx.instruments",),
 }
-_WHOLE = ("models", "simulate")
+_WHOLE = ("models", "signal", "simulate")
 
 
 def reference_lists() -> dict[str, tuple[str, list[str]]]:

@@ -167,3 +167,36 @@ def test_an_interrupt_while_the_package_is_loaded_is_a_line_too(tmp_path: Path) 
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
     assert (running.returncode, said) == (130, "usidx: interrupted\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+@pytest.mark.parametrize("lost", ["weakref.ref(keep(Thing()), press)", "Dying()", "swallow()"])
+def test_an_interrupt_that_python_loses_ends_the_command_all_the_same(lost: str) -> None:
+    """Weak references and `__del__` print what is raised in them, and others catch everything."""
+    program = f"""
+import contextlib, os, signal, sys, time, weakref
+import usidx, usidx.cli
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Thing: pass
+class Dying:
+    def __del__(self): press()
+kept = []
+def keep(thing):
+    kept[:] = [thing]
+    return thing
+def press(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(100): pass
+def swallow():
+    with contextlib.suppress(BaseException): press()
+    raise usidx.errors.UsidError("it did not work")
+def work(tree):
+    held = {lost}
+    kept.clear()
+    del held
+    time.sleep(60)
+usidx.summary = work
+sys.exit(usidx.cli.main(["info", usidx.example_file()]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=50)
+    assert (done.returncode, done.stderr) == (130, "usidx: interrupted\n")

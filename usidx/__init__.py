@@ -10,18 +10,26 @@ Open a file, analyse it out of core, write the results back beside the data they
 from __future__ import annotations
 
 import os as _os
+import signal as _signal
 import sys as _sys
-from typing import TYPE_CHECKING
 
-try:
-    from usidx import accessor as _accessor  # noqa: F401 - registers .usid
-except KeyboardInterrupt:
-    # Loading takes a moment, in which the command is not there yet to say this.
-    if _sys.orig_argv[1:3] != ["-m", "usidx"] and _os.path.basename(_sys.argv[0]) not in {"usidx", "usidx.exe"}:
-        raise
-    _sys.stderr.write("usidx: interrupted\n")
-    raise SystemExit(130) from None
-from usidx import public as _public
+
+def _end_at_once(*_signal_and_frame: object) -> None:
+    _os.write(2, b"usidx: interrupted\n")
+    _os._exit(130)
+
+
+# Loading takes a moment, in which the command is not there yet to say this. What is raised meanwhile may be lost: the
+# import system's own weak references print it and go on.
+_name = _os.path.basename((*_sys.argv, "")[0])
+_is_command = _sys.orig_argv[1:3] == ["-m", "usidx"] or _name in {"usidx", "usidx.exe"}
+if _is_command and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _end_at_once)
+
+from typing import TYPE_CHECKING  # noqa: E402 - after what must come first
+
+from usidx import accessor as _accessor  # noqa: E402, F401 - registers .usid
+from usidx import public as _public  # noqa: E402
 
 __all__ = sorted(_public.MODULES)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MODULES"]
+__all__ = ["FAMILIES", "MODULES"]
 
 #: The module of each public name; where that is `usidx.<name>`, the module itself is meant. `usidx/public.py`, which
 #: every import of usidx loads, fills it: what lies below may ask for a verb by its name, but not import what is above.
 MODULES: Final[dict[str, str]] = {}
+
+#: Public modules whose verbs are theirs alone: `usidx.signal.fft`, which is recorded as "signal.fft".
+FAMILIES: Final = ("signal",)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import usidx
 from usidx.errors import MissingExtraError, UsidError
+from usidx.io.disk.interrupt import insist_on_interrupts
 from usidx.version import usidx_version
 
 __all__ = ["main"]
@@ -24,15 +25,14 @@ _PATIENCE = 15
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 1 or 2 for what went wrong, 130 after Ctrl-C, as of any program."""
     try:
-        with warnings.catch_warnings():
+        with insist_on_interrupts(), warnings.catch_warnings():
             warnings.showwarning = _say_warning  # type: ignore[assignment]
             return _run(arguments)
     except BrokenPipeError:
         _close_pipes()
         return 0
     except KeyboardInterrupt:
-        _ignore_haste()
-        print("usidx: interrupted", file=sys.stderr)
+        _say_interrupted()
         return 130
     except (UsidError, OSError) as err:
         print(f"usidx: {err}", file=sys.stderr)
@@ -61,10 +61,14 @@ def _close_pipes() -> None:
     os.close(nowhere)
 
 
-def _ignore_haste() -> None:
-    """End at once, and without a word, if Ctrl-C is pressed again while threads are waited for."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _say_interrupted() -> None:
+    """Say so once, and end at once and without a word if Ctrl-C is pressed again while threads are waited for."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("usidx: interrupted", file=sys.stderr, flush=True)
+    if is_main:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,6 +97,16 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="where there are no locks, as on some network drives: only if no other program has the file open",
     )
+    convert = _command(commands, "convert", _convert, "convert files of instruments into one USID file")
+    convert.add_argument(
+        "source", nargs="+", help="a file of an instrument, a folder of them, or a pattern such as '*.sxm'"
+    )
+    convert.add_argument("target", help="the USID file to make")
+    convert.add_argument(
+        "--reader", help="the reader to use; see `usidx readers` (default: the one that knows the file)"
+    )
+    convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
+    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
     return parser
 
 
@@ -162,6 +176,16 @@ def _computing_at(scheduler: str | None) -> Iterator[None]:
             raise UsidError(f"The scheduler at {scheduler!r} has no workers, which would be waited for without end.")
         print(f"computing at {scheduler}: {_count(len(workers), 'worker')}")
         yield
+
+
+def _convert(options: argparse.Namespace) -> int:
+    print(usidx.convert(options.source, options.target, reader=options.reader, overwrite=options.overwrite))
+    return 0
+
+
+def _readers(options: argparse.Namespace) -> int:
+    print(usidx.list_readers())
+    return 0
 
 
 def _recover(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@
       WriteError        a file could not be written; it is as it was at the last commit (also an OSError)
       RecoveryError     a file cannot be put back to its last commit (also an OSError)
       RemoteError       an object behind a URL cannot be reached, or changes (also an OSError)
+      TranslationError  a file of an instrument cannot be read: says file, reader and reason
       MissingExtraError an optional dependency is not installed (also an ImportError)
     UsidWarning (UserWarning)  a file was repaired while it was read: what, and where
 """
@@ -39,6 +40,7 @@ __all__ = [
     "ResultError",
     "RoleError",
     "SelectionError",
+    "TranslationError",
     "UnitsError",
     "UsidError",
     "UsidWarning",
@@ -126,6 +128,30 @@ class MissingExtraError(UsidError, ImportError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._given, self.__dict__
+
+
+class TranslationError(UsidError):
+    """A file of an instrument cannot be read; the message names the file, the reader and the reason.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, as the rest of a sentence.
+    file, reader : str
+        Filled in by who knows them: a parser only gives the reason.
+    """
+
+    def __init__(self, reason: str, *, file: str = "", reader: str = "") -> None:
+        self.reason, self.file, self.reader = reason, file, reader
+        by = f" by the reader {reader!r}" if reader else ""
+        super().__init__(f"{file!r} cannot be read{by}: {reason}" if file else reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make_translation_error, (self.reason, self.file, self.reader), self.__dict__
+
+
+def _make_translation_error(reason: str, file: str, reader: str) -> TranslationError:
+    return TranslationError(reason, file=file, reader=reader)
 
 
 class UsidWarning(UserWarning):

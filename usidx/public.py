@@ -14,6 +14,7 @@ from usidx.catalogue import MODULES as MODULES
 if TYPE_CHECKING:
     from usidx import errors as errors
     from usidx import models as models
+    from usidx import signal as signal
     from usidx import simulate as simulate
     from usidx.example import example_file as example_file
     from usidx.fitting.compare import compare as compare
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from usidx.fitting.evaluate import residual as residual
     from usidx.fitting.fit import fit as fit
     from usidx.fitting.measure_peaks import measure_peaks as measure_peaks
+    from usidx.instruments.convert import convert as convert
+    from usidx.instruments.export.export import export as export
+    from usidx.instruments.export.objects import to_hyperspy as to_hyperspy
+    from usidx.instruments.export.objects import to_pyusid as to_pyusid
+    from usidx.instruments.export.objects import to_sidpy as to_sidpy
+    from usidx.instruments.export.source import check_export as check_export
+    from usidx.instruments.list_readers import list_readers as list_readers
+    from usidx.instruments.read import read_instrument as read_instrument
     from usidx.io.disk.recovery import recover as recover
     from usidx.io.read.open import open_dataset as open_dataset
     from usidx.io.read.open import open_main as open_main
@@ -78,9 +87,11 @@ if TYPE_CHECKING:
 
 MODULES.update(
     {
+        "check_export": "usidx.instruments.export.source",
         "cluster": "usidx.learn.cluster",
         "compare": "usidx.fitting.compare",
         "compute": "usidx.tasks.compute",
+        "convert": "usidx.instruments.convert",
         "correct_phase": "usidx.modes.band_excitation.response",
         "decompose": "usidx.learn.decompose",
         "didv": "usidx.modes.current_voltage.conductance",
@@ -89,6 +100,7 @@ MODULES.update(
         "evaluate_terms": "usidx.fitting.evaluate",
         "example_file": "usidx.example",
         "explore": "usidx.look.explore",
+        "export": "usidx.instruments.export.export",
         "fcls": "usidx.learn.unmix",
         "fit": "usidx.fitting.fit",
         "fit_references": "usidx.learn.references",
@@ -96,6 +108,7 @@ MODULES.update(
         "history": "usidx.results.history",
         "ica": "usidx.learn.ica",
         "list_mains": "usidx.io.read.usid.inventory",
+        "list_readers": "usidx.instruments.list_readers",
         "list_results": "usidx.io.read.results",
         "loop_fit": "usidx.modes.switching.loop_fit",
         "map_positions": "usidx.mapping",
@@ -121,6 +134,7 @@ MODULES.update(
         "position_dims": "usidx.label.roles",
         "project": "usidx.learn.reconstruct",
         "project_loops": "usidx.modes.switching.project_loops",
+        "read_instrument": "usidx.instruments.read",
         "reconstruct": "usidx.learn.reconstruct",
         "recover": "usidx.io.disk.recovery",
         "relaxation_fit": "usidx.modes.switching.relaxation_fit",
@@ -130,6 +144,7 @@ MODULES.update(
         "scree": "usidx.learn.suggest_n",
         "set_roles": "usidx.label.roles",
         "sho_fit": "usidx.modes.band_excitation.sho_fit",
+        "signal": "usidx.signal",
         "simulate": "usidx.simulate",
         "spectroscopic_dims": "usidx.label.roles",
         "suggest_k": "usidx.learn.suggest_k",
@@ -138,6 +153,9 @@ MODULES.update(
         "summary_html": "usidx.look.summary.html",
         "svd": "usidx.learn.svd",
         "to_grid": "usidx.label.gridding",
+        "to_hyperspy": "usidx.instruments.export.objects",
+        "to_pyusid": "usidx.instruments.export.objects",
+        "to_sidpy": "usidx.instruments.export.objects",
         "validate": "usidx.io.read.validate",
         "vca": "usidx.learn.unmix",
         "write": "usidx.io.write.results",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class Call:
         for value in [v for v in changed.values() if isinstance(v, Together)]:
             changed = value
         arguments = {k: v(data) if isinstance(v, partial) else v for k, v in {**self.given, **changed}.items()}
-        function = getattr(usidx, self.verb)
+        function = attrgetter(self.verb)(usidx)
         if self.verb == "map_positions":
             return function(arguments.pop("function"), data, **arguments)
         if self.verb == "project":
@@ -210,6 +211,19 @@ CALLS = [
         "offset": 0.3, "sensitivity": Together(sensitivity=2.0, units="pm"),
         "units": Together(sensitivity=1.0, units="nm")
     }),
+    Call("signal.fft", spectra, {}, {"dim": "X", "window": "hann", "detrend": "linear", "keep": "positive"}),
+    Call("signal.ifft", lambda folder: usidx.signal.fft(spectra(folder), ["X", "Energy"]), {}, {"dim": "X_frequency"}),
+    Call("signal.power_spectrum", spectra, {}, {"dim": "X", "window": None, "segments": 2, "detrend": "linear"}),
+    Call("signal.noise_floor", spectra, {}, {"dim": "X", "tolerance": 0.1}),
+    Call("signal.fft_filter", spectra, {"filters": usidx.signal.LowPass(0.5)}, {
+        "dim": "X", "filters": [usidx.signal.LowPass(0.5), usidx.signal.NoiseFloor(0.1)],
+    }),
+    Call("signal.savgol", spectra, {"window": 3.0, "order": 2}, {
+        "dim": "X", "window": 2.0, "order": 1, "deriv": 1, "in_units": False,
+    }),
+    Call("signal.gaussian", spectra, {"sigma": 1.0}, {"dim": "X", "sigma": 2.0, "in_units": False}),
+    Call("signal.median", spectra, {"size": 3.0}, {"dim": "X", "size": 2.0, "in_units": False}),
+    Call("signal.total_variation", spectra, {"weight": 0.1}, {"dim": "X", "weight": 0.2}),
     Call("map_positions", spectra, {"function": spread}, {
         "function": mean, "dim": "X", "like": np.float32(0), "units": "V", "parameters": {"power": 2}, "errors": "nan",
     }),

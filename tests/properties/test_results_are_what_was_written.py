@@ -21,7 +21,7 @@ import xarray as xr
 
 import usidx
 from tests.kit.verb_calls import ALIKE, CALLS, Call, write_sources
-from usidx.catalogue import MODULES
+from usidx.catalogue import FAMILIES, MODULES
 from usidx.results.declarations import find_declaration
 from usidx.results.provenance import find_last_step
 
@@ -60,7 +60,8 @@ def recipe(result: Result) -> str:
 
 def test_every_verb_and_parameter_is_called() -> None:
     """A verb or a parameter that is new fails here until it has a call above."""
-    verbs = {name for name in MODULES if find_declaration(name) is not None}
+    listed = [*MODULES, *(f"{family}.{name}" for family in FAMILIES for name in getattr(usidx, family).__all__)]
+    verbs = {name for name in listed if find_declaration(name) is not None}
     assert {call.verb for call in CALLS} == verbs
     for call in CALLS:
         made_by = find_declaration(call.verb)

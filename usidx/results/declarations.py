@@ -53,7 +53,7 @@ class Declaration:
     Attributes
     ----------
     name, module : str
-        Of the function.
+        Of the function; a verb of a family is named after it, ``signal.fft``.
     title : str
         Ends the name of its groups on disk.
     datasets, dims : mapping
@@ -100,8 +100,9 @@ _declared: dict[str, Declaration] = {}
 
 def find_declaration(name: str) -> Declaration | None:
     """Return the declaration of a verb, None where there is none of that name."""
-    if name not in _declared and name in MODULES:
-        import_module(MODULES[name])
+    listed = name.partition(".")[0]  # of a verb of a family the family is listed
+    if name not in _declared and listed in MODULES:
+        import_module(MODULES[listed])
     return _declared.get(name)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 import xarray as xr
 
+from usidx.catalogue import FAMILIES
 from usidx.errors import ResultError
 from usidx.label.quantities import holds_quantities, store_units
 from usidx.label.roles import refuse_unlabelled
@@ -94,10 +95,10 @@ def verb(
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
-        name = function.__name__
         declaration = Declaration(
-            name, function.__module__, title or name.title(), datasets or {}, dims or {}, old_labels, count, algorithm,
-            outputs or {}, projection, fit, keeps, signature, source or next(iter(signature.parameters)),
+            _name_verb(function), function.__module__, title or function.__name__.title(), datasets or {}, dims or {},
+            old_labels, count, algorithm, outputs or {}, projection, fit, keeps, signature,
+            source or next(iter(signature.parameters)),
         )  # fmt: skip
         declare(declaration)
         kinds = _list_kinds(signature.parameters[declaration.source])
@@ -118,6 +119,13 @@ def verb(
         return call
 
     return decorate
+
+
+def _name_verb(function: Callable[..., Any]) -> str:
+    """Return what a verb is recorded as: its name, after that of the family that it belongs to."""
+    package, _, inside = function.__module__.partition(".")
+    family = inside.partition(".")[0] if package == "usidx" else ""
+    return f"{family}.{function.__name__}" if family in FAMILIES else function.__name__
 
 
 def _list_kinds(parameter: inspect.Parameter) -> tuple[type, ...]:

@@ -4,6 +4,9 @@ Python runs its signal handlers inside the file object that HDF5 calls back into
 through HDF5 (see `usidx.io.write.staged`). A commit is likewise carried to its end before it is interrupted. Raising a
 little later would not do: a loop of writes is inside HDF5 nearly always. So the handler asks the interpreter, by the
 trace function that debuggers use, to be called at the next line of the Python code around HDF5, and raises there.
+
+Python itself loses what is raised where nobody can catch it, in a `__del__` or while a weak reference is cleared. The
+command, which must end, therefore keeps in mind that Ctrl-C was pressed.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-__all__ = ["defer_interrupts", "interrupt_again", "shield_from_interrupts"]
+__all__ = ["defer_interrupts", "insist_on_interrupts", "interrupt_again", "shield_from_interrupts"]
 
 _DELAY = 0.05
 _guarded: set[CodeType] = set()
@@ -43,7 +46,11 @@ def interrupt_again() -> None:
 
 def _press() -> None:
     time.sleep(_DELAY)
-    _thread.interrupt_main()
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None and callable(signal.getsignal(signal.SIGINT)):
+        signal.pthread_kill(main, signal.SIGINT)  # also wakes a thread that waits, which interrupt_main does not
+    else:
+        _thread.interrupt_main()
 
 
 @contextmanager
@@ -67,6 +74,40 @@ def defer_interrupts() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         _coming.clear()
+
+
+@contextmanager
+def insist_on_interrupts() -> Iterator[None]:
+    """Leave by KeyboardInterrupt if Ctrl-C was pressed, whatever became of the first one.
+
+    One that Python lost is raised again; a block that ends otherwise, by itself or by another error, ends as
+    interrupted. Does nothing outside the main thread, nor where Ctrl-C is ignored.
+    """
+    before, say = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    pressed: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    def notice(lost: sys.UnraisableHookArgs) -> None:
+        if pressed and issubclass(lost.exc_type, KeyboardInterrupt):
+            interrupt_again()
+        else:
+            say(lost)
+
+    signal.signal(signal.SIGINT, handle)
+    sys.unraisablehook = notice
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = say
+        if pressed:
+            raise KeyboardInterrupt
 
 
 def _find_caller(frame: FrameType | None) -> FrameType | None:

@@ -1,0 +1,1 @@
+"""Parsers of formats that need no package: a file -> channels."""

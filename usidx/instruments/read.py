@@ -1,0 +1,143 @@
+"""A file of an instrument -> a tree of labelled, lazy arrays whose history begins with the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import xarray as xr
+
+from usidx.errors import MissingExtraError, TranslationError
+from usidx.instruments.axis_roles import assign_roles
+from usidx.instruments.digest import digest_file
+from usidx.instruments.reader import explain_failure
+from usidx.instruments.recognize import Match, choose_reader
+from usidx.io.read.place.place import find_local_path
+from usidx.results.provenance import Step, put_steps, read_steps
+from usidx.version import usidx_version
+
+__all__ = ["SHA256", "read_instrument", "read_with"]
+
+SHA256: Final = "sha256"
+#: Larger files are digested when they are converted, which reads them anyway: opening one takes no time.
+_DIGESTED_AT_ONCE: Final = 64 * 2**20
+
+
+def read_instrument(
+    path: str | PathLike[str],
+    *,
+    reader: str | None = None,
+    position: Iterable[str] | str | None = None,
+    spectroscopic: Iterable[str] | str | None = None,
+) -> xr.DataTree:
+    """Read a file of an instrument: a leaf per channel, physical axes with units and roles, all of its metadata.
+
+    Lazy where the format allows it: what is asked for is read by ranges of the file, and no file stays open. The
+    reader is chosen by what the file holds, before what it is called.
+
+    Parameters
+    ----------
+    path : path
+        A local file.
+    reader : str, optional
+        Name of the reader to use; see :func:`usidx.list_readers`. By default the one that is surest of the file.
+    position, spectroscopic : str or iterable of str, optional
+        Dims that say where, and dims that were swept, where the file does not say or the reader decides otherwise.
+        Where only one of the two is given, all other dims have the other role. The dims of an array that has no names
+        (``dim_0``, ...) are named by them: first the positions, then the others.
+
+    Returns
+    -------
+    DataTree
+        A leaf per channel, holding a Dataset with one variable named after the leaf, dims (*position, *spectroscopic),
+        each side slowest first. Forward and backward are channels of their own. Attributes of the root say what read
+        it, how sure the reader was of the file (``recognized``), and what the file says of all channels.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file.
+    MissingExtraError
+        The package that reads it is not installed; the message says which extra has it.
+    SelectionError
+        There is no reader of that name.
+    TranslationError
+        The file is damaged, or of no known format, or it is not clear what its dims mean; the message names file,
+        reader and reason.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, usidx
+    >>> file = f"{tempfile.mkdtemp()}/map.npy"
+    >>> np.save(file, np.zeros((4, 5, 60)))
+    >>> tree = usidx.read_instrument(file, position=["Y", "X"], spectroscopic="Energy")
+    >>> tree["map"]["map"].dims
+    ('Y', 'X', 'Energy')
+    >>> tree.attrs["recognized"]
+    "npy, 0.99: begins as NumPy's files do"
+    """
+    file = find_local_path(path)
+    match = choose_reader(file, reader)
+    tree = read_with(match, file)
+    with_roles = assign_roles(tree, position, spectroscopic, file=str(file), reader=match.name)
+    digest = digest_file(file) if file.stat().st_size <= _DIGESTED_AT_ONCE else None
+    parameters: dict[str, Any] = {"path": str(file), "reader": match.name}
+    chosen = {"position": position, "spectroscopic": spectroscopic}
+    parameters |= {role: _as_list(dims) for role, dims in chosen.items() if dims is not None}
+    return _tell_origin(with_roles, match, file, parameters, digest)
+
+
+def _as_list(names: Iterable[str] | str) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def read_with(match: Match, file: Path) -> xr.DataTree:
+    """Read a file with a reader; whatever goes wrong is a TranslationError."""
+    try:
+        tree = match.reader(file)
+    except (MissingExtraError, TranslationError):
+        raise
+    except Exception as err:
+        raise explain_failure(err, file, match.name) from err
+    if not isinstance(tree, xr.DataTree) or not any(leaf.data_vars for leaf in tree.leaves):
+        raise TranslationError(
+            f"the reader gave a {type(tree).__name__} without data, where a DataTree is expected",
+            file=str(file),
+            reader=match.name,
+        )
+    return tree
+
+
+def _tell_origin(
+    tree: xr.DataTree, match: Match, file: Path, parameters: dict[str, Any], digest: str | None
+) -> xr.DataTree:
+    """Begin the history of each array with the file, and say it on the root too, for people."""
+    by = str(getattr(match.reader, "version", "") or type(match.reader).__module__)
+    step: Step = {
+        "tool": "read_instrument",
+        "version": usidx_version(),
+        "parameters": parameters,
+        "file": file.name,
+        "reader_version": by,
+        "bytes": file.stat().st_size,
+        **({SHA256: digest} if digest else {}),
+    }
+    nodes = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
+    for where, data in nodes.items():
+        if data.data_vars:
+            nodes[where] = _begin_history(data, step)
+    sure = f"{match.name}, {match.confidence:.2g}: {match.reason}"
+    told = {"instrument_file": file.name, "recognized": sure, "read_by": by}
+    told |= {SHA256: digest} if digest else {}
+    nodes["/"] = nodes["/"].assign_attrs({**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}})
+    return xr.DataTree.from_dict(nodes, name=tree.name or file.name)
+
+
+def _begin_history(data: xr.Dataset, step: Step) -> xr.Dataset:
+    told = data.copy(deep=False)
+    for name in data.data_vars:
+        earlier = read_steps(data[name])
+        told[name].attrs.update(put_steps(xr.DataArray(attrs={}), [step, *earlier]).attrs)
+    return told

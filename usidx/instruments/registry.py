@@ -1,0 +1,84 @@
+"""The readers that there are: usidx's own, and those that other packages offer; each is loaded when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Final, cast
+
+from usidx.errors import SelectionError
+from usidx.instruments.reader import Reader
+
+__all__ = ["BUILT_IN", "GROUP", "find_reader", "load_readers"]
+
+#: Entry points of this group are readers.
+GROUP: Final = "usidx.readers"
+
+#: Name of each reader -> where it is. Modules are imported without the packages that they read with.
+BUILT_IN: Final[dict[str, str]] = {
+    # own parsers
+    "createc_dat": "usidx.instruments.formats.createc:DAT",
+    "createc_vert": "usidx.instruments.formats.createc:VERT",
+    "gsf": "usidx.instruments.formats.gsf:READER",
+    "mib": "usidx.instruments.formats.mib:READER",
+    "nanonis_3ds": "usidx.instruments.formats.nanonis_3ds:READER",
+    "nanonis_dat": "usidx.instruments.formats.nanonis_dat:READER",
+    "nanonis_sxm": "usidx.instruments.formats.nanonis_sxm:READER",
+    "npy": "usidx.instruments.formats.npy:NPY",
+    "npz": "usidx.instruments.formats.npy:NPZ",
+    "park": "usidx.instruments.formats.park:READER",
+    "raw": "usidx.instruments.formats.raw:READER",
+    "text_table": "usidx.instruments.formats.text_table:READER",
+    "tiff": "usidx.instruments.formats.tiff:READER",
+    # for formats of others
+    "anasys": "usidx.instruments.bridges.probe.anasys:READER",
+    "bruker": "usidx.instruments.bridges.probe.bruker:READER",
+    "emd": "usidx.instruments.bridges.hdf5.emd:READER",
+    "gwy": "usidx.instruments.bridges.gwyddion.gwy:READER",
+    "hspy": "usidx.instruments.bridges.hdf5.hspy:READER",
+    "ibw": "usidx.instruments.bridges.igor.ibw:READER",
+    "jpk": "usidx.instruments.bridges.jpk.curves:READER",
+    "nexus": "usidx.instruments.bridges.hdf5.nexus:READER",
+    "nid": "usidx.instruments.bridges.probe.nid:READER",
+    "nsid": "usidx.instruments.bridges.hdf5.nsid:READER",
+}
+
+
+def load_readers() -> Mapping[str, Reader]:
+    """Return all readers by their names; a built-in one is not replaced by one of the same name."""
+    return _load_readers()
+
+
+@cache
+def _load_readers() -> dict[str, Reader]:
+    readers = {name: _load(target) for name, target in BUILT_IN.items()}
+    for name, reader in _load_offered():
+        readers.setdefault(name, reader)
+    return readers
+
+
+def _load(target: str) -> Reader:
+    module, attribute = target.split(":")
+    return cast(Reader, getattr(import_module(module), attribute))
+
+
+def _load_offered() -> Iterator[tuple[str, Reader]]:
+    for point in entry_points(group=GROUP):
+        found = point.load()
+        yield point.name, found() if isinstance(found, type) else found
+
+
+def find_reader(name: str) -> Reader:
+    """Return the reader of a name.
+
+    Raises
+    ------
+    SelectionError
+        There is none; the message lists those that there are.
+    """
+    readers = load_readers()
+    if name not in readers:
+        raise SelectionError(f"No reader {name!r}; there are {', '.join(sorted(readers))}.")
+    return readers[name]
