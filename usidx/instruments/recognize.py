@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from usidx.errors import MissingFileError, TranslationError
+from usidx.errors import MissingFileError, SelectionError, TranslationError
 from usidx.instruments.reader import HEAD_BYTES, Confidence, Reader, explain_failure
 from usidx.instruments.registry import find_reader, load_readers
 
@@ -38,8 +38,8 @@ class Match:
     reason: str
 
 
-def choose_reader(path: Path, reader: str | None = None) -> Match:
-    """Return the reader that is named, or the one that is surest of a file.
+def choose_reader(path: Path, reader: str | Reader | None = None) -> Match:
+    """Return the reader that is given or named, or the one that is surest of a file.
 
     Raises
     ------
@@ -51,6 +51,8 @@ def choose_reader(path: Path, reader: str | None = None) -> Match:
         No reader knows the file, or several are equally sure of it; the message names them.
     """
     head = read_head(path)
+    if reader is not None and not isinstance(reader, str):
+        return Match(_name_reader(reader), reader, 1.0, "given by the caller")
     if reader is not None:
         return Match(reader, find_reader(reader), 1.0, "named by the caller")
     matches = list_matches(path, head)
@@ -66,6 +68,12 @@ def choose_reader(path: Path, reader: str | None = None) -> Match:
             f"the readers {alike} are equally sure that it is theirs. Name one with reader=...", file=str(path)
         )
     return matches[0]
+
+
+def _name_reader(reader: Reader) -> str:
+    if not isinstance(reader, Reader):
+        raise SelectionError(f"reader={reader!r} is neither a name nor a reader, which has sniff and is called.")
+    return str(getattr(reader, "name", type(reader).__name__))
 
 
 def list_matches(path: Path, head: bytes) -> list[Match]:
