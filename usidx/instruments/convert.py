@@ -129,7 +129,7 @@ def _list_folder(folder: Path, reader: str | Reader | None) -> list[Path]:
     known = files if reader is not None else [file for file in files if _is_known(file)]
     if not known:
         raise MissingFileError(f"No reader knows any file of the folder {fspath(folder)!r}.")
-    left = [file.name for file in files if file not in known]
+    left = [file.name for file in files if file not in known and not _goes_with(file, known)]
     if left:
         warnings.warn(
             f"No reader knows {len(left)} of {len(files)} files of {fspath(folder)!r}, which are left out: "
@@ -138,6 +138,11 @@ def _list_folder(folder: Path, reader: str | Reader | None) -> list[Path]:
             stacklevel=4,
         )
     return known
+
+
+def _goes_with(file: Path, known: list[Path]) -> bool:
+    """Say whether a file is the header that lies beside another one."""
+    return file.suffix.lower() in {".hdr", ".json"} and any(other.stem == file.stem for other in known)
 
 
 def _is_known(file: Path) -> bool:

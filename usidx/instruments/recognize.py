@@ -12,6 +12,7 @@ from usidx.instruments.registry import find_reader, load_readers
 
 __all__ = ["Match", "choose_reader", "list_matches", "read_head"]
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 #: What the end of a name is worth, where the content tells nothing.
 _BY_NAME = 0.2
 
@@ -57,11 +58,9 @@ def choose_reader(path: Path, reader: str | Reader | None = None) -> Match:
         return Match(reader, find_reader(reader), 1.0, "named by the caller")
     matches = list_matches(path, head)
     if not matches:
-        raise TranslationError(
-            f"no reader knows it (it begins with {head[:16]!r}). Name one with reader=..., if it is one of: "
-            f"{', '.join(sorted(load_readers()))}",
-            file=str(path),
-        )
+        known = f"Name one with reader=..., if it is one of: {', '.join(sorted(load_readers()))}"
+        hint = "A USID file is opened by usidx.open_tree" if head.startswith(_HDF5) else known
+        raise TranslationError(f"no reader knows it (it begins with {head[:16]!r}). {hint}", file=str(path))
     alike = [match.name for match in matches if match.confidence == matches[0].confidence]
     if len(alike) > 1:
         raise TranslationError(

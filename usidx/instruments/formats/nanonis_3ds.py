@@ -30,6 +30,9 @@ __all__ = ["READER"]
 _MAGIC: Final = b"Grid dim="
 _END: Final = b":HEADER_END:"
 _LONGEST_HEADER: Final = 4 << 20
+# A grid that was stopped is as large as it was planned, with NaN; a damaged header may plan anything.
+_LARGE: Final = 64 << 20
+_MOST_PLANNED: Final = 100
 # Coordinates for each point; grids with more parameters than this are none.
 _MOST_PARAMETERS: Final = 1000
 
@@ -61,6 +64,10 @@ class _Grid:
             raise TranslationError(
                 f"it ends within point {count} of {wanted}: it is cut off, or damaged (a grid that was stopped ends "
                 "behind a point)"
+            )
+        if wanted * self.point_bytes > max(_LARGE, _MOST_PLANNED * size):
+            raise TranslationError(
+                f"it has {count} points of a grid of {self.rows} x {self.columns}, which nobody planned"
             )
         return min(count, wanted)
 
