@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -24,6 +23,9 @@ from usidx.instruments.file_array import lay_out
 from usidx.instruments.reader import Confidence, FormatReader
 from usidx.instruments.scan_frame import describe_frame, make_scan_axes
 from usidx.instruments.unit_texts import split_units
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 __all__ = ["READER"]
 
@@ -73,6 +75,8 @@ class _Grid:
 
     def read(self, first: int, count: int) -> da.Array:
         """Return `count` cells of each point from number `first` on, dims (Y, X, cell), NaN where none was measured."""
+        import dask.array as da
+
         measured = self.measured
         whole, rest = divmod(measured, self.columns)
         parts = [self._lay(0, whole, self.columns, first, count)] if whole else []

@@ -10,9 +10,8 @@ import io
 import zipfile
 from math import prod
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.lib import format as npy_format
@@ -23,6 +22,9 @@ from usidx.instruments.axis_roles import UNNAMED
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.file_array import lay_out
 from usidx.instruments.reader import Confidence, FormatReader
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 __all__ = ["NPY", "NPZ", "label_unnamed"]
 
