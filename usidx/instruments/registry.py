@@ -32,7 +32,17 @@ BUILT_IN: Final[dict[str, str]] = {
     "raw": "usidx.instruments.formats.raw:READER",
     "text_table": "usidx.instruments.formats.text_table:READER",
     "tiff": "usidx.instruments.formats.tiff:READER",
-    # by packages
+    # for formats of others
+    "anasys": "usidx.instruments.bridges.probe.anasys:READER",
+    "bruker": "usidx.instruments.bridges.probe.bruker:READER",
+    "emd": "usidx.instruments.bridges.hdf5.emd:READER",
+    "gwy": "usidx.instruments.bridges.gwyddion.gwy:READER",
+    "hspy": "usidx.instruments.bridges.hdf5.hspy:READER",
+    "ibw": "usidx.instruments.bridges.igor.ibw:READER",
+    "jpk": "usidx.instruments.bridges.jpk.curves:READER",
+    "nexus": "usidx.instruments.bridges.hdf5.nexus:READER",
+    "nid": "usidx.instruments.bridges.probe.nid:READER",
+    "nsid": "usidx.instruments.bridges.hdf5.nsid:READER",
 }
 
 

@@ -3,6 +3,7 @@
 from usidx.signal.bands import BandPass, BandStop, Harmonics, HighPass, LowPass, NoiseFloor
 from usidx.signal.filtering import fft_filter
 from usidx.signal.fourier import fft, ifft
+from usidx.signal.smoothing import gaussian, median, savgol, total_variation
 from usidx.signal.spectra import noise_floor, power_spectrum
 
 __all__ = [
@@ -14,7 +15,11 @@ __all__ = [
     "NoiseFloor",
     "fft",
     "fft_filter",
+    "gaussian",
     "ifft",
+    "median",
     "noise_floor",
     "power_spectrum",
+    "savgol",
+    "total_variation",
 ]

@@ -21,6 +21,7 @@ from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.tree import build_tree
 from usidx.io.read.usid.datasets import open_group_dataset, open_main_dataset
 from usidx.io.read.usid.inventory import find_group, find_main, list_extras, take_inventory, warn_of_damage
+from usidx.io.read.usid.scales import separate_dims
 from usidx.io.read.usid.tables import Tables
 
 __all__ = ["UsidBackend", "open_node", "open_nodes"]
@@ -131,6 +132,7 @@ def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, x
                 nodes[_make_relative(path, root)] = open_group_dataset(
                     file[path], extras.get(path, []), origin, tables.paths
                 )
+        groups = dict(nodes)
         for path in found.mains:
             if _is_below(path, root):
                 leaf = _open_leaf(tables.mains[path], origin, squeeze=squeeze, tables=tables)
@@ -140,6 +142,7 @@ def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, x
         for path in found.broken:
             if _is_below(path, root):
                 _warn_of_broken(path, file)
+        nodes |= separate_dims(nodes, groups)
         return {name: _set_origin(node, origin) for name, node in nodes.items()}
 
 
