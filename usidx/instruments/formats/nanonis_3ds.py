@@ -148,7 +148,7 @@ def _list_channels(grid: _Grid) -> Iterator[Channel]:
 
 
 def _describe_points(grid: _Grid, parameters: Array | None) -> dict[str, xr.Variable]:
-    """Return the parameters of the points as coordinates; where the tip was is neither an axis of the frame nor a channel."""
+    """Return the parameters of the points as coordinates; where the tip was is no axis of the frame, and no channel."""
     found: dict[str, xr.Variable] = {}
     for number, title in enumerate(grid.parameters):
         name, units = split_units(title)
