@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import usidx
-from usidx.models import Constant, Gaussian, Sine
+from usidx.models import Constant, Exponential, Gaussian, Sine
 
 
 @pytest.mark.parametrize("known", [{"center": 3.0}, {"center": 3.0, "sigma": 0.2}, {"amplitude": 1.0, "center": -3.0}])
@@ -32,3 +32,14 @@ def test_a_start_at_another_frequency() -> None:
     y = 0.5 * np.sin(2 * np.pi * frequency * x + 0.5) + rng.normal(size=(10, 300))
     found = usidx.fit(xr.DataArray(y, dims=("p", "x"), coords={"x": x}), Sine(), "x", start={"frequency": 2.5})
     assert_allclose(found.frequency, frequency[:, 0], atol=0.05)
+
+
+def test_how_maps_of_start_values_are_cut_changes_nothing() -> None:
+    rng = np.random.default_rng(6)
+    x, tau = np.linspace(0, 10, 80), rng.uniform(0.5, 3, (8, 1))
+    data = xr.DataArray(3 * np.exp(-x / tau) + 0.02 * rng.normal(size=(8, 80)), dims=("p", "x"), coords={"x": x})
+    start = {"tau": xr.DataArray(rng.uniform(0.5, 3, 8), dims="p")}
+    whole = usidx.fit(data, Exponential(), "x", start=start)
+    for size in (1, 3):
+        parts = usidx.fit(data.chunk(p=size), Exponential(), "x", start=start).compute()
+        xr.testing.assert_equal(parts, whole)

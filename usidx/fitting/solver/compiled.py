@@ -60,6 +60,8 @@ class Options:
         Whether the table holds the covariance too.
     doubt : bool
         Whether other starts are tried where a fit failed or left a pattern.
+    beside : bool
+        Whether what is given a start is fitted without it too.
     """
 
     free: tuple[str, ...]
@@ -70,6 +72,7 @@ class Options:
     max_evaluations: int = 200
     covariance: bool = False
     doubt: bool = True
+    beside: bool = True
 
 
 @cache

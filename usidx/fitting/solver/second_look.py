@@ -114,10 +114,13 @@ def _look_without_start(
     at, linear = Columns(len(model.names)), find_linear_parameters(model, options.free)
     found = {n for t in model.terms if t.search != "given" for n in t.names} & set(options.free)
     own = np.flatnonzero(np.isfinite(spectra.start[:, np.isin(model.names, list(found))]).any(axis=1))
-    if not own.size or found <= set(linear):
+    if not options.beside or not own.size or found <= set(linear):
         return first, np.empty(0, np.intp)
     rows = np.arange(len(first)) if len(spectra.start) == 1 else own
     bare = np.where(np.isin(model.names, list(found)), np.nan, take_rows(spectra.start, rows))
+    # Starts may differ, what is left of them seldom does: looks at one row and at equal ones are not the same.
+    if np.array_equal(bare, np.broadcast_to(bare[:1], bare.shape), equal_nan=True):
+        bare = bare[:1]
     second, out = fit_rows(rows, bare, options), first.copy()
     out[rows] = choose_better(first[rows], second, at, gain=_MUCH)
     return out, rows[_find_doubtful(second, spectra.y[rows], at)]

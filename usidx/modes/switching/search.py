@@ -67,7 +67,7 @@ class Search:
         return Options(
             free, bounds, loss="linear" if self.loss == "auto" else self.loss,
             loss_scale=1.0 if self.loss == "auto" else self.loss_scale, tolerance=self.tolerance,
-            max_evaluations=self.max_evaluations, covariance=True,
+            max_evaluations=self.max_evaluations, covariance=True, beside=False,  # a fit begins at a guess of the same
         )  # fmt: skip
 
 
