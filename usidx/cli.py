@@ -8,15 +8,19 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import usidx
-from usidx.errors import UsidError
+from usidx.errors import MissingExtraError, UsidError
 from usidx.io.disk.interrupt import insist_on_interrupts
 from usidx.version import usidx_version
 
 __all__ = ["main"]
+
+# Seconds in which a scheduler answers.
+_PATIENCE = 15
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
     demo.add_argument(
         "--write", action="store_true", help="add the results to the file (default: <file>-results.h5 here)"
+    )
+    demo.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="compute on the workers of this dask scheduler, as tcp://host:8786. They must see the file by its path",
     )
     recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
     recover.add_argument("file", help="an HDF5 file")
@@ -153,12 +162,35 @@ def _count(number: int, thing: str) -> str:
 def _demo(options: argparse.Namespace) -> int:
     from usidx.demo.run import run_demo
 
-    left = run_demo(options.file, report=options.report, write=options.write, say=print)
+    with _computing_at(options.scheduler):
+        left = run_demo(options.file, report=options.report, write=options.write, say=print)
     print(f"results in {left.results}:" if left.groups else "there are no results to keep")
     for group in left.groups:
         print(f"  {group}")
     print(f"report: {left.page}")
     return 0
+
+
+@contextmanager
+def _computing_at(scheduler: str | None) -> Iterator[None]:
+    """Compute on a cluster for as long as the block lasts; here, where no scheduler is named."""
+    if scheduler is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError as err:
+        raise MissingExtraError("distributed", "distributed", "Computing on a cluster") from err
+    try:
+        client = Client(scheduler, timeout=_PATIENCE)
+    except (OSError, ValueError) as err:
+        raise UsidError(f"There is no scheduler at {scheduler!r}. ({err}) `dask scheduler` says its address.") from err
+    with client:
+        workers = client.scheduler_info()["workers"]
+        if not workers:
+            raise UsidError(f"The scheduler at {scheduler!r} has no workers, which would be waited for without end.")
+        print(f"computing at {scheduler}: {_count(len(workers), 'worker')}")
+        yield
 
 
 def _convert(options: argparse.Namespace) -> int:
