@@ -47,7 +47,7 @@ def test_array_is_bit_equal(kind: str, tmp_path: Path) -> None:
             assert shown[name].attrs["units"] == built.units[name]
 
 
-@pytest.mark.parametrize("kind", IN_FILE)
+@pytest.mark.parametrize("kind", ["contiguous", "lines that stick out", "snake", "compound", "odd names"])
 def test_store_is_strict_json_that_reaches_into_the_file(kind: str, tmp_path: Path) -> None:
     built = IN_FILE[kind](tmp_path / "scan.h5")
     store = read_strictly(usidx.export(built.path, tmp_path / "scan.json", to="kerchunk"))

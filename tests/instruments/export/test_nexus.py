@@ -14,6 +14,8 @@ from tests.instruments.export.odd_files import ODD, build, build_fields
 from usidx.errors import GridError
 from usidx.testing.measurements import forc_file
 
+COPIED = ("complex64", "bool", "snake", "one cell", "band excitation", "sparse", "odd names")
+
 
 def find_default(file: h5py.File) -> h5py.Group:
     """Follow `default` as viewers do."""
@@ -24,8 +26,10 @@ def find_default(file: h5py.File) -> h5py.Group:
     return group
 
 
-@pytest.mark.parametrize("copy", [True, False], ids=["copied", "virtual"])
-@pytest.mark.parametrize("kind", [kind for kind in ODD if kind != "compound"])
+@pytest.mark.parametrize(
+    ("kind", "copy"),
+    [*((kind, False) for kind in ODD if kind != "compound"), *((kind, True) for kind in COPIED)],
+)
 def test_default_plot_is_the_main(kind: str, copy: bool, tmp_path: Path) -> None:
     built = ODD[kind](tmp_path / "scan.h5")
     made = usidx.export(built.path, tmp_path / "scan.nxs", copy=copy)
