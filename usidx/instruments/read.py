@@ -12,7 +12,7 @@ import xarray as xr
 from usidx.errors import MissingExtraError, TranslationError
 from usidx.instruments.axis_roles import assign_roles
 from usidx.instruments.digest import digest_file
-from usidx.instruments.reader import explain_failure
+from usidx.instruments.reader import Reader, explain_failure
 from usidx.instruments.recognize import Match, choose_reader
 from usidx.io.read.place.place import find_local_path
 from usidx.results.provenance import Step, put_steps, read_steps
@@ -28,7 +28,7 @@ _DIGESTED_AT_ONCE: Final = 64 * 2**20
 def read_instrument(
     path: str | PathLike[str],
     *,
-    reader: str | None = None,
+    reader: str | Reader | None = None,
     position: Iterable[str] | str | None = None,
     spectroscopic: Iterable[str] | str | None = None,
 ) -> xr.DataTree:
@@ -41,8 +41,9 @@ def read_instrument(
     ----------
     path : path
         A local file.
-    reader : str, optional
-        Name of the reader to use; see :func:`usidx.list_readers`. By default the one that is surest of the file.
+    reader : str or Reader, optional
+        Name of the reader to use, see :func:`usidx.list_readers`, or a reader of your own. By default the one that is
+        surest of the file.
     position, spectroscopic : str or iterable of str, optional
         Dims that say where, and dims that were swept, where the file does not say or the reader decides otherwise.
         Where only one of the two is given, all other dims have the other role. The dims of an array that has no names
@@ -131,7 +132,8 @@ def _tell_origin(
     sure = f"{match.name}, {match.confidence:.2g}: {match.reason}"
     told = {"instrument_file": file.name, "recognized": sure, "read_by": by}
     told |= {SHA256: digest} if digest else {}
-    nodes["/"] = nodes["/"].assign_attrs({**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}})
+    nodes["/"] = nodes["/"].copy(deep=False)
+    nodes["/"].attrs = {**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}}
     return xr.DataTree.from_dict(nodes, name=tree.name or file.name)
 
 

@@ -22,7 +22,9 @@ import h5py
 from usidx.io.read.place.identity import identify_object
 
 __all__ = [
+    "ATTRIBUTE",
     "POINTER",
+    "REFERENCE",
     "VARIABLE",
     "Proven",
     "Read",
@@ -31,7 +33,10 @@ __all__ = [
     "find_watched_bytes",
     "make_local_reader",
     "may_leave_file",
+    "parse_attribute",
     "prove",
+    "read_messages",
+    "read_superblock",
     "shape_in",
     "watch_bytes",
 ]
@@ -46,8 +51,8 @@ Span = tuple[int, int]
 POINTER = 16
 
 # Kinds of messages and of types, as "HDF5 File Format Specification" numbers them (sections IV.A.2 and IV.A.2.d).
-_CONTINUATION, _ATTRIBUTE = 0x10, 0x0C
-_COMPOUND, VARIABLE, _ARRAY = 6, 9, 10
+_CONTINUATION, ATTRIBUTE = 0x10, 0x0C
+_COMPOUND, REFERENCE, VARIABLE, _ARRAY = 6, 7, 9, 10
 _OLD_MESSAGE, _NEW_MESSAGE = Struct("<HHB3x"), Struct("<BHB")
 # Of a header this much is read at first, as HDF5 does; more than this is not believed of a header or a collection.
 _AT_FIRST, _MOST = 512, 64 << 20
@@ -76,9 +81,10 @@ class WatchedBytes:
         """Return what the header of an object says of its attributes, by name."""
         if address not in self._attributes:
             found: dict[bytes, list[StoredAttribute]] = {}
-            for body in self._read_messages(address):
-                name, attribute = _parse_attribute(body)
-                found.setdefault(name, []).append(attribute)
+            for kind, flags, body in read_messages(self._read_at, address):
+                if kind == ATTRIBUTE and not flags & 2:  # those that are shared between objects lie elsewhere
+                    name, attribute = parse_attribute(body)
+                    found.setdefault(name, []).append(attribute)
             self._attributes[address] = found
         return self._attributes[address]
 
@@ -114,25 +120,39 @@ class WatchedBytes:
             raise OSError("it leads out of the file")
         return self.read(self._base + address, min(size, _MOST))
 
-    def _read_messages(self, address: int) -> Iterator[bytes]:
-        """Yield the attributes in a header; those that are shared between objects lie elsewhere."""
-        start = self._read_at(address, _AT_FIRST)
-        is_new = start.startswith(b"OHDR")
-        message, extra, first, size = _parse_new_header(start) if is_new else _parse_old_header(start)
-        parts = [(address + first, size)]
-        for at, size in parts:  # which lead to further ones
-            if sum(length for _, length in parts) > _MOST:
-                raise OSError("the header is too long")
-            data, place = self._read_at(at, size), 0
-            while place + message.size + extra <= len(data):
-                kind, length, flags = message.unpack_from(data, place)
-                begin = place + message.size + extra
-                place = begin + length
-                if kind == _ATTRIBUTE and not flags & 2:
-                    yield data[begin:place]
-                elif kind == _CONTINUATION:
-                    at, size = unpack_from("<QQ", data, begin)
-                    parts.append((at + 4, size - 8) if is_new else (at, size))
+
+def read_superblock(start: bytes) -> int:
+    """Return where the root of a file lies; a file that does not begin at its first byte is refused."""
+    if not start.startswith(b"\x89HDF\r\n\x1a\n"):
+        raise ValueError("no superblock")
+    version = start[8]
+    if start[9 if version > 1 else 13] != 8:
+        raise ValueError("addresses of another length")
+    base, root = {0: (24, 64), 1: (28, 68)}.get(version, (12, 36))
+    if unpack_from("<Q", start, base) != (0,):
+        raise ValueError("a user block")
+    return int(unpack_from("<Q", start, root)[0])
+
+
+def read_messages(read: Read, address: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield kind, flags and body of each message in the header of an object."""
+    start = read(address, _AT_FIRST)
+    is_new = start.startswith(b"OHDR")
+    message, extra, first, size = _parse_new_header(start) if is_new else _parse_old_header(start)
+    parts = [(address + first, size)]
+    for at, size in parts:  # which lead to further ones
+        if sum(length for _, length in parts) > _MOST:
+            raise OSError("the header is too long")
+        data, place = read(at, size), 0
+        while place + message.size + extra <= len(data):
+            kind, length, flags = message.unpack_from(data, place)
+            begin = place + message.size + extra
+            place = begin + length
+            if kind == _CONTINUATION:
+                at, size = unpack_from("<QQ", data, begin)
+                parts.append((at + 4, size - 8) if is_new else (at, size))
+            else:
+                yield kind, flags, data[begin:place]
 
 
 _Header = tuple[Struct, int, int, int]
@@ -150,7 +170,7 @@ def _parse_new_header(start: bytes) -> _Header:
     return _NEW_MESSAGE, 2 * bool(flags & 4), at + width, int.from_bytes(start[at : at + width], "little")
 
 
-def _parse_attribute(body: bytes) -> tuple[bytes, StoredAttribute]:
+def parse_attribute(body: bytes) -> tuple[bytes, StoredAttribute]:
     """Cut the message of an attribute; a type that is kept elsewhere is left empty."""
     version, flags = body[0], body[1]
     at, parts = 9 if version == 3 else 8, []
