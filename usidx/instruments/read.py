@@ -12,7 +12,7 @@ import xarray as xr
 from usidx.errors import MissingExtraError, TranslationError
 from usidx.instruments.axis_roles import assign_roles
 from usidx.instruments.digest import digest_file
-from usidx.instruments.reader import explain_failure
+from usidx.instruments.reader import Reader, explain_failure
 from usidx.instruments.recognize import Match, choose_reader
 from usidx.io.read.place.place import find_local_path
 from usidx.results.provenance import Step, put_steps, read_steps
@@ -28,11 +28,11 @@ _DIGESTED_AT_ONCE: Final = 64 * 2**20
 def read_instrument(
     path: str | PathLike[str],
     *,
-    reader: str | None = None,
+    reader: str | Reader | None = None,
     position: Iterable[str] | str | None = None,
     spectroscopic: Iterable[str] | str | None = None,
 ) -> xr.DataTree:
-    r"""Read a file of an instrument: a leaf per channel, physical axes with units and roles, all of its metadata.
+    """Read a file of an instrument: a leaf per channel, physical axes with units and roles, all of its metadata.
 
     Lazy where the format allows it: what is asked for is read by ranges of the file, and no file stays open. The
     reader is chosen by what the file holds, before what it is called.
@@ -41,8 +41,9 @@ def read_instrument(
     ----------
     path : path
         A local file.
-    reader : str, optional
-        Name of the reader to use; see :func:`usidx.list_readers`. By default the one that is surest of the file.
+    reader : str or Reader, optional
+        Name of the reader to use, see :func:`usidx.list_readers`, or a reader of your own. By default the one that is
+        surest of the file.
     position, spectroscopic : str or iterable of str, optional
         Dims that say where, and dims that were swept, where the file does not say or the reader decides otherwise.
         Where only one of the two is given, all other dims have the other role. The dims of an array that has no names
@@ -69,13 +70,14 @@ def read_instrument(
 
     Examples
     --------
-    >>> import numpy as np, usidx
-    >>> np.save("map.npy", np.zeros((4, 5, 60)))
-    >>> tree = usidx.read_instrument("map.npy", position=["Y", "X"], spectroscopic="Energy")
+    >>> import tempfile, numpy as np, usidx
+    >>> file = f"{tempfile.mkdtemp()}/map.npy"
+    >>> np.save(file, np.zeros((4, 5, 60)))
+    >>> tree = usidx.read_instrument(file, position=["Y", "X"], spectroscopic="Energy")
     >>> tree["map"]["map"].dims
     ('Y', 'X', 'Energy')
     >>> tree.attrs["recognized"]
-    "npy, 0.99: begins with '\x93NUMPY'"
+    "npy, 0.99: begins as NumPy's files do"
     """
     file = find_local_path(path)
     match = choose_reader(file, reader)
@@ -130,7 +132,8 @@ def _tell_origin(
     sure = f"{match.name}, {match.confidence:.2g}: {match.reason}"
     told = {"instrument_file": file.name, "recognized": sure, "read_by": by}
     told |= {SHA256: digest} if digest else {}
-    nodes["/"] = nodes["/"].assign_attrs({**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}})
+    nodes["/"] = nodes["/"].copy(deep=False)
+    nodes["/"].attrs = {**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}}
     return xr.DataTree.from_dict(nodes, name=tree.name or file.name)
 
 
