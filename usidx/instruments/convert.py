@@ -215,7 +215,7 @@ def _tell_digests(file: Path, digests: Mapping[str, str]) -> None:
 
     def tell(_: str, object_: Any) -> None:
         steps = parse_steps(text) if isinstance(text := object_.attrs.get(PROVENANCE), str) else []
-        path = steps[0].get("parameters", {}).get("path") if steps else None
+        path = str(steps[0].get("parameters", {}).get("path")) if steps else ""
         if path in digests and steps[0]["tool"] == "read_instrument":
             steps[0][SHA256] = digests[path]
             object_.attrs[PROVENANCE] = json.dumps(steps)

@@ -24,7 +24,7 @@ from usidx.io.read.usid.inventory import find_group, find_main, list_extras, tak
 from usidx.io.read.usid.scales import separate_dims
 from usidx.io.read.usid.tables import Tables
 
-__all__ = ["UsidBackend", "open_node", "open_nodes"]
+__all__ = ["UsidBackend", "open_main_node", "open_node", "open_nodes"]
 
 _EXTENSIONS = {".h5", ".hdf5", ".hf5", ".usid"}
 
@@ -115,6 +115,17 @@ def open_node(place: Place, name: str | None, *, squeeze: bool, partial: bool = 
             return _set_origin(open_main_dataset(main, origin, squeeze=squeeze, tables=tables), origin)
         held = find_group(file, name)
         return _set_origin(open_group_dataset(held, list_extras(held), origin), origin)
+
+
+def open_main_node(place: Place, main: str | None, *, squeeze: bool, partial: bool) -> tuple[Place, str, xr.Dataset]:
+    """Open one main dataset lazily; before it the file that holds it, to which a link may have led, and its path."""
+    with open_place(place) as (file, origin):
+        found = find_main(file, main, partial=partial)
+        holder, path = place.find_place_of(found), str(found.name)
+        if holder == place:
+            opened = open_main_dataset(found, origin, squeeze=squeeze, tables=Tables(is_partial=partial))
+            return place, path, _set_origin(opened, origin)
+    return holder, path, open_node(holder, path, squeeze=squeeze, partial=partial)
 
 
 def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, xr.Dataset]:

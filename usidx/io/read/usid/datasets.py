@@ -26,6 +26,7 @@ from usidx.io.read.chunks.stored_array import StoredArray, describe_stored_array
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import Origin
 from usidx.io.read.place.place import Place, find_place
+from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.usid.attributes import read_attributes, read_text_attribute
 from usidx.io.read.usid.main import read_layout, say_where
 from usidx.io.read.usid.paths import Paths
@@ -230,7 +231,8 @@ def _read_sample(dataset: h5py.Dataset, place: Place, rows: Sequence[int], colum
         whole = read_part(dataset)
         return (whole[row, columns] for row in rows)
     chunk = 0 if dataset.chunks is None else prod(dataset.chunks) * dataset.dtype.itemsize
-    if dataset.compression is None or chunk < _LARGE_CHUNK:
+    # Of an object HDF5 would ask for one row after another.
+    if not isinstance(place, RemoteFile) and (dataset.compression is None or chunk < _LARGE_CHUNK):
         return (read_part(dataset, (slice(row, row + 1), columns))[0] for row in rows)
     return iter(describe_stored_array(dataset, None, place).read(np.array(rows), columns))
 
