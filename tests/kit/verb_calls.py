@@ -218,6 +218,18 @@ CALLS = [
     Call("signal.fft_filter", spectra, {"filters": usidx.signal.LowPass(0.5)}, {
         "dim": "X", "filters": [usidx.signal.LowPass(0.5), usidx.signal.NoiseFloor(0.1)],
     }),
+    Call("signal.savgol", spectra, {"window": 3.0, "order": 2}, {
+        "dim": "X", "window": 2.0, "order": 1, "deriv": 1, "in_units": False,
+    }),
+    Call("signal.gaussian", spectra, {"sigma": 1.0}, {"dim": "X", "sigma": 2.0, "in_units": False}),
+    Call("signal.median", spectra, {"size": 3.0}, {"dim": "X", "size": 2.0, "in_units": False}),
+    Call("signal.total_variation", spectra, {"weight": 0.1}, {"dim": "X", "weight": 0.2}),
+    *(
+        Call(f"signal.{verb}", spectra, {"lam": 100.0}, {
+            "dim": "X", "method": "iarpls", "parameters": Together(lam=200.0),
+        })
+        for verb in ("baseline", "remove_baseline")
+    ),
     Call("map_positions", spectra, {"function": spread}, {
         "function": mean, "dim": "X", "like": np.float32(0), "units": "V", "parameters": {"power": 2}, "errors": "nan",
     }),

@@ -148,7 +148,8 @@ def _tell_origin(
     sure = f"{match.name}, {match.confidence:.2g}: {match.reason}"
     told = {"instrument_file": file.name, "recognized": sure, "read_by": by}
     told |= {SHA256: digest} if digest else {}
-    nodes["/"] = nodes["/"].assign_attrs({**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}})
+    nodes["/"] = nodes["/"].copy(deep=False)
+    nodes["/"].attrs = {**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}}
     return xr.DataTree.from_dict(nodes, name=tree.name or file.name)
 
 

@@ -124,7 +124,7 @@ def _even_out(sample: Array) -> Array:
 
 def _find_clusters(sample: Array, k: int, seed: int) -> tuple[Array, float]:
     found = run_kmeans(Held(sample), np.arange(len(sample)), sample.shape[1], k, seed, 100, 1e-6)
-    return found.labels, found.inertia
+    return found.labels.join(), found.inertia
 
 
 def _suggest_by_silhouette(sample: Array, most: int, seed: int) -> int:

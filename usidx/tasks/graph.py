@@ -25,6 +25,7 @@ from dask.tokenize import tokenize
 from usidx.tasks.merge import AGAIN, BARRIER, wait_for
 
 __all__ = [
+    "HELD",
     "Detached",
     "Graph",
     "Plan",
@@ -41,6 +42,9 @@ __all__ = [
 ]
 
 Graph = dict[Any, GraphNode]
+
+#: Ends the key of a task that is called while what it works on is held; without this it is the key of what it returns.
+HELD = "-held"
 
 
 def list_block_keys(array: Any) -> list[Any]:
@@ -92,7 +96,7 @@ def make_node(
     plain = [TaskRef(a.key) if isinstance(a, Delayed) else a for a in args]
     graph: dict[Any, Any] = {key: Task(key, func, *plain)}
     if hold:
-        called = f"{key}-held"
+        called = f"{key}{HELD}"
         graph = {called: Task(called, func, *plain)}
         for number, held in enumerate(hold):
             graph[called, number] = Task((called, number), _drop_all, TaskRef(called), TaskRef(held))

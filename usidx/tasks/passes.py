@@ -19,7 +19,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
 from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import Blocks, Held, Streamed
+from usidx.tasks.blocks import Blocks, Held, Rows, Streamed, change_rows
 from usidx.tasks.graph import Plan, detach, list_block_keys, make_barrier, make_node, name_barrier, read_again
 from usidx.tasks.threads import runs_on_cluster, worker_count
 
@@ -100,7 +100,8 @@ class _Now:
         return func(self._held, *args)
 
     def split(self, value: Any, pick: Pick, width: int, dtype: Any) -> Array:
-        return np.asarray(_pick(pick, value), dtype).reshape(-1, width)
+        found = _pick(pick, value)
+        return np.asarray(found.join() if isinstance(found, Rows) else found, dtype).reshape(-1, width)
 
 
 class _Lazy:
@@ -220,7 +221,9 @@ def _map_block(func: Func, block: Array, value: Any, width: int, dtype: Any) -> 
 
 
 def _cut(pick: Pick, value: Any, part: tuple[int, int], width: int, dtype: Any) -> Array:
-    return np.asarray(_pick(pick, value)[part[0] : part[1]], dtype).reshape(-1, width)
+    found = _pick(pick, value)
+    rows = found.cut(*part) if isinstance(found, Rows) else found[part[0] : part[1]]
+    return np.asarray(rows, dtype).reshape(-1, width)
 
 
 def _iterate_held(values: Array, func: Func, *args: Any) -> Any:
@@ -233,4 +236,4 @@ def _iterate_stream(func: Func, plan: Plan, known: int, *args: Any) -> Any:
 
         return iterate_on_cluster(func, plan, args[:known], args[known:])
     blocks: Blocks = Streamed(plan.source, args[:known], plan.sizes)
-    return func(blocks, *args[known:])
+    return change_rows(func(blocks, *args[known:]), Rows.settle)

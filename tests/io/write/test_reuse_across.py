@@ -26,7 +26,7 @@ for result in (
     usidx.map_positions(lambda s: s.max() * 2, raw),
     usidx.map_positions(lambda s: 1 if s.sum() in {"a", "b", 3.0} else 2, raw),
 ):
-    print(result.usid.write(progress=False))
+    print(result.usid.write(progress=False, wait=200))
 """
 FUNCTION = "def find_swing(spectrum):\n    return (spectrum.max() - spectrum.min()) * {}\n"
 

@@ -148,11 +148,11 @@ def _list_channels(grid: _Grid) -> Iterator[Channel]:
 
 
 def _describe_points(grid: _Grid, parameters: Array | None) -> dict[str, xr.Variable]:
-    """Return the parameters of the points as coordinates; X, Y, where the tip was, are not the axes of the frame."""
+    """Return the parameters of the points as coordinates; where the tip was is no axis of the frame, and no channel."""
     found: dict[str, xr.Variable] = {}
     for number, title in enumerate(grid.parameters):
         name, units = split_units(title)
-        name = f"tip_{name}" if name in {"X", "Y"} else name
+        name = f"tip_{name}" if name in {"X", "Y", "Z"} else name
         if parameters is not None and name not in found:
             found[name] = xr.Variable(("Y", "X"), parameters[..., number], {"units": units})
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from usidx.learn.matrix.exponent import find_exponent, lower_blocks
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Survey, draw_numbers, find_draw_limit, survey
 from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import Blocks, Changed, Held, cut_pieces, join_nothing
+from usidx.tasks.blocks import Blocks, Changed, Held, Rows, cut_pieces, join_nothing
 
 __all__ = ["Clusters", "as_real", "run_kmeans", "view_as_real"]
 
@@ -37,14 +38,14 @@ class Clusters:
     cluster has in a row, with the logarithm of the `likelihood` of all rows and the Bayesian information `criterion`.
     """
 
-    labels: npt.NDArray[np.int32]
-    distance: Array
+    labels: Rows
+    distance: Rows
     means: Array
     sizes: npt.NDArray[np.int64]
     holes: npt.NDArray[np.bool_]
     inertia: float
     tree: Array | None = None
-    parts: Array | None = None
+    parts: Rows | None = None
     likelihood: float = np.nan
     criterion: float = np.nan
 
@@ -82,7 +83,10 @@ def _restore_scale(found: Clusters, exponent: int) -> Clusters:
     """Return the clusters of what was lowered by a power of two."""
     inertia = float(np.ldexp(found.inertia, 2 * exponent))
     return replace(
-        found, distance=np.ldexp(found.distance, exponent), means=np.ldexp(found.means, exponent), inertia=inertia
+        found,
+        distance=found.distance.change(np.ldexp, exponent),
+        means=np.ldexp(found.means, exponent),
+        inertia=inertia,
     )
 
 
@@ -210,8 +214,9 @@ def _label_rows(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol
             break
     with np.errstate(invalid="ignore"):
         means = found.totals / found.sizes[:, np.newaxis]
-    labels, distance = map(np.concatenate, zip(*states, strict=True))
-    return Clusters(labels, distance, means, found.sizes.astype(np.int64), holes, float(np.nansum(distance**2)))
+    rows = Rows(states, blocks.sizes)
+    labels, distance = rows.change(itemgetter(0)), rows.change(itemgetter(1))
+    return Clusters(labels, distance, means, found.sizes.astype(np.int64), holes, found.inertia)
 
 
 def _is_at_rest(before: Array, after: Array, found: _Sums, tol: float) -> bool:
@@ -307,13 +312,14 @@ def _sum_rows(rows: Array, centres: Array, labels: Array | None = None, distance
         member = (nearest == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)
         totals += member @ near
         sizes += member.sum(axis=1)
-        inertia += float(squares.sum())
         if squares.max() > farthest:
             farthest, lonely = float(squares.max()), rows[part][int(squares.argmax())].astype(np.float64)
         if labels is not None and distance is not None:
             # Worked out anew: the square above is a difference of large numbers, which costs digits.
             difference = near - basis[nearest]
-            labels[part], distance[part] = nearest, np.sqrt(np.vecdot(difference, difference))
+            squares = np.vecdot(difference, difference).astype(np.float64)
+            labels[part], distance[part] = nearest, np.sqrt(squares)
+        inertia += float(squares.sum())
     totals += np.outer(sizes, middle)
     return _Sums(totals, sizes, inertia, farthest, lonely)
 

@@ -21,7 +21,7 @@ from usidx.learn.factors.nnls import solve_least_squares
 from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Survey, draw_numbers, find_draw_limit
-from usidx.tasks.blocks import Blocks, Held, cut_pieces
+from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces
 
 __all__ = ["factorise_by_sketch"]
 
@@ -141,7 +141,8 @@ def _finish_on_all_rows(blocks: Blocks, seen: Survey, components: Array, tol: fl
         ahead, components = np.maximum(even + push * (even - components), 0), even
         best, plain = reached, False
     error = float(np.sqrt(found.measure_residual(seen.square, fresh)))
-    return Factors(np.concatenate(states), fresh, seen.holes, error, float(np.sqrt(seen.square)), passed)
+    scores = Rows(states, blocks.sizes)
+    return Factors(scores, found.measure_scores(), fresh, seen.holes, error, float(np.sqrt(seen.square)), passed)
 
 
 def _normalise(components: Array) -> Array:
