@@ -137,3 +137,14 @@ def test_what_nexus_has_no_room_for_is_kept_under_another_name(tmp_path: Path) -
         assert (signal.attrs["_"], signal.attrs["usid_axes"], signal.attrs["usid_label"]) == (3, "mine", "a/b")
         assert list(shown.attrs["axes"]) == ["t_u"]
         assert shown["t_u"].asstr()[0].startswith("2020-01-01T00:00:00")
+
+
+def test_view_of_a_file_with_signs_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "od d%20#ü"
+    folder.mkdir()
+    built = build(folder / "sc an#1%b.h5", name="Raw 50%")
+    made = usidx.export(built.path, folder / "view %d.nxs", copy=False)
+    monkeypatch.chdir("/")
+    with h5py.File(made) as file:
+        np.testing.assert_array_equal(find_default(file)["Raw 50%"], built.array)
+    usidx.check_export(made)
