@@ -188,7 +188,7 @@ def test_a_mask_leaves_samples_out() -> None:
     data, truth = scan((3, 3), noise=0.0)
     spoilt = data.copy(deep=True)
     spoilt[..., [3, 20, 21, 60]] = 50.0
-    steps = xr.DataArray(np.isin(np.arange(data.shape[-1]), [3, 20, 21, 60]), dims=data.dims[-1])
+    steps = xr.DataArray(np.isin(np.arange(data.shape[-1]), [3, 20, 21, 60]), dims=str(data.dims[-1]))
     found = usidx.loop_fit(spoilt, mask=steps)
     assert (found.samples == 60).all()
     assert_allclose(found.v_plus, truth[..., 3], atol=2e-5)
