@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Final
 
 import usidx
 from usidx.errors import MissingExtraError, UsidError
@@ -106,8 +107,22 @@ def _parser() -> argparse.ArgumentParser:
         "--reader", help="the reader to use; see `usidx readers` (default: the one that knows the file)"
     )
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
+    _add_export(commands)
     _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
     return parser
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = _command(commands, "export", _export, "write a file, or a part of it, in the format of other programs")
+    export.add_argument("file", help="a USID file, or its URL; with --check what an export made")
+    export.add_argument("target", nargs="?", help="the file or folder to make")
+    export.add_argument("--group", help="a main dataset, a result, or a group (default: the whole file)")
+    export.add_argument(
+        "--to", choices=[*_ENDINGS.values()], help="the format (default: by the ending of the target, else nexus)"
+    )
+    export.add_argument("--no-copy", action="store_true", help="make a small file that shows the data where it lies")
+    export.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
+    export.add_argument("--check", action="store_true", help="say whether FILE still shows what it was made to show")
 
 
 def _command(
@@ -180,6 +195,32 @@ def _computing_at(scheduler: str | None) -> Iterator[None]:
 
 def _convert(options: argparse.Namespace) -> int:
     print(usidx.convert(options.source, options.target, reader=options.reader, overwrite=options.overwrite))
+    return 0
+
+
+#: Format by the ending of a target.
+_ENDINGS: Final = {
+    ".nxs": "nexus",
+    ".json": "kerchunk",
+    ".nc": "netcdf",
+    ".zarr": "zarr",
+    ".hspy": "hspy",
+    ".csv": "csv",
+}
+
+
+def _export(options: argparse.Namespace) -> int:
+    if options.check:
+        usidx.check_export(options.file)
+        print(f"{options.file}: shows what it was made to show")
+        return 0
+    if options.target is None:
+        raise UsidError("Name the file to make: usidx export FILE TARGET.")
+    to: Any = options.to or _ENDINGS.get(os.path.splitext(options.target)[1].lower(), "nexus")
+    copy = not options.no_copy
+    print(
+        usidx.export(options.file, options.target, group=options.group, to=to, copy=copy, overwrite=options.overwrite)
+    )
     return 0
 
 

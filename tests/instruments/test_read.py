@@ -12,8 +12,9 @@ import xarray as xr
 
 import usidx
 from tests.kit.small_scans import MAKERS, SmallScan, find_arrays
-from usidx.errors import MissingFileError, SelectionError, TranslationError, UsidError
+from usidx.errors import MissingExtraError, MissingFileError, SelectionError, TranslationError, UsidError, UsidWarning
 from usidx.instruments import registry
+from usidx.instruments.reader import FormatReader, Package
 from usidx.label.roles import ROLE
 
 each_format = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -175,6 +176,64 @@ def test_a_reader_of_another_package_is_wrapped(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(registry, "_load_readers", lambda: {"one": _Sure(), "two": _Sure()})
     with pytest.raises(TranslationError, match=r"\['one', 'two'\] are equally sure"):
         usidx.read_instrument(tmp_path / "a.zzz")
+
+
+class _Point:
+    """An entry point as another package has it."""
+
+    name = "of_another"
+
+    def load(self) -> type:
+        return _Sure
+
+
+def test_readers_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "entry_points", lambda group: [_Point()] if group == "usidx.readers" else [])
+    found = registry._load_readers.__wrapped__()
+    assert isinstance(found["of_another"], _Sure)
+    assert "gsf" in found
+
+
+class _Broken(_Point):
+    name = "broken"
+
+    def load(self) -> type:
+        raise ImportError("no module named 'of_another'")
+
+
+def test_a_reader_that_cannot_be_loaded_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "entry_points", lambda group: [_Broken(), _Point()])
+    with pytest.warns(UsidWarning, match=r"'broken' cannot be loaded: no module named 'of_another'"):
+        found = registry._load_readers.__wrapped__()
+    assert "of_another" in found
+    assert "broken" not in found
+
+
+def test_a_reader_may_be_given_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.zzz").write_bytes(b"\0\1\2")
+    with pytest.raises(TranslationError, match="by the reader '_Sure': IndexError"):
+        usidx.read_instrument(tmp_path / "a.zzz", reader=_Sure())
+    with pytest.raises(SelectionError, match="neither a name nor a reader"):
+        usidx.read_instrument(tmp_path / "a.zzz", reader=3)  # type: ignore[arg-type]
+
+
+class _Missing(_Sure):
+    def __call__(self, path: Path) -> xr.DataTree:
+        return FormatReader("m", "files of M", lambda *_: 1.0, self.__call__, package=Package("no_such", "mm"))(path)
+
+
+def test_a_missing_package_is_told_by_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.zzz").write_bytes(b"\0\1\2")
+    monkeypatch.setattr(registry, "_load_readers", lambda: {"m": _Missing()})
+    with pytest.raises(MissingExtraError, match=r"Reading files of M needs .*'no_such'.*'usidx\[mm\]'"):
+        usidx.read_instrument(tmp_path / "a.zzz")
+
+
+def test_the_tree_says_first_who_read_it(tmp_path: Path) -> None:
+    tree = usidx.read_instrument(MAKERS["nanonis_sxm"](tmp_path).path)
+    assert list(tree.attrs)[:4] == ["instrument_file", "recognized", "read_by", "sha256"]
+    assert "nanonis_sxm, 0.99: begins with" in repr(tree)
+    assert tree.attrs["SCAN_DIR"] == "down"
 
 
 def test_readers_are_listed_as_a_table() -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
 from usidx.errors import TranslationError
 from usidx.instruments.unit_texts import normalize_units
 from usidx.label.roles import ROLE
+
+if TYPE_CHECKING:
+    import dask.array as da  # takes half a second, and who only asks for a reader does not need it
 
 __all__ = ["RAW_UNITS", "Axis", "Channel", "build_tree"]
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from dask.base import tokenize
 
@@ -17,6 +16,9 @@ from usidx.errors import TranslationError
 from usidx.format.layout import Array
 from usidx.io.read.chunks.block_sizes import choose_plain_blocks
 from usidx.io.read.place.local_bytes import Source
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 __all__ = ["FileArray", "lay_out"]
 
@@ -196,6 +198,8 @@ def lay_out(
             file=str(path),
             reader=reader,
         )
+    import dask.array as da
+
     version = status.st_size, status.st_mtime_ns
     found = FileArray(str(path.absolute()), reader, shape, stored, offset, steps, version, scale, shift)
     return da.from_array(

@@ -11,8 +11,9 @@ import xarray as xr
 
 from usidx.errors import MissingExtraError, TranslationError
 from usidx.instruments.axis_roles import assign_roles
+from usidx.instruments.bridges.in_memory import is_readable_object, read_object
 from usidx.instruments.digest import digest_file
-from usidx.instruments.reader import explain_failure
+from usidx.instruments.reader import Reader, explain_failure
 from usidx.instruments.recognize import Match, choose_reader
 from usidx.io.read.place.place import find_local_path
 from usidx.results.provenance import Step, put_steps, read_steps
@@ -28,7 +29,7 @@ _DIGESTED_AT_ONCE: Final = 64 * 2**20
 def read_instrument(
     path: str | PathLike[str],
     *,
-    reader: str | None = None,
+    reader: str | Reader | None = None,
     position: Iterable[str] | str | None = None,
     spectroscopic: Iterable[str] | str | None = None,
 ) -> xr.DataTree:
@@ -40,9 +41,10 @@ def read_instrument(
     Parameters
     ----------
     path : path
-        A local file.
-    reader : str, optional
-        Name of the reader to use; see :func:`usidx.list_readers`. By default the one that is surest of the file.
+        A local file; or a signal of HyperSpy or a Dataset of sidpy, which is taken as it is, without a copy.
+    reader : str or Reader, optional
+        Name of the reader to use, see :func:`usidx.list_readers`, or a reader of your own. By default the one that is
+        surest of the file.
     position, spectroscopic : str or iterable of str, optional
         Dims that say where, and dims that were swept, where the file does not say or the reader decides otherwise.
         Where only one of the two is given, all other dims have the other role. The dims of an array that has no names
@@ -78,6 +80,8 @@ def read_instrument(
     >>> tree.attrs["recognized"]
     "npy, 0.99: begins as NumPy's files do"
     """
+    if is_readable_object(path):
+        return _read_object(path, position, spectroscopic)
     file = find_local_path(path)
     match = choose_reader(file, reader)
     tree = read_with(match, file)
@@ -91,6 +95,19 @@ def read_instrument(
 
 def _as_list(names: Iterable[str] | str) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
+
+
+def _read_object(
+    found: object, position: Iterable[str] | str | None, spectroscopic: Iterable[str] | str | None
+) -> xr.DataTree:
+    """Return an object of another library as a tree whose history says what it was."""
+    kind = f"{type(found).__module__.partition('.')[0]}.{type(found).__name__}"
+    tree = assign_roles(read_object(found), position, spectroscopic, file=kind, reader="in_memory")
+    step: Step = {"tool": "read_instrument", "version": usidx_version(), "parameters": {"object": kind}}
+    nodes = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
+    return xr.DataTree.from_dict(
+        {p: _begin_history(data, step) if data.data_vars else data for p, data in nodes.items()}
+    )
 
 
 def read_with(match: Match, file: Path) -> xr.DataTree:
@@ -131,7 +148,8 @@ def _tell_origin(
     sure = f"{match.name}, {match.confidence:.2g}: {match.reason}"
     told = {"instrument_file": file.name, "recognized": sure, "read_by": by}
     told |= {SHA256: digest} if digest else {}
-    nodes["/"] = nodes["/"].assign_attrs({**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}})
+    nodes["/"] = nodes["/"].copy(deep=False)
+    nodes["/"].attrs = {**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}}
     return xr.DataTree.from_dict(nodes, name=tree.name or file.name)
 
 

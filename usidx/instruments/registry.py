@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Final, cast
 
-from usidx.errors import SelectionError
+from usidx.errors import SelectionError, UsidWarning
 from usidx.instruments.reader import Reader
 
 __all__ = ["BUILT_IN", "GROUP", "find_reader", "load_readers"]
@@ -34,15 +35,33 @@ BUILT_IN: Final[dict[str, str]] = {
     "tiff": "usidx.instruments.formats.tiff:READER",
     # for formats of others
     "anasys": "usidx.instruments.bridges.probe.anasys:READER",
+    "bcf": "usidx.instruments.bridges.rosetta:BCF",
+    "blo": "usidx.instruments.bridges.blo:READER",
     "bruker": "usidx.instruments.bridges.probe.bruker:READER",
+    "digital_surf": "usidx.instruments.bridges.rosetta:DIGITAL_SURF",
+    "dm": "usidx.instruments.bridges.rosetta:DM",
+    "edax": "usidx.instruments.bridges.rosetta:EDAX",
     "emd": "usidx.instruments.bridges.hdf5.emd:READER",
+    "empad": "usidx.instruments.bridges.rosetta:EMPAD",
     "gwy": "usidx.instruments.bridges.gwyddion.gwy:READER",
     "hspy": "usidx.instruments.bridges.hdf5.hspy:READER",
     "ibw": "usidx.instruments.bridges.igor.ibw:READER",
+    "jobin_yvon": "usidx.instruments.bridges.rosetta:JOBIN_YVON",
     "jpk": "usidx.instruments.bridges.jpk.curves:READER",
+    "matrix": "usidx.instruments.bridges.probe.matrix:READER",
+    "mrc": "usidx.instruments.bridges.rosetta:MRC",
+    "msa": "usidx.instruments.bridges.rosetta:MSA",
     "nexus": "usidx.instruments.bridges.hdf5.nexus:READER",
     "nid": "usidx.instruments.bridges.probe.nid:READER",
     "nsid": "usidx.instruments.bridges.hdf5.nsid:READER",
+    "picture": "usidx.instruments.bridges.pictures:READER",
+    "rhk": "usidx.instruments.bridges.probe.rhk:READER",
+    "spc": "usidx.instruments.bridges.spc:READER",
+    "tia": "usidx.instruments.bridges.rosetta:TIA",
+    "trivista": "usidx.instruments.bridges.rosetta:TRIVISTA",
+    "tvips": "usidx.instruments.bridges.rosetta:TVIPS",
+    "velox": "usidx.instruments.bridges.rosetta:VELOX",
+    "wdf": "usidx.instruments.bridges.rosetta:WDF",
 }
 
 
@@ -66,7 +85,12 @@ def _load(target: str) -> Reader:
 
 def _load_offered() -> Iterator[tuple[str, Reader]]:
     for point in entry_points(group=GROUP):
-        found = point.load()
+        try:
+            found = point.load()
+        except (ImportError, AttributeError) as err:
+            # Whoever reads other files should not suffer.
+            warnings.warn(f"The reader {point.name!r} cannot be loaded: {err}.", UsidWarning, stacklevel=2)
+            continue
         yield point.name, found() if isinstance(found, type) else found
 
 

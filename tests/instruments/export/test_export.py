@@ -12,6 +12,7 @@ import xarray as xr
 
 import usidx
 from tests.instruments.export.odd_files import GZIP, build
+from usidx.cli import main
 from usidx.errors import ExistsError, MissingFileError, SelectionError, UsidError, WriteError
 
 TARGETS = ("nexus", "kerchunk", "netcdf", "zarr", "hspy", "csv")
@@ -173,7 +174,7 @@ def test_file_that_changes_meanwhile_gives_nothing(scan: Path, tmp_path: Path, m
 
 
 @pytest.mark.parametrize(
-    ("name", "to"),
+    ("file_name", "to"),
     [
         ("pycroscopy_chip.h5", "kerchunk"),
         ("pyUSID_SingFreqPFM_0003.h5", "nexus"),
@@ -181,21 +182,21 @@ def test_file_that_changes_meanwhile_gives_nothing(scan: Path, tmp_path: Path, m
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*is not finished")
-def test_real_files(name: str, to: Any, real_files: Any, tmp_path: Path) -> None:
-    path = real_files(f"usid/{name}")
-    mains = [main for main in usidx.list_mains(path) if "-" not in main]
-    for number, main in enumerate(mains):
-        made = usidx.export(path, tmp_path / f"{number}", to=to, group=main)
+def test_real_files(file_name: str, to: Any, real_files: Any, tmp_path: Path) -> None:
+    path = real_files(f"usid/{file_name}")
+    measured = [name for name in usidx.list_mains(path) if "-" not in name]
+    for number, name in enumerate(measured):
+        made = usidx.export(path, tmp_path / f"{number}", to=to, group=name)
         with h5py.File(path) as file:
-            stored = file[main][()]
+            stored = file[name][()]
         if to == "nexus":
             with h5py.File(made) as file:
-                shown = file[f"entry/{main.rsplit('/', 1)[-1]}"]
+                shown = file[f"entry/{name.rsplit('/', 1)[-1]}"]
                 assert shown[shown.attrs["signal"]].size == stored.size
                 np.testing.assert_array_equal(np.ravel(shown[shown.attrs["signal"]]), stored.ravel())
         elif to == "netcdf":
             with xr.open_dataset(made) as data:
-                np.testing.assert_array_equal(np.ravel(data[main.rsplit("/", 1)[-1]]), stored.ravel())
+                np.testing.assert_array_equal(np.ravel(data[name.rsplit("/", 1)[-1]]), stored.ravel())
         else:
             pytest.importorskip("kerchunk", reason="kerchunk is not installed")
             found = xr.open_dataset(made, engine="kerchunk")["Raw_Data"]
@@ -210,3 +211,21 @@ def test_whole_tree_can_be_moved_beside_its_view(scan: Path, tmp_path: Path) -> 
     usidx.check_export(made)
     shutil.move(folder, tmp_path / "elsewhere")
     usidx.check_export(tmp_path / "elsewhere" / "view.nxs")
+
+
+def test_command_exports_and_checks(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "scan.nc"
+    assert main(["export", str(scan), str(target)]) == 0
+    assert capsys.readouterr().out.strip() == str(target)
+    with xr.open_dataset(target) as shown:
+        assert shown["Raw_Data"].attrs["units"] == "nA"
+    assert main(["export", str(scan), str(target)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    view = tmp_path / "view.nxs"
+    assert main(["export", str(scan), str(view), "--no-copy", "--group", "Raw_Data", "--overwrite"]) == 0
+    assert main(["export", "--check", str(view)]) == 0
+    scan.unlink()
+    assert main(["export", "--check", str(view)]) == 2
+    assert "is not there" in capsys.readouterr().err
+    assert main(["export", str(view)]) == 2
+    assert "Name the file to make" in capsys.readouterr().err

@@ -144,3 +144,14 @@ def test_numbers_that_json_lacks_become_texts(tmp_path: Path) -> None:
     attrs = json.loads(read_strictly(made)["refs"]["Raw_Data/.zattrs"])
     assert attrs["limit"] == "NaN"
     assert attrs["range"] == ["-Infinity", 1.0]
+
+
+@pytest.mark.parametrize("blocks", [None, {"Y": 4}])
+def test_writer_chooses_chunks_that_can_be_referred_to(blocks: Any, tmp_path: Path) -> None:
+    values = np.arange(17 * 67 * 90, dtype="f4").reshape(17, 67, 90)
+    coords = {"Y": np.arange(17.0), "X": np.arange(67.0), "Bias": np.linspace(-1, 1, 90)}
+    array = xr.DataArray(values, coords=coords, dims=list(coords), name="Raw_Data")
+    array = usidx.set_roles(array, position=["Y", "X"], spectroscopic=["Bias"])
+    usidx.write(array if blocks is None else array.chunk(blocks), tmp_path / "scan.h5", compression="gzip")
+    shown = open_references(usidx.export(tmp_path / "scan.h5", tmp_path / "scan.json", to="kerchunk"))
+    np.testing.assert_array_equal(shown["Raw_Data"].values, values)

@@ -134,6 +134,7 @@ def test_a_field_is_no_main_of_its_own(tmp_path: Path) -> None:
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "sidpy", None)
     monkeypatch.setitem(sys.modules, "hyperspy", None)
+    monkeypatch.setitem(sys.modules, "hyperspy.api", None)
     monkeypatch.setitem(sys.modules, "zarr", None)
     array = xr.DataArray(np.zeros(3), dims="x", name="x")
     with pytest.raises(MissingExtraError, match=r"'sidpy'.*usidx\[pyusid\]"):

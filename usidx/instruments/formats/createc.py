@@ -32,7 +32,7 @@ _KINDS: Final = {b"[Parameter]": "<i2", b"[Paramet32]": "<f4", b"[Paramco32]": "
 _SPECTRA: Final = (b"[ParVERT30]", b"[ParVERT32]")
 _ANGSTROM: Final = 1e-10
 _VOLTS: Final = 20.0  # from end to end of the converter
-_LARGEST_IMAGE: Final = 2 << 30
+_LARGEST_IMAGE: Final = 512 << 20
 #: Signals of a spectrum by the bits of its code, behind index, bias, and z.
 _SIGNALS: Final = (
     "Current", "dI_dV", "d2I_dV2", "ADC0", "ADC1", "ADC2", "ADC3", "Unknown 1", "Unknown 2", "Unknown 3",

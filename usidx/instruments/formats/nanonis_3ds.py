@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -25,11 +24,17 @@ from usidx.instruments.reader import Confidence, FormatReader
 from usidx.instruments.scan_frame import describe_frame, make_scan_axes
 from usidx.instruments.unit_texts import split_units
 
+if TYPE_CHECKING:
+    import dask.array as da
+
 __all__ = ["READER"]
 
 _MAGIC: Final = b"Grid dim="
 _END: Final = b":HEADER_END:"
 _LONGEST_HEADER: Final = 4 << 20
+# A grid that was stopped is as large as it was planned, with NaN; a damaged header may plan anything.
+_LARGE: Final = 64 << 20
+_MOST_PLANNED: Final = 100
 # Coordinates for each point; grids with more parameters than this are none.
 _MOST_PARAMETERS: Final = 1000
 
@@ -62,10 +67,16 @@ class _Grid:
                 f"it ends within point {count} of {wanted}: it is cut off, or damaged (a grid that was stopped ends "
                 "behind a point)"
             )
+        if wanted * self.point_bytes > max(_LARGE, _MOST_PLANNED * size):
+            raise TranslationError(
+                f"it has {count} points of a grid of {self.rows} x {self.columns}, which nobody planned"
+            )
         return min(count, wanted)
 
     def read(self, first: int, count: int) -> da.Array:
         """Return `count` cells of each point from number `first` on, dims (Y, X, cell), NaN where none was measured."""
+        import dask.array as da
+
         measured = self.measured
         whole, rest = divmod(measured, self.columns)
         parts = [self._lay(0, whole, self.columns, first, count)] if whole else []
@@ -137,11 +148,11 @@ def _list_channels(grid: _Grid) -> Iterator[Channel]:
 
 
 def _describe_points(grid: _Grid, parameters: Array | None) -> dict[str, xr.Variable]:
-    """Return the parameters of the points as coordinates; X, Y, where the tip was, are not the axes of the frame."""
+    """Return the parameters of the points as coordinates; where the tip was is no axis of the frame, and no channel."""
     found: dict[str, xr.Variable] = {}
     for number, title in enumerate(grid.parameters):
         name, units = split_units(title)
-        name = f"tip_{name}" if name in {"X", "Y"} else name
+        name = f"tip_{name}" if name in {"X", "Y", "Z"} else name
         if parameters is not None and name not in found:
             found[name] = xr.Variable(("Y", "X"), parameters[..., number], {"units": units})
     return found

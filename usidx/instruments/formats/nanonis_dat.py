@@ -26,7 +26,7 @@ __all__ = ["READER"]
 
 _DATA: Final = b"[DATA]"
 #: A spectrum is a text; longer ones are none.
-_LARGEST: Final = 1 << 30
+_LARGEST: Final = 256 << 20
 _MARK = re.compile(r"\s*\[([^\]]*)\]\s*")
 
 

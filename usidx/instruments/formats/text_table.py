@@ -34,7 +34,7 @@ _MARKS: Final = (
 )
 _COMMENTS: Final = ("#", "%", "//", ";#")
 #: A text is read as a whole.
-_LARGEST: Final = 1 << 30
+_LARGEST: Final = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)

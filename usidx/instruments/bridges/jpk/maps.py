@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.format.layout import Array
-from usidx.instruments.bridges.frames import describe_frame
+from usidx.instruments.bridges.even_axes import describe_frame
 from usidx.instruments.bridges.jpk.headers import Properties
 from usidx.instruments.channel import Axis
 

@@ -32,6 +32,7 @@ __all__ = [
     "WatchedBytes",
     "find_watched_bytes",
     "make_local_reader",
+    "may_leave_file",
     "parse_attribute",
     "prove",
     "read_messages",
@@ -71,8 +72,8 @@ class StoredAttribute(NamedTuple):
 class WatchedBytes:
     """The bytes of an open file, and what was found in them."""
 
-    def __init__(self, read: Read, base: int, *, may_leave: bool = False) -> None:
-        self.read, self._base, self.may_leave = read, base, may_leave
+    def __init__(self, read: Read, base: int) -> None:
+        self.read, self._base = read, base
         self._attributes: dict[int, dict[bytes, list[StoredAttribute]]] = {}
         self._collections: dict[int, dict[int, Span]] = {}
 
@@ -205,6 +206,8 @@ def shape_in(stored: bytes) -> tuple[int, ...] | None:
 
 
 _watched: WeakValueDictionary[int, WatchedBytes] = WeakValueDictionary()
+#: HDF5's numbers of openings, of which a file may have several at a time.
+_may_leave: set[int] = set()
 
 
 class Proven(NamedTuple):
@@ -229,14 +232,22 @@ def watch_bytes(file: h5py.File, read: Read, *, may_leave: bool = False) -> Iter
     may_leave : bool, default False
         Whether other files that it names may be read (see `usidx.io.read.chunks.elsewhere`).
     """
-    held = _watch(file, read, may_leave=may_leave)
+    held, opened = _watch(file, read), file.id.id
+    if may_leave:
+        _may_leave.add(opened)
     try:
         yield
     finally:
+        _may_leave.discard(opened)
         del held
 
 
-def _watch(file: h5py.File, read: Read, *, may_leave: bool) -> WatchedBytes | None:
+def may_leave_file(object_: h5py.Group | h5py.Dataset) -> bool:
+    """Say whether other files may be read for an object: it was opened by who asked for them, not just beside that."""
+    return h5py.h5i.get_file_id(object_.id).id in _may_leave
+
+
+def _watch(file: h5py.File, read: Read) -> WatchedBytes | None:
     made = file.id.get_create_plist()
     if file.id.get_intent() != h5py.h5f.ACC_RDONLY or made.get_sizes() != (8, 8):
         return None
@@ -244,7 +255,7 @@ def _watch(file: h5py.File, read: Read, *, may_leave: bool) -> WatchedBytes | No
         number, _ = identify_object(file)
     except (OSError, RuntimeError, ValueError, KeyError):
         return None  # without its root, nothing of the file is read
-    return _watched.setdefault(number, WatchedBytes(read, made.get_userblock(), may_leave=may_leave))
+    return _watched.setdefault(number, WatchedBytes(read, made.get_userblock()))
 
 
 def find_watched_bytes(dataset: h5py.Group | h5py.Dataset) -> WatchedBytes | None:
