@@ -192,11 +192,12 @@ CALLS = [
         **{k: v for k, v in FIT.items() if k != "covariance"}, "coordinate": "DC_Offset",
         "bounds": {"slope": (-0.1, 0.1)}, "start": {"slope": 0.05}, "fixed": {"slope": 0.01},
         "tied": {"rising_width_above": "rising_width_below"}, "widths": "common", "nuc_threshold": 0.1,
+        "mask": partial(_mask),
     }),
     Call("project_loops", loops, {}, {"coordinate": "DC_Offset"}),
     Call("relaxation_fit", decays, {}, {
         **FIT, "decay": "stretched", "start": {"offset": 0.1},
-        "bounds": {"offset": (-5.0, 5.0)}, "fixed": {"offset": 0.0},
+        "bounds": {"offset": (-5.0, 5.0)}, "fixed": {"offset": 0.0}, "mask": partial(_mask),
     }),
     Call("didv", curves, {}, {"window": 5, "order": 1}),
     Call("normalized_conductance", curves, {"broadening": 0.5}, {
@@ -230,6 +231,18 @@ CALLS = [
         })
         for verb in ("baseline", "remove_baseline")
     ),
+    *(
+        Call(f"signal.{verb}", spectra, {}, {
+            "dim": "X", "threshold": 4.0, "neighbours": False, "protect": (-1.0, 1.0),
+        })
+        for verb in ("find_spikes", "remove_spikes")
+    ),
+    Call("signal.normalize", spectra, {}, {"dim": "X", "by": (-1.0, 1.0)}),
+    Call("signal.resample", spectra, {"coordinate": np.linspace(-2, 2, 7)}, {
+        "dim": "X", "coordinate": np.linspace(-1, 1, 5), "method": "cubic",
+    }),
+    Call("signal.remove_power_law", spectra, {"window": (0.1, 3.0)}, {"dim": "X", "window": (0.5, 3.0)}),
+    Call("signal.calibrate", spectra, {"pairs": {0.0: 1.0}}, {"dim": "X", "pairs": {0.0: 2.0}}),
     Call("map_positions", spectra, {"function": spread}, {
         "function": mean, "dim": "X", "like": np.float32(0), "units": "V", "parameters": {"power": 2}, "errors": "nan",
     }),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -11,7 +12,7 @@ from typing import Final, cast
 
 import xarray as xr
 
-from usidx.errors import SelectionError
+from usidx.errors import SelectionError, UsidWarning
 from usidx.instruments.reader import Reader
 
 __all__ = ["BUILT_IN", "GROUP", "find_object_reader", "find_reader", "load_readers"]
@@ -89,7 +90,12 @@ def _load(target: str) -> Reader:
 
 def _load_offered() -> Iterator[tuple[str, Reader]]:
     for point in entry_points(group=GROUP):
-        found = point.load()
+        try:
+            found = point.load()
+        except (ImportError, AttributeError) as err:
+            # Whoever reads other files should not suffer.
+            warnings.warn(f"The reader {point.name!r} cannot be loaded: {err}.", UsidWarning, stacklevel=2)
+            continue
         yield point.name, found() if isinstance(found, type) else found
 
 

@@ -140,7 +140,9 @@ def _choose_usual_dims(
     for found in (familiar, measured, own, single, () if own else tuple(str(d) for d in data.dims)):
         if len(found) == count:
             return tuple(found)
-    told = f"the {role} dims {tuple(own)}" if own else f"no {role} dim of more than one step"
+    marked = any(ROLE in data.coords[d].attrs for d in data.dims if d in data.coords)
+    told = f"no {role} dim of more than one step" if marked else f"no {role} dim (none is marked)"
+    told = f"the {role} dims {tuple(own)}" if own else told
     wanted = f", and {count} should be worked along" if count is not None else ""
     raise RoleError(
         f"Array {data.name!r} with dims {data.dims} has {told}{wanted}. {reason + ' ' if reason else ''}Name the dims "

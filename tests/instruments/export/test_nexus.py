@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 import usidx
 from tests.instruments.export.odd_files import ODD, build, build_fields
@@ -121,3 +122,14 @@ def test_nexusformat_finds_signal_and_axes(tmp_path: Path) -> None:
         shown = file.get_default()
         assert [axis.nxname for axis in shown.nxaxes] == ["Y", "X", "Frequency"]
         np.testing.assert_array_equal(shown.nxsignal.nxvalue, built.array)
+
+
+def test_what_nexus_has_no_room_for_is_kept_under_another_name(tmp_path: Path) -> None:
+    times = np.array(["2020-01-01", "2020-01-02"], "M8[ns]")
+    array = xr.DataArray([1.0, 2.0], dims="t/u", coords={"t/u": times}, name="a/b", attrs={"": 3, "axes": "mine"})
+    with h5py.File(usidx.export(array, tmp_path / "out.nxs")) as file:
+        shown = find_default(file)
+        signal = shown[shown.attrs["signal"]]
+        assert (signal.attrs["_"], signal.attrs["usid_axes"], signal.attrs["usid_label"]) == (3, "mine", "a/b")
+        assert list(shown.attrs["axes"]) == ["t_u"]
+        assert shown["t_u"].asstr()[0].startswith("2020-01-01T00:00:00")
