@@ -39,6 +39,7 @@ _LISTS = {
     "Measurement modes": ("usidx.modes",),
     "Compute, write": ("usidx.tasks", "usidx.mapping", "usidx.io.write", "usidx.results"),
     "Look": ("usidx.look",),
+    "Exchange": ("usidx.instruments",),
 }
 _WHOLE = ("models", "signal", "simulate")
 

@@ -137,7 +137,9 @@ def _second_door(
 
 
 class _Accessor(_Holder[Data]):
-    """The object at a glance."""
+    """The object at a glance, and out of usidx."""
+
+    export = _Door(lambda: public.export)
 
     def __repr__(self) -> str:
         return public.summary(self._data)
@@ -198,6 +200,9 @@ class UsidDataArrayAccessor(_Labelled[xr.DataArray]):
     normalized_conductance = _Door(lambda: public.normalized_conductance)
     gap = _Door(lambda: public.gap)
     to_grid = _Door(lambda: public.to_grid)
+    to_hyperspy = _Door(lambda: public.to_hyperspy)
+    to_pyusid = _Door(lambda: public.to_pyusid)
+    to_sidpy = _Door(lambda: public.to_sidpy)
     explore = _Door(lambda: public.explore)
     map_positions = _second_door(lambda: public.map_positions)
 

@@ -8,14 +8,19 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 import usidx
-from usidx.errors import UsidError
+from usidx.errors import MissingExtraError, UsidError
 from usidx.io.disk.interrupt import insist_on_interrupts
 from usidx.version import usidx_version
 
 __all__ = ["main"]
+
+# Seconds in which a scheduler answers.
+_PATIENCE = 15
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--write", action="store_true", help="add the results to the file (default: <file>-results.h5 here)"
     )
+    demo.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="compute on the workers of this dask scheduler, as tcp://host:8786. They must see the file by its path",
+    )
     recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
     recover.add_argument("file", help="an HDF5 file")
     recover.add_argument(
@@ -97,8 +107,22 @@ def _parser() -> argparse.ArgumentParser:
         "--reader", help="the reader to use; see `usidx readers` (default: the one that knows the file)"
     )
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
+    _add_export(commands)
     _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
     return parser
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = _command(commands, "export", _export, "write a file, or a part of it, in the format of other programs")
+    export.add_argument("file", help="a USID file, or its URL; with --check what an export made")
+    export.add_argument("target", nargs="?", help="the file or folder to make")
+    export.add_argument("--group", help="a main dataset, a result, or a group (default: the whole file)")
+    export.add_argument(
+        "--to", choices=[*_ENDINGS.values()], help="the format (default: by the ending of the target, else nexus)"
+    )
+    export.add_argument("--no-copy", action="store_true", help="make a small file that shows the data where it lies")
+    export.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
+    export.add_argument("--check", action="store_true", help="say whether FILE still shows what it was made to show")
 
 
 def _command(
@@ -138,7 +162,8 @@ def _count(number: int, thing: str) -> str:
 def _demo(options: argparse.Namespace) -> int:
     from usidx.demo.run import run_demo
 
-    left = run_demo(options.file, report=options.report, write=options.write, say=print)
+    with _computing_at(options.scheduler):
+        left = run_demo(options.file, report=options.report, write=options.write, say=print)
     print(f"results in {left.results}:" if left.groups else "there are no results to keep")
     for group in left.groups:
         print(f"  {group}")
@@ -146,8 +171,56 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _computing_at(scheduler: str | None) -> Iterator[None]:
+    """Compute on a cluster for as long as the block lasts; here, where no scheduler is named."""
+    if scheduler is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError as err:
+        raise MissingExtraError("distributed", "distributed", "Computing on a cluster") from err
+    try:
+        client = Client(scheduler, timeout=_PATIENCE)
+    except (OSError, ValueError) as err:
+        raise UsidError(f"There is no scheduler at {scheduler!r}. ({err}) `dask scheduler` says its address.") from err
+    with client:
+        workers = client.scheduler_info()["workers"]
+        if not workers:
+            raise UsidError(f"The scheduler at {scheduler!r} has no workers, which would be waited for without end.")
+        print(f"computing at {scheduler}: {_count(len(workers), 'worker')}")
+        yield
+
+
 def _convert(options: argparse.Namespace) -> int:
     print(usidx.convert(options.source, options.target, reader=options.reader, overwrite=options.overwrite))
+    return 0
+
+
+#: Format by the ending of a target.
+_ENDINGS: Final = {
+    ".nxs": "nexus",
+    ".json": "kerchunk",
+    ".nc": "netcdf",
+    ".zarr": "zarr",
+    ".hspy": "hspy",
+    ".csv": "csv",
+}
+
+
+def _export(options: argparse.Namespace) -> int:
+    if options.check:
+        usidx.check_export(options.file)
+        print(f"{options.file}: shows what it was made to show")
+        return 0
+    if options.target is None:
+        raise UsidError("Name the file to make: usidx export FILE TARGET.")
+    to: Any = options.to or _ENDINGS.get(os.path.splitext(options.target)[1].lower(), "nexus")
+    copy = not options.no_copy
+    print(
+        usidx.export(options.file, options.target, group=options.group, to=to, copy=copy, overwrite=options.overwrite)
+    )
     return 0
 
 

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from usidx.fitting.fit import fit as fit
     from usidx.fitting.measure_peaks import measure_peaks as measure_peaks
     from usidx.instruments.convert import convert as convert
+    from usidx.instruments.export.export import export as export
+    from usidx.instruments.export.objects import to_hyperspy as to_hyperspy
+    from usidx.instruments.export.objects import to_pyusid as to_pyusid
+    from usidx.instruments.export.objects import to_sidpy as to_sidpy
+    from usidx.instruments.export.source import check_export as check_export
     from usidx.instruments.list_readers import list_readers as list_readers
     from usidx.instruments.read import read_instrument as read_instrument
     from usidx.io.disk.recovery import recover as recover
@@ -82,6 +87,7 @@ if TYPE_CHECKING:
 
 MODULES.update(
     {
+        "check_export": "usidx.instruments.export.source",
         "cluster": "usidx.learn.cluster",
         "compare": "usidx.fitting.compare",
         "compute": "usidx.tasks.compute",
@@ -94,6 +100,7 @@ MODULES.update(
         "evaluate_terms": "usidx.fitting.evaluate",
         "example_file": "usidx.example",
         "explore": "usidx.look.explore",
+        "export": "usidx.instruments.export.export",
         "fcls": "usidx.learn.unmix",
         "fit": "usidx.fitting.fit",
         "fit_references": "usidx.learn.references",
@@ -146,6 +153,9 @@ MODULES.update(
         "summary_html": "usidx.look.summary.html",
         "svd": "usidx.learn.svd",
         "to_grid": "usidx.label.gridding",
+        "to_hyperspy": "usidx.instruments.export.objects",
+        "to_pyusid": "usidx.instruments.export.objects",
+        "to_sidpy": "usidx.instruments.export.objects",
         "validate": "usidx.io.read.validate",
         "vca": "usidx.learn.unmix",
         "write": "usidx.io.write.results",

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 from scipy.optimize import curve_fit
+from scipy.special import erf
 
 import usidx
 from usidx import models
@@ -193,3 +194,31 @@ def test_what_is_said_of_one_term_decides_which_it_is(known: dict[str, Any]) -> 
     found = usidx.fit(_make_pair(), model, "x", **known)
     assert float(found.converged.mean()) > 0.8
     assert bool((found.a_center > found.b_center).where(found.converged, True).all())
+
+
+@pytest.mark.parametrize("known", [{"a_center": 2.0}, {"a_center": 2.0, "b_center": -2.0}])
+@pytest.mark.parametrize("as_map", [False, True])
+def test_start_values_say_which_of_two_equal_terms_is_which(known: dict[str, Any], as_map: bool) -> None:
+    data = _make_pair()
+    model = Gaussian("height", prefix="a_") + Gaussian("height", prefix="b_")
+    start = {k: xr.DataArray(np.full(80, v), dims="p") for k, v in known.items()} if as_map else known
+    found, free = usidx.fit(data, model, "x", start=start), usidx.fit(data, model, "x")
+    assert_allclose(found.a_center, free.b_center, atol=1e-4)
+    assert_allclose(found.b_center, free.a_center, atol=1e-4)
+    assert_allclose(found.a_amplitude_stderr, free.b_amplitude_stderr, rtol=1e-3)
+
+
+def test_two_edges_on_a_power_law_from_rough_centers() -> None:
+    rng = np.random.default_rng(3)
+    energy = np.arange(350, 850, 1.0)
+    before, rate = rng.uniform(2000, 8000, (8, 1)), rng.uniform(-4, -2.5, (8, 1))
+    centers = 456 + rng.normal(0, 1, (8, 1)), 532 + rng.normal(0, 1, (8, 1))
+    y = before * (energy / 350) ** rate
+    for part, center in zip((0.2, 0.15), centers, strict=True):
+        y = y + part * before * 0.5 * (1 + erf((energy - center) / 3))
+    data = xr.DataArray(rng.poisson(y).astype(float), dims=("p", "E"), coords={"E": energy})
+    model = PowerLaw() + Step(prefix="a_") + Step(prefix="b_")
+    for first, second in (("a_center", "b_center"), ("b_center", "a_center")):
+        found = usidx.fit(data, model, "E", start={first: 450.0, second: 540.0})
+        assert_allclose(found[first], centers[0][:, 0], atol=3)
+        assert_allclose(found[second], centers[1][:, 0], atol=3)

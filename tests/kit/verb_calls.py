@@ -192,11 +192,12 @@ CALLS = [
         **{k: v for k, v in FIT.items() if k != "covariance"}, "coordinate": "DC_Offset",
         "bounds": {"slope": (-0.1, 0.1)}, "start": {"slope": 0.05}, "fixed": {"slope": 0.01},
         "tied": {"rising_width_above": "rising_width_below"}, "widths": "common", "nuc_threshold": 0.1,
+        "mask": partial(_mask),
     }),
     Call("project_loops", loops, {}, {"coordinate": "DC_Offset"}),
     Call("relaxation_fit", decays, {}, {
         **FIT, "decay": "stretched", "start": {"offset": 0.1},
-        "bounds": {"offset": (-5.0, 5.0)}, "fixed": {"offset": 0.0},
+        "bounds": {"offset": (-5.0, 5.0)}, "fixed": {"offset": 0.0}, "mask": partial(_mask),
     }),
     Call("didv", curves, {}, {"window": 5, "order": 1}),
     Call("normalized_conductance", curves, {"broadening": 0.5}, {

@@ -70,7 +70,7 @@ def test_no_such_dim() -> None:
 
 
 def test_no_roles_at_all() -> None:
-    with pytest.raises(RoleError, match=r"Array 'scan' with dims .* has no spectroscopic dim of more than one step"):
+    with pytest.raises(RoleError, match=r"'scan' with dims .* has no spectroscopic dim \(none is marked\)\. Name"):
         split(cube())
 
 
@@ -153,3 +153,23 @@ def test_dims_without_a_name_or_a_size_are_told() -> None:
     unknown.data.compute_chunk_sizes()
     known = xr.DataArray(unknown.data, dims=("n", "energy"))
     assert set_roles(known, position="n").sizes == {"n": 6, "energy": 4}
+
+
+def test_scans_put_together_have_the_new_dim_among_the_responses() -> None:
+    """As the file that they are written to says."""
+    scan = usidx.set_roles(
+        xr.DataArray(np.random.default_rng(0).normal(size=(4, 5, 6)), dims=("y", "x", "e")),
+        position=["y", "x"],
+        spectroscopic="e",
+    )
+    both = xr.concat([scan, 2 * scan], "temperature")
+    made = usidx.svd(both, 2)
+    assert made.scores.dims == ("y", "x", "component")
+    matrix = both.transpose("y", "x", "temperature", "e").values.reshape(20, 12)
+    np.testing.assert_allclose(made.singular_values, np.linalg.svd(matrix, compute_uv=False)[:2])
+    assert choose_dims(both, None, 1) == ("e",)
+
+
+def test_dims_without_a_role_are_nothing_beside_no_position() -> None:
+    spectra = usidx.set_roles(xr.DataArray(np.zeros((3, 4)), dims=("n", "e")), spectroscopic="e")
+    assert split(spectra) == (("n",), ("e",))

@@ -136,7 +136,7 @@ def test_error_is_that_of_the_factors(estimator: Any, backing: Backing, iteratio
 
 def test_fields_stand_side_by_side(cube: Cube) -> None:
     data = cube(values()).drop_vars("field")
-    found = decompose(xr.Dataset({"a": data, "b": 2 * data}), PCA(2))
+    found = decompose(xr.Dataset({"a": data, "b": (2 * data).assign_attrs(data.attrs)}), PCA(2))
     expected = PCA(2).fit(np.hstack([data.values.reshape(42, 10), 2 * data.values.reshape(42, 10)]))
     np.testing.assert_allclose(found.components.sel(field="b").values.reshape(2, 10), expected.components_[:, 10:])
     assert list(reconstruct(found)) == ["a", "b"]

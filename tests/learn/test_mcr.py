@@ -152,7 +152,9 @@ def test_unimodal_profile_is_the_nearest_there_is(seed: int) -> None:
 def test_fields_stand_side_by_side(backing: Backing, cube: Cube) -> None:
     cells, _, parts = reaction()
     data = backing(cube(cells).drop_vars("field"))
-    found = mcr_als(xr.Dataset({"a": data, "b": 2 * data}), 3, closure=True, tol=1e-8, max_iter=500).compute()
+    found = mcr_als(
+        xr.Dataset({"a": data, "b": (2 * data).assign_attrs(data.attrs)}), 3, closure=True, tol=1e-8, max_iter=500
+    ).compute()
     np.testing.assert_allclose(found.components.sel(field="b"), 2 * found.components.sel(field="a"), atol=1e-6)
     np.testing.assert_allclose(np.sort(found.scores.max(("Y", "X"))), np.sort(parts.max((0, 1))), atol=0.01)
     assert list(reconstruct(found)) == ["a", "b"]

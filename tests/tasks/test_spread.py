@@ -15,10 +15,11 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from usidx.tasks.blocks import Blocks, Changed
+from usidx.tasks.blocks import Blocks, Changed, Rows
 from usidx.tasks.passes import plan_passes
 
 distributed = pytest.importorskip("distributed")
+SchedulerPlugin = distributed.SchedulerPlugin
 pytestmark = [
     # Raised by distributed and tornado when a cluster goes down.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -105,16 +106,21 @@ def test_an_error_of_a_block_is_the_error(client: Any) -> None:
         plan_passes(make_rows()).iterate(lambda blocks: blocks.fold(refuse, operator.add)).compute()
 
 
+def list_left(dask_scheduler: Any) -> tuple[list[str], list[Any], list[str]]:
+    """Return the tasks, what is kept for them, and who holds results: the keeper is no client."""
+    keeper = dask_scheduler.plugins["usidx-keeper"]
+    holders = [name for name in dask_scheduler.clients if name.startswith("usidx")]
+    return [str(key) for key in dask_scheduler.tasks], list(keeper.kept), holders
+
+
 def test_nothing_is_left_on_the_cluster(client: Any) -> None:
     plan_passes(make_rows()).iterate(use_all).compute()
     for _ in range(100):
-        left = client.run_on_scheduler(lambda dask_scheduler: [str(key) for key in dask_scheduler.tasks])
-        if not left and not client.list_datasets():
+        left = client.run_on_scheduler(list_left)
+        if left == ([], [], []):
             break
         time.sleep(0.1)
-    assert (left, list(client.list_datasets())) == ([], [])
-    notes = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.task_metadata.get("usidx-folds", {}))
-    assert not any(notes.values())
+    assert left == ([], [], [])
 
 
 def test_persisted_blocks_stay_where_they_are(client: Any) -> None:
@@ -144,6 +150,52 @@ def test_persisted_blocks_outlive_their_array(client: Any) -> None:
     total = plan_passes(rows).iterate(lambda blocks: blocks.fold(sum_rows, operator.add)).persist()
     del rows
     np.testing.assert_allclose(total.compute(), VALUES.sum(axis=0))
+
+
+def keep_rows(block: Any, _state: None) -> tuple[float, tuple[Any, Any]]:
+    return float(block.sum()), (block[:, 0], find_worker(block))
+
+
+def keep_first_cells(blocks: Blocks) -> Rows:
+    _, states = blocks.fold_states(keep_rows, operator.add, [None] * len(blocks.sizes))
+    return Rows(states, blocks.sizes).change(operator.itemgetter(0)).change(operator.mul, 2)
+
+
+class Watch(SchedulerPlugin):  # type: ignore[misc,valid-type,unused-ignore]
+    """Notes the bytes of each result, and how many workers ran the tasks of each name."""
+
+    name = "watch"
+
+    def __init__(self) -> None:
+        self.largest: dict[str, int] = {}
+        self.workers: dict[str, set[str]] = {}
+
+    async def start(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+        if finish == "memory" and start == "processing":
+            name = distributed.utils.key_split(key)
+            self.largest[name] = max(self.largest.get(name, 0), kwargs["nbytes"])
+            self.workers.setdefault(name, set()).add(kwargs["worker"])
+
+
+def read_watch(dask_scheduler: Any) -> tuple[dict[str, int], dict[str, set[str]]]:
+    watch = dask_scheduler.plugins["watch"]
+    return watch.largest, watch.workers
+
+
+def test_rows_are_left_where_they_are_found(client: Any) -> None:
+    rows = da.arange(40_000.0, chunks=5000)[:, np.newaxis]
+    client.register_plugin(Watch())
+    passes = plan_passes(rows)
+    first = passes.split(passes.iterate(keep_first_cells), None, 1, np.float64)
+    np.testing.assert_array_equal(first.compute()[:, 0], 2 * np.arange(40_000.0))
+    largest, workers = client.run_on_scheduler(read_watch)
+    client.unregister_scheduler_plugin("watch")
+    assert largest["usidx-rows"] >= 8 * 5000  # those of one block
+    assert largest["usidx-barrier"] < 8 * 5000
+    assert len(workers["usidx-rows"]) > 1
 
 
 FOLDS = 6

@@ -106,9 +106,9 @@ class Work:
     alike: tuple[Alike, ...] = ()
     limited: bool = False
 
-    def put_in_order(self, table: Array) -> Array:
+    def put_in_order(self, table: Array, start: Array) -> Array:
         """Put equal terms in one order."""
-        return sort_alike(table, self.alike, len(self.model.names), covariance=self.options.covariance)
+        return sort_alike(table, self.alike, start, len(self.model.names), covariance=self.options.covariance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def block_table(y: Array, *inputs: Array, work: Work) -> Array:
     """Fit a block: y (*other, *samples), a coordinate per variable, sigma and limits if any, start."""
     lead, spectra = _flattened(y, inputs, work)
     found = _solve(work, spectra)
-    return work.put_in_order(found).reshape(*lead, found.shape[1])
+    return work.put_in_order(found, spectra.start).reshape(*lead, found.shape[1])
 
 
 def block_again(y: Array, *inputs: Array, work: Work) -> Array:
@@ -161,7 +161,7 @@ def block_again(y: Array, *inputs: Array, work: Work) -> Array:
         return _solve(again, spectra.take(rows, start=begin))
 
     again = solve_failed(solved, table.reshape(len(spectra.y), table.shape[-1]), around, work.options, n)
-    return work.put_in_order(again).reshape(*lead, again.shape[1])
+    return work.put_in_order(again, spectra.start).reshape(*lead, again.shape[1])
 
 
 def _solve(work: Work, spectra: _Spectra) -> Array:

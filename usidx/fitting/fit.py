@@ -84,8 +84,8 @@ def fit(
         The coordinate along `dim`, by default that of the same name (or 0, 1, 2, ... where there is none). It may
         change from spectrum to spectrum.
     start : mapping of str to float or DataArray, optional
-        Start values of parameters; what is missing or NaN is found from the data. Where such a fit fails or leaves a
-        pattern behind, other starts are tried too, and the best fit is kept: to choose a minimum, give `bounds`.
+        Start values of parameters; what is missing or NaN is found from the data. The fit without them is tried too,
+        and the better one is kept: to choose a minimum, give `bounds`.
     bounds : mapping of str to (low, high), optional
         In the place of those of the model; each a number, or a DataArray over dims of the result. Where one of these is
         NaN the model's own holds. Spectra are then fitted together only where all their bounds are the same; each by
@@ -159,9 +159,9 @@ def fit(
     differences, which ``nfev`` does not count. Start values: what enters linearly is solved for, peaks are found by a
     matched filter, an oscillator by its linear form, the rest among templates or by trying candidates. A fit that
     failed or left more than noise is looked at again, all terms together, within what is fixed, tied and bounded;
-    `nfev` counts all of it. Equal terms are in order of their position, where nothing else was said of one than of the
-    other. Standard errors are the roots of the diagonal of redchi (J'J)^-1 at the solution; those of tied parameters
-    are propagated from it.
+    `nfev` counts all of it. Equal terms are in order of their position; where start values differ, each goes where its
+    own is nearest, and what bounds, ties and fixed values say of one of them decides. Standard errors are the roots of
+    the diagonal of redchi (J'J)^-1 at the solution; those of tied parameters are propagated from it.
     With a robust loss of slope psi, redchi is replaced by Huber's K^2 sum(psi^2) / (n - p) / mean(psi')^2, with
     K = 1 + p/n var(psi') / mean(psi')^2: the errors of the robust estimate, which a few spikes hardly change.
 
@@ -201,7 +201,7 @@ def fit(
     )  # fmt: skip
     check_bounds(options)
     _check_start(model, ties, options, start)
-    alike = find_alike(model, ties, start, bounds | {name: object() for name in limits}, fixed)
+    alike = find_alike(model, ties, bounds | {name: object() for name in limits}, fixed)
     threads = None if data.chunks is None else 1
     work = Work(model, ties, options, weighted=sigma is not None, threads=threads, alike=alike, limited=bool(limits))
     table = table_of(apply_mask(data, mask), sweep, work, sigma, start | fixed, limits, retry=retry is not None)

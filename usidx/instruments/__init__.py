@@ -1,1 +1,1 @@
-"""Files of instruments -> trees of labelled, lazy arrays, and measurements of a USID file."""
+"""Files of instruments -> trees of labelled, lazy arrays, and measurements of a USID file; and out again."""

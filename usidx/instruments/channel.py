@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
 from usidx.errors import TranslationError
 from usidx.instruments.unit_texts import normalize_units
 from usidx.label.roles import ROLE
+
+if TYPE_CHECKING:
+    import dask.array as da  # takes half a second, and who only asks for a reader does not need it
 
 __all__ = ["RAW_UNITS", "Axis", "Channel", "build_tree"]
 
@@ -105,7 +107,7 @@ def build_tree(channels: Iterable[Channel], attrs: Mapping[str, Any] | None = No
         nodes[path] = _label(channel, path.rsplit("/", 1)[-1])
     if not nodes:
         raise TranslationError("it holds no data")
-    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=dict(attrs or {})), **nodes})
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=_clean(attrs or {})), **nodes})
 
 
 def _find_free_path(name: str, taken: Iterable[str]) -> str:
@@ -135,12 +137,26 @@ def _label(channel: Channel, leaf: str) -> xr.Dataset:
     name = leaf
     while name in coords or name in dims:
         name += "_"
-    attrs = {**channel.attrs, **_describe(channel.units, channel.quantity or leaf)}
+    attrs = {**_clean(channel.attrs), **_describe(channel.units, channel.quantity or leaf)}
     variable = xr.Variable(dims, channel.data, attrs)
     try:
         return xr.Dataset({name: variable}, coords=xr.Coordinates(coords, indexes={})).pipe(_index)
     except ValueError as err:
         raise TranslationError(f"channel {channel.name!r} does not fit together: {err}") from err
+
+
+def _clean(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes whose names and texts can be shown and stored, whatever signs a file has in them."""
+    return {
+        _show(str(name)) or "unnamed": _show(value, "\n\t\r") if isinstance(value, str) else value
+        for name, value in attrs.items()
+    }
+
+
+def _show(text: str, kept: str = "") -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
 def _index(data: xr.Dataset) -> xr.Dataset:

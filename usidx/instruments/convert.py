@@ -20,6 +20,7 @@ from usidx.format.names import CHANNEL, MEASUREMENT, NODE, PROVENANCE
 from usidx.instruments.digest import RunningDigest
 from usidx.instruments.measurements import collect_measurements
 from usidx.instruments.read import SHA256, read_instrument
+from usidx.instruments.reader import Reader
 from usidx.instruments.recognize import list_matches, read_head
 from usidx.io.disk.companions import find_journal_path
 from usidx.io.read.place.place import find_local_path
@@ -38,7 +39,7 @@ def convert(
     sources: FilePath | Iterable[FilePath],
     target: FilePath,
     *,
-    reader: str | None = None,
+    reader: str | Reader | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -56,8 +57,9 @@ def convert(
         no reader knows are left out, with a warning.
     target : path
         The USID file to make.
-    reader : str, optional
-        Name of the reader for all of them; see :func:`usidx.list_readers`. By default the one that is surest of each.
+    reader : str or Reader, optional
+        Name of the reader for all of them, see :func:`usidx.list_readers`, or a reader of your own. By default the one
+        that is surest of each.
     overwrite : bool, default False
         Replace the target where it exists. By default that is an error.
     progress : bool, default True
@@ -84,11 +86,11 @@ def convert(
 
     Examples
     --------
-    >>> import numpy as np, usidx
-    >>> np.save("height.npy", np.zeros((20, 30)))
-    >>> usidx.convert("height.npy", "height.h5").name
-    'height.h5'
-    >>> usidx.open_main("height.h5").dims
+    >>> import tempfile, numpy as np, usidx
+    >>> folder = tempfile.mkdtemp()
+    >>> np.save(f"{folder}/height.npy", np.zeros((20, 30)))
+    >>> target = usidx.convert(f"{folder}/height.npy", f"{folder}/height.h5")
+    >>> usidx.open_main(target).dims
     ('Y', 'X')
     """
     path = find_local_path(target)
@@ -104,7 +106,7 @@ def convert(
     return path
 
 
-def _list_sources(sources: FilePath | Iterable[FilePath], reader: str | None) -> Iterator[Path]:
+def _list_sources(sources: FilePath | Iterable[FilePath], reader: str | Reader | None) -> Iterator[Path]:
     each = [sources] if isinstance(sources, str | PathLike) else list(sources)
     if not each:
         raise MissingFileError("No source is given.")
@@ -122,12 +124,12 @@ def _list_sources(sources: FilePath | Iterable[FilePath], reader: str | None) ->
             yield from found
 
 
-def _list_folder(folder: Path, reader: str | None) -> list[Path]:
+def _list_folder(folder: Path, reader: str | Reader | None) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     known = files if reader is not None else [file for file in files if _is_known(file)]
     if not known:
         raise MissingFileError(f"No reader knows any file of the folder {fspath(folder)!r}.")
-    left = [file.name for file in files if file not in known]
+    left = [file.name for file in files if file not in known and not _goes_with(file, known)]
     if left:
         warnings.warn(
             f"No reader knows {len(left)} of {len(files)} files of {fspath(folder)!r}, which are left out: "
@@ -136,6 +138,11 @@ def _list_folder(folder: Path, reader: str | None) -> list[Path]:
             stacklevel=4,
         )
     return known
+
+
+def _goes_with(file: Path, known: list[Path]) -> bool:
+    """Say whether a file is the header that lies beside another one."""
+    return file.suffix.lower() in {".hdr", ".json"} and any(other.stem == file.stem for other in known)
 
 
 def _is_known(file: Path) -> bool:
@@ -165,7 +172,7 @@ def _write_whole(
     beside = path.with_name(f".{path.name}.{token_hex(4)}.part")
     try:
         write(_arrange(trees), beside, progress=progress)
-        _tell_digests(beside, {digest.file.name: digest.wait() for digest in digests})
+        _tell_digests(beside, {str(digest.file): digest.wait() for digest in digests})
         _put_in_place(beside, path, overwrite)
     finally:
         beside.unlink(missing_ok=True)
@@ -186,30 +193,34 @@ def _arrange(trees: list[xr.DataTree]) -> xr.DataTree:
         for count, (where, leaf) in enumerate(measurement.leaves):
             channel = f"{top}/{CHANNEL}_{count:03d}"
             nodes[channel] = xr.Dataset(attrs={NODE: where, **leaf.attrs})
-            for name in leaf.data_vars:
-                nodes[f"{channel}/{_make_name(str(name))}"] = _choose(leaf, str(name))
+            for name in map(str, leaf.data_vars):
+                title = _make_title(where, name, len(leaf.data_vars))
+                nodes[f"{channel}/{title}"] = leaf[[name]].rename({name: title}).assign_attrs({})
     return xr.DataTree.from_dict(nodes)
 
 
-def _choose(leaf: xr.Dataset, name: str) -> xr.Dataset:
-    """Return a leaf with one of its variables, named as a file can name it."""
-    return leaf[[name]].rename({name: _make_name(name)}).assign_attrs({})
-
-
-def _make_name(name: str) -> str:
-    return name.replace("/", "_")
+def _make_title(where: str, name: str, count: int) -> str:
+    """Name a main dataset so that it is found by its name: ``Current_forward``, for there are others called forward."""
+    parts = [part for part in where.split("/") if part]
+    told = [*parts[:-1], name] if count == 1 else [*parts, name]
+    return "_".join(told).replace("/", "_")
 
 
 def _tell_digests(file: Path, digests: Mapping[str, str]) -> None:
-    """Put what the files' contents are known by into the first steps: they were digested while they were converted."""
+    """Put what the contents of the sources (by path) are known by into the first steps.
+
+    They were digested while they were converted.
+    """
+    named = {Path(path).name: digest for path, digest in digests.items()}
 
     def tell(_: str, object_: Any) -> None:
         steps = parse_steps(text) if isinstance(text := object_.attrs.get(PROVENANCE), str) else []
-        if steps and steps[0]["tool"] == "read_instrument" and steps[0].get("file") in digests:
-            steps[0][SHA256] = digests[steps[0]["file"]]
+        path = str(steps[0].get("parameters", {}).get("path")) if steps else ""
+        if path in digests and steps[0]["tool"] == "read_instrument":
+            steps[0][SHA256] = digests[path]
             object_.attrs[PROVENANCE] = json.dumps(steps)
-        if object_.attrs.get("instrument_file") in digests:
-            object_.attrs[SHA256] = digests[object_.attrs["instrument_file"]]
+        if SHA256 not in object_.attrs and object_.attrs.get("instrument_file") in named:
+            object_.attrs[SHA256] = named[object_.attrs["instrument_file"]]
 
     try:
         with h5py.File(file, "r+") as opened:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from dask.base import tokenize
 
@@ -17,6 +16,9 @@ from usidx.errors import TranslationError
 from usidx.format.layout import Array
 from usidx.io.read.chunks.block_sizes import choose_plain_blocks
 from usidx.io.read.place.local_bytes import Source
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 __all__ = ["FileArray", "lay_out"]
 
@@ -62,9 +64,8 @@ class FileArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of what is read: native, and a float where whole numbers are scaled."""
-        native = self.stored.newbyteorder("=")
-        return np.dtype(np.float64) if self.scale is not None and native.kind in "iub" else native
+        """Of what is read: native, and float64 where cells are scaled."""
+        return self.stored.newbyteorder("=") if self.scale is None else np.dtype(np.float64)
 
     @property
     def ndim(self) -> int:
@@ -177,7 +178,7 @@ def lay_out(
     Returns
     -------
     dask array
-        In native byte order, in blocks of some megabytes; of float64 where whole numbers are scaled.
+        In native byte order, in blocks of some megabytes; of float64 where cells are scaled.
 
     Raises
     ------
@@ -197,6 +198,8 @@ def lay_out(
             file=str(path),
             reader=reader,
         )
+    import dask.array as da
+
     version = status.st_size, status.st_mtime_ns
     found = FileArray(str(path.absolute()), reader, shape, stored, offset, steps, version, scale, shift)
     return da.from_array(

@@ -12,8 +12,9 @@ import xarray as xr
 from usidx.errors import MissingExtraError, TranslationError
 from usidx.instruments.axis_roles import assign_roles
 from usidx.instruments.digest import digest_file
-from usidx.instruments.reader import explain_failure
+from usidx.instruments.reader import Reader, explain_failure
 from usidx.instruments.recognize import Match, choose_reader
+from usidx.instruments.registry import find_object_reader
 from usidx.io.read.place.place import find_local_path
 from usidx.results.provenance import Step, put_steps, read_steps
 from usidx.version import usidx_version
@@ -28,11 +29,11 @@ _DIGESTED_AT_ONCE: Final = 64 * 2**20
 def read_instrument(
     path: str | PathLike[str],
     *,
-    reader: str | None = None,
+    reader: str | Reader | None = None,
     position: Iterable[str] | str | None = None,
     spectroscopic: Iterable[str] | str | None = None,
 ) -> xr.DataTree:
-    r"""Read a file of an instrument: a leaf per channel, physical axes with units and roles, all of its metadata.
+    """Read a file of an instrument: a leaf per channel, physical axes with units and roles, all of its metadata.
 
     Lazy where the format allows it: what is asked for is read by ranges of the file, and no file stays open. The
     reader is chosen by what the file holds, before what it is called.
@@ -40,9 +41,10 @@ def read_instrument(
     Parameters
     ----------
     path : path
-        A local file.
-    reader : str, optional
-        Name of the reader to use; see :func:`usidx.list_readers`. By default the one that is surest of the file.
+        A local file; or a signal of HyperSpy or a Dataset of sidpy, which is taken as it is, without a copy.
+    reader : str or Reader, optional
+        Name of the reader to use, see :func:`usidx.list_readers`, or a reader of your own. By default the one that is
+        surest of the file.
     position, spectroscopic : str or iterable of str, optional
         Dims that say where, and dims that were swept, where the file does not say or the reader decides otherwise.
         Where only one of the two is given, all other dims have the other role. The dims of an array that has no names
@@ -69,14 +71,18 @@ def read_instrument(
 
     Examples
     --------
-    >>> import numpy as np, usidx
-    >>> np.save("map.npy", np.zeros((4, 5, 60)))
-    >>> tree = usidx.read_instrument("map.npy", position=["Y", "X"], spectroscopic="Energy")
+    >>> import tempfile, numpy as np, usidx
+    >>> file = f"{tempfile.mkdtemp()}/map.npy"
+    >>> np.save(file, np.zeros((4, 5, 60)))
+    >>> tree = usidx.read_instrument(file, position=["Y", "X"], spectroscopic="Energy")
     >>> tree["map"]["map"].dims
     ('Y', 'X', 'Energy')
     >>> tree.attrs["recognized"]
-    "npy, 0.99: begins with '\x93NUMPY'"
+    "npy, 0.99: begins as NumPy's files do"
     """
+    read_object = find_object_reader(path)
+    if read_object is not None:
+        return _read_object(path, read_object(path), position, spectroscopic)
     file = find_local_path(path)
     match = choose_reader(file, reader)
     tree = read_with(match, file)
@@ -90,6 +96,22 @@ def read_instrument(
 
 def _as_list(names: Iterable[str] | str) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
+
+
+def _read_object(
+    found: object,
+    tree: xr.DataTree,
+    position: Iterable[str] | str | None,
+    spectroscopic: Iterable[str] | str | None,
+) -> xr.DataTree:
+    """Return an object of another library as a tree whose history says what it was."""
+    kind = f"{type(found).__module__.partition('.')[0]}.{type(found).__name__}"
+    with_roles = assign_roles(tree, position, spectroscopic, file=kind, reader="in_memory")
+    step: Step = {"tool": "read_instrument", "version": usidx_version(), "parameters": {"object": kind}}
+    nodes = {node.path: node.to_dataset(inherit=False) for node in with_roles.subtree}
+    return xr.DataTree.from_dict(
+        {p: _begin_history(data, step) if data.data_vars else data for p, data in nodes.items()}
+    )
 
 
 def read_with(match: Match, file: Path) -> xr.DataTree:
@@ -130,7 +152,8 @@ def _tell_origin(
     sure = f"{match.name}, {match.confidence:.2g}: {match.reason}"
     told = {"instrument_file": file.name, "recognized": sure, "read_by": by}
     told |= {SHA256: digest} if digest else {}
-    nodes["/"] = nodes["/"].assign_attrs({**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}})
+    nodes["/"] = nodes["/"].copy(deep=False)
+    nodes["/"].attrs = {**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}}
     return xr.DataTree.from_dict(nodes, name=tree.name or file.name)
 
 

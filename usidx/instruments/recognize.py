@@ -6,12 +6,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from usidx.errors import MissingFileError, TranslationError
+from usidx.errors import MissingFileError, SelectionError, TranslationError
 from usidx.instruments.reader import HEAD_BYTES, Confidence, Reader, explain_failure
 from usidx.instruments.registry import find_reader, load_readers
 
 __all__ = ["Match", "choose_reader", "list_matches", "read_head"]
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 #: What the end of a name is worth, where the content tells nothing.
 _BY_NAME = 0.2
 
@@ -38,8 +39,8 @@ class Match:
     reason: str
 
 
-def choose_reader(path: Path, reader: str | None = None) -> Match:
-    """Return the reader that is named, or the one that is surest of a file.
+def choose_reader(path: Path, reader: str | Reader | None = None) -> Match:
+    """Return the reader that is given or named, or the one that is surest of a file.
 
     Raises
     ------
@@ -51,21 +52,27 @@ def choose_reader(path: Path, reader: str | None = None) -> Match:
         No reader knows the file, or several are equally sure of it; the message names them.
     """
     head = read_head(path)
+    if reader is not None and not isinstance(reader, str):
+        return Match(_name_reader(reader), reader, 1.0, "given by the caller")
     if reader is not None:
         return Match(reader, find_reader(reader), 1.0, "named by the caller")
     matches = list_matches(path, head)
     if not matches:
-        raise TranslationError(
-            f"no reader knows it (it begins with {head[:16]!r}). Name one with reader=..., if it is one of: "
-            f"{', '.join(sorted(load_readers()))}",
-            file=str(path),
-        )
+        known = f"Name one with reader=..., if it is one of: {', '.join(sorted(load_readers()))}"
+        hint = "A USID file is opened by usidx.open_tree" if head.startswith(_HDF5) else known
+        raise TranslationError(f"no reader knows it (it begins with {head[:16]!r}). {hint}", file=str(path))
     alike = [match.name for match in matches if match.confidence == matches[0].confidence]
     if len(alike) > 1:
         raise TranslationError(
             f"the readers {alike} are equally sure that it is theirs. Name one with reader=...", file=str(path)
         )
     return matches[0]
+
+
+def _name_reader(reader: Reader) -> str:
+    if not isinstance(reader, Reader):
+        raise SelectionError(f"reader={reader!r} is neither a name nor a reader, which has sniff and is called.")
+    return str(getattr(reader, "name", type(reader).__name__))
 
 
 def list_matches(path: Path, head: bytes) -> list[Match]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from usidx.label.units import clean
 
-__all__ = ["normalize_units"]
+__all__ = ["normalize_units", "split_units"]
 
 #: Of units that are written in several ways.
 _SAME: Final = {
@@ -46,6 +47,10 @@ _SAME: Final = {
 #: Signs that look the same, or that stand for an ASCII one.
 _SIGNS: Final = str.maketrans({"µ": "u", "μ": "u", "Å": "Å", "Ω": "Ω"})
 
+_TITLE = re.compile(
+    r"(?P<a>.+?)\s*\((?P<ua>[^()]*)\)|(?P<b>.+?)\s*\[(?P<ub>[^\[\]]*)\]|(?P<c>.+?)\s+in\s+(?P<uc>\S{1,6})"
+)
+
 
 def normalize_units(text: str) -> str:
     """Write a unit in the one way that usidx does.
@@ -60,3 +65,19 @@ def normalize_units(text: str) -> str:
         bare = clean(bare[1:-1])
     bare = bare.translate(_SIGNS)
     return _SAME.get(bare, bare)
+
+
+def split_units(title: str) -> tuple[str, str]:
+    """Split the title of a column into a name and a unit.
+
+    Examples
+    --------
+    >>> split_units("Input 3 (A)"), split_units("x in µm"), split_units("Energy [eV]"), split_units("index")
+    (('Input 3', 'A'), ('x', 'µm'), ('Energy', 'eV'), ('index', ''))
+    """
+    found = _TITLE.fullmatch(title.strip())
+    if found is None:
+        return title.strip(), ""
+    name = next(text for text in (found["a"], found["b"], found["c"]) if text is not None)
+    unit = next(text for text in (found["ua"], found["ub"], found["uc"]) if text is not None)
+    return name.strip(), unit.strip()

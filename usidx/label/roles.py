@@ -56,6 +56,13 @@ def _list_dims_with_role(data: xr.DataArray | xr.Dataset, role: str) -> tuple[st
     return tuple(str(dim) for dim in data.dims if find_role(data, dim) == role)
 
 
+def _list_all_features(data: xr.DataArray) -> tuple[str, ...]:
+    """Return the spectroscopic dims, and those without a role beside position dims: `write` takes both for such."""
+    has_positions = any(find_role(data, dim) == POSITION for dim in data.dims)
+    wanted = (SPECTROSCOPIC, None) if has_positions else (SPECTROSCOPIC,)
+    return tuple(str(dim) for dim in data.dims if find_role(data, dim) in wanted)
+
+
 def _list_remaining_dims(data: xr.DataArray, role: str) -> tuple[str, ...]:
     """Return the dims without a role where others have the other one: who names the positions has said enough."""
     roles = {str(dim): find_role(data, dim) for dim in data.dims}
@@ -77,8 +84,8 @@ def choose_dims(
 
     Those that are named; else the first of these that are as many as are wanted: dims of a familiar name, dims of the
     role in familiar units, dims of the role, all dims. Where no dim has the role and some have the other one, dims
-    without a role count as dims of the role. Where a number of spectroscopic dims is wanted, one of a single
-    step is none.
+    without a role count as dims of the role; they count as spectroscopic also beside those that are, where all are
+    meant, as in `write`. Where a number of spectroscopic dims is wanted, one of a single step is none.
 
     Parameters
     ----------
@@ -124,7 +131,7 @@ def _choose_usual_dims(
 ) -> tuple[str, ...]:
     of_role = _list_dims_with_role(data, role) or _list_remaining_dims(data, role)
     if count is None and of_role:
-        return of_role
+        return _list_all_features(data) if role == SPECTROSCOPIC else of_role
     own = [d for d in of_role if data.sizes[d] > 1]
     familiar = [str(d) for d in data.dims if "".join(c for c in str(d).lower() if c.isalnum()) in called]
     measured = [d for d in own if data.coords[d].attrs.get("units") in in_units]
@@ -133,7 +140,9 @@ def _choose_usual_dims(
     for found in (familiar, measured, own, single, () if own else tuple(str(d) for d in data.dims)):
         if len(found) == count:
             return tuple(found)
-    told = f"the {role} dims {tuple(own)}" if own else f"no {role} dim of more than one step"
+    marked = any(ROLE in data.coords[d].attrs for d in data.dims if d in data.coords)
+    told = f"no {role} dim of more than one step" if marked else f"no {role} dim (none is marked)"
+    told = f"the {role} dims {tuple(own)}" if own else told
     wanted = f", and {count} should be worked along" if count is not None else ""
     raise RoleError(
         f"Array {data.name!r} with dims {data.dims} has {told}{wanted}. {reason + ' ' if reason else ''}Name the dims "
@@ -149,7 +158,7 @@ def split(data: xr.DataArray, dim: Dims | None = None) -> tuple[tuple[str, ...],
     data : DataArray
         Any dims.
     dim : str or iterable of str, optional
-        The features. By default the dims with the role spectroscopic.
+        The features. By default the dims with the role spectroscopic, and those without a role beside position dims.
 
     Returns
     -------

@@ -38,6 +38,7 @@ from usidx.learn.matrix.matrix import (
     to_matrix,
 )
 from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.sample import Numbers
 from usidx.learn.reconstruct import find_decomposition_step, is_decomposition
 from usidx.results.arguments import as_json
 from usidx.results.declarations import Quantity
@@ -52,7 +53,7 @@ _NUMBER = 8
 _TOL, _TOL_LOADED = 1e-6, 1e-4
 
 Array = npt.NDArray[Any]
-Method = Callable[[Blocks, Array, int, int, int, int, float], Clusters]
+Method = Callable[[Blocks, Numbers, int, int, int, int, float], Clusters]
 
 METHODS: dict[str, Method] = {
     "kmeans": run_kmeans,
@@ -283,7 +284,7 @@ def _collect_variables(
         merges = passes.pick_array(found, "tree", (n - 1, 4), np.float64)
         variables["linkage"] = xr.DataArray(merges, dims=("merge", "link"))
     if method == METHODS["gmm"]:
-        parts = matrix.label_rows(passes.split(found, _pick_parts, n, np.float64), "cluster")
+        parts = matrix.label_rows(passes.split(found, "parts", n, np.float64), "cluster")
         variables["responsibilities"] = parts
         variables["log_likelihood"] = passes.pick_array(found, "likelihood", (), np.float64)
         variables["bic"] = passes.pick_array(found, "criterion", (), np.float64)
@@ -291,7 +292,15 @@ def _collect_variables(
 
 
 def _cluster_blocks(
-    blocks: Blocks, method: Method, numbers: Array, columns: int, n: int, seed: int, most: int, tol: float, pairs: bool
+    blocks: Blocks,
+    method: Method,
+    numbers: Numbers,
+    columns: int,
+    n: int,
+    seed: int,
+    most: int,
+    tol: float,
+    pairs: bool,
 ) -> Clusters:
     found = _order(method(blocks, numbers, columns, n, seed, most, tol), method == METHODS["agglomerative"])
     if not pairs:
@@ -309,17 +318,21 @@ def _order(found: Clusters, merged: bool) -> Clusters:
     rank[order], rank[-1] = np.arange(len(order)), -1
     return replace(
         found,
-        labels=rank[found.labels],
+        labels=found.labels.change(_rename, rank),
         means=found.means[order],
         sizes=found.sizes[order],
         tree=None if tree is None else renumber(tree, rank),
-        parts=None if found.parts is None else found.parts[:, order],
+        parts=None if found.parts is None else found.parts.change(_reorder, order),
     )
+
+
+def _rename(labels: Array, rank: Array) -> Array:
+    return np.asarray(rank[labels])
+
+
+def _reorder(parts: Array, order: Array) -> Array:
+    return np.asarray(parts[:, order])
 
 
 def _pick_means(found: Clusters) -> Array:
     return np.where(found.holes, np.nan, found.means)
-
-
-def _pick_parts(found: Clusters) -> Any:
-    return np.full((len(found.labels), len(found.sizes)), np.nan) if found.parts is None else found.parts

@@ -27,12 +27,12 @@ from usidx.learn.matrix.matrix import (
     to_matrix,
 )
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, SINGULAR, assemble
-from usidx.learn.matrix.sample import Survey, refuse_negative, survey
+from usidx.learn.matrix.sample import Numbers, Survey, refuse_negative, survey
 from usidx.learn.weighting import decompose_scaled
 from usidx.results.declarations import Quantity
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import Blocks, cut_pieces
+from usidx.tasks.blocks import Blocks
 from usidx.tasks.passes import plan_passes
 
 __all__ = ["nmf"]
@@ -226,7 +226,7 @@ def _choose_solver(wanted: str | None, size: int) -> str:
     return wanted or ("hals" if size <= _LARGE else "compressed")
 
 
-def _find_factors(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -> Factors:
+def _find_factors(blocks: Blocks, numbers: Numbers, width: int, recipe: _Recipe) -> Factors:
     # The small products between passes are over before a second thread has begun.
     with limit_blas():
         seen = survey(blocks, numbers, width, recipe.random_state, refuse_negative)
@@ -241,10 +241,10 @@ def _find_factors(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -
 def _restore_scale(found: Factors, exponent: int) -> Factors:
     """Return the factors of what was lowered by a power of two; the components do not change."""
     error, norm = float(np.ldexp(found.error, exponent)), float(np.ldexp(found.norm, exponent))
-    return replace(found, scores=np.ldexp(found.scores, exponent), error=error, norm=norm)
+    return replace(found, scores=found.scores.change(np.ldexp, exponent), error=error, norm=norm)
 
 
-def _iterate(blocks: Blocks, seen: Survey, numbers: Array, recipe: _Recipe) -> Factors:
+def _iterate(blocks: Blocks, seen: Survey, numbers: Numbers, recipe: _Recipe) -> Factors:
     n, tol, penalty = recipe.n, recipe.tol, recipe.penalty
     if recipe.solver == "compressed" and seen.square > 0:
         return factorise_by_sketch(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)
@@ -255,21 +255,15 @@ def _iterate(blocks: Blocks, seen: Survey, numbers: Array, recipe: _Recipe) -> F
 def _order(found: Factors, *, scaled: bool) -> Factors:
     """Put the strongest component first; scale them to norm one where no penalty settles their norm."""
     norms = np.linalg.norm(found.components, axis=1)
-    sizes = np.sqrt(_sum_squares(found.scores)) * norms
-    order = np.argsort(-sizes, kind="stable")
+    order = np.argsort(-np.sqrt(found.sizes) * norms, kind="stable")
     factors = norms[order] if scaled else np.ones(len(norms))
-    scores = found.scores
-    for part in cut_pieces(len(scores), scores.itemsize * len(norms)):  # in place: it may be as long as the file
-        scores[part] = scores[part][:, order] * factors.astype(scores.dtype)
+    scores = found.scores.change(_reorder, order, factors)
     components = found.components[order] / np.where(factors > 0, factors, 1)[:, np.newaxis]
-    return replace(found, scores=scores, components=components)
+    return replace(found, scores=scores, sizes=found.sizes[order] * factors**2, components=components)
 
 
-def _sum_squares(scores: Array) -> Array:
-    total = np.zeros(scores.shape[1])
-    for part in cut_pieces(len(scores), 8 * scores.shape[1]):
-        total += np.nansum(scores[part].astype(np.float64) ** 2, axis=0)
-    return total
+def _reorder(scores: Array, order: Array, factors: Array) -> Array:
+    return np.asarray(scores[:, order] * factors.astype(scores.dtype))
 
 
 def _pick_components(found: Factors) -> Array:

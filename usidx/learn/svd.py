@@ -397,4 +397,4 @@ def _pick_mean(found: Decomposition) -> Any:
 
 
 def _pick_scores(found: Decomposition) -> Any:
-    return None if found.scores is None else found.scores.T
+    return None if found.scores is None else found.scores.join().T

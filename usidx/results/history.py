@@ -79,6 +79,8 @@ def _write_lines(recorded: Sequence[Step]) -> list[str]:
 def _write_line(step: Step, last: str | None) -> str:
     if step["tool"] == "open":
         return f"open({step.get('file')}, {step.get('dataset')}, fingerprint={step.get('fingerprint')})"
+    if step["tool"] == "xarray":  # what a write notes of what no verb did (`usidx.results.verbs.CHANGED`)
+        return f"changes by plain xarray{_describe_between(step.get('input'), last)}"
     parameters = step.get("parameters")
     listed = ", ".join(f"{k}={_shorten(v)}" for k, v in parameters.items()) if isinstance(parameters, dict) else ""
     return f"{step['tool']}({listed}){_describe_between(step.get('input'), last)}"

@@ -1,13 +1,14 @@
 """2-D array in row blocks, folded by a function now: in memory, or streamed from a graph that a node carries.
 
 A fold calls ``step(block, *shared)`` on every block and joins the answers two by two with ``merge``. A step that keeps
-something per block (scores, labels) is given and returns it as its state.
+something per block (scores, labels) is given and returns it as its state; what is made of states are rows.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
 from functools import partial, reduce
 from typing import Any
 
@@ -20,11 +21,27 @@ from usidx.tasks.blas import limit_blas
 from usidx.tasks.graph import Detached, Graph
 from usidx.tasks.threads import find_room, open_pool, worker_count
 
-__all__ = ["Blocks", "Changed", "Held", "Streamed", "choose_sampled", "cut_pieces", "join_nothing"]
+__all__ = [
+    "Blocks",
+    "Change",
+    "Changed",
+    "Held",
+    "Rows",
+    "Streamed",
+    "apply_changes",
+    "change_rows",
+    "choose_sampled",
+    "cut_pieces",
+    "hold_rows",
+    "join_nothing",
+    "list_rows",
+]
 
 Array = npt.NDArray[Any]
 Step = Callable[..., Any]
 Answer = Callable[[Array, int], Any]
+#: A function, and what it is called with after the rows.
+Change = tuple[Callable[..., Any], tuple[Any, ...]]
 
 #: A piece is what a kernel works on at once: small enough to stay in the cache between two products.
 _PIECE_BYTES = 2**22
@@ -200,3 +217,73 @@ def _cut_evenly(values: Array) -> list[int]:
 
 def join_nothing(_first: None, _second: None) -> None:
     """Return nothing, for a pass that only keeps states."""
+
+
+class Rows:
+    """Scores or labels of all rows, block by block; on a cluster they stay on the workers that found them.
+
+    Parameters
+    ----------
+    parts : sequence
+        What was found in each block. Those of a cluster are fetched when they are asked for.
+    sizes : sequence of int
+        Rows of each.
+    changes : tuple, optional
+        What makes rows of a part, one after another.
+    """
+
+    def __init__(self, parts: Sequence[Any], sizes: Sequence[int], changes: tuple[Change, ...] = ()) -> None:
+        self.parts = parts
+        self.sizes = list(sizes)
+        self.changes = changes
+
+    def change(self, func: Callable[..., Any], *others: Any) -> Rows:
+        """Return what ``func(part, *others)`` makes of each part."""
+        return Rows(self.parts, self.sizes, (*self.changes, (func, others)))
+
+    def cut(self, start: int, stop: int) -> Array:
+        """Return the rows from `start` to before `stop`."""
+        stops = np.cumsum(self.sizes)
+        first, last = np.searchsorted(stops, [start, stop - 1], side="right") if stop > start else (0, 0)
+        parts = [self._make(number) for number in range(int(first), int(last) + 1)]
+        begin = int(stops[first]) - self.sizes[first]
+        found = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return np.asarray(found[start - begin : stop - begin])
+
+    def settle(self) -> Rows:
+        """Return the same with all changes made."""
+        return Rows([self._make(number) for number in range(len(self.sizes))], self.sizes)
+
+    def join(self) -> Array:
+        """Return all rows."""
+        return np.concatenate([apply_changes(part, self.changes) for part in self.parts])
+
+    def _make(self, number: int) -> Any:
+        return apply_changes(self.parts[number], self.changes)
+
+
+def hold_rows(values: Array) -> Rows:
+    """Return rows that are there, as one part."""
+    return Rows([values], [len(values)])
+
+
+def change_rows(found: Any, func: Callable[[Rows], Rows]) -> Any:
+    """Return what was found, rows or a dataclass of which some fields are rows, with what a function makes of these."""
+    if isinstance(found, Rows):
+        return func(found)
+    rows = {name: one for name, one in _list_fields(found).items() if isinstance(one, Rows)}
+    return replace(found, **{name: func(one) for name, one in rows.items()}) if rows else found
+
+
+def list_rows(found: Any) -> list[Rows]:
+    """Return the rows among what was found."""
+    return [one for one in [found, *_list_fields(found).values()] if isinstance(one, Rows)]
+
+
+def _list_fields(found: Any) -> dict[str, Any]:
+    return {f.name: getattr(found, f.name) for f in fields(found)} if is_dataclass(found) else {}
+
+
+def apply_changes(part: Any, changes: Sequence[Change]) -> Any:
+    """Return what the changes make of a part, one after another."""
+    return reduce(lambda found, change: change[0](found, *change[1]), changes, part)

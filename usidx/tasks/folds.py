@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import pickle
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from usidx.tasks.graph import Graph
+from distributed import Future, get_client, wait, worker_client
 
-__all__ = ["Folds", "States", "StoppedError"]
+from usidx.tasks.graph import HELD, Graph
+from usidx.tasks.keeper import Keeper, Numbered, forget, read_notes, take_note
+from usidx.tasks.threads import runs_on_cluster
 
-#: Keys of a graph, and what is called with the future of each.
-Takers = Mapping[Any, Callable[[Any], None]]
+__all__ = ["Folds", "Left", "States", "StoppedError"]
 
 #: Seconds between two looks whether anybody still waits for the task that iterates.
 _LOOK = 0.5
-#: Under this name the notes stand in the metadata of the scheduler.
-_NOTES = "usidx-folds"
+#: The note of what a task found in the end.
+_END = "end"
 
 
 class StoppedError(Exception):
@@ -32,64 +33,98 @@ class States(Sequence[Any]):
     ----------
     folds : Folds
         Who makes them again if they are gone.
-    name : str
-        The fold.
     graph : dict
         The graph that makes them.
-    keys : list
-        The key of each: a pair of its answer and its state.
+    name : str
+        The first part of their keys; each stands for a pair of its answer and its state.
+    count : int
+        How many there are.
     before : sequence
         The states that they were made from, which may have to be made again too.
     """
 
-    def __init__(self, folds: Folds, name: str, graph: Graph, keys: list[Any], before: Sequence[Any]) -> None:
+    def __init__(self, folds: Folds, graph: Graph, name: str, count: int, before: Sequence[Any]) -> None:
         self._folds = folds
-        self._name = name
         self._graph: Graph | None = graph
-        self._keys = keys
+        self._name = name
+        self._count = count
         self._before: Sequence[Any] | None = before
         self._futures: list[Any] | None = None
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return self._count
 
     def __getitem__(self, number: Any) -> Any:
-        self.hold()
-        assert self._futures is not None
-        return self._futures[number].result()[1]
+        return self._ask()[number].result()[1]
 
     def __iter__(self) -> Iterator[Any]:
-        self.hold()
-        assert self._futures is not None
-        return (state for _, state in self._folds.gather(self._futures))
+        return (state for _, state in self._folds.gather(self._ask()))
+
+    @property
+    def keys(self) -> list[Any]:
+        """The key of each."""
+        return [(self._name, number) for number in range(self._count)]
 
     def hold(self) -> list[Any]:
         """Return the keys, once the cluster is asked to hold what they stand for."""
-        if self._futures is None:
-            assert self._graph is not None
-            if isinstance(self._before, States):
-                self._before.hold()
-            self.take(self._folds.submit(self._graph, self._keys))
-        return self._keys
+        self._ask()
+        return self.keys
 
     def take(self, futures: list[Any]) -> None:
         """Hold what is asked for already; how it is made the scheduler knows."""
         self._futures, self._graph, self._before = futures, None, None
-        self._folds.publish(self._name, futures)
-        weakref.finalize(self, self._folds.withdraw, self._name)
+        self._folds.hold((self._name, self._count))
+        weakref.finalize(self, self._folds.let_go, (self._name, self._count))
+
+    def _ask(self) -> list[Any]:
+        if self._futures is None:
+            assert self._graph is not None
+            if isinstance(self._before, States):
+                self._before.hold()
+            self.take(self._folds.submit(self._graph, self.keys))
+        assert self._futures is not None
+        return self._futures
 
 
-def _hand_over(takers: Takers, futures: Sequence[Any]) -> None:
-    for take, future in zip(takers.values(), futures, strict=True):
-        take(future)
+class Left(Sequence[Any]):
+    """Rows that a task which iterated has left on the workers; reading a part fetches it."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name = name
+        self.size = count
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < self.size:
+            raise IndexError(number)
+        if not runs_on_cluster():
+            return _fetch(get_client(), (self.name, number))
+        with worker_client() as client:  # it may have to be made again, for which this thread must be free
+            return _fetch(client, (self.name, number))
+
+    def hold(self) -> list[Any]:
+        """Return the keys."""
+        return [(self.name, number) for number in range(self.size)]
 
 
-def _wait_a_while(future: Any, seconds: float) -> None:
-    """Wait until a future is done, or for so long."""
-    from distributed import wait
+def _fetch(client: Any, key: Any) -> Any:
+    (future,) = _ask_for(client, [key])
+    return future.result()
 
+
+def _ask_for(client: Any, keys: list[Any]) -> list[Any]:
+    """Return futures of what the scheduler holds; it tells how these fare only to those who say that they want it."""
+    futures = [Future(key, client) for key in keys]
+    client._send_to_scheduler({"op": "client-desires-keys", "keys": keys, "client": client.id})
+    return futures
+
+
+def _wait_a_while(futures: Sequence[Any], seconds: float) -> None:
+    """Wait until futures are done, or for so long."""
     with suppress(TimeoutError):
-        wait(future, timeout=seconds)
+        wait(futures, timeout=seconds)
 
 
 class Folds:
@@ -111,42 +146,54 @@ class Folds:
         self._client = client
         self._worker = worker
         self._key = key
-        self.token = token
         self._count = 0
-        self._notes: dict[str, bytes] = client.get_metadata([_NOTES, self.token], {}) or {}
-        self._published = set(client.list_datasets())
+        client.register_plugin(Keeper())
+        #: What the notes are kept for: they are wanted for as long as what the task returns.
+        self._owner = str(key).removesuffix(HELD)
+        run, self._notes, held = client.run_on_scheduler(read_notes, self._owner)
+        self.token = f"{token}-{run}"
+        self._held: set[Numbered] = {(name, count) for name, count in held}
+        #: What to hold, and to let go of, from the next note on.
+        self._new: list[Numbered] = []
+        self._done: list[Numbered] = []
+        self._left: list[Any] = []
 
-    def name_next(self) -> str:
+    def name_next(self, kind: str = "fold") -> str:
         """Return the name of the next fold: the same one each time the task is started."""
         self._count += 1
-        return f"usidx-fold-{self.token}-{self._count}"
+        return f"usidx-{kind}-{self.token}-{self._count}"
 
     def measure_memory(self) -> int:
         """Return the bytes that the workers may take together."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         return sum(int(worker["memory_limit"] or 0) for worker in workers)
 
-    def find(self, name: str, graph: Graph, root: Any, takers: Takers) -> Any:
-        """Return what a fold finds; hand the futures of further keys to those who take them."""
-        if name in self._notes:
-            return pickle.loads(self._notes[name])
-        future, *others = self.submit(graph, [root, *takers])
-        _hand_over(takers, others)
-        return self._note(name, self._wait(future))
+    def start(self, name: str, graph: Graph, keys: list[Any]) -> list[Any]:
+        """Start a fold; return the futures of some of its keys, none where it is noted what it found."""
+        return [] if name in self._notes else self.submit(graph, keys)
 
-    def find_states(
-        self, name: str, graph: Graph, root: Any, takers: Takers, keys: list[Any], before: Sequence[Any]
-    ) -> tuple[Any, States]:
-        """Return what a fold finds, and what it keeps of each block; hand on futures as in `find`."""
-        states = States(self, name, graph, keys, before)
-        if name in self._notes:
-            if name in self._published:
-                states.take(self._client.get_dataset(name))
-            return pickle.loads(self._notes[name]), states
-        future, *others = self.submit(graph, [root, *keys, *takers])
-        states.take(others[: len(keys)])
-        _hand_over(takers, others[len(keys) :])
-        return self._note(name, self._wait(future)), states
+    def find(self, name: str, started: Sequence[Any]) -> Any:
+        """Return what a fold finds: the first of the futures with which it started, or what is noted."""
+        if not started:
+            return pickle.loads(self._notes[name])
+        found = self._wait_for_result(started[0])
+        self._tell(name, found)
+        return found
+
+    def restore(self, states: States) -> None:
+        """Let states be those that the scheduler still holds, if it does."""
+        keys = states.keys
+        if (keys[0][0], len(keys)) in self._held:
+            states.take(_ask_for(self._client, keys))
+
+    def leave(self, graph: Graph, name: str, count: int) -> Left:
+        """Let workers make rows and hold them beyond the end of the task."""
+        left = Left(name, count)
+        futures = self.submit(graph, left.hold())
+        self._wait(futures)
+        next((future.result() for future in futures if future.status == "error"), None)
+        self._left.extend(futures)
+        return left
 
     def submit(self, graph: Graph, keys: list[Any]) -> list[Any]:
         """Start a graph; return the futures of some of its keys."""
@@ -156,42 +203,50 @@ class Folds:
         """Fetch what futures stand for."""
         return list(self._client.gather(futures))
 
-    def publish(self, name: str, futures: list[Any]) -> None:
-        """Let the scheduler hold what was kept, beyond the life of this worker."""
-        if name not in self._published:
-            self._published.add(name)
-            self._client.publish_dataset(futures, name=name, override=True)
+    def hold(self, numbered: Numbered) -> None:
+        """Let the scheduler hold some keys from the next note on, beyond the life of this worker."""
+        self._new.append(numbered)
 
-    def withdraw(self, name: str) -> None:
-        """Let go of what was kept."""
-        if name in self._published:
-            self._published.discard(name)
-            self._client.unpublish_dataset(name)
+    def let_go(self, numbered: Numbered) -> None:
+        """Let the scheduler hold some keys no longer, from the next note on."""
+        self._done.append(numbered)
+
+    def read_end(self) -> Any:
+        """Return what the task has found in the end, when it ran before; None where it did not come so far."""
+        return pickle.loads(self._notes[_END]) if _END in self._notes else None
+
+    def note_end(self, found: Any, left: Sequence[Left]) -> None:
+        """Note what the task found: all else can go."""
+        self._new = [(one.name, one.size) for one in left]
+        self._tell(_END, found, is_last=True)
+        for future in self._left:
+            future.release()
 
     def forget(self) -> None:
-        """Let go of all that was noted or kept, once all is found."""
-        for name in [name for name in self._published if name.startswith(f"usidx-fold-{self.token}-")]:
-            self.withdraw(name)
-        self._client.set_metadata([_NOTES, self.token], {})
+        """Let go of all that was noted or held."""
+        self._client.run_on_scheduler(forget, self._owner)
 
-    def _note(self, name: str, found: Any) -> Any:
+    def _tell(self, name: str, found: Any, *, is_last: bool = False) -> None:
+        new, done, self._new, self._done = self._new, self._done, [], []
         self._notes[name] = pickle.dumps(found)
-        self._client.set_metadata([_NOTES, self.token, name], self._notes[name])
-        return found
+        self._client.run_on_scheduler(take_note, self._owner, name, self._notes[name], new, done, is_last)
 
-    def _wait(self, future: Any) -> Any:
-        """Wait for a fold, for as long as anybody waits for the task."""
-        while not future.done():
-            if not self._is_wanted():
-                self.forget()
-                raise StoppedError("Nobody waits for this any more.")
-            _wait_a_while(future, _LOOK)
+    def _wait_for_result(self, future: Any) -> Any:
+        self._wait([future])
         try:
             return future.result()
         finally:
             if future.status == "error":
                 self.forget()
             future.release()  # the traceback of an error would hold it
+
+    def _wait(self, futures: Sequence[Any]) -> None:
+        """Wait for futures, for as long as anybody waits for the task."""
+        while not all(future.done() for future in futures):
+            if not self._is_wanted():
+                self.forget()
+                raise StoppedError("Nobody waits for this any more.")
+            _wait_a_while(futures, _LOOK)
 
     def _is_wanted(self) -> bool:
         task = self._worker.state.tasks.get(self._key)

@@ -16,6 +16,7 @@ import dask
 import dask.array as da
 import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
+from dask.array.optimization import GETTERS
 from dask.core import flatten
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
@@ -25,6 +26,7 @@ from dask.tokenize import tokenize
 from usidx.tasks.merge import AGAIN, BARRIER, wait_for
 
 __all__ = [
+    "HELD",
     "Detached",
     "Graph",
     "Plan",
@@ -41,6 +43,9 @@ __all__ = [
 ]
 
 Graph = dict[Any, GraphNode]
+
+#: Ends the key of a task that is called while what it works on is held; without this it is the key of what it returns.
+HELD = "-held"
 
 
 def list_block_keys(array: Any) -> list[Any]:
@@ -92,7 +97,7 @@ def make_node(
     plain = [TaskRef(a.key) if isinstance(a, Delayed) else a for a in args]
     graph: dict[Any, Any] = {key: Task(key, func, *plain)}
     if hold:
-        called = f"{key}-held"
+        called = f"{key}{HELD}"
         graph = {called: Task(called, func, *plain)}
         for number, held in enumerate(hold):
             graph[called, number] = Task((called, number), _drop_all, TaskRef(called), TaskRef(held))
@@ -195,8 +200,7 @@ def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:
     graph = array.__dask_graph__()
     futures = {key: value for key, value in graph.items() if isinstance(value, TaskRef)}
     found = [key for key in graph.keys() if _is_barrier(key)]  # noqa: SIM118 - a graph is no dict
-    optimised = array.__dask_optimize__(graph, [*list_block_keys(array), *found])
-    tasks: Graph = convert_legacy_graph({key: v for key, v in dict(optimised).items() if key not in futures})
+    tasks = _optimise(array, graph, [*list_block_keys(array), *found], futures)
     kept: Graph = {}
     held: dict[Any, Any] = {}
     waiting = list_block_keys(array)
@@ -208,6 +212,23 @@ def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:
             kept[key] = tasks[key]
             waiting.extend(() if _is_barrier(key) else tasks[key].dependencies)
     return kept, held
+
+
+def _optimise(array: Any, graph: Any, keys: list[Any], futures: Mapping[Any, Any]) -> Graph:
+    """Return the tasks that some keys need; they are fused, which takes long, where that brings slices to the reads."""
+    with dask.config.set({"optimization.fuse.active": False}):
+        optimised = dict(array.__dask_optimize__(graph, keys))
+    tasks: Graph = convert_legacy_graph({key: v for key, v in optimised.items() if key not in futures})
+    if any(_is_slice_of_task(task, tasks) for task in tasks.values()):
+        optimised = dict(array.__dask_optimize__(graph, keys))
+        tasks = convert_legacy_graph({key: v for key, v in optimised.items() if key not in futures})
+    return tasks
+
+
+def _is_slice_of_task(task: GraphNode, tasks: Graph) -> bool:
+    if not (isinstance(task, Task) and task.func in GETTERS):
+        return False
+    return any(key in tasks and not isinstance(tasks[key], DataNode) for key in task.dependencies)
 
 
 def _rename(key: Any, array_name: str, name: str, token: str) -> Any:

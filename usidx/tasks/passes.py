@@ -19,8 +19,8 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
 from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import Blocks, Held, Streamed
-from usidx.tasks.graph import Plan, detach, list_block_keys, make_barrier, make_node, name_barrier, read_again
+from usidx.tasks.blocks import Blocks, Held, Rows, Streamed, change_rows
+from usidx.tasks.graph import Detached, Plan, detach, list_block_keys, make_barrier, make_node, name_barrier, read_again
 from usidx.tasks.threads import runs_on_cluster, worker_count
 
 __all__ = ["Passes", "plan_passes"]
@@ -100,7 +100,8 @@ class _Now:
         return func(self._held, *args)
 
     def split(self, value: Any, pick: Pick, width: int, dtype: Any) -> Array:
-        return np.asarray(_pick(pick, value), dtype).reshape(-1, width)
+        found = _pick(pick, value)
+        return np.asarray(found.join() if isinstance(found, Rows) else found, dtype).reshape(-1, width)
 
 
 class _Lazy:
@@ -108,6 +109,7 @@ class _Lazy:
 
     def __init__(self, values: Any) -> None:
         self._values = values
+        self._detached: Detached | None = None
 
     def fold(self, step: Func, merge: Func, *shared: Any) -> Delayed:
         token = tokenize(self._values.name, step, merge, [_identify(s) for s in shared])
@@ -158,7 +160,7 @@ class _Lazy:
         sizes = list(self._values.chunks[0])
         if hold or self._values.nbytes <= _HELD_BYTES:
             return self.gather(_iterate_held, self._values, func, *args)
-        source = detach(self._values)
+        source = self._detached = self._detached or detach(self._values)
         known = [TaskRef(key) for key in source.given]
         keep = float(dask.config.get("usidx.keep-blocks", _KEEP))
         plan = Plan(source, token, sizes, int(self._values.nbytes), keep)
@@ -220,7 +222,9 @@ def _map_block(func: Func, block: Array, value: Any, width: int, dtype: Any) -> 
 
 
 def _cut(pick: Pick, value: Any, part: tuple[int, int], width: int, dtype: Any) -> Array:
-    return np.asarray(_pick(pick, value)[part[0] : part[1]], dtype).reshape(-1, width)
+    found = _pick(pick, value)
+    rows = found.cut(*part) if isinstance(found, Rows) else found[part[0] : part[1]]
+    return np.asarray(rows, dtype).reshape(-1, width)
 
 
 def _iterate_held(values: Array, func: Func, *args: Any) -> Any:
@@ -233,4 +237,4 @@ def _iterate_stream(func: Func, plan: Plan, known: int, *args: Any) -> Any:
 
         return iterate_on_cluster(func, plan, args[:known], args[known:])
     blocks: Blocks = Streamed(plan.source, args[:known], plan.sizes)
-    return func(blocks, *args[known:])
+    return change_rows(func(blocks, *args[known:]), Rows.settle)

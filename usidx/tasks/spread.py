@@ -19,8 +19,8 @@ import numpy.typing as npt
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef
 
 from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import Blocks, Step, choose_sampled
-from usidx.tasks.folds import Folds, States
+from usidx.tasks.blocks import Blocks, Change, Rows, Step, apply_changes, change_rows, choose_sampled, list_rows
+from usidx.tasks.folds import Folds, Left, States
 from usidx.tasks.graph import Graph, Plan
 
 __all__ = ["iterate_on_cluster"]
@@ -53,13 +53,33 @@ def iterate_on_cluster(func: Callable[..., Any], plan: Plan, known: Sequence[Any
     key = worker.get_current_task()
     with worker_client() as client:  # the thread of this task is free for others
         folds = Folds(client, worker, key, plan.token)
+        found = folds.read_end()
+        if found is not None:
+            return found
         blocks = _Spread(folds, plan, known)
         try:
-            found = func(blocks, *args)
+            found = change_rows(func(blocks, *args), partial(_leave, folds))
         finally:
             blocks.release()
-        folds.forget()
+        folds.note_end(found, [rows.parts for rows in list_rows(found) if isinstance(rows.parts, Left)])
     return found
+
+
+def _leave(folds: Folds, rows: Rows) -> Rows:
+    """Return rows with all changes made, by the workers that hold them."""
+    if not isinstance(rows.parts, States | Left) or (isinstance(rows.parts, Left) and not rows.changes):
+        return rows
+    name = folds.name_next("rows")
+    changes = (*rows.changes,) if isinstance(rows.parts, Left) else ((_take_second, ()), *rows.changes)
+    graph: Graph = {f"{name}-changes": DataNode(f"{name}-changes", changes)}
+    for number, key in enumerate(rows.parts.hold()):
+        graph[name, number] = Task((name, number), _make_rows, TaskRef(key), TaskRef(f"{name}-changes"))
+    return Rows(folds.leave(graph, name, len(rows.parts)), rows.sizes)
+
+
+def _make_rows(part: Any, changes: tuple[Change, ...]) -> Any:
+    with limit_blas():
+        return apply_changes(part, changes)
 
 
 class _Spread(Blocks):
@@ -112,7 +132,13 @@ class _Spread(Blocks):
             self._put_answer(graph, key, number, _answer_with_state, before[number])
             graph[f"{name}-answer", number] = Task((f"{name}-answer", number), _take_first, TaskRef(key))
         root = _put_tree(graph, name, [(f"{name}-answer", number) for number in range(len(kept))], merge)
-        return self._folds.find_states(name, graph, root, self._keep_blocks(graph, range(len(kept))), kept, states)
+        made = States(self._folds, graph, f"{name}-state", len(kept), states)
+        futures = self._start(name, graph, range(len(kept)), [root, *kept])
+        if futures:
+            made.take(futures[1:])
+        else:
+            self._folds.restore(made)
+        return self._folds.find(name, futures), made
 
     def _find(self, numbers: Sequence[int], answer: Step, merge: Step, shared: tuple[Any, ...]) -> Any:
         name = self._folds.name_next()
@@ -121,7 +147,14 @@ class _Spread(Blocks):
         for number, key in zip(numbers, answers, strict=True):
             self._put_answer(graph, key, number, answer, number)
         root = _put_tree(graph, name, answers, merge)
-        return self._folds.find(name, graph, root, self._keep_blocks(graph, numbers))
+        return self._folds.find(name, self._start(name, graph, numbers, [root]))
+
+    def _start(self, name: str, graph: Graph, numbers: Sequence[int], keys: list[Any]) -> list[Any]:
+        """Start a fold, and keep its blocks from now on; return the futures of some keys."""
+        wanted = self._put_kept(graph, numbers)
+        futures = self._folds.start(name, graph, [*keys, *wanted])
+        self._kept.update(zip(wanted.values(), futures[len(keys) :], strict=bool(futures)))
+        return futures[: len(keys)]
 
     def _put_answer(self, graph: Graph, key: Any, number: int, answer: Step, *args: Any) -> None:
         """Add the task that reads a block and answers; if the block is not kept it is gone when the task is done."""
@@ -132,14 +165,14 @@ class _Spread(Blocks):
         task = Task(key, answer, TaskRef(block), shared, *args)
         graph[key] = Task.fuse(*reads, task, key=key) if reads else task
 
-    def _keep_blocks(self, graph: Graph, numbers: Sequence[int]) -> dict[Any, Callable[[Any], None]]:
-        """Add the tasks that read blocks to be kept from now on; return their keys, and what takes their futures."""
-        wanted: dict[Any, Callable[[Any], None]] = {}
+    def _put_kept(self, graph: Graph, numbers: Sequence[int]) -> dict[Any, int]:
+        """Add the tasks that read blocks to be kept from now on; return their keys, and the number of each."""
+        wanted: dict[Any, int] = {}
         for number in numbers if self._keeps else ():
             if number not in self._kept and (reads := self._reads[number]):
                 key = self._name_kept(number)
                 graph[key] = Task.fuse(*reads, Task(key, _return, TaskRef(self._keys[number])), key=key)
-                wanted[key] = partial(self._kept.__setitem__, number)
+                wanted[key] = number
         return wanted
 
     def _name_kept(self, number: int) -> Any:
@@ -248,6 +281,10 @@ def _return(block: Array) -> Array:
 
 def _take_first(pair: tuple[Any, Any]) -> Any:
     return pair[0]
+
+
+def _take_second(pair: tuple[Any, Any]) -> Any:
+    return pair[1]
 
 
 def _join(merge: Step, *answers: Any) -> Any:

@@ -68,6 +68,13 @@ def test_backgrounds_are_complex_beside_what_is() -> None:
     assert_allclose(value, (1 + 2j) * BAND + 3 + 4j)
 
 
+def test_a_background_is_found_by_the_name_that_was_written() -> None:
+    data = _label(oscillator(BAND, 1e-3, np.array([[320e3]]), np.array([[100.0]]), 0.4) + 0.02 - 0.03j)
+    found = fit(data, SHO() + Constant(), "Frequency")
+    for name in ("constant", "Constant", "complex_constant"):
+        assert_allclose(usidx.evaluate(found, terms=name), 0.02 - 0.03j, rtol=1e-6)
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_amplitudes_alone(lazy: bool) -> None:
     rng, truth = np.random.default_rng(2), _draw(1)

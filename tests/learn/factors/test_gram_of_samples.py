@@ -40,7 +40,8 @@ def test_components_scores_and_mean(dtype: str, centred: bool) -> None:
     left, values, right = np.linalg.svd(about, full_matrices=False)
     assert_allclose(found.values, values[:3], rtol=1e-10)
     assert_allclose(found.ratio, values[:3] ** 2 / (values**2).sum(), rtol=1e-10)
-    assert_allclose(found.scores @ found.components, left[:, :3] * values[:3] @ right[:3], atol=1e-10)
+    assert found.scores is not None
+    assert_allclose(found.scores.join() @ found.components, left[:, :3] * values[:3] @ right[:3], atol=1e-10)
     assert_allclose(found.components @ found.components.conj().T, np.eye(3), atol=1e-12)
     if centred:
         assert_allclose(found.mean, samples.mean(axis=0), rtol=1e-12, atol=1e-14)
@@ -57,6 +58,7 @@ def test_samples_and_features_that_are_not_known() -> None:
     left, values, right = np.linalg.svd(about, full_matrices=False)
     assert_allclose(found.values, values[:2], rtol=1e-10)
     assert found.holes.nonzero()[0].tolist() == [7]
-    assert np.isnan(found.scores).all(axis=1).nonzero()[0].tolist() == [4]
-    kept = np.delete(found.scores, 4, axis=0) @ np.delete(found.components, 7, axis=1)
+    assert found.scores is not None
+    assert np.isnan(found.scores.join()).all(axis=1).nonzero()[0].tolist() == [4]
+    kept = np.delete(found.scores.join(), 4, axis=0) @ np.delete(found.components, 7, axis=1)
     assert_allclose(kept, left[:, :2] * values[:2] @ right[:2], atol=1e-10)

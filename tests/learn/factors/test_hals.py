@@ -76,7 +76,7 @@ def test_factors_of_a_mixture_are_found_again() -> None:
     blocks = Held(rows, [20, 30])
     found = factorise(blocks, survey_of(rows), choose_start(rows, 2), 2000, 1e-14, NO_PENALTY)
     assert found.error <= 1e-4 * found.norm
-    assert (found.scores >= 0.0).all()
+    assert (found.scores.join() >= 0.0).all()
     assert (found.components >= 0.0).all()
     unit = found.components / np.linalg.norm(found.components, axis=1, keepdims=True)
     truth = components / np.linalg.norm(components, axis=1, keepdims=True)
@@ -90,8 +90,8 @@ def test_rows_that_are_not_complete_are_left_out() -> None:
     broken[6, 1] = np.nan
     known = survey_of(np.delete(rows, 6, axis=0))
     found = factorise(Held(broken), known, choose_start(known.sample, 2), 20, 1e-9, NO_PENALTY)
-    assert np.isnan(found.scores[6]).all()
-    assert np.isfinite(np.delete(found.scores, 6, axis=0)).all()
+    assert np.isnan(found.scores.join()[6]).all()
+    assert np.isfinite(np.delete(found.scores.join(), 6, axis=0)).all()
 
 
 def test_a_sample_gives_components_close_to_those_of_all() -> None:

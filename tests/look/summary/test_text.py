@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import usidx
 from usidx.look.summary.html import summary_html
 from usidx.look.summary.text import summary
 from usidx.results.provenance import make_opening_step, put_steps
@@ -170,3 +173,14 @@ def test_names_are_escaped_and_printable() -> None:
         assert "<script" not in summary_html(given)
         assert "&lt;script" in summary_html(given)
         assert "\x1b" not in summary(given)
+
+
+def test_what_plain_xarray_did_to_a_result_is_told_in_words(tmp_path: Path) -> None:
+    path = usidx.example_file(tmp_path / "scan.h5")
+    made = usidx.open_main(path, "Raw_Data").usid.svd(2).compute()
+    group = made.assign(scores=2 * made.scores).usid.write()
+    opened = usidx.open_result(path, group)
+    for text in (usidx.summary(usidx.open_tree(path)), usidx.summary(opened)):
+        assert re.search(r"[Rr]esult of svd\(n=2.* on Raw_Data, changed since by plain xarray", text)
+        assert "xarray()" not in text
+    assert str(usidx.history(opened)).splitlines()[-1] == "4. changes by plain xarray"

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 import usidx
 from tests.kit.loops import NAMES, Array, coordinates, draw, is_rising, loops, scan, triangle
-from usidx.errors import SelectionError, UsidError
+from usidx.errors import RoleError, SelectionError, UsidError
 from usidx.results.provenance import find_last_step, read_steps
 
 VARIABLES = {
@@ -182,6 +182,20 @@ def test_missing_steps_are_left_out() -> None:
     assert_allclose(found.v_plus, truth[..., 3], atol=2e-5)
     assert_allclose(found.v_minus, truth[..., 2], atol=2e-5)
     assert np.isnan(found.projected_loops[..., 20]).all()
+
+
+def test_a_mask_leaves_samples_out() -> None:
+    data, truth = scan((3, 3), noise=0.0)
+    spoilt = data.copy(deep=True)
+    spoilt[..., [3, 20, 21, 60]] = 50.0
+    steps = xr.DataArray(np.isin(np.arange(data.shape[-1]), [3, 20, 21, 60]), dims=str(data.dims[-1]))
+    found = usidx.loop_fit(spoilt, mask=steps)
+    assert (found.samples == 60).all()
+    assert_allclose(found.v_plus, truth[..., 3], atol=2e-5)
+    assert_allclose(found.v_minus, truth[..., 2], atol=2e-5)
+    assert np.isnan(found.projected_loops[..., 20]).all()
+    with pytest.raises(RoleError, match="other cells along"):
+        usidx.loop_fit(spoilt, mask=steps[:-1])
 
 
 def test_one_cycle_and_many() -> None:

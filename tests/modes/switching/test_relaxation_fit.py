@@ -118,6 +118,16 @@ def test_from_raw_spectra_to_time_constants() -> None:
     assert (found.amplitude.units, found.time_constant.units) == ("um", "s")
 
 
+def test_a_mask_leaves_samples_out() -> None:
+    scan, truth = usidx.simulate.relaxation((3, 3), 64, biases=2, noise=0.0)
+    spoilt, early = scan.copy(deep=True), xr.zeros_like(scan.Time, bool)
+    early[:4] = True
+    spoilt[{"Time": slice(0, 4)}] = 1e3
+    found = usidx.relaxation_fit(spoilt, mask=early)
+    assert (found.samples == 60).all()
+    np.testing.assert_allclose(found.time_constant, truth.time_constant, rtol=2e-4)
+
+
 def test_another_coordinate_than_that_of_the_dim() -> None:
     scan, truth = usidx.simulate.relaxation((2, 2), 32, noise=0.0)
     by_number = scan.rename(Time="Repeats").assign_coords(Repeats=np.arange(32), Time=("Repeats", scan.Time.values))

@@ -10,10 +10,14 @@ from __future__ import annotations
 import gc
 from typing import Any, Final
 
-from numba.core import codegen, compiler, compiler_machinery, typed_passes
+from llvmlite import ir
+from numba.core import codegen, compiler, compiler_machinery, lowering, typed_passes, types
 
 __all__ = ["Kernel", "Part"]
 
+# Fields of what numba holds of an array.
+_OWNER, _PARENT, _COUNT, _ITEM, _DATA, _SHAPE, _STRIDES = range(7)
+_WHOLE: Final = ir.IntType(64)
 
 # Steps of numba for what kernels do not have: closures, dead branches, literals, `with`, loops over tuples,
 # listings for people.
@@ -78,11 +82,66 @@ def _add_with_parts(target: Any, library: Any) -> None:
             target._linking_libraries.append(each)
 
 
+class _Lower(lowering.Lower):  # type: ignore[misc]
+    """Translate places in arrays by two or three instructions.
+
+    numba counts negative places from the end, and copies all that it knows of an array at each access: several times as
+    much code to make, to write, to read and to optimise. Kernels count from the beginning.
+    """
+
+    def lower_getitem(self, resty: Any, expr: Any, value: Any, index: Any, signature: Any) -> Any:
+        place = self._find_place(value, index)
+        if place is None:
+            return super().lower_getitem(resty, expr, value, index, signature)
+        pointer, left = place
+        if not left:
+            found = self.builder.load(pointer)
+            return self.context.cast(self.builder, found, self.typeof(value.name).dtype, resty)
+        return self._make_row(self.loadvar(value.name), resty, pointer, left[0])
+
+    def lower_setitem(self, target_var: Any, index_var: Any, value_var: Any, signature: Any) -> Any:
+        place = self._find_place(target_var, index_var)
+        if place is None or place[1]:
+            return super().lower_setitem(target_var, index_var, value_var, signature)
+        kind = self.typeof(target_var.name).dtype
+        value = self.context.cast(self.builder, self.loadvar(value_var.name), self.typeof(value_var.name), kind)
+        self.builder.store(value, place[0])
+        return self.context.get_dummy_value()
+
+    def _find_place(self, array: Any, index: Any) -> tuple[Any, list[Any]] | None:
+        """Return the pointer, and the sizes of the dims that are left, None for what numba itself has to translate."""
+        kind, wanted = self.typeof(array.name), self.typeof(index.name)
+        members = list(getattr(wanted, "types", (wanted,)))  # of a tuple
+        known = isinstance(kind, types.Array) and kind.layout == "C" and kind.dtype in (types.float64, types.int64)
+        whole = all(isinstance(m, types.Integer | types.IntegerLiteral) for m in members)
+        if not known or not whole or not len(members) >= kind.ndim - 1:
+            return None
+        do, held, given = self.builder, self.loadvar(array.name), self.loadvar(index.name)
+        places = [do.extract_value(given, k) for k in range(len(members))] if given.type != _WHOLE else [given]
+        places = [self.context.cast(do, p, m, types.intp) for p, m in zip(places, members, strict=True)]
+        sizes = [do.extract_value(held, (_SHAPE, k)) for k in range(1, kind.ndim)]
+        at = places[0]
+        for k, size in enumerate(sizes):
+            at = do.mul(at, size)
+            at = do.add(at, places[k + 1]) if k + 1 < len(places) else at
+        return do.gep(do.extract_value(held, _DATA), [at]), sizes[len(places) - 1 :]
+
+    def _make_row(self, held: Any, resty: Any, pointer: Any, size: Any) -> Any:
+        """Return the array of one dim that begins at a place of another array."""
+        do, row = self.builder, ir.Constant(self.context.get_value_type(resty), ir.Undefined)
+        for field in (_OWNER, _PARENT, _ITEM):
+            row = do.insert_value(row, do.extract_value(held, field), field)
+        row = do.insert_value(do.insert_value(row, size, _COUNT), pointer, _DATA)
+        row = do.insert_value(row, size, (_SHAPE, 0))
+        return do.insert_value(row, do.extract_value(held, _ITEM), (_STRIDES, 0))
+
+
 @compiler_machinery.register_pass(mutates_CFG=True, analysis_only=False)
 class _LowerPart(typed_passes.NativeLowering):  # type: ignore[misc]
     """Translate a function, and make no machine code of it."""
 
     _name = "usidx_lower_part"
+    lowering_class = _Lower
 
     def run_pass(self, state: Any) -> bool:
         flags = state.flags
@@ -103,6 +162,7 @@ class _LowerKernel(typed_passes.NativeLowering):  # type: ignore[misc]
     """Translate a function and make machine code of it and of all that it calls."""
 
     _name = "usidx_lower_kernel"
+    lowering_class = _Lower
 
     def run_pass(self, state: Any) -> bool:
         state.library = _KernelLibrary(state.targetctx.codegen(), state.func_id.func_qualname)

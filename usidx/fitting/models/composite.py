@@ -203,6 +203,8 @@ def select_terms(model: Model, wanted: Sequence[str]) -> Model:
     for one in wanted:
         found = [k for k, name in enumerate(names) if one in (name, f"{name}_")]
         found = found or [k for k, kind in enumerate(kinds) if kind == one]
+        # A background that was written as a real one, and became complex beside what is.
+        found = found or [k for k in range(len(names)) if names[k] == f"complex_{one}" or kinds[k] == f"Complex{one}"]
         if len(found) != 1:
             several = f"{len(found)} terms are a" if found else "no term"
             raise SelectionError(f"terms: {several} {one!r}; the terms of the model are {names}.")

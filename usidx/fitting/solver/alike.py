@@ -1,7 +1,8 @@
 """Table of figures of a sum -> the same with equal terms in one order over the whole map.
 
 Which of two equal peaks is the first no spectrum says: the fit of each may end either way. So they are put in order by
-their position, unless something was said of one that does not hold for the other.
+their position, or where start values differ each goes where its own is nearest. Bounds, fixed and tied parameters that
+hold for one of them only say by themselves which it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
 
 from usidx.fitting.formula.nodes import Node, make_parameter
 from usidx.fitting.formula.numpy_backend import interpret
@@ -37,7 +39,7 @@ def find_alike(model: Model, ties: Ties | None, *said: Mapping[str, Any]) -> tup
     ties : Ties, optional
         Those that follow from others.
     *said : mapping
-        Start values, bounds and fixed values.
+        Bounds and fixed values.
     """
     kinds: dict[str, list[Model]] = {}
     for term in model.terms if model.has_formula else ():
@@ -85,13 +87,22 @@ def _can_change_places(ties: Ties, alike: Alike) -> bool:
     return True
 
 
-def sort_alike(table: Array, groups: Sequence[Alike], n: int, *, covariance: bool) -> Array:
-    """Put equal terms in order by their position; the table of `n` parameters is changed in place."""
+def sort_alike(table: Array, groups: Sequence[Alike], start: Array, n: int, *, covariance: bool) -> Array:
+    """Put equal terms in order; the table of `n` parameters is changed in place.
+
+    Where start values (spectrum or 1, `n`) tell them apart each term goes where its own are nearest, all other terms
+    by their position.
+    """
     at = Columns(n)
     for alike in groups:
         places = np.array(alike)
-        rank = np.argsort(table[:, places[:, 0]], axis=1, kind="stable")
-        rows = np.flatnonzero((np.diff(rank, axis=1) < 0).any(axis=1))
+        found = table[:, places]
+        rank = np.argsort(found[:, :, 0], axis=1, kind="stable")
+        told = start[:, places]
+        told = np.where((told == told[:, :1]).all(axis=1, keepdims=True), np.nan, told)
+        for i in np.flatnonzero(np.isfinite(told).any(axis=(1, 2)) & (table[:, at.status] > 0)):
+            rank[i] = _assign(found[i], told[i if len(told) > 1 else 0])
+        rows = np.flatnonzero((rank != np.arange(len(alike))).any(axis=1))
         order = np.broadcast_to(np.arange(n), (rows.size, n)).copy()
         order[:, places] = places[rank[rows]]
         for part in (at.parameters, at.stderr):
@@ -101,3 +112,14 @@ def sort_alike(table: Array, groups: Sequence[Alike], n: int, *, covariance: boo
             square = square[np.arange(rows.size)[:, None, None], order[:, :, None], order[:, None, :]]
             table[rows, at.covariance] = square.reshape(rows.size, n * n)
     return table
+
+
+def _assign(found: Array, told: Array) -> npt.NDArray[np.intp]:
+    """Return which of the terms found (term, parameter) each one is that starts were told of, NaN where none was."""
+    used = [0] if np.isfinite(told[:, 0]).any() else np.flatnonzero(np.isfinite(told).any(axis=0))
+    scale = np.ptp(found, axis=0)
+    away = abs(found[None] - told[:, None]) / np.where(scale > 0.0, scale, 1.0)
+    rank = linear_sum_assignment(np.nan_to_num(away[:, :, used], posinf=1e300).sum(axis=2))[1]
+    free = np.flatnonzero(np.isnan(told[:, used]).all(axis=1))
+    rank[free] = rank[free][np.argsort(found[rank[free], 0], kind="stable")]
+    return np.asarray(rank, np.intp)

@@ -22,6 +22,7 @@ from usidx.fitting.solver.search.groups import Group, evaluate_templates, split_
 from usidx.fitting.solver.search.proposals import propose
 from usidx.fitting.solver.search.screen import find_best, make_templates
 from usidx.fitting.solver.search.templates import bridge_gaps
+from usidx.fitting.solver.search.terms import find_linear_parameters
 from usidx.fitting.solver.tables import choose_better, take_rows
 from usidx.tasks.blas import limit_blas
 
@@ -71,12 +72,12 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
     `fit_rows(rows, start, options)` fits some of the spectra; `first` is the table of the first fits of all.
     """
     at = Columns(len(model.names))
-    out = first
+    out, doubtful = _look_without_start(fit_rows, first, model, options, spectra)
     for start in _swap_terms(model, options, first[:, at.parameters]):
         own = np.flatnonzero(np.isfinite(start).all(axis=1))
         out = out.copy()
         out[own] = choose_better(out[own], fit_rows(own, start[own], options), at, gain=_MUCH)
-    rows = _find_doubtful(out, spectra.y, at)
+    rows = np.union1d(doubtful, _find_doubtful(out, spectra.y, at))
     if not rows.size:
         return out
     out = out.copy()
@@ -101,6 +102,25 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
             how = replace(options, bounds={**options.bounds, **coarser})
             try_all(own, how, _list_starts(model, how, spectra.take(own)))
     return out
+
+
+def _look_without_start(
+    fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra
+) -> tuple[Array, Rows]:
+    """Return the better of the fits from given starts and from none, and where that from none raises a doubt.
+
+    A start that leads into another minimum need not leave a pattern that is seen; knowing it must not do harm.
+    """
+    at, linear = Columns(len(model.names)), find_linear_parameters(model, options.free)
+    found = {n for t in model.terms if t.search != "given" for n in t.names} & set(options.free)
+    own = np.flatnonzero(np.isfinite(spectra.start[:, np.isin(model.names, list(found))]).any(axis=1))
+    if not own.size or found <= set(linear):
+        return first, np.empty(0, np.intp)
+    rows = np.arange(len(first)) if len(spectra.start) == 1 else own
+    bare = np.where(np.isin(model.names, list(found)), np.nan, take_rows(spectra.start, rows))
+    second, out = fit_rows(rows, bare, options), first.copy()
+    out[rows] = choose_better(first[rows], second, at, gain=_MUCH)
+    return out, rows[_find_doubtful(second, spectra.y[rows], at)]
 
 
 def _swap_terms(model: Model, options: Options, found: Array) -> Iterator[Array]:

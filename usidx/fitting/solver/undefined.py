@@ -12,6 +12,7 @@ from usidx.fitting.formula.nodes import make_parameter, make_variable
 from usidx.fitting.formula.numpy_backend import interpret
 from usidx.fitting.kernels.columns import MODEL_UNDEFINED, Columns
 from usidx.fitting.models.model import Model, build_graphs
+from usidx.fitting.solver.tables import take_rows
 
 __all__ = ["tell_undefined"]
 
@@ -30,16 +31,18 @@ def tell_undefined(
     spectra that it is stuck, or ends where the model happens to have a value.
     """
     at = Columns(len(model.names))
-    used = np.isfinite(y) & np.isfinite(x).all(axis=1)
-    if weight is not None:
-        used &= weight > 0.0
+
+    def mark_used(rows: npt.NDArray[np.intp]) -> Mask:
+        used = np.isfinite(y[rows]) & np.isfinite(take_rows(x, rows)).all(axis=1)
+        return np.asarray(used if weight is None else used & (take_rows(weight, rows) > 0.0))
+
     outside = np.zeros(len(y), bool)
     if not (inside := model.find_defined(x, varying)).all():
-        outside = (used & ~inside).any(axis=1)
-    failed = np.flatnonzero(~(table[:, at.status] > 0) & ~outside & used.any(axis=1))
+        outside = np.asarray((mark_used(np.arange(len(y))) & ~inside).any(axis=1))
+    failed = np.flatnonzero(~(table[:, at.status] > 0) & ~outside)
     if failed.size:
-        own_x, own_start = (a if len(a) == 1 else a[failed] for a in (x, start))
-        outside[failed] = (used[failed] & _find_never_finite(model, own_x, own_start)).any(axis=1)
+        never = _find_never_finite(model, take_rows(x, failed), take_rows(start, failed))
+        outside[failed] = (mark_used(failed) & never).any(axis=1)
     nfev, samples = table[outside, at.nfev], table[outside, at.samples]
     table[outside] = np.nan
     table[outside, at.status], table[outside, at.nfev], table[outside, at.samples] = MODEL_UNDEFINED, nfev, samples

@@ -10,9 +10,8 @@ import io
 import zipfile
 from math import prod
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.lib import format as npy_format
@@ -24,14 +23,18 @@ from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.file_array import lay_out
 from usidx.instruments.reader import Confidence, FormatReader
 
+if TYPE_CHECKING:
+    import dask.array as da
+
 __all__ = ["NPY", "NPZ", "label_unnamed"]
 
 Role = Literal["position", "spectroscopic", "unknown"]
 
 _MAGIC: Final = b"\x93NUMPY"
 _ZIP: Final = b"PK\x03\x04"
-#: Of an array in a zip, which cannot be read by ranges.
-_MOST_UNPACKED: Final = 8 * 2**30
+# An array in a zip cannot be read by ranges. Numbers of an instrument are not packed as tightly as this.
+_LARGE: Final = 64 * 2**20
+_TIGHTEST: Final = 200
 
 
 def label_unnamed(name: str, data: Array | da.Array) -> Channel:
@@ -44,7 +47,7 @@ def label_unnamed(name: str, data: Array | da.Array) -> Channel:
 
 
 def _recognize_npy(path: Path, head: bytes) -> float:
-    return Confidence(0.99, "begins with '\\x93NUMPY'") if head.startswith(_MAGIC) else 0.0
+    return Confidence(0.99, "begins as NumPy's files do") if head.startswith(_MAGIC) else 0.0
 
 
 def _parse_npy(path: Path) -> xr.DataTree:
@@ -94,8 +97,10 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Channel:
         shape, is_fortran, dtype = _read_header(member)
         _check_type(dtype)
         count = prod(shape) * dtype.itemsize
-        if count > min(info.file_size, _MOST_UNPACKED):
+        if count > info.file_size:
             raise TranslationError(f"{info.filename!r} should have {count} bytes of data, and has {info.file_size}")
+        if count > max(_LARGE, _TIGHTEST * info.compress_size):
+            raise TranslationError(f"{info.filename!r} unpacks {info.compress_size} bytes to {count}: it is a trap")
         content = member.read(count)
     if len(content) != count:
         raise TranslationError(f"{info.filename!r} ends before its data does")

@@ -21,9 +21,10 @@ from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.tree import build_tree
 from usidx.io.read.usid.datasets import open_group_dataset, open_main_dataset
 from usidx.io.read.usid.inventory import find_group, find_main, list_extras, take_inventory, warn_of_damage
+from usidx.io.read.usid.scales import separate_dims
 from usidx.io.read.usid.tables import Tables
 
-__all__ = ["UsidBackend", "open_node", "open_nodes"]
+__all__ = ["UsidBackend", "open_main_node", "open_node", "open_nodes"]
 
 _EXTENSIONS = {".h5", ".hdf5", ".hf5", ".usid"}
 
@@ -116,6 +117,17 @@ def open_node(place: Place, name: str | None, *, squeeze: bool, partial: bool = 
         return _set_origin(open_group_dataset(held, list_extras(held), origin), origin)
 
 
+def open_main_node(place: Place, main: str | None, *, squeeze: bool, partial: bool) -> tuple[Place, str, xr.Dataset]:
+    """Open one main dataset lazily; before it the file that holds it, to which a link may have led, and its path."""
+    with open_place(place) as (file, origin):
+        found = find_main(file, main, partial=partial)
+        holder, path = place.find_place_of(found), str(found.name)
+        if holder == place:
+            opened = open_main_dataset(found, origin, squeeze=squeeze, tables=Tables(is_partial=partial))
+            return place, path, _set_origin(opened, origin)
+    return holder, path, open_node(holder, path, squeeze=squeeze, partial=partial)
+
+
 def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, xr.Dataset]:
     """Open every group and main dataset below `group` as one Dataset each, by path."""
     with open_place(place) as (file, origin):
@@ -131,6 +143,7 @@ def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, x
                 nodes[_make_relative(path, root)] = open_group_dataset(
                     file[path], extras.get(path, []), origin, tables.paths
                 )
+        groups = dict(nodes)
         for path in found.mains:
             if _is_below(path, root):
                 leaf = _open_leaf(tables.mains[path], origin, squeeze=squeeze, tables=tables)
@@ -140,6 +153,7 @@ def open_nodes(place: Place, group: str | None, *, squeeze: bool) -> dict[str, x
         for path in found.broken:
             if _is_below(path, root):
                 _warn_of_broken(path, file)
+        nodes |= separate_dims(nodes, groups)
         return {name: _set_origin(node, origin) for name, node in nodes.items()}
 
 

@@ -12,12 +12,10 @@ import xarray as xr
 from dask.base import tokenize
 from xarray.core import indexing
 
-from usidx.io.read.backend import open_node, open_nodes
-from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.backend import open_main_node, open_node, open_nodes
 from usidx.io.read.place.place import FilePath, Options, Place, find_place
 from usidx.io.read.tree import build_tree
 from usidx.io.read.usid.datasets import choose_field
-from usidx.io.read.usid.inventory import find_main
 from usidx.results.provenance import PROVENANCE, parse_steps, remove_seals
 
 __all__ = ["Chunks", "open_at", "open_dataset", "open_main", "open_tree"]
@@ -96,12 +94,8 @@ def open_main(
     ('Y', 'X', 'Frequency')
     """
     place = find_place(path, storage_options, external=external)
-    with open_file_at(place) as file:
-        found = find_main(file, main, partial=partial)
-        # An external link leads to another file.
-        name, holder = str(found.name), place.find_place_of(found)
-    data = open_at(holder, name, chunks=chunks, squeeze=squeeze, partial=partial)
-    return choose_field(data, name, field)
+    holder, name, data = open_main_node(place, main, squeeze=squeeze, partial=partial)
+    return choose_field(_cut_into_blocks(data, chunks, holder), name, field)
 
 
 def open_dataset(
@@ -156,12 +150,10 @@ def open_dataset(
     return open_at(find_place(path, storage_options, external=external), main, chunks=chunks, squeeze=squeeze)
 
 
-def open_at(
-    place: Place, main: str | None, *, chunks: Chunks, squeeze: bool = True, partial: bool = False
-) -> xr.Dataset:
+def open_at(place: Place, main: str | None, *, chunks: Chunks, squeeze: bool = True) -> xr.Dataset:
     """Open what `open_dataset` opens, where it is known what the path means."""
     # Not through xr.open_dataset, which indexes coordinates that cannot carry an index (repeats, gaps).
-    return _cut_into_blocks(open_node(place, main, squeeze=squeeze, partial=partial), chunks, place)
+    return _cut_into_blocks(open_node(place, main, squeeze=squeeze), chunks, place)
 
 
 def open_tree(

@@ -23,7 +23,7 @@ from usidx.io.read.place.place import FilePath, Options, find_place
 from usidx.io.read.usid.attributes import read_json, read_text_attribute
 from usidx.io.read.usid.datasets import FIELD
 from usidx.io.read.usid.history import set_place_in_history
-from usidx.io.read.usid.inventory import find_group, list_children, take_inventory, warn_of_damage
+from usidx.io.read.usid.inventory import find_group, is_named_as_result, list_children, take_inventory, warn_of_damage
 from usidx.io.read.usid.main import find_source_main, is_main, read_quantity_and_units, say_where
 from usidx.label.coding import make_coordinates
 from usidx.label.roles import ROLE, SPECTROSCOPIC, find_role
@@ -38,10 +38,6 @@ _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 
 _MOST_STATUS: Final = 2**26  # bytes; a file that claims more is not believed
 _STATUS: Final = re.compile(names.COMPLETED)
-
-
-#: A hyphen alone is in names of other formats too, as in the dates of NSID.
-_NAMED_AS_RESULT = re.compile(r"[^/]-[^/]*_\d{3,}$")
 
 
 def list_results(path: FilePath, *, storage_options: Options = None) -> list[str]:
@@ -77,7 +73,7 @@ def list_results(path: FilePath, *, storage_options: Options = None) -> list[str
     with open_file_at(path, storage_options) as file:
         found = take_inventory(file)
         warn_of_damage(found, file)
-        return [g for g in found.groups if _NAMED_AS_RESULT.search(g)]
+        return [g for g in found.groups if is_named_as_result(g)]
 
 
 def open_result(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,9 @@ import numpy.typing as npt
 from usidx.learn.factors.eigen import find_leading_rows
 from usidx.learn.matrix.exponent import find_exponent, lower_blocks
 from usidx.learn.matrix.missing import keep_complete
-from usidx.learn.matrix.sample import Survey, draw_numbers, find_draw_limit, survey
+from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds, survey
 from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import Blocks, Changed, Held, cut_pieces, join_nothing
+from usidx.tasks.blocks import Blocks, Changed, Held, Rows, cut_pieces, join_nothing
 
 __all__ = ["Clusters", "as_real", "run_kmeans", "view_as_real"]
 
@@ -37,14 +39,14 @@ class Clusters:
     cluster has in a row, with the logarithm of the `likelihood` of all rows and the Bayesian information `criterion`.
     """
 
-    labels: npt.NDArray[np.int32]
-    distance: Array
+    labels: Rows
+    distance: Rows
     means: Array
     sizes: npt.NDArray[np.int64]
     holes: npt.NDArray[np.bool_]
     inertia: float
     tree: Array | None = None
-    parts: Array | None = None
+    parts: Rows | None = None
     likelihood: float = np.nan
     criterion: float = np.nan
 
@@ -60,7 +62,9 @@ class _Sums:
     lonely: Array
 
 
-def run_kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float) -> Clusters:
+def run_kmeans(
+    blocks: Blocks, numbers: Numbers, columns: int, n: int, seed: int, max_iter: int, tol: float
+) -> Clusters:
     """Start from the best of several runs on a fair sample, compared over all rows, then iterate over all rows.
 
     It ends when moving the centres lowers the inertia by less than `tol` of it.
@@ -82,12 +86,15 @@ def _restore_scale(found: Clusters, exponent: int) -> Clusters:
     """Return the clusters of what was lowered by a power of two."""
     inertia = float(np.ldexp(found.inertia, 2 * exponent))
     return replace(
-        found, distance=np.ldexp(found.distance, exponent), means=np.ldexp(found.means, exponent), inertia=inertia
+        found,
+        distance=found.distance.change(np.ldexp, exponent),
+        means=np.ldexp(found.means, exponent),
+        inertia=inertia,
     )
 
 
 def _iterate(
-    blocks: Blocks, seen: Survey, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float
+    blocks: Blocks, seen: Survey, numbers: Numbers, columns: int, n: int, seed: int, max_iter: int, tol: float
 ) -> Clusters:
     """Find starts on the sample, choose among them by all rows, whole or thin, and move the centres to rest."""
     rng, width = np.random.default_rng(seed), 2 * n + _SPARE
@@ -113,11 +120,11 @@ def _find_frame(sample: Array, width: int) -> Frame:
     return middle, find_leading_rows(sample - middle.astype(sample.dtype), width)
 
 
-def _collect_thin_rows(blocks: Blocks, numbers: Array, seed: int, frame: Frame, holes: Array) -> Array:
+def _collect_thin_rows(blocks: Blocks, numbers: Numbers, seed: int, frame: Frame, holes: Array) -> Array:
     """Return all rows on the leading components of the sample, or a fair part of them that fits in memory."""
     limit = find_draw_limit(_THIN_BYTES // (8 * len(frame[1])), len(numbers))
-    states = [(draw_numbers(place, seed) <= limit, None) for place in np.split(numbers, np.cumsum(blocks.sizes)[:-1])]
-    _, found = blocks.fold_states(_thin_block, join_nothing, states, frame, holes)
+    step = partial(_thin_block, seed=seed, limit=limit)
+    _, found = blocks.fold_states(step, join_nothing, list_bounds(blocks.sizes), numbers, frame, holes)
     return np.concatenate(found)
 
 
@@ -130,9 +137,12 @@ def _settle_thin(rows: Array, starts: list[Array], frame: Frame, max_iter: int, 
     return np.asarray(min(moved, key=lambda run: run[1])[0] @ basis + middle)
 
 
-def _thin_block(block: Array, state: Any, frame: Frame, holes: Array) -> tuple[None, Array]:
+def _thin_block(
+    block: Array, bounds: slice, numbers: Numbers, frame: Frame, holes: Array, *, seed: int, limit: np.uint64
+) -> tuple[None, Array]:
     rows, used = keep_complete(as_real(block), holes)
-    return None, _make_thin(rows, frame)[state[0] if used is None else state[0][used]]
+    chosen = draw_numbers(numbers[bounds], seed) <= limit
+    return None, _make_thin(rows, frame)[chosen if used is None else chosen[used]]
 
 
 def _make_thin(rows: Array, frame: Frame) -> Array:
@@ -210,8 +220,9 @@ def _label_rows(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol
             break
     with np.errstate(invalid="ignore"):
         means = found.totals / found.sizes[:, np.newaxis]
-    labels, distance = map(np.concatenate, zip(*states, strict=True))
-    return Clusters(labels, distance, means, found.sizes.astype(np.int64), holes, float(np.nansum(distance**2)))
+    rows = Rows(states, blocks.sizes)
+    labels, distance = rows.change(itemgetter(0)), rows.change(itemgetter(1))
+    return Clusters(labels, distance, means, found.sizes.astype(np.int64), holes, found.inertia)
 
 
 def _is_at_rest(before: Array, after: Array, found: _Sums, tol: float) -> bool:
@@ -307,13 +318,14 @@ def _sum_rows(rows: Array, centres: Array, labels: Array | None = None, distance
         member = (nearest == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)
         totals += member @ near
         sizes += member.sum(axis=1)
-        inertia += float(squares.sum())
         if squares.max() > farthest:
             farthest, lonely = float(squares.max()), rows[part][int(squares.argmax())].astype(np.float64)
         if labels is not None and distance is not None:
             # Worked out anew: the square above is a difference of large numbers, which costs digits.
             difference = near - basis[nearest]
-            labels[part], distance[part] = nearest, np.sqrt(np.vecdot(difference, difference))
+            squares = np.vecdot(difference, difference).astype(np.float64)
+            labels[part], distance[part] = nearest, np.sqrt(squares)
+        inertia += float(squares.sum())
     totals += np.outer(sizes, middle)
     return _Sums(totals, sizes, inertia, farthest, lonely)
 

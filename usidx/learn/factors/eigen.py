@@ -11,7 +11,7 @@ import numpy.typing as npt
 from usidx.learn.factors.gram import Moments
 from usidx.learn.matrix.missing import keep_complete, refuse_nothing
 from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import cut_pieces
+from usidx.tasks.blocks import Rows, cut_pieces
 
 __all__ = [
     "Decomposition",
@@ -39,7 +39,7 @@ class Decomposition:
     ratio: Array
     mean: Array
     holes: npt.NDArray[np.bool_]
-    scores: Array | None = None
+    scores: Rows | None = None
     errors: Array | None = None
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from usidx.learn.factors.eigen import Decomposition, divide_by_total, find_leading, fix_sign
 from usidx.learn.factors.gram import Moments, compute_gram
 from usidx.learn.matrix.missing import are_all_finite, refuse_nothing
-from usidx.tasks.blocks import cut_pieces
+from usidx.tasks.blocks import cut_pieces, hold_rows
 
 __all__ = [
     "Basis",
@@ -86,7 +86,7 @@ def decompose_projection(projected: Array, basis: Basis, n: int) -> Decompositio
     scores[good, : len(rows)] = (vectors.conj() @ inner) * (values * sign.conj())
     values = np.pad(values, (0, n - len(values)))
     mean = np.where(kept, flat[-1], 0)
-    return Decomposition(components, values, divide_by_total(values**2, total), mean, ~kept, scores)
+    return Decomposition(components, values, divide_by_total(values**2, total), mean, ~kept, hold_rows(scores))
 
 
 def _fill_unknown(rows: Array, centred: bool) -> tuple[Array, npt.NDArray[np.bool_], int]:

@@ -23,7 +23,7 @@ from usidx.learn.factors.eigen import find_leading_rows
 from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Survey
-from usidx.tasks.blocks import Blocks, Held, cut_pieces
+from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces, hold_rows
 
 __all__ = ["Factors", "Products", "choose_start", "factorise", "factorise_sample", "sweep", "update_components"]
 
@@ -35,9 +35,13 @@ _PUSH = 0.5  # of the last change, that the first extrapolation adds
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """Scores (rows, n) in the order of the blocks, NaN where left out; components (n, columns), zero in the holes."""
+    """Scores (rows, n) in the order of the blocks, NaN where left out; components (n, columns), zero in the holes.
 
-    scores: Array
+    ``sizes`` (n) are the sums of the squares of the scores.
+    """
+
+    scores: Rows
+    sizes: Array
     components: Array
     holes: npt.NDArray[np.bool_]
     error: float
@@ -56,6 +60,10 @@ class Products:
     def join(self, other: Products) -> Products:
         """Return the sums over both sets of rows."""
         return Products(self.inner + other.inner, self.outer + other.outer, self.total + other.total)
+
+    def measure_scores(self) -> Array:
+        """Return the sum of squares of the scores of each component."""
+        return np.diag(self.inner)
 
     def measure_residual(self, square: float, components: Array) -> float:
         """Return the sum of squares that is left of `square`, the one of the rows."""
@@ -105,7 +113,7 @@ def factorise(
     penalties = penalty.weigh(seen.holes, seen.count)
     gaps = seen.holes if lens is None else np.zeros(len(lens), bool)
     ahead, best, push, most, small, undo = components, np.inf, _PUSH, 1.0, 0, False
-    error, iteration = float(np.sqrt(seen.square)), 0
+    error, iteration, sizes = float(np.sqrt(seen.square)), 0, np.zeros(len(components))
     while iteration < max_iter and seen.count and small < 2:
         iteration += 1
         now = 0.0 if undo or iteration == 1 else push
@@ -128,13 +136,14 @@ def factorise(
             continue
         small = small + 1 if best - reached <= tol * reached else 0
         best, error, undo = reached, float(np.sqrt(found.measure_residual(seen.square, fresh))), False
+        sizes = found.measure_scores()
         ahead = np.maximum(fresh + now * (fresh - components), 0)
         components, most = fresh, min(1.0, 1.01 * most)
         push = min(most, 1.05 * push)
-    scores = [
-        _fill_left_out(state, undo, size, len(components)) for state, size in zip(states, blocks.sizes, strict=True)
-    ]
-    return Factors(np.concatenate(scores), components, seen.holes, error, float(np.sqrt(seen.square)), iteration)
+    scores = Rows(states, blocks.sizes).change(_fill_left_out, undo)
+    if not iteration:
+        scores = hold_rows(np.full((sum(blocks.sizes), len(components)), np.nan))
+    return Factors(scores, sizes, components, seen.holes, error, float(np.sqrt(seen.square)), iteration)
 
 
 def _apply_lens(components: Array, lens: Array | None) -> Array:
@@ -192,13 +201,11 @@ def update_components(components: Array, found: Products, penalties: Penalties, 
     return new
 
 
-def _fill_left_out(state: _State | None, undo: bool, size: int, n: int) -> Array:
-    if state is None:
-        return np.full((size, n), np.nan)
+def _fill_left_out(state: _State, undo: bool) -> Array:
     scores = (state.before if undo else state.ahead).T
     if state.used is None:
         return scores
-    full = np.full((size, n), np.nan, scores.dtype)
+    full = np.full((len(state.used), scores.shape[1]), np.nan, scores.dtype)
     full[state.used] = scores
     return full
 

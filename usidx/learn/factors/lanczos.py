@@ -122,7 +122,7 @@ def run_lanczos(blocks: Blocks, columns: int, pairs: bool, aim: Aim) -> Decompos
 
 def _restore_scale(found: Decomposition, exponent: int) -> Decomposition:
     """Return the components of what was lowered by a power of two."""
-    scores = None if found.scores is None else multiply_by_power(found.scores, exponent)
+    scores = None if found.scores is None else found.scores.change(multiply_by_power, exponent)
     values, mean = multiply_by_power(found.values, exponent), multiply_by_power(found.mean, exponent)
     return replace(found, values=values, mean=mean, scores=scores)
 

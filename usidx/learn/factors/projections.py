@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.learn.factors.eigen import Decomposition, project_rows
-from usidx.tasks.blocks import Blocks
+from usidx.tasks.blocks import Blocks, Rows, join_nothing
 
 __all__ = ["MOST_BYTES", "Images", "find_scores"]
 
@@ -35,11 +35,9 @@ class Images:
         self._kept = kept if self._keeps else [[] for _ in kept]
         return found
 
-    def multiply(self, turn: Array, offset: Array) -> Array | None:
+    def multiply(self, turn: Array, offset: Array) -> Rows | None:
         """Return ``images @ turn + offset`` for all rows in the order of the blocks, or None if they are not there."""
-        if not self._keeps:
-            return None
-        return np.concatenate([_multiply(images, turn, offset) for images in self._kept])
+        return Rows(self._kept, self._blocks.sizes).change(_multiply, turn, offset) if self._keeps else None
 
 
 def _answer_with_images(
@@ -64,8 +62,13 @@ def _multiply(images: list[Array], turn: Array, offset: Array) -> Array:
     return np.asarray(sum(others, first) + offset.astype(first.dtype))
 
 
-def find_scores(blocks: Blocks, found: Decomposition) -> Array:
+def find_scores(blocks: Blocks, found: Decomposition) -> Rows:
     """Return the scores of all rows in the order of the blocks: those that are there, or else by one more pass."""
     if found.scores is not None:
         return found.scores
-    return np.concatenate(blocks.map(project_rows, found))
+    _, states = blocks.fold_states(_project, join_nothing, [None] * len(blocks.sizes), found)
+    return Rows(states, blocks.sizes)
+
+
+def _project(block: Array, _state: None, found: Decomposition) -> tuple[None, Array]:
+    return None, project_rows(block, found)

@@ -21,7 +21,8 @@ from usidx.look.draw.numbers import (
     write_with_unit,
 )
 from usidx.look.summary.steps import tell
-from usidx.results.provenance import PROVENANCE, find_last_step
+from usidx.results.provenance import PROVENANCE, read_steps
+from usidx.results.verbs import CHANGED
 
 __all__ = [
     "ArrayFacts",
@@ -240,13 +241,15 @@ def _write_result(name: str, attrs: Mapping[Any, Any]) -> str:
     stem, _, number = rest.rpartition("_")
     by_name = stem if dash and number.isdigit() else ""
     tool = make_printable(attrs.get("tool") or by_name)
-    step = find_last_step(xr.Dataset(attrs={PROVENANCE: attrs[PROVENANCE]})) if PROVENANCE in attrs else None
+    recorded = read_steps(xr.Dataset(attrs={PROVENANCE: attrs[PROVENANCE]})) if PROVENANCE in attrs else []
+    step = next((one for one in reversed(recorded) if one["tool"] != CHANGED), None)
     if not tool and step is None:
         return ""
     told = tell(step) if step is not None else None
     call = f"{told.tool}({make_printable(told.arguments, 80)})" if told is not None and told.tool != "open" else tool
     given = make_printable(attrs.get("source_000") or "", 200).rpartition("/")[2] or (source if by_name else "")
     said = f"result of {call}" + (f" on {make_printable(given)}" if given else "")
+    said += ", changed since by plain xarray" if recorded and recorded[-1]["tool"] == CHANGED else ""
     when = make_printable(attrs.get("timestamp") or "", 24)
     return said + (f", {when}" if when else "")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from usidx.look.draw.numbers import make_printable
+from usidx.results.verbs import CHANGED
 
 __all__ = ["Told", "tell"]
 
@@ -47,6 +48,8 @@ def tell(step: Mapping[str, Any]) -> Told:
     'svd(n=4)  [usidx 1.0]'
     """
     tool = make_printable(step.get("tool", "?"), 80)
+    if tool == CHANGED:
+        tool = "changes by plain xarray"
     given = step.get("parameters")
     arguments = (
         ", ".join(f"{make_printable(k, 40)}={_write_value(v)}" for k, v in given.items() if v not in (None, {}, []))

@@ -20,6 +20,7 @@ from usidx.look.summary.facts import (
 )
 from usidx.look.summary.steps import tell
 from usidx.results.provenance import read_steps
+from usidx.results.verbs import CHANGED
 
 __all__ = ["list_array_rows", "list_dataset_rows", "summary", "write_dataset_head", "write_tree_head"]
 
@@ -102,12 +103,14 @@ def write_dataset_head(data: xr.Dataset) -> str:
     count = f"{len(data.data_vars)} variable{'' if len(data.data_vars) == 1 else 's'}, {write_size(data.nbytes)}"
     if not recorded or recorded[-1]["tool"] == "open":
         return f"Dataset  {count}"
-    told = tell(recorded[-1])
-    source = recorded[-1].get("input")
+    made, since = recorded[-1], ""
+    if made["tool"] == CHANGED and len(recorded) > 1:
+        made, since = recorded[-2], ", changed since by plain xarray"
+    told = tell(made)
+    source = made.get("input")
     name = make_printable(source.get("name") or "") if isinstance(source, dict) else ""
-    return (
-        f"Result of {told.tool}({make_printable(told.arguments, 100)})" + (f" on {name}" if name else "") + f"  {count}"
-    )
+    call = f"{told.tool}({make_printable(told.arguments, 100)})"
+    return f"Result of {call}" + (f" on {name}" if name else "") + f"{since}  {count}"
 
 
 def list_dataset_rows(data: xr.Dataset) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from usidx.fitting.results import Shown, to_dataset
 from usidx.fitting.table import find_neighbours_parameters
 from usidx.fitting.weights import broadcast_sigma, invert_sigma
 from usidx.label.blockwise import Output, along
+from usidx.label.masking import apply_mask
 from usidx.modes.switching.disk_names import LOOP_NAMES
 from usidx.modes.switching.figures import SWITCHING
 from usidx.modes.switching.loops import CRITERIA, Beside, count_columns, fit_loops
@@ -49,6 +50,7 @@ def loop_fit(
     fixed: Mapping[str, Value] | None = None,
     tied: Mapping[str, str] | None = None,
     widths: str = "auto",
+    mask: xr.DataArray | None = None,
     sigma: Value | None = None,
     absolute_sigma: bool = False,
     loss: str = "auto",
@@ -84,6 +86,8 @@ def loop_fit(
         Whether each half of each branch has a width of its own (``each``) or all have one (``common``): six parameters
         in place of nine, for short or noisy loops. ``auto``: each its own, and one where fewer than 18 samples are
         known, or the samples do not determine four.
+    mask : DataArray of bool, optional
+        True where samples are left out, as in :func:`usidx.fit`; they are NaN in ``projected_loops``.
     sigma : float or DataArray, optional
         Standard deviation of the samples of the response (of a part, where it is complex), in its units.
     absolute_sigma : bool
@@ -113,7 +117,7 @@ def loop_fit(
     Raises
     ------
     RoleError
-        The dim is not there, or which one is meant is not clear.
+        The dim is not there, or which one is meant is not clear; a mask has other cells than the response.
     SelectionError
         A Dataset has no amplitude and phase, or a coordinate or parameter is not there; there is no such loss, retry
         or form of widths; or two options contradict each other.
@@ -155,7 +159,7 @@ def loop_fit(
     >>> [round(found[name].item(), 6) for name in ("v_minus", "v_plus", "imprint", "work_of_switching")]
     [-2.0, 3.0, 0.5, 10.0]
     """
-    response = find_response(data)
+    response = apply_mask(find_response(data), mask)
     voltage = find_voltage(response, dim, coordinate)
     fixed, tied, start = dict(fixed or {}), dict(tied or {}), dict(start or {})
     bounds = _check_bounds(bounds, nuc_threshold, start=start, fixed=fixed, tied=tied)

@@ -138,6 +138,7 @@ def relaxation_fit(
     start: Mapping[str, Value] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     fixed: Mapping[str, Value] | None = None,
+    mask: xr.DataArray | None = None,
     sigma: Value | None = None,
     absolute_sigma: bool = False,
     loss: str = "linear",
@@ -163,7 +164,7 @@ def relaxation_fit(
         The dim of the time. By default ``Time``, or the only spectroscopic one.
     coordinate : str, optional
         The times since the pulse, by default the coordinate named after `dim`.
-    start, bounds, fixed, sigma, absolute_sigma, loss, loss_scale, tolerance, max_evaluations, covariance, retry
+    start, bounds, fixed, mask, sigma, absolute_sigma, loss, loss_scale, tolerance, max_evaluations, covariance, retry
         As in :func:`usidx.fit`.
 
     Returns
@@ -201,8 +202,8 @@ def relaxation_fit(
     """
     along = choose_dims(data, dim, 1, called=_CALLED)
     fitted = fit(
-        data, Relaxation(decay), along, coordinate=coordinate, start=start, bounds=bounds, fixed=fixed, sigma=sigma,
-        absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale, tolerance=tolerance,
+        data, Relaxation(decay), along, coordinate=coordinate, start=start, bounds=bounds, fixed=fixed, mask=mask,
+        sigma=sigma, absolute_sigma=absolute_sigma, loss=loss, loss_scale=loss_scale, tolerance=tolerance,
         max_evaluations=max_evaluations, covariance=covariance, retry=retry,
     )  # fmt: skip
     told: Mapping[str, Any] = (find_last_step(fitted) or {})["parameters"]

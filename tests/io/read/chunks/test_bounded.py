@@ -13,6 +13,7 @@ import pytest
 import usidx
 from usidx.errors import UsidError
 from usidx.io.read.chunks.bounded import read_part
+from usidx.io.read.chunks.stored_array import describe_stored_array
 
 NUMBERS = np.random.default_rng(0).integers(0, 50, (300, 200)).astype(">i4")
 
@@ -104,3 +105,56 @@ def test_texts_of_fixed_length_are_bounded(tmp_path: Path) -> None:
     with pytest.warns(usidx.errors.UsidWarning, match="'/bomb' in .* is left out"):
         tree = usidx.open_tree(tmp_path / "a.h5")
     assert tree.notes.values.tolist() == [text.decode() for text in texts.tolist()]
+
+
+@pytest.mark.parametrize("made", ["scaleoffset", "lzf", "nbit", "blosc"])
+def test_a_filter_that_is_told_of_more_than_a_chunk_holds_is_refused(tmp_path: Path, made: str) -> None:
+    """HDF5 would take the memory for it; the parameters are patched in the bytes of the file."""
+    path = tmp_path / "a.h5"
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk((30, 20))
+    if made == "blosc":
+        creation.set_filter(32001, 1, (2, 2, 4, 2400, 5, 1, 0))
+    elif made == "nbit":
+        creation.set_filter(h5py.h5z.FILTER_NBIT, 0, ())
+    with h5py.File(path, "w") as file:
+        if made in {"blosc", "nbit"}:
+            kind = h5py.h5t.STD_I32LE.copy()
+            kind.set_precision(17)
+            h5py.h5d.create(file.id, b"x", kind, h5py.h5s.create_simple((300, 200)), creation)
+            if made == "nbit":
+                file["x"][...] = NUMBERS
+        else:
+            options = {"scaleoffset": 0} if made == "scaleoffset" else {"compression": "lzf"}
+            file.create_dataset("x", data=NUMBERS.astype("<i4"), chunks=(30, 20), **options)
+    with h5py.File(path) as file:
+        values = file["x"].id.get_create_plist().get_filter(0)[2]
+        counted = {"scaleoffset": 2, "nbit": 2, "lzf": 2, "blosc": 3}[made]
+        if made != "blosc":  # which nothing was written with
+            np.testing.assert_array_equal(
+                describe_stored_array(file["x"]).read(slice(40), slice(50)), NUMBERS[:40, :50]
+            )
+    told = np.array(values, "<u4")
+    lied = told.copy()
+    lied[counted] = 0x0FFFFFFF
+    content = path.read_bytes()
+    assert content.count(told.tobytes()) == 1
+    path.write_bytes(content.replace(told.tobytes(), lied.tobytes()))
+    with h5py.File(path) as file:
+        stored = describe_stored_array(file["x"])
+        with pytest.raises(UsidError, match=r"'/x' claims to make \d{9,} bytes of a chunk that holds 2400"):
+            read_part(file["x"])
+    with pytest.raises(UsidError, match=r"'/x' in .*a\.h5' cannot be read.* claims to make \d{9,} bytes"):
+        stored.read(slice(3), slice(200))
+
+
+def test_more_in_the_file_than_a_chunk_holds_is_refused_whatever_the_filter(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = file.create_dataset("x", data=NUMBERS, chunks=(30, 20), compression="lzf")
+        dataset.id.write_direct_chunk((30, 40), bytes(100_000))
+        file.flush()
+        stored = describe_stored_array(dataset)
+    for part in (np.s_[:, :], np.s_[31:32, 41:42]):
+        with pytest.raises(UsidError, match=r"'/x' in .* cannot be read.*holds 2400 bytes takes 100000 in the file"):
+            stored.read(*part)
+    np.testing.assert_array_equal(stored.read(slice(30), slice(200)), NUMBERS[:30])

@@ -18,7 +18,7 @@ from usidx.io.read.chunks.chunk_map import ChunkMap, describe
 from usidx.io.read.chunks.filters import DEFLATE, FLETCHER32, SHUFFLE, Filter
 from usidx.io.read.place import local
 from usidx.io.read.place.local import LocalFile, Version, read_version
-from usidx.io.read.place.lru import LruCache
+from usidx.io.read.place.objects.lru import LruCache
 from usidx.io.read.place.place import Place
 from usidx.io.write.transaction import transaction
 

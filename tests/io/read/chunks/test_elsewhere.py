@@ -10,6 +10,7 @@ import pytest
 
 import usidx
 from usidx.errors import UsidError, UsidWarning
+from usidx.io.read.place.local import LocalFile
 
 CELLS = np.arange(1000, dtype="u1").reshape(10, 100) % 251
 Maker = Callable[[h5py.Group, str], h5py.Dataset]
@@ -157,3 +158,16 @@ def test_xarray_passes_it_on(tmp_path: Path) -> None:
     path = build(tmp_path / "scan.h5", make_virtual, put_others(tmp_path / "other"))
     data = xr.open_dataset(path, engine="usid", group="Raw_Data", external=True)
     np.testing.assert_array_equal(data.Raw_Data, CELLS)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_one_permission_is_no_permission_for_others(tmp_path: Path, kind: str) -> None:
+    """HDF5 has one number for a file that is open twice; who asked for its others may be at work meanwhile."""
+    path = build(tmp_path / "scan.h5", MAKERS[kind], put_others(tmp_path / "other"))
+    for mine in (True, False):
+        with LocalFile(str(path), mine).open():
+            with pytest.raises(UsidError, match="pass external=True"):
+                usidx.open_main(path)
+            np.testing.assert_array_equal(usidx.open_main(path, external=True), CELLS)
+    with pytest.raises(UsidError, match="pass external=True"):
+        usidx.open_main(path)

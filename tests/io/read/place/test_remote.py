@@ -17,11 +17,12 @@ from usidx.cli import main
 from usidx.errors import RemoteError, ResultError, SelectionError, UsidError
 from usidx.io.read.chunks import direct
 from usidx.io.read.chunks.stored_array import StoredArray, describe_stored_array
-from usidx.io.read.place.connection import Connection
 from usidx.io.read.place.local import LocalFile
+from usidx.io.read.place.objects.connection import Connection
+from usidx.io.read.place.objects.remote_bytes import Fetched, RemoteSource
+from usidx.io.read.place.objects.version import ObjectVersion
 from usidx.io.read.place.place import find_local_path, find_place
 from usidx.io.read.place.remote import RemoteFile
-from usidx.io.read.place.remote_bytes import Fetched, RemoteSource
 from usidx.results.provenance import parse_steps
 
 fsspec = pytest.importorskip("fsspec")
@@ -213,7 +214,7 @@ def test_memory_is_bounded_however_much_is_asked_for(
 
     monkeypatch.setattr(Fetched, "__init__", noted)
     for name, size in {"_CHEAP_GAP": 100, "_REQUEST": 5000, "_BATCH": 20_000}.items():
-        monkeypatch.setattr(f"usidx.io.read.place.remote_bytes.{name}", size)
+        monkeypatch.setattr(f"usidx.io.read.place.objects.remote_bytes.{name}", size)
     np.testing.assert_array_equal(stored.read(slice(None), slice(None)), cells)
     assert len(held) > 5
     assert max(held) <= 20_000
@@ -545,7 +546,7 @@ def test_addresses_beyond_the_object(tmp_path: Path, memory: Any) -> None:
 
 
 def test_a_source_asks_for_nothing_where_nothing_is_stored(memory: Any, scan: tuple[str, Path]) -> None:
-    source = RemoteSource(find_place(scan[0]).make_connection(), 100, None)  # type: ignore[attr-defined]
+    source = RemoteSource(find_place(scan[0]).make_connection(), ObjectVersion(100, ()))  # type: ignore[attr-defined]
     assert list(source.split_ranges(np.empty((4, 0), np.int64))) == []
-    (found,) = source.connection.fetch_ranges([(5, 5)], total=100, etag=None)
+    (found,) = source.connection.fetch_ranges([(5, 5)], source.version)
     assert found == b""

@@ -121,3 +121,15 @@ def test_a_name_that_is_no_text_hides_nothing(tmp_path: Path) -> None:
         file.create_group("after")
         assert {"/after", "/Measurement_000"} <= set(take_inventory(file).groups)
         assert take_inventory(file).mains == (built.main,)
+
+
+def test_a_hyphen_alone_makes_no_results_group_of_a_group(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.create_group("provenance/mean_2025-12-17")
+        with pytest.raises(
+            SelectionError, match=r"There is no group 'no' .* Groups are: .*'/provenance/mean_2025-12-17'"
+        ):
+            find_group(file, "no")
+        file.create_group("a/Raw-Mean_000")
+        with pytest.raises(SelectionError, match=r"Results groups are: '/a/Raw-Mean_000'\."):
+            find_group(file, "no")

@@ -132,3 +132,16 @@ def test_chunks_that_cannot_be(chunks: Any) -> None:
 def test_chunks_larger_than_hdf5_takes() -> None:
     with pytest.raises(UsidError, match="A chunk of 100000 x 100000 cells of 8 bytes has 80000000000 bytes"):
         Storage.parse(None, (10**5, 10**5)).make_options((10**6, 10**6), np.dtype("f8"), Extent(10**6), Extent(10**6))
+
+
+@pytest.mark.parametrize("sizes", [(300, 251), (17, 64, 48), (1000,), (9, 1021), (128, 3, 5, 7), (40, 2**18)])
+@pytest.mark.parametrize("steps", [(97,), (5, 1000), (3, 4, 64)])
+def test_chunks_are_boxes_of_the_grid(sizes: tuple[int, ...], steps: tuple[int, ...]) -> None:
+    """Rows of a chunk fill all of some dims, an equal part of the next slower one, and one step of all others."""
+    chunk = choose_chunk_shape(measure_extent(sizes, None), measure_extent(steps, None), 4)
+    for side, rows in zip((sizes, steps), chunk, strict=True):
+        left = rows
+        for n in reversed(side[1:]):
+            assert left % n == 0 or n % left == 0
+            left = max(1, left // n)
+    assert 2**12 <= chunk[0] * chunk[1] <= 2**18

@@ -107,10 +107,13 @@ def find_best(y: Array, groups: Sequence[Templates], count: int) -> Picks:
 
 def _add_groups(y: Array, groups: Sequence[Templates], count: int) -> Picks:
     first = groups[0]
-    left = y[:, None] - (0.0 if first.there is None else first.there)
-    left = np.broadcast_to(left, (len(y), first.basis.shape[1], y.shape[1]))
-    products = (left[:, :, None] * first.basis).sum(axis=3) if first.there is not None else _multiply(y, first.basis)
-    cost = (left**2).sum(axis=2) - (products**2).sum(axis=2)
+    left = np.broadcast_to(y[:, None], (len(y), first.basis.shape[1], y.shape[1]))
+    if first.there is None:
+        products, squares = _multiply(y, first.basis), (y**2).sum(axis=1)[:, None]
+    else:
+        left = left - first.there
+        products, squares = (left[:, :, None] * first.basis).sum(axis=3), (left**2).sum(axis=2)
+    cost = squares - (products**2).sum(axis=2)
     outside = products[:, :, 0] if first.basis.shape[2] == 1 else np.zeros_like(cost)
     cost = _push_back(cost, outside, first.low, first.high)
     if len(groups) == 1:

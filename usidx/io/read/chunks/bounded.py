@@ -18,15 +18,23 @@ import numpy as np
 from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.io.read.chunks.chunk_map import list_chunks, read_filters
-from usidx.io.read.chunks.filters import Filter, decode
+from usidx.io.read.chunks.filters import Filter, bound_stored_size, decode
 from usidx.io.read.chunks.plugins import bring_filters
 
-__all__ = ["read_part"]
+__all__ = ["check_chunks", "read_part"]
 
 #: Chunks of so many bytes become no more than about 70 MB, whatever deflate makes of what is stored.
 _SMALL_CHUNK: Final = 64 << 10
 # More chunks than these are looked at faster all at once than one by one.
 _FEW: Final = 64
+# Which parameters of a filter, multiplied, say how many bytes a chunk becomes: of n-bit and scale-offset the number of
+# elements and the size of one, of LZF and Blosc the bytes themselves.
+_SIZES: Final = {
+    h5py.h5z.FILTER_NBIT: (2, 4),
+    h5py.h5z.FILTER_SCALEOFFSET: (2, 4),
+    h5py.h5z.FILTER_LZF: (2,),
+    32001: (3,),
+}
 
 Corner = tuple[int, ...]
 
@@ -56,7 +64,7 @@ def read_part(dataset: h5py.Dataset, part: tuple[slice, ...] | None = None) -> A
         return np.asarray(dataset[tuple(box)])
     filters = read_filters(dataset.id.get_create_plist())
     if filters is None or prod(dataset.chunks) * dataset.dtype.itemsize <= _SMALL_CHUNK or not _is_plain(dataset):
-        _check_sizes(dataset, box)
+        check_chunks(dataset, box)
         bring_filters(dataset)
         return np.asarray(dataset[tuple(box)])
     return _decode_part(dataset, box, filters)
@@ -73,16 +81,50 @@ def _list_corners(dataset: h5py.Dataset, box: list[slice]) -> Iterator[Corner]:
     return product(*starts) if all(one.stop > one.start for one in box) else iter(())
 
 
+def check_chunks(dataset: h5py.Dataset, box: list[slice]) -> None:
+    """Refuse chunks that HDF5 would take far more memory for than they hold, before it reads any of a box.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Open; of one without filters nothing is looked at.
+    box : list of slice
+        What is about to be read, with a step of one along each axis.
+
+    Raises
+    ------
+    UsidError
+        More is stored of a chunk than any filter makes of it, or a filter claims to make more of it.
+    """
+    creation = dataset.id.get_create_plist()
+    if dataset.chunks is None or not creation.get_nfilters():
+        return
+    _check_filters(dataset, creation)
+    _check_sizes(dataset, box)
+
+
+def _check_filters(dataset: h5py.Dataset, creation: Any) -> None:
+    """Check what filters are told of the size of a chunk: HDF5 takes as much memory as they say."""
+    nbytes = prod(dataset.chunks) * dataset.dtype.itemsize
+    for code, _, values, _ in map(creation.get_filter, range(creation.get_nfilters())):
+        places = _SIZES.get(int(code), ())
+        if places and len(values) > max(places):
+            claimed = prod(int(values[place]) for place in places)
+            if claimed > bound_stored_size(nbytes):
+                raise UsidError(
+                    f"filter {int(code)} of {dataset.name!r} claims to make {claimed} bytes of a chunk that holds "
+                    f"{nbytes}: it is damaged"
+                )
+
+
 def _check_sizes(dataset: h5py.Dataset, box: list[slice]) -> None:
     nbytes = prod(dataset.chunks) * dataset.dtype.itemsize
     touched = prod(-(-(one.stop - one.start) // c) + 1 for one, c in zip(box, dataset.chunks, strict=True))
-    if touched <= _FEW:
+    total = prod(-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
+    if touched <= max(_FEW, total // 8):
         sizes = (dataset.id.get_chunk_info_by_coord(corner).size for corner in _list_corners(dataset, box))
     else:
-        listed = list_chunks(
-            dataset.file, dataset, prod(-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
-        )
-        sizes = (size for _, _, size, _ in listed)
+        sizes = (size for _, _, size, _ in list_chunks(dataset.file, dataset, total))
     for size in sizes:
         _check_size(dataset, size, nbytes)
 

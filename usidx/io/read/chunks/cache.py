@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from usidx.errors import MissingFileError, RemoteError
 from usidx.io.read.chunks.chunk_map import ChunkMap, describe
-from usidx.io.read.place.lru import LruCache
+from usidx.io.read.place.objects.lru import LruCache
 from usidx.io.read.place.place import AnyVersion, Place
 
 __all__ = ["Located", "forget", "locate"]
@@ -30,7 +31,7 @@ class Located:
     is_settled: bool
 
 
-def locate(file: Place, dataset: str) -> Located | None:
+def locate(file: Place, dataset: str, address: int | None = None) -> Located | None:
     """Return where a dataset lies.
 
     Parameters
@@ -39,6 +40,8 @@ def locate(file: Place, dataset: str) -> Located | None:
         The file.
     dataset : str
         HDF5 path in it.
+    address : int, optional
+        Where it is thought to lie itself, which saves requests for its index.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def locate(file: Place, dataset: str) -> Located | None:
     known = _maps.get((file, dataset))
     if known is not None and known.is_settled and file.may_be(known.version):
         return known
-    fresh = _collect(file, dataset)
+    fresh = _collect(file, dataset, address)
     if fresh is not None:
         _maps.put((file, dataset), fresh)
     return fresh
@@ -66,13 +69,21 @@ def forget(file: Place, dataset: str, outdated: Located) -> None:
     _maps.drop(lambda key, kept: key == (file, dataset) and kept is outdated)
 
 
-def _collect(place: Place, dataset: str) -> Located | None:
+def _collect(place: Place, dataset: str, address: int | None) -> Located | None:
+    recalled: AnyVersion | None = place.recall_version()
     for _ in range(_TRIES):
-        before = place.find_version()
-        with place.open_again(before) as file:
-            found = describe(file, dataset)
+        before = place.find_version() if recalled is None else recalled
+        try:
+            with place.open_again(before, address) as file:
+                found = describe(file, dataset)
+        except (RemoteError, MissingFileError):
+            if recalled is None:
+                raise
+            recalled = None  # it may be in another version by now
+            continue
         if place.may_be(before):
             return Located(found, before, place.is_settled(before))
+        recalled = None
     return None
 
 

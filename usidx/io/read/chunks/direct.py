@@ -83,7 +83,7 @@ def read_direct(stored: Stored, selectors: Sequence[Selector]) -> Array | None:
     """
     axes = [resolve(selector, size) for selector, size in zip(selectors, stored.shape, strict=True)]
     for _ in range(_TRIES):
-        located = locate(stored.file, stored.dataset)
+        located = locate(stored.file, stored.dataset, stored.address)
         if located is None:
             return None
         if located.map is None or not _serves(located.map, stored):
@@ -116,6 +116,8 @@ def _read(stored: Stored, located: Located, axes: Sequence[Axis], out: Array) ->
             if source is None:
                 return False
             _Block(stored, located.map, source, axes, out).read()
+            if source.is_proven:
+                return True
         return _still_holds(stored, located, located.map)
     except (UsidError, FileNotFoundError):
         if _may_have_changed(stored, located):

@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 
 from usidx.errors import UsidError
-from usidx.io.read.place.heap import find_watched_bytes
+from usidx.io.read.place.heap import may_leave_file
 from usidx.io.read.place.open_errors import DAMAGE
 
 __all__ = ["get_inside", "is_made_of_others", "list_links_elsewhere", "refuse_elsewhere"]
@@ -88,8 +88,7 @@ def _find_folder(object_: h5py.Group | h5py.Dataset) -> str:
 def _allow(object_: h5py.Group | h5py.Dataset, name: str, variable: str) -> str:
     """Return the file that HDF5 would open for a name; refuse it if it may not be read."""
     where = f"{object_.name!r} in {object_.file.filename!r}"
-    held = find_watched_bytes(object_)
-    if held is None or not held.may_leave:
+    if not may_leave_file(object_):
         raise UsidError(
             f"{where} takes its data from another file, {name!r}, which is not read unless you ask for it: if you "
             "trust this file, pass external=True. That reads files in its folder and below, and no others."

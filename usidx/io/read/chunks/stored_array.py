@@ -18,6 +18,7 @@ import numpy as np
 from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.format.placement import Selector
+from usidx.io.read.chunks.bounded import check_chunks
 from usidx.io.read.chunks.direct import read_direct
 from usidx.io.read.chunks.plugins import bring_filters, describe_missing_filters, lies_elsewhere
 from usidx.io.read.chunks.selection import Axis, Cut, cut_apart, make_outer_index, resolve, restore_order
@@ -94,10 +95,18 @@ class StoredArray:
         with open_file_at(self.file) as file:
             dataset = self._find_dataset(file)
             bring_filters(dataset)
+            self._check_chunks(dataset, axes)
             for cuts in product(*self._cut_axes(axes)):
                 block = self._fetch(dataset, tuple(slice(cut.start, cut.start + cut.length) for cut in cuts))
                 out[tuple(cut.place for cut in cuts)] = block[make_outer_index([cut.inside for cut in cuts])]
         return restore_order(out, axes)
+
+    def _check_chunks(self, dataset: h5py.Dataset, axes: Sequence[Axis]) -> None:
+        box = [slice(first := int(axis.wanted[0]), first + axis.span) for axis in axes]
+        try:
+            check_chunks(dataset, box)
+        except (OSError, RuntimeError, UsidError) as err:
+            raise UsidError(f"{self.dataset!r} in {self.file.name!r} cannot be read. It is damaged. ({err})") from err
 
     def _find_dataset(self, file: h5py.File) -> h5py.Dataset:
         dataset = file.get(self.dataset)

@@ -36,6 +36,10 @@ class ByteSource(Protocol):
         """Bytes of the file."""
 
     @property
+    def is_proven(self) -> bool:
+        """Whether what was read is known to be of the version that was opened, without asking again."""
+
+    @property
     def strips(self) -> StripReader | None:
         """What reads strips; None where a few bytes take no less time than many."""
 

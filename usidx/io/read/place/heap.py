@@ -22,7 +22,9 @@ import h5py
 from usidx.io.read.place.identity import identify_object
 
 __all__ = [
+    "ATTRIBUTE",
     "POINTER",
+    "REFERENCE",
     "VARIABLE",
     "Proven",
     "Read",
@@ -30,7 +32,11 @@ __all__ = [
     "WatchedBytes",
     "find_watched_bytes",
     "make_local_reader",
+    "may_leave_file",
+    "parse_attribute",
     "prove",
+    "read_messages",
+    "read_superblock",
     "shape_in",
     "watch_bytes",
 ]
@@ -45,8 +51,8 @@ Span = tuple[int, int]
 POINTER = 16
 
 # Kinds of messages and of types, as "HDF5 File Format Specification" numbers them (sections IV.A.2 and IV.A.2.d).
-_CONTINUATION, _ATTRIBUTE = 0x10, 0x0C
-_COMPOUND, VARIABLE, _ARRAY = 6, 9, 10
+_CONTINUATION, ATTRIBUTE = 0x10, 0x0C
+_COMPOUND, REFERENCE, VARIABLE, _ARRAY = 6, 7, 9, 10
 _OLD_MESSAGE, _NEW_MESSAGE = Struct("<HHB3x"), Struct("<BHB")
 # Of a header this much is read at first, as HDF5 does; more than this is not believed of a header or a collection.
 _AT_FIRST, _MOST = 512, 64 << 20
@@ -66,8 +72,8 @@ class StoredAttribute(NamedTuple):
 class WatchedBytes:
     """The bytes of an open file, and what was found in them."""
 
-    def __init__(self, read: Read, base: int, *, may_leave: bool = False) -> None:
-        self.read, self._base, self.may_leave = read, base, may_leave
+    def __init__(self, read: Read, base: int) -> None:
+        self.read, self._base = read, base
         self._attributes: dict[int, dict[bytes, list[StoredAttribute]]] = {}
         self._collections: dict[int, dict[int, Span]] = {}
 
@@ -75,9 +81,10 @@ class WatchedBytes:
         """Return what the header of an object says of its attributes, by name."""
         if address not in self._attributes:
             found: dict[bytes, list[StoredAttribute]] = {}
-            for body in self._read_messages(address):
-                name, attribute = _parse_attribute(body)
-                found.setdefault(name, []).append(attribute)
+            for _, flags, body in read_messages(self._read_at, address, ATTRIBUTE):
+                if not flags & 2:  # those that are shared between objects lie elsewhere
+                    name, attribute = parse_attribute(body)
+                    found.setdefault(name, []).append(attribute)
             self._attributes[address] = found
         return self._attributes[address]
 
@@ -113,25 +120,39 @@ class WatchedBytes:
             raise OSError("it leads out of the file")
         return self.read(self._base + address, min(size, _MOST))
 
-    def _read_messages(self, address: int) -> Iterator[bytes]:
-        """Yield the attributes in a header; those that are shared between objects lie elsewhere."""
-        start = self._read_at(address, _AT_FIRST)
-        is_new = start.startswith(b"OHDR")
-        message, extra, first, size = _parse_new_header(start) if is_new else _parse_old_header(start)
-        parts = [(address + first, size)]
-        for at, size in parts:  # which lead to further ones
-            if sum(length for _, length in parts) > _MOST:
-                raise OSError("the header is too long")
-            data, place = self._read_at(at, size), 0
-            while place + message.size + extra <= len(data):
-                kind, length, flags = message.unpack_from(data, place)
-                begin = place + message.size + extra
-                place = begin + length
-                if kind == _ATTRIBUTE and not flags & 2:
-                    yield data[begin:place]
-                elif kind == _CONTINUATION:
-                    at, size = unpack_from("<QQ", data, begin)
-                    parts.append((at + 4, size - 8) if is_new else (at, size))
+
+def read_superblock(start: bytes) -> int:
+    """Return where the root of a file lies; a file that does not begin at its first byte is refused."""
+    if not start.startswith(b"\x89HDF\r\n\x1a\n"):
+        raise ValueError("no superblock")
+    version = start[8]
+    if start[9 if version > 1 else 13] != 8:
+        raise ValueError("addresses of another length")
+    base, root = {0: (24, 64), 1: (28, 68)}.get(version, (12, 36))
+    if unpack_from("<Q", start, base) != (0,):
+        raise ValueError("a user block")
+    return int(unpack_from("<Q", start, root)[0])
+
+
+def read_messages(read: Read, address: int, only: int | None = None) -> Iterator[tuple[int, int, bytes]]:
+    """Yield kind, flags and body of each message in the header of an object, or of those of one kind."""
+    start = read(address, _AT_FIRST)
+    is_new = start.startswith(b"OHDR")
+    message, extra, first, size = _parse_new_header(start) if is_new else _parse_old_header(start)
+    parts = [(address + first, size)]
+    for at, size in parts:  # which lead to further ones
+        if sum(length for _, length in parts) > _MOST:
+            raise OSError("the header is too long")
+        data, place = read(at, size), 0
+        while place + message.size + extra <= len(data):
+            kind, length, flags = message.unpack_from(data, place)
+            begin = place + message.size + extra
+            place = begin + length
+            if kind == _CONTINUATION:
+                at, size = unpack_from("<QQ", data, begin)
+                parts.append((at + 4, size - 8) if is_new else (at, size))
+            elif only is None or kind == only:
+                yield kind, flags, data[begin:place]
 
 
 _Header = tuple[Struct, int, int, int]
@@ -149,7 +170,7 @@ def _parse_new_header(start: bytes) -> _Header:
     return _NEW_MESSAGE, 2 * bool(flags & 4), at + width, int.from_bytes(start[at : at + width], "little")
 
 
-def _parse_attribute(body: bytes) -> tuple[bytes, StoredAttribute]:
+def parse_attribute(body: bytes) -> tuple[bytes, StoredAttribute]:
     """Cut the message of an attribute; a type that is kept elsewhere is left empty."""
     version, flags = body[0], body[1]
     at, parts = 9 if version == 3 else 8, []
@@ -185,6 +206,8 @@ def shape_in(stored: bytes) -> tuple[int, ...] | None:
 
 
 _watched: WeakValueDictionary[int, WatchedBytes] = WeakValueDictionary()
+#: HDF5's numbers of openings, of which a file may have several at a time.
+_may_leave: set[int] = set()
 
 
 class Proven(NamedTuple):
@@ -209,14 +232,22 @@ def watch_bytes(file: h5py.File, read: Read, *, may_leave: bool = False) -> Iter
     may_leave : bool, default False
         Whether other files that it names may be read (see `usidx.io.read.chunks.elsewhere`).
     """
-    held = _watch(file, read, may_leave=may_leave)
+    held, opened = _watch(file, read), file.id.id
+    if may_leave:
+        _may_leave.add(opened)
     try:
         yield
     finally:
+        _may_leave.discard(opened)
         del held
 
 
-def _watch(file: h5py.File, read: Read, *, may_leave: bool) -> WatchedBytes | None:
+def may_leave_file(object_: h5py.Group | h5py.Dataset) -> bool:
+    """Say whether other files may be read for an object: it was opened by who asked for them, not just beside that."""
+    return h5py.h5i.get_file_id(object_.id).id in _may_leave
+
+
+def _watch(file: h5py.File, read: Read) -> WatchedBytes | None:
     made = file.id.get_create_plist()
     if file.id.get_intent() != h5py.h5f.ACC_RDONLY or made.get_sizes() != (8, 8):
         return None
@@ -224,7 +255,7 @@ def _watch(file: h5py.File, read: Read, *, may_leave: bool) -> WatchedBytes | No
         number, _ = identify_object(file)
     except (OSError, RuntimeError, ValueError, KeyError):
         return None  # without its root, nothing of the file is read
-    return _watched.setdefault(number, WatchedBytes(read, made.get_userblock(), may_leave=may_leave))
+    return _watched.setdefault(number, WatchedBytes(read, made.get_userblock()))
 
 
 def find_watched_bytes(dataset: h5py.Group | h5py.Dataset) -> WatchedBytes | None:

@@ -102,7 +102,7 @@ class LocalFile:
                 yield file, None
 
     @contextmanager
-    def open_again(self, version: Version) -> Iterator[h5py.File]:
+    def open_again(self, version: Version, address: int | None = None) -> Iterator[h5py.File]:
         """Open the file; the version that it is in is compared afterwards."""
         with self.open() as (file, _):
             yield file
@@ -113,6 +113,10 @@ class LocalFile:
             return read_version(self.name)
         except FileNotFoundError as err:
             raise make_missing_error(self.name) from err
+
+    def recall_version(self) -> Version:
+        """Return the version that the file is in now, since asking costs little."""
+        return self.find_version()
 
     def may_be(self, version: Version) -> bool:
         """Whether the file is in that version now."""

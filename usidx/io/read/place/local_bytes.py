@@ -65,6 +65,11 @@ class Source:
         return True
 
     @property
+    def is_proven(self) -> bool:
+        """Whether the version is known without asking again: bytes of this machine do not tell."""
+        return False
+
+    @property
     def strips(self) -> Source:
         """What reads strips."""
         return self

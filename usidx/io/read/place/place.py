@@ -16,8 +16,9 @@ import h5py
 from usidx.errors import UsidError
 from usidx.io.read.place.byte_source import ByteSource
 from usidx.io.read.place.local import LocalFile, Version
-from usidx.io.read.place.remote import ObjectVersion, RemoteFile
-from usidx.io.read.place.secrets import hide_url_secrets
+from usidx.io.read.place.objects.secrets import hide_url_secrets
+from usidx.io.read.place.objects.version import ObjectVersion
+from usidx.io.read.place.remote import RemoteFile
 
 __all__ = ["AnyVersion", "FilePath", "Options", "Place", "find_local_path", "find_place"]
 
@@ -51,11 +52,14 @@ class Place(Protocol):
     def open(self) -> AbstractContextManager[tuple[h5py.File, str | None]]:
         """Open the file; beside it what marks its version for good, where anything does."""
 
-    def open_again(self, version: Any) -> AbstractContextManager[h5py.File]:
-        """Open the file, which was in that version just now."""
+    def open_again(self, version: Any, address: int | None = None) -> AbstractContextManager[h5py.File]:
+        """Open the file, which was in that version just now; the index of the dataset at an address is looked for."""
 
     def find_version(self) -> AnyVersion:
         """Return the version that it is in now."""
+
+    def recall_version(self) -> AnyVersion:
+        """Return a version to begin with, if what is read with it is compared: asked for now, or known of late."""
 
     def may_be(self, version: Any) -> bool:
         """Whether it may be in that version."""

@@ -18,39 +18,22 @@ import h5py
 from dask.base import tokenize
 
 from usidx.errors import RemoteError
-from usidx.io.read.place.connection import Connection
 from usidx.io.read.place.heap import watch_bytes
-from usidx.io.read.place.open_errors import make_unreadable_error
-from usidx.io.read.place.pages import Pages, forget
-from usidx.io.read.place.remote_bytes import RemoteSource
-from usidx.io.read.place.secrets import hide_url_secrets
+from usidx.io.read.place.objects.connection import Connection
+from usidx.io.read.place.objects.lru import LruCache
+from usidx.io.read.place.objects.pages import Pages, forget, has_pages
+from usidx.io.read.place.objects.remote_bytes import RemoteSource
+from usidx.io.read.place.objects.secrets import hide_url_secrets
+from usidx.io.read.place.objects.version import ObjectVersion, find_version_in
+from usidx.io.read.place.open_errors import DAMAGE, make_unreadable_error
+from usidx.io.read.place.scout import scout_dataset, scout_file
 
-__all__ = ["ObjectVersion", "RemoteFile"]
+__all__ = ["RemoteFile"]
 
-# What file systems call the marks by which one version of an object is told from another, in the order of worth.
-_MARKS = (
-    *("ETag", "etag", "e_tag", "version_id", "VersionId", "generation", "Content-MD5", "content_md5", "md5Hash"),
-    *("md5", "checksum", "Digest", "LastModified", "Last-Modified", "last_modified", "modified", "mtime", "updated"),
-    "created",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectVersion:
-    """Size of an object, and what else its server says to tell one version from another."""
-
-    size: int
-    marks: tuple[tuple[str, str], ...]
-
-    @property
-    def text(self) -> str | None:
-        """The size and the best mark in words, None where only the size is known."""
-        return f"{self.size} {self.marks[0][1]}" if self.marks else None
-
-    @property
-    def etag(self) -> str | None:
-        """What HTTP calls the version."""
-        return dict(self.marks).get("ETag")
+# How an object begins comes with the first request.
+_FIRST = 512 << 10
+# Of so many objects it is known in which version they were met last.
+_MOST_OBJECTS = 1000
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -93,21 +76,42 @@ class RemoteFile:
     def open(self) -> Iterator[tuple[h5py.File, str | None]]:
         """Open the object as an HDF5 file; beside it what marks the version, where anything does."""
         with _pause_collection():
-            version = self.find_version()
-            with self._open(version) as file:
-                yield file, version.text
+            known = _known.get(self)
+            is_held = known is not None and has_pages(self, known)
+            pages = self._make_pages(self.find_version()) if is_held else self._ask_anew()
+            try:
+                with self._open(pages) as file:
+                    yield file, pages.version.text
+            finally:
+                self._compare(pages)
 
     @contextmanager
-    def open_again(self, version: ObjectVersion) -> Iterator[h5py.File]:
-        """Open the object, which was in that version just now."""
+    def open_again(self, version: ObjectVersion, address: int | None = None) -> Iterator[h5py.File]:
+        """Open the object, which was in that version just now; the index of the dataset at an address is looked for."""
         with _pause_collection():
-            self.make_connection().settle()
-            with self._open(version) as file:
-                yield file
+            pages = self._make_pages(version)
+            pages.connection.settle()
+            try:
+                with self._open(pages, address) as file:
+                    yield file
+            except DAMAGE:
+                self._compare(pages)  # without errors, who opened it compares what is read
+                raise
+
+    def _ask_anew(self) -> Pages:
+        """Ask for the version, and keep how the object begins."""
+        connection = self.make_connection()
+        version, start = connection.ask_first(_FIRST)
+        pages = Pages(self, self._note(version), connection)
+        pages.keep(0, start)
+        return pages
+
+    def _make_pages(self, version: ObjectVersion) -> Pages:
+        return Pages(self, version, self.make_connection())
 
     @contextmanager
-    def _open(self, version: ObjectVersion) -> Iterator[h5py.File]:
-        pages = Pages(self, version, self.make_connection())
+    def _open(self, pages: Pages, address: int | None = None) -> Iterator[h5py.File]:
+        self._scout(pages, address)
         try:
             with ExitStack() as stack:
                 try:
@@ -120,9 +124,21 @@ class RemoteFile:
             # What a failed request left unread HDF5 takes for damage, and damage is passed over where it can be.
             if pages.failure is not None:
                 raise pages.failure
-            if pages.fetched and self.find_version() != version:
-                forget(self, version)
-                raise RemoteError(f"{self.name!r} changed while it was being opened; open it again.")
+
+    def _compare(self, pages: Pages) -> None:
+        """Refuse what was read in part of another version."""
+        if pages.connection.unproven and pages.failure is None and self.find_version() != pages.version:
+            forget(self, pages.version)
+            _scouted.drop(lambda place, _: place == self)
+            raise RemoteError(f"{self.name!r} changed while it was being opened; open it again.")
+
+    def _scout(self, pages: Pages, address: int | None) -> None:
+        """Fetch what HDF5 will ask for: of the file once, after that of the index of the dataset at an address."""
+        if _scouted.get(self) != pages.version:
+            _scouted.put(self, pages.version)
+            scout_file(pages)
+        if address is not None:
+            scout_dataset(pages, address)
 
     def _refuse(self, pages: Pages, error: OSError) -> NoReturn:
         if pages.failure is not None:
@@ -135,14 +151,21 @@ class RemoteFile:
 
     def find_version(self) -> ObjectVersion:
         """Ask for the version that the object is in now."""
-        info = self.make_connection().ask_info()
-        size = info.get("size")
-        if not isinstance(size, int) or size < 0:
+        return self._note(find_version_in(self.make_connection().ask_info()))
+
+    def recall_version(self) -> ObjectVersion:
+        """Return the version in which the object was met last; ask where it never was."""
+        known = _known.get(self)
+        return self._ask_anew().version if known is None else known
+
+    def _note(self, version: ObjectVersion | None) -> ObjectVersion:
+        if version is None:
             raise RemoteError(
                 f"{self.name!r}: the server does not say how large it is, so no part of it can be asked for. Download "
                 "it and open the copy."
             )
-        return ObjectVersion(size, tuple((mark, str(info[mark])) for mark in _MARKS if info.get(mark) is not None))
+        _known.put(self, version)
+        return version
 
     def may_be(self, version: ObjectVersion) -> bool:
         """Whether the object may be in that version: what is read is compared afterwards, which saves a request."""
@@ -155,12 +178,16 @@ class RemoteFile:
     @contextmanager
     def open_source(self, version: ObjectVersion) -> Iterator[RemoteSource]:
         """Give what reads at addresses."""
-        yield RemoteSource(self.make_connection(), version.size, version.etag)
+        yield RemoteSource(self.make_connection(), version)
 
     def find_place_of(self, object_: h5py.Group | h5py.Dataset) -> RemoteFile:
         """Return the object itself: links to other files are refused where they are followed."""
         return self
 
+
+_known: LruCache[RemoteFile, ObjectVersion] = LruCache(_MOST_OBJECTS, lambda _: 1)
+#: Of which version what describes it was fetched: pages that were dropped since are asked for one by one.
+_scouted: LruCache[RemoteFile, ObjectVersion] = LruCache(_MOST_OBJECTS, lambda _: 1)
 
 # h5py holds its lock while it waits for bytes, and fsspec fetches them in a thread of its own. If Python collects
 # garbage in that thread and meets an object of h5py, each waits for the other for ever (h5py's documentation on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Container, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from math import prod
 from typing import Any
@@ -26,9 +26,11 @@ from usidx.io.read.chunks.stored_array import StoredArray, describe_stored_array
 from usidx.io.read.place.open_errors import DAMAGE
 from usidx.io.read.place.opened import Origin
 from usidx.io.read.place.place import Place, find_place
+from usidx.io.read.place.remote import RemoteFile
 from usidx.io.read.usid.attributes import read_attributes, read_text_attribute
 from usidx.io.read.usid.main import read_layout, say_where
 from usidx.io.read.usid.paths import Paths
+from usidx.io.read.usid.scales import name_dims
 from usidx.io.read.usid.tables import Tables
 from usidx.io.read.usid.texts import read_texts
 from usidx.label.coding import Frame, parse_field
@@ -61,6 +63,7 @@ def open_main_dataset(
     variables: dict[Hashable, xr.Variable] = {}
     for name, field, unit in fields:
         variables[name] = _make_main_variable(describe_stored_array(dataset, field, place), frame, name, field, unit)
+        variables[name].attrs.pop(PROVENANCE, None)  # it is long: last, behind what one looks for
         variables[name].attrs.update(told)
     return _labelled(variables, frame.coords, {**({} if layout.dtype.names is None else frame.attrs), **told})
 
@@ -139,13 +142,13 @@ def open_group_dataset(
 ) -> xr.Dataset:
     """Return a group as a Dataset: its attributes, and its datasets that are neither mains nor ancillaries.
 
-    Dims are named after their size, so that a tree of groups never holds one name with two sizes.
+    Dims are named after their scales, where HDF5's dimension scales say so, and else after their sizes.
     """
     named = {escape_controls(path.rsplit("/", 1)[-1]): path for path in extras}
-    variables = {}
+    variables, sizes = {}, dict[str, int]()
     for name, path in named.items():
         try:
-            variable = make_extra_variable(group.file[path], named, origin, paths)
+            variable = make_extra_variable(group.file[path], named, origin, paths, sizes)
         except DAMAGE as err:  # it must not hide the others
             text = f"{path!r} in {group.file.filename!r} is left out: it is damaged, or of an unknown type ({err})."
             warnings.warn(text, UsidWarning, stacklevel=4)
@@ -154,21 +157,39 @@ def open_group_dataset(
             variables[name] = variable
     attrs = read_attributes(group, paths=paths)
     # Most groups hold nothing but others, and a file may have thousands.
-    return xr.Dataset(variables, attrs=attrs) if variables else xr.Dataset._construct_direct({}, set(), attrs=attrs)
+    return _join_extras(variables, attrs) if variables else xr.Dataset._construct_direct({}, set(), attrs=attrs)
+
+
+def _join_extras(variables: dict[str, xr.Variable], attrs: dict[str, Any]) -> xr.Dataset:
+    """Return extra datasets as a Dataset; scales become coordinates, those that are not small without an index."""
+    scales = {name: one for name, one in variables.items() if one.dims == (name,)}
+    held = xr.Dataset({name: one for name, one in variables.items() if name not in scales}, attrs=attrs)
+    for name, scale in scales.items():
+        held = held.assign_coords(xr.Coordinates({name: scale}, indexes={}))
+        if scale.nbytes <= _SMALL:
+            try:
+                held = held.set_xindex(name)
+            except (*DAMAGE, UsidError, TypeError):
+                continue  # it is said where it is read
+    return held
 
 
 def make_extra_variable(
-    dataset: h5py.Dataset, taken: Container[str] = (), origin: Origin | None = None, paths: Paths | None = None
+    dataset: h5py.Dataset,
+    taken: Mapping[str, str] | None = None,
+    origin: Origin | None = None,
+    paths: Paths | None = None,
+    sizes: dict[str, int] | None = None,
 ) -> xr.Variable | None:
     """Return a dataset that is no main as a lazy variable, None where it holds nothing that can be shown.
 
-    Its dims are named after their sizes, but never as one of the names that are taken.
+    `taken` are names that its dims must not have, with their paths, and `sizes` the dims of its group so far.
     """
     if dataset.shape is None or h5py.check_ref_dtype(dataset.dtype) is not None:
         return None  # nothing stored, or references: links between objects, not data
     lies_elsewhere(dataset)
     attrs = read_attributes(dataset, paths=paths)
-    dims = _name_size_dims(dataset.shape, taken)
+    dims = name_dims(dataset, taken or {}, {} if sizes is None else sizes)
     if dataset.dtype.kind in "OSU":
         texts = read_texts(dataset)
         return None if texts is None else xr.Variable(dims, texts, attrs)
@@ -182,16 +203,6 @@ def make_extra_variable(
         blocks = choose_plain_blocks(dataset.shape, stored.dtype.itemsize, dataset.chunks)
         encoding["preferred_chunks"] = dict(zip(dims, blocks, strict=True))
     return xr.Variable(dims, Lazy(PlainArray(stored)), attrs, encoding)
-
-
-def _name_size_dims(shape: tuple[int, ...], taken: Container[str]) -> tuple[str, ...]:
-    names: list[str] = []
-    for size in shape:
-        name = f"size_{size}"
-        while name in names or name in taken:
-            name += "_again"
-        names.append(name)
-    return tuple(names)
 
 
 def digest_sample(dataset: h5py.Dataset, place: Place, mark: str | None = None) -> str:
@@ -221,7 +232,8 @@ def _read_sample(dataset: h5py.Dataset, place: Place, rows: Sequence[int], colum
         whole = read_part(dataset)
         return (whole[row, columns] for row in rows)
     chunk = 0 if dataset.chunks is None else prod(dataset.chunks) * dataset.dtype.itemsize
-    if dataset.compression is None or chunk < _LARGE_CHUNK:
+    # Of an object HDF5 would ask for one row after another.
+    if not isinstance(place, RemoteFile) and (dataset.compression is None or chunk < _LARGE_CHUNK):
         return (read_part(dataset, (slice(row, row + 1), columns))[0] for row in rows)
     return iter(describe_stored_array(dataset, None, place).read(np.array(rows), columns))
 

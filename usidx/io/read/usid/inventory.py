@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ __all__ = [
     "Inventory",
     "find_group",
     "find_main",
+    "is_named_as_result",
     "list_children",
     "list_extras",
     "list_mains",
@@ -33,6 +35,8 @@ __all__ = [
     "warn_of_damage",
 ]
 
+# <source>-<tool>_NNN
+_NAMED_AS_RESULT = re.compile(r"[^/]-[^/]*_\d{3,}$")
 # Groups within groups are followed so far: each makes every path below it longer, and slower to follow.
 _DEEPEST = 1500
 
@@ -315,12 +319,17 @@ def find_group(file: h5py.File, name: str) -> h5py.Group:
     matches = _match_endings(groups, name)
     if len(matches) == 1:
         return file[matches[0]]
-    results = [g for g in groups if "-" in g.rsplit("/", 1)[-1]]
     if matches:
         raise SelectionError(f"{name!r} is ambiguous in {file.filename!r}.{_write_listing('Candidates are', matches)}")
-    raise SelectionError(
-        f"There is no group {name!r} in {file.filename!r}.{_write_listing('Results groups are', results)}"
-    )
+    results = [g for g in groups if is_named_as_result(g)]
+    others = [g for g in groups if g != "/"]
+    listed = _write_listing("Results groups are", results) or _write_listing("Groups are", others)
+    raise SelectionError(f"There is no group {name!r} in {file.filename!r}.{listed}")
+
+
+def is_named_as_result(path: str) -> bool:
+    """Say whether a group is called as those of results are: a hyphen alone is in names of other formats too."""
+    return _NAMED_AS_RESULT.search(path) is not None
 
 
 def _match_endings(paths: tuple[str, ...], name: str) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ at one spectroscopic step) every chunk of its column of chunks: with chunks of `
 costs ``r`` times its own bytes, an image ``c`` times. Long chunks along the spectra make images hundreds of times
 slower, so chunks are square: 256 x 256 cells serve both. They hold 0.25 to 1 MiB, small enough for the first and large
 enough that the work per chunk does not count. A side that is shorter than 256 is taken whole and gives what is left to
-the other. Where it costs nothing, chunks end where rows of the scan end, and where the blocks end that are to be
-written, since a chunk can only be compressed when all of its cells are there.
+the other. Wherever that is near, a chunk is a box of the grid (whole lines, or equal parts of one), so that stores of
+references can show it as a chunk of the N-D array; and chunks end where the blocks end that are to be written, since a
+chunk can only be compressed when all of its cells are there.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ WAITING_BYTES = 48 << 20
 
 # How far a side may be from the wanted one, so that it ends where something else does.
 _STRETCH = 2**0.5
+# And how many times shorter or, where nothing shorter is, longer, so that it is a box of the grid.
+_SHORTEST, _LONGEST = 8, 4
 _WHOLE_GRAIN = 0
 # HDF5's own limit for a chunk.
 _LARGEST_CHUNK = (1 << 32) - 1
@@ -140,12 +143,24 @@ class Extent:
         Blocks that are to be written end at multiples of this; 0 where one block holds the whole side.
     span : int
         Rows, or columns, of the largest block.
+    sizes : tuple of int
+        Of the dims, slowest first.
     """
 
     size: int
     scan: int = 1
     grain: int = _WHOLE_GRAIN
     span: int = 0
+    sizes: tuple[int, ...] = ()
+
+    def list_boxes(self, most: int) -> Array:
+        """List the numbers of rows, up to `most`, that fill a box of the grid wherever those before filled one."""
+        inner, boxes = 1, []
+        for n in reversed(self.sizes[1:]):
+            parts = np.arange(1, min(n - 1, most // inner) + 1)
+            boxes.append(inner * parts[n % parts == 0])
+            inner *= n
+        return np.concatenate([*boxes, np.arange(inner, min(self.size, most) + 1, inner)])
 
     def waits(self, side: int) -> bool:
         """Say whether chunks of this side get their cells from several blocks."""
@@ -165,7 +180,7 @@ def measure_extent(sizes: Sequence[int], blocks: Sequence[Sequence[int]] | None)
     size, scan = prod(sizes), sizes[-1] if sizes else 1
     cut = [axis for axis, of in enumerate(blocks or ()) if len(of) > 1]
     if blocks is None or not cut:
-        return Extent(size, scan, _WHOLE_GRAIN, size)
+        return Extent(size, scan, _WHOLE_GRAIN, size, tuple(sizes))
     axis = cut[-1]  # the dims behind it are whole, so what a block holds of it lies side by side
     inner = prod(sizes[axis + 1 :])
     ends = list(accumulate(blocks[axis]))
@@ -173,7 +188,7 @@ def measure_extent(sizes: Sequence[int], blocks: Sequence[Sequence[int]] | None)
     inside = ends if prod(sizes[:axis]) > 1 else ends[:-1]
     largest = [max(of) for of in blocks]
     reach = 1 + sum((n - 1) * prod(sizes[i + 1 :]) for i, n in enumerate(largest))
-    return Extent(size, scan, gcd(*inside) * inner, reach)
+    return Extent(size, scan, gcd(*inside) * inner, reach, tuple(sizes))
 
 
 def choose_chunk_shape(rows: Extent, columns: Extent, itemsize: int) -> tuple[int, int]:
@@ -216,24 +231,36 @@ def _narrow_side(side: int, along: Extent, line_bytes: int) -> int:
     most = min(side, max(1, WAITING_BYTES // line_bytes))
     if most == side:
         return side
-    return most // along.grain * along.grain if most > along.grain else _find_divisor(along.grain, most)
+    return most // along.grain * along.grain if most > along.grain else _find_divisor(along, most)
 
 
-def _find_divisor(number: int, most: int) -> int:
-    """Return the largest divisor that is not much less than `most`, else `most`."""
+def _find_divisor(along: Extent, most: int) -> int:
+    """Return the largest divisor of the grain that is not much less than `most`, a box if there is one, else `most`."""
     sides = np.arange(most, max(0, most // 2), -1)
-    exact = sides[number % sides == 0]
-    return int(exact[0]) if exact.size else most
+    exact = sides[along.grain % sides == 0]
+    boxes = exact[np.isin(exact, along.list_boxes(most))]
+    found = boxes if boxes.size else exact
+    return int(found[0]) if found.size else most
 
 
 def _fit_side(wanted: int, along: Extent) -> int:
     """Return a side near the wanted one that wastes little at the end, and ends where blocks and scan rows end."""
     if along.size <= wanted * _STRETCH:
         return along.size
-    sides = np.arange(max(1, int(wanted / _STRETCH)), min(along.size, int(wanted * _STRETCH)) + 1)
+    sides = _list_sides(wanted, along)
     waste = -(-along.size // sides) * sides / along.size - 1
     distance = np.abs(np.log2(sides) - log2(wanted))
     off_blocks = (along.grain % sides != 0) if along.grain != _WHOLE_GRAIN else np.zeros(len(sides), dtype=bool)
     off_scan = (along.scan % sides != 0) & (sides % along.scan != 0)
     cost: Array = 4 * off_blocks + 0.5 * off_scan + 2 * waste + distance
     return int(sides[int(np.argmin(cost))])
+
+
+def _list_sides(wanted: int, along: Extent) -> Array:
+    """List sides near the wanted one: boxes of the grid if there are any."""
+    most = min(along.size, int(wanted * _STRETCH))
+    boxes = along.list_boxes(_LONGEST * wanted)
+    longer = boxes[boxes > most][:1]
+    near = boxes[(boxes * _SHORTEST >= wanted) & (boxes <= most)]
+    near = near if near.size else longer
+    return near if near.size else np.arange(max(1, int(wanted / _STRETCH)), most + 1)

@@ -15,9 +15,10 @@ import aiohttp
 from yarl import URL
 
 from usidx.errors import RemoteError
-from usidx.io.read.place.secrets import hide_url_secrets
+from usidx.io.read.place.objects.secrets import hide_url_secrets
+from usidx.io.read.place.objects.version import ObjectVersion, find_version_in
 
-__all__ = ["PAUSES", "fetch_ranges", "is_passing", "keep_secrets"]
+__all__ = ["PAUSES", "fetch_first", "fetch_ranges", "is_passing", "keep_secrets"]
 
 #: Seconds before it is asked again.
 PAUSES = (0.3, 1.0, 3.0)
@@ -25,6 +26,10 @@ _BUSY = {429, 500, 502, 503, 504}
 
 _MISSING = {404, 410}
 _WHOLE, _PART = 200, 206
+# So much is taken of a file that is sent whole.
+_WHOLE_AT_MOST = 2 << 20
+# What fsspec looks for in headers, too.
+_MARKS = ("ETag", "Content-MD5", "Digest", "Last-Modified")
 
 
 # Headers that say what is wanted, not who wants it.
@@ -58,9 +63,38 @@ _drop_headers = aiohttp.TraceConfig()
 _drop_headers.on_request_redirect.append(_forget_headers)
 
 
+async def fetch_first(system: Any, url: str, nbytes: int) -> tuple[ObjectVersion, bytes] | None:
+    """Fetch how a file begins; beside it the version that the same answer tells.
+
+    None where it tells no size, or anything else than that is answered: who asks in another way will learn why.
+    """
+    session = await system.set_session()
+    try:
+        async with _ask(system, session, url, (0, nbytes)) as response:
+            version = _find_version(response)
+            if version is None:
+                return None
+            # A server that knows no ranges sends all of the file, of which no part can be asked for later.
+            most = nbytes if response.status == _PART else _WHOLE_AT_MOST
+            return version, await response.content.readexactly(min(most, version.size))
+    except (aiohttp.ClientError, asyncio.IncompleteReadError):
+        return None
+
+
+def _find_version(response: Any) -> ObjectVersion | None:
+    """Return the version that an answer tells, None where it is no answer to a request for the first bytes."""
+    headers = response.headers
+    part, _, total = headers.get("Content-Range", "").partition("/")
+    size = {_PART: total if part.startswith("bytes 0-") else "", _WHOLE: headers.get("Content-Length", "")}
+    told = size.get(response.status, "")
+    if not told.isdecimal() or headers.get("Content-Encoding", "identity") not in {"identity", ""}:
+        return None
+    return find_version_in({**{mark: headers[mark] for mark in _MARKS if headers.get(mark)}, "size": int(told)})
+
+
 async def fetch_ranges(
-    system: Any, url: str, spans: Sequence[tuple[int, int]], total: int, etag: str | None, at_once: int
-) -> list[bytes]:
+    system: Any, url: str, spans: Sequence[tuple[int, int]], version: ObjectVersion, at_once: int
+) -> list[tuple[bytes, bool]]:
     """Fetch ranges of bytes through the session of fsspec's file system for HTTP.
 
     Parameters
@@ -71,12 +105,15 @@ async def fetch_ranges(
         Where to ask.
     spans : sequence of (int, int)
         First byte and the one behind the last.
-    total : int
-        Size of the object.
-    etag : str or None
-        Its version, where known.
+    version : ObjectVersion
+        The version that they are to be of.
     at_once : int
         Requests that may be under way.
+
+    Returns
+    -------
+    list of (bytes, bool)
+        Each range, and whether its answer says that it is of that version.
 
     Raises
     ------
@@ -88,9 +125,9 @@ async def fetch_ranges(
     session = await system.set_session()
     gate = asyncio.Semaphore(at_once)
 
-    async def fetch(span: tuple[int, int]) -> bytes:
+    async def fetch(span: tuple[int, int]) -> tuple[bytes, bool]:
         async with gate:
-            return await _fetch(system, session, url, span, total, etag)
+            return await _fetch(system, session, url, span, version)
 
     tasks = [asyncio.ensure_future(fetch(span)) for span in spans]
     try:
@@ -110,7 +147,7 @@ class _BusyError(RemoteError):
     """The server cannot answer now."""
 
 
-async def _fetch(*request: Any) -> bytes:
+async def _fetch(*request: Any) -> tuple[bytes, bool]:
     for pause in PAUSES:
         try:
             return await _fetch_once(*request)
@@ -121,22 +158,33 @@ async def _fetch(*request: Any) -> bytes:
     try:
         return await _fetch_once(*request)
     except asyncio.IncompleteReadError as err:
-        return err.partial
+        return err.partial, False
 
 
 async def _fetch_once(
-    system: Any, session: Any, url: str, span: tuple[int, int], total: int, etag: str | None
-) -> bytes:
-    start, end = span
+    system: Any, session: Any, url: str, span: tuple[int, int], version: ObjectVersion
+) -> tuple[bytes, bool]:
+    async with _ask(system, session, url, span) as response:
+        _check(response, hide_url_secrets(url), span, version)
+        found: bytes = await response.content.readexactly(span[1] - span[0])
+        return found, _is_proven(response, version)
+
+
+def _ask(system: Any, session: Any, url: str, span: tuple[int, int]) -> Any:
     options = dict(system.kwargs)
-    headers = {**options.pop("headers", {}), "Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
-    async with session.get(system.encode_url(url), headers=headers, **options) as response:
-        _check(response, hide_url_secrets(url), span, total, etag)
-        found: bytes = await response.content.readexactly(end - start)
-        return found
+    wanted = {"Range": f"bytes={span[0]}-{span[1] - 1}", "Accept-Encoding": "identity"}
+    headers = {**options.pop("headers", {}), **wanted}
+    return session.get(system.encode_url(url), headers=headers, **options)
 
 
-def _check(response: Any, name: str, span: tuple[int, int], total: int, etag: str | None) -> None:
+def _is_proven(response: Any, version: ObjectVersion) -> bool:
+    """Whether an answer tells as much of its version as the server tells at all, and it is that one."""
+    if response.headers.get("Content-Range", "").rpartition("/")[2] != str(version.size):
+        return False
+    return all(response.headers.get(mark) == said for mark, said in version.marks)
+
+
+def _check(response: Any, name: str, span: tuple[int, int], version: ObjectVersion) -> None:
     """Refuse an answer whose body is not the range that was asked for."""
     start, end = span
     if response.status in _MISSING:
@@ -151,8 +199,10 @@ def _check(response: Any, name: str, span: tuple[int, int], total: int, etag: st
         raise kind(f"{name!r} cannot be read: the server answers {response.status} {response.reason}.")
     claimed = response.headers.get("Content-Range", "")
     if response.status == _PART and claimed.partition("/")[0] != f"bytes {start}-{end - 1}":
-        raise RemoteError(f"{name!r}: asked for the bytes {start}-{end - 1} of {total}, the server gives {claimed!r}.")
+        asked = f"{start}-{end - 1} of {version.size}"
+        raise RemoteError(f"{name!r}: asked for the bytes {asked}, the server gives {claimed!r}.")
     if response.headers.get("Content-Encoding", "identity") not in {"identity", ""}:
         raise RemoteError(f"{name!r}: the server compresses what it sends, so parts of the file cannot be told.")
+    etag = version.etag
     if etag is not None and response.headers.get("ETag", etag) != etag:
         raise RemoteError(f"{name!r} changed while it was read; open it again.")

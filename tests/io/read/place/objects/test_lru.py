@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from usidx.io.read.place.lru import LruCache
+from usidx.io.read.place.objects.lru import LruCache
 
 
 def test_the_least_recently_used_goes_first() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from usidx.format.layout import Array
-from usidx.io.read.place.connection import Connection, Span
+from usidx.io.read.place.objects.connection import Connection, Span
+from usidx.io.read.place.objects.version import ObjectVersion
 
 __all__ = ["Fetched", "RemoteSource"]
 
@@ -25,15 +26,22 @@ class RemoteSource:
     ----------
     connection : Connection
         What sends the requests.
-    size : int
-        Bytes of the object.
-    etag : str or None
-        What HTTP calls its version.
+    version : ObjectVersion
+        The version that is read.
     """
 
     connection: Connection
-    size: int
-    etag: str | None
+    version: ObjectVersion
+
+    @property
+    def size(self) -> int:
+        """Bytes of the object."""
+        return self.version.size
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether all that was read said by itself that it is of the version."""
+        return self.connection.proven > 0 and self.connection.unproven == 0
 
     @property
     def strips(self) -> None:
@@ -55,7 +63,7 @@ class RemoteSource:
         """
         for first, last, spans in _batch_requests(_join_requests(table[1], table[1] + table[2])):
             yield (
-                Fetched(spans, self.connection.fetch_ranges(spans, total=self.size, etag=self.etag)),
+                Fetched(spans, self.connection.fetch_ranges(spans, self.version)),
                 table[:, first:last],
             )
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from usidx.errors import MissingExtraError, MissingFileError, RemoteError, UsidError
-from usidx.io.read.place.secrets import hide_text_secrets, hide_url_secrets
+from usidx.io.read.place.objects.secrets import hide_text_secrets, hide_url_secrets
+from usidx.io.read.place.objects.version import ObjectVersion, find_version_in
 
 __all__ = ["Connection"]
 
@@ -35,6 +36,11 @@ class Connection:
     options : mapping
         Given to fsspec.
 
+    Attributes
+    ----------
+    proven, unproven : int
+        Answers that told by themselves that they are of the version that was asked for, and those that did not.
+
     Raises
     ------
     MissingExtraError
@@ -45,6 +51,7 @@ class Connection:
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         self._url, self._options = url, options
+        self.proven = self.unproven = 0
         self._system, self._path = self._translate_errors(self._connect)
 
     def ask_info(self) -> Mapping[str, Any]:
@@ -60,6 +67,27 @@ class Connection:
             raise MissingFileError(f"There is no file {hide_url_secrets(self._url)!r}: it is a folder.")
         return found
 
+    def ask_first(self, nbytes: int) -> tuple[ObjectVersion | None, bytes]:
+        """Ask for the version and how the object begins, by one request where the server tells both at once."""
+        found = self._fetch_first(nbytes) if _is_http(self._system) else None
+        if found is not None:
+            self.proven += 1
+            return found
+        return find_version_in(self.ask_info()), b""
+
+    def _fetch_first(self, nbytes: int) -> tuple[ObjectVersion, bytes] | None:
+        from fsspec.asyn import sync
+
+        from usidx.io.read.place.objects.http import fetch_first
+
+        def ask() -> tuple[ObjectVersion, bytes] | None:
+            found: tuple[ObjectVersion, bytes] | None = sync(
+                self._system.loop, fetch_first, self._system, self._path, nbytes, **self._choose_limits(nbytes)
+            )
+            return found
+
+        return self._translate_errors(ask)
+
     def settle(self) -> None:
         """Return when the thread that sends the requests has answered."""
         if self._system.async_impl:
@@ -67,17 +95,15 @@ class Connection:
 
             sync(self._system.loop, asyncio.sleep, 0, timeout=_PATIENCE)
 
-    def fetch_ranges(self, spans: Sequence[Span], *, total: int, etag: str | None) -> list[bytes]:
+    def fetch_ranges(self, spans: Sequence[Span], version: ObjectVersion) -> list[bytes]:
         """Fetch ranges of bytes.
 
         Parameters
         ----------
         spans : sequence of (int, int)
             First byte and the one behind the last.
-        total : int
-            Size of the object.
-        etag : str or None
-            What HTTP calls its version, where known.
+        version : ObjectVersion
+            The version that they are to be of.
 
         Returns
         -------
@@ -93,7 +119,7 @@ class Connection:
         """
         wanted = [span for span in spans if span[0] < span[1]]
         limits = self._choose_limits(sum(end - start for start, end in wanted))
-        found = iter(self._translate_errors(lambda: self._fetch(wanted, limits, total, etag)) if wanted else ())
+        found = iter(self._translate_errors(lambda: self._fetch(wanted, limits, version)) if wanted else ())
         parts = [next(found) if start < end else b"" for start, end in spans]
         for (start, end), part in zip(spans, parts, strict=True):
             if len(part) != end - start:
@@ -104,16 +130,19 @@ class Connection:
                 )
         return parts
 
-    def _fetch(self, spans: Sequence[Span], limits: dict[str, Any], total: int, etag: str | None) -> list[bytes]:
+    def _fetch(self, spans: Sequence[Span], limits: dict[str, Any], version: ObjectVersion) -> list[bytes]:
         if _is_http(self._system):
             from fsspec.asyn import sync
 
-            from usidx.io.read.place.http import fetch_ranges
+            from usidx.io.read.place.objects.http import fetch_ranges
 
-            found: list[bytes] = sync(
-                self._system.loop, fetch_ranges, self._system, self._path, spans, total, etag, _AT_ONCE, **limits
+            found: list[tuple[bytes, bool]] = sync(
+                self._system.loop, fetch_ranges, self._system, self._path, spans, version, _AT_ONCE, **limits
             )
-            return found
+            proven = sum(is_proven for _, is_proven in found)
+            self.proven, self.unproven = self.proven + proven, self.unproven + len(found) - proven
+            return [part for part, _ in found]
+        self.unproven += len(spans)
         if self._system.async_impl:
             limits = {**limits, "batch_size": _AT_ONCE}
         starts, ends = ([span[side] for span in spans] for side in (0, 1))
@@ -138,7 +167,7 @@ class Connection:
         if protocol not in {"http", "https"}:
             return self._options
         try:
-            from usidx.io.read.place.http import keep_secrets
+            from usidx.io.read.place.objects.http import keep_secrets
         except ImportError:
             return self._options  # fsspec says what is missing
         if links:
@@ -174,7 +203,7 @@ class Connection:
 
 def _ask_again(ask: Callable[[], Answer]) -> Answer:
     """Ask a web server once more, and again, where that may help."""
-    from usidx.io.read.place.http import PAUSES, is_passing
+    from usidx.io.read.place.objects.http import PAUSES, is_passing
 
     for pause in PAUSES:
         try:

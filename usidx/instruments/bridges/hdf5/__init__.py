@@ -1,0 +1,1 @@
+"""Formats within HDF5 -> channels, read by ranges as USID is."""

@@ -1,0 +1,1 @@
+"""Waves of Igor Pro -> channels."""

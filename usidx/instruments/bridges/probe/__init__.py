@@ -1,0 +1,1 @@
+"""Formats of scanning probe instruments, by a small parser or by a library -> channels."""

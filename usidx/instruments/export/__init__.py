@@ -1,0 +1,1 @@
+"""Arrays, results and whole files -> the formats of other programs."""
