@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+#: What starts clusters is run by tests of its own.
+CLUSTERS = {"slurm", "mpi"}
+EXAMPLES = [p for p in sorted((Path(__file__).parent.parent / "examples").glob("*.py")) if p.stem not in CLUSTERS]
 
 
 @pytest.mark.filterwarnings("ignore:.*holds this very array already:usidx.errors.UsidWarning")

@@ -9,7 +9,7 @@ import pytest
 
 #: Bytes of the file, and how much more address space than at the start the process may take: four blocks of 16 MiB,
 #: and what threads and libraries keep of their own.
-SIZE, MORE = 448 << 20, 128 << 20
+SIZE, MORE = 512 << 20, 144 << 20
 
 WORK = """
 import resource, sys

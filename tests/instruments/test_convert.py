@@ -96,6 +96,21 @@ def test_files_on_one_grid_become_channels_of_one_measurement(tmp_path: Path) ->
     paths = [str(getattr(main, "path", main)) for main in mains]
     assert [p.rsplit("/", 1)[-1] for p in paths] == ["height", "phase", "other"]
     assert [p.split("/")[-3] for p in paths] == ["Measurement_000", "Measurement_000", "Measurement_001"]
+    tree = usidx.open_tree(tmp_path / "out.h5")
+    assert tree["Measurement_000"].attrs["instrument_file"] == "height.npy"
+    assert tree["Measurement_000/Channel_001"].attrs["instrument_file"] == "phase.npy"
+
+
+def test_files_of_one_name_keep_their_own_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usidx.instruments.read._DIGESTED_AT_ONCE", 0)  # as for large files
+    for folder, value in (("a", 1.0), ("b", 2.0)):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "height.npy", np.full((3, 4), value))
+    files = [tmp_path / "a" / "height.npy", tmp_path / "b" / "height.npy"]
+    usidx.convert(files, tmp_path / "out.h5")
+    for number, file in enumerate(files):
+        step = usidx.open_main(tmp_path / "out.h5", f"Measurement_00{number}/Channel_000/height").usid.history[0]
+        assert step["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def test_missing_sources_and_folders_are_told(tmp_path: Path) -> None:

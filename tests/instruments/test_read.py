@@ -12,7 +12,7 @@ import xarray as xr
 
 import usidx
 from tests.kit.small_scans import MAKERS, SmallScan, find_arrays
-from usidx.errors import MissingExtraError, MissingFileError, SelectionError, TranslationError, UsidError
+from usidx.errors import MissingExtraError, MissingFileError, SelectionError, TranslationError, UsidError, UsidWarning
 from usidx.instruments import registry
 from usidx.instruments.reader import FormatReader, Package
 from usidx.label.roles import ROLE
@@ -192,6 +192,21 @@ def test_readers_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) ->
     found = registry._load_readers.__wrapped__()
     assert isinstance(found["of_another"], _Sure)
     assert "gsf" in found
+
+
+class _Broken(_Point):
+    name = "broken"
+
+    def load(self) -> type:
+        raise ImportError("no module named 'of_another'")
+
+
+def test_a_reader_that_cannot_be_loaded_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "entry_points", lambda group: [_Broken(), _Point()])
+    with pytest.warns(UsidWarning, match=r"'broken' cannot be loaded: no module named 'of_another'"):
+        found = registry._load_readers.__wrapped__()
+    assert "of_another" in found
+    assert "broken" not in found
 
 
 def test_a_reader_may_be_given_itself(tmp_path: Path) -> None:

@@ -231,6 +231,22 @@ CALLS = [
         })
         for verb in ("baseline", "remove_baseline")
     ),
+    *(
+        Call(f"signal.{verb}", spectra, {}, {
+            "dim": "X", "threshold": 4.0, "neighbours": False, "protect": (-1.0, 1.0),
+        })
+        for verb in ("find_spikes", "remove_spikes")
+    ),
+    Call("signal.normalize", spectra, {}, {"dim": "X", "by": (-1.0, 1.0)}),
+    Call("signal.resample", spectra, {"coordinate": np.linspace(-2, 2, 7)}, {
+        "dim": "X", "coordinate": np.linspace(-1, 1, 5), "method": "cubic",
+    }),
+    Call("signal.remove_power_law", spectra, {"window": (0.1, 3.0)}, {"dim": "X", "window": (0.5, 3.0)}),
+    Call("signal.calibrate", spectra, {"pairs": {0.0: 1.0}}, {"dim": "X", "pairs": {0.0: 2.0}}),
+    Call("signal.find_peaks", spectra, {"n": 2}, {
+        "dim": "X", "prominence": "noise", "height": 0.5, "width": 1.0, "distance": 1.0, "n": 1, "sigma": 0.1,
+    }),
+    Call("signal.align", spectra, {}, {"dim": "X", "reference": "first", "max_shift": 0.5, "fill": 0.0}),
     Call("map_positions", spectra, {"function": spread}, {
         "function": mean, "dim": "X", "like": np.float32(0), "units": "V", "parameters": {"power": 2}, "errors": "nan",
     }),

@@ -70,9 +70,7 @@ def test_no_such_dim() -> None:
 
 
 def test_no_roles_at_all() -> None:
-    with pytest.raises(
-        RoleError, match=r"Array 'scan' with dims .* has no spectroscopic dim \(none is marked\)\. Name"
-    ):
+    with pytest.raises(RoleError, match=r"'scan' with dims .* has no spectroscopic dim \(none is marked\)\. Name"):
         split(cube())
 
 

@@ -121,9 +121,9 @@ def test_fcls_of_masked_positions_and_steps(backing: Backing, cube: Cube) -> Non
 def test_fields_stand_side_by_side(verb: Any, backing: Backing, cube: Cube) -> None:
     cells, _, parts = mixture(3)
     data = backing(cube(cells).drop_vars("field"))
-    found = verb(xr.Dataset({"a": data, "b": 3 * data}), 3).compute()
+    found = verb(xr.Dataset({"a": data, "b": (3 * data).assign_attrs(data.attrs)}), 3).compute()
     assert found.components.dims == ("component", "Cycle", "Bias", "field")
-    fields = xr.Dataset({"a": data, "b": 3 * data})
+    fields = xr.Dataset({"a": data, "b": (3 * data).assign_attrs(data.attrs)})
     again = fcls(fields, found.components)
     np.testing.assert_allclose(again.scores.compute(), found.scores, atol=1e-9)
     order = [int(np.abs(found.scores.values - parts[..., [k]]).sum(axis=(0, 1)).argmin()) for k in range(3)]

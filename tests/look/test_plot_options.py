@@ -61,7 +61,7 @@ def test_a_norm_is_in_the_unit_of_the_data() -> None:
 
 
 def test_all_maps_share_what_is_given_and_the_phase_keeps_its_own() -> None:
-    several = xr.Dataset({"a": make_map(), "b": 2 * make_map()})
+    several = xr.Dataset({"a": make_map(), "b": (2 * make_map()).assign_attrs(make_map().attrs)})
     figure = usidx.plot_maps(several, cmap="gray", vmin=0, vmax=1e-8)
     assert [find_image(axes).get_clim() for axes in figure.axes[:2]] == [pytest.approx((0, 10))] * 2
     magnitude, phase = usidx.plot_map(make_map() * 1j, cmap="gray").axes[:2]
@@ -87,7 +87,8 @@ def test_lines_take_colours_and_limits() -> None:
 
 
 def test_lines_that_come_later_count_where_one_end_is_given() -> None:
-    figure = usidx.plot_fit(list_spectra(), 10 * list_spectra(), vmin=0, count=1)
+    fitted = (10 * list_spectra()).assign_attrs(list_spectra().attrs)
+    figure = usidx.plot_fit(list_spectra(), fitted, vmin=0, count=1)
     assert figure.axes[0].get_ylim()[1] > 30
 
 

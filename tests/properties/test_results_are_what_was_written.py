@@ -86,10 +86,11 @@ def _dims_first(result: Result) -> list[str]:
 def _numbers(result: Result, change: Callable[[Any], Any]) -> Result:
     """Change every variable of floats, and keep what is said of it."""
     if isinstance(result, xr.DataArray):
-        changed: xr.DataArray = change(result).assign_attrs(result.attrs)
-        return changed
+        changed: xr.DataArray = change(result.astype(float) if result.dtype == bool else result)
+        return changed.assign_attrs(result.attrs)
     floats = {n: change(v).assign_attrs(v.attrs) for n, v in result.data_vars.items() if v.dtype.kind in "fc"}
-    return result.assign(floats)
+    # Of a mask alone, which has no floats, those that it becomes.
+    return result.assign(floats or {n: change(v.astype(float)).assign_attrs(v.attrs) for n, v in result.items()})
 
 
 def _in_place(result: Result) -> Result:
@@ -97,7 +98,15 @@ def _in_place(result: Result) -> Result:
     for values in [held] if isinstance(held, xr.DataArray) else held.data_vars.values():
         if values.dtype.kind in "fc":
             values.values[...] = values.values + 1
+        elif values.dtype == bool and _is_mask(held):
+            values.values[...] = ~values.values
     return held
+
+
+def _is_mask(result: Result) -> bool:
+    """Say whether there are only true and false."""
+    held = [result] if isinstance(result, xr.DataArray) else result.data_vars.values()
+    return all(values.dtype == bool for values in held)
 
 
 def _relabel(result: Result) -> Result:

@@ -161,3 +161,10 @@ def test_arrays_among_the_parameters_are_told_apart(chunks: int | None) -> None:
 
     assert recorded([1.0, 2.0]) == recorded([1.0, 2.0])
     assert recorded([1.0, 2.0]) != recorded([1.0, 3.0])
+
+
+def test_the_record_comes_behind_what_one_looks_for() -> None:
+    raw = usidx.open_main(usidx.example_file())
+    for one in (raw, raw.usid.svd(2).scores, usidx.open_dataset(usidx.example_file()).Raw_Data):
+        assert list(one.attrs)[-1] == PROVENANCE
+        assert {"long_name", "units"} <= one.attrs.keys()

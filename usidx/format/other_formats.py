@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["HEAD", "OtherFormat", "make_rosetta_format", "recognize_bytes"]
+__all__ = ["HEAD", "OtherFormat", "make_own_format", "make_rosetta_format", "recognize_bytes"]
 
 #: How many bytes of a file's beginning `recognize_bytes` wants.
 HEAD = 512
@@ -21,7 +21,7 @@ class OtherFormat:
     call : str
         What opens it, with ``{path}`` where the path goes.
     package : str
-        What to install for that.
+        What to install for that, empty where nothing is needed.
     """
 
     name: str
@@ -31,7 +31,8 @@ class OtherFormat:
     def describe(self, path: str) -> str:
         """Say in a sentence or two what the file is and how it is opened."""
         opened = self.call.format(path=repr(path))
-        return f"It is {self.name}. Open it with {opened} (pip install {self.package})."
+        needed = f" (pip install {self.package})" if self.package else ""
+        return f"It is {self.name}. Open it with {opened}{needed}."
 
 
 def make_rosetta_format(name: str, module: str) -> OtherFormat:
@@ -39,44 +40,49 @@ def make_rosetta_format(name: str, module: str) -> OtherFormat:
     return OtherFormat(name, f"rsciio.{module}.file_reader({{path}})", "rosettasciio")
 
 
+def make_own_format(name: str, extra: str = "") -> OtherFormat:
+    """Return a format that usidx itself reads as a file of an instrument, and the extra that it needs for that."""
+    return OtherFormat(name, "usidx.read_instrument({path})", f"'usidx[{extra}]'" if extra else "")
+
+
 # What files begin with: the first that fits is taken.
 _BEGINNINGS: tuple[tuple[bytes, OtherFormat], ...] = (
-    (b"GWYP", OtherFormat("a Gwyddion file (.gwy)", "gwyfile.load({path})", "gwyfile")),
-    (b":NANONIS_VERSION:", OtherFormat("a Nanonis scan (.sxm)", "nanonispy2.read.Scan({path})", "nanonispy2")),
-    (b"Grid dim=", OtherFormat("a Nanonis grid (.3ds)", "nanonispy2.read.Grid({path})", "nanonispy2")),
-    (b"Experiment\t", OtherFormat("a Nanonis spectrum (.dat)", "nanonispy2.read.Spec({path})", "nanonispy2")),
-    (b"\\*File list", OtherFormat("a Bruker Nanoscope file (.spm)", "pySPM.Bruker({path})", "pySPM")),
+    (b"GWYP", make_own_format("a Gwyddion file (.gwy)")),
+    (b":NANONIS_VERSION:", make_own_format("a Nanonis scan (.sxm)")),
+    (b"Grid dim=", make_own_format("a Nanonis grid (.3ds)")),
+    (b"Experiment\t", make_own_format("a Nanonis spectrum (.dat)")),
+    (b"\\*File list", make_own_format("a Bruker Nanoscope file (.spm)")),
     (b"\\*Force file list", OtherFormat("a Bruker Nanoscope force file", "pySPM.Bruker({path})", "pySPM")),
-    (b"WDF1", OtherFormat("a Renishaw file (.wdf)", "renishawWiRE.WDFReader({path})", "renishawWiRE")),
-    (b"ONTMATRX", OtherFormat("an Omicron MATRIX file", "spym.load({path})", "spym")),
+    (b"WDF1", make_own_format("a Renishaw file (.wdf)", "em")),
+    (b"ONTMATRX", make_own_format("an Omicron MATRIX file", "matrix")),
     (b"ARDF", OtherFormat("an Asylum force map (.ardf)", "SciFiReaders.ARDFReader({path}).read()", "SciFiReaders")),
-    (b"AAMVHFSS", make_rosetta_format("a Bruker composite file (.bcf)", "bruker")),
-    (b"\x49\x49\x97\x01", make_rosetta_format("a TIA file (.ser)", "tia")),
-    (b"\x00\x00\x00\x03", make_rosetta_format("a DigitalMicrograph file (.dm3)", "digitalmicrograph")),
-    (b"\x00\x00\x00\x04", make_rosetta_format("a DigitalMicrograph file (.dm4)", "digitalmicrograph")),
+    (b"AAMVHFSS", make_own_format("a Bruker composite file (.bcf)", "em")),
+    (b"\x49\x49\x97\x01", make_own_format("a TIA file (.ser)", "em")),
+    (b"\x00\x00\x00\x03", make_own_format("a DigitalMicrograph file (.dm3)", "em")),
+    (b"\x00\x00\x00\x04", make_own_format("a DigitalMicrograph file (.dm4)", "em")),
     (b"CDF\x01", OtherFormat("a netCDF file of version 3", "xarray.open_dataset({path}, engine='scipy')", "scipy")),
     (b"CDF\x02", OtherFormat("a netCDF file of version 3", "xarray.open_dataset({path}, engine='scipy')", "scipy")),
     (b"MATLAB 5.0 MAT-file", OtherFormat("a MATLAB file (.mat)", "scipy.io.loadmat({path})", "scipy")),
-    (b"II*\x00", OtherFormat("a TIFF image", "tifffile.imread({path})", "tifffile")),
-    (b"MM\x00*", OtherFormat("a TIFF image", "tifffile.imread({path})", "tifffile")),
-    (b"\x93NUMPY", OtherFormat("a NumPy array (.npy)", "numpy.load({path})", "numpy")),
-    (b"\x89PNG", OtherFormat("a PNG image", "imageio.v3.imread({path})", "imageio")),
+    (b"II*\x00", make_own_format("a TIFF image", "tiff")),
+    (b"MM\x00*", make_own_format("a TIFF image", "tiff")),
+    (b"\x93NUMPY", make_own_format("a NumPy array (.npy)")),
+    (b"\x89PNG", make_own_format("a PNG image", "pictures")),
 )
 _STMIMAGE = "STiMage".encode("utf-16-le")
 _IGOR_VERSIONS = {v.to_bytes(2, order) for v in (1, 2, 3, 5) for order in ("little", "big")}
 # Formats that share their first bytes with others, by the end of the name.
 _ENDINGS = {
-    ".jpk-force": OtherFormat("a JPK force curve", "afmformats.load_data({path})", "afmformats"),
-    ".jpk-qi-data": OtherFormat("a JPK map", "afmformats.load_data({path})", "afmformats"),
+    ".jpk-force": make_own_format("a JPK force curve"),
+    ".jpk-qi-data": make_own_format("a JPK map"),
     ".zarr": OtherFormat("a Zarr store", "xarray.open_zarr({path})", "zarr"),
     ".zspy": make_rosetta_format("a HyperSpy file in Zarr (.zspy)", "zspy"),
-    ".mib": make_rosetta_format("a Merlin detector file (.mib)", "quantumdetector"),
-    ".blo": make_rosetta_format("a NanoMegas file (.blo)", "blockfile"),
+    ".mib": make_own_format("a Merlin detector file (.mib)"),
+    ".blo": make_own_format("a NanoMegas file (.blo)"),
     ".mi": OtherFormat("a Molecular Imaging file (.mi)", "SciFiReaders.MiReader({path}).read()", "SciFiReaders"),
 }
-_IGOR = OtherFormat("an Igor binary wave (.ibw)", "igor2.binarywave.load({path})", "igor2")
-_RHK = OtherFormat("an RHK file (.sm4)", "spym.load({path})", "spym")
-_MRC = OtherFormat("an MRC file", "mrcfile.open({path})", "mrcfile")
+_IGOR = make_own_format("an Igor binary wave (.ibw)")
+_RHK = make_own_format("an RHK file (.sm4)", "rhk")
+_MRC = make_own_format("an MRC file", "em")
 
 
 def recognize_bytes(name: str, head: bytes) -> OtherFormat | None:

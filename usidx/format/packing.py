@@ -70,6 +70,8 @@ def _pack_mapping(value: Mapping[Any, Any]) -> Any:
 
 def _pack_array(value: Array) -> Any:
     kind, shape = value.dtype.kind, list(value.shape)
+    if np.ma.is_masked(value):
+        raise UsidError("an array with masked cells is none of the values that attributes hold")
     if kind == "U" or (kind == "O" and all(isinstance(one, str) for one in value.reshape(-1))):
         return {_TYPE: "texts", "shape": shape, "values": [str(one) for one in value.reshape(-1)]}
     if kind not in "biufcSMm" or (value.dtype.itemsize > 16 and kind != "S"):

@@ -172,7 +172,7 @@ def _write_whole(
     beside = path.with_name(f".{path.name}.{token_hex(4)}.part")
     try:
         write(_arrange(trees), beside, progress=progress)
-        _tell_digests(beside, {digest.file.name: digest.wait() for digest in digests})
+        _tell_digests(beside, {str(digest.file): digest.wait() for digest in digests})
         _put_in_place(beside, path, overwrite)
     finally:
         beside.unlink(missing_ok=True)
@@ -207,15 +207,20 @@ def _make_title(where: str, name: str, count: int) -> str:
 
 
 def _tell_digests(file: Path, digests: Mapping[str, str]) -> None:
-    """Put what the files' contents are known by into the first steps: they were digested while they were converted."""
+    """Put what the contents of the sources (by path) are known by into the first steps.
+
+    They were digested while they were converted.
+    """
+    named = {Path(path).name: digest for path, digest in digests.items()}
 
     def tell(_: str, object_: Any) -> None:
         steps = parse_steps(text) if isinstance(text := object_.attrs.get(PROVENANCE), str) else []
-        if steps and steps[0]["tool"] == "read_instrument" and steps[0].get("file") in digests:
-            steps[0][SHA256] = digests[steps[0]["file"]]
+        path = str(steps[0].get("parameters", {}).get("path")) if steps else ""
+        if path in digests and steps[0]["tool"] == "read_instrument":
+            steps[0][SHA256] = digests[path]
             object_.attrs[PROVENANCE] = json.dumps(steps)
-        if object_.attrs.get("instrument_file") in digests:
-            object_.attrs[SHA256] = digests[object_.attrs["instrument_file"]]
+        if SHA256 not in object_.attrs and object_.attrs.get("instrument_file") in named:
+            object_.attrs[SHA256] = named[object_.attrs["instrument_file"]]
 
     try:
         with h5py.File(file, "r+") as opened:

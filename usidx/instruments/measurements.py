@@ -54,7 +54,7 @@ def collect_measurements(trees: Iterable[xr.DataTree]) -> list[Measurement]:
             if beside is None:
                 found.append(own)
             else:
-                beside.leaves += own.leaves
+                beside.leaves += [(path, leaf.assign_attrs({**own.attrs, **leaf.attrs})) for path, leaf in own.leaves]
     return found
 
 

@@ -14,6 +14,7 @@ from usidx.instruments.axis_roles import assign_roles
 from usidx.instruments.digest import digest_file
 from usidx.instruments.reader import Reader, explain_failure
 from usidx.instruments.recognize import Match, choose_reader
+from usidx.instruments.registry import find_object_reader
 from usidx.io.read.place.place import find_local_path
 from usidx.results.provenance import Step, put_steps, read_steps
 from usidx.version import usidx_version
@@ -40,7 +41,7 @@ def read_instrument(
     Parameters
     ----------
     path : path
-        A local file.
+        A local file; or a signal of HyperSpy or a Dataset of sidpy, which is taken as it is, without a copy.
     reader : str or Reader, optional
         Name of the reader to use, see :func:`usidx.list_readers`, or a reader of your own. By default the one that is
         surest of the file.
@@ -79,6 +80,9 @@ def read_instrument(
     >>> tree.attrs["recognized"]
     "npy, 0.99: begins as NumPy's files do"
     """
+    read_object = find_object_reader(path)
+    if read_object is not None:
+        return _read_object(path, read_object(path), position, spectroscopic)
     file = find_local_path(path)
     match = choose_reader(file, reader)
     tree = read_with(match, file)
@@ -92,6 +96,22 @@ def read_instrument(
 
 def _as_list(names: Iterable[str] | str) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
+
+
+def _read_object(
+    found: object,
+    tree: xr.DataTree,
+    position: Iterable[str] | str | None,
+    spectroscopic: Iterable[str] | str | None,
+) -> xr.DataTree:
+    """Return an object of another library as a tree whose history says what it was."""
+    kind = f"{type(found).__module__.partition('.')[0]}.{type(found).__name__}"
+    with_roles = assign_roles(tree, position, spectroscopic, file=kind, reader="in_memory")
+    step: Step = {"tool": "read_instrument", "version": usidx_version(), "parameters": {"object": kind}}
+    nodes = {node.path: node.to_dataset(inherit=False) for node in with_roles.subtree}
+    return xr.DataTree.from_dict(
+        {p: _begin_history(data, step) if data.data_vars else data for p, data in nodes.items()}
+    )
 
 
 def read_with(match: Match, file: Path) -> xr.DataTree:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from os import PathLike
 from typing import Final, cast
 
-from usidx.errors import SelectionError
+import xarray as xr
+
+from usidx.errors import SelectionError, UsidWarning
 from usidx.instruments.reader import Reader
 
-__all__ = ["BUILT_IN", "GROUP", "find_reader", "load_readers"]
+__all__ = ["BUILT_IN", "GROUP", "find_object_reader", "find_reader", "load_readers"]
 
 #: Entry points of this group are readers.
 GROUP: Final = "usidx.readers"
+
+_IN_MEMORY: Final = "usidx.instruments.bridges.in_memory"
 
 #: Name of each reader -> where it is. Modules are imported without the packages that they read with.
 BUILT_IN: Final[dict[str, str]] = {
@@ -34,33 +40,33 @@ BUILT_IN: Final[dict[str, str]] = {
     "tiff": "usidx.instruments.formats.tiff:READER",
     # for formats of others
     "anasys": "usidx.instruments.bridges.probe.anasys:READER",
-    "bcf": "usidx.instruments.bridges.rosetta:BCF",
-    "blo": "usidx.instruments.bridges.blo:READER",
+    "bcf": "usidx.instruments.bridges.electron.rosetta:BCF",
+    "blo": "usidx.instruments.bridges.electron.blo:READER",
     "bruker": "usidx.instruments.bridges.probe.bruker:READER",
-    "digital_surf": "usidx.instruments.bridges.rosetta:DIGITAL_SURF",
-    "dm": "usidx.instruments.bridges.rosetta:DM",
-    "edax": "usidx.instruments.bridges.rosetta:EDAX",
+    "digital_surf": "usidx.instruments.bridges.electron.rosetta:DIGITAL_SURF",
+    "dm": "usidx.instruments.bridges.electron.rosetta:DM",
+    "edax": "usidx.instruments.bridges.electron.rosetta:EDAX",
     "emd": "usidx.instruments.bridges.hdf5.emd:READER",
-    "empad": "usidx.instruments.bridges.rosetta:EMPAD",
+    "empad": "usidx.instruments.bridges.electron.rosetta:EMPAD",
     "gwy": "usidx.instruments.bridges.gwyddion.gwy:READER",
     "hspy": "usidx.instruments.bridges.hdf5.hspy:READER",
     "ibw": "usidx.instruments.bridges.igor.ibw:READER",
-    "jobin_yvon": "usidx.instruments.bridges.rosetta:JOBIN_YVON",
+    "jobin_yvon": "usidx.instruments.bridges.electron.rosetta:JOBIN_YVON",
     "jpk": "usidx.instruments.bridges.jpk.curves:READER",
     "matrix": "usidx.instruments.bridges.probe.matrix:READER",
-    "mrc": "usidx.instruments.bridges.rosetta:MRC",
-    "msa": "usidx.instruments.bridges.rosetta:MSA",
+    "mrc": "usidx.instruments.bridges.electron.rosetta:MRC",
+    "msa": "usidx.instruments.bridges.electron.rosetta:MSA",
     "nexus": "usidx.instruments.bridges.hdf5.nexus:READER",
     "nid": "usidx.instruments.bridges.probe.nid:READER",
     "nsid": "usidx.instruments.bridges.hdf5.nsid:READER",
     "picture": "usidx.instruments.bridges.pictures:READER",
     "rhk": "usidx.instruments.bridges.probe.rhk:READER",
     "spc": "usidx.instruments.bridges.spc:READER",
-    "tia": "usidx.instruments.bridges.rosetta:TIA",
-    "trivista": "usidx.instruments.bridges.rosetta:TRIVISTA",
-    "tvips": "usidx.instruments.bridges.rosetta:TVIPS",
-    "velox": "usidx.instruments.bridges.rosetta:VELOX",
-    "wdf": "usidx.instruments.bridges.rosetta:WDF",
+    "tia": "usidx.instruments.bridges.electron.rosetta:TIA",
+    "trivista": "usidx.instruments.bridges.electron.rosetta:TRIVISTA",
+    "tvips": "usidx.instruments.bridges.electron.rosetta:TVIPS",
+    "velox": "usidx.instruments.bridges.electron.rosetta:VELOX",
+    "wdf": "usidx.instruments.bridges.electron.rosetta:WDF",
 }
 
 
@@ -84,7 +90,12 @@ def _load(target: str) -> Reader:
 
 def _load_offered() -> Iterator[tuple[str, Reader]]:
     for point in entry_points(group=GROUP):
-        found = point.load()
+        try:
+            found = point.load()
+        except (ImportError, AttributeError) as err:
+            # Whoever reads other files should not suffer.
+            warnings.warn(f"The reader {point.name!r} cannot be loaded: {err}.", UsidWarning, stacklevel=2)
+            continue
         yield point.name, found() if isinstance(found, type) else found
 
 
@@ -100,3 +111,11 @@ def find_reader(name: str) -> Reader:
     if name not in readers:
         raise SelectionError(f"No reader {name!r}; there are {', '.join(sorted(readers))}.")
     return readers[name]
+
+
+def find_object_reader(found: object) -> Callable[[object], xr.DataTree] | None:
+    """Return what reads an object of another library in memory, None where nothing does, as for a path."""
+    if isinstance(found, str | PathLike):
+        return None
+    module = import_module(_IN_MEMORY)
+    return cast(Callable[[object], xr.DataTree], module.read_object) if module.is_readable_object(found) else None

@@ -38,6 +38,7 @@ from usidx.learn.matrix.matrix import (
     to_matrix,
 )
 from usidx.learn.matrix.results import assemble
+from usidx.learn.matrix.sample import Numbers
 from usidx.learn.reconstruct import find_decomposition_step, is_decomposition
 from usidx.results.arguments import as_json
 from usidx.results.declarations import Quantity
@@ -52,7 +53,7 @@ _NUMBER = 8
 _TOL, _TOL_LOADED = 1e-6, 1e-4
 
 Array = npt.NDArray[Any]
-Method = Callable[[Blocks, Array, int, int, int, int, float], Clusters]
+Method = Callable[[Blocks, Numbers, int, int, int, int, float], Clusters]
 
 METHODS: dict[str, Method] = {
     "kmeans": run_kmeans,
@@ -291,7 +292,15 @@ def _collect_variables(
 
 
 def _cluster_blocks(
-    blocks: Blocks, method: Method, numbers: Array, columns: int, n: int, seed: int, most: int, tol: float, pairs: bool
+    blocks: Blocks,
+    method: Method,
+    numbers: Numbers,
+    columns: int,
+    n: int,
+    seed: int,
+    most: int,
+    tol: float,
+    pairs: bool,
 ) -> Clusters:
     found = _order(method(blocks, numbers, columns, n, seed, most, tol), method == METHODS["agglomerative"])
     if not pairs:

@@ -20,7 +20,7 @@ from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import number_rows, refuse_dim, to_matrix
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
-from usidx.learn.matrix.sample import survey
+from usidx.learn.matrix.sample import Numbers, survey
 from usidx.results.arguments import as_json
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, Held, join_nothing
@@ -171,7 +171,7 @@ def _is_streamed(estimator: Any) -> bool:
     return fits[0] == "partial_fit"
 
 
-def _fit(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estimator: Any) -> _FittedEstimator:
+def _fit(blocks: Blocks, numbers: Numbers, width: int, pairs: bool, n: int, estimator: Any) -> _FittedEstimator:
     from sklearn.base import clone
 
     # The graph keeps the one that it was given: what is computed twice must not go on learning.
@@ -194,12 +194,12 @@ def _fit(blocks: Blocks, numbers: Array, width: int, pairs: bool, n: int, estima
     return _FittedEstimator(estimator, holes, n)
 
 
-def _load_rows(blocks: Blocks, numbers: Array, holes: Array) -> Array:
+def _load_rows(blocks: Blocks, numbers: Numbers, holes: Array) -> Array:
     """Return the complete rows, in the order of the dims."""
     states: Sequence[Any] = [None] * len(blocks.sizes)
     _, states = blocks.fold_states(_keep_block, join_nothing, states, holes)
     rows, used = map(np.concatenate, zip(*states, strict=True))
-    order = np.argsort(numbers[used])
+    order = np.argsort(numbers[:][used])
     return np.asarray(rows[order])
 
 

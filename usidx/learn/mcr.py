@@ -26,7 +26,7 @@ from usidx.learn.matrix.matrix import (
 )
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assemble
-from usidx.learn.matrix.sample import Survey, survey
+from usidx.learn.matrix.sample import Numbers, Survey, survey
 from usidx.learn.reconstruct import find_scores
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, cut_pieces
@@ -194,7 +194,7 @@ def _check_initial(initial: xr.DataArray, n: int, data: xr.DataArray, columns: t
 
 def _resolve(
     blocks: Blocks,
-    numbers: Array,
+    numbers: Numbers,
     width: int,
     n: int,
     initial: Array | None,

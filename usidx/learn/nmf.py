@@ -27,7 +27,7 @@ from usidx.learn.matrix.matrix import (
     to_matrix,
 )
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, SINGULAR, assemble
-from usidx.learn.matrix.sample import Survey, refuse_negative, survey
+from usidx.learn.matrix.sample import Numbers, Survey, refuse_negative, survey
 from usidx.learn.weighting import decompose_scaled
 from usidx.results.declarations import Quantity
 from usidx.results.verbs import add_choices, verb
@@ -226,7 +226,7 @@ def _choose_solver(wanted: str | None, size: int) -> str:
     return wanted or ("hals" if size <= _LARGE else "compressed")
 
 
-def _find_factors(blocks: Blocks, numbers: Array, width: int, recipe: _Recipe) -> Factors:
+def _find_factors(blocks: Blocks, numbers: Numbers, width: int, recipe: _Recipe) -> Factors:
     # The small products between passes are over before a second thread has begun.
     with limit_blas():
         seen = survey(blocks, numbers, width, recipe.random_state, refuse_negative)
@@ -244,7 +244,7 @@ def _restore_scale(found: Factors, exponent: int) -> Factors:
     return replace(found, scores=found.scores.change(np.ldexp, exponent), error=error, norm=norm)
 
 
-def _iterate(blocks: Blocks, seen: Survey, numbers: Array, recipe: _Recipe) -> Factors:
+def _iterate(blocks: Blocks, seen: Survey, numbers: Numbers, recipe: _Recipe) -> Factors:
     n, tol, penalty = recipe.n, recipe.tol, recipe.penalty
     if recipe.solver == "compressed" and seen.square > 0:
         return factorise_by_sketch(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)

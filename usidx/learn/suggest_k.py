@@ -16,7 +16,7 @@ from usidx.label.roles import Dims
 from usidx.learn.clusters.kmeans import run_kmeans, view_as_real
 from usidx.learn.matrix.fields import join_fields
 from usidx.learn.matrix.matrix import check_seed, number_rows, to_matrix
-from usidx.learn.matrix.sample import survey
+from usidx.learn.matrix.sample import Numbers, survey
 from usidx.learn.reconstruct import is_decomposition
 from usidx.tasks.blocks import Blocks, Held
 from usidx.tasks.passes import plan_passes
@@ -111,7 +111,7 @@ def suggest_k(
     return _RULES[rule](_even_out(sample), min(most, len(sample) - 1), random_state)
 
 
-def _draw_sample(blocks: Blocks, numbers: Array, width: int, seed: int) -> Array:
+def _draw_sample(blocks: Blocks, numbers: Numbers, width: int, seed: int) -> Array:
     seen = survey(view_as_real(blocks), numbers, width, seed)
     return seen.sample[:_SAMPLE].astype(np.float64)
 

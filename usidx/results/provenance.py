@@ -144,8 +144,10 @@ def put_steps(result: Labelled, recorded: list[Step]) -> Labelled:
     """Put the steps on an array, or on a Dataset and each of its variables."""
     text = json.dumps(recorded)
     marked = result.copy(deep=False)
-    marked.attrs[PROVENANCE] = text
-    if isinstance(marked, xr.Dataset):
-        for name in marked.data_vars:  # in place: assigning would index coordinates that cannot carry an index
-            marked[name].attrs[PROVENANCE] = text
+    holders: list[xr.DataArray | xr.Dataset] = [marked]
+    if isinstance(marked, xr.Dataset):  # in place: assigning would index coordinates that cannot carry an index
+        holders += [marked[name] for name in marked.data_vars]
+    for holder in holders:
+        holder.attrs.pop(PROVENANCE, None)
+        holder.attrs[PROVENANCE] = text  # last: in reprs it is long
     return marked

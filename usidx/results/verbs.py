@@ -279,7 +279,7 @@ def _set_quantities(made: Any, declaration: Declaration) -> Any:
         if str(name) not in declaration.outputs:
             raise ResultError(
                 f"usidx.{declaration.name} returns the variable {name!r} without a quantity. Name it in "
-                f"@verb(outputs={{{str(name)!r}: Quantity(...)}}) above {declaration.module}.{declaration.name}."
+                f"@verb(outputs={{{str(name)!r}: Quantity(...)}}) above it in {declaration.module}."
             )
         variable.attrs |= _make_attrs(declaration.outputs[str(name)], of) | variable.attrs
     return made

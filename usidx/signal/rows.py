@@ -57,9 +57,12 @@ def split_complex(work: Callable[[Array], Array], rows: Array) -> Array:
     return found
 
 
-def blank_missing(found: Array, rows: Array) -> Array:
-    """Put NaN where a spectrum has a sample that is not finite, for what every sample takes part in."""
-    missing = ~np.isfinite(rows).all(axis=-1)
+def blank_missing(found: Array, rows: Array, where: Array | None = None) -> Array:
+    """Put NaN where a spectrum has a sample that is not finite, for what every sample takes part in.
+
+    `where` says which samples count, by default all.
+    """
+    missing = ~np.isfinite(rows if where is None else rows[..., where]).all(axis=-1)
     if missing.any():
         found[missing] = np.nan
     return found

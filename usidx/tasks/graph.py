@@ -16,6 +16,7 @@ import dask
 import dask.array as da
 import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
+from dask.array.optimization import GETTERS
 from dask.core import flatten
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
@@ -199,8 +200,7 @@ def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:
     graph = array.__dask_graph__()
     futures = {key: value for key, value in graph.items() if isinstance(value, TaskRef)}
     found = [key for key in graph.keys() if _is_barrier(key)]  # noqa: SIM118 - a graph is no dict
-    optimised = array.__dask_optimize__(graph, [*list_block_keys(array), *found])
-    tasks: Graph = convert_legacy_graph({key: v for key, v in dict(optimised).items() if key not in futures})
+    tasks = _optimise(array, graph, [*list_block_keys(array), *found], futures)
     kept: Graph = {}
     held: dict[Any, Any] = {}
     waiting = list_block_keys(array)
@@ -212,6 +212,23 @@ def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:
             kept[key] = tasks[key]
             waiting.extend(() if _is_barrier(key) else tasks[key].dependencies)
     return kept, held
+
+
+def _optimise(array: Any, graph: Any, keys: list[Any], futures: Mapping[Any, Any]) -> Graph:
+    """Return the tasks that some keys need; they are fused, which takes long, where that brings slices to the reads."""
+    with dask.config.set({"optimization.fuse.active": False}):
+        optimised = dict(array.__dask_optimize__(graph, keys))
+    tasks: Graph = convert_legacy_graph({key: v for key, v in optimised.items() if key not in futures})
+    if any(_is_slice_of_task(task, tasks) for task in tasks.values()):
+        optimised = dict(array.__dask_optimize__(graph, keys))
+        tasks = convert_legacy_graph({key: v for key, v in optimised.items() if key not in futures})
+    return tasks
+
+
+def _is_slice_of_task(task: GraphNode, tasks: Graph) -> bool:
+    if not (isinstance(task, Task) and task.func in GETTERS):
+        return False
+    return any(key in tasks and not isinstance(tasks[key], DataNode) for key in task.dependencies)
 
 
 def _rename(key: Any, array_name: str, name: str, token: str) -> Any:

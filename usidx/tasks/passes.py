@@ -20,7 +20,7 @@ from dask.tokenize import tokenize
 
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held, Rows, Streamed, change_rows
-from usidx.tasks.graph import Plan, detach, list_block_keys, make_barrier, make_node, name_barrier, read_again
+from usidx.tasks.graph import Detached, Plan, detach, list_block_keys, make_barrier, make_node, name_barrier, read_again
 from usidx.tasks.threads import runs_on_cluster, worker_count
 
 __all__ = ["Passes", "plan_passes"]
@@ -109,6 +109,7 @@ class _Lazy:
 
     def __init__(self, values: Any) -> None:
         self._values = values
+        self._detached: Detached | None = None
 
     def fold(self, step: Func, merge: Func, *shared: Any) -> Delayed:
         token = tokenize(self._values.name, step, merge, [_identify(s) for s in shared])
@@ -159,7 +160,7 @@ class _Lazy:
         sizes = list(self._values.chunks[0])
         if hold or self._values.nbytes <= _HELD_BYTES:
             return self.gather(_iterate_held, self._values, func, *args)
-        source = detach(self._values)
+        source = self._detached = self._detached or detach(self._values)
         known = [TaskRef(key) for key in source.given]
         keep = float(dask.config.get("usidx.keep-blocks", _KEEP))
         plan = Plan(source, token, sizes, int(self._values.nbytes), keep)

@@ -229,3 +229,20 @@ def test_command_exports_and_checks(scan: Path, tmp_path: Path, capsys: pytest.C
     assert "is not there" in capsys.readouterr().err
     assert main(["export", str(view)]) == 2
     assert "Name the file to make" in capsys.readouterr().err
+
+
+def test_file_of_an_instrument_is_exported(tmp_path: Path) -> None:
+    heights = np.arange(12, dtype="<f4").reshape(3, 4)
+    head = b"Gwyddion Simple Field 1.0\nXRes = 4\nYRes = 3\nXReal = 4e-6\nYReal = 3e-6\nXYUnits = m\nZUnits = m\n"
+    (tmp_path / "a.gsf").write_bytes(head + b"\0" * (4 - len(head) % 4) + heights.tobytes())
+    tree = usidx.read_instrument(tmp_path / "a.gsf")
+    (leaf,) = tree.leaves
+    with h5py.File(usidx.export(tmp_path / "a.gsf", tmp_path / "a.nxs")) as file:
+        shown = file[f"entry{leaf.path}"]
+        np.testing.assert_array_equal(shown[shown.attrs["signal"]], heights)
+        assert shown[shown.attrs["signal"]].attrs["units"] == "m"
+    named = usidx.export(tmp_path / "a.gsf", tmp_path / "a.nc", to="netcdf", group=leaf.path)
+    with xr.open_dataset(named) as data:
+        np.testing.assert_array_equal(data[leaf.name].values, heights)
+    with pytest.raises(SelectionError, match=r"no channel 'Hight' in '.*a\.gsf'; there are '/"):
+        usidx.export(tmp_path / "a.gsf", tmp_path / "b.nc", to="netcdf", group="Hight")

@@ -47,7 +47,7 @@ def test_array_is_bit_equal(kind: str, tmp_path: Path) -> None:
             assert shown[name].attrs["units"] == built.units[name]
 
 
-@pytest.mark.parametrize("kind", IN_FILE)
+@pytest.mark.parametrize("kind", ["contiguous", "lines that stick out", "snake", "compound", "odd names"])
 def test_store_is_strict_json_that_reaches_into_the_file(kind: str, tmp_path: Path) -> None:
     built = IN_FILE[kind](tmp_path / "scan.h5")
     store = read_strictly(usidx.export(built.path, tmp_path / "scan.json", to="kerchunk"))
@@ -155,3 +155,12 @@ def test_writer_chooses_chunks_that_can_be_referred_to(blocks: Any, tmp_path: Pa
     usidx.write(array if blocks is None else array.chunk(blocks), tmp_path / "scan.h5", compression="gzip")
     shown = open_references(usidx.export(tmp_path / "scan.h5", tmp_path / "scan.json", to="kerchunk"))
     np.testing.assert_array_equal(shown["Raw_Data"].values, values)
+
+
+def test_small_datasets_of_other_storage_stand_in_the_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = build(tmp_path / "scan.h5", storage={"chunks": (6, 6), "compression": "lzf"})
+    shown = open_references(usidx.export(built.path, tmp_path / "scan.json", to="kerchunk"))["Raw_Data"]
+    np.testing.assert_array_equal(shown.values, built.array)
+    monkeypatch.setattr("usidx.instruments.export.kerchunk._SMALL", 100)
+    with pytest.raises(UsidError, match=r"a filter other than gzip, shuffle and fletcher32.*'zarr', which copies"):
+        usidx.export(built.path, tmp_path / "large.json", to="kerchunk")

@@ -7,11 +7,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 import usidx
 from tests.instruments.export.odd_files import ODD, build, build_fields
 from usidx.errors import GridError
 from usidx.testing.measurements import forc_file
+
+COPIED = ("complex64", "bool", "snake", "one cell", "band excitation", "sparse", "odd names")
 
 
 def find_default(file: h5py.File) -> h5py.Group:
@@ -23,8 +26,10 @@ def find_default(file: h5py.File) -> h5py.Group:
     return group
 
 
-@pytest.mark.parametrize("copy", [True, False], ids=["copied", "virtual"])
-@pytest.mark.parametrize("kind", [kind for kind in ODD if kind != "compound"])
+@pytest.mark.parametrize(
+    ("kind", "copy"),
+    [*((kind, False) for kind in ODD if kind != "compound"), *((kind, True) for kind in COPIED)],
+)
 def test_default_plot_is_the_main(kind: str, copy: bool, tmp_path: Path) -> None:
     built = ODD[kind](tmp_path / "scan.h5")
     made = usidx.export(built.path, tmp_path / "scan.nxs", copy=copy)
@@ -121,3 +126,25 @@ def test_nexusformat_finds_signal_and_axes(tmp_path: Path) -> None:
         shown = file.get_default()
         assert [axis.nxname for axis in shown.nxaxes] == ["Y", "X", "Frequency"]
         np.testing.assert_array_equal(shown.nxsignal.nxvalue, built.array)
+
+
+def test_what_nexus_has_no_room_for_is_kept_under_another_name(tmp_path: Path) -> None:
+    times = np.array(["2020-01-01", "2020-01-02"], "M8[ns]")
+    array = xr.DataArray([1.0, 2.0], dims="t/u", coords={"t/u": times}, name="a/b", attrs={"": 3, "axes": "mine"})
+    with h5py.File(usidx.export(array, tmp_path / "out.nxs")) as file:
+        shown = find_default(file)
+        signal = shown[shown.attrs["signal"]]
+        assert (signal.attrs["_"], signal.attrs["usid_axes"], signal.attrs["usid_label"]) == (3, "mine", "a/b")
+        assert list(shown.attrs["axes"]) == ["t_u"]
+        assert shown["t_u"].asstr()[0].startswith("2020-01-01T00:00:00")
+
+
+def test_view_of_a_file_with_signs_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "od d%20#ü"
+    folder.mkdir()
+    built = build(folder / "sc an#1%b.h5", name="Raw 50%")
+    made = usidx.export(built.path, folder / "view %d.nxs", copy=False)
+    monkeypatch.chdir("/")
+    with h5py.File(made) as file:
+        np.testing.assert_array_equal(find_default(file)["Raw 50%"], built.array)
+    usidx.check_export(made)

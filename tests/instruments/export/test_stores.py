@@ -10,6 +10,7 @@ import xarray as xr
 
 import usidx
 from tests.instruments.export.odd_files import ODD, build
+from usidx.errors import UsidError
 from usidx.testing.measurements import shared_file
 
 ENGINES = {"netcdf": "h5netcdf", "zarr": "zarr"}
@@ -110,3 +111,18 @@ def test_uneven_blocks_are_written(to: Any, tmp_path: Path) -> None:
     )
     with xr.open_dataset(usidx.export(lazy, tmp_path / "out", to=to), engine=ENGINES[to]) as shown:
         np.testing.assert_array_equal(shown["made"].values, np.arange(70.0).reshape(7, 10))
+
+
+def test_levels_of_a_stacked_dim_become_coordinates(to: Any, tmp_path: Path) -> None:
+    array = xr.DataArray(np.arange(6.0).reshape(2, 3), dims=("a", "b"), coords={"a": [5, 7], "b": [0, 1, 2]}, name="v")
+    with xr.open_dataset(usidx.export(array.stack(p=("a", "b")), tmp_path / "out", to=to), engine=ENGINES[to]) as shown:
+        np.testing.assert_array_equal(shown["a"].values, [5, 5, 5, 7, 7, 7])
+        np.testing.assert_array_equal(shown["v"].values, np.arange(6.0))
+
+
+def test_types_that_a_format_lacks_are_named(tmp_path: Path) -> None:
+    pytest.importorskip("zarr", reason="zarr is not installed")
+    array = xr.DataArray(np.zeros(2, "g"), dims="x", name="long")
+    with pytest.raises(UsidError, match="cannot be written as Zarr"):
+        usidx.export(array, tmp_path / "out", to="zarr")
+    assert not list(tmp_path.iterdir())

@@ -62,14 +62,18 @@ def test_names_that_no_file_can_hold_are_refused(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize(
     ("name", "head", "said"),
     [
-        ("force.ibw", b"\x05\x00" + bytes(600), r"Igor binary wave.*igor2.binarywave.load\('.*force.ibw'\)"),
-        ("topo.gwy", b"GWYP" + bytes(600), "Gwyddion file.*gwyfile.load"),
-        ("grid.3ds", b'Grid dim="10 x 10"', "Nanonis grid.*nanonispy2.read.Grid"),
-        ("scan.sxm", b":NANONIS_VERSION:\n2", "Nanonis scan.*nanonispy2.read.Scan"),
-        ("eels.dm4", b"\x00\x00\x00\x04" + bytes(600), "DigitalMicrograph.*rsciio.digitalmicrograph.file_reader"),
-        ("stack.tif", b"II*\x00" + bytes(600), "TIFF image.*tifffile.imread"),
-        ("tomo.mrc", bytes(208) + b"MAP " + bytes(300), "MRC file.*mrcfile.open"),
-        ("scan.sm4", bytes(2) + "STiMage 5".encode("utf-16-le") + bytes(300), "RHK file.*spym.load"),
+        ("force.ibw", b"\x05\x00" + bytes(600), r"Igor binary wave.*usidx.read_instrument\('.*force.ibw'\)"),
+        ("topo.gwy", b"GWYP" + bytes(600), "Gwyddion file.*usidx.read_instrument"),
+        ("grid.3ds", b'Grid dim="10 x 10"', "Nanonis grid.*usidx.read_instrument"),
+        ("scan.sxm", b":NANONIS_VERSION:\n2", "Nanonis scan.*usidx.read_instrument"),
+        (
+            "eels.dm4",
+            b"\x00\x00\x00\x04" + bytes(600),
+            "DigitalMicrograph.*read_instrument.*install 'usidx.em.'",
+        ),
+        ("stack.tif", b"II*\x00" + bytes(600), "TIFF image.*read_instrument.*install 'usidx.tiff.'"),
+        ("tomo.mrc", bytes(208) + b"MAP " + bytes(300), "MRC file.*usidx.read_instrument"),
+        ("scan.sm4", bytes(2) + "STiMage 5".encode("utf-16-le") + bytes(300), "RHK file.*usidx.read_instrument"),
         ("notes.ibw", b"hello", "it is no HDF5 file"),
         ("scan.h5", b"hello", "it is no HDF5 file"),
     ],
@@ -111,11 +115,11 @@ def fill_hyperspy(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("fill", "said"),
     [
-        (fill_nsid, "an NSID file. Open it with SciFiReaders.NSIDReader"),
-        (fill_nexus, "a NeXus file. Open it with nexusformat.nexus.nxload"),
-        (fill_emd, "an EMD file. Open it with rsciio.emd.file_reader"),
-        (fill_velox, "an EMD file. Open it with rsciio.emd.file_reader"),
-        (fill_hyperspy, "a HyperSpy file. Open it with hyperspy.api.load"),
+        (fill_nsid, "an NSID file. Open it with usidx.read_instrument"),
+        (fill_nexus, "a NeXus file. Open it with usidx.read_instrument"),
+        (fill_emd, "an EMD file. Open it with usidx.read_instrument"),
+        (fill_velox, "an EMD file. Open it with usidx.read_instrument"),
+        (fill_hyperspy, "a HyperSpy file. Open it with usidx.read_instrument"),
     ],
 )
 def test_other_hdf5_files_are_named_too(tmp_path: Path, fill: Callable[[h5py.File], None], said: str) -> None:

@@ -167,3 +167,16 @@ def test_a_mark_that_does_not_fit_is_ignored(tmp_path: Path) -> None:
             file[MAIN].attrs[name] = value
     found = reopen(path)
     assert [found[n] for n in ("one", "two", "three", "four")] == [10**12, "{", 3, "text"]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_mask_is_not_lost_in_silence(tmp_path: Path, nested: bool) -> None:
+    masked = np.ma.masked_array([1, 2, 3], [False, True, False])
+    cells = xr.DataArray(np.zeros((2, 3)), dims=("y", "e"), name="Raw_Data")
+    array = usidx.set_roles(cells.assign_attrs(stage=[masked] if nested else masked), position="y", spectroscopic="e")
+    with pytest.warns(UsidWarning, match="Attribute 'stage' holds a .* masked cells"):
+        usidx.write(array, tmp_path / "scan.h5", progress=False)
+    assert "--" in usidx.open_main(tmp_path / "scan.h5").attrs["stage"]
+    whole = array.assign_attrs(stage=np.ma.masked_array([1, 2, 3]))
+    usidx.write(whole, tmp_path / "whole.h5", progress=False)
+    np.testing.assert_array_equal(usidx.open_main(tmp_path / "whole.h5").attrs["stage"], [1, 2, 3])

@@ -26,7 +26,7 @@ for result in (
     usidx.map_positions(lambda s: s.max() * 2, raw),
     usidx.map_positions(lambda s: 1 if s.sum() in {"a", "b", 3.0} else 2, raw),
 ):
-    print(result.usid.write(progress=False, wait=200))
+    print(result.usid.write(progress=False, wait=900))
 """
 FUNCTION = "def find_swing(spectrum):\n    return (spectrum.max() - spectrum.min()) * {}\n"
 
@@ -47,7 +47,7 @@ def start(scan: Path) -> "subprocess.Popen[str]":
 
 
 def finish(process: "subprocess.Popen[str]") -> list[str]:
-    told, complaints = process.communicate(timeout=300)
+    told, complaints = process.communicate(timeout=900)
     assert process.returncode == 0, complaints
     return told.split()
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from usidx.errors import ResultError
-from usidx.learn.matrix.sample import draw_numbers, find_draw_limit, refuse_negative, survey
+from usidx.learn.matrix.sample import RowNumbers, draw_numbers, find_draw_limit, refuse_negative, survey
 from usidx.tasks.blocks import Held
 
 Array = np.ndarray[Any, Any]
@@ -66,3 +66,15 @@ def test_negative_cells_are_refused() -> None:
     refuse_negative(np.array([[0.0, np.nan, 2.0]]))
     with pytest.raises(ResultError, match=r"negative cells .the lowest found is -0\.5"):
         refuse_negative(np.array([[0.0, np.nan, -0.5]]))
+
+
+def test_numbers_of_rows_are_those_of_their_blocks() -> None:
+    chunks = ((2, 3), (4, 1), (2,))
+    cube = np.arange(5 * 5 * 2).reshape(5, 5, 2)
+    blocks = [cube[:2, :4], cube[:2, 4:], cube[2:, :4], cube[2:, 4:]]
+    expected = np.concatenate([block.ravel() for block in blocks])
+    numbers = RowNumbers(chunks)
+    assert len(numbers) == 50
+    assert_array_equal(numbers[:], expected)
+    for start, stop in ((0, 16), (16, 20), (3, 45), (19, 21), (49, 50), (7, 7)):
+        assert_array_equal(numbers[start:stop], expected[start:stop])

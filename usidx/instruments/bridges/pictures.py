@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import TranslationError
-from usidx.instruments.bridges.frames import make_even_axis
+from usidx.instruments.bridges.even_axes import make_even_axis
 from usidx.instruments.channel import Channel, build_tree
 from usidx.instruments.reader import Confidence, FormatReader, Package
 

@@ -109,7 +109,7 @@ def _read_header(content: bytes) -> _Header:
             raise TranslationError(f"its header promises {count} points")
         points, spectra = int(count), _MOST_SPECTRA if flags & _MULTI else 1
         kinds, comment, start = bytes([content[16], content[17], 0]), content[64:194], _OLD_HEADER - _SUB_HEADER
-    if points < 0 or not 0 <= spectra <= _MOST_SPECTRA:
+    if not 0 <= points <= len(content) or not 0 <= spectra <= _MOST_SPECTRA:
         raise TranslationError(f"its header promises {spectra} spectra of {points} points")
     text = comment.partition(b"\0")[0].decode("latin-1").strip()
     return _Header(

@@ -83,7 +83,7 @@ def open_contents(place: Place, group: str | None, *, chunks: Chunks) -> Content
 def take_contents(data: xr.DataArray | xr.Dataset | xr.DataTree) -> Contents:
     """Take what is in memory, or lazy, as what is to be exported."""
     if isinstance(data, xr.DataTree):
-        nodes = {node.path: node.to_dataset(inherit=False) for node in data.subtree}
+        nodes = {node.path: _spread_levels(node.to_dataset(inherit=False)) for node in data.subtree}
         leaves = [name for name, node in nodes.items() if node.data_vars]
         return Contents(nodes, leaves[0] if len(leaves) == 1 else None, is_part=False)
     if isinstance(data, xr.DataArray):
@@ -97,7 +97,13 @@ def take_contents(data: xr.DataArray | xr.Dataset | xr.DataTree) -> Contents:
 
 def _take_part(path: str, data: xr.Dataset) -> Contents:
     name = "/" + path.rstrip("/").rsplit("/", 1)[-1]
-    return Contents({name: data}, name, is_part=True)
+    return Contents({name: _spread_levels(data)}, name, is_part=True)
+
+
+def _spread_levels(data: xr.Dataset) -> xr.Dataset:
+    """Make the levels of stacked dims coordinates along them: no file has an index of several levels."""
+    stacked = [dim for dim in data.dims if dim in data.indexes and data.indexes[dim].nlevels > 1]
+    return data.reset_index(stacked) if stacked else data
 
 
 def _as_path(place: Place) -> Any:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import h5py
 import xarray as xr
 
 from usidx.errors import SelectionError, UsidError
@@ -21,6 +22,7 @@ from usidx.instruments.export.stores import write_netcdf, write_zarr
 from usidx.instruments.export.tables import describe_tables, list_tables, write_table
 from usidx.instruments.export.target import replace_target
 from usidx.instruments.export.view import make_view, relate
+from usidx.instruments.read import read_instrument
 from usidx.io.read.place.place import FilePath, Options, Place, find_local_path, find_place
 from usidx.version import usidx_version
 
@@ -48,7 +50,7 @@ def export(
     Parameters
     ----------
     path : path, URL, DataArray, Dataset or DataTree
-        A USID file, or what is open: then nothing needs to be in a file.
+        A USID file, a file of an instrument, or what is open: then nothing needs to be in a file.
     target : path
         The file to make; a folder for ``"zarr"``, and for ``"csv"`` where not all variables are over the same dims.
     group : str, optional
@@ -103,6 +105,8 @@ def export(
     file = _find_source(place, to if refers else None)
     with replace_target(target, file, overwrite=overwrite) as beside:
         source = None if file is None else take_source(file)
+        if file is not None and not refers and not h5py.is_hdf5(file):
+            given = _read_instrument(file, group)
         contents = _open(place, given, group, refers=refers)
         notes = {"usidx_version": usidx_version()}
         if place is not None:
@@ -124,10 +128,24 @@ def _find_source(place: Place | None, to: str | None) -> Path | None:
 
 
 def _open(place: Place | None, given: Any, group: str | None, *, refers: bool) -> Contents:
-    contents = take_contents(given) if place is None else open_contents(place, group, chunks=None if refers else {})
+    if place is None or given is not None:
+        contents = take_contents(given)
+    else:
+        contents = open_contents(place, group, chunks=None if refers else {})
     if not contents.leaves:
         raise SelectionError(f"There is no data to export{'' if place is None else f' in {place.name!r}'}.")
     return contents
+
+
+def _read_instrument(file: Path, group: str | None) -> xr.DataTree | xr.DataArray:
+    """Read a file that is no HDF5, or the channel of it that is named."""
+    tree = read_instrument(file)
+    if group is None:
+        return tree
+    if group.strip("/") not in {node.path.strip("/") for node in tree.subtree}:
+        channels = ", ".join(repr(leaf.path) for leaf in tree.leaves)
+        raise SelectionError(f"There is no channel {group!r} in {str(file)!r}; there are {channels}.")
+    return tree[group.strip("/")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ __all__ = ["MOST_INLINE", "make_references"]
 
 #: Bytes of an array that stands in the JSON itself, because no chunks of a file are its own.
 MOST_INLINE: Final = 16 << 20
+_SMALL: Final = 1 << 20
 _LEVEL: Final = 1
 
 References = dict[str, Any]
@@ -89,7 +90,7 @@ def _add_group(references: References, path: str, data: xr.Dataset) -> None:
 
 def _add_array(references: References, path: str, variable: xr.Variable, told: dict[str, str]) -> None:
     held = find_held(variable)
-    if held is None or held.stored.field is not None or 0 in variable.shape or not variable.ndim:
+    if held is None or held.stored.field is not None or 0 in variable.shape or not variable.ndim or _is_odd(held):
         dims = tuple(map(str, variable.dims))
         meta, chunks = _put_inline(path, variable)
     else:
@@ -98,6 +99,14 @@ def _add_array(references: References, path: str, variable: xr.Variable, told: d
     references[f"{path}/.zarray"] = _write_json(meta)
     references[f"{path}/.zattrs"] = _write_json({**variable.attrs, **told, "_ARRAY_DIMENSIONS": list(dims)})
     references.update({f"{path}/{key}": chunk for key, chunk in chunks.items()})
+
+
+def _is_odd(held: Held) -> bool:
+    """Whether a small dataset is stored as no reference can say; files have many, which is no reason to refuse them."""
+    if prod(held.shape) * held.stored.dtype.itemsize > _SMALL:
+        return False
+    located = locate(held.stored.file, held.stored.dataset)
+    return located is None or located.map is None
 
 
 def _describe(shape: tuple[int, ...], chunk: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _make_group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:
 
 
 def _set_free_attributes(object_: h5py.Group | h5py.Dataset, attrs: Mapping[Any, Any]) -> None:
-    set_attributes(object_, {f"usid_{n}" if n in _MEANT else str(n): v for n, v in attrs.items()})
+    set_attributes(object_, {f"usid_{n}" if n in _MEANT else str(n) or "_": v for n, v in attrs.items()})
 
 
 def _write_data(group: h5py.Group, node: xr.Dataset, signal: str, errors: str | None, put: Put) -> None:

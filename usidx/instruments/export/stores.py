@@ -27,8 +27,8 @@ def write_netcdf(path: Path, contents: Contents, notes: dict[str, Any]) -> None:
         encoding = {name: _choose_encoding(variable) for name, variable in data.variables.items()}
         try:
             data.to_netcdf(path, mode="a" if number else "w", group=group or None, engine="h5netcdf", encoding=encoding)
-        except (TypeError, ValueError, NotImplementedError) as err:  # xarray's words for what netCDF has no type for
-            raise UsidError(f"{group or '/'!r} cannot be written as netCDF: {err}") from err
+        except _REFUSALS as err:
+            raise _explain(err, group, "netCDF") from err
 
 
 def _choose_encoding(variable: xr.Variable) -> dict[str, Any]:
@@ -53,8 +53,20 @@ def write_zarr(path: Path, contents: Contents, notes: dict[str, Any]) -> None:
         for name, variable in data.variables.items():
             if variable.chunks is not None:
                 data[name].encoding["chunks"] = choose_chunk(variable, _ZARR_CHUNK)
-        data.to_zarr(path, mode="a" if number else "w", group=group or None, consolidated=False, zarr_format=2)
+        try:
+            data.to_zarr(path, mode="a" if number else "w", group=group or None, consolidated=False, zarr_format=2)
+        except _REFUSALS as err:
+            raise _explain(err, group, "Zarr") from err
     zarr.consolidate_metadata(path)
+
+
+#: What xarray raises over types that a format does not have.
+_REFUSALS: Final = (TypeError, ValueError, NotImplementedError)
+
+
+def _explain(err: Exception, group: str, kind: str) -> UsidError:
+    """Return an error that says what could not be written, and xarray's reason."""
+    return err if isinstance(err, UsidError) else UsidError(f"{f'/{group}'!r} cannot be written as {kind}: {err}")
 
 
 def _lay_out(contents: Contents, notes: dict[str, Any]) -> dict[str, xr.Dataset]:

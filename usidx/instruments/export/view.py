@@ -90,8 +90,8 @@ def make_view(group: h5py.Group, name: str, variable: xr.Variable, folder: Path)
     for pieces in product(*sides):
         plan.set_virtual(
             _select(shape, [cut for piece in pieces for cut in piece.where]),
-            os.fsencode(source),
-            held.stored.dataset.encode(),
+            os.fsencode(_escape(source)),
+            _escape(held.stored.dataset).encode(),
             _select_rows(held.stored.shape, pieces),
         )
     space = h5py.h5s.create_simple(shape)
@@ -108,6 +108,11 @@ def _copy(group: h5py.Group, name: str, variable: xr.Variable) -> tuple[str, ...
             "copy=True, or name something else with group=."
         )
     return copy_signal(group, name, variable)
+
+
+def _escape(name: str) -> str:
+    """Double what HDF5 would take for the number of a file or dataset."""
+    return name.replace("%", "%%")
 
 
 def relate(source: Path, folder: Path) -> str:

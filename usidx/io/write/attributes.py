@@ -134,6 +134,8 @@ def _convert_number(value: np.generic) -> tuple[Any, str | None] | None:
 
 
 def _convert_array(value: np.ndarray[Any, Any]) -> tuple[Any, str | None] | None:
+    if np.ma.is_masked(value):
+        return None
     if value.dtype.kind in "iufcb":
         return (value, None) if value.nbytes <= _LARGEST_ARRAY else None
     if value.dtype.kind not in "OU" or not value.size:

@@ -13,7 +13,7 @@ from usidx.errors import ResultError
 from usidx.learn.clusters.kmeans import Clusters, as_real, view_as_real
 from usidx.learn.clusters.ward import Ward
 from usidx.learn.matrix.missing import keep_complete
-from usidx.learn.matrix.sample import survey
+from usidx.learn.matrix.sample import Numbers, survey
 from usidx.tasks.blocks import Blocks, hold_rows, join_nothing
 
 __all__ = ["LoadedMethod", "describe_mixture", "make_agglomerative", "make_gmm", "make_hdbscan", "make_minibatch"]
@@ -36,14 +36,14 @@ class LoadedMethod:
     least: int = 1
 
     def __call__(
-        self, blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float
+        self, blocks: Blocks, numbers: Numbers, columns: int, n: int, seed: int, max_iter: int, tol: float
     ) -> Clusters:
         """Return the clusters; rows are handed over in the order of the dims, whatever the blocks are."""
         holes = survey(view_as_real(blocks), numbers, columns, seed).holes
         states: Sequence[Any] = [None] * len(blocks.sizes)
         _, states = blocks.fold_states(_keep_block, join_nothing, states, holes)
         rows, used = map(np.concatenate, zip(*states, strict=True))
-        order = np.argsort(numbers[used])
+        order = np.argsort(numbers[:][used])
         labels = np.full(len(used), -1, np.int32)
         self._refuse_few(len(rows), n)
         found = np.empty(len(rows), np.int32)

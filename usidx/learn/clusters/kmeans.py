@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from usidx.learn.factors.eigen import find_leading_rows
 from usidx.learn.matrix.exponent import find_exponent, lower_blocks
 from usidx.learn.matrix.missing import keep_complete
-from usidx.learn.matrix.sample import Survey, draw_numbers, find_draw_limit, survey
+from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds, survey
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Changed, Held, Rows, cut_pieces, join_nothing
 
@@ -61,7 +62,9 @@ class _Sums:
     lonely: Array
 
 
-def run_kmeans(blocks: Blocks, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float) -> Clusters:
+def run_kmeans(
+    blocks: Blocks, numbers: Numbers, columns: int, n: int, seed: int, max_iter: int, tol: float
+) -> Clusters:
     """Start from the best of several runs on a fair sample, compared over all rows, then iterate over all rows.
 
     It ends when moving the centres lowers the inertia by less than `tol` of it.
@@ -91,7 +94,7 @@ def _restore_scale(found: Clusters, exponent: int) -> Clusters:
 
 
 def _iterate(
-    blocks: Blocks, seen: Survey, numbers: Array, columns: int, n: int, seed: int, max_iter: int, tol: float
+    blocks: Blocks, seen: Survey, numbers: Numbers, columns: int, n: int, seed: int, max_iter: int, tol: float
 ) -> Clusters:
     """Find starts on the sample, choose among them by all rows, whole or thin, and move the centres to rest."""
     rng, width = np.random.default_rng(seed), 2 * n + _SPARE
@@ -117,11 +120,11 @@ def _find_frame(sample: Array, width: int) -> Frame:
     return middle, find_leading_rows(sample - middle.astype(sample.dtype), width)
 
 
-def _collect_thin_rows(blocks: Blocks, numbers: Array, seed: int, frame: Frame, holes: Array) -> Array:
+def _collect_thin_rows(blocks: Blocks, numbers: Numbers, seed: int, frame: Frame, holes: Array) -> Array:
     """Return all rows on the leading components of the sample, or a fair part of them that fits in memory."""
     limit = find_draw_limit(_THIN_BYTES // (8 * len(frame[1])), len(numbers))
-    states = [(draw_numbers(place, seed) <= limit, None) for place in np.split(numbers, np.cumsum(blocks.sizes)[:-1])]
-    _, found = blocks.fold_states(_thin_block, join_nothing, states, frame, holes)
+    step = partial(_thin_block, seed=seed, limit=limit)
+    _, found = blocks.fold_states(step, join_nothing, list_bounds(blocks.sizes), numbers, frame, holes)
     return np.concatenate(found)
 
 
@@ -134,9 +137,12 @@ def _settle_thin(rows: Array, starts: list[Array], frame: Frame, max_iter: int, 
     return np.asarray(min(moved, key=lambda run: run[1])[0] @ basis + middle)
 
 
-def _thin_block(block: Array, state: Any, frame: Frame, holes: Array) -> tuple[None, Array]:
+def _thin_block(
+    block: Array, bounds: slice, numbers: Numbers, frame: Frame, holes: Array, *, seed: int, limit: np.uint64
+) -> tuple[None, Array]:
     rows, used = keep_complete(as_real(block), holes)
-    return None, _make_thin(rows, frame)[state[0] if used is None else state[0][used]]
+    chosen = draw_numbers(numbers[bounds], seed) <= limit
+    return None, _make_thin(rows, frame)[chosen if used is None else chosen[used]]
 
 
 def _make_thin(rows: Array, frame: Frame) -> Array:

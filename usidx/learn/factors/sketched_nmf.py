@@ -20,7 +20,7 @@ from usidx.learn.factors.hals import Factors, Products, factorise, factorise_sam
 from usidx.learn.factors.nnls import solve_least_squares
 from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.missing import keep_complete
-from usidx.learn.matrix.sample import Survey, draw_numbers, find_draw_limit
+from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds
 from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces
 
 __all__ = ["factorise_by_sketch"]
@@ -56,7 +56,7 @@ class _Sketch:
 
 
 def factorise_by_sketch(
-    blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int, max_iter: int, tol: float, penalty: Penalty
+    blocks: Blocks, seen: Survey, numbers: Numbers, n: int, seed: int, max_iter: int, tol: float, penalty: Penalty
 ) -> Factors:
     """Sketch in one pass, iterate over the sketch, then pass over the blocks until that lowers the error no more."""
     components = factorise_sample(seen.sample, n, tol, penalty)
@@ -68,19 +68,16 @@ def factorise_by_sketch(
     return _finish_on_all_rows(blocks, seen, components, max(tol, _EXACT_TOL), penalty)
 
 
-def _sketch(blocks: Blocks, seen: Survey, numbers: Array, n: int, seed: int) -> tuple[Array, Array, _Sketch]:
+def _sketch(blocks: Blocks, seen: Survey, numbers: Numbers, n: int, seed: int) -> tuple[Array, Array, _Sketch]:
     """Return thin rows, the lens, and what is known of the rows that they stand for."""
     basis = _choose_basis(seen, n, seed)
-    places = np.split(numbers, np.cumsum(blocks.sizes)[:-1])
     most = _SKETCH_BYTES // (basis.shape[1] * seen.sample.itemsize)
     limit = find_draw_limit(most, len(numbers))
-    states: Sequence[Any] = [(place, None) for place in places]
-    found, states = blocks.fold_states(
-        partial(_sketch_block, seed=seed, limit=limit), _Sketch.join, states, basis, seen.holes
-    )
+    step = partial(_sketch_block, seed=seed, limit=limit)
+    found, states = blocks.fold_states(step, _Sketch.join, list_bounds(blocks.sizes), numbers, basis, seen.holes)
     # Least squares: the lens that brings thin rows nearest to the rows that they were made of.
     lens = np.linalg.pinv(found.inner, rcond=1e-13, hermitian=True) @ found.outer
-    return np.concatenate([thin for _, thin in states]), lens, found
+    return np.concatenate(list(states)), lens, found
 
 
 def _choose_basis(seen: Survey, n: int, seed: int) -> Array:
@@ -94,11 +91,11 @@ def _choose_basis(seen: Survey, n: int, seed: int) -> Array:
 
 
 def _sketch_block(
-    block: Array, state: tuple[Array, Any], basis: Array, holes: Array, *, seed: int, limit: np.uint64
-) -> tuple[_Sketch, tuple[Array, Array]]:
+    block: Array, bounds: slice, numbers: Numbers, basis: Array, holes: Array, *, seed: int, limit: np.uint64
+) -> tuple[_Sketch, Array]:
     rows, used = keep_complete(block, holes)
     rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
-    chosen = draw_numbers(state[0], seed) <= limit
+    chosen = draw_numbers(numbers[bounds], seed) <= limit
     chosen = chosen if used is None else chosen[used]
     basis = basis.astype(rows.dtype)
     width = basis.shape[1]
@@ -113,7 +110,7 @@ def _sketch_block(
         thin[filled : filled + len(mine)] = mine
         filled += len(mine)
         square += float(np.einsum("ij,ij->", rows[part][chosen[part]], rows[part][chosen[part]], dtype=np.float64))
-    return _Sketch(inner, outer, len(thin), square), (state[0], thin)
+    return _Sketch(inner, outer, len(thin), square), thin
 
 
 def _finish_on_all_rows(blocks: Blocks, seen: Survey, components: Array, tol: float, penalty: Penalty) -> Factors:

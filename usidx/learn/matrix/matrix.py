@@ -19,6 +19,7 @@ import xarray as xr
 
 from usidx.errors import ResultError, RoleError
 from usidx.label.roles import Dims, split
+from usidx.learn.matrix.sample import RowNumbers
 from usidx.tasks.graph import reshape_blocks
 
 __all__ = [
@@ -139,21 +140,11 @@ def _convert(data: xr.DataArray) -> xr.DataArray:
     return data if known else data.astype(dtype)
 
 
-def number_rows(matrix: Matrix) -> npt.NDArray[np.int64]:
+def number_rows(matrix: Matrix) -> RowNumbers:
     """Return the place of each row in the order of the dims: the same for any chunks."""
-    sizes = [matrix.labelled.sizes[d] for d in matrix.rows]
-    numbers = np.arange(int(np.prod(sizes, dtype=np.int64)), dtype=np.int64)
-    if not matrix.is_lazy or not matrix.rows:
-        return numbers
-    chunks = _list_chunks(matrix.labelled, matrix.rows)
-    edges = [np.cumsum((0, *c)) for c in chunks]
-    cube = numbers.reshape(sizes)
-    # Rows stand block by block, the last dim of blocks fastest: as `itertools.product` goes over the chunks.
-    blocks = [
-        cube[tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, place, strict=True))].ravel()
-        for place in np.ndindex(*(len(c) for c in chunks))
-    ]
-    return np.concatenate(blocks)
+    if matrix.is_lazy and matrix.rows:
+        return RowNumbers(tuple(map(tuple, _list_chunks(matrix.labelled, matrix.rows))))
+    return RowNumbers(((len(matrix.values),),))
 
 
 def refuse_dim(data: xr.DataArray, dim: str, *variables: str) -> None:

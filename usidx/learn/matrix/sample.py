@@ -6,7 +6,10 @@ the same for any chunks, and masked rows never take a place in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,12 +19,59 @@ from usidx.errors import ResultError
 from usidx.learn.matrix.missing import refuse_nothing, sift
 from usidx.tasks.blocks import Blocks, cut_pieces
 
-__all__ = ["Survey", "draw_numbers", "find_draw_limit", "refuse_negative", "survey"]
+__all__ = [
+    "Numbers",
+    "RowNumbers",
+    "Survey",
+    "draw_numbers",
+    "find_draw_limit",
+    "list_bounds",
+    "refuse_negative",
+    "survey",
+]
 
 Array = npt.NDArray[Any]
 
 _SAMPLE_BYTES = 2**24
 _SAMPLE_ROWS = (512, 16384)
+
+
+@dataclass(frozen=True, slots=True)
+class RowNumbers:
+    """The place of each row in the order of the dims, for the chunks of these; a slice is made when it is asked for.
+
+    Rows stand block by block, the last dim of blocks fastest, and in a block the last dim fastest.
+    """
+
+    chunks: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return prod(map(sum, self.chunks))
+
+    def __getitem__(self, part: slice) -> npt.NDArray[np.int64]:
+        start, stop, _ = part.indices(len(self))
+        counts = [len(sizes) for sizes in self.chunks]
+        rows = reduce(np.multiply.outer, [np.array(sizes, np.int64) for sizes in self.chunks])
+        stops = np.cumsum(np.ravel(rows))
+        first, last = np.searchsorted(stops, [start, max(start, stop - 1)], side="right")
+        parts = [self._number_block(np.unravel_index(block, counts)) for block in range(int(first), int(last) + 1)]
+        begin = int(stops[first - 1]) if first else 0
+        return np.concatenate(parts)[start - begin : stop - begin]
+
+    def _number_block(self, place: Sequence[Any]) -> npt.NDArray[np.int64]:
+        chosen = list(zip(self.chunks, place, strict=True))
+        ranges = [np.arange(sum(sizes[:k]), sum(sizes[: k + 1])) for sizes, k in chosen]
+        return np.ravel_multi_index(np.ix_(*ranges), [sum(sizes) for sizes in self.chunks]).ravel()
+
+
+#: The place of each row in the order of the dims.
+Numbers = RowNumbers | npt.NDArray[np.int64]
+
+
+def list_bounds(sizes: Sequence[int]) -> list[slice]:
+    """Return which rows each block has."""
+    stops = np.cumsum(sizes).tolist()
+    return [slice(stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +85,14 @@ class Survey:
     draws: npt.NDArray[np.uint64]
 
 
-def survey(blocks: Blocks, numbers: npt.NDArray[np.int64], columns: int, seed: int, check: Any = None) -> Survey:
+def survey(blocks: Blocks, numbers: Numbers, columns: int, seed: int, check: Any = None) -> Survey:
     """Pass once over the blocks.
 
     Parameters
     ----------
     blocks : Blocks
         Real rows.
-    numbers : ndarray of int
+    numbers : RowNumbers, or ndarray of int
         Place of each row in the order of the dims.
     columns : int
         How many there are.
@@ -57,10 +107,10 @@ def survey(blocks: Blocks, numbers: npt.NDArray[np.int64], columns: int, seed: i
     """
     least, most = _SAMPLE_ROWS
     size = int(np.clip(_SAMPLE_BYTES // (8 * max(1, columns)), least, most))
-    places = np.split(numbers, np.cumsum(blocks.sizes)[:-1])
+    bounds = list_bounds(blocks.sizes)
     # A block offers the rows that have a chance, twice as many as are wanted of all: fewer wait to be joined.
     limit = find_draw_limit(2 * size, len(numbers))
-    found, _ = blocks.fold_states(_survey_block, _Join(size), places, size, limit, seed, check)
+    found, _ = blocks.fold_states(_survey_block, _Join(size), bounds, numbers, size, limit, seed, check)
     refuse_nothing(found.count)
     return found  # type: ignore[no-any-return]
 
@@ -76,12 +126,12 @@ def refuse_negative(block: Array) -> None:
 
 
 def _survey_block(
-    block: Array, places: Array, size: int, limit: np.uint64, seed: int, check: Any
-) -> tuple[Survey, Array]:
+    block: Array, bounds: slice, places: Numbers, size: int, limit: np.uint64, seed: int, check: Any
+) -> tuple[Survey, None]:
     if check is not None:
         check(block)
     rows, holes = sift(block)
-    numbers = draw_numbers(places, seed)
+    numbers = draw_numbers(places[bounds], seed)
     kept = numbers if len(rows) == len(block) else numbers[_mark_complete(block, holes)]
     square = 0.0
     with np.errstate(over="ignore"):  # that is told from the sample
@@ -90,7 +140,7 @@ def _survey_block(
             square += float(flat @ flat)
     near = np.flatnonzero(kept <= limit)
     chosen = near[np.argsort(kept[near], kind="stable")[:size]]
-    return Survey(holes, len(rows), square, rows[chosen], kept[chosen]), places
+    return Survey(holes, len(rows), square, rows[chosen], kept[chosen]), None
 
 
 def _mark_complete(block: Array, holes: Array) -> Array:

@@ -11,7 +11,6 @@ import numpy as np
 import xarray as xr
 
 from usidx.format.layout import Array
-from usidx.instruments.bridges.axis_roles import Hint, find_roles
 from usidx.instruments.bridges.hdf5.tree import (
     find_marks,
     is_numeric,
@@ -22,6 +21,7 @@ from usidx.instruments.bridges.hdf5.tree import (
     read_short,
     text_of,
 )
+from usidx.instruments.bridges.role_hints import Hint, find_roles
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.reader import Confidence, FormatReader
 

@@ -10,7 +10,6 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from usidx.instruments.bridges.axis_roles import Hint, find_roles
 from usidx.instruments.bridges.hdf5.tree import (
     find_marks,
     is_numeric,
@@ -21,6 +20,7 @@ from usidx.instruments.bridges.hdf5.tree import (
     read_short,
     text_of,
 )
+from usidx.instruments.bridges.role_hints import Hint, find_roles
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.reader import Confidence, FormatReader
 from usidx.label.roles import ROLE

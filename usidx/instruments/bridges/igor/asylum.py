@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from usidx.instruments.bridges.frames import describe_frame
+from usidx.instruments.bridges.even_axes import describe_frame
 from usidx.instruments.channel import Axis, Channel
 
 __all__ = ["describe_curves", "describe_images", "parse_note"]

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from usidx.errors import TranslationError
 
@@ -19,6 +19,8 @@ _MOST_HEADER_BYTES: Final = 4 << 20
 _LARGE, _MOST_RATIO = 32 << 20, 100
 _LOCAL_HEADER: Final = struct.Struct("<4s5H3L2H")
 _STORED, _DEFLATED = 0, 8
+#: Name and extra field before what is packed seldom take more: so a member is one read.
+_USUAL_NAME: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,21 @@ class Archive:
 
     def read_text(self, name: str) -> str:
         """Return a header as text, empty where there is none of that name."""
+        with self.open() as file:
+            return self.read_text_from(file, name)
+
+    def open(self) -> BinaryIO:
+        """Open the file, to read many members."""
+        return cast(BinaryIO, self.path.open("rb", buffering=0))
+
+    def read_text_from(self, file: BinaryIO, name: str) -> str:
+        """Return a header as `read_text` does, from the open file."""
         member = self.members.get(name)
         if member is None:
             return ""
         if member.size > _MOST_HEADER_BYTES:
             raise TranslationError(f"its header {name!r} says that it has {member.size} bytes")
-        with self.path.open("rb") as file:
-            return read_member(file, member).decode("latin-1")
+        return read_member(file, member).decode("latin-1")
 
 
 def open_archive(path: Path) -> Archive:
@@ -85,12 +95,15 @@ def read_member(file: BinaryIO, member: Member) -> bytes:
         It is damaged, or not as long as the archive says.
     """
     file.seek(member.start)
-    head = file.read(_LOCAL_HEADER.size)
-    if len(head) < _LOCAL_HEADER.size or head[:4] != b"PK\x03\x04":
+    found = file.read(_LOCAL_HEADER.size + _USUAL_NAME + member.packed)
+    if len(found) < _LOCAL_HEADER.size or found[:4] != b"PK\x03\x04":
         raise TranslationError(f"there is no member of the archive at byte {member.start}")
-    *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(head)
-    file.seek(name_bytes + extra_bytes, 1)
-    packed = file.read(member.packed)
+    *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(found[: _LOCAL_HEADER.size])
+    begin = _LOCAL_HEADER.size + name_bytes + extra_bytes
+    if begin > _LOCAL_HEADER.size + _USUAL_NAME:
+        file.seek(member.start)
+        found = file.read(begin + member.packed)
+    packed = found[begin : begin + member.packed]
     if len(packed) != member.packed:
         raise TranslationError(f"it is cut off in the member of the archive at byte {member.start}")
     if member.method == _STORED:

@@ -7,7 +7,7 @@ with NaN at its end, and `time` and `segment` are channels of their own.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from usidx.instruments.bridges.jpk.headers import (
     Properties,
     expand_shared,
     find_conversion,
+    group_shared,
     parse_properties,
 )
 from usidx.instruments.bridges.jpk.maps import Grid, find_grid, read_place
@@ -37,16 +38,17 @@ _ENDINGS: Final = (".jpk-force", ".jpk-force-map", ".jpk-qi-data", ".jpk-qi-seri
 _SHARED: Final = "shared-data/header.properties"
 _ALL: Final = "header.properties"
 _FLOAT: Final = np.dtype("f8")
+#: What the header of a channel says of one segment only.
+_OF_EACH: Final = (".data.file.name", ".num-points")
 
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A part of a curve: its header, and the members that hold its channels."""
+    """A part of a curve: how long it took, how many samples it has, and where those of each channel lie."""
 
-    header: Properties
-    style: str
     duration: float
-    channels: dict[str, Member]
+    count: int
+    channels: dict[str, tuple[Member, Conversion]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +127,24 @@ def _parse(path: Path) -> xr.DataTree:
     shared = parse_properties(archive.read_text(_SHARED))
     if not any("force" in text or "imaging" in text for pair in general.items() for text in pair):
         raise TranslationError("its header says nothing of force curves; it is no force curve or map of JPK")
-    curves, headers = _list_curves(archive, shared)
+    curves, headers, told = _list_curves(archive, group_shared(shared))
     grid = find_grid(general, headers) if _is_map(archive) else None
-    counts = _count_samples(curves)
+    if grid is not None:
+        curves = [curves[number] for number in grid.order]
     single = {} if grid else read_place(general)
     attrs = {f"header.{name}": value for name, value in general.items()}
     attrs |= {f"shared-data.{name}": value for name, value in shared.items()}
-    return build_tree(_list_channels(path, curves, counts, grid, single), attrs)
+    return build_tree(_list_channels(path, curves, grid, single, told), attrs)
 
 
 def _is_map(archive: Archive) -> bool:
     return any(name.startswith("index/") for name in archive.members)
 
 
-def _list_curves(archive: Archive, shared: Properties) -> tuple[list[list[_Segment]], list[Properties]]:
-    """Return the segments of each curve, and the header of each curve with its number as ``index``."""
+def _list_curves(
+    archive: Archive, shared: Mapping[str, Properties]
+) -> tuple[list[list[_Segment]], list[Properties], dict[str, Properties]]:
+    """Return the segments of each curve, the header of each curve with its number as ``index``, and of each channel."""
     held: dict[tuple[int, int], dict[str, Member]] = defaultdict(dict)
     for name, member in archive.members.items():
         parts = name.split("/")
@@ -148,67 +153,77 @@ def _list_curves(archive: Archive, shared: Properties) -> tuple[list[list[_Segme
             index = int(parts[1]) if parts[0] == "index" and parts[1].isdigit() else 0
             held[index, int(where[1])]["/".join(where[2:])] = member
     curves: dict[int, list[_Segment]] = defaultdict(list)
-    for index, number in sorted(held):
-        stem = f"index/{index}/" if _is_map(archive) else ""
-        own = parse_properties(archive.read_text(f"{stem}segments/{number}/segment-header.properties"))
-        curves[index].append(_describe_segment(expand_shared(own, shared), held[index, number]))
+    known: dict[tuple[str, ...], Conversion] = {}
+    told: dict[str, Properties] = {}
+    is_map = _is_map(archive)
+    with archive.open() as file:
+        for index, number in sorted(held):
+            stem = f"index/{index}/" if is_map else ""
+            text = archive.read_text_from(file, f"{stem}segments/{number}/segment-header.properties")
+            segment = _describe_segment(parse_properties(text), shared, held[index, number], known, told)
+            curves[index].append(segment)
+        texts = {index: archive.read_text_from(file, f"index/{index}/{_ALL}") for index in curves}
     if not curves:
         raise TranslationError("it holds no segment of a curve")
-    headers: list[Properties] = [
-        {"index": str(index), **parse_properties(archive.read_text(f"index/{index}/{_ALL}"))} for index in curves
-    ]
-    return list(curves.values()), headers
+    headers: list[Properties] = [{"index": str(index), **parse_properties(text)} for index, text in texts.items()]
+    return list(curves.values()), headers, told
 
 
-def _describe_segment(header: dict[str, str], members: dict[str, Member]) -> _Segment:
-    stem = "force-segment-header"
-    style = header.get(f"{stem}.settings.segment-settings.style") or header.get(f"{stem}.settings.style", "")
-    channels = {}
-    for channel in header.get("channels.list", "").split():
-        member = members.get(header.get(f"channel.{channel}.data.file.name", ""))
-        if member is not None:
-            channels[channel] = member
-    return _Segment(header, style, float(header.get(f"{stem}.duration", "nan")), channels)
-
-
-def _count_samples(curves: Sequence[Sequence[_Segment]]) -> list[list[int]]:
-    """Return how many samples each segment of each curve has; all of its channels have as many."""
-    return [[_count_in_segment(segment) for segment in curve] for curve in curves]
-
-
-def _count_in_segment(segment: _Segment) -> int:
-    counts = set()
-    for channel, member in segment.channels.items():
-        counts.add(member.size // np.dtype(find_conversion(segment.header, channel).dtype).itemsize)
+def _describe_segment(
+    own: Properties,
+    shared: Mapping[str, Properties],
+    members: Mapping[str, Member],
+    known: dict[tuple[str, ...], Conversion],
+    told: dict[str, Properties],
+) -> _Segment:
+    """Describe a segment; conversions are kept in `known`, since most curves refer to the same, headers in `told`."""
+    channels: dict[str, tuple[Member, Conversion]] = {}
+    counts: set[int] = set()
+    for channel in own.get("channels.list", "").split():
+        begins = f"channel.{channel}."
+        member = members.get(own.get(f"{begins}data.file.name", ""))
+        if member is None:
+            continue
+        key = tuple(f"{k}={v}" for k, v in own.items() if k.startswith(begins) and not k.endswith(_OF_EACH))
+        if key not in known:
+            header = expand_shared(own, shared, begins)
+            known[key] = find_conversion(header, channel)
+            told.setdefault(channel, header)
+        channels[channel] = member, known[key]
+        counts.add(member.size // np.dtype(known[key].dtype).itemsize)
     if len(counts) > 1:
         raise TranslationError(f"the channels of a segment have different lengths: {sorted(counts)}")
-    return counts.pop() if counts else 0
+    duration = float(own.get("force-segment-header.duration", "nan"))
+    return _Segment(duration, counts.pop() if counts else 0, channels)
 
 
 def _list_channels(
-    path: Path, curves: list[list[_Segment]], counts: list[list[int]], grid: Grid | None, place: dict[str, xr.Variable]
+    path: Path,
+    curves: list[list[_Segment]],
+    grid: Grid | None,
+    place: dict[str, xr.Variable],
+    told: Mapping[str, Properties],
 ) -> list[Channel]:
+    counts = tuple(tuple(segment.count for segment in curve) for curve in curves)
     longest = max(sum(one) for one in counts)
     if not longest:
         raise TranslationError("none of its curves has a sample")
     version = read_version(path)
     durations = tuple(tuple(segment.duration for segment in curve) for curve in curves)
-    rhythm = _Rhythm(path, version, tuple(map(tuple, counts)), durations, (len(curves), longest))
+    rhythm = _Rhythm(path, version, counts, durations, (len(curves), longest))
     samples, coords = _describe_samples(rhythm), dict(place) if grid is None else grid.coords(counts)
     if samples.name == "time":
-        segments = replace(rhythm, numbers=True).read(slice(0, 1), slice(None))[0].astype("i2")
-        coords["segment"] = xr.Variable(("time",), segments, {"long_name": "segment of the curve"})
+        numbers = replace(rhythm, numbers=True).read(slice(0, 1), slice(None))[0].astype("i2")
+        coords["segment"] = xr.Variable(("time",), numbers, {"long_name": "segment of the curve"})
     axes = (*(() if grid is None else grid.axes), samples)
     found = [
-        Channel(
-            name, _shape(open_blocks(blocks, name), grid), axes, conversion.quantity, conversion.units, coords, attrs
-        )
-        for name, blocks, conversion, attrs in _open_channels(path, curves, counts, version)
+        Channel(name, _lay(blocks, name, grid), axes, one.quantity, one.units, coords, dict(told[name]))
+        for name, blocks, one in _open_channels(path, curves, version, longest)
     ]
     if samples.name != "time":
         segments = replace(rhythm, numbers=True)
-        found.append(Channel("time", _shape(open_blocks(rhythm, "time"), grid), axes, "time", "s", coords))
-        found.append(Channel("segment", _shape(open_blocks(segments, "segment"), grid), axes, "segment", "", coords))
+        found.append(Channel("time", _lay(rhythm, "time", grid), axes, "time", "s", coords))
+        found.append(Channel("segment", _lay(segments, "segment", grid), axes, "segment", "", coords))
     return found
 
 
@@ -221,56 +236,35 @@ def _describe_samples(rhythm: _Rhythm) -> Axis:
     return Axis("sample", np.arange(rhythm.shape[1], dtype="f8"), "", "spectroscopic")
 
 
-def _shape(data: Any, grid: Grid | None) -> Any:
-    """Lay curves over the grid; a single curve has no dim of position."""
+def _lay(blocks: Blocks, name: str, grid: Grid | None) -> da.Array:
+    """Lay curves over the grid, in blocks of whole rows; a single curve has no dim of position."""
     if grid is None:
-        return data[0]
-    return data if grid.order is None else _place(data[grid.order], grid.shape)
-
-
-def _place(data: Any, shape: tuple[int, int]) -> Any:
-    if isinstance(data, da.Array):
-        # Whole rows of the grid, else dask has to join blocks first.
-        rows = max(1, data.chunks[0][0] // shape[1])
-        data = data.rechunk({0: rows * shape[1]})
-    return data.reshape((*shape, data.shape[1]))
+        return open_blocks(blocks, name)[0]
+    *_, columns = grid.shape
+    data = open_blocks(blocks, name, (columns, blocks.shape[1]))
+    return data.reshape((*grid.shape, blocks.shape[1]))
 
 
 def _open_channels(
-    path: Path, curves: list[list[_Segment]], counts: list[list[int]], version: tuple[int, int]
-) -> list[tuple[str, _CurveBlocks, Conversion, dict[str, Any]]]:
+    path: Path, curves: list[list[_Segment]], version: tuple[int, int], longest: int
+) -> list[tuple[str, _CurveBlocks, Conversion]]:
     found = []
-    names = dict.fromkeys(name for curve in curves for segment in curve for name in segment.channels)
-    known: dict[tuple[str, ...], Conversion] = {}
-    longest = max(sum(one) for one in counts)
-    for name in names:
-        rows = tuple(
-            tuple(_make_piece(segment, name, count, known) for segment, count in zip(curve, own, strict=True))
-            for curve, own in zip(curves, counts, strict=True)
-        )
-        conversions = {(p.conversion.quantity, p.conversion.units) for row in rows for p in row if p.member is not None}
-        if len(conversions) > 1:
-            raise TranslationError(f"channel {name!r} is in different units from curve to curve: {sorted(conversions)}")
-        first = next(p.conversion for row in rows for p in row if p.member is not None)
-        header = next(s.header for curve in curves for s in curve if name in s.channels)
-        told = {key: value for key, value in header.items() if key.startswith((f"channel.{name}.", "force-segment"))}
-        found.append((name, _CurveBlocks(path, version, rows, (len(rows), longest)), first, told))
+    for name in dict.fromkeys(name for curve in curves for segment in curve for name in segment.channels):
+        rows = tuple(tuple(_make_piece(segment, name) for segment in curve) for curve in curves)
+        used = dict.fromkeys(piece.conversion for row in rows for piece in row if piece.member is not None)
+        kinds = {(one.quantity, one.units) for one in used}
+        if len(kinds) > 1:
+            raise TranslationError(f"channel {name!r} is in different units from curve to curve: {sorted(kinds)}")
+        found.append((name, _CurveBlocks(path, version, rows, (len(rows), longest)), next(iter(used))))
     return found
 
 
 _NOTHING: Final = Conversion("f8", (), "", "")
 
 
-def _make_piece(segment: _Segment, name: str, count: int, known: dict[tuple[str, ...], Conversion]) -> _Piece:
-    member = segment.channels.get(name)
-    if member is None:
-        return _Piece(None, count, _NOTHING)
-    # Most curves refer to the same conversion: one object for all keeps the array small.
-    stem = f"channel.{name}."
-    key = tuple(sorted(f"{k}={v}" for k, v in segment.header.items() if k.startswith(stem) and "file" not in k))
-    if key not in known:
-        known[key] = find_conversion(segment.header, name)
-    return _Piece(member, count, known[key])
+def _make_piece(segment: _Segment, name: str) -> _Piece:
+    member, conversion = segment.channels.get(name, (None, _NOTHING))
+    return _Piece(member, segment.count, conversion)
 
 
 READER: Final = FormatReader(

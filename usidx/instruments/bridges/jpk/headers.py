@@ -12,7 +12,7 @@ import numpy as np
 from usidx.errors import TranslationError
 from usidx.format.layout import Array
 
-__all__ = ["Conversion", "Properties", "expand_shared", "find_conversion", "parse_properties"]
+__all__ = ["Conversion", "Properties", "expand_shared", "find_conversion", "group_shared", "parse_properties"]
 
 #: Lines ``name=value`` of a header.
 Properties = Mapping[str, str]
@@ -62,15 +62,23 @@ def _unescape(found: re.Match[str]) -> str:
     return chr(int(code[1:], 16)) if len(code) == 5 else code
 
 
-def expand_shared(own: Properties, shared: Properties) -> dict[str, str]:
-    """Put what a header only refers to (``channel.height.lcd-info.*=0``) where it refers to it."""
-    found = dict(own)
-    for name, number in own.items():
+def group_shared(shared: Properties) -> dict[str, dict[str, str]]:
+    """Return what is shared by what it is called where it is referred to: ``lcd-info.0``."""
+    groups: dict[str, dict[str, str]] = {}
+    for name, value in shared.items():
+        kind, _, rest = name.partition(".")
+        number, _, end = rest.partition(".")
+        groups.setdefault(f"{kind}.{number}", {})[end] = value
+    return groups
+
+
+def expand_shared(own: Properties, groups: Mapping[str, Properties], begins: str = "") -> dict[str, str]:
+    """Put what a header only refers to (``channel.height.lcd-info.*=0``) where it does, for names that begin so."""
+    found = {name: value for name, value in own.items() if name.startswith(begins)}
+    for name, number in list(found.items()):
         if name.endswith(".*"):
             stem, _, kind = name[:-2].rpartition(".")
-            begins = f"{kind}.{number}."
-            ends = {key[len(begins) :]: value for key, value in shared.items() if key.startswith(begins)}
-            found.update({f"{stem}.{end}": value for end, value in ends.items()})
+            found.update({f"{stem}.{end}": value for end, value in groups.get(f"{kind}.{number}", {}).items()})
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.format.layout import Array
-from usidx.instruments.bridges.frames import describe_frame
+from usidx.instruments.bridges.even_axes import describe_frame
 from usidx.instruments.bridges.jpk.headers import Properties
 from usidx.instruments.channel import Axis
 
@@ -24,10 +24,10 @@ class Grid:
     ----------
     axes : tuple of Axis
         (Y, X), or one of positions where they fill no grid.
-    order : ndarray of int or None
-        Which curve lies at each cell of the grid, row by row.
+    order : ndarray of int
+        Which curve of the file lies at each cell, row by row.
     numbers : ndarray of int
-        Of the curves, as the instrument counted them.
+        Of the curves in that order, as the instrument counted them.
     places : dict of str to ndarray
         ``X`` and ``Y`` of each curve where they fill no grid.
     frame : dict of str to Variable
@@ -35,27 +35,24 @@ class Grid:
     """
 
     axes: tuple[Axis, ...]
-    order: Array | None
+    order: Array
     numbers: Array
     places: dict[str, Array]
     frame: dict[str, xr.Variable]
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        rows, columns = (axis.values.size for axis in self.axes)
-        return rows, columns
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns, or how many positions."""
+        return tuple(axis.values.size for axis in self.axes)
 
     def coords(self, counts: Sequence[Sequence[int]]) -> dict[str, xr.Variable]:
-        """Return what belongs to each curve: its number, how many samples it has, where it is."""
+        """Return what belongs to each curve, in the order of the grid: number, samples, and place off a grid."""
         dims = tuple(axis.name for axis in self.axes)
         totals = np.array([sum(own) for own in counts])
-        found = {"curve": xr.Variable(dims, self._lay(self.numbers)), "samples": xr.Variable(dims, self._lay(totals))}
+        held = {"curve": self.numbers, "samples": totals}
+        found = {name: xr.Variable(dims, values.reshape(self.shape)) for name, values in held.items()}
         found |= {name: xr.Variable(dims, values, {"units": "m"}) for name, values in self.places.items()}
         return found | self.frame
-
-    def _lay(self, values: Array) -> Array:
-        return values if self.order is None else values[self.order].reshape(self.shape)
 
 
 def find_grid(general: Properties, headers: Sequence[Properties]) -> Grid:
@@ -80,7 +77,7 @@ def find_grid(general: Properties, headers: Sequence[Properties]) -> Grid:
             return found
     axis = Axis("position", np.arange(len(numbers), dtype="f8"), "", "position")
     known = {name: values for name, values in places.items() if np.isfinite(values).all()}
-    return Grid((axis,), None, numbers, known, frame)
+    return Grid((axis,), np.arange(len(numbers)), numbers, known, frame)
 
 
 def _fill_grid(told: Mapping[str, float], numbers: Array, frame: dict[str, xr.Variable]) -> Grid | None:
@@ -99,7 +96,7 @@ def _fill_grid(told: Mapping[str, float], numbers: Array, frame: dict[str, xr.Va
         Axis("Y", _place_pixels(told["ycenter"], told["vlength"], int(told["jlength"]))[rows], "m", "position"),
         Axis("X", _place_pixels(told["xcenter"], told["ulength"], columns)[used], "m", "position"),
     )
-    return Grid(axes, order, numbers, {}, frame)
+    return Grid(axes, order, numbers[order], {}, frame)
 
 
 def _place_pixels(center: float, length: float, count: int) -> Array:

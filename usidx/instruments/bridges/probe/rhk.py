@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import TranslationError
-from usidx.instruments.bridges.frames import describe_frame, make_even_axis
+from usidx.instruments.bridges.even_axes import describe_frame, make_even_axis
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.reader import Confidence, FormatReader, Package
 

@@ -81,8 +81,8 @@ class WatchedBytes:
         """Return what the header of an object says of its attributes, by name."""
         if address not in self._attributes:
             found: dict[bytes, list[StoredAttribute]] = {}
-            for kind, flags, body in read_messages(self._read_at, address):
-                if kind == ATTRIBUTE and not flags & 2:  # those that are shared between objects lie elsewhere
+            for _, flags, body in read_messages(self._read_at, address, ATTRIBUTE):
+                if not flags & 2:  # those that are shared between objects lie elsewhere
                     name, attribute = parse_attribute(body)
                     found.setdefault(name, []).append(attribute)
             self._attributes[address] = found
@@ -134,8 +134,8 @@ def read_superblock(start: bytes) -> int:
     return int(unpack_from("<Q", start, root)[0])
 
 
-def read_messages(read: Read, address: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield kind, flags and body of each message in the header of an object."""
+def read_messages(read: Read, address: int, only: int | None = None) -> Iterator[tuple[int, int, bytes]]:
+    """Yield kind, flags and body of each message in the header of an object, or of those of one kind."""
     start = read(address, _AT_FIRST)
     is_new = start.startswith(b"OHDR")
     message, extra, first, size = _parse_new_header(start) if is_new else _parse_old_header(start)
@@ -151,7 +151,7 @@ def read_messages(read: Read, address: int) -> Iterator[tuple[int, int, bytes]]:
             if kind == _CONTINUATION:
                 at, size = unpack_from("<QQ", data, begin)
                 parts.append((at + 4, size - 8) if is_new else (at, size))
-            else:
+            elif only is None or kind == only:
                 yield kind, flags, data[begin:place]
 
 

@@ -63,6 +63,7 @@ def open_main_dataset(
     variables: dict[Hashable, xr.Variable] = {}
     for name, field, unit in fields:
         variables[name] = _make_main_variable(describe_stored_array(dataset, field, place), frame, name, field, unit)
+        variables[name].attrs.pop(PROVENANCE, None)  # it is long: last, behind what one looks for
         variables[name].attrs.update(told)
     return _labelled(variables, frame.coords, {**({} if layout.dtype.names is None else frame.attrs), **told})
 

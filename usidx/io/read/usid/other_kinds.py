@@ -6,18 +6,18 @@ from collections.abc import Iterable
 
 import h5py
 
-from usidx.format.other_formats import OtherFormat, make_rosetta_format
+from usidx.format.other_formats import OtherFormat, make_own_format
 from usidx.io.read.place.open_errors import DAMAGE
 
 __all__ = ["recognize_hdf5"]
 
 _MOST_OBJECTS = 200
 
-_HYPERSPY = OtherFormat("a HyperSpy file", "hyperspy.api.load({path})", "hyperspy")
-_NSID = OtherFormat("an NSID file", "SciFiReaders.NSIDReader({path}).read()", "SciFiReaders")
-_NEXUS = OtherFormat("a NeXus file", "nexusformat.nexus.nxload({path})", "nexusformat")
-_PY4DSTEM = OtherFormat("an EMD file of py4DSTEM", "emdfile.read({path})", "emdfile")
-_EMD = make_rosetta_format("an EMD file", "emd")
+_HYPERSPY = make_own_format("a HyperSpy file")
+_NSID = make_own_format("an NSID file")
+_NEXUS = make_own_format("a NeXus file")
+_PY4DSTEM = make_own_format("an EMD file of py4DSTEM")
+_EMD = make_own_format("an EMD file")
 _NETCDF = OtherFormat("a netCDF file", "xarray.open_dataset({path}, engine='h5netcdf')", "h5netcdf")
 _MATLAB = OtherFormat("a MATLAB file of version 7.3", "mat73.loadmat({path})", "mat73")
 _PANDAS = OtherFormat("a table of pandas", "pandas.read_hdf({path})", "tables")

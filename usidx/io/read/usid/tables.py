@@ -192,14 +192,24 @@ class Table:
         LayoutError
             It cannot be read, or claims to be far larger than what is stored.
         """
-        if not self._is_plain:
+        is_plain = self._is_plain
+        if not is_plain:
             check_stored(self.dataset)
         try:
-            matrix = np.asarray(self.dataset[()]) if self._is_plain else read_part(self.dataset)
+            matrix = self._read_plain() if is_plain else read_part(self.dataset)
         except (OSError, RuntimeError, UsidError) as err:
             reason = describe_missing_filters(self.dataset) or f" It is damaged. ({err})"
             raise LayoutError(f"{self.where} cannot be read.{reason}") from err
         return matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
+
+    def _read_plain(self) -> Array:
+        """Read all of it; h5py's own way makes four objects first."""
+        dtype = self.dataset.dtype
+        if dtype.kind not in "iuf" or not prod(self.shape):
+            return np.asarray(self.dataset[()])
+        matrix = np.empty(self.shape, dtype)
+        self.dataset.id.read(h5py.h5s.ALL, h5py.h5s.ALL, matrix)
+        return matrix
 
     @property
     def _is_plain(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.listed_values import get_leaf
 from usidx.errors import TranslationError
-from usidx.instruments.bridges.blo import READER
+from usidx.instruments.bridges.electron.blo import READER
 
 PATTERNS = np.arange(2 * 3 * 16, dtype="u1").reshape(2, 3, 4, 4)
 IMAGE = np.arange(6, dtype="u1").reshape(2, 3)

@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from usidx.instruments.bridges.axis_roles import Hint, find_roles
 from usidx.instruments.bridges.hdf5.tree import find_marks
+from usidx.instruments.bridges.role_hints import Hint, find_roles
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.reader import Confidence, FormatReader, Package
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from usidx.instruments.bridges.axis_roles import Hint, find_roles
+from usidx.instruments.bridges.role_hints import Hint, find_roles
 
 P, S, U = "position", "spectroscopic", "unknown"
 

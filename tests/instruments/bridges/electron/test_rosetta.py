@@ -12,7 +12,7 @@ import pytest
 
 from tests.kit.listed_values import assert_as_listed, get_leaf
 from usidx.errors import MissingExtraError, TranslationError
-from usidx.instruments.bridges import rosetta
+from usidx.instruments.bridges.electron import rosetta
 
 Files = Callable[[str], Path]
 
