@@ -43,11 +43,11 @@ def close_to(dtype: str) -> Any:
 @pytest.mark.parametrize("step", [0.5, -0.5])
 def test_savgol_is_that_of_scipy(step: float, count: int, order: int, deriv: int, dtype: str) -> None:
     data = noise(40, dtype, step)
-    given = data.values.astype("f8") if dtype == "i2" else data.values
+    given = data.values.astype("c16" if dtype.startswith("c") else "f8")  # SciPy warns of order 8 in single precision
     expected = as_parts(lambda v: scipy.signal.savgol_filter(v, count, order, deriv, step, axis=1), given)
     found = usidx.signal.savgol(data, count * 0.5, order, deriv, "z")
     np.testing.assert_allclose(found, expected, **close_to(dtype))
-    assert found.dtype == expected.dtype.newbyteorder("=")
+    assert found.dtype == ("f8" if dtype == "i2" else np.dtype(dtype).newbyteorder("="))
     assert found.units == {0: "V", 1: "V/nm", 2: "V/(nm^2)", 3: "V/(nm^3)"}[deriv]
     again = usidx.signal.savgol(data.chunk({"z": 7}), count, order, deriv, "z", in_units=False)
     np.testing.assert_allclose(again, found, **close_to(dtype))

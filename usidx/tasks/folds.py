@@ -10,7 +10,7 @@ from typing import Any
 
 from distributed import Future, get_client, wait, worker_client
 
-from usidx.tasks.graph import HELD, Graph
+from usidx.tasks.graph import Graph
 from usidx.tasks.keeper import Keeper, Numbered, forget, read_notes, take_note
 from usidx.tasks.threads import runs_on_cluster
 
@@ -138,18 +138,19 @@ class Folds:
         The worker that runs the task.
     key : object
         The key of the task.
+    owner : str
+        The key of what it finds in the end: notes are kept for as long as that is wanted.
     token : str
         What tells this iteration from all others.
     """
 
-    def __init__(self, client: Any, worker: Any, key: Any, token: str) -> None:
+    def __init__(self, client: Any, worker: Any, key: Any, owner: str, token: str) -> None:
         self._client = client
         self._worker = worker
         self._key = key
         self._count = 0
         client.register_plugin(Keeper())
-        #: What the notes are kept for: they are wanted for as long as what the task returns.
-        self._owner = str(key).removesuffix(HELD)
+        self._owner = owner
         run, self._notes, held = client.run_on_scheduler(read_notes, self._owner)
         self.token = f"{token}-{run}"
         self._held: set[Numbered] = {(name, count) for name, count in held}

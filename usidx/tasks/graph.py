@@ -26,7 +26,6 @@ from dask.tokenize import tokenize
 from usidx.tasks.merge import AGAIN, BARRIER, wait_for
 
 __all__ = [
-    "HELD",
     "Detached",
     "Graph",
     "Plan",
@@ -38,14 +37,12 @@ __all__ = [
     "make_barrier",
     "make_node",
     "name_barrier",
+    "name_node",
     "read_again",
     "reshape_blocks",
 ]
 
 Graph = dict[Any, GraphNode]
-
-#: Ends the key of a task that is called while what it works on is held; without this it is the key of what it returns.
-HELD = "-held"
 
 
 def list_block_keys(array: Any) -> list[Any]:
@@ -93,11 +90,11 @@ def make_node(
 
     What a cluster is to `hold` until the call is done is not handed to it: it stays on the workers where it is.
     """
-    key = name_barrier(func.__name__.strip("_"), token)
+    key = name_node(func, token)
     plain = [TaskRef(a.key) if isinstance(a, Delayed) else a for a in args]
     graph: dict[Any, Any] = {key: Task(key, func, *plain)}
     if hold:
-        called = f"{key}{HELD}"
+        called = f"{key}-held"
         graph = {called: Task(called, func, *plain)}
         for number, held in enumerate(hold):
             graph[called, number] = Task((called, number), _drop_all, TaskRef(called), TaskRef(held))
@@ -112,6 +109,11 @@ def _drop_all(*_values: Any) -> None:
 def name_barrier(label: str, token: str) -> str:
     """Return the name of a barrier."""
     return f"{BARRIER}-{label}-{token}"
+
+
+def name_node(func: Callable[..., Any], token: str) -> str:
+    """Return the key of what a lazy call of `func` finds."""
+    return name_barrier(func.__name__.strip("_"), token)
 
 
 def make_barrier(key: str, graph: Mapping[Any, Any], parents: list[Any]) -> Delayed:
@@ -164,6 +166,9 @@ class Plan:
         Their graph.
     token : str
         What tells the work on them from all other.
+    owner : str
+        The key of what that work finds in the end. The task that works may have another one: dask renames what it
+        fuses.
     sizes : list of int
         Rows of each.
     nbytes : int
@@ -174,6 +179,7 @@ class Plan:
 
     source: Detached
     token: str
+    owner: str
     sizes: list[int]
     nbytes: int
     keep: float

@@ -20,7 +20,17 @@ from dask.tokenize import tokenize
 
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held, Rows, Streamed, change_rows
-from usidx.tasks.graph import Detached, Plan, detach, list_block_keys, make_barrier, make_node, name_barrier, read_again
+from usidx.tasks.graph import (
+    Detached,
+    Plan,
+    detach,
+    list_block_keys,
+    make_barrier,
+    make_node,
+    name_barrier,
+    name_node,
+    read_again,
+)
 from usidx.tasks.threads import runs_on_cluster, worker_count
 
 __all__ = ["Passes", "plan_passes"]
@@ -163,7 +173,7 @@ class _Lazy:
         source = self._detached = self._detached or detach(self._values)
         known = [TaskRef(key) for key in source.given]
         keep = float(dask.config.get("usidx.keep-blocks", _KEEP))
-        plan = Plan(source, token, sizes, int(self._values.nbytes), keep)
+        plan = Plan(source, token, name_node(_iterate_stream, token), sizes, int(self._values.nbytes), keep)
         arguments = [func, plan, len(known), *known, *args]
         parents = [self._values] if known or source.held else []
         return make_node(_iterate_stream, parents, *arguments, token=token, hold=source.held)

@@ -52,7 +52,7 @@ def iterate_on_cluster(func: Callable[..., Any], plan: Plan, known: Sequence[Any
     worker = get_worker()
     key = worker.get_current_task()
     with worker_client() as client:  # the thread of this task is free for others
-        folds = Folds(client, worker, key, plan.token)
+        folds = Folds(client, worker, key, plan.owner, plan.token)
         found = folds.read_end()
         if found is not None:
             return found
