@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -141,6 +142,15 @@ def test_a_command_without_any_output_runs() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell lets what it starts in the background ignore interrupts, the tests too, and they what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_an_interrupt_is_a_line_and_exit_code_130() -> None:
     command = [sys.executable, "-m", "usidx", "demo"]
@@ -148,14 +158,15 @@ def test_an_interrupt_is_a_line_and_exit_code_130() -> None:
         assert running.stdout is not None
         running.stdout.readline()  # now it is at work
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=300)
     assert (running.returncode, said) == (130, "usidx: interrupted\n")
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_an_interrupt_while_the_package_is_loaded_is_a_line_too(tmp_path: Path) -> None:
     """A module that takes long to load stands for one of those that are loaded first."""
-    (tmp_path / "xarray.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n", encoding="utf-8")
+    (tmp_path / "xarray.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(600)\n", encoding="utf-8")
     package = str(Path(usidx.__file__).parents[1])
     paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), package])}
     command = [sys.executable, "-m", "usidx", "demo"]
@@ -165,7 +176,7 @@ def test_an_interrupt_while_the_package_is_loaded_is_a_line_too(tmp_path: Path) 
         assert running.stdout is not None
         assert running.stdout.readline() == "loading\n"
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=300)
     assert (running.returncode, said) == (130, "usidx: interrupted\n")
 
 
@@ -194,9 +205,9 @@ def work(tree):
     held = {lost}
     kept.clear()
     del held
-    time.sleep(60)
+    time.sleep(600)
 usidx.summary = work
 sys.exit(usidx.cli.main(["info", usidx.example_file()]))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=50)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stderr) == (130, "usidx: interrupted\n")
