@@ -166,7 +166,9 @@ def test_an_interrupt_is_a_line_and_exit_code_130() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_an_interrupt_while_the_package_is_loaded_is_a_line_too(tmp_path: Path) -> None:
     """A module that takes long to load stands for one of those that are loaded first."""
-    (tmp_path / "xarray.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(600)\n", encoding="utf-8")
+    (tmp_path / "xarray.py").write_text(
+        "import time\nprint('loading', flush=True)\ntime.sleep(600)\n", encoding="utf-8"
+    )
     package = str(Path(usidx.__file__).parents[1])
     paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), package])}
     command = [sys.executable, "-m", "usidx", "demo"]
