@@ -17,7 +17,7 @@ __all__ = ["CONTENT", "describe_content", "refuse_other_content"]
 
 #: The parameter of a step that holds it.
 CONTENT: Final = "content"
-_AT_ONCE: Final = 2**16  # cells, which stay in the second cache
+_AT_ONCE: Final = 2**13  # cells; BLAS shares out more than that to all cores, which cost more to wait for than they add
 _ROUNDING: Final = 1e-9  # of sums over the same cells in another order
 
 
