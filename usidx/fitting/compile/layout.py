@@ -28,7 +28,11 @@ Y, WEIGHT, RESIDUAL, TOTAL = range(17, 21)
 SCALES, READY, FACTORED = range(21, 24)
 # First of the rows of `bench` for what an operation works out on its way.
 SCRATCH = 24
-HEAD_SIZE = 25
+# First of the rows of `data` with exponentials of all samples, and then with a residual that is not wanted.
+KEPT = 25
+# Whether the rows RESIDUAL hold what the parameters leave over, but for the last step.
+LEFT = 26
+HEAD_SIZE = 27
 SCRATCH_ROWS = 3
 
 # Rows of `info`. By free parameter: its number, whether it enters linearly, whether it may move now, and the (place

@@ -43,7 +43,7 @@ __all__ = ["fill_normal_equations"]
 
 @compile_part
 def _fill(head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, trial: bool) -> float:
-    """Fill J'J and J'r, tile by tile, and return the cost."""
+    """Fill J'J and J'r, tile by tile, and return the cost; at a trial point leave the residual too."""
     matrix = head[TRIAL_MATRIX] if trial else head[MATRIX]
     gradient = TRIAL_GRADIENT if trial else GRADIENT
     for j in range(head[N_FREE]):
@@ -60,6 +60,10 @@ def _fill(head: Integers, info: Integers, code: Integers, bench: Rows, data: Row
             y = data[head[Y] + part]
             for i in range(n):
                 residual[i] = y[start + i] - value[i]
+            if trial:
+                left = data[head[RESIDUAL] + part]
+                for i in range(n):
+                    left[start + i] = residual[i]
             if weighted:
                 cost += _weigh(head, info, bench, data, part, start, n)
             else:
@@ -171,7 +175,8 @@ def fill_normal_equations(
 ) -> float:
     """Fill the normal equations, or the residual, for a row of parameters and return the cost.
 
-    For AT_PARAMETERS and AT_TRIAL the matrix and gradient of that name, for FOR_RESIDUAL the rows RESIDUAL.
+    For AT_PARAMETERS and AT_TRIAL the matrix and gradient of that name; for AT_TRIAL and FOR_RESIDUAL the rows
+    RESIDUAL.
     """
     load_parameters(head, code, bench, TRIAL if purpose == AT_TRIAL else PARAMETERS)
     if purpose == FOR_RESIDUAL:

@@ -18,6 +18,7 @@ from usidx.fitting.compile.layout import (
     FREE,
     GIVEN,
     HAS_WEIGHT,
+    LEFT,
     LINEAR,
     LOSS,
     LOSS_SCALE,
@@ -187,7 +188,7 @@ def _solve_one(
         evaluations = find_start(equations, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
     # A cost that is only rounding of the data ends the fit.
-    floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _sum_weighted_squares(head, data))
+    floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _sum_squares(head, data, Y)[0])
     if head[LOSS] > 0:  # a robust loss is a sum of squares as long as all residuals are far below its scale
         floor = min(floor, _SMALL * bench[SETTINGS, LOSS_SCALE] ** 2)
     status, more, cost = minimise(equations, head, info, code, bench, data, floor)
@@ -221,14 +222,17 @@ def _measure_spread(head: Integers, data: Rows) -> tuple[float, float]:
 
 
 @compile_part
-def _sum_weighted_squares(head: Integers, data: Rows) -> float:
-    """Return the weighted sum of squares."""
-    energy, weight = 0.0, data[head[WEIGHT]]
+def _sum_squares(head: Integers, data: Rows, row: int) -> tuple[float, float]:
+    """Return the sum of squares of what begins at a row that `head` names, with weights and without."""
+    weighted, plain, weight = 0.0, 0.0, data[head[WEIGHT]]
     for part in range(head[N_PARTS]):
-        y = data[head[Y] + part]
+        values = data[head[row] + part]
         for i in range(head[SAMPLES]):
-            energy += (y[i] * weight[i]) ** 2
-    return energy
+            plain += values[i] * values[i]
+        if head[HAS_WEIGHT] > 0:
+            for i in range(head[SAMPLES]):
+                weighted += (values[i] * weight[i]) ** 2
+    return weighted if head[HAS_WEIGHT] > 0 else plain, plain
 
 
 @compile_part
@@ -254,12 +258,12 @@ def _write_figures(
         determined = determined and math.isfinite(p) and (info[USE, j] > 0 or on_bound)
     if not determined:
         return False
-    # The cost is chi2 only without weights and without a robust loss.
-    chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
-    if head[HAS_WEIGHT] == 0 and head[LOSS] == 0:
-        chi2, squares = cost, cost
+    if head[LEFT] == 0:
+        equations(head, info, code, bench, data, FOR_RESIDUAL)
+    chi2, squares = cost, cost
+    if head[HAS_WEIGHT] > 0 or head[LOSS] > 0:
+        chi2, squares = _sum_squares(head, data, RESIDUAL)
     variance = _compute_robust_variance(head, bench, data) if head[LOSS] > 0 else np.nan
-    # This weighs the residual in its place.
     out[_figure(n, PATTERN)] = measure_pattern(head, data, free) if squares > _ROUNDING * spread else 0.0
     freedom = head[SAMPLES] * head[N_PARTS] - free
     redchi = chi2 / freedom if freedom > 0 else np.nan
@@ -332,22 +336,6 @@ def _evaluate_influence(kind: int, residual: float) -> tuple[float, float]:
     if kind == 3:
         return residual / (1.0 + z), (1.0 - z) / ((1.0 + z) * (1.0 + z))
     return residual, 1.0
-
-
-@compile_part
-def _compute_chi2(
-    equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows
-) -> tuple[float, float]:
-    """Return the sum of squared residuals with and without weights; the loss has no part in it."""
-    squares = equations(head, info, code, bench, data, FOR_RESIDUAL)
-    if head[HAS_WEIGHT] == 0:
-        return squares, squares
-    chi2, weight = 0.0, data[head[WEIGHT]]
-    for part in range(head[N_PARTS]):
-        residual = data[head[RESIDUAL] + part]
-        for i in range(head[SAMPLES]):
-            chi2 += (residual[i] * weight[i]) ** 2
-    return chi2, squares
 
 
 @compile_kernel

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fitting.compile import layout as at
-from usidx.fitting.compile.bytecode import Program, assemble
+from usidx.fitting.compile.bytecode import OPERATIONS, Program, assemble
 from usidx.fitting.compile.layout import LOSSES, Tables
 from usidx.fitting.formula.nodes import ZERO, differentiate, make_parameter, substitute
 from usidx.fitting.kernels.columns import Columns
@@ -116,17 +116,19 @@ def _make_tables(
         head[place] = first
         first += length
     head[at.REGISTERS], head[at.SCRATCH] = first, first + program.n_rows
-    # Rows of `data`: coordinates, y by parts, weight, residual by parts, and running sums.
+    # Rows of `data`: coordinates, y by parts, weight, residual by parts, running sums, and what machine code keeps.
     head[at.Y] = program.n_variables
     head[at.WEIGHT] = head[at.Y] + parts
     head[at.RESIDUAL] = head[at.WEIGHT] + 1
     head[at.TOTAL] = head[at.RESIDUAL] + parts
+    head[at.KEPT] = head[at.TOTAL] + 1
+    exponentials = int((program.row_code[:, 0] == OPERATIONS["exp"]).sum())
     return Tables(
         head=head,
         info=_make_info(model, options, program),
         code=np.concatenate([program.number_code, program.row_code]),
         bench=_make_bench(model, options, program, first + program.n_rows + at.SCRATCH_ROWS),
-        data=np.zeros((head[at.TOTAL] + 1, samples + 1)),
+        data=np.zeros((head[at.KEPT] + exponentials + parts, samples + 1)),
     )
 
 
