@@ -53,8 +53,9 @@ TOLERANCE, LOSS_SCALE, START_COST = range(3)
 #: Where the linear parameter of a shape starts: too small to be seen, and not zero, so that derivatives are known.
 TINY: Final = 1e-60
 
-# What `fill_normal_equations` works on: the parameters, the trial ones, or the parameters for their residual alone.
-AT_PARAMETERS, AT_TRIAL, FOR_RESIDUAL = range(3)
+# What `fill_normal_equations` works on: the parameters, the trial ones, the parameters for their residual alone, or,
+# after a robust fit, that residual for its variance.
+AT_PARAMETERS, AT_TRIAL, FOR_RESIDUAL, FOR_VARIANCE = range(4)
 
 
 class Tables(NamedTuple):

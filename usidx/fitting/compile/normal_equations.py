@@ -14,6 +14,7 @@ from usidx.fitting.compile.jit import compile_callback, compile_part
 from usidx.fitting.compile.layout import (
     AT_TRIAL,
     FOR_RESIDUAL,
+    FOR_VARIANCE,
     GRADIENT,
     HAS_WEIGHT,
     LOSS,
@@ -37,6 +38,7 @@ from usidx.fitting.compile.layout import (
     ZERO,
     Y,
 )
+from usidx.fitting.compile.robust_variance import compute_robust_variance
 
 __all__ = ["fill_normal_equations"]
 
@@ -169,6 +171,20 @@ def _evaluate_loss(kind: int, residual: float) -> tuple[float, float]:
     return z, 1.0
 
 
+@compile_part
+def _fill_without_loss(head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows) -> float:
+    """Fill the equations of plain squares, which the covariance of a robust estimate starts from.
+
+    Returns what their inverse is multiplied by in the place of the noise's variance.
+    """
+    loss = head[LOSS]
+    head[LOSS] = 0
+    _fill(head, info, code, bench, data, False)
+    head[LOSS] = loss
+    variance: float = compute_robust_variance(head, bench, data)
+    return variance
+
+
 @compile_callback
 def fill_normal_equations(
     head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, purpose: int
@@ -176,9 +192,11 @@ def fill_normal_equations(
     """Fill the normal equations, or the residual, for a row of parameters and return the cost.
 
     For AT_PARAMETERS and AT_TRIAL the matrix and gradient of that name; for AT_TRIAL and FOR_RESIDUAL the rows
-    RESIDUAL.
+    RESIDUAL. For FOR_VARIANCE, after a robust fit, the equations of plain squares; then the variance is returned.
     """
     load_parameters(head, code, bench, TRIAL if purpose == AT_TRIAL else PARAMETERS)
     if purpose == FOR_RESIDUAL:
         return _leave_residual(head, info, code, bench, data)
+    if purpose == FOR_VARIANCE:
+        return _fill_without_loss(head, info, code, bench, data)
     return _fill(head, info, code, bench, data, purpose == AT_TRIAL)

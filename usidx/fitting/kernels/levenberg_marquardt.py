@@ -110,7 +110,8 @@ def minimise(
         evaluations += 1
         head[LEFT] = 1 if new < cost else 0
         if new < cost:
-            damping *= max(0.05, 1.0 - (2.0 * (cost - new) / promised - 1.0) ** 3)
+            kept = 2.0 * (cost - new) / promised - 1.0
+            damping *= max(0.05, 1.0 - kept * kept * kept)
             growth, cost, least = 2.0, new, 0.0
             _accept_trial_point(head, bench)
         else:

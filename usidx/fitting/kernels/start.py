@@ -62,7 +62,6 @@ from usidx.fitting.compile.layout import (
 )
 from usidx.fitting.kernels.levenberg_marquardt import minimise
 from usidx.fitting.kernels.linear import solve
-from usidx.fitting.kernels.resonance import place_resonance
 
 __all__ = ["find_start", "keep_within"]
 
@@ -75,6 +74,7 @@ _BOX_PER_FWHM = 1.2  # width of the box that matches a Gaussian best, in full wi
 @compile_part
 def find_start(
     equations: Equations,
+    search: Equations,
     head: Integers,
     info: Integers,
     code: Integers,
@@ -90,13 +90,14 @@ def find_start(
     for term in range(head[N_TERMS]):
         peaks += 1 if info[SEARCH, term] == SEARCH_PEAK and _is_missing(head, info, bench, term) else 0
     if peaks < 2:
-        return _place_all(equations, head, info, code, bench, data, candidates, head[SAMPLES] // 2)
+        return _place_all(equations, search, head, info, code, bench, data, candidates, head[SAMPLES] // 2)
     # Peaks that overlap look like one that is broad, so the search is repeated with ever narrower boxes. Which start is
     # the best shows after some steps only.
     evaluations, best, most = 0, np.inf, head[MAX_EVALUATIONS]
     head[MAX_EVALUATIONS] = min(_STEPS, most)
     for look in range(_LOOKS):
-        evaluations += _place_all(equations, head, info, code, bench, data, candidates, head[SAMPLES] >> (1 + look))
+        widest = head[SAMPLES] >> (1 + look)
+        evaluations += _place_all(equations, search, head, info, code, bench, data, candidates, widest)
         keep_within(head, info, bench)
         status, more, cost = minimise(equations, head, info, code, bench, data, -1.0)
         evaluations += more
@@ -114,6 +115,7 @@ def find_start(
 @compile_part
 def _place_all(
     equations: Equations,
+    search: Equations,
     head: Integers,
     info: Integers,
     code: Integers,
@@ -145,7 +147,7 @@ def _place_all(
     for term in range(head[N_TERMS]):
         if info[SEARCH, term] != SEARCH_LINEAR:
             _leave_residual(equations, head, info, code, bench, data, placed)
-            evaluations += _place_term(equations, head, info, code, bench, data, candidates[term], term, widest)
+            evaluations += _place_term(equations, search, head, info, code, bench, data, candidates[term], term, widest)
             placed = True
     return evaluations
 
@@ -153,6 +155,7 @@ def _place_all(
 @compile_part
 def _place_term(
     equations: Equations,
+    search: Equations,
     head: Integers,
     info: Integers,
     code: Integers,
@@ -171,7 +174,9 @@ def _place_term(
     for c in range(candidates.shape[0] if _is_missing(head, info, bench, term) else 1):
         if not _set_term(head, info, bench, candidates[c], term, center, width):
             continue
-        sure = info[SEARCH, term] == SEARCH_RESONANCE and place_resonance(head, info, bench, data, term, c == 0)
+        sure = False
+        if info[SEARCH, term] == SEARCH_RESONANCE:  # from the first candidate by the linear form
+            sure = search(head, info, code, bench, data, 2 * term + (1 if c == 0 else 0)) > 0.0
         keep_within(head, info, bench)
         if sure and head[N_TERMS] == 1:
             return tried

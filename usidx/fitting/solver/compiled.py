@@ -266,6 +266,9 @@ def solve_block(
     shared = _copy_tables(model, options, y.shape[1], weighted=weight is not None)
     program = _assemble_program(model, options.free)
     equations = choose_equations(program, weighted=weight is not None, robust=options.loss != "linear")
+    search = equations  # is never called where there is no oscillator, and need not be compiled
+    if any(term.search == "resonance" for term in model.terms):
+        from usidx.fitting.kernels.resonance import place_resonance as search
     alike = _collect_candidates(model, x) if x.shape[0] == 1 else None
 
     def run(part: slice) -> None:
@@ -278,7 +281,7 @@ def solve_block(
         if grid is not None:
             given = np.where(np.isnan(given), _find_grid_starts(grid, y[part], weight), given)
         candidates = _collect_candidates(model, own_x) if alike is None else alike
-        solve_rows(equations, *deepcopy(shared), own_x, parts, weights, given, candidates, out[part])
+        solve_rows(equations, search, *deepcopy(shared), own_x, parts, weights, given, candidates, out[part])
 
     share_slices(run, y.shape[0], threads)
     return make_canonical(model, options.free, options.bounds, out)
@@ -376,16 +379,19 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
     ndarray of float64 or complex128, shape (spectrum, sample)
         The values.
     """
+    from usidx.fitting.compile.llvm import choose_equations
+
     x = add_derived(model, x)
     out = np.empty((parameters.shape[0], x.shape[2], 2 if model.is_complex else 1))
+    plain = Options(free=(), bounds={})
+    equations = choose_equations(_assemble_program(model, ()), weighted=False, robust=False)
 
     def run(part: slice) -> None:
-        from usidx.fitting.compile.normal_equations import fill_normal_equations
         from usidx.fitting.kernels.spectra import evaluate_rows
 
-        tables = _copy_tables(model, Options(free=(), bounds={}), x.shape[2], weighted=False)
+        tables = _copy_tables(model, plain, x.shape[2], weighted=False)
         own = _make_writable(parameters[part], np.float64)
-        evaluate_rows(fill_normal_equations, *tables, _select_rows(x, part), own, out[part])
+        evaluate_rows(equations, *tables, _select_rows(x, part), own, out[part])
 
     share_slices(run, parameters.shape[0], threads)
     return out.view(np.complex128)[..., 0] if model.is_complex else out[..., 0]
