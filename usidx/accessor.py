@@ -172,6 +172,11 @@ class _Labelled(_Accessor[Data]):
         return Family(self._data, "usidx.look.plot")
 
     @property
+    def image(self) -> Family[Data, Literal["usidx.image"]]:
+        """Work over two dims, and on the atoms found there; see :mod:`usidx.image`."""
+        return Family(self._data, "usidx.image")
+
+    @property
     def history(self) -> History:
         """Steps that made this object; see :func:`usidx.history`."""
         return public.history(self._data)

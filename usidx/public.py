@@ -13,6 +13,7 @@ from usidx.catalogue import MODULES as MODULES
 
 if TYPE_CHECKING:
     from usidx import errors as errors
+    from usidx import image as image
     from usidx import models as models
     from usidx import signal as signal
     from usidx import simulate as simulate
@@ -107,6 +108,7 @@ MODULES.update(
         "gap": "usidx.modes.current_voltage.gap",
         "history": "usidx.results.history",
         "ica": "usidx.learn.ica",
+        "image": "usidx.image",
         "list_mains": "usidx.io.read.usid.inventory",
         "list_readers": "usidx.instruments.list_readers",
         "list_results": "usidx.io.read.results",
