@@ -2,8 +2,18 @@
 
 from usidx.simulate.decays import relaxation
 from usidx.simulate.junctions import current_voltage
+from usidx.simulate.patterns import diffraction
 from usidx.simulate.resonances import band_excitation
 from usidx.simulate.spectra import gaussian_map, spectrum_image
 from usidx.simulate.switching import beps, ckpfm
 
-__all__ = ["band_excitation", "beps", "ckpfm", "current_voltage", "gaussian_map", "relaxation", "spectrum_image"]
+__all__ = [
+    "band_excitation",
+    "beps",
+    "ckpfm",
+    "current_voltage",
+    "diffraction",
+    "gaussian_map",
+    "relaxation",
+    "spectrum_image",
+]
