@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from usidx.catalogue import MODULES as MODULES
 
 if TYPE_CHECKING:
+    from usidx import diffraction as diffraction
     from usidx import errors as errors
     from usidx import image as image
     from usidx import models as models
@@ -96,6 +97,7 @@ MODULES.update(
         "correct_phase": "usidx.modes.band_excitation.response",
         "decompose": "usidx.learn.decompose",
         "didv": "usidx.modes.current_voltage.conductance",
+        "diffraction": "usidx.diffraction",
         "errors": "usidx.errors",
         "evaluate": "usidx.fitting.evaluate",
         "evaluate_terms": "usidx.fitting.evaluate",

@@ -3,6 +3,7 @@
 from usidx.simulate.decays import relaxation
 from usidx.simulate.images import drifting_stack, stepped_surface
 from usidx.simulate.junctions import current_voltage
+from usidx.simulate.patterns import diffraction
 from usidx.simulate.resonances import band_excitation
 from usidx.simulate.spectra import gaussian_map, spectrum_image
 from usidx.simulate.switching import beps, ckpfm
@@ -12,6 +13,7 @@ __all__ = [
     "beps",
     "ckpfm",
     "current_voltage",
+    "diffraction",
     "drifting_stack",
     "gaussian_map",
     "relaxation",
