@@ -222,3 +222,20 @@ def test_two_edges_on_a_power_law_from_rough_centers() -> None:
         found = usidx.fit(data, model, "E", start={first: 450.0, second: 540.0})
         assert_allclose(found[first], centers[0][:, 0], atol=3)
         assert_allclose(found[second], centers[1][:, 0], atol=3)
+
+
+@pytest.mark.parametrize("known", ["fixed", "bounds"])
+def test_what_is_found_without_knowing_is_found_with_it(known: str) -> None:
+    # All searches that hold the width at its value end in another minimum here; those that do not lead out of it.
+    truth = {"a_amplitude": 1.79, "a_center": -2.26, "a_sigma": 0.54, "a_gamma": 0.74}
+    truth |= {"b_amplitude": 2.45, "b_center": 1.1, "b_width": 1.0, "b_q": 1.73}
+    model, x = Voigt(prefix="a_") + Fano(prefix="b_"), np.linspace(-5, 5, 100)
+    clean = model(x, **truth)
+    noise = np.stack([np.random.default_rng(seed).normal(size=100) for seed in (3, 4, 7, 9, 11)])
+    data = xr.DataArray(clean + 0.01 * np.ptp(clean) * noise, dims=("p", "x"), coords={"x": x})
+    least = ((data - clean) ** 2).sum("x")
+    said: Any = {"fixed": {"a_sigma": 0.54}} if known == "fixed" else {"bounds": {"a_sigma": (0.25, 0.85)}}
+    for options in ({}, said):
+        found = usidx.fit(data, model, "x", **options)
+        assert found.converged.all()
+        assert (found.chi2 < least).all()

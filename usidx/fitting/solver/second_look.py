@@ -71,6 +71,53 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
 
     `fit_rows(rows, start, options)` fits some of the spectra; `first` is the table of the first fits of all.
     """
+    at, out = Columns(len(model.names)), _look(fit_rows, first, model, options, spectra)
+    rows, plain = _find_doubtful(out, spectra.y, at), _forget_all(model, options, spectra)
+    if not rows.size or plain is None:
+        return out
+    # Whoever knows less may find more: fits of which nothing is known are one more place to begin.
+    less, start = plain
+    own = replace(spectra.take(rows), start=take_rows(start, rows))
+    alone = fit_rows(rows, own.start, less)
+    alone = _look(lambda some, begin, how: fit_rows(rows[some], begin, how), alone, model, less, own)
+    with np.errstate(all="ignore"):
+        for begin in _list_allowed(model, options, alone[:, at.parameters], take_rows(spectra.start, rows)):
+            some = np.flatnonzero(np.isfinite(begin).all(axis=1))
+            if some.size:
+                better = choose_better(out[rows[some]], fit_rows(rows[some], begin[some], options), at, gain=_MUCH)
+                out[rows[some]] = better
+    return out
+
+
+def _forget_all(model: Model, options: Options, spectra: Spectra) -> tuple[Options, Array] | None:
+    """Return what fits begin with of which nothing is known, None where nothing is known that could be forgotten."""
+    found = [n for t in model.terms if t.search != "given" for n in t.names]
+    free = tuple(n for n in model.names if n in options.free or n in found)
+    bounds = dict(options.bounds) | {p.name: p.bounds for p in model.parameters if p.name in found}
+    start = np.where(np.isin(model.names, found), np.nan, spectra.start)
+    same = (
+        all(bounds[n] == options.bounds[n] for n in options.free)
+        and np.isnan(spectra.start[:, np.isin(model.names, found)]).all()
+    )
+    if free == options.free and same:
+        return None
+    return replace(options, free=free, bounds=bounds, covariance=False), start
+
+
+def _list_allowed(model: Model, options: Options, found: Array, start: Array) -> Iterator[Array]:
+    """Give starts from parameters of fits of which nothing was known, brought within what is allowed."""
+    free = [model.names.index(n) for n in options.free]
+    begin = np.broadcast_to(start, found.shape).copy()
+    limits = np.array([options.bounds[n] for n in options.free], np.float64)
+    begin[:, free] = np.clip(found[:, free], limits[:, 0], limits[:, 1])
+    yield begin
+    swapped = _swap_terms(model, options, found)
+    for one in swapped:
+        yield np.where(np.isin(model.names, options.free), one, begin)
+
+
+def _look(fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra) -> Array:
+    """Return the table with the fits replaced that are better from another start, with what is known."""
     at = Columns(len(model.names))
     out, doubtful = _look_without_start(fit_rows, first, model, options, spectra)
     for start in _swap_terms(model, options, first[:, at.parameters]):
