@@ -234,8 +234,9 @@ def test_what_is_found_without_knowing_is_found_with_it(known: str) -> None:
     noise = np.stack([np.random.default_rng(seed).normal(size=100) for seed in (3, 4, 7, 9, 11)])
     data = xr.DataArray(clean + 0.01 * np.ptp(clean) * noise, dims=("p", "x"), coords={"x": x})
     least = ((data - clean) ** 2).sum("x")
-    said: Any = {"fixed": {"a_sigma": 0.54}} if known == "fixed" else {"bounds": {"a_sigma": (0.25, 0.85)}}
-    for options in ({}, said):
+    said: dict[str, Any] = {"fixed": {"a_sigma": 0.54}} if known == "fixed" else {"bounds": {"a_sigma": (0.25, 0.85)}}
+    ways: list[dict[str, Any]] = [{}, said]
+    for options in ways:
         found = usidx.fit(data, model, "x", **options)
         assert found.converged.all()
         assert (found.chi2 < least).all()
