@@ -16,6 +16,7 @@ from scipy.special import erf
 import usidx
 from usidx import models
 from usidx.models import (
+    SHO,
     Constant,
     Exponential,
     Fano,
@@ -240,3 +241,22 @@ def test_what_is_found_without_knowing_is_found_with_it(known: str) -> None:
         found = usidx.fit(data, model, "x", **options)
         assert found.converged.all()
         assert (found.chi2 < least).all()
+
+
+@pytest.mark.parametrize("known", ["a_phase", "b_quality_factor"])
+def test_of_two_oscillators_one_may_be_known(known: str) -> None:
+    rng, count, x = np.random.default_rng(5), 12, np.linspace(300e3, 350e3, 160)
+    truth: dict[str, Any] = {}
+    for prefix, place in (("a_", (308e3, 318e3)), ("b_", (330e3, 342e3))):
+        ranges = {"amplitude": (1, 4), "frequency": place, "quality_factor": (60, 250), "phase": (-2.5, 2.5)}
+        truth |= {prefix + name: rng.uniform(*limits, (count, 1)) for name, limits in ranges.items()}
+    model = SHO(prefix="a_") + SHO(prefix="b_")
+    clean = model(x, **truth)
+    noisy = clean + 2.0 * (rng.normal(size=clean.shape) + 1j * rng.normal(size=clean.shape))
+    data = xr.DataArray(noisy, dims=("p", "x"), coords={"x": x})
+    least = (abs(noisy - clean) ** 2).sum(axis=1)
+    fixed = {known: xr.DataArray(truth[known][:, 0], dims="p")}
+    wrong = [(~found.converged | (found.chi2 > 1.1 * least)).values for found in (
+        usidx.fit(data, model, "x"), usidx.fit(data, model, "x", fixed=fixed)
+    )]  # fmt: skip
+    assert (wrong[1] <= wrong[0]).all()

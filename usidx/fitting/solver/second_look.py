@@ -36,6 +36,7 @@ _MOST_SAMPLES: Final = 512  # more are averaged in bins
 _VALUES: Final = 2**22  # of templates, or of pairs, that are held at a time
 _ROUNDS: Final = 2  # in which each group is looked for anew
 _FAR: Final = 3.5  # standard deviations by which what is left is smoother than noise
+_MOST_EXCHANGED: Final = 3  # equal terms: there are six orders of three
 _MUCH: Final = 1e-6  # of chi2: less is no better fit
 
 
@@ -105,15 +106,38 @@ def _forget_all(model: Model, options: Options, spectra: Spectra) -> tuple[Optio
 
 
 def _list_allowed(model: Model, options: Options, found: Array, start: Array) -> Iterator[Array]:
-    """Give starts from parameters of fits of which nothing was known, brought within what is allowed."""
+    """Give starts from parameters of fits of which nothing was known, brought within what is allowed.
+
+    Which of equal terms is the first they do not say.
+    """
     free = [model.names.index(n) for n in options.free]
-    begin = np.broadcast_to(start, found.shape).copy()
     limits = np.array([options.bounds[n] for n in options.free], np.float64)
-    begin[:, free] = np.clip(found[:, free], limits[:, 0], limits[:, 1])
-    yield begin
-    swapped = _swap_terms(model, options, found)
-    for one in swapped:
-        yield np.where(np.isin(model.names, options.free), one, begin)
+    for order in _list_orders(model, options):
+        begin = np.broadcast_to(start, found.shape).copy()
+        begin[:, free] = np.clip(found[:, order][:, free], limits[:, 0], limits[:, 1])
+        yield begin
+
+
+def _list_orders(model: Model, options: Options) -> Iterator[list[int]]:
+    """Give the parameters as they are, and with equal terms in other orders where not the same is said of them."""
+    yield list(range(len(model.names)))
+    kinds: dict[str, list[Model]] = {}
+    for term in model.terms:
+        kinds.setdefault(_describe_kind(term), []).append(term)
+    for terms in kinds.values():
+        said = [[n in options.free and options.bounds[n] for n in t.names] for t in terms]
+        if len(terms) > _MOST_EXCHANGED or all(one == said[0] for one in said):
+            continue
+        for turned in itertools.permutations(terms):
+            if turned != tuple(terms):
+                place = {
+                    a: b for t, u in zip(terms, turned, strict=True) for a, b in zip(t.names, u.names, strict=True)
+                }
+                yield [model.names.index(place.get(n, n)) for n in model.names]
+
+
+def _describe_kind(term: Model) -> str:
+    return repr({k: v for k, v in term.describe().items() if k != "prefix"})
 
 
 def _look(fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra) -> Array:
@@ -179,13 +203,12 @@ def _swap_terms(model: Model, options: Options, found: Array) -> Iterator[Array]
     Where a width is fixed, which of two peaks has it makes little difference to what is left, and so raises no doubt.
     """
     for one, other in itertools.combinations(model.terms, 2):
-        kinds = [{k: v for k, v in t.describe().items() if k != "prefix"} for t in (one, other)]
         pairs = list(zip(one.names, other.names, strict=False))
         said = [
             [(n in options.free, n in options.free and options.bounds[n]) for n in names]
             for names in zip(*pairs, strict=True)
         ]
-        if kinds[0] != kinds[1] or len(one.names) != len(other.names) or said[0] == said[1]:
+        if _describe_kind(one) != _describe_kind(other) or len(one.names) != len(other.names) or said[0] == said[1]:
             continue
         start, inside = found.copy(), np.ones(len(found), bool)
         for pair in pairs:
