@@ -10,7 +10,7 @@ file comes into memory, is not counted. Each way runs in this one process with t
 
 Two smaller tables follow: an image, one cell of every spectrum, out of a contiguous main that is open already, beside
 h5py reading the same column; and files of many small mains, beside h5py meeting the same objects and reading each
-main's references.
+main's references, and `open_tree` also beside the shortest code that makes a DataTree of them with h5py and xarray.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ _LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
 #: Samples of the spectra out of which an image is read, and which of them.
 _LENGTHS, _STEP = (1024, 4096, 16384, 65536), 17
 _MAINS = 300
+_TABLES = ("Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values")
 
 
 def _spectra(rows: int, columns: int) -> np.ndarray[Any, Any]:
@@ -269,6 +270,8 @@ def openings(rounds: int, folder: Path) -> Iterator[str]:
         }
         for name, work in whole.items():
             yield _beside(f"{name}, {kind}", {"usidx": partial(work, path), "h5py": partial(_walk, path)}, rounds)
+        ways = {"usidx": partial(usidx.open_tree, path), "by hand": partial(_make_tree_by_hand, path)}
+        yield _beside(f"open_tree beside xarray by hand, {kind}", ways, rounds)
         path.unlink()
 
 
@@ -301,6 +304,31 @@ def _walk(path: Path) -> int:
     with h5py.File(path) as file:
         file.visititems(visit)
     return cells
+
+
+def _make_tree_by_hand(path: Path) -> xr.DataTree:
+    """Make a tree of lazy arrays with their coordinates, checking nothing: the least that h5py and xarray take."""
+    nodes: dict[str, xr.Dataset] = {}
+
+    def visit(name: str, found: h5py.Group | h5py.Dataset) -> None:
+        if "Position_Indices" not in found.attrs:
+            dict(found.attrs)
+            return
+        tables = {kind: found.file[found.attrs[kind]] for kind in _TABLES}
+        coords: dict[str, Any] = {}
+        for side in ("Position", "Spectroscopic"):
+            places, values = tables[f"{side}_Indices"], tables[f"{side}_Values"]
+            names, units = places.attrs["labels"].astype(str), values.attrs["units"].astype(str)
+            rows = zip(names, units, values[()].T if side == "Position" else values[()], strict=True)
+            coords |= {label: (label, np.unique(row), {"units": unit}) for label, unit, row in rows}
+            places[()]
+        shape = [len(values) for _, values, _ in coords.values()]
+        lazy = dask.array.from_array(np.broadcast_to(np.float64(0), shape), chunks=-1, name=name, asarray=False)
+        nodes[name] = xr.Dataset({name.rpartition("/")[2]: (tuple(coords), lazy, dict(found.attrs))}, coords=coords)
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return xr.DataTree.from_dict(nodes)
 
 
 def _beside(name: str, ways: Mapping[str, Callable[[], Any]], rounds: int) -> str:

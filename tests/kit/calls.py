@@ -19,9 +19,9 @@ __all__ = ["Call", "Source", "Together", "make_mask", "opened"]
 Source = Callable[[Path], Any]
 
 
-def opened(name: str, folder: Path) -> xr.DataArray:
-    """Open one of them, in two blocks at least."""
-    return usidx.open_main(folder / f"{name}.h5", chunks={"Y": 2})
+def opened(name: str, folder: Path, chunks: Mapping[str, int] | None = None) -> xr.DataArray:
+    """Open one of the files, in two blocks at least."""
+    return usidx.open_main(folder / f"{name}.h5", chunks=chunks or {"Y": 2})
 
 
 class Together(dict[str, Any]):

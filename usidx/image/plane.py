@@ -13,7 +13,7 @@ from usidx.errors import SelectionError, UsidError
 from usidx.label.roles import POSITION, Dims, choose_dims
 from usidx.signal.axis import Axis, read_axis, read_steps
 
-__all__ = ["choose_image_dims", "read_axes", "read_pair", "read_places"]
+__all__ = ["choose_image_dims", "read_axes", "read_mask", "read_pair", "read_places"]
 
 Array = npt.NDArray[Any]
 
@@ -72,3 +72,22 @@ def read_pair(value: Any, name: str, *, least: float = -np.inf) -> tuple[float, 
     if not np.isfinite(found).all() or (found < least).any():
         raise UsidError(f"{name}={value!r}; it should be finite{'' if least == -np.inf else f', {least:g} at least'}.")
     return float(found[0]), float(found[1])
+
+
+def read_mask(mask: xr.DataArray, data: xr.DataArray, dims: tuple[str, str]) -> Array:
+    """Return which samples of an image are left out, over both dims.
+
+    Raises
+    ------
+    UsidError
+        It is not of true and false, or differs along other dims.
+    """
+    if mask.dtype != bool or not set(mask.dims) <= set(dims):
+        raise UsidError(
+            f"The mask is {mask.dtype} over {mask.dims}; it should be of true and false over {dims}. What is to be "
+            f"left out of some images only is made missing: data.where(~mask)."
+        )
+    if any(mask.sizes[d] != data.sizes[d] for d in mask.dims):
+        raise UsidError(f"The mask has sizes {dict(mask.sizes)}, and the image {[data.sizes[d] for d in dims]}.")
+    like = xr.DataArray(np.zeros([data.sizes[d] for d in dims], bool), dims=dims)
+    return np.asarray((like | mask.drop_vars(list(mask.coords))).transpose(*dims).values)

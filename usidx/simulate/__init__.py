@@ -1,6 +1,7 @@
 """Data with known truth, for docs, demo and tests."""
 
 from usidx.simulate.decays import relaxation
+from usidx.simulate.images import drifting_stack, stepped_surface
 from usidx.simulate.junctions import current_voltage
 from usidx.simulate.patterns import diffraction
 from usidx.simulate.resonances import band_excitation
@@ -13,7 +14,9 @@ __all__ = [
     "ckpfm",
     "current_voltage",
     "diffraction",
+    "drifting_stack",
     "gaussian_map",
     "relaxation",
     "spectrum_image",
+    "stepped_surface",
 ]

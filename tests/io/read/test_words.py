@@ -142,3 +142,24 @@ def test_no_message_of_opening_or_writing_names_an_argument_that_only_recover_ha
     package = Path(usidx.__file__).parent
     naming = [f for f in package.rglob("*.py") if "pass lock=False" in f.read_text(encoding="utf-8")]
     assert naming == []
+
+
+@pytest.mark.parametrize("name", ["a" * 253 + ".h5", "folder/" * 1000 + "a.h5", "a\0b.h5"])
+@pytest.mark.parametrize(
+    "ask",
+    [usidx.open_main, usidx.open_tree, usidx.list_mains, usidx.list_results, usidx.read_instrument],
+)
+def test_a_name_that_no_file_can_have_is_told_in_words(tmp_path: Path, ask: Callable[[str], object], name: str) -> None:
+    with pytest.raises(UsidError, match=r"too long for this system|holds a NUL"):
+        ask(f"{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize("name", ["a" * 253 + ".h5", "folder/" * 1000 + "a.h5", "a\0b.h5"])
+def test_nothing_is_written_under_a_name_that_no_file_can_have(tmp_path: Path, name: str) -> None:
+    array = usidx.simulate.current_voltage((2, 2), 5)[0]
+    with pytest.raises(UsidError, match=r"too long for this system|holds a NUL"):
+        usidx.write(array, f"{tmp_path}/{name}")
+
+
+def test_validate_reports_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    assert "too long for this system" in str(usidx.validate(f"{tmp_path}/{'a' * 253}.h5"))

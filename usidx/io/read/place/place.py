@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from os import PathLike, fsdecode
+from os import PathLike, fsdecode, fsencode
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -111,15 +113,31 @@ def find_local_path(path: FilePath) -> Path:
     Raises
     ------
     UsidError
-        It is a URL: objects are read, not written.
+        It is a URL: objects are read, not written. Or no file can have that name.
     """
     text = fsdecode(path)
     if not _URL.match(text):
-        return Path(text).expanduser().absolute()
+        return _check_name(Path(text).expanduser().absolute())
     parts = urlsplit(text)
     if parts.scheme not in _LOCAL or parts.netloc not in {"", "localhost"}:
         raise UsidError(
             f"{hide_url_secrets(text)!r} is a URL, and usidx only reads those. Give the path of a local file; what is "
             "written there can be uploaded."
         )
-    return Path(url2pathname(parts.path)).absolute()
+    return _check_name(Path(url2pathname(parts.path)).absolute())
+
+
+def _check_name(path: Path) -> Path:
+    """Refuse what no file system takes for a name, which would come up as an error of the system later on."""
+    try:
+        os.lstat(path)
+    except ValueError as err:
+        raise UsidError(f"{str(path)!r} holds a NUL, which no name of a file can.") from err
+    except OSError as err:
+        if err.errno == errno.ENAMETOOLONG:
+            longest = max(path.parts, key=lambda part: len(fsencode(part)))
+            raise UsidError(
+                f"The path {str(path)!r} is too long for this system: {len(fsencode(path))} bytes, its longest part "
+                f"{len(fsencode(longest))}, where most systems take 4095 and 255. Give a shorter name."
+            ) from err
+    return path
