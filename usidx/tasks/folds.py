@@ -171,7 +171,11 @@ class Folds:
 
     def start(self, name: str, graph: Graph, keys: list[Any]) -> list[Any]:
         """Start a fold; return the futures of some of its keys, none where it is noted what it found."""
-        return [] if name in self._notes else self.submit(graph, keys)
+        return [] if self.is_noted(name) else self.submit(graph, keys)
+
+    def is_noted(self, name: str) -> bool:
+        """Say whether it is noted what a fold found."""
+        return name in self._notes
 
     def find(self, name: str, started: Sequence[Any]) -> Any:
         """Return what a fold finds: the first of the futures with which it started, or what is noted."""

@@ -22,7 +22,7 @@ from numba.experimental import function_type
 from usidx.fitting.compile import layout as at
 from usidx.fitting.compile.bytecode import OPERATIONS, Program
 from usidx.fitting.compile.jit import EQUATIONS
-from usidx.tasks.fork import hold_over_fork
+from usidx.tasks.process.fork import hold_over_fork
 
 __all__ = ["FusedEquations", "choose_equations"]
 
