@@ -106,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--reader", help="the reader to use; see `usidx readers` (default: the one that knows the file)"
     )
+    for role, what in (("position", "say where"), ("spectroscopic", "were swept")):
+        text = f"the dims that {what}, slowest first, where a file does not say"
+        convert.add_argument(f"--{role}", type=_split_names, metavar="DIM,DIM", help=text)
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
     _add_export(commands)
     _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
@@ -193,8 +196,13 @@ def _computing_at(scheduler: str | None) -> Iterator[None]:
         yield
 
 
+def _split_names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
 def _convert(options: argparse.Namespace) -> int:
-    print(usidx.convert(options.source, options.target, reader=options.reader, overwrite=options.overwrite))
+    chosen = {name: getattr(options, name) for name in ("reader", "position", "spectroscopic", "overwrite")}
+    print(usidx.convert(options.source, options.target, **chosen))
     return 0
 
 

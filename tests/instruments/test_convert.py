@@ -155,3 +155,30 @@ def test_the_shell_converts_and_lists(
     assert main(["convert", "--overwrite", "--reader", "nanonis_sxm", "down.sxm", "out.h5"]) == 0
     assert main(["readers"]) == 0
     assert "Nanonis scan (.sxm)" in capsys.readouterr().out
+
+
+def test_dims_that_a_file_does_not_name_are_named_by_the_user(tmp_path: Path) -> None:
+    cells = np.arange(2.0 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    np.save(tmp_path / "stem.npy", cells)
+    target = usidx.convert(
+        tmp_path / "stem.npy", tmp_path / "a.h5", position=["Y", "X"], spectroscopic=["ky", "kx"], progress=False
+    )
+    opened = usidx.open_main(target)
+    assert opened.dims == ("Y", "X", "ky", "kx")
+    np.testing.assert_array_equal(opened, cells)
+    assert usidx.spectroscopic_dims(opened) == ("ky", "kx")
+
+
+def test_the_shell_takes_the_names_of_dims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("stem.npy", np.zeros((2, 3, 4, 5)))
+    assert main(["convert", "stem.npy", "stem.h5", "--position", "Y,X", "--spectroscopic", "ky, kx"]) == 0
+    assert usidx.open_main("stem.h5").sizes == {"Y": 2, "X": 3, "ky": 4, "kx": 5}
+
+
+def test_what_is_converted_is_digested_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "height.npy", np.zeros((4, 5)))
+    monkeypatch.setattr("usidx.instruments.read.digest_file", lambda _: pytest.fail("it was digested twice"))
+    target = usidx.convert(tmp_path / "height.npy", tmp_path / "height.h5", progress=False)
+    told = usidx.open_main(target).usid.history[0]
+    assert told["sha256"] == hashlib.sha256((tmp_path / "height.npy").read_bytes()).hexdigest()

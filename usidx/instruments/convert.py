@@ -19,7 +19,7 @@ from usidx.errors import ExistsError, MissingFileError, UsidError, UsidWarning
 from usidx.format.names import CHANNEL, MEASUREMENT, NODE, PROVENANCE
 from usidx.instruments.digest import RunningDigest
 from usidx.instruments.measurements import collect_measurements
-from usidx.instruments.read import SHA256, read_instrument
+from usidx.instruments.read import SHA256, read_file
 from usidx.instruments.reader import Reader
 from usidx.instruments.recognize import list_matches, read_head
 from usidx.io.disk.companions import find_journal_path
@@ -40,6 +40,8 @@ def convert(
     target: FilePath,
     *,
     reader: str | Reader | None = None,
+    position: Iterable[str] | str | None = None,
+    spectroscopic: Iterable[str] | str | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -60,6 +62,9 @@ def convert(
     reader : str or Reader, optional
         Name of the reader for all of them, see :func:`usidx.list_readers`, or a reader of your own. By default the one
         that is surest of each.
+    position, spectroscopic : str or iterable of str, optional
+        Dims that say where, and dims that were swept, of each file that does not say, or whose reader decides
+        otherwise; as in :func:`usidx.read_instrument`.
     overwrite : bool, default False
         Replace the target where it exists. By default that is an error.
     progress : bool, default True
@@ -79,8 +84,7 @@ def convert(
     MissingExtraError
         The package that reads a source is not installed; the message says which extra has it.
     TranslationError
-        A source is damaged, or of no known format, or it is not clear what its dims mean. Read such a file by
-        :func:`usidx.read_instrument` with its roles, and write the tree by :func:`usidx.write`.
+        A source is damaged, or of no known format, or it is not clear what its dims mean: then name them.
     WriteError
         The disk is full or failed.
 
@@ -98,7 +102,7 @@ def convert(
     _check_target(path, files, overwrite)
     digests = [RunningDigest(file) for file in files]
     try:
-        trees = [read_instrument(file, reader=reader) for file in files]
+        trees = [read_file(file, reader, position, spectroscopic, is_digested=False) for file in files]
         _write_whole(trees, digests, path, overwrite, progress)
     finally:
         for digest in digests:

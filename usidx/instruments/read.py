@@ -19,7 +19,7 @@ from usidx.io.read.place.place import find_local_path
 from usidx.results.provenance import Step, put_steps, read_steps
 from usidx.version import usidx_version
 
-__all__ = ["SHA256", "read_instrument", "read_with"]
+__all__ = ["SHA256", "read_file", "read_instrument", "read_with"]
 
 SHA256: Final = "sha256"
 #: Larger files are digested when they are converted, which reads them anyway: opening one takes no time.
@@ -84,10 +84,23 @@ def read_instrument(
     if read_object is not None:
         return _read_object(path, read_object(path), position, spectroscopic)
     file = find_local_path(path)
+    is_small = file.stat().st_size <= _DIGESTED_AT_ONCE if file.is_file() else False
+    return read_file(file, reader, position, spectroscopic, is_digested=is_small)
+
+
+def read_file(
+    file: Path,
+    reader: str | Reader | None,
+    position: Iterable[str] | str | None = None,
+    spectroscopic: Iterable[str] | str | None = None,
+    *,
+    is_digested: bool,
+) -> xr.DataTree:
+    """Read a file as :func:`read_instrument` does; its digest can be left to who reads all of it anyway."""
     match = choose_reader(file, reader)
     tree = read_with(match, file)
     with_roles = assign_roles(tree, position, spectroscopic, file=str(file), reader=match.name)
-    digest = digest_file(file) if file.stat().st_size <= _DIGESTED_AT_ONCE else None
+    digest = digest_file(file) if is_digested else None
     parameters: dict[str, Any] = {"path": str(file), "reader": match.name}
     chosen = {"position": position, "spectroscopic": spectroscopic}
     parameters |= {role: _as_list(dims) for role, dims in chosen.items() if dims is not None}

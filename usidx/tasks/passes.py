@@ -69,6 +69,12 @@ class Passes(Protocol):
     def map_rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
         """Return ``func(block, value)`` for all blocks as a (rows, width) array: one more pass."""
 
+    def follow(self, step: Func, first: Any) -> Any:
+        """Return the last ``found = step(found, block)`` over all blocks in order, from `first`: one pass."""
+
+    def map_numbered(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
+        """Return ``func(block, number of its first row, value)`` for all blocks, (rows, width): one more pass."""
+
     def read_again(self, value: Any) -> Any:
         """Return the matrix as the next pass reads it: after `value` is found, not held from the pass before."""
 
@@ -107,6 +113,12 @@ class _Now:
     def map_rows(self, func: Func, value: Any, width: int, dtype: Any) -> Array:
         found = self._held.map(lambda block: func(block, value))
         return np.concatenate(found).astype(dtype, copy=False).reshape(-1, width)
+
+    def follow(self, step: Func, first: Any) -> Any:
+        return step(first, self._values)
+
+    def map_numbered(self, func: Func, value: Any, width: int, dtype: Any) -> Array:
+        return np.asarray(func(self._values, 0, value), dtype).reshape(-1, width)
 
     def read_again(self, value: Any) -> Array:
         return self._values
@@ -167,6 +179,30 @@ class _Lazy:
             graph[(name, i, 0)] = Task((name, i, 0), _map_block, func, TaskRef(key), TaskRef(value.key), width, dtype)
         return _build_array(name, graph, [again, value], (again.chunks[0], (width,)), dtype)
 
+    def follow(self, step: Func, first: Any) -> Delayed:
+        token = tokenize(self._values.name, step, first)
+        key = name_barrier("follow", token)
+        blocks = list_block_keys(self._values)
+        links: list[Any] = [(f"usidx-link-{token}", number) for number in range(len(blocks) - 1)]
+        graph: dict[Any, Any] = {}
+        before: Any = first
+        for link, block in zip([*links, key], blocks, strict=True):
+            graph[link] = Task(link, _follow_alone, step, before, TaskRef(block))
+            before = TaskRef(link)
+        return make_barrier(key, graph, [self._values])
+
+    def map_numbered(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
+        again = self.read_again(value)
+        name = f"usidx-numbered-{tokenize(again.name, func, value.key, width, dtype)}"
+        starts = np.cumsum([0, *again.chunks[0]]).tolist()
+        graph = {}
+        for i, key in enumerate(list_block_keys(again)):
+            numbered = partial(_call_numbered, func, starts[i])
+            graph[(name, i, 0)] = Task(
+                (name, i, 0), _map_block, numbered, TaskRef(key), TaskRef(value.key), width, dtype
+            )
+        return _build_array(name, graph, [again, value], (again.chunks[0], (width,)), dtype)
+
     def read_again(self, value: Any) -> Any:
         return read_again(self._values, value)
 
@@ -210,6 +246,15 @@ def _name_parts(key: str, token: str, level: int, count: int) -> list[Any]:
 def _step_alone(step: Func, block: Array, *shared: Any) -> Any:
     with limit_blas():
         return step(block, *shared)
+
+
+def _follow_alone(step: Func, before: Any, block: Array) -> Any:
+    with limit_blas():
+        return step(before, block)
+
+
+def _call_numbered(func: Func, start: int, block: Array, value: Any) -> Any:
+    return func(block, start, value)
 
 
 def _join(merge: Func, first: Any, *second: Any) -> Any:

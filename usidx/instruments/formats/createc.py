@@ -113,7 +113,7 @@ def _list_images(images: Array, header: dict[str, str]) -> Iterator[Channel]:
     kept = slice(measured[0], measured[-1] + 1)
     y = Axis("Y", count_along(rows, height, "Y")[kept], "m", "position")
     x = Axis("X", count_along(columns, width, "X"), "m", "position")
-    frame = describe_frame(_find_center(header), (width, height), _get(header, "Rotation"))
+    frame = describe_frame("m", center=_find_center(header), size=(height, width), angle=_get(header, "Rotation"))
     attrs = {} if measured.size == rows else {"lines_measured": measured.size, "lines_planned": rows}
     signals = int(header.get("Chan(1,2,4)", 0) or 0) or max(count // 2, 1)
     for number, image in enumerate(images):
@@ -135,12 +135,12 @@ def _scale(number: int, header: dict[str, str]) -> tuple[str, str, float]:
 
 
 def _find_center(header: dict[str, str]) -> tuple[float, float]:
-    """Return where the frame lies; offsets count against the axes."""
+    """Return where the frame lies, (Y, X); offsets count against the axes."""
     volts = _count_volts(header)
     constants = _get(header, "Xpiezoconst", "XPiezoconst"), _get(header, "YPiezoconst", "Ypiezoconst")
     gains = _get(header, "GainX"), _get(header, "GainY")
     x, y = (-_get(header, f"Offset{n}") * volts * g * c for n, g, c in zip("XY", gains, constants, strict=True))
-    return x * _ANGSTROM, y * _ANGSTROM
+    return y * _ANGSTROM, x * _ANGSTROM
 
 
 def _parse_vert(path: Path) -> xr.DataTree:

@@ -134,9 +134,9 @@ def _split(text: str) -> tuple[str, ...]:
 
 def _list_channels(grid: _Grid) -> Iterator[Channel]:
     center_x, center_y, width, height, angle = (float(n) for n in grid.header["Grid settings"].split(";"))
-    y, x = make_scan_axes(grid.rows, grid.columns, (width, height))
+    y, x = make_scan_axes(grid.rows, grid.columns, (height, width))
     parameters = grid.read(0, len(grid.parameters)).compute() if grid.parameters else None
-    coords = describe_frame((center_x, center_y), (width, height), angle)
+    coords = describe_frame("m", center=(center_y, center_x), size=(height, width), angle=angle)
     coords |= _describe_points(grid, parameters)
     swept, more = _find_sweep(grid, parameters)
     measured = grid.measured

@@ -67,7 +67,8 @@ def _list_channels(path: Path, header: dict[str, str], offset: int) -> Iterator[
     columns, rows = (int(n) for n in header["SCAN_PIXELS"].split())
     width, height = (float(n) for n in header["SCAN_RANGE"].split())
     center_x, center_y = (float(n) for n in header["SCAN_OFFSET"].split())
-    frame = describe_frame((center_x, center_y), (width, height), float(header["SCAN_ANGLE"]))
+    size, angle = (height, width), float(header["SCAN_ANGLE"])
+    frame = describe_frame("m", center=(center_y, center_x), size=size, angle=angle)
     kind = header.get("SCANIT_TYPE", "FLOAT MSBFIRST").split()
     if kind[:1] != ["FLOAT"]:
         raise TranslationError(f"its data are of the type {kind}, and only FLOAT is known")
@@ -76,7 +77,7 @@ def _list_channels(path: Path, header: dict[str, str], offset: int) -> Iterator[
     for number, (signal, direction) in enumerate((s, d) for s in _list_signals(header) for d in s.directions):
         place = offset + number * rows * columns * dtype.itemsize
         data = lay_out(path, "nanonis_sxm", (rows, columns), dtype, offset=place)
-        axes = make_scan_axes(rows, columns, (width, height), flip_y=is_down, flip_x=direction == "backward")
+        axes = make_scan_axes(rows, columns, size, flip_y=is_down, flip_x=direction == "backward")
         attrs = {"direction": direction, **_tell_missing(data[:, 0].compute())}
         yield Channel(f"{signal.name}/{direction}", data, axes, signal.name, signal.units, frame, attrs)
 

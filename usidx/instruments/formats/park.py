@@ -75,9 +75,9 @@ def _read_table(content: bytes) -> dict[str, Any]:
 
 
 def _make_channel(data: Any, table: dict[str, Any]) -> Channel:
-    size = table["width"], table["height"]
+    size = table["height"], table["width"]
     axes = make_scan_axes(table["rows"], table["columns"], size, "um")
-    frame = describe_frame((table["offset_x"], table["offset_y"]), size, table["angle"], "um")
+    frame = describe_frame("um", center=(table["offset_y"], table["offset_x"]), size=size, angle=table["angle"])
     direction = "forward" if table["is_forward"] else "backward"
     name = table["source"].strip() or "Image"
     return Channel(name.replace("/", "_"), data, axes, name, table["units"], frame, {**table, "direction": direction})

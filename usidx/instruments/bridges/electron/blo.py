@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import TranslationError
-from usidx.instruments.bridges.even_axes import describe_frame, make_even_axis
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.file_array import lay_out
 from usidx.instruments.reader import Confidence, FormatReader
+from usidx.instruments.scan_frame import describe_frame, make_even_axis
 
 __all__ = ["READER"]
 

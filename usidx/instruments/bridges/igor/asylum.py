@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from usidx.instruments.bridges.even_axes import describe_frame
 from usidx.instruments.channel import Axis, Channel
+from usidx.instruments.scan_frame import describe_frame
 
 __all__ = ["describe_curves", "describe_images", "parse_note"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from usidx.format.layout import Array
-from usidx.instruments.bridges.even_axes import describe_frame
 from usidx.instruments.bridges.jpk.headers import Properties
 from usidx.instruments.channel import Axis
+from usidx.instruments.scan_frame import describe_frame
 
 __all__ = ["Grid", "find_grid", "read_place"]
 

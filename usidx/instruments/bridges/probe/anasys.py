@@ -19,10 +19,10 @@ import xarray as xr
 
 from usidx.errors import TranslationError
 from usidx.format.layout import Array
-from usidx.instruments.bridges.even_axes import describe_frame, make_even_axis
 from usidx.instruments.bridges.probe.safe_xml import parse_xml
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.reader import Confidence, FormatReader
+from usidx.instruments.scan_frame import describe_frame, make_even_axis
 
 __all__ = ["READER"]
 

@@ -15,10 +15,10 @@ from typing import Final
 import xarray as xr
 
 from usidx.errors import TranslationError
-from usidx.instruments.bridges.even_axes import describe_frame, make_even_axis
 from usidx.instruments.channel import Channel, build_tree
 from usidx.instruments.file_array import lay_out
 from usidx.instruments.reader import Confidence, FormatReader
+from usidx.instruments.scan_frame import describe_frame, make_even_axis
 
 __all__ = ["READER"]
 

@@ -14,9 +14,9 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import TranslationError
-from usidx.instruments.bridges.even_axes import describe_frame, make_even_axis
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.reader import Confidence, FormatReader, Package
+from usidx.instruments.scan_frame import describe_frame, make_even_axis
 
 __all__ = ["READER"]
 
