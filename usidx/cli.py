@@ -98,6 +98,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="where there are no locks, as on some network drives: only if no other program has the file open",
     )
+    _add_convert(commands)
+    _add_export(commands)
+    _add_replay(commands)
+    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
+    return parser
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     convert = _command(commands, "convert", _convert, "convert files of instruments into one USID file")
     convert.add_argument(
         "source", nargs="+", help="a file of an instrument, a folder of them, or a pattern such as '*.sxm'"
@@ -110,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         text = f"the dims that {what}, slowest first, where a file does not say"
         convert.add_argument(f"--{role}", type=_split_names, metavar="DIM,DIM", help=text)
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
-    _add_export(commands)
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     replay = _command(commands, "replay", _replay, "run the steps of a stored result again, and compare")
     replay.add_argument("file", help="a USID file")
     replay.add_argument("group", help="the results group, or an end of its path, as SVD_000")
@@ -120,8 +130,6 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--source", metavar="FILE", help="the file that the result was made of, where it is another one"
     )
-    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
-    return parser
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -245,7 +253,7 @@ def _replay(options: argparse.Namespace) -> int:
     found = usidx.replay(options.file, options.group, rtol=options.rtol, source=options.source)
     width = max((len(str(name)) for name in found.data_vars), default=0)
     for name, difference in found.data_vars.items():
-        print(f"{str(name):{width}}  {difference.item():.3g}")
+        print(f"{name!s:{width}}  {difference.item():.3g}")
     verdict = "equal" if found.attrs["equal"] else "different"
     print(f"{found.attrs['group']}: {verdict}, to {options.rtol:g}")
     return 0 if found.attrs["equal"] else 1

@@ -175,6 +175,10 @@ def _open_tiny(blocks: int) -> xr.DataArray:
     return lazy.usid.set_roles(position=["Y", "X"])
 
 
+def _limit(verb: Callable[[xr.DataArray, int], xr.Dataset], iterations: int) -> Verb:
+    return lambda raw: verb(raw, iterations)
+
+
 def _measure_overhead(asked: argparse.Namespace) -> None:
     few, some, many = _open_tiny(4), _open_tiny(50), _open_tiny(450)
     _tell("| verb | ms per iteration of 4 blocks | ms per block and pass |\n|---|---|---|")
@@ -182,9 +186,9 @@ def _measure_overhead(asked: argparse.Namespace) -> None:
         for name in asked.verbs:
             if name in PASSING:
                 verb = PASSING[name]
-                _time(lambda raw, verb=verb: verb(raw, 2), some, 1)
-                short, long = (_time_again(lambda raw, n=n, v=verb: v(raw, n), few, asked.repeat) for n in (5, 35))
-                less, more = (_time_again(lambda raw, v=verb: v(raw, 3), one, asked.repeat) for one in (some, many))
+                _time(_limit(verb, 2), some, 1)
+                short, long = (_time_again(_limit(verb, n), few, asked.repeat) for n in (5, 35))
+                less, more = (_time_again(_limit(verb, 3), one, asked.repeat) for one in (some, many))
                 # Survey, three iterations, and what is made of the blocks in the end.
                 _tell(f"| {name} | {1e3 * (long - short) / 30:.0f} | {1e3 * (more - less) / 400 / 5:.2f} |")
             elif name in GRAPHS:

@@ -11,7 +11,7 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims, split
-from usidx.learn.factors.eigen import Decomposition, decompose_rows, project_rows
+from usidx.learn.factors.eigen import Decomposition, decompose_rows, pick_components, project_rows
 from usidx.learn.factors.gram import join_moments, sum_moments
 from usidx.learn.factors.gram_of_samples import (
     decompose_projection,
@@ -354,7 +354,7 @@ def _collect_by_features(matrix: Matrix, passes: Passes, n: int, found: Any, sol
         scores = passes.split(passes.iterate(find_scores, found), None, n, dtype)
     else:
         scores = passes.map_rows(project_rows, found, n, dtype)
-    components = passes.pick_array(found, _pick_components, (n, matrix.values.shape[1]), dtype)
+    components = passes.pick_array(found, pick_components, (n, matrix.values.shape[1]), dtype)
     return {
         "scores": matrix.label_rows(scores, "component"),
         "components": matrix.label_cells(components, matrix.columns, "component"),
@@ -368,7 +368,7 @@ def _decompose_by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool)
     found = passes.gather(decompose_projection, matrix.label_rows(projected, "component").data, basis, n)
     height, width = matrix.values.shape
     scores = matrix.label_cells(passes.pick_array(found, _pick_scores, (n, width), dtype), matrix.columns, "component")
-    components = passes.pick_array(found, _pick_components, (n, height), dtype)
+    components = passes.pick_array(found, pick_components, (n, height), dtype)
     variables = {
         "scores": scores.transpose(..., "component"),
         "components": matrix.label_cells(components, matrix.rows, "component"),
@@ -390,10 +390,6 @@ def _collect_figures(
         mean = passes.pick_array(found, _pick_mean, (1, width), choose_working_dtype(matrix.values.dtype))
         figures["mean"] = matrix.label_cells(mean, features)
     return figures
-
-
-def _pick_components(found: Decomposition) -> Any:
-    return np.where(found.holes, np.nan, found.components) if found.holes.any() else found.components
 
 
 def _pick_mean(found: Decomposition) -> Any:
