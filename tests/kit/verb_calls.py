@@ -17,7 +17,7 @@ from tests.kit.calls import Call, Together, make_mask, opened
 from tests.kit.loops import scan as loop_scan
 from usidx.models import Constant, Gaussian, Linear
 
-__all__ = ["ALIKE", "CALLS", "Call", "write_sources"]
+__all__ = ["ALIKE", "CALLS", "Call", "opened", "write_sources"]
 
 #: Who has calls of a family: CALLS, ALIKE, and make_sources(), which gives name -> array of its files.
 FAMILIES = (diffraction_calls, image_calls)
