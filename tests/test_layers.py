@@ -20,6 +20,7 @@ LADDER = (
     {"learn", "fitting", "models", "signal", "image", "diffraction", "modes", "simulate", "mapping"},
     {"io.read"},
     {"io.write", "instruments"},
+    {"recipes"},
     {"example", "testing"},
     {"look"},
     {"accessor", "cli", "demo", "mypy_plugin", "public", "__init__", "__main__"},

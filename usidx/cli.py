@@ -111,6 +111,15 @@ def _parser() -> argparse.ArgumentParser:
         convert.add_argument(f"--{role}", type=_split_names, metavar="DIM,DIM", help=text)
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
     _add_export(commands)
+    replay = _command(commands, "replay", _replay, "run the steps of a stored result again, and compare")
+    replay.add_argument("file", help="a USID file")
+    replay.add_argument("group", help="the results group, or an end of its path, as SVD_000")
+    replay.add_argument(
+        "--rtol", type=float, default=1e-6, help="up to which difference counts as equal (default: 1e-6)"
+    )
+    replay.add_argument(
+        "--source", metavar="FILE", help="the file that the result was made of, where it is another one"
+    )
     _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
     return parser
 
@@ -230,6 +239,16 @@ def _export(options: argparse.Namespace) -> int:
         usidx.export(options.file, options.target, group=options.group, to=to, copy=copy, overwrite=options.overwrite)
     )
     return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    found = usidx.replay(options.file, options.group, rtol=options.rtol, source=options.source)
+    width = max((len(str(name)) for name in found.data_vars), default=0)
+    for name, difference in found.data_vars.items():
+        print(f"{str(name):{width}}  {difference.item():.3g}")
+    verdict = "equal" if found.attrs["equal"] else "different"
+    print(f"{found.attrs['group']}: {verdict}, to {options.rtol:g}")
+    return 0 if found.attrs["equal"] else 1
 
 
 def _readers(options: argparse.Namespace) -> int:

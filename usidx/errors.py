@@ -15,6 +15,7 @@
       LockedError       another program, or another part of this one, holds the file (also an OSError)
       WriteError        a file could not be written; it is as it was at the last commit (also an OSError)
       RecoveryError     a file cannot be put back to its last commit (also an OSError)
+      ReplayError       what made a result cannot be run again; says why
       RemoteError       an object behind a URL cannot be reached, or changes (also an OSError)
       TranslationError  a file of an instrument cannot be read: says file, reader and reason
       MissingExtraError an optional dependency is not installed (also an ImportError)
@@ -37,6 +38,7 @@ __all__ = [
     "NotMainError",
     "RecoveryError",
     "RemoteError",
+    "ReplayError",
     "ResultError",
     "RoleError",
     "SelectionError",
@@ -114,6 +116,10 @@ class RecoveryError(UsidError, OSError):
 
 class RemoteError(UsidError, OSError):
     """An object behind a URL cannot be reached, gives other bytes than asked for, or changes while it is read."""
+
+
+class ReplayError(UsidError):
+    """What made a result cannot be run again: a function is gone, a source changed, an argument was not recorded."""
 
 
 class MissingExtraError(UsidError, ImportError):

@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from usidx.modes.switching.loop_fit import loop_fit as loop_fit
     from usidx.modes.switching.project_loops import project_loops as project_loops
     from usidx.modes.switching.relaxation_fit import relaxation_fit as relaxation_fit
+    from usidx.recipes.replay import replay as replay
     from usidx.results.history import history as history
     from usidx.tasks.compute import compute as compute
 
@@ -142,6 +143,7 @@ MODULES.update(
         "reconstruct": "usidx.learn.reconstruct",
         "recover": "usidx.io.disk.recovery",
         "relaxation_fit": "usidx.modes.switching.relaxation_fit",
+        "replay": "usidx.recipes.replay",
         "residual": "usidx.fitting.evaluate",
         "response": "usidx.modes.band_excitation.response",
         "rotate": "usidx.learn.rotate",

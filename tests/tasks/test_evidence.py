@@ -10,11 +10,12 @@ import xarray as xr
 
 import usidx
 from usidx.tasks.evidence import (
+    Operation,
     UnprovenError,
     collect_evidence,
     collect_layers,
     find_opened,
-    is_only_selected,
+    find_operations,
     read_token,
 )
 from usidx.testing.measurements import snake_file
@@ -69,9 +70,35 @@ def test_names_given_by_hand_prove_nothing() -> None:
     assert read_token(f"<object at 0x7f>-{token}") == token
 
 
-def test_selections_are_told_from_computations(raw: xr.DataArray) -> None:
-    def opened(name: str) -> bool:
-        return name.startswith("usid-")
+def opened(name: str) -> bool:
+    return name.startswith("usid-")
 
-    assert is_only_selected(raw.isel(X=[2, 0], Y=0).transpose().data, opened)
-    assert not is_only_selected((raw + 1).isel(X=0).data, opened)
+
+def test_selections_are_told_from_computations(raw: xr.DataArray) -> None:
+    assert find_operations(raw.isel(X=[2, 0], Y=0).transpose().data, opened) == []
+    assert find_operations((raw + raw.mean()).isel(X=0).data, opened) is None
+    assert find_operations(raw.cumsum("X").data, opened) is None
+
+
+def test_what_is_done_to_each_cell_is_read_from_the_graph_in_order(raw: xr.DataArray) -> None:
+    half = np.float32(0.5)
+    changed = (3 - abs(raw).isel(X=slice(1, None)).astype("complex64") * half) ** 2
+    found = find_operations(changed.data, opened)
+    assert found == [
+        Operation("abs"),
+        Operation("astype", "complex64"),
+        Operation("mul", half),
+        Operation("sub", 3, is_number_first=True),
+        Operation("pow", 2),
+    ]
+    assert found is not None
+    assert type(found[2].number) is np.float32
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda a: a * a, lambda a: a + xr.DataArray(1.0), lambda a: a > 0, lambda a: a.where(a > 0)],
+    ids=range(4),
+)
+def test_other_computations_are_not_read(raw: xr.DataArray, change: Any) -> None:
+    assert find_operations(change(raw).data, opened) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, Final
 from uuid import uuid4
@@ -14,14 +14,14 @@ from usidx.results.digests import digest, digest_array, digest_parts
 from usidx.results.provenance import PROVENANCE
 from usidx.tasks.evidence import UnprovenError, read_token
 
-__all__ = ["as_json", "digest_labelled"]
+__all__ = ["LONGEST", "as_json", "describe_labelled", "digest_coordinate", "digest_labelled"]
 
 #: A longer array is told by its digest.
-_LONGEST: Final = 256
+LONGEST: Final = 256
 
 
-def as_json(value: Any) -> Any:
-    """Return a value as JSON holds it."""
+def as_json(value: Any, describe: Callable[[xr.DataArray | xr.Dataset], Any] | None = None) -> Any:
+    """Return a value as JSON holds it; `describe` says what is told of labelled objects, by default the least."""
     if isinstance(value, float) and not isfinite(value):
         return str(value)  # JSON has no NaN
     if value is None or isinstance(value, bool | int | float | str):
@@ -33,13 +33,13 @@ def as_json(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return _convert_array(value)
     if isinstance(value, xr.DataArray | xr.Dataset):
-        return _describe_labelled(value)
+        return (describe or describe_labelled)(value)
     if callable(value):  # before containers: it does more than it holds
         return _name_value(value)
     if isinstance(value, Mapping):
-        return {str(k): as_json(v) for k, v in value.items()}
+        return {str(k): as_json(v, describe) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [as_json(v) for v in value]
+        return [as_json(v, describe) for v in value]
     if isinstance(value, set | frozenset):
         return [as_json(v) for v in sorted(value, key=repr)]
     if isinstance(value, slice):
@@ -48,13 +48,13 @@ def as_json(value: Any) -> Any:
 
 
 def _convert_array(values: np.ndarray[Any, Any]) -> Any:
-    if values.size <= _LONGEST:
+    if values.size <= LONGEST:
         return as_json(values.tolist())
     return {"shape": list(values.shape), "dtype": str(values.dtype), "digest": _digest_or_nonce(values)}
 
 
-def _describe_labelled(value: xr.DataArray | xr.Dataset) -> dict[str, Any]:
-    """Return name, sizes and a digest of a labelled argument, and the verbs that made it."""
+def describe_labelled(value: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+    """Return name, sizes and a digest of a labelled argument."""
     told: dict[str, Any] = {"dims": {str(d): int(n) for d, n in value.sizes.items()}}
     if isinstance(value, xr.DataArray):
         told["name"] = None if value.name is None else str(value.name)
@@ -63,6 +63,11 @@ def _describe_labelled(value: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     except UnprovenError:
         told["digest"] = uuid4().hex
     return told
+
+
+def digest_coordinate(values: Any) -> str:
+    """Return a digest of the values of a coordinate."""
+    return digest_array(np.asarray(values))
 
 
 def digest_labelled(value: xr.DataArray | xr.Dataset) -> str:

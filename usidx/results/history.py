@@ -95,7 +95,15 @@ def _describe_between(described: Any, last: str | None) -> str:
     if not isinstance(selection, dict):
         return ""
     parts = [f"{dim}: {_write_extent(extent)}" for dim, extent in selection.items() if isinstance(extent, dict)]
-    return f" on {', '.join(parts)}" if parts else ""
+    done = since.get("operations") if isinstance(since, dict) else None
+    told = [_write_operation(one) for one in done if isinstance(one, dict)] if isinstance(done, list) else []
+    after = f", after {', '.join(told)}" if told else ""
+    return (f" on {', '.join(parts)}" if parts else "") + after
+
+
+def _write_operation(told: dict[str, Any]) -> str:
+    operands = [told[key] for key in ("number", "dtype") if key in told]
+    return f"{told.get('operation')} {operands[0]}" if operands else str(told.get("operation"))
 
 
 def _write_extent(extent: dict[str, Any]) -> str:

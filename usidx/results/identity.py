@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final, Protocol
 
+import numpy as np
 import xarray as xr
 
-from usidx.results.arguments import as_json, digest_labelled
+from usidx.results.arguments import as_json, digest_coordinate, digest_labelled
 from usidx.results.digests import digest, digest_parts
 from usidx.results.provenance import Step, read_steps, remove_seals
 from usidx.tasks.evidence import (
+    Operation,
     UnprovenError,
     collect_evidence,
     collect_layers,
     find_opened,
-    is_only_selected,
+    find_operations,
     selects_of,
 )
 
@@ -156,7 +158,11 @@ def find_place_of_opened(data: xr.DataArray | xr.Dataset) -> Opened | None:
 
 
 def describe_changes(data: xr.DataArray | xr.Dataset) -> Any:
-    """Say what plain xarray did to an object since its last recorded step: "nothing", a selection, or "unknown"."""
+    """Say what plain xarray did to an object since its last recorded step: "nothing", what can be told, or "unknown".
+
+    Told are selections, with the digests of the coordinates that are left, and what was done to each cell: arithmetic
+    with numbers, parts of complex numbers, changes of type.
+    """
     if not read_steps(data):
         return "unknown"
     if (found := _digest_or_none(data)) is not None and found in _remembered:
@@ -165,9 +171,45 @@ def describe_changes(data: xr.DataArray | xr.Dataset) -> Any:
     values = [data] if isinstance(data, xr.DataArray) else list(data.data_vars.values())
     if not lazy or any(v.chunks is None for v in values):
         return "unknown"
-    if not all(is_only_selected(v.data, lambda n: _is_opened(n) or f"name {n}" in _remembered) for v in lazy):
-        return "unknown"
-    return {"selection": {str(dim): _describe_extent(data, str(dim)) for dim in data.dims}}
+    operations = _find_operations(lazy, values)
+    return "unknown" if operations is None else _describe_selection(data) | _describe_operations(operations)
+
+
+def _find_operations(lazy: list[xr.Variable], values: list[xr.DataArray]) -> list[Operation] | None:
+    """Return what was done to all values alike; None where that is not known, or anything was done to a coordinate."""
+    found = [find_operations(v.data, lambda n: _is_opened(n) or f"name {n}" in _remembered) for v in lazy]
+    if any(one is None for one in found):
+        return None
+    of_names = {str(v.data.name): one for v, one in zip(lazy, found, strict=True)}
+    of_values = [of_names.pop(name) for name in {str(v.data.name) for v in values}]
+    is_alike = all(repr(one) == repr(of_values[0]) for one in of_values)
+    return of_values[0] if is_alike and not any(of_names.values()) else None
+
+
+def _describe_selection(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+    borne = [dim for dim in data.dims if dim in data.coords and data.coords[dim].dims == (dim,)]
+    at = {
+        str(name): as_json(c.values.item()) for name, c in data.coords.items() if not c.dims and c.dtype.kind in "biufU"
+    }
+    return {
+        "selection": {str(dim): _describe_extent(data, str(dim)) for dim in data.dims},
+        "coordinates": {str(dim): digest_coordinate(data.coords[dim].values) for dim in borne},
+        **({"at": at} if at else {}),
+    }
+
+
+def _describe_operations(operations: list[Operation]) -> dict[str, Any]:
+    told = [_describe_operation(one) for one in operations]
+    return {"operations": told} if told else {}
+
+
+def _describe_operation(one: Operation) -> dict[str, Any]:
+    if one.name == "astype":
+        return {"operation": one.name, "dtype": one.number}
+    if one.number is None:
+        return {"operation": one.name}
+    dtype = {"dtype": str(one.number.dtype)} if isinstance(one.number, np.generic) else {}
+    return {"operation": one.name, "number": as_json(one.number), "number_first": one.is_number_first, **dtype}
 
 
 def _is_opened(layer: str) -> bool:

@@ -21,6 +21,7 @@ from usidx.label.roles import refuse_unlabelled
 from usidx.label.units import raise_to_power
 from usidx.results.arguments import as_json
 from usidx.results.declarations import HANDED_ON, Declaration, Projection, Quantity, declare, find_declaration
+from usidx.results.described import describe_argument
 from usidx.results.fit_names import FitNames
 from usidx.results.identity import describe_changes, find_sources, note_made
 from usidx.results.provenance import (
@@ -221,7 +222,7 @@ def record_step(
     step: Step = {
         "tool": name,
         "version": usidx_version(),
-        "parameters": {str(k): as_json(v) for k, v in parameters.items()},
+        "parameters": {str(k): as_json(v, describe_argument) for k, v in parameters.items()},
         "input": dict(described or describe_input(given)),
         **({"sources": list(beside)} if beside else {}),
     }

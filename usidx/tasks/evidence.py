@@ -6,6 +6,7 @@ the task that made it. So equal names prove equal results only together with wha
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,16 +15,18 @@ from typing import Any, Final
 
 import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task
+from dask.array.chunk import astype
 from dask.blockwise import Blockwise
 
 __all__ = [
     "Evidence",
+    "Operation",
     "UnprovenError",
     "collect_evidence",
     "collect_layers",
     "find_opened",
+    "find_operations",
     "find_unselected",
-    "is_only_selected",
     "read_token",
     "selects_of",
 ]
@@ -114,18 +117,83 @@ def find_opened(layers: Mapping[str, Any]) -> dict[str, Any]:
     return evidence.opened
 
 
-def is_only_selected(array: Any, made: Callable[[str], bool]) -> bool:
-    """Say whether a dask array is one that `made` knows by its name, but for a selection of its cells."""
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What was done to each cell of an array.
+
+    Attributes
+    ----------
+    name : str
+        As the module operator calls it, or "real", "imag", "astype".
+    number : object
+        The other operand, or the type; None where there is none.
+    is_number_first : bool
+        Whether it is the left one.
+    """
+
+    name: str
+    number: Any = None
+    is_number_first: bool = False
+
+
+def find_operations(array: Any, made: Callable[[str], bool]) -> list[Operation] | None:
+    """Return what was done, oldest first, to the cells of a dask array that `made` knows, beside selecting some.
+
+    None where anything else was done than arithmetic with numbers, parts of complex numbers and changes of type.
+    """
     graph = array.__dask_graph__()
-    waiting = [str(array.name)]
-    while waiting:
-        name = waiting.pop()
-        if made(name):
-            continue
-        if not name.startswith(_SELECTING) or not graph.dependencies.get(name):
-            return False
-        waiting.extend(map(str, graph.dependencies[name]))
-    return True
+    name, found = str(array.name), []
+    while not made(name):
+        before = [str(d) for d in graph.dependencies.get(name, ())]
+        if len(before) != 1:
+            return None
+        if not name.startswith(_SELECTING):
+            operation = _read_operation(graph.layers[name])
+            if operation is None:
+                return None
+            found.append(operation)
+        name = before[0]
+    return found[::-1]
+
+
+#: Functions in the tasks of dask, and what they are called here.
+_ARITHMETIC: Final[dict[Any, str]] = {
+    operator.add: "add", operator.sub: "sub", operator.mul: "mul", operator.truediv: "truediv", operator.pow: "pow",
+    np.add: "add", np.subtract: "sub", np.multiply: "mul", np.true_divide: "truediv", np.power: "pow",
+}  # fmt: skip
+_OF_ONE: Final[dict[Any, str]] = {
+    operator.abs: "abs", abs: "abs", np.absolute: "abs", operator.neg: "neg", np.negative: "neg",
+    np.real: "real", np.imag: "imag",
+}  # fmt: skip
+
+
+def _read_operation(layer: Any) -> Operation | None:
+    """Return what a layer does to each cell; None where it is not one of these operations, on one array."""
+    if not isinstance(layer, Blockwise) or not isinstance(layer.task, Task):
+        return None
+    function, keywords = _unwrap(layer.task.func), dict(layer.task.kwargs)
+    values = [(place, value) for place, (value, index) in enumerate(layer.indices) if index is None]
+    if len(layer.indices) - len(values) != 1:
+        return None
+    if function is astype and not values and set(keywords) == {"astype_dtype"}:
+        return Operation("astype", str(np.dtype(keywords["astype_dtype"])))
+    if keywords or len(values) > 1:
+        return None
+    if not values:
+        return Operation(_OF_ONE[function]) if function in _OF_ONE else None
+    place, number = values[0]
+    is_number = isinstance(number, bool | int | float | complex | np.number | np.bool_)
+    is_plain = function in _ARITHMETIC and is_number
+    return Operation(_ARITHMETIC[function], number, place == 0) if is_plain else None
+
+
+def _unwrap(function: Any) -> Any:
+    """Return a function that can be looked up."""
+    try:
+        hash(function)
+    except TypeError:
+        return None
+    return function
 
 
 def find_unselected(array: Any) -> list[str]:

@@ -18,7 +18,7 @@ from numba.experimental import function_type
 from usidx.fitting.compile.bytecode import Program
 from usidx.fitting.compile.jit import EQUATIONS
 from usidx.fitting.compile.writer import ARGUMENTS, COVERED, LIBRARY, NAMES, Writer
-from usidx.tasks.fork import hold_over_fork
+from usidx.tasks.process.fork import hold_over_fork
 
 __all__ = ["FusedEquations", "choose_equations"]
 

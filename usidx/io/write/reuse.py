@@ -204,10 +204,18 @@ def _is_step_of_before(old: Step, now: Step, work: Work) -> bool:
         return old == now
     if not isinstance(old.get("input"), dict) or not isinstance(old.get("parameters"), dict):
         return False  # a neighbour's text may hold anything
-    given, then = dict(now["input"]), dict(old["input"])
+    given, then = _describe_as_before(now["input"]), dict(old["input"])
     # It named the graph: what was opened is called so, and anything else was made of that.
     was_direct = str(then.pop("token", "")).startswith(OPENED)
     return was_direct and given["since_last_step"] != "unknown" and then == given and _are_arguments_of_before(old, now)
+
+
+def _describe_as_before(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of an input without what it did not tell."""
+    since = described["since_last_step"]
+    if isinstance(since, dict) and "operations" not in since:
+        since = {"selection": since["selection"]}
+    return {**described, "since_last_step": since}
 
 
 def _are_arguments_of_before(old: Step, now: Step) -> bool:

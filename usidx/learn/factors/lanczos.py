@@ -39,6 +39,7 @@ from usidx.learn.matrix.exponent import find_exponent, lower_blocks, multiply_by
 from usidx.learn.matrix.missing import refuse_nothing, sift
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held
+from usidx.tasks.progress import Iterations
 
 __all__ = ["MOST_PASSES", "Aim", "run_lanczos"]
 
@@ -137,7 +138,8 @@ def _find_leading(blocks: Blocks, shift: Array, basis: Array, task: _Task, doubl
     n = task.aim.n
     if double is not None:
         return _decompose_gram(blocks, shift, task, double)
-    found = _iterate(blocks, basis, shift, task, MOST_PASSES)
+    watched = Iterations("pca" if task.aim.centred else "svd", MOST_PASSES, "relative error of singular values", "pass")
+    found = _iterate(blocks, basis, shift, task, MOST_PASSES, watched)
     if np.isfinite(task.budget) and found.errors.max() > task.aim.tol:
         del found  # with its images
         return _decompose_gram(blocks, shift, task, True)
@@ -192,7 +194,9 @@ def _explore_sample(rows: Array, basis: Array, task: _Task) -> tuple[Array, Arra
     return shift, seen.vectors, task, double if _is_hopeless(seen.history, task.aim.tol, task.budget - 2) else None
 
 
-def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int) -> _Approximation:
+def _iterate(
+    blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int, watched: Iterations | None = None
+) -> _Approximation:
     """Pass over the blocks, a block of new vectors each time, until the errors are small or no fewer passes will do."""
     from scipy.linalg import block_diag
 
@@ -206,6 +210,8 @@ def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int)
     while True:
         squares, turn, errors, residual = _find_ritz_pairs(space, products, inside, aim.n, 2 * task.width)
         history.append(float(errors.max()))
+        if watched is not None:
+            watched.tell(history[-1])
         done = len(history) == most or not frame.count or history[-1] <= aim.tol
         if done or _is_hopeless(history[2:], aim.tol, 1.5 * task.budget):
             break

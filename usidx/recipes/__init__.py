@@ -1,0 +1,1 @@
+"""Recorded steps run again, and recipes of steps for many files."""
