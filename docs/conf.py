@@ -41,7 +41,7 @@ _LISTS = {
     "Look": ("usidx.look",),
     "Exchange": ("usidx.instruments",),
 }
-_WHOLE = ("models", "signal", "simulate")
+_WHOLE = ("diffraction", "image", "models", "signal", "simulate")
 
 
 def reference_lists() -> dict[str, tuple[str, list[str]]]:

@@ -19,7 +19,7 @@ from usidx import accessor
 from usidx.look import plot
 
 CLASSES = (accessor.UsidDataArrayAccessor, accessor.UsidDatasetAccessor, accessor.UsidDataTreeAccessor)
-FAMILIES = {"plot": plot, "signal": usidx.signal}
+FAMILIES = {"diffraction": usidx.diffraction, "image": usidx.image, "plot": plot, "signal": usidx.signal}
 
 
 def doors() -> list[tuple[type, str]]:

@@ -173,6 +173,16 @@ class _Labelled(_Accessor[Data]):
         return Family(self._data, "usidx.look.plot")
 
     @property
+    def diffraction(self) -> Family[Data, Literal["usidx.diffraction"]]:
+        """Work on diffraction patterns, and on centers of mass; see :mod:`usidx.diffraction`."""
+        return Family(self._data, "usidx.diffraction")
+
+    @property
+    def image(self) -> Family[Data, Literal["usidx.image"]]:
+        """Work over two dims, and on the atoms found there; see :mod:`usidx.image`."""
+        return Family(self._data, "usidx.image")
+
+    @property
     def history(self) -> History:
         """Steps that made this object; see :func:`usidx.history`."""
         return public.history(self._data)

@@ -11,4 +11,4 @@ __all__ = ["FAMILIES", "MODULES"]
 MODULES: Final[dict[str, str]] = {}
 
 #: Public modules whose verbs are theirs alone: `usidx.signal.fft`, which is recorded as "signal.fft".
-FAMILIES: Final = ("signal",)
+FAMILIES: Final = ("diffraction", "image", "signal")

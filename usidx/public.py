@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from usidx.catalogue import MODULES as MODULES
 
 if TYPE_CHECKING:
+    from usidx import diffraction as diffraction
     from usidx import errors as errors
+    from usidx import image as image
     from usidx import models as models
     from usidx import signal as signal
     from usidx import simulate as simulate
@@ -98,6 +100,7 @@ MODULES.update(
         "correct_phase": "usidx.modes.band_excitation.response",
         "decompose": "usidx.learn.decompose",
         "didv": "usidx.modes.current_voltage.conductance",
+        "diffraction": "usidx.diffraction",
         "errors": "usidx.errors",
         "evaluate": "usidx.fitting.evaluate",
         "evaluate_terms": "usidx.fitting.evaluate",
@@ -110,6 +113,7 @@ MODULES.update(
         "gap": "usidx.modes.current_voltage.gap",
         "history": "usidx.results.history",
         "ica": "usidx.learn.ica",
+        "image": "usidx.image",
         "list_mains": "usidx.io.read.usid.inventory",
         "list_readers": "usidx.instruments.list_readers",
         "list_results": "usidx.io.read.results",

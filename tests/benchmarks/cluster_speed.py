@@ -1,11 +1,12 @@
 """Time that each verb takes on workers of dask.distributed, in tables for docs/scaling.md.
 
-    python tests/benchmarks/cluster_speed.py cores [--mebibytes 256] [--verbs svd nmf]
-    python tests/benchmarks/cluster_speed.py storage [--delay 0.05] [--blocks 64] [--workers 1 2 4 8 16]
+    python tests/benchmarks/cluster_speed.py cores storage overhead [--mebibytes 128] [--verbs svd nmf]
 
 `cores` takes a file of compressed chunks: two processes of one thread beside one of them, and beside two threads of one
-process. `storage` has blocks of 256 KiB, each of which takes 50 ms to come, as from storage that is slow: what 2, 4, 8
-and 16 workers are worth there. No blocks are kept between passes. Times are the least of `--repeat` runs.
+process. `storage` has blocks of 256 KiB, each of which takes 50 ms to come, as from storage that is slow (of
+`map_positions` the function sleeps as long): what 2, 4, 8 and 16 workers are worth there. `overhead` has blocks of some
+hundred bytes on two processes: what an iteration over four of them takes, and what one more block adds to a pass. No
+blocks are kept between passes. Times are the least of `--repeat` runs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,62 +80,140 @@ def _open_slow(blocks: int, delay: float) -> xr.DataArray:
     return xr.DataArray(lazy, coords, ("Y", "X", "Bias"), "Raw_Data").usid.set_roles(position=["Y", "X"])
 
 
-def _time(verb: Verb, raw: xr.DataArray, workers: int, threads: int, repeat: int, processes: bool) -> float:
-    """Return the least time of some runs on a cluster of its own."""
+@contextmanager
+def _start(workers: int, threads: int, *, processes: bool) -> Iterator[None]:
     with Client(n_workers=workers, threads_per_worker=threads, processes=processes, dashboard_address=None) as client:
         client.wait_for_workers(workers)
-        verb(raw.isel(Y=slice(2))).compute()  # imports, and machine code
-        found = []
-        for _ in range(repeat):
-            begun = time.perf_counter()
-            verb(raw).compute()
-            found.append(time.perf_counter() - begun)
+        yield
+
+
+def _time(verb: Verb, raw: xr.DataArray, repeat: int) -> float:
+    """Return the least time of some runs, after a short one for imports and machine code."""
+    verb(raw.isel(Y=slice(2))).compute()
+    return _time_again(verb, raw, repeat)
+
+
+def _time_again(verb: Verb, raw: xr.DataArray, repeat: int) -> float:
+    found = []
+    for _ in range(repeat):
+        begun = time.perf_counter()
+        usidx.compute(verb(raw), progress=False)
+        found.append(time.perf_counter() - begun)
     return min(found)
 
 
-def _compare_cores(mebibytes: int, names: Sequence[str], repeat: int) -> None:
-    _tell("| verb | one process | two processes | two threads | gain | beside threads |\n|---|---|---|---|---|---|")
+def _compare_cores(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "scan.h5")
-        height = max(4, mebibytes * 2**20 // (4 * _COLUMNS * 256))
+        height = max(4, asked.mebibytes * 2**20 // (4 * _COLUMNS * 256))
         values = _draw(height * 256, _COLUMNS).reshape(height, 256, _COLUMNS)
         dims = (
             [("Y", "um", np.arange(height)), ("X", "um", np.arange(256))],
             [("Bias", "V", np.linspace(0, 1, _COLUMNS))],
         )
         build_main(path, values, *dims, storage=_CHUNK)
-        raw = usidx.open_main(path)
-        for name in names:
-            one, two, both = (_time(VERBS[name], raw, *shape, repeat, True) for shape in ((1, 1), (2, 1), (1, 2)))
-            _tell(f"| {name} | {one:.2f} s | {two:.2f} s | {both:.2f} s | {one / two:.2f} | {two / both:.2f} |")
+        raw = usidx.open_main(path, chunks={"Y": max(1, height // 16)})
+        times: list[list[float]] = []
+        for shape in ((1, 1), (2, 1), (1, 2)):
+            with _start(*shape, processes=True):
+                times.append([_time(VERBS[name], raw, asked.repeat) for name in asked.verbs])
+    _tell("| verb | one process | two processes | two threads | gain | beside threads |\n|---|---|---|---|---|---|")
+    for name, one, two, both in zip(asked.verbs, *times, strict=True):
+        _tell(f"| {name} | {one:.2f} s | {two:.2f} s | {both:.2f} s | {one / two:.2f} | {two / both:.2f} |")
 
 
-def _compare_storage(delay: float, blocks: int, counts: Sequence[int], names: Sequence[str], repeat: int) -> None:
-    _tell(f"| verb | {' | '.join(f'{count} workers' for count in counts)} |\n|---|{'---|' * len(counts)}")
-    raw = _open_slow(blocks, delay)
-    for name in names:
+#: Few iterations will do: each has the same blocks.
+SHORT: dict[str, Verb] = {
+    "nmf": lambda raw: raw.usid.nmf(4, solver="hals", max_iter=4, tol=0),
+    "kmeans": lambda raw: raw.usid.cluster("kmeans", 6, max_iter=4),
+    "mcr_als": lambda raw: raw.usid.mcr_als(4, max_iter=3, tol=0),
+    "fit": lambda raw: raw.isel(X=slice(4), Bias=slice(0, None, 8)).usid.fit(usidx.models.Gaussian(), dim="Bias"),
+    "map_positions": lambda raw: usidx.map_positions(_sleep, raw, like=0.0, parameters={"delay": 0.05 / 128}),
+}
+
+
+def _sleep(spectrum: Any, delay: float) -> float:
+    time.sleep(delay)
+    return float(spectrum[0])
+
+
+def _compare_storage(asked: argparse.Namespace) -> None:
+    slow, fast = _open_slow(asked.blocks, asked.delay), _open_slow(asked.blocks, 0.0)
+    times: list[list[float]] = []
+    for count in asked.workers:
         # Workers that are threads of this process: what they wait for takes no core.
-        times = [_time(VERBS[name], raw, count, 1, repeat, False) for count in counts]
-        _tell(f"| {name} | {' | '.join(f'{times[0] / one * counts[0]:.1f}' for one in times)} |")
+        with _start(count, 1, processes=False):
+            times.append(
+                [
+                    _time((VERBS | SHORT)[name], fast if name == "map_positions" else slow, asked.repeat)
+                    for name in asked.verbs
+                ]
+            )
+    _tell(f"| verb | {' | '.join(f'{n} workers' for n in asked.workers)} |\n|---|{'---|' * len(asked.workers)}")
+    for number, name in enumerate(asked.verbs):
+        gains = [times[0][number] / one[number] * asked.workers[0] for one in times]
+        _tell(f"| {name} | {' | '.join(f'{gain:.1f}' for gain in gains)} |")
+
+
+#: Verbs that pass over all blocks a number of times that is asked for.
+PASSING: dict[str, Callable[[xr.DataArray, int], Any]] = {
+    "nmf": lambda raw, passes: raw.usid.nmf(2, solver="hals", max_iter=passes, tol=0),
+    "mcr_als": lambda raw, passes: raw.usid.mcr_als(2, max_iter=passes, tol=0),
+    "kmeans": lambda raw, passes: raw.usid.cluster("kmeans", 4, max_iter=passes, tol=0),
+}
+#: Verbs of graphs, which pass so often.
+GRAPHS: dict[str, tuple[Verb, int]] = {
+    "svd": (lambda raw: raw.usid.svd(2, solver="gram"), 2),
+    "fit": (lambda raw: raw.usid.fit(usidx.models.Constant(), dim="Bias"), 1),
+    "map_positions": (lambda raw: usidx.map_positions(_measure_spread, raw, like=0.0), 1),
+}
+
+
+def _open_tiny(blocks: int) -> xr.DataArray:
+    drawn = _draw(2 * blocks, 16).reshape(blocks, 2, 16)
+    lazy = xr.DataArray(drawn, {"Bias": np.linspace(0, 1, 16)}, ("Y", "X", "Bias"), "Raw_Data").chunk(Y=1)
+    return lazy.usid.set_roles(position=["Y", "X"])
+
+
+def _measure_overhead(asked: argparse.Namespace) -> None:
+    few, some, many = _open_tiny(4), _open_tiny(50), _open_tiny(450)
+    _tell("| verb | ms per iteration of 4 blocks | ms per block and pass |\n|---|---|---|")
+    with _start(2, 1, processes=True):
+        for name in asked.verbs:
+            if name in PASSING:
+                verb = PASSING[name]
+                _time(lambda raw, verb=verb: verb(raw, 2), some, 1)
+                short, long = (_time_again(lambda raw, n=n, v=verb: v(raw, n), few, asked.repeat) for n in (5, 35))
+                less, more = (_time_again(lambda raw, v=verb: v(raw, 3), one, asked.repeat) for one in (some, many))
+                # Survey, three iterations, and what is made of the blocks in the end.
+                _tell(f"| {name} | {1e3 * (long - short) / 30:.0f} | {1e3 * (more - less) / 400 / 5:.2f} |")
+            elif name in GRAPHS:
+                of_graph, passes = GRAPHS[name]
+                _time(of_graph, few, 1)
+                less, more = (_time_again(of_graph, one, asked.repeat) for one in (some, many))
+                _tell(f"| {name} | | {1e3 * (more - less) / 400 / passes:.2f} |")
+
+
+TABLES = {"cores": _compare_cores, "storage": _compare_storage, "overhead": _measure_overhead}
 
 
 def main() -> None:
     """Print the tables that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", choices=["cores", "storage"])
-    parser.add_argument("--mebibytes", type=int, default=256)
+    parser.add_argument("tables", nargs="+", choices=list(TABLES))
+    parser.add_argument("--mebibytes", type=int, default=128)
     parser.add_argument("--delay", type=float, default=0.05)
     parser.add_argument("--blocks", type=int, default=64)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--verbs", nargs="+", choices=list(VERBS), default=list(VERBS))
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=1)
     asked = parser.parse_args()
     passes._HELD_BYTES = 0  # small blocks are streamed as those of a large file are
     with dask.config.set({"usidx.keep-blocks": 0}):
-        if asked.table == "cores":
-            _compare_cores(asked.mebibytes, asked.verbs, asked.repeat)
-        else:
-            _compare_storage(asked.delay, asked.blocks, asked.workers, asked.verbs, asked.repeat)
+        for table in asked.tables:
+            begun = time.perf_counter()
+            TABLES[table](asked)
+            _tell(f"({table}: {time.perf_counter() - begun:.0f} s)\n")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from scipy.special import erf
 import usidx
 from usidx import models
 from usidx.models import (
+    SHO,
     Constant,
     Exponential,
     Fano,
@@ -222,3 +223,40 @@ def test_two_edges_on_a_power_law_from_rough_centers() -> None:
         found = usidx.fit(data, model, "E", start={first: 450.0, second: 540.0})
         assert_allclose(found[first], centers[0][:, 0], atol=3)
         assert_allclose(found[second], centers[1][:, 0], atol=3)
+
+
+@pytest.mark.parametrize("known", ["fixed", "bounds"])
+def test_what_is_found_without_knowing_is_found_with_it(known: str) -> None:
+    # All searches that hold the width at its value end in another minimum here; those that do not lead out of it.
+    truth = {"a_amplitude": 1.79, "a_center": -2.26, "a_sigma": 0.54, "a_gamma": 0.74}
+    truth |= {"b_amplitude": 2.45, "b_center": 1.1, "b_width": 1.0, "b_q": 1.73}
+    model, x = Voigt(prefix="a_") + Fano(prefix="b_"), np.linspace(-5, 5, 100)
+    clean = model(x, **truth)
+    noise = np.stack([np.random.default_rng(seed).normal(size=100) for seed in (3, 4, 7, 9, 11)])
+    data = xr.DataArray(clean + 0.01 * np.ptp(clean) * noise, dims=("p", "x"), coords={"x": x})
+    least = ((data - clean) ** 2).sum("x")
+    said: dict[str, Any] = {"fixed": {"a_sigma": 0.54}} if known == "fixed" else {"bounds": {"a_sigma": (0.25, 0.85)}}
+    ways: list[dict[str, Any]] = [{}, said]
+    for options in ways:
+        found = usidx.fit(data, model, "x", **options)
+        assert found.converged.all()
+        assert (found.chi2 < least).all()
+
+
+@pytest.mark.parametrize("known", ["a_phase", "b_quality_factor"])
+def test_of_two_oscillators_one_may_be_known(known: str) -> None:
+    rng, count, x = np.random.default_rng(5), 12, np.linspace(300e3, 350e3, 160)
+    truth: dict[str, Any] = {}
+    for prefix, place in (("a_", (308e3, 318e3)), ("b_", (330e3, 342e3))):
+        ranges = {"amplitude": (1, 4), "frequency": place, "quality_factor": (60, 250), "phase": (-2.5, 2.5)}
+        truth |= {prefix + name: rng.uniform(*limits, (count, 1)) for name, limits in ranges.items()}
+    model = SHO(prefix="a_") + SHO(prefix="b_")
+    clean = model(x, **truth)
+    noisy = clean + 2.0 * (rng.normal(size=clean.shape) + 1j * rng.normal(size=clean.shape))
+    data = xr.DataArray(noisy, dims=("p", "x"), coords={"x": x})
+    least = (abs(noisy - clean) ** 2).sum(axis=1)
+    fixed = {known: xr.DataArray(truth[known][:, 0], dims="p")}
+    wrong = [(~found.converged | (found.chi2 > 1.1 * least)).values for found in (
+        usidx.fit(data, model, "x"), usidx.fit(data, model, "x", fixed=fixed)
+    )]  # fmt: skip
+    assert (wrong[1] <= wrong[0]).all()

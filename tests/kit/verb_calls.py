@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,15 @@ import xarray as xr
 from sklearn.decomposition import PCA, FactorAnalysis
 
 import usidx
+from tests.kit import diffraction_calls, image_calls
+from tests.kit.calls import Call, Together, make_mask, opened
 from tests.kit.loops import scan as loop_scan
 from usidx.models import Constant, Gaussian, Linear
 
-__all__ = ["CALLS", "Call", "write_sources"]
+__all__ = ["ALIKE", "CALLS", "Call", "write_sources"]
 
-Source = Callable[[Path], xr.DataArray]
+#: Who has calls of a family: CALLS, ALIKE, and make_sources(), which gives name -> array of its files.
+FAMILIES = (diffraction_calls, image_calls)
 
 
 def spread(spectrum: Any, power: int = 1) -> Any:
@@ -45,58 +46,10 @@ def write_sources(folder: Path) -> None:
     curves, _ = usidx.simulate.current_voltage((3, 3), 41)
     decays, _ = usidx.simulate.relaxation((3, 3), 24, biases=2)
     arrays = {"spectra": spectra, "beam": beam, "loops": loops, "curves": curves, "decays": decays}
+    for family in FAMILIES:
+        arrays |= family.make_sources()
     for name, array in arrays.items():
         usidx.write(array, folder / f"{name}.h5", progress=False)
-
-
-def opened(name: str, folder: Path) -> xr.DataArray:
-    """Open one of them, in two blocks at least."""
-    return usidx.open_main(folder / f"{name}.h5", chunks={"Y": 2})
-
-
-class Together(dict[str, Any]):
-    """Values of several parameters that go together."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A verb, what it is called on, and its arguments.
-
-    Attributes
-    ----------
-    verb : str
-        Its name.
-    source : callable
-        From the folder of the files to what the verb goes on from.
-    given : mapping
-        The plain arguments.
-    others : mapping
-        For each parameter another value, or a function that makes it of the source.
-    """
-
-    verb: str
-    source: Source
-    given: Mapping[str, Any] = field(default_factory=dict)
-    others: Mapping[str, Any] = field(default_factory=dict)
-
-    def make(self, folder: Path, **changed: Any) -> Any:
-        """Call the verb on a source that is opened anew."""
-        data = self.source(folder)
-        for value in [v for v in changed.values() if isinstance(v, Together)]:
-            changed = value
-        arguments = {k: v(data) if isinstance(v, partial) else v for k, v in {**self.given, **changed}.items()}
-        function = attrgetter(self.verb)(usidx)
-        if self.verb == "map_positions":
-            return function(arguments.pop("function"), data, **arguments)
-        if self.verb == "project":
-            return function(arguments.pop("result"), data, **arguments)
-        if self.verb == "compare":
-            return function(data, *arguments.pop("others"), **arguments)
-        return function(data, **arguments)
-
-
-def _mask(data: xr.DataArray) -> xr.DataArray:
-    return xr.DataArray(np.arange(data.sizes["Y"]) > 0, dims="Y", name="mask")
 
 
 def _axis(data: xr.Dataset, count: int = 7) -> xr.DataArray:
@@ -132,7 +85,7 @@ def conducting(folder: Path) -> Any:
     return curves(folder).usid.didv()
 
 
-PARTS = {"mask": partial(_mask), "dim": ("X", "Energy"), "random_state": 3}
+PARTS = {"mask": partial(make_mask), "dim": ("X", "Energy"), "random_state": 3}
 FIT = {
     "sigma": 0.5, "absolute_sigma": True, "loss": "huber", "loss_scale": 2.0, "tolerance": 1e-5,
     "max_evaluations": 50, "covariance": True, "retry": "neighbours",
@@ -146,17 +99,17 @@ CALLS = [
     }),
     Call("ica", spectra, {"n": 2}, {**PARTS, "n": 3, "independent": "components", "max_iter": 400, "tol": 1e-4}),
     Call("mcr_als", spectra, {"n": 2}, {
-        "mask": partial(_mask), "random_state": 3, "n": 3, "initial": partial(_pure), "closure": True,
+        "mask": partial(make_mask), "random_state": 3, "n": 3, "initial": partial(_pure), "closure": True,
         "nonnegative_components": False, "unimodal": True,
         "max_iter": 3, "tol": 1e-2,
     }),
     Call("nfindr", spectra, {"n": 2}, {**PARTS, "n": 3}),
     Call("vca", spectra, {"n": 2}, {**PARTS, "n": 3}),
     Call("fcls", spectra, {"endmembers": partial(_pure)}, {
-        "mask": partial(_mask), "endmembers": partial(_pure, rows=(2, 3))
+        "mask": partial(make_mask), "endmembers": partial(_pure, rows=(2, 3))
     }),
     Call("fit_references", spectra, {"references": partial(_pure)}, {
-        "references": partial(_pure, rows=(2, 3)), "nonnegative": True, "mask": partial(_mask), "sigma": 0.5,
+        "references": partial(_pure, rows=(2, 3)), "nonnegative": True, "mask": partial(make_mask), "sigma": 0.5,
         "absolute_sigma": True,
     }),
     Call("decompose", spectra, {"estimator": PCA(2)}, {
@@ -174,7 +127,7 @@ CALLS = [
     Call("fit", spectra, {"model": Gaussian() + Constant(), "dim": "Energy"}, {
         **FIT, "model": Gaussian() + Linear(), "dim": "X", "coordinate": "Energy", "start": {"center": 0.2},
         "bounds": {"sigma": (0.1, 3.0)}, "fixed": {"offset": 0.3}, "tied": {"offset": "0.3 * amplitude"},
-        "mask": partial(_mask),
+        "mask": partial(make_mask),
     }),
     Call("evaluate", fitted, {}, {"x": partial(_axis), "terms": "gaussian"}),
     Call("evaluate_terms", fitted, {}, {"x": partial(_axis)}),
@@ -186,18 +139,18 @@ CALLS = [
         "others": partial(lambda fit: (2 * fit,)), "criterion": "aic", "corrected": True, "names": ["a", "b"],
     }),
     Call("sho_fit", beam, {}, {
-        **FIT, "bounds": {"phase": (-1.0, 1.0)}, "fixed": {"phase": 0.2}, "mask": partial(_mask),
+        **FIT, "bounds": {"phase": (-1.0, 1.0)}, "fixed": {"phase": 0.2}, "mask": partial(make_mask),
     }),
     Call("loop_fit", loops, {}, {
         **{k: v for k, v in FIT.items() if k != "covariance"}, "coordinate": "DC_Offset",
         "bounds": {"slope": (-0.1, 0.1)}, "start": {"slope": 0.05}, "fixed": {"slope": 0.01},
         "tied": {"rising_width_above": "rising_width_below"}, "widths": "common", "nuc_threshold": 0.1,
-        "mask": partial(_mask),
+        "mask": partial(make_mask),
     }),
     Call("project_loops", loops, {}, {"coordinate": "DC_Offset"}),
     Call("relaxation_fit", decays, {}, {
         **FIT, "decay": "stretched", "start": {"offset": 0.1},
-        "bounds": {"offset": (-5.0, 5.0)}, "fixed": {"offset": 0.0}, "mask": partial(_mask),
+        "bounds": {"offset": (-5.0, 5.0)}, "fixed": {"offset": 0.0}, "mask": partial(make_mask),
     }),
     Call("didv", curves, {}, {"window": 5, "order": 1}),
     Call("normalized_conductance", curves, {"broadening": 0.5}, {
@@ -250,6 +203,7 @@ CALLS = [
     Call("map_positions", spectra, {"function": spread}, {
         "function": mean, "dim": "X", "like": np.float32(0), "units": "V", "parameters": {"power": 2}, "errors": "nan",
     }),
+    *(call for family in FAMILIES for call in family.CALLS),
 ]  # fmt: skip
 _ONE_DIM = (
     "mcr_als", "sho_fit", "loop_fit", "project_loops", "relaxation_fit", "didv", "normalized_conductance", "gap",
@@ -265,4 +219,5 @@ ALIKE: Mapping[tuple[str, str], str] = {
     ("sho_fit", "coordinate"): "there is one coordinate of the frequency",
     ("relaxation_fit", "coordinate"): "there is one coordinate of the time",
     **{(verb, "dim"): "the one dim that is meant is recorded, named or not" for verb in _ONE_DIM},
+    **{key: reason for family in FAMILIES for key, reason in family.ALIKE.items()},
 }

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from usidx.fitting.fit import fit
 from usidx.learn.cluster import cluster
 from usidx.learn.ica import ica
 from usidx.learn.mcr import mcr_als
 from usidx.learn.nmf import nmf
 from usidx.learn.svd import pca, svd
 from usidx.mapping import map_positions
+from usidx.models import Constant
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [
@@ -52,6 +54,7 @@ VERBS: dict[str, tuple[Verb, str]] = {
     "gmm": (lambda a: cluster(a, "gmm", 3, dim="Bias"), "labels"),
     "agglomerative": (lambda a: cluster(a, "agglomerative", 3, dim="Bias"), "labels"),
     "hdbscan": (lambda a: cluster(a, "hdbscan", 60, dim="Bias"), "labels"),
+    "fit": (lambda a: fit(a.assign_coords(Bias=np.arange(24.0)), Constant(), dim="Bias"), "offset"),
     "map_positions": (lambda a: map_positions(np.ptp, a, dim="Bias", like=0.0), ""),
 }
 

@@ -85,7 +85,7 @@ def test_arrays_tell_their_graph() -> None:
 
 def test_threads_and_locks_are_where_a_fork_looks_for_them() -> None:
     dask.compute(dask.delayed(int)(), scheduler="threads")
-    why = f"{DASK}fork.py gives back after a fork."
+    why = f"{DASK}process/fork.py gives back after a fork."
     lock, reentrant = type(threading.Lock()), type(threading.RLock())
     assert isinstance(threaded.default_pool, ThreadPoolExecutor | None), why
     assert all(isinstance(pools, dict) for pools in threaded.pools.values()), why
@@ -98,7 +98,7 @@ def test_threads_and_locks_are_where_a_fork_looks_for_them() -> None:
 def test_compilers_are_where_a_fork_looks_for_them() -> None:
     compiler, llvm = pytest.importorskip("numba.core.compiler_lock"), pytest.importorskip("llvmlite.binding.ffi")
     for found in (compiler.global_compiler_lock._lock, llvm.lib._lock._lock):
-        assert isinstance(found, type(threading.RLock())), "see which locks usidx/tasks/fork.py holds over a fork."
+        assert isinstance(found, type(threading.RLock())), "see which locks process/fork.py holds over a fork."
 
 
 def test_schedulers_are_known_by_name() -> None:
@@ -116,4 +116,4 @@ def test_a_thread_finds_its_pool_on_its_stack() -> None:
 
 
 def test_the_lock_of_cached_properties_has_its_name() -> None:
-    assert hasattr(cached_property(len), "lock") == (sys.version_info < (3, 12)), "see usidx/tasks/fork.py"
+    assert hasattr(cached_property(len), "lock") == (sys.version_info < (3, 12)), "see usidx/tasks/process/fork.py"

@@ -161,6 +161,19 @@ def keep_first_cells(blocks: Blocks) -> Rows:
     return Rows(states, blocks.sizes).change(operator.itemgetter(0)).change(operator.mul, 2)
 
 
+def pass_on(_blocks: Blocks, found: Rows) -> Rows:
+    return found
+
+
+def test_iterations_that_dask_makes_one_task_of(client: Any) -> None:
+    """Over a single block each is needed by one task alone."""
+    passes = plan_passes(da.arange(50.0, chunks=50)[:, np.newaxis])
+    second = passes.iterate(pass_on, passes.iterate(keep_first_cells))
+    for _ in range(2):
+        found = passes.split(second, None, 1, np.float64).compute()
+        np.testing.assert_array_equal(found[:, 0], 2 * np.arange(50.0))
+
+
 class Watch(SchedulerPlugin):  # type: ignore[misc,valid-type,unused-ignore]
     """Notes the bytes of each result, and how many workers ran the tasks of each name."""
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from usidx.fitting.axes import Sweep
-from usidx.fitting.blocks import FIGURE
 from usidx.fitting.kernels.columns import STATUS_MEANINGS, Columns, locate_stderr
 from usidx.fitting.models.model import Model
 from usidx.label import units
 from usidx.results.provenance import find_own_attrs
+from usidx.tasks.columns import make_column
 
 __all__ = ["Shown", "find_variable", "name_apart", "pick_variable", "to_dataset"]
+
+Array = npt.NDArray[Any]
 
 #: Begins the name of a variable whose own name the data has for a dim or a coordinate.
 _APART: Final = "fit_"
@@ -47,22 +51,19 @@ def to_dataset(table: xr.Variable, data: xr.DataArray, model: Model, sweep: Swee
     unit = data.attrs.get("units")
     unit = unit if isinstance(unit, str) else None
     at = Columns(len(model.names))
-    redchi = table.isel({FIGURE: at.redchi})
+    root = at.redchi if shown.absolute else None
     variables: dict[str, xr.Variable] = {}
     for k, p in enumerate(model.parameters):
         attrs = _make_attrs(p.title, p.unit(unit, sweep.units))
-        variables[p.name] = _set_attrs(table.isel({FIGURE: k}), attrs)
-        spread = table.isel({FIGURE: locate_stderr(at.n, k)})
-        spread = spread / redchi**0.5 if shown.absolute else spread
-        variables[f"{p.name}_stderr"] = _set_attrs(spread, attrs | {"long_name": f"Standard Error of {p.title}"})
+        variables[p.name] = _take(table, k, attrs)
+        told = attrs | {"long_name": f"Standard Error of {p.title}"}
+        variables[f"{p.name}_stderr"] = _take(table, locate_stderr(at.n, k), told, root=root)
     variables |= _collect_quality(table, at, unit)
     if shown.second_try:
-        helped = table.isel({FIGURE: -1}) > 0
-        variables["second_try"] = _set_attrs(
-            helped, {"long_name": "Whether a Fit from a Neighbour's Parameters Counts"}
-        )
+        told = {"long_name": "Whether a Fit from a Neighbour's Parameters Counts"}
+        variables["second_try"] = _take(table, -1, told, bool)
     if shown.covariance:
-        variables["covariance"] = _shape_covariance(table, at, redchi if shown.absolute else None, data)
+        variables["covariance"] = _shape_covariance(table, at, shown.absolute, data)
     coords = _keep_coordinates(data, sweep)
     taken = {*map(str, data.dims), *map(str, data.coords)}
     variables = {name_apart(name, taken): variable for name, variable in variables.items()}
@@ -91,38 +92,49 @@ def _make_attrs(title: str, unit: str | None) -> dict[str, str]:
     return {"long_name": title} | ({} if unit is None else {"units": unit})
 
 
-def _set_attrs(variable: xr.Variable, attrs: dict[str, Any]) -> xr.Variable:
-    return xr.Variable(variable.dims, variable.data, attrs)
+def _take(
+    table: xr.Variable, column: int, attrs: dict[str, Any], dtype: type = np.float64, *, root: int | None = None
+) -> xr.Variable:
+    """Return a column of the table; with `root` over the root of that one."""
+    make = partial(_take_column, column=column, dtype=dtype, root=root)
+    return xr.Variable(table.dims[:-1], make_column(table.data, make, dtype), attrs)
+
+
+def _take_column(block: Array, column: int, dtype: type, root: int | None) -> Array:
+    if dtype is bool:
+        return np.asarray(block[..., column] > 0)
+    found = block[..., column] if root is None else block[..., column] / block[..., root] ** 0.5
+    return found.astype(dtype)  # a copy, without which the column would hold the whole table
 
 
 def _collect_quality(table: xr.Variable, at: Columns, unit: str | None) -> dict[str, xr.Variable]:
     """Return the figures of merit."""
     squared = None if unit is None else units.raise_to_power(unit, 2)
     found = {
-        "chi2": _set_attrs(table.isel({FIGURE: at.chi2}), _make_attrs("Sum of Squared Residuals", squared)),
-        "redchi": _set_attrs(table.isel({FIGURE: at.redchi}), _make_attrs("Reduced Chi Squared", squared)),
+        "chi2": _take(table, at.chi2, _make_attrs("Sum of Squared Residuals", squared)),
+        "redchi": _take(table, at.redchi, _make_attrs("Reduced Chi Squared", squared)),
+        "r2": _take(table, at.r2, _make_attrs("Coefficient of Determination", "")),
+        "nfev": _take(table, at.nfev, _make_attrs("Evaluations of the Model", ""), np.int32),
     }
-    found["r2"] = _set_attrs(table.isel({FIGURE: at.r2}), _make_attrs("Coefficient of Determination", ""))
-    nfev = table.isel({FIGURE: at.nfev}).astype(np.int32)
-    found["nfev"] = _set_attrs(nfev, _make_attrs("Evaluations of the Model", ""))
-    status = table.isel({FIGURE: at.status}).astype(np.int8)
     codes = sorted(STATUS_MEANINGS)
     flags = {"flag_values": np.array(codes, np.int8), "flag_meanings": " ".join(STATUS_MEANINGS[c] for c in codes)}
-    found["status"] = _set_attrs(status, {"long_name": "Why the Fit Ended", **flags})
-    found["converged"] = _set_attrs(status > 0, {"long_name": "Whether the Fit Converged"})
-    samples = table.isel({FIGURE: at.samples}).astype(np.int32)
-    found["samples"] = _set_attrs(samples, _make_attrs("Samples That Were Fitted", ""))
+    found["status"] = _take(table, at.status, {"long_name": "Why the Fit Ended", **flags}, np.int8)
+    found["converged"] = _take(table, at.status, {"long_name": "Whether the Fit Converged"}, bool)
+    found["samples"] = _take(table, at.samples, _make_attrs("Samples That Were Fitted", ""), np.int32)
     return found
 
 
-def _shape_covariance(table: xr.Variable, at: Columns, redchi: xr.Variable | None, data: xr.DataArray) -> xr.Variable:
-    values = table.isel({FIGURE: at.covariance})
-    if redchi is not None:
-        values = values / redchi
-    square = values.data.reshape(*values.shape[:-1], at.n, at.n)
-    dims = tuple(d for d in values.dims if d != FIGURE)
+def _shape_covariance(table: xr.Variable, at: Columns, absolute: bool, data: xr.DataArray) -> xr.Variable:
+    make = partial(_take_covariance, at=at, absolute=absolute)
+    square = make_column(table.data, make, np.float64, (at.n, at.n))
     attrs = {"long_name": "Covariance of the Parameters"}
-    return xr.Variable((*dims, *_name_covariance_dims(data)), square, attrs)
+    return xr.Variable((*table.dims[:-1], *_name_covariance_dims(data)), square, attrs)
+
+
+def _take_covariance(block: Array, at: Columns, absolute: bool) -> Array:
+    values = block[..., at.covariance]
+    values = values / block[..., at.redchi, np.newaxis] if absolute else values.copy()
+    return np.asarray(values.reshape(*values.shape[:-1], at.n, at.n))
 
 
 def _name_covariance_dims(data: xr.DataArray) -> tuple[str, ...]:

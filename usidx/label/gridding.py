@@ -12,7 +12,7 @@ from usidx.errors import GridError, RoleError
 from usidx.format.layout import Array
 from usidx.label.roles import POSITION, ROLE, SPECTROSCOPIC, refuse_unlabelled
 
-__all__ = ["to_grid"]
+__all__ = ["find_axes", "find_flat_dim", "to_grid"]
 
 # A rectangle of more cells than this for each place is not what anyone means by a grid.
 _SPARSEST = 100
@@ -56,8 +56,8 @@ def to_grid(data: xr.DataArray, fill_value: Any = None) -> xr.DataArray:
            [ 3., nan]])
     """
     refuse_unlabelled(data)
-    dim = _find_flat_dim(data)
-    names = _find_axes(data, dim)
+    dim = find_flat_dim(data)
+    names = find_axes(data, dim)
     codes, axes = zip(*(_find_codes(data, name, dim) for name in names), strict=True)
     shape = tuple(axis.size for axis in axes)
     _check_density(data, names, shape, dim)
@@ -71,9 +71,10 @@ def to_grid(data: xr.DataArray, fill_value: Any = None) -> xr.DataArray:
     return _label_grid(filled, data, dim, names, axes, measured)
 
 
-def _find_flat_dim(data: xr.DataArray) -> str:
+def find_flat_dim(data: xr.DataArray) -> str:
+    """Return the dim along which places lie."""
     for dim in (POSITION, SPECTROSCOPIC):
-        if dim in data.dims and _find_axes(data, dim):
+        if dim in data.dims and find_axes(data, dim):
             return dim
     raise RoleError(
         f"Array {data.name!r} with dims {data.dims} has no flat dim 'position' with coordinates along it; "
@@ -81,7 +82,7 @@ def _find_flat_dim(data: xr.DataArray) -> str:
     )
 
 
-def _find_axes(data: xr.DataArray, dim: str) -> list[str]:
+def find_axes(data: xr.DataArray, dim: str) -> list[str]:
     """Return the coordinates that span the rectangle, slowest first: those that change least often."""
     along = [str(n) for n, c in data.coords.items() if c.dims == (dim,) and n != dim and ROLE in c.attrs]
     names = [n for n in along if not (n.endswith("_index") and n.removesuffix("_index") in along)]

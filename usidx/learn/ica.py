@@ -18,6 +18,7 @@ from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, assembl
 from usidx.learn.svd import pca
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.passes import plan_passes
+from usidx.tasks.progress import Iterations
 
 __all__ = ["ica"]
 
@@ -174,12 +175,14 @@ def _iterate(white: Array, seed: int, max_iter: int, tol: float) -> tuple[Array,
     """Return the rotation, and whether its change fell below `tol`."""
     drawn = np.random.default_rng(seed).normal(size=(white.shape[1],) * 2)
     matrix = _decorrelate(drawn) if white.shape[1] else drawn
+    watched = Iterations("ica", max_iter, "turned by")
     for _ in range(max_iter):
         bent = np.tanh(white @ matrix.T)
         fresh = _decorrelate(bent.T @ white / len(white) - (1 - bent**2).mean(axis=0)[:, np.newaxis] * matrix)
-        still = np.abs(np.abs((fresh * matrix).sum(axis=1)) - 1).max(initial=0.0) < tol
+        change = float(np.abs(np.abs((fresh * matrix).sum(axis=1)) - 1).max(initial=0.0))
+        watched.tell(change)
         matrix = fresh
-        if still:
+        if change < tol:
             return matrix, True
     return matrix, False
 

@@ -31,6 +31,7 @@ from usidx.learn.reconstruct import find_scores
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks, cut_pieces
 from usidx.tasks.passes import plan_passes
+from usidx.tasks.progress import Iterations
 
 __all__ = ["mcr_als"]
 
@@ -208,9 +209,11 @@ def _resolve(
         _choose_start(seen, n, rules) if initial is None else _take_out_holes(initial, seen.holes), rules, seen.holes
     )
     best, previous, steps_without_gain = None, np.inf, 0
+    watched = Iterations("mcr_als", max_iter + 1, "error", "pass")
     for step in range(max_iter + 1):
         inner, outer = blocks.fold(_sum_products, _join, components, seen.holes, rules.closure)
         error = _measure_residual(seen.square, components, inner, outer)
+        watched.tell(error)
         settled = error == 0 or abs(previous - error) <= tol * error
         improved = best is None or error < best.error
         steps_without_gain = 0 if improved else steps_without_gain + 1

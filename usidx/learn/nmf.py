@@ -34,6 +34,7 @@ from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks
 from usidx.tasks.passes import plan_passes
+from usidx.tasks.progress import Iterations
 
 __all__ = ["nmf"]
 
@@ -249,7 +250,8 @@ def _iterate(blocks: Blocks, seen: Survey, numbers: Numbers, recipe: _Recipe) ->
     if recipe.solver == "compressed" and seen.square > 0:
         return factorise_by_sketch(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)
     components = factorise_sample(seen.sample, n, tol, penalty)
-    return factorise(blocks, seen, components, recipe.max_iter, tol, penalty)
+    watched = Iterations("nmf", recipe.max_iter, "error")
+    return factorise(blocks, seen, components, recipe.max_iter, tol, penalty, watched=watched)
 
 
 def _order(found: Factors, *, scaled: bool) -> Factors:

@@ -137,14 +137,16 @@ def svd(
     the data where it is above about 1e-7 of the largest, and zero where it cannot be told from zero.
 
     "krylov": block Lanczos [1]_ [2]_ without that matrix, started from the components of up to a sixteenth of the rows,
-    one pass per step (at most 24) until the estimated error of every singular value is below `tol`. The scores come
+    one pass per step until the estimated error of every singular value is below `tol`; after 64 passes a warning names
+    the components that are not as near. What is held for it does not grow beyond some tens of MiB. The scores come
     from what the passes leave behind where that takes up to 64 MiB, else from one more. Single precision data is
     multiplied in single precision about its mean and summed in double, unless some of the rows show values so far apart
     that this would cost more than a millionth of the n-th. The estimates, with what rounding may add, are in
     ``singular_values_error``.
 
-    "adaptive": the same, but where the passes look like costing more than the Gram matrix, this is summed after all, in
-    single precision where the values are near each other: so it is where some of the components are noise.
+    "adaptive": the same, but where the passes look like costing more than a Gram matrix of up to 2048 steps, this is
+    summed after all, in single precision where the values are near each other: so it is where some of the components
+    are noise.
 
     By default it is "adaptive" for data of single precision, or of integers of up to 16 bits, with 1024 × 1024 cells to
     8 GiB (larger is not taken to be cached between passes), no fewer positions than steps, and more than 10 (n + 8)
@@ -315,7 +317,9 @@ def _decompose(data: xr.DataArray, n: int, features: tuple[str, ...], centred: b
         if recipe.solver == "gram":
             found = passes.call(decompose_rows, passes.fold(sum_moments, join_moments, centred), n)
         else:
-            pairs, adaptive = matrix.values.dtype.kind == "c", recipe.solver == "adaptive"
+            pairs = matrix.values.dtype.kind == "c"
+            # A larger Gram matrix takes more memory and time than any number of passes.
+            adaptive = recipe.solver == "adaptive" and width <= _GRAM_SIDE
             aim = Aim(n, centred, recipe.random_state, recipe.tol, adaptive, _are_images_kept(matrix, n))
             found = passes.iterate(run_lanczos, width, pairs, aim)
         variables = _collect_by_features(matrix, passes, n, found, recipe.solver)

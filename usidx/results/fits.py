@@ -7,6 +7,7 @@ these cannot hold lies beside them in ``Fit_stderr`` and ``Fit_Statistics``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from usidx.results.declarations import find_declaration
 from usidx.results.fit_names import GUESS, STDERR, FitNames
 from usidx.results.provenance import Step
 from usidx.results.verbs import list_verb_steps
+from usidx.tasks.columns import join_columns
 
 __all__ = ["find_fit_names", "find_fit_step", "group_compound_fields", "join_fields"]
 
@@ -69,9 +71,14 @@ def join_fields(result: xr.Dataset, dataset: str, fields: Mapping[str, str]) -> 
     """Join variables into one array of a structured dtype, as lazy as they are."""
     parts = [result[name] for name in fields]
     dtype = np.dtype([(title, np.float64) for title in fields.values()])
-    found: xr.DataArray = xr.apply_ufunc(
-        _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype], keep_attrs=True
-    )
+    same = all(part.dims == parts[0].dims for part in parts)
+    columns = join_columns([part.data for part in parts], partial(_join, dtype=dtype), dtype) if same else None
+    if columns is not None:
+        found = parts[0].copy(data=columns)
+    else:
+        found = xr.apply_ufunc(
+            _join, *parts, kwargs={"dtype": dtype}, dask="parallelized", output_dtypes=[dtype], keep_attrs=True
+        )
     quantity = "SHO" if "Quality Factor" in (dtype.names or ()) else dataset
     return found.rename(dataset).assign_attrs({"long_name": quantity, "units": "compound"})
 

@@ -1,9 +1,22 @@
 """Data with known truth, for docs, demo and tests."""
 
 from usidx.simulate.decays import relaxation
+from usidx.simulate.images import drifting_stack, stepped_surface
 from usidx.simulate.junctions import current_voltage
+from usidx.simulate.patterns import diffraction
 from usidx.simulate.resonances import band_excitation
 from usidx.simulate.spectra import gaussian_map, spectrum_image
 from usidx.simulate.switching import beps, ckpfm
 
-__all__ = ["band_excitation", "beps", "ckpfm", "current_voltage", "gaussian_map", "relaxation", "spectrum_image"]
+__all__ = [
+    "band_excitation",
+    "beps",
+    "ckpfm",
+    "current_voltage",
+    "diffraction",
+    "drifting_stack",
+    "gaussian_map",
+    "relaxation",
+    "spectrum_image",
+    "stepped_surface",
+]

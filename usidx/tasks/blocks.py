@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial, reduce
 from typing import Any
 
@@ -26,7 +26,9 @@ __all__ = [
     "Change",
     "Changed",
     "Held",
+    "Pass",
     "Rows",
+    "Shared",
     "Streamed",
     "apply_changes",
     "change_rows",
@@ -149,6 +151,22 @@ class Streamed(Blocks):
         chosen, step = choose_sampled(self.sizes, count)
         return np.concatenate(self._run(lambda block, _: [np.array(block[::step])], list.__add__, chosen))
 
+    def run_together(self, passes: Sequence[Pass]) -> list[Any]:
+        """Return what several passes find, each block being read once for all of them."""
+        if len(passes) == 1:
+            return [self._run(passes[0].answer, passes[0].merge, passes[0].numbers)]
+        wanted = [set(one.numbers) for one in passes]
+
+        def answer(block: Array, number: int) -> list[list[Any]]:
+            pairs = zip(passes, wanted, strict=True)
+            return [[one.answer(block, number)] if number in numbers else [] for one, numbers in pairs]
+
+        def merge(first: list[list[Any]], second: list[list[Any]]) -> list[list[Any]]:
+            pairs = zip(passes, first, second, strict=True)
+            return [[reduce(one.merge, [*a, *b])] if a or b else [] for one, a, b in pairs]
+
+        return [found for (found,) in self._run(answer, merge, sorted(set().union(*wanted)))]
+
     def _run(self, answer: Answer, merge: Step, numbers: Sequence[int]) -> Any:
         graph, last = dict(self._graph), f"answer-{numbers[0]}"
         for i in numbers:
@@ -160,6 +178,42 @@ class Streamed(Blocks):
         fused = fuse_linear_task_spec(graph, {last, *(f"answer-{i}" for i in numbers)})
         with limit_blas():
             return _run_graph(fused, last)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A pass that is asked for: the answers to some blocks, joined."""
+
+    numbers: Sequence[int]
+    answer: Answer
+    merge: Step
+
+
+class Shared(Blocks):
+    """Blocks over which several iterate, whose passes are one."""
+
+    def __init__(self, sizes: Sequence[int], ask: Callable[[Pass], Any]) -> None:
+        self.sizes = list(sizes)
+        self._ask = ask
+
+    def run(self, answer: Answer, merge: Step) -> Any:
+        """Return the joined answers, found in a pass of all who iterate."""
+        return self._ask(Pass(range(len(self.sizes)), answer, merge))
+
+    def read_each(self) -> Iterator[Array]:
+        """Yield one block after another."""
+        for number in range(len(self.sizes)):
+            yield self._ask(Pass([number], _keep, join_nothing))
+
+    def sample(self, count: int) -> Array:
+        """Sample about `count` rows from every eighth block, or from all where those hold too few."""
+        chosen, step = choose_sampled(self.sizes, count)
+        found = self._ask(Pass(chosen, lambda block, _: [np.array(block[::step])], list.__add__))
+        return np.concatenate(found)
+
+
+def _keep(block: Array, _number: int) -> Array:
+    return block
 
 
 class Changed(Blocks):

@@ -8,7 +8,7 @@ from typing import Any
 import dask
 import numpy as np
 
-from usidx.tasks.progress import count_progress, is_watched
+from usidx.tasks.progress import TOPIC, Line, count_progress, hear, is_watched, show_iterations
 from usidx.tasks.threads import runs_here
 
 __all__ = ["count_cluster_threads", "fetch_blocks", "follow_on_cluster", "is_on_cluster"]
@@ -43,9 +43,9 @@ def fetch_blocks(arrays: Sequence[Any], progress: bool) -> Iterator[Block]:
     From a cluster each block comes once it is finished, and is then let go of, so that its workers hold what waits and
     not the whole.
     """
-    arrays = dask.persist(*arrays)
     if is_on_cluster():
         return _fetch_from_cluster(list(arrays), progress)
+    arrays = dask.persist(*arrays)
     return (
         (number, place, array.blocks[name[1:]].compute(scheduler="sync"))
         for number, array in enumerate(arrays)
@@ -57,10 +57,11 @@ def _fetch_from_cluster(arrays: Sequence[Any], progress: bool) -> Iterator[Block
     from distributed import as_completed, futures_of
 
     places = {name: (number, place) for number, array in enumerate(arrays) for name, place in _list_places(array)}
-    finished = as_completed(futures_of(arrays))
-    del arrays  # which would keep all blocks on the workers
     # The cluster's own bar would wait for all of them.
-    with count_progress(len(places), progress) as advance:
+    with count_progress(len(places), progress, arrays) as advance:
+        _listen()
+        finished = as_completed(futures_of(dask.persist(*arrays)))  # of which nothing else keeps the blocks
+        del arrays
         for future in finished:
             yield *places[future.key], future.result()
             advance()
@@ -73,14 +74,39 @@ def _list_places(array: Any) -> Iterator[tuple[Any, tuple[slice, ...]]]:
         yield (array.name, *index), tuple(slice(b[i], b[i + 1]) for b, i in zip(bounds, index, strict=True))
 
 
-def follow_on_cluster(running: Sequence[Any], progress: bool) -> None:
-    """Show the cluster's own bar for what runs on it."""
+def follow_on_cluster(lazy: list[Any], progress: bool) -> list[Any]:
+    """Return lazy objects as the cluster has computed them, if a person can see how far they are meanwhile."""
     if not (progress and is_watched()):
-        return
-    from distributed import progress as follow
+        return lazy
+    from distributed import futures_of
 
-    bar = follow(*running)
-    if bar is not None:  # in a notebook it is a widget, which only shows itself at the end of a cell
-        import IPython.display as notebook
+    with show_iterations(lazy) as line:
+        _listen()
+        running = list(dask.persist(*lazy))
+        _draw_tasks(line, futures_of(running))
+    return running
 
-        notebook.display(bar)  # type: ignore[no-untyped-call,unused-ignore]
+
+def _draw_tasks(line: Line, futures: Sequence[Any]) -> None:
+    """Draw how many tasks are done, until all are; those that the futures rest on among them."""
+    from distributed.diagnostics.progressbar import TextProgressBar
+
+    class Bar(TextProgressBar):  # type: ignore[misc,unused-ignore]
+        def _draw_bar(self, remaining: int, all: int, **_figures: Any) -> None:
+            line.draw_bar(all - remaining, all)
+
+        def _draw_stop(self, **_figures: Any) -> None:
+            """Leave the line as it is."""
+
+    Bar(futures)
+
+
+def _listen() -> None:
+    """Let the workers tell of iterations."""
+    from distributed import get_client
+
+    get_client().subscribe_topic(TOPIC, _hear_event)
+
+
+def _hear_event(event: tuple[float, list[str]]) -> None:
+    hear(*event[1])

@@ -12,7 +12,9 @@ import numpy as np
 import xarray as xr
 
 from usidx.tasks.cluster import follow_on_cluster, is_on_cluster
+from usidx.tasks.columns import find_tables
 from usidx.tasks.merge import merge_passes
+from usidx.tasks.passes import join_iterations
 from usidx.tasks.progress import show_progress
 from usidx.tasks.threads import runs_here
 
@@ -32,7 +34,8 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     *objects : DataArray, Dataset or any dask collection
         What to compute; what is not lazy is returned as it is.
     progress : bool, default True
-        Show a progress bar for work that takes more than a moment; on a cluster that of dask.distributed.
+        Show a progress bar for work that takes more than a moment. Verbs that iterate say in its place which iteration
+        they are at, of how many at most, and what it gained.
 
     Returns
     -------
@@ -47,12 +50,9 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     >>> svd.scores.dims, mean.dims
     (('Y', 'X', 'component'), ('Frequency',))
     """
-    lazy = merge_passes([array for one in objects for array in _list_arrays(one)])
-    if progress and is_on_cluster():
-        lazy = list(dask.persist(*lazy))
-        follow_on_cluster(lazy, progress)
-    with show_progress(progress):
-        computed = iter(_compute_together(lazy))
+    lazy = join_iterations(merge_passes([array for one in objects for array in _list_arrays(one)]))
+    with show_progress(progress, lazy):
+        computed = iter(_compute_together(lazy, progress))
     found = tuple(_put_back(one, computed) for one in objects)
     return found[0] if len(found) == 1 else found
 
@@ -90,18 +90,24 @@ class _Room:
             place[...] = block
 
 
-def _compute_together(lazy: Sequence[Any]) -> Sequence[Any]:
+def _compute_together(lazy: Sequence[Any], progress: bool) -> Sequence[Any]:
     """Compute lazy objects at once."""
+    tables = find_tables(lazy)
+    arrays = [table.array for table in tables]
     if runs_here() and all(_has_known_size(one) for one in lazy):
         rooms = [_Room(one) for one in lazy]
         try:
-            da.store(list(lazy), rooms, lock=False, return_stored=False)
+            da.store(arrays, [table.join_targets(rooms) for table in tables], lock=False, return_stored=False)
         except _OtherKind:
             pass  # dask makes of such blocks what it can
         else:
             return [room.array for room in rooms]
-    found: Sequence[Any] = dask.compute(*lazy)
-    return found
+    if is_on_cluster():
+        arrays = follow_on_cluster(arrays, progress)
+    found: dict[int, Any] = {}
+    for table, values in zip(tables, dask.compute(*arrays), strict=True):
+        found |= table.make_arrays(values)
+    return [found[number] for number in range(len(lazy))]
 
 
 def _has_known_size(one: Any) -> bool:

@@ -18,8 +18,6 @@ __all__ = ["Folds", "Left", "States", "StoppedError"]
 
 #: Seconds between two looks whether anybody still waits for the task that iterates.
 _LOOK = 0.5
-#: The note of what a task found in the end.
-_END = "end"
 
 
 class StoppedError(Exception):
@@ -139,7 +137,7 @@ class Folds:
     key : object
         The key of the task.
     owner : str
-        The key of what it finds in the end: notes are kept for as long as that is wanted.
+        The key of what it finds in the end, if the scheduler knows it: notes are kept for as long as that is wanted.
     token : str
         What tells this iteration from all others.
     """
@@ -150,9 +148,11 @@ class Folds:
         self._key = key
         self._count = 0
         client.register_plugin(Keeper())
-        self._owner = owner
-        run, self._notes, held = client.run_on_scheduler(read_notes, self._owner)
+        # Where one task alone needs what is found here, dask makes one of both, and there is no other key than its own.
+        self._owner, run, self._notes, held = client.run_on_scheduler(read_notes, [owner, key])
         self.token = f"{token}-{run}"
+        #: The note of what the task found in the end; a task that dask has made of several has several.
+        self._end = f"usidx-end-{self.token}"
         self._held: set[Numbered] = {(name, count) for name, count in held}
         #: What to hold, and to let go of, from the next note on.
         self._new: list[Numbered] = []
@@ -171,7 +171,11 @@ class Folds:
 
     def start(self, name: str, graph: Graph, keys: list[Any]) -> list[Any]:
         """Start a fold; return the futures of some of its keys, none where it is noted what it found."""
-        return [] if name in self._notes else self.submit(graph, keys)
+        return [] if self.is_noted(name) else self.submit(graph, keys)
+
+    def is_noted(self, name: str) -> bool:
+        """Say whether it is noted what a fold found."""
+        return name in self._notes
 
     def find(self, name: str, started: Sequence[Any]) -> Any:
         """Return what a fold finds: the first of the futures with which it started, or what is noted."""
@@ -214,12 +218,12 @@ class Folds:
 
     def read_end(self) -> Any:
         """Return what the task has found in the end, when it ran before; None where it did not come so far."""
-        return pickle.loads(self._notes[_END]) if _END in self._notes else None
+        return pickle.loads(self._notes[self._end]) if self._end in self._notes else None
 
     def note_end(self, found: Any, left: Sequence[Left]) -> None:
         """Note what the task found: all else can go."""
         self._new = [(one.name, one.size) for one in left]
-        self._tell(_END, found, is_last=True)
+        self._tell(self._end, found, ended=self.token)
         for future in self._left:
             future.release()
 
@@ -227,10 +231,10 @@ class Folds:
         """Let go of all that was noted or held."""
         self._client.run_on_scheduler(forget, self._owner)
 
-    def _tell(self, name: str, found: Any, *, is_last: bool = False) -> None:
+    def _tell(self, name: str, found: Any, *, ended: str = "") -> None:
         new, done, self._new, self._done = self._new, self._done, [], []
         self._notes[name] = pickle.dumps(found)
-        self._client.run_on_scheduler(take_note, self._owner, name, self._notes[name], new, done, is_last)
+        self._client.run_on_scheduler(take_note, self._owner, name, self._notes[name], new, done, ended)
 
     def _wait_for_result(self, future: Any) -> Any:
         self._wait([future])

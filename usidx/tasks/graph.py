@@ -8,7 +8,8 @@ a pass, the barriers, are never copied: what lies above them is computed once, w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -24,11 +25,14 @@ from dask.optimization import cull
 from dask.tokenize import tokenize
 
 from usidx.tasks.merge import AGAIN, BARRIER, wait_for
+from usidx.tasks.progress import call_heard, call_named, find_listener
 
 __all__ = [
     "Detached",
     "Graph",
+    "Member",
     "Plan",
+    "Settled",
     "count_tasks",
     "detach",
     "has_barrier",
@@ -40,6 +44,7 @@ __all__ = [
     "name_node",
     "read_again",
     "reshape_blocks",
+    "settle",
 ]
 
 Graph = dict[Any, GraphNode]
@@ -67,6 +72,41 @@ def count_tasks(array: Any) -> int:
     return len(needed)
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An array with the tasks that make it and others, optimised: parts of it cost no more than what they hold."""
+
+    array: Any
+    tasks: Graph
+
+    def cut(self, axis: int, part: slice) -> Any:
+        """Return a part of the array along an axis; the tasks of whole blocks are picked, not looked for."""
+        stops = np.cumsum([0, *self.array.chunks[axis]]).tolist()
+        if part.start not in stops or part.stop not in stops:
+            return self.array[(slice(None),) * axis + (part,)]
+        first, last = stops.index(part.start), stops.index(part.stop)
+        chunks = tuple(c[first:last] if k == axis else c for k, c in enumerate(self.array.chunks))
+        name = f"usidx-part-{tokenize(self.array.name, axis, first, last)}"
+        graph: Graph = {}
+        for place in product(*(range(len(sizes)) for sizes in chunks)):
+            block = (self.array.name, *(i + first if k == axis else i for k, i in enumerate(place)))
+            graph[name, *place] = Task((name, *place), _return, TaskRef(block))
+        needed, _ = cull(self.tasks, [key for task in graph.values() for key in task.dependencies])
+        layers = HighLevelGraph.from_collections(name, {**needed, **graph})
+        return da.Array(layers, name, chunks, meta=self.array._meta)
+
+
+def settle(arrays: Sequence[Any]) -> list[Settled]:
+    """Optimise arrays together, once for all parts of them that are asked for."""
+    found = dask.optimize(*arrays)
+    tasks = convert_legacy_graph({key: task for one in found for key, task in dict(one.dask).items()})
+    return [Settled(one, tasks) for one in found]
+
+
+def _return(value: Any) -> Any:
+    return value
+
+
 def reshape_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
     """Return the array of the same blocks, each reshaped, in the same order.
 
@@ -92,10 +132,10 @@ def make_node(
     """
     key = name_node(func, token)
     plain = [TaskRef(a.key) if isinstance(a, Delayed) else a for a in args]
-    graph: dict[Any, Any] = {key: Task(key, func, *plain)}
+    graph: dict[Any, Any] = {key: Task(key, call_named, key, func, *plain)}
     if hold:
         called = f"{key}-held"
-        graph = {called: Task(called, func, *plain)}
+        graph = {called: Task(called, call_named, key, func, *plain)}
         for number, held in enumerate(hold):
             graph[called, number] = Task((called, number), _drop_all, TaskRef(called), TaskRef(held))
         graph[key] = Task(key, wait_for, TaskRef(called), *(TaskRef((called, number)) for number in range(len(hold))))
@@ -188,6 +228,20 @@ class Plan:
     def graph(self) -> Graph:
         """The tasks that make the blocks."""
         return self.source.graph
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A function that iterates: its plan, the values that its blocks rest on, and its further arguments."""
+
+    func: Callable[..., Any]
+    plan: Plan
+    known: Sequence[Any]
+    args: Sequence[Any]
+
+    def hear(self) -> Member:
+        """Return the same, to be called in any thread, which tells of its iterations as the task that runs here."""
+        return replace(self, func=partial(call_heard, find_listener(self.plan.owner), self.func))
 
 
 def detach(array: Any) -> Detached:

@@ -72,26 +72,30 @@ class Keeper(SchedulerPlugin):  # type: ignore[misc,unused-ignore]
             self._scheduler.clients.pop(_name_holder(key), None)
 
 
-def read_notes(key: Any, dask_scheduler: Any) -> tuple[str, dict[str, bytes], list[Numbered]]:
-    """Return the run of a task, what was noted for it, and what is held for it."""
+def read_notes(keys: list[Any], dask_scheduler: Any) -> tuple[Any, str, dict[str, bytes], list[Numbered]]:
+    """Return the first of some keys that the scheduler knows, and the run, the notes and what is held for that task."""
+    key = next((key for key in keys if key in dask_scheduler.tasks), None)
     kept = dask_scheduler.plugins[_NAME].kept
-    mine = kept.setdefault(key, _Kept()) if key in dask_scheduler.tasks else _Kept()
-    return mine.run, dict(mine.notes), list(mine.held)
+    mine = _Kept() if key is None else kept.setdefault(key, _Kept())
+    return key, mine.run, dict(mine.notes), list(mine.held)
 
 
 def take_note(
-    key: Any, name: str, value: bytes, hold: list[Numbered], done: list[Numbered], is_last: bool, dask_scheduler: Any
+    key: Any, name: str, value: bytes, hold: list[Numbered], done: list[Numbered], ended: str, dask_scheduler: Any
 ) -> None:
-    """Note what a task found, hold and let go of some keys for it; after the last note nothing else is kept."""
+    """Note what a task found, hold and let go of some keys for it.
+
+    With the last note of an iteration goes the token of what has `ended`: nothing else of that is kept.
+    """
     keeper: Keeper = dask_scheduler.plugins[_NAME]
     if key not in dask_scheduler.tasks:
         keeper.forget(key)
         return
     kept = keeper.kept.setdefault(key, _Kept())
     keeper.hold(key, hold)
-    keeper.let_go(key, kept.held - set(hold) if is_last else done)
-    if is_last:
-        kept.notes.clear()
+    keeper.let_go(key, {one for one in kept.held - set(hold) if ended in one[0]} if ended else done)
+    if ended:
+        kept.notes = {other: found for other, found in kept.notes.items() if ended not in other}
     kept.notes[name] = value
 
 

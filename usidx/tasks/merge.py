@@ -13,7 +13,7 @@ import dask.array as da
 from dask._task_spec import Alias, Task, TaskRef
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
-__all__ = ["AGAIN", "BARRIER", "merge_passes", "wait_for"]
+__all__ = ["AGAIN", "BARRIER", "count_below", "merge_passes", "wait_for"]
 
 #: Stands in the names of layers that read a source once more, before the token of the pass.
 AGAIN = "-again-"
@@ -80,6 +80,12 @@ def _find_below(depends: Dependencies, names: Iterable[str]) -> set[str]:
         found |= new
         waiting.extend(new)
     return found
+
+
+def count_below(depends: Dependencies, name: str, among: Iterable[str]) -> int:
+    """Return how many of some layers stand below one of them, on the longest way down."""
+    below = _find_below(depends, [name]) & set(among)
+    return max((1 + count_below(depends, other, below) for other in below), default=0)
 
 
 def _rename(key: Any, ending: str, wanted: str) -> Any:

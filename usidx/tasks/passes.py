@@ -6,7 +6,9 @@ without being looked at.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import dask
@@ -15,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 from dask._task_spec import Task, TaskRef
 from dask.delayed import Delayed
-from dask.highlevelgraph import HighLevelGraph
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.tokenize import tokenize
 
 from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import Blocks, Held, Rows, Streamed, change_rows
+from usidx.tasks.blocks import Held, Rows, Shared, Streamed, change_rows
 from usidx.tasks.graph import (
     Detached,
+    Member,
     Plan,
     detach,
     list_block_keys,
@@ -31,9 +34,11 @@ from usidx.tasks.graph import (
     name_node,
     read_again,
 )
+from usidx.tasks.merge import count_below
+from usidx.tasks.pool import Ask, meet
 from usidx.tasks.threads import runs_on_cluster, worker_count
 
-__all__ = ["Passes", "plan_passes"]
+__all__ = ["Passes", "join_iterations", "plan_passes"]
 
 Array = npt.NDArray[Any]
 Func = Callable[..., Any]
@@ -63,6 +68,12 @@ class Passes(Protocol):
 
     def map_rows(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
         """Return ``func(block, value)`` for all blocks as a (rows, width) array: one more pass."""
+
+    def follow(self, step: Func, first: Any) -> Any:
+        """Return the last ``found = step(found, block)`` over all blocks in order, from `first`: one pass."""
+
+    def map_numbered(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
+        """Return ``func(block, number of its first row, value)`` for all blocks, (rows, width): one more pass."""
 
     def read_again(self, value: Any) -> Any:
         """Return the matrix as the next pass reads it: after `value` is found, not held from the pass before."""
@@ -102,6 +113,12 @@ class _Now:
     def map_rows(self, func: Func, value: Any, width: int, dtype: Any) -> Array:
         found = self._held.map(lambda block: func(block, value))
         return np.concatenate(found).astype(dtype, copy=False).reshape(-1, width)
+
+    def follow(self, step: Func, first: Any) -> Any:
+        return step(first, self._values)
+
+    def map_numbered(self, func: Func, value: Any, width: int, dtype: Any) -> Array:
+        return np.asarray(func(self._values, 0, value), dtype).reshape(-1, width)
 
     def read_again(self, value: Any) -> Array:
         return self._values
@@ -162,6 +179,30 @@ class _Lazy:
             graph[(name, i, 0)] = Task((name, i, 0), _map_block, func, TaskRef(key), TaskRef(value.key), width, dtype)
         return _build_array(name, graph, [again, value], (again.chunks[0], (width,)), dtype)
 
+    def follow(self, step: Func, first: Any) -> Delayed:
+        token = tokenize(self._values.name, step, first)
+        key = name_barrier("follow", token)
+        blocks = list_block_keys(self._values)
+        links: list[Any] = [(f"usidx-link-{token}", number) for number in range(len(blocks) - 1)]
+        graph: dict[Any, Any] = {}
+        before: Any = first
+        for link, block in zip([*links, key], blocks, strict=True):
+            graph[link] = Task(link, _follow_alone, step, before, TaskRef(block))
+            before = TaskRef(link)
+        return make_barrier(key, graph, [self._values])
+
+    def map_numbered(self, func: Func, value: Any, width: int, dtype: Any) -> Any:
+        again = self.read_again(value)
+        name = f"usidx-numbered-{tokenize(again.name, func, value.key, width, dtype)}"
+        starts = np.cumsum([0, *again.chunks[0]]).tolist()
+        graph = {}
+        for i, key in enumerate(list_block_keys(again)):
+            numbered = partial(_call_numbered, func, starts[i])
+            graph[(name, i, 0)] = Task(
+                (name, i, 0), _map_block, numbered, TaskRef(key), TaskRef(value.key), width, dtype
+            )
+        return _build_array(name, graph, [again, value], (again.chunks[0], (width,)), dtype)
+
     def read_again(self, value: Any) -> Any:
         return read_again(self._values, value)
 
@@ -207,6 +248,15 @@ def _step_alone(step: Func, block: Array, *shared: Any) -> Any:
         return step(block, *shared)
 
 
+def _follow_alone(step: Func, before: Any, block: Array) -> Any:
+    with limit_blas():
+        return step(before, block)
+
+
+def _call_numbered(func: Func, start: int, block: Array, value: Any) -> Any:
+    return func(block, start, value)
+
+
 def _join(merge: Func, first: Any, *second: Any) -> Any:
     return merge(first, *second) if second else first
 
@@ -242,9 +292,69 @@ def _iterate_held(values: Array, func: Func, *args: Any) -> Any:
 
 
 def _iterate_stream(func: Func, plan: Plan, known: int, *args: Any) -> Any:
+    (found,) = _iterate_together([(func, plan, known, *args)])
+    return found
+
+
+def _iterate_several(counts: Sequence[int], *args: Any) -> list[Any]:
+    """Call the functions of several nodes that iterate, whose arguments follow each other, so many each."""
+    stops = np.cumsum(counts)
+    return _iterate_together([args[stop - count : stop] for stop, count in zip(stops, counts, strict=True)])
+
+
+def _iterate_together(calls: Sequence[Sequence[Any]]) -> list[Any]:
+    """Call ``func(blocks, *args)`` of some ``(func, plan, known, *args)`` over the same blocks, in the same passes."""
+    members = [Member(func, plan, args[:known], args[known:]) for func, plan, known, *args in calls]
     if runs_on_cluster():
         from usidx.tasks.spread import iterate_on_cluster
 
-        return iterate_on_cluster(func, plan, args[:known], args[known:])
-    blocks: Blocks = Streamed(plan.source, args[:known], plan.sizes)
-    return change_rows(func(blocks, *args[known:]), Rows.settle)
+        return iterate_on_cluster(members)
+    plan = members[0].plan
+    blocks = Streamed(plan.source, members[0].known, plan.sizes)
+    if len(members) == 1:
+        return [change_rows(members[0].func(blocks, *members[0].args), Rows.settle)]
+    found = meet([partial(_iterate_shared, one.hear()) for one in members], blocks.run_together)
+    return [change_rows(one, Rows.settle) for one in found]
+
+
+def _iterate_shared(member: Member, ask: Ask) -> Any:
+    return member.func(Shared(member.plan.sizes, ask), *member.args)
+
+
+def join_iterations(lazy: list[Any]) -> list[Any]:
+    """Return the same arrays on one graph, in which nodes that iterate over the same blocks are one.
+
+    Only such as do not wait for each other: each has so many others below it.
+    """
+    graphs = [one.__dask_graph__() for one in lazy if isinstance(one, da.Array)]
+    layers = {name: layer for graph in graphs for name, layer in graph.layers.items()}
+    depends = {name: set(found) for graph in graphs for name, found in graph.dependencies.items()}
+    begin = name_node(_iterate_stream, "")
+    nodes = {name: dict(layers[name])[name] for name in layers if name.startswith(begin)}
+    groups: dict[Any, list[str]] = {}
+    for name, task in nodes.items():
+        plan = task.args[3] if isinstance(task, Task) and len(dict(layers[name])) == 1 else None
+        if isinstance(plan, Plan) and not plan.source.held:
+            height = count_below(depends, name, nodes)
+            groups.setdefault((height, tuple(plan.source.blocks)), []).append(name)
+    several = [group for group in groups.values() if len(group) > 1]
+    for group in several:
+        _join_nodes(layers, depends, nodes, group)
+    if not several:
+        return lazy
+    graph = HighLevelGraph(layers, depends)
+    return [da.Array(graph, a.name, a.chunks, meta=a._meta) if isinstance(a, da.Array) else a for a in lazy]
+
+
+def _join_nodes(layers: dict[str, Any], depends: dict[str, set[str]], nodes: dict[str, Task], group: list[str]) -> None:
+    """Put a node in the place of several, which pick from what it finds."""
+    key = name_node(_iterate_several, tokenize(group))
+    calls = [nodes[name].args[2:] for name in group]
+    counts = [len(call) for call in calls]
+    layers[key] = MaterializedLayer(
+        {key: Task(key, _iterate_several, counts, *(one for call in calls for one in call))}
+    )
+    depends[key] = set().union(*(depends[name] for name in group))
+    for number, name in enumerate(group):
+        layers[name] = MaterializedLayer({name: Task(name, operator.getitem, TaskRef(key), number)})
+        depends[name] = {key}

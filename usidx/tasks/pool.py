@@ -12,11 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
 
-from usidx.tasks.threads import find_room, work_alone
+from usidx.tasks.threads import Room, find_room, lend_room, work_alone
 
-__all__ = ["do_each", "share_slices"]
+__all__ = ["Ask", "do_each", "meet", "share_slices"]
+
+#: Takes what is asked for, and returns the answer once all others ask, too, or are done.
+Ask = Callable[[Any], Any]
 
 Work = TypeVar("Work")
 
@@ -152,3 +157,83 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+class _Member(threading.Thread):
+    """One of several whose questions are answered together; it works only while the others wait."""
+
+    def __init__(self, call: Callable[[Ask], Any], room: Room) -> None:
+        super().__init__(daemon=True, name="usidx-member")
+        self._call = call
+        self._room = room
+        self._replies: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._said: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+
+    def run(self) -> None:
+        try:
+            self._replies.get()()
+            with lend_room(self._room):
+                found = self._call(self._ask)
+        except BaseException as err:
+            self._said.put(("error", err))
+        else:
+            self._said.put(("found", found))
+
+    def _ask(self, question: Any) -> Any:
+        self._said.put(("asked", question))
+        return self._replies.get()()
+
+    def go_on(self, reply: Callable[[], Any]) -> tuple[str, Any]:
+        """Hand over a reply, and wait for the next question, or for what is found."""
+        self._replies.put(reply)
+        return self._said.get()
+
+    def end(self) -> None:
+        """Let it fail where it asks, if it has not ended yet."""
+        self._replies.put(_fail)
+        self.join()
+
+
+class _EndedError(Exception):
+    """Another one has failed."""
+
+
+def meet(calls: Sequence[Callable[[Ask], Any]], answer: Callable[[list[Any]], list[Any]]) -> list[Any]:
+    """Return what several calls find whose questions are answered together, once each of them has asked or is done.
+
+    Each call has a thread, since it may ask from any depth; they work in turn, as if they were one.
+
+    Parameters
+    ----------
+    calls : sequence of callable
+        Each takes a function, which it may call with a question.
+    answer : callable
+        Returns the answers to some questions.
+    """
+    room = find_room()
+    members = [_Member(call, room) for call in calls]
+    replies: dict[int, Any] = dict.fromkeys(range(len(members)))
+    found: dict[int, Any] = {}
+    for member in members:
+        member.start()
+    try:
+        while replies:
+            asked: dict[int, Any] = {}
+            for number in list(replies):
+                said, value = members[number].go_on(partial(_return, replies.pop(number)))
+                if said == "error":
+                    raise value
+                (asked if said == "asked" else found)[number] = value
+            replies = dict(zip(asked, answer(list(asked.values())), strict=True)) if asked else {}
+    finally:
+        for member in members:
+            member.end()
+    return [found[number] for number in range(len(members))]
+
+
+def _return(value: Any) -> Any:
+    return value
+
+
+def _fail() -> None:
+    raise _EndedError("Another one who iterates over the same blocks has failed.")

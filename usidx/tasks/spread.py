@@ -10,8 +10,10 @@ again elsewhere; it then takes what is noted instead of reading, and goes on wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial, reduce
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,8 @@ from dask._task_spec import DataNode, GraphNode, Task, TaskRef
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Change, Rows, Step, apply_changes, change_rows, choose_sampled, list_rows
 from usidx.tasks.folds import Folds, Left, States
-from usidx.tasks.graph import Graph, Plan
+from usidx.tasks.graph import Graph, Member, Plan
+from usidx.tasks.pool import Ask, meet
 
 __all__ = ["iterate_on_cluster"]
 
@@ -33,36 +36,70 @@ _JOINED = 8
 _SMALL = 2**14
 
 
-def iterate_on_cluster(func: Callable[..., Any], plan: Plan, known: Sequence[Any], args: Sequence[Any]) -> Any:
-    """Call ``func(blocks, *args)`` within a task of a worker, the folds being done by all workers.
+def iterate_on_cluster(members: Sequence[Member]) -> list[Any]:
+    """Call ``func(blocks, *args)`` of each within a task of a worker, the folds being done by all workers.
 
     Parameters
     ----------
-    func : callable
-        What iterates.
-    plan : Plan
-        What is known of the blocks before anything is computed.
-    known : sequence
-        What the graph rests on and is handed over, in the order of ``plan.source.given``.
-    args : sequence
-        Further arguments of `func`.
+    members : sequence of Member
+        Who iterates, over the same blocks.
     """
     from distributed import get_worker, worker_client
 
     worker = get_worker()
     key = worker.get_current_task()
     with worker_client() as client:  # the thread of this task is free for others
-        folds = Folds(client, worker, key, plan.owner, plan.token)
-        found = folds.read_end()
-        if found is not None:
-            return found
-        blocks = _Spread(folds, plan, known)
-        try:
-            found = change_rows(func(blocks, *args), partial(_leave, folds))
-        finally:
-            blocks.release()
-        folds.note_end(found, [rows.parts for rows in list_rows(found) if isinstance(rows.parts, Left)])
+        folds = [Folds(client, worker, key, one.plan.owner, one.plan.token) for one in members]
+        if len(members) == 1:
+            return [_iterate(members[0], folds[0])]
+        pool = _Pool(folds[0])
+        calls = [partial(_iterate, one.hear(), mine, pool) for one, mine in zip(members, folds, strict=True)]
+        return meet(calls, pool.start)
+
+
+def _iterate(member: Member, folds: Folds, pool: _Pool | None = None, ask: Ask | None = None) -> Any:
+    found = folds.read_end()
+    if found is not None:
+        return found
+    blocks = _Spread(folds, member.plan, member.known, pool, ask)
+    try:
+        found = change_rows(member.func(blocks, *member.args), partial(_leave, folds))
+    finally:
+        blocks.release()
+    folds.note_end(found, [rows.parts for rows in list_rows(found) if isinstance(rows.parts, Left)])
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A fold to be started: its graph, the keys that are wanted of it, and the tasks that read its blocks."""
+
+    graph: Graph
+    keys: list[Any]
+    reads: Graph
+
+
+class _Pool:
+    """Starts the folds of several at once, so that they read each block once; blocks have the same keys for all."""
+
+    def __init__(self, folds: Folds) -> None:
+        self._folds = folds
+        self._count = 0
+        self.token = folds.token
+
+    def name_block(self, number: int) -> Any:
+        """Return the key of a block in the pass that comes next."""
+        return (f"usidx-pass-{self.token}-{self._count}", number)
+
+    def start(self, wanted: list[_Wanted]) -> list[Any]:
+        """Start folds; return the futures of each."""
+        graph: Graph = {}
+        for one in wanted:
+            graph.update(one.reads)
+            graph.update(one.graph)
+        self._count += 1
+        futures = iter(self._folds.submit(graph, [key for one in wanted for key in one.keys]))
+        return [list(islice(futures, len(one.keys))) for one in wanted]
 
 
 def _leave(folds: Folds, rows: Rows) -> Rows:
@@ -85,9 +122,12 @@ def _make_rows(part: Any, changes: tuple[Change, ...]) -> Any:
 class _Spread(Blocks):
     """Rows in blocks that the workers of a cluster read."""
 
-    def __init__(self, folds: Folds, plan: Plan, known: Sequence[Any]) -> None:
+    def __init__(
+        self, folds: Folds, plan: Plan, known: Sequence[Any], pool: _Pool | None = None, ask: Ask | None = None
+    ) -> None:
         self.sizes = plan.sizes
         self._folds = folds
+        self._pool, self._ask = pool, ask
         given = {key: DataNode(key, value) for key, value in zip(plan.source.given, known, strict=True)}
         self._keys = plan.source.blocks
         self._reads, self._common = _share_out({**plan.source.graph, **given}, plan.source.blocks)
@@ -152,7 +192,12 @@ class _Spread(Blocks):
     def _start(self, name: str, graph: Graph, numbers: Sequence[int], keys: list[Any]) -> list[Any]:
         """Start a fold, and keep its blocks from now on; return the futures of some keys."""
         wanted = self._put_kept(graph, numbers)
-        futures = self._folds.start(name, graph, [*keys, *wanted])
+        if self._pool is None or self._ask is None:
+            futures = self._folds.start(name, graph, [*keys, *wanted])
+        elif self._folds.is_noted(name):
+            futures = []
+        else:
+            futures = self._ask(_Wanted(graph, [*keys, *wanted], {} if self._keeps else self._make_reads(numbers)))
         self._kept.update(zip(wanted.values(), futures[len(keys) :], strict=bool(futures)))
         return futures[: len(keys)]
 
@@ -160,7 +205,7 @@ class _Spread(Blocks):
         """Add the task that reads a block and answers; if the block is not kept it is gone when the task is done."""
         reads, block = self._reads[number], self._keys[number]
         shared = TaskRef(f"{key[0].rpartition('-')[0]}-shared")
-        if self._keeps and reads:
+        if reads and (self._keeps or self._pool is not None):
             block, reads = self._name_kept(number), []
         task = Task(key, answer, TaskRef(block), shared, *args)
         graph[key] = Task.fuse(*reads, task, key=key) if reads else task
@@ -169,14 +214,24 @@ class _Spread(Blocks):
         """Add the tasks that read blocks to be kept from now on; return their keys, and the number of each."""
         wanted: dict[Any, int] = {}
         for number in numbers if self._keeps else ():
-            if number not in self._kept and (reads := self._reads[number]):
+            if number not in self._kept and self._reads[number]:
                 key = self._name_kept(number)
-                graph[key] = Task.fuse(*reads, Task(key, _return, TaskRef(self._keys[number])), key=key)
+                graph[key] = self._make_read(number)
                 wanted[key] = number
         return wanted
 
+    def _make_reads(self, numbers: Sequence[int]) -> Graph:
+        """Return the tasks that read blocks for all who pass over them."""
+        return {self._name_kept(number): self._make_read(number) for number in numbers if self._reads[number]}
+
+    def _make_read(self, number: int) -> GraphNode:
+        key = self._name_kept(number)
+        return Task.fuse(*self._reads[number], Task(key, _return, TaskRef(self._keys[number])), key=key)
+
     def _name_kept(self, number: int) -> Any:
-        return (f"usidx-block-{self._folds.token}", number)
+        if self._pool is None:
+            return (f"usidx-block-{self._folds.token}", number)
+        return (f"usidx-block-{self._pool.token}", number) if self._keeps else self._pool.name_block(number)
 
 
 def _share_out(graph: Graph, blocks: Sequence[Any]) -> tuple[list[list[GraphNode]], Graph]:

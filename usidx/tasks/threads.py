@@ -18,9 +18,9 @@ import dask
 from dask import local, threaded
 from dask.base import get_scheduler, named_schedulers
 
-from usidx.tasks.cores import count_cores
+from usidx.tasks.process.cores import count_cores
 
-__all__ = ["Room", "find_room", "open_pool", "runs_here", "runs_on_cluster", "work_alone", "worker_count"]
+__all__ = ["Room", "find_room", "lend_room", "open_pool", "runs_here", "runs_on_cluster", "work_alone", "worker_count"]
 
 #: What stands on the stack of each task that dask runs in this process.
 _RUNS_TASKS: Final = local.batch_execute_tasks.__code__
@@ -69,6 +69,9 @@ def worker_count() -> int:
 
 def find_room() -> Room:
     """Say how many threads there are for the code that asks, and how many tasks share them."""
+    lent: Room | None = getattr(_here, "room", None)
+    if lent is not None and not getattr(_here, "is_alone", False):
+        return lent
     in_task, in_caller, pool = _read_stack()
     if in_caller or getattr(_here, "is_alone", False):
         return Room(1, 1)
@@ -106,6 +109,16 @@ def work_alone() -> Iterator[None]:
         yield
     finally:
         _here.is_alone = before
+
+
+@contextmanager
+def lend_room(room: Room) -> Iterator[None]:
+    """Let this thread have what another one has, which waits for it meanwhile."""
+    _here.room = room
+    try:
+        yield
+    finally:
+        del _here.room
 
 
 @contextmanager

@@ -285,19 +285,30 @@ def test_coordinates_may_be_several_and_differ_from_spectrum_to_spectrum() -> No
 
 
 @pytest.mark.parametrize("model", [PEAK, SHO(), Linear()])
-def test_the_residual_is_data_less_model(model: Model) -> None:
+@pytest.mark.parametrize("purpose", [at.FOR_RESIDUAL, at.AT_TRIAL])
+@pytest.mark.parametrize("by_machine", [False, True])
+def test_the_residual_is_data_less_model(model: Model, purpose: int, *, by_machine: bool) -> None:
     rng = np.random.default_rng(9)
-    x = rng.uniform(0.2, 3.0, 77)
+    x = rng.uniform(0.2, 3.0, 300)
     parameters = rng.uniform(0.5, 1.5, len(model.names))
-    y = rng.normal(size=77) + (1j * rng.normal(size=77) if model.is_complex else 0.0)
+    y = rng.normal(size=300) + (1j * rng.normal(size=300) if model.is_complex else 0.0)
     tables, made = prepared(model, parameters, x, y)
     assert isinstance(made, fused.FusedEquations)
-    squares = run(made, tables, at.FOR_RESIDUAL)
+    squares = run(fill_normal_equations if by_machine else made, tables, purpose)
     away = y - model(x, **dict(zip(model.names, parameters, strict=True)))
     parts = np.stack([away.real, away.imag]) if model.is_complex else away[None]
     first = tables.head[at.RESIDUAL]
-    assert_allclose(tables.data[first : first + len(parts), :77], parts, rtol=1e-10, atol=1e-13)
+    assert_allclose(tables.data[first : first + len(parts), :300], parts, rtol=1e-10, atol=1e-13)
     assert_allclose(squares, (parts**2).sum(), rtol=1e-12)
+
+
+def test_the_residual_of_the_last_but_one_parameters_stays() -> None:
+    x = np.linspace(0.2, 3.0, 90)
+    tables, made = prepared(PEAK, np.array([2.0, 1.3, 0.8, 0.1]), x, np.sin(x))
+    first = tables.head[at.RESIDUAL]
+    tables.data[first] = 7.0
+    run(made, tables, at.AT_PARAMETERS)
+    assert (tables.data[first] == 7.0).all()
 
 
 def test_what_is_not_needed_is_not_compiled() -> None:

@@ -7,7 +7,9 @@ import pytest
 import xarray as xr
 
 from tests.learn.conftest import Backing, Cube
-from usidx.errors import ResultError
+from usidx.errors import ResultError, UsidWarning
+from usidx.learn import svd as decompositions
+from usidx.learn.factors import lanczos
 from usidx.learn.reconstruct import reconstruct
 from usidx.learn.svd import pca, svd
 from usidx.results.provenance import find_last_step
@@ -102,3 +104,46 @@ def test_estimates_hold_for_counts_at_few_steps(columns: int, verb: Any) -> None
     found = verb(xr.DataArray(values, dims=("x", "energy")), 2, dim="energy", solver="krylov")
     off = np.abs(found.singular_values.values / expected - 1)
     assert (off <= found.singular_values_error.values + 1e-12).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("verb", [svd, pca])
+def test_few_vectors_are_held_and_nothing_is_lost(
+    verb: Any, dtype: str, cube: Cube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise, whose components take many passes; the space begins anew several times."""
+    rng = np.random.default_rng(8)
+    values = rng.normal(size=(15, 20, 2, 150)) + 5
+    values = values + 1j * rng.normal(size=values.shape) if dtype == "complex128" else values
+    data = cube(values)
+    wide = values.reshape(300, 300) - values.reshape(300, 300).mean(axis=0) * (verb is pca)
+    expected = np.linalg.svd(wide, compute_uv=False)[:5]
+    widths: list[int] = []
+    find = lanczos._find_ritz_pairs
+
+    def find_and_note(basis: Any, *others: Any) -> Any:
+        widths.append(basis.shape[1])
+        return find(basis, *others)
+
+    monkeypatch.setattr(lanczos, "_find_ritz_pairs", find_and_note)
+    monkeypatch.setattr(lanczos, "_SPACE_BYTES", 0)
+    found = verb(data, 5, solver="krylov", tol=1e-9)
+    assert max(widths) <= 4 * 16 < 16 * len(widths)
+    np.testing.assert_allclose(found.singular_values, expected, rtol=1e-8)
+    components = found.components.values.reshape(5, 300)
+    np.testing.assert_allclose(found.scores.values.reshape(300, 5), wide @ components.conj().T, atol=1e-8)
+
+
+def test_adaptive_sums_no_matrix_that_is_too_large(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decompositions, "_GRAM_SIDE", 60)
+    monkeypatch.setattr(lanczos, "_decompose_gram", None)
+    values = with_values(SPECTRA["flat"])
+    found = svd(cube(values), 5, solver="adaptive")
+    np.testing.assert_allclose(found.singular_values, SPECTRA["flat"][:5], rtol=1e-6)
+
+
+def test_a_warning_names_what_is_not_as_near_as_asked(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanczos, "MOST_PASSES", 2)
+    data = cube(with_values(np.r_[900.0, 800.0, np.linspace(3, 2, 58)]))
+    with pytest.warns(UsidWarning, match=r"After 2 passes the singular values of the components \[2, 3, 4\] are right"):
+        svd(data, 5, solver="krylov", tol=1e-4)

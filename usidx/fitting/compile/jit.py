@@ -24,6 +24,7 @@ __all__ = [
     "compile_part_in_order",
     "read_bits_as_float",
     "read_float_as_bits",
+    "take_larger",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -120,3 +121,16 @@ def read_float_as_bits(context: Any, number: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(64))
 
     return types.int64(types.float64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def take_larger(context: Any, one: Any, other: Any) -> Any:
+    """Return the larger of two numbers that are not nan; unlike `max` it vectorises."""
+    from llvmlite import ir
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.DoubleType()
+        function = builder.module.declare_intrinsic("llvm.maxnum", [kind], ir.FunctionType(kind, [kind, kind]))
+        return builder.call(function, args, fastmath=("nnan", "nsz"))
+
+    return types.float64(types.float64, types.float64), generate

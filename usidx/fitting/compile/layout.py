@@ -28,7 +28,11 @@ Y, WEIGHT, RESIDUAL, TOTAL = range(17, 21)
 SCALES, READY, FACTORED = range(21, 24)
 # First of the rows of `bench` for what an operation works out on its way.
 SCRATCH = 24
-HEAD_SIZE = 25
+# First of the rows of `data` with exponentials of all samples, and then with a residual that is not wanted.
+KEPT = 25
+# Whether the rows RESIDUAL hold what the parameters leave over, but for the last step.
+LEFT = 26
+HEAD_SIZE = 27
 SCRATCH_ROWS = 3
 
 # Rows of `info`. By free parameter: its number, whether it enters linearly, whether it may move now, and the (place
@@ -49,8 +53,9 @@ TOLERANCE, LOSS_SCALE, START_COST = range(3)
 #: Where the linear parameter of a shape starts: too small to be seen, and not zero, so that derivatives are known.
 TINY: Final = 1e-60
 
-# What `fill_normal_equations` works on: the parameters, the trial ones, or the parameters for their residual alone.
-AT_PARAMETERS, AT_TRIAL, FOR_RESIDUAL = range(3)
+# What `fill_normal_equations` works on: the parameters, the trial ones, the parameters for their residual alone, or,
+# after a robust fit, that residual for its variance.
+AT_PARAMETERS, AT_TRIAL, FOR_RESIDUAL, FOR_VARIANCE = range(4)
 
 
 class Tables(NamedTuple):

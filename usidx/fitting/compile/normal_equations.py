@@ -14,6 +14,7 @@ from usidx.fitting.compile.jit import compile_callback, compile_part
 from usidx.fitting.compile.layout import (
     AT_TRIAL,
     FOR_RESIDUAL,
+    FOR_VARIANCE,
     GRADIENT,
     HAS_WEIGHT,
     LOSS,
@@ -37,13 +38,14 @@ from usidx.fitting.compile.layout import (
     ZERO,
     Y,
 )
+from usidx.fitting.compile.robust_variance import compute_robust_variance
 
 __all__ = ["fill_normal_equations"]
 
 
 @compile_part
 def _fill(head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, trial: bool) -> float:
-    """Fill J'J and J'r, tile by tile, and return the cost."""
+    """Fill J'J and J'r, tile by tile, and return the cost; at a trial point leave the residual too."""
     matrix = head[TRIAL_MATRIX] if trial else head[MATRIX]
     gradient = TRIAL_GRADIENT if trial else GRADIENT
     for j in range(head[N_FREE]):
@@ -60,6 +62,10 @@ def _fill(head: Integers, info: Integers, code: Integers, bench: Rows, data: Row
             y = data[head[Y] + part]
             for i in range(n):
                 residual[i] = y[start + i] - value[i]
+            if trial:
+                left = data[head[RESIDUAL] + part]
+                for i in range(n):
+                    left[start + i] = residual[i]
             if weighted:
                 cost += _weigh(head, info, bench, data, part, start, n)
             else:
@@ -165,15 +171,32 @@ def _evaluate_loss(kind: int, residual: float) -> tuple[float, float]:
     return z, 1.0
 
 
+@compile_part
+def _fill_without_loss(head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows) -> float:
+    """Fill the equations of plain squares, which the covariance of a robust estimate starts from.
+
+    Returns what their inverse is multiplied by in the place of the noise's variance.
+    """
+    loss = head[LOSS]
+    head[LOSS] = 0
+    _fill(head, info, code, bench, data, False)
+    head[LOSS] = loss
+    variance: float = compute_robust_variance(head, bench, data)
+    return variance
+
+
 @compile_callback
 def fill_normal_equations(
     head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, purpose: int
 ) -> float:
     """Fill the normal equations, or the residual, for a row of parameters and return the cost.
 
-    For AT_PARAMETERS and AT_TRIAL the matrix and gradient of that name, for FOR_RESIDUAL the rows RESIDUAL.
+    For AT_PARAMETERS and AT_TRIAL the matrix and gradient of that name; for AT_TRIAL and FOR_RESIDUAL the rows
+    RESIDUAL. For FOR_VARIANCE, after a robust fit, the equations of plain squares; then the variance is returned.
     """
     load_parameters(head, code, bench, TRIAL if purpose == AT_TRIAL else PARAMETERS)
     if purpose == FOR_RESIDUAL:
         return _leave_residual(head, info, code, bench, data)
+    if purpose == FOR_VARIANCE:
+        return _fill_without_loss(head, info, code, bench, data)
     return _fill(head, info, code, bench, data, purpose == AT_TRIAL)

@@ -24,6 +24,7 @@ from usidx.fitting.compile.layout import (
     FACTORED,
     FREE,
     GRADIENT,
+    LEFT,
     LOWER,
     MATRIX,
     MAX_EVALUATIONS,
@@ -78,7 +79,7 @@ def minimise(
     known = head[READY] > 0
     cost = bench[SETTINGS, START_COST] if known else equations(head, info, code, bench, data, AT_PARAMETERS)
     evaluations, damping, growth, least = 0 if known else 1, 1e-3, 2.0, 0.0
-    head[FACTORED] = 0
+    head[FACTORED], head[LEFT] = 0, 0
     if not math.isfinite(cost):
         return NOT_FINITE, evaluations, cost
     while True:
@@ -107,8 +108,10 @@ def minimise(
             return (end if cost <= 1e8 * floor else STUCK), evaluations, cost
         new = equations(head, info, code, bench, data, AT_TRIAL)
         evaluations += 1
+        head[LEFT] = 1 if new < cost else 0
         if new < cost:
-            damping *= max(0.05, 1.0 - (2.0 * (cost - new) / promised - 1.0) ** 3)
+            kept = 2.0 * (cost - new) / promised - 1.0
+            damping *= max(0.05, 1.0 - kept * kept * kept)
             growth, cost, least = 2.0, new, 0.0
             _accept_trial_point(head, bench)
         else:

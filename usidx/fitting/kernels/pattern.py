@@ -55,7 +55,8 @@ def _sum_plain(residual: Row, size: int) -> tuple[float, float]:
 def _sum_weighted(residual: Row, weight: Row, size: int) -> tuple[float, float]:
     total, moved = 0.0, 0.0
     for i in range(size):
-        total += (residual[i] * weight[i]) ** 2
+        total += residual[i] * weight[i] * residual[i] * weight[i]
     for i in range(size - 1):
-        moved += (residual[i + 1] * weight[i + 1] - residual[i] * weight[i]) ** 2
+        step = residual[i + 1] * weight[i + 1] - residual[i] * weight[i]
+        moved += step * step
     return total, moved

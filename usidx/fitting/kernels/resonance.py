@@ -15,38 +15,10 @@ import math
 import numpy as np
 
 from usidx.fitting.compile.interpreter import Integers, Row, Rows
-from usidx.fitting.compile.jit import compile_part
+from usidx.fitting.compile.jit import compile_callback, compile_part
 from usidx.fitting.compile.layout import GIVEN, PARAMETERS, RESIDUAL, SAMPLES, TERM
 
 __all__ = ["place_resonance"]
-
-
-@compile_part
-def place_resonance(head: Integers, info: Integers, bench: Rows, data: Rows, term: int, exact: bool) -> bool:
-    """Set amplitude, frequency, quality factor and phase of an oscillator to what the residual shows.
-
-    From the linear form where `exact`, else (or where that fails) frequency at the highest sample and the quality
-    factor as it stands. Returns whether the linear form served.
-    """
-    k, size, x = 0, head[SAMPLES], data[0]
-    while info[TERM, k] != term:
-        k += 1
-    real, imag = data[head[RESIDUAL]], data[head[RESIDUAL] + 1]
-    frequency, height = _find_highest(x, real, imag, size)
-    quality, served = bench[PARAMETERS, k + 2], False
-    if exact:
-        w0, q = _solve_linear_form(x, real, imag, size, height)
-        served = math.isfinite(w0) and math.isfinite(q) and x[0] <= w0 <= x[size - 1]
-        if served:
-            frequency, quality = w0, q
-    frequency = frequency if math.isnan(bench[GIVEN, k + 1]) else bench[GIVEN, k + 1]
-    quality = quality if math.isnan(bench[GIVEN, k + 2]) else bench[GIVEN, k + 2]
-    amplitude, phase = _find_amplitude_and_phase(x, real, imag, size, frequency, quality)
-    found = (amplitude, frequency, quality, phase)
-    for j in range(4):
-        if math.isnan(bench[GIVEN, k + j]):
-            bench[PARAMETERS, k + j] = found[j]
-    return served
 
 
 @compile_part
@@ -120,3 +92,34 @@ def _find_amplitude_and_phase(
         top_i += (real[i] * e + imag[i] * d) * norm
         bottom += norm
     return np.hypot(top_r, top_i) / bottom, np.arctan2(top_i, top_r)
+
+
+# Last, for it is compiled at once, and all it calls must be there.
+@compile_callback
+def place_resonance(head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows, which: int) -> float:
+    """Set amplitude, frequency, quality factor and phase of an oscillator to what the residual shows.
+
+    `which` is twice the number of the term, and one more for the linear form. Without that (or where that fails) they
+    are the frequency of the highest sample and the quality factor as it stands. Returns 1 where the linear form served.
+    Called through a pointer, so that other models do not wait until it is compiled.
+    """
+    term, exact = which // 2, which % 2 > 0
+    k, size, x = 0, head[SAMPLES], data[0]
+    while info[TERM, k] != term:
+        k += 1
+    real, imag = data[head[RESIDUAL]], data[head[RESIDUAL] + 1]
+    frequency, height = _find_highest(x, real, imag, size)
+    quality, served = bench[PARAMETERS, k + 2], False
+    if exact:
+        w0, q = _solve_linear_form(x, real, imag, size, height)
+        served = math.isfinite(w0) and math.isfinite(q) and x[0] <= w0 <= x[size - 1]
+        if served:
+            frequency, quality = w0, q
+    frequency = frequency if math.isnan(bench[GIVEN, k + 1]) else bench[GIVEN, k + 1]
+    quality = quality if math.isnan(bench[GIVEN, k + 2]) else bench[GIVEN, k + 2]
+    amplitude, phase = _find_amplitude_and_phase(x, real, imag, size, frequency, quality)
+    found = (amplitude, frequency, quality, phase)
+    for j in range(4):
+        if math.isnan(bench[GIVEN, k + j]):
+            bench[PARAMETERS, k + j] = found[j]
+    return 1.0 if served else 0.0

@@ -12,12 +12,13 @@ import numpy as np
 from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
 from usidx.fitting.compile.jit import compile_kernel, compile_part, compile_part_in_order
 from usidx.fitting.compile.layout import (
-    AT_PARAMETERS,
     FACTORED,
     FOR_RESIDUAL,
+    FOR_VARIANCE,
     FREE,
     GIVEN,
     HAS_WEIGHT,
+    LEFT,
     LINEAR,
     LOSS,
     LOSS_SCALE,
@@ -75,6 +76,7 @@ _figure, _stderr, _covariance = (
 @compile_kernel
 def solve_rows(
     equations: Equations,
+    search: Equations,
     head: Integers,
     info: Integers,
     code: Integers,
@@ -89,15 +91,18 @@ def solve_rows(
 ) -> None:
     """Fit each spectrum of `y` (spectrum, sample, part) by itself and fill `out` (spectrum, figure).
 
-    `equations` is `compile.normal_equations.fill_normal_equations`, handed in as a pointer. The other inputs have one
-    row for each spectrum or one for all: `x` (spectrum, variable, sample), `weight` (spectrum, sample), `given`
-    (spectrum, parameter), `candidates` (spectrum, term, candidate, parameter).
+    `equations` is `compile.normal_equations.fill_normal_equations` and `search` is `kernels.resonance.place_resonance`,
+    or what is never called, handed in as pointers. The other inputs have one row for each spectrum or one for all:
+    `x` (spectrum, variable, sample), `weight` (spectrum, sample), `given` (spectrum, parameter), `candidates`
+    (spectrum, term, candidate, parameter).
     """
     for i in range(y.shape[0]):
         own = min(i, weight.shape[0] - 1)
         _load_samples(head, data, x[min(i, x.shape[0] - 1)], y[i], weight[own])
         copy_into(bench[GIVEN], given[min(i, given.shape[0] - 1)], head[N_PARAMETERS])
-        _solve_one(equations, head, info, code, bench, data, candidates[min(i, candidates.shape[0] - 1)], out[i])
+        _solve_one(
+            equations, search, head, info, code, bench, data, candidates[min(i, candidates.shape[0] - 1)], out[i]
+        )
 
 
 @compile_part
@@ -149,6 +154,7 @@ def _copy_all_samples(head: Integers, data: Rows, x: Rows, y: Rows, weight: Row)
 @compile_part
 def _solve_one(
     equations: Equations,
+    search: Equations,
     head: Integers,
     info: Integers,
     code: Integers,
@@ -184,12 +190,12 @@ def _solve_one(
         out[_figure(n, STATUS)] = NOT_FINITE
         return
     if missing > 0:
-        evaluations = find_start(equations, head, info, code, bench, data, candidates)
+        evaluations = find_start(equations, search, head, info, code, bench, data, candidates)
     keep_within(head, info, bench)
     # A cost that is only rounding of the data ends the fit.
-    floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _sum_weighted_squares(head, data))
+    floor = _EXACT * _EXACT * (energy if head[HAS_WEIGHT] == 0 else _sum_squares(head, data, Y)[0])
     if head[LOSS] > 0:  # a robust loss is a sum of squares as long as all residuals are far below its scale
-        floor = min(floor, _SMALL * bench[SETTINGS, LOSS_SCALE] ** 2)
+        floor = min(floor, _SMALL * bench[SETTINGS, LOSS_SCALE] * bench[SETTINGS, LOSS_SCALE])
     status, more, cost = minimise(equations, head, info, code, bench, data, floor)
     out[_figure(n, NFEV)] = evaluations + more
     out[_figure(n, STATUS)] = status
@@ -221,14 +227,17 @@ def _measure_spread(head: Integers, data: Rows) -> tuple[float, float]:
 
 
 @compile_part
-def _sum_weighted_squares(head: Integers, data: Rows) -> float:
-    """Return the weighted sum of squares."""
-    energy, weight = 0.0, data[head[WEIGHT]]
+def _sum_squares(head: Integers, data: Rows, row: int) -> tuple[float, float]:
+    """Return the sum of squares of what begins at a row that `head` names, with weights and without."""
+    weighted, plain, weight = 0.0, 0.0, data[head[WEIGHT]]
     for part in range(head[N_PARTS]):
-        y = data[head[Y] + part]
+        values = data[head[row] + part]
         for i in range(head[SAMPLES]):
-            energy += (y[i] * weight[i]) ** 2
-    return energy
+            plain += values[i] * values[i]
+        if head[HAS_WEIGHT] > 0:
+            for i in range(head[SAMPLES]):
+                weighted += values[i] * weight[i] * values[i] * weight[i]
+    return weighted if head[HAS_WEIGHT] > 0 else plain, plain
 
 
 @compile_part
@@ -244,8 +253,11 @@ def _write_figures(
     out: Row,
 ) -> bool:
     """Fill in the figures of a fit that converged; False where the data does not determine it."""
+    if head[LEFT] == 0:
+        equations(head, info, code, bench, data, FOR_RESIDUAL)
+    variance = np.nan
     if head[LOSS] > 0:
-        _fill_without_loss(equations, head, info, code, bench, data)
+        variance, head[FACTORED] = equations(head, info, code, bench, data, FOR_VARIANCE), 0
     n, free, inverse = head[N_PARAMETERS], head[N_FREE], head[TRIAL_MATRIX]
     determined = invert(head, info, bench, head[FACTORED] > 0)
     for j in range(free):
@@ -254,12 +266,9 @@ def _write_figures(
         determined = determined and math.isfinite(p) and (info[USE, j] > 0 or on_bound)
     if not determined:
         return False
-    # The cost is chi2 only without weights and without a robust loss.
-    chi2, squares = _compute_chi2(equations, head, info, code, bench, data)
-    if head[HAS_WEIGHT] == 0 and head[LOSS] == 0:
-        chi2, squares = cost, cost
-    variance = _compute_robust_variance(head, bench, data) if head[LOSS] > 0 else np.nan
-    # This weighs the residual in its place.
+    chi2, squares = cost, cost
+    if head[HAS_WEIGHT] > 0 or head[LOSS] > 0:
+        chi2, squares = _sum_squares(head, data, RESIDUAL)
     out[_figure(n, PATTERN)] = measure_pattern(head, data, free) if squares > _ROUNDING * spread else 0.0
     freedom = head[SAMPLES] * head[N_PARTS] - free
     redchi = chi2 / freedom if freedom > 0 else np.nan
@@ -286,68 +295,6 @@ def _write_covariance(head: Integers, info: Integers, bench: Rows, variance: flo
             known = info[USE, j] > 0 and info[USE, k] > 0
             value = bench[head[TRIAL_MATRIX] + max(j, k), min(j, k)] * variance if known else np.nan
             out[_covariance(n, info[FREE, j], info[FREE, k])] = value
-
-
-@compile_part
-def _fill_without_loss(
-    equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows
-) -> None:
-    """Fill the normal equations of plain squares, which the covariance of a robust estimate starts from."""
-    loss = head[LOSS]
-    head[LOSS] = 0
-    equations(head, info, code, bench, data, AT_PARAMETERS)
-    head[LOSS], head[FACTORED] = loss, 0
-
-
-@compile_part
-def _compute_robust_variance(head: Integers, bench: Rows, data: Rows) -> float:
-    """Return what the inverse is multiplied by in place of the noise's variance; see `solver.robust`."""
-    count, free, scale = head[SAMPLES] * head[N_PARTS], head[N_FREE], bench[SETTINGS, LOSS_SCALE]
-    pull, stiff, square = 0.0, 0.0, 0.0
-    for part in range(head[N_PARTS]):
-        residual = data[head[RESIDUAL] + part]
-        for i in range(head[SAMPLES]):
-            weight = data[head[WEIGHT], i] if head[HAS_WEIGHT] > 0 else 1.0
-            psi, slope = _evaluate_influence(head[LOSS], residual[i] * weight / scale)
-            pull += psi * psi
-            stiff += slope
-            square += slope * slope
-    mean = stiff / count
-    if count <= free or mean <= 0.0:
-        return np.nan
-    correction = 1.0 + free / count * (square / count - mean * mean) / (mean * mean)
-    found: float = correction * correction * pull * scale * scale / ((count - free) * mean * mean)
-    return found
-
-
-@compile_part
-def _evaluate_influence(kind: int, residual: float) -> tuple[float, float]:
-    """Return psi, the residual times the slope of the loss by its square, and the derivative of psi."""
-    z = residual * residual
-    if kind == 1:
-        root = math.sqrt(1.0 + z)
-        return residual / root, 1.0 / (root * root * root)
-    if kind == 2 and z > 1.0:
-        return residual / math.sqrt(z), 0.0
-    if kind == 3:
-        return residual / (1.0 + z), (1.0 - z) / ((1.0 + z) * (1.0 + z))
-    return residual, 1.0
-
-
-@compile_part
-def _compute_chi2(
-    equations: Equations, head: Integers, info: Integers, code: Integers, bench: Rows, data: Rows
-) -> tuple[float, float]:
-    """Return the sum of squared residuals with and without weights; the loss has no part in it."""
-    squares = equations(head, info, code, bench, data, FOR_RESIDUAL)
-    if head[HAS_WEIGHT] == 0:
-        return squares, squares
-    chi2, weight = 0.0, data[head[WEIGHT]]
-    for part in range(head[N_PARTS]):
-        residual = data[head[RESIDUAL] + part]
-        for i in range(head[SAMPLES]):
-            chi2 += (residual[i] * weight[i]) ** 2
-    return chi2, squares
 
 
 @compile_kernel

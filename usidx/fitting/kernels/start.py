@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from usidx.fitting.compile.interpreter import Equations, Integers, Row, Rows, copy_into
-from usidx.fitting.compile.jit import compile_part, compile_part_in_order, read_bits_as_float, read_float_as_bits
+from usidx.fitting.compile.jit import compile_part, take_larger
 from usidx.fitting.compile.layout import (
     AT_PARAMETERS,
     BEST,
@@ -62,7 +62,6 @@ from usidx.fitting.compile.layout import (
 )
 from usidx.fitting.kernels.levenberg_marquardt import minimise
 from usidx.fitting.kernels.linear import solve
-from usidx.fitting.kernels.resonance import place_resonance
 
 __all__ = ["find_start", "keep_within"]
 
@@ -75,6 +74,7 @@ _BOX_PER_FWHM = 1.2  # width of the box that matches a Gaussian best, in full wi
 @compile_part
 def find_start(
     equations: Equations,
+    search: Equations,
     head: Integers,
     info: Integers,
     code: Integers,
@@ -90,13 +90,14 @@ def find_start(
     for term in range(head[N_TERMS]):
         peaks += 1 if info[SEARCH, term] == SEARCH_PEAK and _is_missing(head, info, bench, term) else 0
     if peaks < 2:
-        return _place_all(equations, head, info, code, bench, data, candidates, head[SAMPLES] // 2)
+        return _place_all(equations, search, head, info, code, bench, data, candidates, head[SAMPLES] // 2)
     # Peaks that overlap look like one that is broad, so the search is repeated with ever narrower boxes. Which start is
     # the best shows after some steps only.
     evaluations, best, most = 0, np.inf, head[MAX_EVALUATIONS]
     head[MAX_EVALUATIONS] = min(_STEPS, most)
     for look in range(_LOOKS):
-        evaluations += _place_all(equations, head, info, code, bench, data, candidates, head[SAMPLES] >> (1 + look))
+        widest = head[SAMPLES] >> (1 + look)
+        evaluations += _place_all(equations, search, head, info, code, bench, data, candidates, widest)
         keep_within(head, info, bench)
         status, more, cost = minimise(equations, head, info, code, bench, data, -1.0)
         evaluations += more
@@ -114,6 +115,7 @@ def find_start(
 @compile_part
 def _place_all(
     equations: Equations,
+    search: Equations,
     head: Integers,
     info: Integers,
     code: Integers,
@@ -145,7 +147,7 @@ def _place_all(
     for term in range(head[N_TERMS]):
         if info[SEARCH, term] != SEARCH_LINEAR:
             _leave_residual(equations, head, info, code, bench, data, placed)
-            evaluations += _place_term(equations, head, info, code, bench, data, candidates[term], term, widest)
+            evaluations += _place_term(equations, search, head, info, code, bench, data, candidates[term], term, widest)
             placed = True
     return evaluations
 
@@ -153,6 +155,7 @@ def _place_all(
 @compile_part
 def _place_term(
     equations: Equations,
+    search: Equations,
     head: Integers,
     info: Integers,
     code: Integers,
@@ -171,7 +174,9 @@ def _place_term(
     for c in range(candidates.shape[0] if _is_missing(head, info, bench, term) else 1):
         if not _set_term(head, info, bench, candidates[c], term, center, width):
             continue
-        sure = info[SEARCH, term] == SEARCH_RESONANCE and place_resonance(head, info, bench, data, term, c == 0)
+        sure = False
+        if info[SEARCH, term] == SEARCH_RESONANCE:  # from the first candidate by the linear form
+            sure = search(head, info, code, bench, data, 2 * term + (1 if c == 0 else 0)) > 0.0
         keep_within(head, info, bench)
         if sure and head[N_TERMS] == 1:
             return tried
@@ -309,16 +314,16 @@ def _find_peak(x: Row, y: Row, total: Row, size: int, widest: int, sign: int) ->
     divided by width (1 - width / size). With running sums the sum over a box is one difference, whatever its width.
     """
     _fill_running_sums(y, total, size)
-    best, length, height, width = -1.0, 1, 0, 1
+    best, length, height, width = -1.0, 1, 0.0, 1
     while width == 1 or width <= widest:
-        highest = _find_highest_square(total, size, width, sign)
-        score = read_bits_as_float(highest) / (width * (1.0 - width / (size + 1.0)))
+        highest = _find_highest_sum(total, size, width, sign)
+        score = highest * highest / (width * (1.0 - width / (size + 1.0)))
         if score > best:
             best, length, height = score, width, highest
         width = max(width + 1, width * 3 // 2)
-    # Only the highest square is known, so look for the place that has it: one more pass, over one width.
+    # Only the highest sum is known, so look for the place that has it: one more pass, over one width.
     first = 0
-    while first < size - length and _square_to_bits(total[first + length] - total[first], sign) != height:
+    while first < size - length and not _is_as_high(total[first + length] - total[first], height, sign):
         first += 1
     last = min(first + length, size - 1)
     begin = max(last - length, 0)
@@ -353,20 +358,19 @@ def _fill_running_sums(y: Row, total: Row, size: int) -> None:
         total[i + 1] = total[i] + (y[i] - mean)
 
 
-@compile_part_in_order
-def _square_to_bits(inside: float, sign: int) -> int:
-    """Return the bits of the square; 0 where the sign is not the one wanted. Bits of positive numbers are in order."""
-    wanted = inside if sign == 0 else inside * sign
-    wanted = wanted if sign == 0 or wanted > 0.0 else 0.0
-    bits: int = read_float_as_bits(wanted * wanted)
-    return bits
+@compile_part
+def _find_highest_sum(total: Row, size: int, width: int, sign: int) -> float:
+    """Return the largest sum over `width` neighbours, of the sign that is wanted; 0 where there is none."""
+    depth, height, upper = 0.0, 0.0, total[width:]
+    for i in range(size - width + 1):
+        inside = upper[i] - total[i]
+        height, depth = take_larger(height, inside), take_larger(depth, -inside)
+    if sign == 0:
+        return max(height, depth)
+    return height if sign > 0 else depth
 
 
 @compile_part
-def _find_highest_square(total: Row, size: int, width: int, sign: int) -> int:
-    """Return the bits of the highest square of a sum over `width` neighbours."""
-    highest, upper = 0, total[width:]
-    for i in range(size - width + 1):
-        bits = _square_to_bits(upper[i] - total[i], sign)
-        highest = bits if bits > highest else highest
-    return highest
+def _is_as_high(inside: float, height: float, sign: int) -> bool:
+    """Say whether a sum is as high, on the side that is wanted."""
+    return (sign >= 0 and inside >= height) or (sign <= 0 and -inside >= height)

@@ -15,7 +15,7 @@ from usidx.fitting.formula.complex import Pair, as_pair
 from usidx.fitting.formula.nodes import FUNCTIONS, Node, apply, make_constant, make_parameter, make_variable, select
 from usidx.fitting.models.model import Model, register
 from usidx.fitting.models.parameter import UNBOUNDED, Parameter
-from usidx.tasks.fork import hold_over_fork
+from usidx.tasks.process.fork import hold_over_fork
 
 __all__ = ["Expression", "list_names", "parse"]
 

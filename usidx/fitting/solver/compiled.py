@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.fitting.compile import layout as at
-from usidx.fitting.compile.bytecode import Program, assemble
+from usidx.fitting.compile.bytecode import OPERATIONS, Program, assemble
 from usidx.fitting.compile.layout import LOSSES, Tables
 from usidx.fitting.formula.nodes import ZERO, differentiate, make_parameter, substitute
 from usidx.fitting.kernels.columns import Columns
@@ -116,17 +116,19 @@ def _make_tables(
         head[place] = first
         first += length
     head[at.REGISTERS], head[at.SCRATCH] = first, first + program.n_rows
-    # Rows of `data`: coordinates, y by parts, weight, residual by parts, and running sums.
+    # Rows of `data`: coordinates, y by parts, weight, residual by parts, running sums, and what machine code keeps.
     head[at.Y] = program.n_variables
     head[at.WEIGHT] = head[at.Y] + parts
     head[at.RESIDUAL] = head[at.WEIGHT] + 1
     head[at.TOTAL] = head[at.RESIDUAL] + parts
+    head[at.KEPT] = head[at.TOTAL] + 1
+    exponentials = int((program.row_code[:, 0] == OPERATIONS["exp"]).sum())
     return Tables(
         head=head,
         info=_make_info(model, options, program),
         code=np.concatenate([program.number_code, program.row_code]),
         bench=_make_bench(model, options, program, first + program.n_rows + at.SCRATCH_ROWS),
-        data=np.zeros((head[at.TOTAL] + 1, samples + 1)),
+        data=np.zeros((head[at.KEPT] + exponentials + parts, samples + 1)),
     )
 
 
@@ -264,6 +266,9 @@ def solve_block(
     shared = _copy_tables(model, options, y.shape[1], weighted=weight is not None)
     program = _assemble_program(model, options.free)
     equations = choose_equations(program, weighted=weight is not None, robust=options.loss != "linear")
+    search = equations  # is never called where there is no oscillator, and need not be compiled
+    if any(term.search == "resonance" for term in model.terms):
+        from usidx.fitting.kernels.resonance import place_resonance as search
     alike = _collect_candidates(model, x) if x.shape[0] == 1 else None
 
     def run(part: slice) -> None:
@@ -276,7 +281,7 @@ def solve_block(
         if grid is not None:
             given = np.where(np.isnan(given), _find_grid_starts(grid, y[part], weight), given)
         candidates = _collect_candidates(model, own_x) if alike is None else alike
-        solve_rows(equations, *deepcopy(shared), own_x, parts, weights, given, candidates, out[part])
+        solve_rows(equations, search, *deepcopy(shared), own_x, parts, weights, given, candidates, out[part])
 
     share_slices(run, y.shape[0], threads)
     return make_canonical(model, options.free, options.bounds, out)
@@ -374,16 +379,19 @@ def evaluate_block(model: Model, x: Array, parameters: Array, threads: int | Non
     ndarray of float64 or complex128, shape (spectrum, sample)
         The values.
     """
+    from usidx.fitting.compile.llvm import choose_equations
+
     x = add_derived(model, x)
     out = np.empty((parameters.shape[0], x.shape[2], 2 if model.is_complex else 1))
+    plain = Options(free=(), bounds={})
+    equations = choose_equations(_assemble_program(model, ()), weighted=False, robust=False)
 
     def run(part: slice) -> None:
-        from usidx.fitting.compile.normal_equations import fill_normal_equations
         from usidx.fitting.kernels.spectra import evaluate_rows
 
-        tables = _copy_tables(model, Options(free=(), bounds={}), x.shape[2], weighted=False)
+        tables = _copy_tables(model, plain, x.shape[2], weighted=False)
         own = _make_writable(parameters[part], np.float64)
-        evaluate_rows(fill_normal_equations, *tables, _select_rows(x, part), own, out[part])
+        evaluate_rows(equations, *tables, _select_rows(x, part), own, out[part])
 
     share_slices(run, parameters.shape[0], threads)
     return out.view(np.complex128)[..., 0] if model.is_complex else out[..., 0]

@@ -36,6 +36,7 @@ _MOST_SAMPLES: Final = 512  # more are averaged in bins
 _VALUES: Final = 2**22  # of templates, or of pairs, that are held at a time
 _ROUNDS: Final = 2  # in which each group is looked for anew
 _FAR: Final = 3.5  # standard deviations by which what is left is smoother than noise
+_MOST_EXCHANGED: Final = 3  # equal terms: there are six orders of three
 _MUCH: Final = 1e-6  # of chi2: less is no better fit
 
 
@@ -71,6 +72,76 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
 
     `fit_rows(rows, start, options)` fits some of the spectra; `first` is the table of the first fits of all.
     """
+    at, out = Columns(len(model.names)), _look(fit_rows, first, model, options, spectra)
+    rows, plain = _find_doubtful(out, spectra.y, at), _forget_all(model, options, spectra)
+    if not rows.size or plain is None:
+        return out
+    # Whoever knows less may find more: fits of which nothing is known are one more place to begin.
+    less, start = plain
+    own = replace(spectra.take(rows), start=take_rows(start, rows))
+    alone = fit_rows(rows, own.start, less)
+    alone = _look(lambda some, begin, how: fit_rows(rows[some], begin, how), alone, model, less, own)
+    with np.errstate(all="ignore"):
+        for begin in _list_allowed(model, options, alone[:, at.parameters], take_rows(spectra.start, rows)):
+            some = np.flatnonzero(np.isfinite(begin).all(axis=1))
+            if some.size:
+                better = choose_better(out[rows[some]], fit_rows(rows[some], begin[some], options), at, gain=_MUCH)
+                out[rows[some]] = better
+    return out
+
+
+def _forget_all(model: Model, options: Options, spectra: Spectra) -> tuple[Options, Array] | None:
+    """Return what fits begin with of which nothing is known, None where nothing is known that could be forgotten."""
+    found = [n for t in model.terms if t.search != "given" for n in t.names]
+    free = tuple(n for n in model.names if n in options.free or n in found)
+    bounds = dict(options.bounds) | {p.name: p.bounds for p in model.parameters if p.name in found}
+    start = np.where(np.isin(model.names, found), np.nan, spectra.start)
+    same = (
+        all(bounds[n] == options.bounds[n] for n in options.free)
+        and np.isnan(spectra.start[:, np.isin(model.names, found)]).all()
+    )
+    if free == options.free and same:
+        return None
+    return replace(options, free=free, bounds=bounds, covariance=False), start
+
+
+def _list_allowed(model: Model, options: Options, found: Array, start: Array) -> Iterator[Array]:
+    """Give starts from parameters of fits of which nothing was known, brought within what is allowed.
+
+    Which of equal terms is the first they do not say.
+    """
+    free = [model.names.index(n) for n in options.free]
+    limits = np.array([options.bounds[n] for n in options.free], np.float64)
+    for order in _list_orders(model, options):
+        begin = np.broadcast_to(start, found.shape).copy()
+        begin[:, free] = np.clip(found[:, order][:, free], limits[:, 0], limits[:, 1])
+        yield begin
+
+
+def _list_orders(model: Model, options: Options) -> Iterator[list[int]]:
+    """Give the parameters as they are, and with equal terms in other orders where not the same is said of them."""
+    yield list(range(len(model.names)))
+    kinds: dict[str, list[Model]] = {}
+    for term in model.terms:
+        kinds.setdefault(_describe_kind(term), []).append(term)
+    for terms in kinds.values():
+        said = [[n in options.free and options.bounds[n] for n in t.names] for t in terms]
+        if len(terms) > _MOST_EXCHANGED or all(one == said[0] for one in said):
+            continue
+        for turned in itertools.permutations(terms):
+            if turned != tuple(terms):
+                place = {
+                    a: b for t, u in zip(terms, turned, strict=True) for a, b in zip(t.names, u.names, strict=True)
+                }
+                yield [model.names.index(place.get(n, n)) for n in model.names]
+
+
+def _describe_kind(term: Model) -> str:
+    return repr({k: v for k, v in term.describe().items() if k != "prefix"})
+
+
+def _look(fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra) -> Array:
+    """Return the table with the fits replaced that are better from another start, with what is known."""
     at = Columns(len(model.names))
     out, doubtful = _look_without_start(fit_rows, first, model, options, spectra)
     for start in _swap_terms(model, options, first[:, at.parameters]):
@@ -132,13 +203,12 @@ def _swap_terms(model: Model, options: Options, found: Array) -> Iterator[Array]
     Where a width is fixed, which of two peaks has it makes little difference to what is left, and so raises no doubt.
     """
     for one, other in itertools.combinations(model.terms, 2):
-        kinds = [{k: v for k, v in t.describe().items() if k != "prefix"} for t in (one, other)]
         pairs = list(zip(one.names, other.names, strict=False))
         said = [
             [(n in options.free, n in options.free and options.bounds[n]) for n in names]
             for names in zip(*pairs, strict=True)
         ]
-        if kinds[0] != kinds[1] or len(one.names) != len(other.names) or said[0] == said[1]:
+        if _describe_kind(one) != _describe_kind(other) or len(one.names) != len(other.names) or said[0] == said[1]:
             continue
         start, inside = found.copy(), np.ones(len(found), bool)
         for pair in pairs:

@@ -66,6 +66,8 @@ def _solve_once(
             return table
 
         def fit_rows(rows: Rows, start: Array, options: Options) -> Array:
+            if rows.size == len(y):  # nothing need be copied
+                return solve_block(model, options, y, x, weight, start, threads)
             own_x, own_weight = take_rows(x, rows), None if weight is None else take_rows(weight, rows)
             return solve_block(model, options, y[rows], own_x, own_weight, start, threads)
 

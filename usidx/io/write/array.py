@@ -81,7 +81,7 @@ def write_array(file: Path, array: xr.DataArray, name: str, group: str | None, s
         The group holds something else under that name.
     """
     parts = None if group is None else parse_group(group)
-    with show_progress(settings.progress):
+    with show_progress(settings.progress, [array]):
         found = _find_same(file, array, name, parts, settings.wait) if settings.reuse and file.exists() else None
         if found is not None:
             _say_found(file, found)

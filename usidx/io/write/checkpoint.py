@@ -24,7 +24,8 @@ from usidx.io.write.transaction import Transaction, transaction
 from usidx.label.roles import position_dims
 from usidx.results.schema import Entry
 from usidx.tasks.cluster import count_cluster_threads
-from usidx.tasks.graph import count_tasks, has_barrier
+from usidx.tasks.columns import Table, find_tables
+from usidx.tasks.graph import Settled, count_tasks, has_barrier, settle
 from usidx.tasks.progress import count_progress
 from usidx.tasks.threads import worker_count
 
@@ -47,17 +48,17 @@ def runs_per_position(entries: Sequence[Entry]) -> bool:
     dims = {position_dims(a)[:1] for a in arrays}
     if len(dims) != 1 or not next(iter(dims)) or any(len(a.chunksizes[position_dims(a)[0]]) < 2 for a in arrays):
         return False
-    return all(_is_computed_alone(a) for a in arrays)
+    axes = [a.dims.index(position_dims(a)[0]) for a in arrays]
+    return all(_is_computed_alone(table.array, axes[table.first]) for table in find_tables([a.data for a in arrays]))
 
 
-def _is_computed_alone(array: xr.DataArray) -> bool:
-    """Say whether the first slab along the positions needs only its share of the work."""
-    if has_barrier(array.data):
+def _is_computed_alone(array: Any, axis: int) -> bool:
+    """Say whether the first slab along an axis needs only its share of the work."""
+    if has_barrier(array):
         return False  # a task that looks like one among many reads the whole source
-    dim = position_dims(array)[0]
-    sizes = array.chunksizes[dim]
-    part = array.isel({dim: slice(0, sizes[0])}).data
-    return count_tasks(part) <= max(_SHARED_WORK, 2 / len(sizes)) * count_tasks(array.data)
+    sizes = array.chunks[axis]
+    part = array[(slice(None),) * axis + (slice(0, sizes[0]),)]
+    return count_tasks(part) <= max(_SHARED_WORK, 2 / len(sizes)) * count_tasks(array)
 
 
 def mark_unfinished(group: h5py.Group, size: int) -> None:
@@ -104,10 +105,12 @@ def _store_slabs(
     committed = time.monotonic()
     group = changes.file[path]
     places = targets(group)
+    tables = find_tables([e.data.data for e in entries])
+    settled = settle([table.array for table in tables])
     for slab in slabs:
         if not _read_status(group)[_find_rows(places[0], entries[0].data, slab)].all():
-            parts = [Entry(e.name, e.data.isel(slab), e.is_main) for e in entries]
-            _store_slab(changes, group, entries, parts, places, slab)
+            pairs = _cut_pairs(entries, tables, settled, places, slab)
+            _store_slab(changes, group, pairs, _find_rows(places[0], entries[0].data, slab))
         advance()
         if changes.is_full or time.monotonic() - committed > _COMMIT_EVERY:
             changes.commit()  # closes what was open
@@ -116,22 +119,23 @@ def _store_slabs(
             committed = time.monotonic()
 
 
-def _store_slab(
-    changes: Transaction,
-    group: h5py.Group,
-    entries: Sequence[Entry],
-    parts: Sequence[Entry],
-    places: Sequence[Any],
-    slab: Slab,
-) -> None:
-    dim, cut = next(iter(slab.items()))
-    pairs: list[Store] = [
-        (part.data.data, _Shifted(place, whole.data.dims.index(dim), cut.start))
-        for whole, part, place in zip(entries, parts, places, strict=True)
+def _cut_pairs(
+    entries: Sequence[Entry], tables: Sequence[Table], settled: Sequence[Settled], places: Sequence[Any], slab: Slab
+) -> list[Store]:
+    """Return what to compute for a slab, and where its blocks go."""
+    ((dim, part),) = slab.items()
+    axes = [e.data.dims.index(dim) for e in entries]
+    shifted = [_Shifted(place, axis, part.start) for place, axis in zip(places, axes, strict=True)]
+    return [
+        (whole.cut(axes[table.first], part), table.join_targets(shifted))
+        for table, whole in zip(tables, settled, strict=True)
     ]
+
+
+def _store_slab(changes: Transaction, group: h5py.Group, pairs: Sequence[Store], rows: slice | Array) -> None:
     store(pairs, changes.check)
     done = _read_status(group)
-    done[_find_rows(places[0], entries[0].data, slab)] = 1
+    done[rows] = 1
     group[names.COMPLETED_POSITIONS][...] = done
 
 

@@ -91,7 +91,7 @@ def write(
         holds the very same, if there is one, with a `UsidWarning`: dims, coordinates, type, attributes and history are
         compared, then every cell, block by block.
     progress : bool, default True
-        Show a progress bar for work that takes more than a moment.
+        Show a progress bar for work that takes more than a moment, or iterations and what they gain.
     wait : float, optional
         Seconds to wait while another program has the file locked; by default 2, and 30 where workers of a cluster read.
 
@@ -298,7 +298,7 @@ def _begin(target: _Target, work: Work, result: xr.Dataset, lasting: Sequence[En
 
 
 def _write_at_once(target: _Target, work: Work, result: xr.Dataset, *, progress: bool) -> str:
-    with show_progress(progress), target.open_for_changes() as changes:
+    with show_progress(progress, [result]), target.open_for_changes() as changes:
         at_once = replace(target, storage=replace(target.storage, at_once=True))
         group, pairs = _create_group(changes.file, at_once, work, result, per_position=False)
         path = str(group.name)

@@ -55,7 +55,7 @@ def write_tree(file: Path, tree: xr.DataTree, settings: Settings) -> str:
         A leaf cannot be laid out as a main dataset; the message names it.
     """
     plan = plan_tree(tree)
-    with show_progress(settings.progress):
+    with show_progress(settings.progress, [node.dataset for node in tree.subtree]):
         found = _find_same(file, plan, settings.wait) if settings.reuse and file.exists() else None
         if found is not None:
             warnings.warn(

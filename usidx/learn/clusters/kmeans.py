@@ -16,6 +16,7 @@ from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds, survey
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Changed, Held, Rows, cut_pieces, join_nothing
+from usidx.tasks.progress import Iterations
 
 __all__ = ["Clusters", "as_real", "run_kmeans", "view_as_real"]
 
@@ -94,24 +95,24 @@ def _restore_scale(found: Clusters, exponent: int) -> Clusters:
 
 
 def _iterate(
-    blocks: Blocks, seen: Survey, numbers: Numbers, columns: int, n: int, seed: int, max_iter: int, tol: float
+    blocks: Blocks, seen: Survey, numbers: Numbers, columns: int, n: int, seed: int, most: int, tol: float
 ) -> Clusters:
     """Find starts on the sample, choose among them by all rows, whole or thin, and move the centres to rest."""
     rng, width = np.random.default_rng(seed), 2 * n + _SPARE
     # Groups are told apart among the leading components, at a fraction of the cost, and of all rows they fit in memory.
     frame = _find_frame(seen.sample, width) if columns > width else None
     starts = _find_starts(seen.sample, n, rng, frame)
-    few = seen.count <= len(seen.sample)
+    few, watched = seen.count <= len(seen.sample), Iterations("kmeans", most, "inertia")
     if frame is not None and not few:
         rows = _collect_thin_rows(blocks, numbers, seed, frame, seen.holes)
-        starts = [_settle_thin(rows, starts, frame, max_iter, tol)]
+        starts = [_settle_thin(rows, starts, frame, most, tol)]
     else:
         starts = _race(Held(seen.sample) if few else blocks, starts, seen.holes)
     if few:
-        centres, max_iter = _run_lloyd(Held(seen.sample), starts[0], seen.holes, max_iter, tol)[0], 1
-    else:
-        centres = _move(starts[0], blocks.fold(_sum_block, _join, starts[0], seen.holes))
-    return _label_rows(blocks, centres, seen.holes, max_iter, tol)
+        centres, _ = _run_lloyd(Held(seen.sample), starts[0], seen.holes, most, tol, watched)
+        return _label_rows(blocks, centres, seen.holes, 1, tol)
+    centres = _move(starts[0], blocks.fold(_sum_block, _join, starts[0], seen.holes))
+    return _label_rows(blocks, centres, seen.holes, most, tol, watched)
 
 
 def _find_frame(sample: Array, width: int) -> Frame:
@@ -130,8 +131,7 @@ def _collect_thin_rows(blocks: Blocks, numbers: Numbers, seed: int, frame: Frame
 
 def _settle_thin(rows: Array, starts: list[Array], frame: Frame, max_iter: int, tol: float) -> Array:
     """Return the best centres of thin rows, as whole ones."""
-    middle, basis = frame
-    held, holes = Held(rows), np.zeros(len(basis), bool)
+    (middle, basis), held, holes = frame, Held(rows), np.zeros(len(frame[1]), bool)
     raced = _race(held, [(start - middle) @ basis.T for start in starts], holes)
     moved = [_run_lloyd(held, centres, holes, max_iter, tol) for centres in raced[:_FINISHERS]]
     return np.asarray(min(moved, key=lambda run: run[1])[0] @ basis + middle)
@@ -182,9 +182,11 @@ def _lift(sample: Array, thin: Array, centres: Array) -> Array:
 def _race(blocks: Blocks, starts: list[Array], holes: Array) -> list[Array]:
     """Move several sets of centres in the same passes; return them with the best for all rows first."""
     inertia: list[float] = []
+    watched = Iterations("kmeans, choosing a start", _LAPS, "inertia")
     for _ in range(_LAPS):
         found = blocks.fold(_sum_all, _join_all, starts, holes)
         inertia = [sums.inertia for sums in found]
+        watched.tell(min(inertia))
         starts = [_move(centres, sums) for centres, sums in zip(starts, found, strict=True)]
     return [starts[i] for i in np.argsort(inertia, kind="stable")]
 
@@ -197,24 +199,32 @@ def _join_all(first: list[_Sums], second: list[_Sums]) -> list[_Sums]:
     return [_join(one, other) for one, other in zip(first, second, strict=True)]
 
 
-def _run_lloyd(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: float) -> tuple[Array, float]:
+def _run_lloyd(
+    blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: float, watched: Iterations | None = None
+) -> tuple[Array, float]:
     """Move each centre to the mean of its rows until that hardly helps; return them and the last inertia."""
     inertia = np.inf
     for _ in range(max_iter):
         found = blocks.fold(_sum_block, _join, centres, holes)
         before, centres, inertia = centres, _move(centres, found), found.inertia
+        if watched is not None:
+            watched.tell(inertia)
         if _is_at_rest(before, centres, found, tol):
             break
     return centres, inertia
 
 
-def _label_rows(blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: float) -> Clusters:
+def _label_rows(
+    blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: float, watched: Iterations | None = None
+) -> Clusters:
     """Move centres to rest, and give every row the label of its nearest; the means are those of the rows so labelled.
 
     Each pass labels the rows on the way, so that the last has done it when nothing moves any more.
     """
     for _ in range(max_iter):
         found, states = blocks.fold_states(_label_block, _join, [None] * len(blocks.sizes), centres, holes)
+        if watched is not None:
+            watched.tell(found.inertia)
         before, centres = centres, _move(centres, found)
         if _is_at_rest(before, centres, found, tol):
             break

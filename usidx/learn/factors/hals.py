@@ -24,6 +24,7 @@ from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Survey
 from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces, hold_rows
+from usidx.tasks.progress import Iterations
 
 __all__ = ["Factors", "Products", "choose_start", "factorise", "factorise_sample", "sweep", "update_components"]
 
@@ -102,12 +103,13 @@ def factorise(
     tol: float,
     penalty: Penalty,
     lens: Array | None = None,
+    watched: Iterations | None = None,
 ) -> Factors:
     """Iterate until the error falls by less than `tol` of itself in two iterations.
 
     Both factors are pushed on in the direction of their last change, by more while that helps; a step that makes the
     error larger is taken back (Ang and Gillis, 2019). With a `lens` (width, columns) the blocks hold rows that stand
-    for rows of the data: each row times the lens is one.
+    for rows of the data: each row times the lens is one. Where it is `watched`, each step tells its error.
     """
     states: Sequence[Any] = [None] * len(blocks.sizes)
     penalties = penalty.weigh(seen.holes, seen.count)
@@ -129,6 +131,8 @@ def factorise(
         found = found if lens is None else Products(found.inner, found.outer @ lens, found.total)
         fresh = update_components(ahead, found, penalties, _INNER)
         reached = found.measure_objective(seen.square, fresh, penalties)
+        if watched is not None:
+            watched.tell(min(reached, best))
         if reached > best:
             # Take the step back, and extrapolate by less from now on. Without extrapolation only rounding can make the
             # error larger: then this is the end.

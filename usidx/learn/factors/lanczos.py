@@ -1,23 +1,27 @@
 """Blocks of rows -> leading singular vectors, by block Lanczos: no Gram matrix, one pass per step.
 
 Each pass multiplies a thin block of vectors with the Gram matrix without forming it. New vectors are made orthogonal to
-all before them (full reorthogonalisation), so rounding brings none back. The best approximation within all vectors so
+all before them (full reorthogonalisation), so rounding brings none back; when they fill the memory that they may take,
+the best of them go on (thick restart). The best approximation within all vectors so
 far (Rayleigh and Ritz) comes with its own error, and the passes end when that is small enough. The first block comes
 from a sample of the rows, where steps cost little; the sample also tells how many passes there will be.
 
 References
 ----------
-G. Golub and R. Underwood, Mathematical Software III, 361 (1977); C. Musco and C. Musco, NIPS 28 (2015).
+G. Golub and R. Underwood, Mathematical Software III, 361 (1977); C. Musco and C. Musco, NIPS 28 (2015); K. Wu and
+H. Simon, SIAM J. Matrix Anal. Appl. 22, 602 (2000).
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from usidx.errors import UsidWarning
 from usidx.learn.factors.eigen import Decomposition, decompose_rows, divide_by_total, fix_sign
 from usidx.learn.factors.gram import Moments
 from usidx.learn.factors.products import (
@@ -35,15 +39,18 @@ from usidx.learn.matrix.exponent import find_exponent, lower_blocks, multiply_by
 from usidx.learn.matrix.missing import refuse_nothing, sift
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held
+from usidx.tasks.progress import Iterations
 
 __all__ = ["MOST_PASSES", "Aim", "run_lanczos"]
 
 Array = npt.NDArray[Any]
 
-MOST_PASSES = 24
+MOST_PASSES = 64
 _SPARE = 8
 #: Machine code works on so many vectors at once: a part of them would cost as much.
 _LANE = 16
+#: Of the vectors that a space is made of, and of their products: with more it begins anew with its best.
+_SPACE_BYTES = 2**25 * 3 // 2
 _SAMPLE_BYTES = 2**24
 _SAMPLE_SHARE = 16
 _SAMPLE_STEPS = 6
@@ -131,10 +138,12 @@ def _find_leading(blocks: Blocks, shift: Array, basis: Array, task: _Task, doubl
     n = task.aim.n
     if double is not None:
         return _decompose_gram(blocks, shift, task, double)
-    found = _iterate(blocks, basis, shift, task, MOST_PASSES)
+    watched = Iterations("pca" if task.aim.centred else "svd", MOST_PASSES, "relative error of singular values", "pass")
+    found = _iterate(blocks, basis, shift, task, MOST_PASSES, watched)
     if np.isfinite(task.budget) and found.errors.max() > task.aim.tol:
         del found  # with its images
         return _decompose_gram(blocks, shift, task, True)
+    _warn_of_errors(found, task.aim.tol)
     refuse_nothing(found.frame.count)
     sign = fix_sign(found.vectors[:, :n].T.conj())
     vectors, turn = found.vectors[:, :n] * sign.conj(), found.turn[:, :n] * sign.conj()
@@ -150,6 +159,19 @@ def _find_leading(blocks: Blocks, shift: Array, basis: Array, task: _Task, doubl
         scores,
         errors,
     )
+
+
+def _warn_of_errors(found: _Approximation, tol: float) -> None:
+    """Name the components that are not as near as asked when the last pass is done."""
+    late = np.flatnonzero(found.errors > tol)
+    if late.size and len(found.history) == MOST_PASSES:
+        warnings.warn(
+            f"After {MOST_PASSES} passes the singular values of the components {late.tolist()} are right to "
+            f"{found.errors.max():.2g}, and not to tol={tol:g}: they lie too near each other, as those of noise do. "
+            f"Estimates are in singular_values_error. Ask for fewer components, a larger tol, or solver='gram'.",
+            UsidWarning,
+            stacklevel=2,
+        )
 
 
 def _explore_sample(rows: Array, basis: Array, task: _Task) -> tuple[Array, Array, _Task, bool | None]:
@@ -172,17 +194,24 @@ def _explore_sample(rows: Array, basis: Array, task: _Task) -> tuple[Array, Arra
     return shift, seen.vectors, task, double if _is_hopeless(seen.history, task.aim.tol, task.budget - 2) else None
 
 
-def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int) -> _Approximation:
+def _iterate(
+    blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int, watched: Iterations | None = None
+) -> _Approximation:
     """Pass over the blocks, a block of new vectors each time, until the errors are small or no fewer passes will do."""
+    from scipy.linalg import block_diag
+
     aim = task.aim
     images = Images(blocks, aim.scored)
     seen = images.fold(sum_first_pass, join_sums, basis, shift, task.double)
     frame, loudest = make_frame(seen, shift, aim.centred), float(np.linalg.norm(seen.inner, 2))
     space, newest, inside = _take_out_holes(frame, basis, seen)
     products, history = newest, list[float]()
+    most_vectors = max(_SPACE_BYTES // (2 * space.itemsize * len(space)), 4 * task.width)
     while True:
-        squares, turn, errors, residual = _find_ritz_pairs(space, products, inside, aim.n, task.width)
+        squares, turn, errors, residual = _find_ritz_pairs(space, products, inside, aim.n, 2 * task.width)
         history.append(float(errors.max()))
+        if watched is not None:
+            watched.tell(history[-1])
         done = len(history) == most or not frame.count or history[-1] <= aim.tol
         if done or _is_hopeless(history[2:], aim.tol, 1.5 * task.budget):
             break
@@ -192,10 +221,15 @@ def _iterate(blocks: Blocks, basis: Array, shift: Array, task: _Task, most: int)
             break
         sums = images.fold(sum_next_pass, _add, fresh, frame.shift, frame.holes, task.double)
         newest, inner = frame.complete_products(fresh, *sums)
+        if space.shape[1] + fresh.shape[1] > most_vectors:
+            # The best of the space go on, with all that is known of them (a thick restart).
+            space, products, inside = space @ turn, products @ turn, np.diag(squares).astype(inside.dtype)
+            images.turn(block_diag(turn, np.eye(fresh.shape[1])))
         # The Gram matrix within the space grows by a border: across old and new vectors, and among the new ones.
         across = space.conj().T @ newest
         inside = np.block([[inside, across], [across.conj().T, inner]])
         space, products = np.hstack([space, fresh]), np.hstack([products, newest])
+    squares, turn = squares[: task.width], turn[:, : task.width]
     return _Approximation(frame, images, turn, space @ turn, squares, errors, history, loudest)
 
 

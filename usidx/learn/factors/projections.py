@@ -26,27 +26,36 @@ class Images:
         self._blocks = blocks
         self._keeps = keep
         self._kept: Sequence[Any] = [[] for _ in blocks.sizes]
+        self._turn: Array | None = None
 
     def fold(self, step: Callable[..., Any], merge: Callable[..., Any], *shared: Any) -> Any:
         """Join ``step(block, *shared) -> (answer, images)`` over all blocks, and keep the images."""
-        answer, join = partial(_answer_with_images, step, self._keeps), partial(_join_with_size, merge)
+        answer = partial(_answer_with_images, step, self._keeps, self._turn)
+        join, self._turn = partial(_join_with_size, merge), None
         (found, size), kept = self._blocks.fold_states(answer, join, self._kept, *shared)
         self._keeps = self._keeps and size <= MOST_BYTES
         self._kept = kept if self._keeps else [[] for _ in kept]
         return found
 
+    def turn(self, turn: Array) -> None:
+        """Have the images of other vectors from now on, which are made of those before; the next pass sees to it."""
+        self._turn = turn if self._turn is None else self._turn @ turn
+
     def multiply(self, turn: Array, offset: Array) -> Rows | None:
         """Return ``images @ turn + offset`` for all rows in the order of the blocks, or None if they are not there."""
+        turn = turn if self._turn is None else self._turn @ turn
         return Rows(self._kept, self._blocks.sizes).change(_multiply, turn, offset) if self._keeps else None
 
 
 def _answer_with_images(
-    step: Callable[..., Any], keeps: bool, block: Array, images: list[Array], *shared: Any
+    step: Callable[..., Any], keeps: bool, turn: Array | None, block: Array, images: list[Array], *shared: Any
 ) -> tuple[tuple[Any, float], list[Array]]:
     """Return the answer with the bytes that the images take by now, endless where there are none; and the images."""
     found, newest = step(block, *shared)
     if not keeps or newest is None:
         return (found, np.inf), []
+    if images and turn is not None:
+        images = [_multiply(images, turn, np.zeros(turn.shape[1], turn.dtype))]
     kept = [*images, newest]
     return (found, float(sum(image.nbytes for image in kept))), kept
 

@@ -22,6 +22,7 @@ from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds
 from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces
+from usidx.tasks.progress import Iterations
 
 __all__ = ["factorise_by_sketch"]
 
@@ -63,7 +64,8 @@ def factorise_by_sketch(
     thin, lens, kept = _sketch(blocks, seen, numbers, n, seed)
     if len(thin):
         part = replace(seen, count=kept.count, square=kept.square)
-        found = factorise(Held(thin), part, components, max_iter, tol, penalty, lens)
+        watched = Iterations("nmf of a sketch", max_iter, "error")
+        found = factorise(Held(thin), part, components, max_iter, tol, penalty, lens, watched)
         components = found.components
     return _finish_on_all_rows(blocks, seen, components, max(tol, _EXACT_TOL), penalty)
 
@@ -122,6 +124,7 @@ def _finish_on_all_rows(blocks: Blocks, seen: Survey, components: Array, tol: fl
     penalties = penalty.weigh(seen.holes, seen.count)
     components = components if penalty else _normalise(components)
     ahead, best, push, plain, passed, done = components, np.inf, _PUSH, True, 0, False
+    watched = Iterations("nmf", _MOST_EXACT + 1, "error", "pass")
     while not done:
         states: Sequence[Any] = []  # the scores of the last pass make room for those of the next
         no_states = [None] * len(blocks.sizes)
@@ -129,6 +132,7 @@ def _finish_on_all_rows(blocks: Blocks, seen: Survey, components: Array, tol: fl
         fresh = update_components(ahead, found, penalties, _SWEEPS)
         reached = found.measure_objective(seen.square, fresh, penalties)
         passed += 1
+        watched.tell(min(reached, best))
         if reached > best and not plain:
             ahead, push, plain = components, push / 1.5, True
             continue

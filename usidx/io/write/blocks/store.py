@@ -13,6 +13,7 @@ import numpy as np
 from usidx.io.write.blocks.gate import Ground
 from usidx.io.write.blocks.target import write_in_threads
 from usidx.tasks.cluster import fetch_blocks, is_on_cluster
+from usidx.tasks.columns import find_tables, list_targets
 from usidx.tasks.threads import runs_here
 
 __all__ = ["Store", "choose_waiting_time", "put", "store"]
@@ -36,7 +37,7 @@ def store(
     Parameters
     ----------
     pairs : sequence of (array, target)
-        A target takes blocks by their slices.
+        A target takes blocks by their slices; several may be joined to one (see `usidx.tasks.columns`).
     check : callable
         Raises what went wrong with the file so far.
     ground : Ground, optional
@@ -44,13 +45,15 @@ def store(
     progress : bool
         Show a progress bar for what comes from a cluster.
     """
-    with write_in_threads([target for _, target in pairs], check, ground):
+    with write_in_threads([one for _, target in pairs for one in list_targets(target)], check, ground):
         for data, target in pairs:
             if not dask.is_dask_collection(data):
                 put(target, (slice(None),) * np.ndim(data), data)
         lazy = [(data, target) for data, target in pairs if dask.is_dask_collection(data)]
         if lazy:
-            arrays, targets = [a for a, _ in lazy], [t for _, t in lazy]
+            tables = find_tables([array for array, _ in lazy])
+            arrays = [table.array for table in tables]
+            targets = [table.join_targets([target for _, target in lazy]) for table in tables]
             if runs_here():
                 da.store(arrays, targets, lock=False, return_stored=False)  # targets and h5py lock for themselves
             else:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from usidx.tasks import cores
+from usidx.tasks.process import cores
 
 SECOND = "0::{}\n"
 V1 = "cpu,cpuacct/cpu.cfs_"

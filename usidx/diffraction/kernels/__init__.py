@@ -1,0 +1,1 @@
+"""Blocks of patterns -> what is summed over them, in machine code."""
