@@ -164,6 +164,7 @@ class _Labelled(_Accessor[Data]):
     suggest_k = _Door(lambda: public.suggest_k)
     loop_fit = _Door(lambda: public.loop_fit)
     project_loops = _Door(lambda: public.project_loops)
+    recipe = _Door(lambda: public.recipe)
     write = _Door(lambda: public.write)
 
     @property

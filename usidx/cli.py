@@ -98,14 +98,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="where there are no locks, as on some network drives: only if no other program has the file open",
     )
-    _add_convert(commands)
-    _add_export(commands)
-    _add_replay(commands)
-    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
-    return parser
-
-
-def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     convert = _command(commands, "convert", _convert, "convert files of instruments into one USID file")
     convert.add_argument(
         "source", nargs="+", help="a file of an instrument, a folder of them, or a pattern such as '*.sxm'"
@@ -118,18 +110,10 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         text = f"the dims that {what}, slowest first, where a file does not say"
         convert.add_argument(f"--{role}", type=_split_names, metavar="DIM,DIM", help=text)
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
-
-
-def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    replay = _command(commands, "replay", _replay, "run the steps of a stored result again, and compare")
-    replay.add_argument("file", help="a USID file")
-    replay.add_argument("group", help="the results group, or an end of its path, as SVD_000")
-    replay.add_argument(
-        "--rtol", type=float, default=1e-6, help="up to which difference counts as equal (default: 1e-6)"
-    )
-    replay.add_argument(
-        "--source", metavar="FILE", help="the file that the result was made of, where it is another one"
-    )
+    _add_export(commands)
+    _add_recipes(commands)
+    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
+    return parser
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -143,6 +127,23 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     export.add_argument("--no-copy", action="store_true", help="make a small file that shows the data where it lies")
     export.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
     export.add_argument("--check", action="store_true", help="say whether FILE still shows what it was made to show")
+
+
+def _add_recipes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    replay = _command(commands, "replay", _replay, "run the steps of a stored result again, and compare")
+    replay.add_argument("file", help="a USID file")
+    replay.add_argument("group", help="the results group, or an end of its path, as SVD_000")
+    replay.add_argument(
+        "--rtol", type=float, default=1e-6, help="up to which difference counts as equal (default: 1e-6)"
+    )
+    replay.add_argument(
+        "--source", metavar="FILE", help="the file that the result was made of, where it is another one"
+    )
+    run = _command(commands, "run", _run_recipe, "do the steps of a recipe to many files")
+    run.add_argument("recipe", help="a TOML file of steps")
+    run.add_argument("file", nargs="+", help="a USID file, a file of an instrument, or a pattern such as '*.h5'")
+    run.add_argument("--folder", help="where converted files go (default: beside their sources)")
+    run.add_argument("--report", metavar="TABLE", help="where to write the table of what was done, as CSV")
 
 
 def _command(
@@ -257,6 +258,12 @@ def _replay(options: argparse.Namespace) -> int:
     verdict = "equal" if found.attrs["equal"] else "different"
     print(f"{found.attrs['group']}: {verdict}, to {options.rtol:g}")
     return 0 if found.attrs["equal"] else 1
+
+
+def _run_recipe(options: argparse.Namespace) -> int:
+    done = usidx.run(options.recipe, options.file, folder=options.folder, report=options.report)
+    print(done)
+    return 1 if done.failed else 0
 
 
 def _readers(options: argparse.Namespace) -> int:

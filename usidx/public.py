@@ -84,7 +84,9 @@ if TYPE_CHECKING:
     from usidx.modes.switching.loop_fit import loop_fit as loop_fit
     from usidx.modes.switching.project_loops import project_loops as project_loops
     from usidx.modes.switching.relaxation_fit import relaxation_fit as relaxation_fit
+    from usidx.recipes.recipe import recipe as recipe
     from usidx.recipes.replay import replay as replay
+    from usidx.recipes.run import run as run
     from usidx.results.history import history as history
     from usidx.tasks.compute import compute as compute
 
@@ -140,6 +142,7 @@ MODULES.update(
         "project": "usidx.learn.reconstruct",
         "project_loops": "usidx.modes.switching.project_loops",
         "read_instrument": "usidx.instruments.read",
+        "recipe": "usidx.recipes.recipe",
         "reconstruct": "usidx.learn.reconstruct",
         "recover": "usidx.io.disk.recovery",
         "relaxation_fit": "usidx.modes.switching.relaxation_fit",
@@ -147,6 +150,7 @@ MODULES.update(
         "residual": "usidx.fitting.evaluate",
         "response": "usidx.modes.band_excitation.response",
         "rotate": "usidx.learn.rotate",
+        "run": "usidx.recipes.run",
         "scree": "usidx.learn.suggest_n",
         "set_roles": "usidx.label.roles",
         "sho_fit": "usidx.modes.band_excitation.sho_fit",

@@ -39,6 +39,7 @@ __all__ = [
     "PYUSID_VERSION",
     "QUANTITY",
     "RAW_DATA",
+    "RECIPE",
     "RESULT_HINTS",
     "SOURCE",
     "SOURCE_COUNT",
@@ -148,5 +149,7 @@ TAKEN: Final = frozenset({QUANTITY, UNITS, *ANCILLARIES, MAIN_HINTS, ATTRIBUTE_T
 # What a results group is, and what its sources held, so that the same work is known again.
 IDENTITY: Final = "usidx_identity"
 SOURCE_DIGESTS: Final = "usidx_source_digests"
+#: The text of the recipe by which a results group was made.
+RECIPE: Final = "usidx_recipe"
 #: Attribute of a channel: its path in the tree that was written, where that is not its path in the file.
 NODE: Final = "usidx_node"

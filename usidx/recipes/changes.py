@@ -12,7 +12,7 @@ import xarray as xr
 from usidx.errors import ReplayError
 from usidx.results.arguments import as_json, digest_coordinate
 
-__all__ = ["repeat_changes"]
+__all__ = ["change_cells", "repeat_changes"]
 
 _ONE_OPERAND: Final[Mapping[str, Callable[[Any], Any]]] = {
     "abs": abs,
@@ -50,10 +50,16 @@ def repeat_changes(data: xr.DataArray | xr.Dataset, described: Mapping[str, Any]
         return changed  # type: ignore[no-any-return]
     if not isinstance(since, dict) or not isinstance(since.get("selection"), dict):
         raise ReplayError("it is not recorded what was done to its input by plain xarray")
+    return _label(change_cells(changed, since), described)  # type: ignore[no-any-return]
+
+
+def change_cells(data: Any, since: Mapping[str, Any]) -> Any:
+    """Do to each cell what is recorded, and take the cells that were taken; all, where the record tells of none."""
     for one in since.get("operations", ()):
-        changed = _operate(changed, one)
-    changed = _select(changed, since["selection"], since.get("coordinates", {}), since.get("at", {}))
-    return _label(changed, described)  # type: ignore[no-any-return]
+        data = _operate(data, one)
+    if "selection" not in since:
+        return data
+    return _select(data, since["selection"], since.get("coordinates", {}), since.get("at", {}))
 
 
 def _take_variable(data: Any, described: Mapping[str, Any]) -> Any:

@@ -94,7 +94,7 @@ class _Decoder:
             return _find_function(named["name"], text)
         if self._name in _CALLABLE and _CALL.fullmatch(text):
             return _call(text, _CALLABLE[self._name])
-        return text
+        return _read_model(text) if "Model" in self._type else text
 
     def _decode_list(self, values: list[Any]) -> Any:
         decoded = [self.decode(value) for value in values]
@@ -133,6 +133,14 @@ def _make_model(told: Mapping[str, Any]) -> Model:
         return from_description(told)
     except ResultError as err:
         raise ReplayError(f"its model cannot be made again: {err}") from err
+
+
+def _read_model(text: str) -> Model:
+    """Return the model of a name, or of a formula."""
+    try:
+        return _make_model({"model": text})
+    except ReplayError:
+        return Model.from_expression(text)
 
 
 def _find_function(name: str, recorded: str) -> Any:

@@ -17,7 +17,7 @@ from usidx.results.declarations import Declaration, find_declaration
 from usidx.results.provenance import Step
 from usidx.results.verbs import CHANGED
 
-__all__ = ["Open", "call_verb", "find_function", "remake"]
+__all__ = ["Open", "call_verb", "remake", "remake_argument"]
 
 Labelled = xr.DataArray | xr.Dataset
 #: Opens what a step of that kind opened.
@@ -71,11 +71,11 @@ def _run_step(step: Step, given: Labelled, open_source: Open) -> Labelled:
     declared, recorded = find_declaration(str(step["tool"])), step.get("parameters")
     if declared is None or not isinstance(recorded, dict):
         raise ReplayError("it is no verb that usidx knows")
-    return call_verb(declared, recorded, given, lambda told: _remake_argument(told, open_source))
+    return call_verb(declared, recorded, given, lambda told: remake_argument(told, open_source))
 
 
 def call_verb(
-    declared: Declaration, recorded: Mapping[str, Any], given: Labelled, remake_argument: Callable[..., Labelled]
+    declared: Declaration, recorded: Mapping[str, Any], given: Labelled, remake_labelled: Callable[..., Labelled]
 ) -> Labelled:
     """Call a verb with arguments as they are recorded.
 
@@ -84,9 +84,9 @@ def call_verb(
     ReplayError
         An argument cannot be made again, or the verb refuses them.
     """
-    bound = decode_arguments(declared, recorded, given, remake_argument)
+    bound = decode_arguments(declared, recorded, given, remake_labelled)
     try:
-        made = find_function(declared)(*bound.args, **bound.kwargs)
+        made = _find_function(declared)(*bound.args, **bound.kwargs)
     except (UsidError, TypeError, ValueError, KeyError) as err:
         raise ReplayError(f"it failed: {err}") from err
     if not isinstance(made, xr.DataArray | xr.Dataset):
@@ -94,14 +94,14 @@ def call_verb(
     return made
 
 
-def find_function(declared: Declaration) -> Callable[..., Any]:
+def _find_function(declared: Declaration) -> Callable[..., Any]:
     """Return the function of a declaration; only that is called which declared itself a verb."""
     module = sys.modules.get(declared.module) or import_module(declared.module)
     found: Callable[..., Any] = getattr(module, declared.name.rpartition(".")[2])
     return found
 
 
-def _remake_argument(told: Mapping[str, Any], open_source: Open) -> Labelled:
+def remake_argument(told: Mapping[str, Any], open_source: Open) -> Labelled:
     """Make a labelled argument again: from its values, where they were few enough to record, or by its own steps."""
     if "values" in told:
         return read_values(told)

@@ -26,6 +26,7 @@ from usidx.tasks.evidence import (
     find_opened,
     find_operations,
     selects_of,
+    takes_all_cells,
 )
 
 __all__ = [
@@ -172,12 +173,15 @@ def describe_changes(data: xr.DataArray | xr.Dataset) -> Any:
     if not lazy or any(v.chunks is None for v in values):
         return "unknown"
     operations = _find_operations(lazy, values)
-    return "unknown" if operations is None else _describe_selection(data) | _describe_operations(operations)
+    if operations is None:
+        return "unknown"
+    is_whole = {"whole": True} if all(takes_all_cells(v.data, _is_known) for v in lazy) else {}
+    return _describe_selection(data) | _describe_operations(operations) | is_whole
 
 
 def _find_operations(lazy: list[xr.Variable], values: list[xr.DataArray]) -> list[Operation] | None:
     """Return what was done to all values alike; None where that is not known, or anything was done to a coordinate."""
-    found = [find_operations(v.data, lambda n: _is_opened(n) or f"name {n}" in _remembered) for v in lazy]
+    found = [find_operations(v.data, _is_known) for v in lazy]
     if any(one is None for one in found):
         return None
     of_names = {str(v.data.name): one for v, one in zip(lazy, found, strict=True)}
@@ -210,6 +214,11 @@ def _describe_operation(one: Operation) -> dict[str, Any]:
         return {"operation": one.name}
     dtype = {"dtype": str(one.number.dtype)} if isinstance(one.number, np.generic) else {}
     return {"operation": one.name, "number": as_json(one.number), "number_first": one.is_number_first, **dtype}
+
+
+def _is_known(layer: str) -> bool:
+    """Say whether usidx's own opening, or a verb, made a layer."""
+    return _is_opened(layer) or f"name {layer}" in _remembered
 
 
 def _is_opened(layer: str) -> bool:

@@ -29,6 +29,7 @@ __all__ = [
     "find_unselected",
     "read_token",
     "selects_of",
+    "takes_all_cells",
 ]
 
 #: What dask's tokens look like; a layer without one was named by hand, and the name proves nothing.
@@ -154,6 +155,17 @@ def find_operations(array: Any, made: Callable[[str], bool]) -> list[Operation] 
             found.append(operation)
         name = before[0]
     return found[::-1]
+
+
+def takes_all_cells(array: Any, made: Callable[[str], bool]) -> bool:
+    """Say whether a dask array has all cells of the one that `made` knows, whatever was done to each."""
+    graph, name = array.__dask_graph__(), str(array.name)
+    while not made(name):
+        before = [str(d) for d in graph.dependencies.get(name, ())]
+        if name.startswith(_SELECTING[0]) or len(before) != 1:
+            return False
+        name = before[0]
+    return True
 
 
 #: Functions in the tasks of dask, and what they are called here.

@@ -1,0 +1,268 @@
+"""A recipe and many files -> results in each of them, and a table of what was done and what failed."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, overload
+
+import h5py
+import xarray as xr
+
+from usidx.errors import UsidError, UsidWarning
+from usidx.escapes import escape_controls
+from usidx.format import names
+from usidx.instruments.convert import convert
+from usidx.io.read.open import open_main
+from usidx.io.read.place.opened import open_file_at
+from usidx.io.read.usid.attributes import read_text_attribute
+from usidx.io.read.usid.inventory import take_inventory
+from usidx.io.write.attributes import set_attributes
+from usidx.io.write.results import write
+from usidx.io.write.transaction import change_or_create
+from usidx.recipes.changes import change_cells
+from usidx.recipes.recipe import SOURCE, Recipe, RecipeStep, read_recipe
+from usidx.recipes.remake import call_verb, remake_argument
+from usidx.results.provenance import PROVENANCE, Step, parse_steps
+
+__all__ = ["FileRun", "Run", "run"]
+
+Labelled = xr.DataArray | xr.Dataset
+Files = str | PathLike[str] | Iterable[str | PathLike[str]]
+#: Seconds to wait for a file that another program has open.
+_PATIENCE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileRun:
+    """What became of one file.
+
+    Attributes
+    ----------
+    file : str
+        As it was found.
+    status : str
+        "done", "there" where every result was there before, or "failed".
+    groups : tuple of str
+        HDF5 paths of the results.
+    seconds : float
+        How long it took.
+    reason : str
+        Why it failed; empty where it did not.
+    """
+
+    file: str
+    status: str
+    groups: tuple[str, ...]
+    seconds: float
+    reason: str = ""
+
+
+class Run(Sequence[FileRun]):
+    """What became of each file, in order; it prints as a table.
+
+    Parameters
+    ----------
+    rows : sequence of FileRun
+        One for each file.
+    """
+
+    def __init__(self, rows: Sequence[FileRun]) -> None:
+        self._rows = tuple(rows)
+
+    @overload
+    def __getitem__(self, index: int) -> FileRun: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[FileRun]: ...
+    def __getitem__(self, index: int | slice) -> FileRun | Sequence[FileRun]:
+        return self._rows[index]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def failed(self) -> tuple[FileRun, ...]:
+        """The files that failed."""
+        return tuple(row for row in self._rows if row.status == "failed")
+
+    def __repr__(self) -> str:
+        width = max((len(escape_controls(row.file)) for row in self._rows), default=0)
+        lines = [
+            f"{escape_controls(row.file):{width}}  {row.status:6}  {row.seconds:7.2f} s  "
+            + escape_controls(row.reason or ", ".join(row.groups))
+            for row in self._rows
+        ]
+        count = f"{len(self._rows)} files, {len(self.failed)} failed"
+        return "\n".join([*lines, count])
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the table as comma-separated text."""
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, [one.name for one in fields(FileRun)])
+            table.writeheader()
+            table.writerows(asdict(row) | {"groups": " ".join(row.groups)} for row in self._rows)
+
+
+def run(
+    recipe: str | PathLike[str],
+    files: Files,
+    *,
+    folder: str | PathLike[str] | None = None,
+    report: str | PathLike[str] | None = None,
+) -> Run:
+    """Do the steps of a recipe to each of many files, and write the results into it.
+
+    Computes, one file after another. A file that fails does not stop the others. Results that are there are not
+    computed again, so that a second run does only what is missing. A recipe is data: verbs are looked up by name, and
+    nothing in it is executed. All of it is checked before the first file is touched.
+
+    Parameters
+    ----------
+    recipe : path or str
+        A TOML file, or its text. Each ``[[step]]`` names a ``verb``, with its arguments beside it. It goes on from the
+        step before, or from the one that it names by ``from``: a step is called by its ``name``, by default its verb,
+        and ``"source"`` is the data. ``before`` lists what is done to each cell first, as ``["abs"]``; ``variable``
+        names the variable of a result that is meant. Results that no other step goes on from are written, and those
+        with ``write = true``. ``[open]`` may name the ``dataset``, and of a compound one the ``field``; ``[convert]``
+        the ``reader``, and the ``position`` and ``spectroscopic`` dims, of files of instruments.
+    files : path, pattern, or an iterable of these
+        USID files, and files of instruments, which are converted to ``<stem>.h5`` first.
+    folder : path, optional
+        Where converted files go, made where it is not there; by default beside their sources.
+    report : path, optional
+        Where the table is written as comma-separated text.
+
+    Returns
+    -------
+    Run
+        A row for each file: ``file``, ``status``, ``groups``, ``seconds``, ``reason``. Each results group holds the
+        text of the recipe as its attribute ``usidx_recipe``.
+
+    Raises
+    ------
+    UsidError
+        The recipe is wrong: no TOML, or a verb, an argument or a step that there is not.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> text = '''
+    ... [[step]]
+    ... verb = "svd"
+    ... n = 4
+    ... '''
+    >>> usidx.run(text, usidx.example_file())[0].status
+    'done'
+    """
+    read = read_recipe(recipe)
+    done = Run([_run_file(read, file, folder) for file in _list_files(files)])
+    if report is not None:
+        done.save(report)
+    return done
+
+
+def _list_files(files: Files) -> Iterator[str]:
+    """Give the files once each; a pattern that matches nothing stands for itself."""
+    listed = [files] if isinstance(files, str | PathLike) else files
+    met: set[str] = set()
+    for one in [str(fspath(file)) for file in listed]:
+        found = sorted(glob.glob(one, recursive=True)) if glob.has_magic(one) and not Path(one).exists() else [one]
+        for path in found or [one]:
+            if path not in met:
+                met.add(path)
+                yield path
+
+
+def _run_file(recipe: Recipe, file: str, folder: str | PathLike[str] | None) -> FileRun:
+    start = time.perf_counter()
+    try:
+        path = _find_usid_file(Path(file), folder, recipe.convert)
+        before = path.stat().st_mtime_ns
+        groups = _make_results(recipe, path)
+        status = "there" if path.stat().st_mtime_ns == before else "done"
+    except Exception as err:  # whatever goes wrong with one file, the others are done
+        reason = str(err) if isinstance(err, UsidError | OSError) else f"{type(err).__name__}: {err}"
+        return FileRun(file, "failed", (), time.perf_counter() - start, reason)
+    return FileRun(file, status, groups, time.perf_counter() - start)
+
+
+def _find_usid_file(path: Path, folder: str | PathLike[str] | None, reading: Mapping[str, Any]) -> Path:
+    """Return the file itself, or the one that it is converted to."""
+    if not path.is_file():
+        raise UsidError("there is no such file")
+    if h5py.is_hdf5(path) and _has_main(path):
+        return path
+    target = (path.parent if folder is None else Path(folder)) / f"{path.stem}.h5"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return convert(path, target, progress=False, **reading)
+    if target.samefile(path) or not _is_made_of(target, path):
+        raise UsidError(f"it would be converted to {str(target)!r}, where something else is; name another folder=")
+    return target
+
+
+def _has_main(path: Path) -> bool:
+    with open_file_at(path) as file:
+        return bool(_list_mains(file))
+
+
+def _list_mains(file: h5py.File) -> list[h5py.Dataset]:
+    return [file[name] for name in take_inventory(file).mains]
+
+
+def _is_made_of(target: Path, path: Path) -> bool:
+    """Say whether a USID file was converted from a file of this name and size."""
+    with open_file_at(target) as file:
+        texts = [read_text_attribute(main, PROVENANCE) or "" for main in _list_mains(file)]
+    firsts = [steps[0] for text in texts if (steps := parse_steps(text))]
+    told = {(step.get("file"), step.get("bytes")) for step in firsts if step["tool"] == "read_instrument"}
+    return (path.name, path.stat().st_size) in told
+
+
+def _make_results(recipe: Recipe, path: Path) -> tuple[str, ...]:
+    made: dict[str, Labelled] = {SOURCE: open_main(path, recipe.dataset, field=recipe.field)}
+    groups = []
+    for number, step in enumerate(recipe.steps, 1):
+        try:
+            made[step.name] = _do_step(step, made)
+        except UsidError as err:
+            raise UsidError(f"step {number}, {step.name}: {err}") from err
+        if step.is_written:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UsidWarning)  # that it goes on where it stopped
+                groups.append(write(made[step.name], progress=False))
+    _keep_recipe(path, groups, recipe.text)
+    return tuple(groups)
+
+
+def _do_step(step: RecipeStep, made: Mapping[str, Labelled]) -> Labelled:
+    given: Any = made[step.start]
+    if step.variable and isinstance(given, xr.Dataset):
+        if step.variable not in given.data_vars:
+            raise UsidError(f"there is no variable {step.variable!r} among {list(given.data_vars)}")
+        given = given[step.variable]
+    given = change_cells(given, step.before) if step.before else given
+    if step.declared is None:
+        return given  # type: ignore[no-any-return]
+    source = made[SOURCE]
+
+    def open_source(_step: Step, _described: Mapping[str, Any]) -> Labelled:
+        return source
+
+    return call_verb(step.declared, step.arguments, given, lambda told: remake_argument(told, open_source))
+
+
+def _keep_recipe(path: Path, groups: Sequence[str], text: str) -> None:
+    """Store the text of the recipe in the groups that have it not."""
+    with open_file_at(path) as file:
+        missing = [g for g in groups if read_text_attribute(file[g], names.RECIPE) != text]
+    if missing:
+        with change_or_create(path, wait=_PATIENCE) as changes:
+            for group in missing:
+                set_attributes(changes.file[group], {names.RECIPE: text})
