@@ -60,8 +60,8 @@ def test_back_and_forth_is_where_it_was(by: tuple[float, float], method: Any, st
     back = usidx.image.shift(
         usidx.image.shift(image, there, method=method), {d: -s for d, s in there.items()}, method=method
     )
-    inner = {"Y": slice(6, -6), "X": slice(6, -6)}
-    np.testing.assert_allclose(back[inner], image[inner], atol=2e-4 if method == "cubic" else 5e-3)
+    inner = {"Y": slice(14, -14), "X": slice(14, -14)}  # what is missing at the edges is felt for some samples
+    np.testing.assert_allclose(back[inner], image[inner], atol=1e-5 if method == "cubic" else 5e-3)
 
 
 def test_what_does_not_fit_is_refused() -> None:
