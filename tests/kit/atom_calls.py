@@ -28,14 +28,14 @@ def found(folder: Path) -> Any:
 
 
 def _find(data: xr.DataArray, sigma: float = 0.04) -> xr.Dataset:
-    return usidx.image.find_atoms(data.compute(), sigma=sigma)
+    return usidx.image.find_atoms(data, sigma=sigma)
 
 
 def _move(atoms: xr.Dataset, factor: float = 1.01) -> xr.Dataset:
     return atoms.compute().assign(y=factor * atoms.y)
 
 
-def _lattice(atoms: xr.Dataset, factor: float = 1.0) -> xr.Dataset:
+def _lattice(atoms: xr.Dataset, factor: float) -> xr.Dataset:
     return usidx.image.lattice(_move(atoms, factor))
 
 
@@ -46,10 +46,10 @@ CALLS = [
     }),
     Call("image.neighbours", found, {"n": 2}, {"n": 3}),
     Call("image.lattice", found),
-    Call("image.strain", found, {"lattice": partial(_lattice)}, {
+    Call("image.strain", found, {"lattice": partial(usidx.image.lattice)}, {
         "lattice": partial(_lattice, factor=1.02), "reach": 1,
     }),
-    Call("image.displacements", found, {"other": partial(_move)}, {"other": partial(_move, factor=1.02), "n": 2}),
+    Call("image.displacements", found, {"other": partial(usidx.image.lattice)}, {"other": partial(_move), "n": 2}),
     Call("image.denoise_patches", atomic, {"size": 8}, {
         "size": 7, "n": 3, "step": 2, "dims": ("X", "Y"), "sigma": 0.1,
     }),
