@@ -25,7 +25,7 @@ class Detector(ABC):
         """Return how much each pixel counts, (y, x): bool, or numbers."""
 
     @abstractmethod
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Any:
         """Return all that the detector is, as a record holds it."""
 
 
@@ -65,9 +65,9 @@ class Annulus(Detector):
     def __hash__(self) -> int:
         return hash(repr(self))
 
-    def describe(self) -> dict[str, Any]:
-        """Return the circles."""
-        return {"center": list(self.center), "inner": self.inner, "outer": self.outer}
+    def describe(self) -> str:
+        """Return the call that makes it."""
+        return repr(self)
 
     def weigh(self, frame: Frame) -> Array:
         """Return which pixels lie between the circles."""

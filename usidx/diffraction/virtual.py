@@ -112,8 +112,10 @@ def virtual_image(
         number = xr.DataArray(np.arange(len(parts)), dims="detector", name="detector")
         output = Output(dims=("detector",), coords={"detector": number}, dtype=dtype)
         image = along(given, frame.dims, kernel, output, as_stored=True)
-    described = {n: one.describe() for n, one in named.items()}
-    made: xr.DataArray | xr.Dataset = add_choices(image, dims=list(frame.dims), detector=described)
+    told: Any = {n: one.describe() for n, one in named.items()}
+    if not isinstance(detector, Mapping):
+        told = told[""] if isinstance(detector, Detector) else list(told.values())
+    made: xr.DataArray | xr.Dataset = add_choices(image, dims=list(frame.dims), detector=told)
     return made
 
 

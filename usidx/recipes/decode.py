@@ -30,6 +30,8 @@ Remake = Callable[[Mapping[str, Any]], xr.DataArray | xr.Dataset]
 #: Modules whose classes may be called, by the name of the parameter.
 _CALLABLE: Final = {
     "filters": ("usidx.signal.bands",),
+    "detector": ("usidx.diffraction.detectors",),
+    "annulus": ("usidx.diffraction.detectors",),
     "estimator": ("sklearn.decomposition", "sklearn.cluster"),
 }
 _CALL: Final = re.compile(r"[A-Za-z_]\w*\(.*\)", re.DOTALL)
