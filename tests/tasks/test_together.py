@@ -35,9 +35,7 @@ BLOCKS = 8
 def cluster() -> Iterator[Any]:
     with (
         warnings.catch_warnings(),
-        distributed.Client(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0", set_as_default=False
-        ) as client,
+        distributed.Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as client,
     ):
         yield client
 
@@ -45,13 +43,9 @@ def cluster() -> Iterator[Any]:
 @pytest.fixture(params=["threads", "cluster"])
 def machine(request: pytest.FixtureRequest, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("usidx.tasks.passes._HELD_BYTES", 0)
-    with dask.config.set({"usidx.keep-blocks": 0}):
-        if request.param == "threads":
-            with dask.config.set(scheduler="threads"):
-                yield request.param
-        else:
-            with cluster.as_current(), dask.config.set(scheduler=cluster.get):
-                yield request.param
+    scheduler = {"scheduler": "threads"} if request.param == "threads" else {}
+    with dask.config.set({"usidx.keep-blocks": 0, **scheduler}):
+        yield request.param
 
 
 def note_read(block: Any, path: str) -> Any:
