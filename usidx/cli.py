@@ -76,10 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("usidx", description="Microscopy data in USID HDF5 files.")
     parser.add_argument("--version", action="version", version=f"usidx {usidx_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    info = _command(commands, "info", _info, "show what a file holds")
-    info.add_argument("file", help="a USID file, or its URL")
-    check = _command(commands, "validate", _validate, "list every rule of the format that a file breaks")
-    check.add_argument("file", help="a USID file, or its URL")
+    for name, run, purpose in (
+        ("info", _info, "show what a file holds"),
+        ("validate", _validate, "list every rule of the format that a file breaks"),
+    ):
+        _command(commands, name, run, purpose).add_argument("file", help="a USID file, or its URL")
     demo = _command(commands, "demo", _demo, "analyse a file (or a simulated scan) and write a report")
     demo.add_argument("file", nargs="?", help="a USID file, which stays as it is. Without one a scan is simulated")
     demo.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
@@ -91,13 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="compute on the workers of this dask scheduler, as tcp://host:8786. They must see the file by its path",
     )
-    recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
-    recover.add_argument("file", help="an HDF5 file")
-    recover.add_argument(
-        "--no-lock",
-        action="store_true",
-        help="where there are no locks, as on some network drives: only if no other program has the file open",
-    )
+    _add_recover(commands)
     convert = _command(commands, "convert", _convert, "convert files of instruments into one USID file")
     convert.add_argument(
         "source", nargs="+", help="a file of an instrument, a folder of them, or a pattern such as '*.sxm'"
@@ -127,6 +122,16 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     export.add_argument("--no-copy", action="store_true", help="make a small file that shows the data where it lies")
     export.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
     export.add_argument("--check", action="store_true", help="say whether FILE still shows what it was made to show")
+
+
+def _add_recover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
+    recover.add_argument("file", help="an HDF5 file")
+    recover.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="where there are no locks, as on some network drives: only if no other program has the file open",
+    )
 
 
 def _add_recipes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

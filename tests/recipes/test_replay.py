@@ -16,7 +16,8 @@ import xarray as xr
 
 import usidx
 from tests.kit import verb_calls
-from tests.kit.verb_calls import CALLS, Call, opened, spread, write_sources
+from tests.kit.calls import opened
+from tests.kit.verb_calls import CALLS, Call, spread, write_sources
 from usidx.cli import main
 from usidx.errors import ReplayError
 from usidx.results.provenance import PROVENANCE, read_steps
