@@ -92,7 +92,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="compute on the workers of this dask scheduler, as tcp://host:8786. They must see the file by its path",
     )
-    _add_recover(commands)
+    recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
+    recover.add_argument("file", help="an HDF5 file")
+    recover.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="where there are no locks, as on some network drives: only if no other program has the file open",
+    )
+    _add_convert(commands)
+    _add_export(commands)
+    _add_recipes(commands)
+    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
+    return parser
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     convert = _command(commands, "convert", _convert, "convert files of instruments into one USID file")
     convert.add_argument(
         "source", nargs="+", help="a file of an instrument, a folder of them, or a pattern such as '*.sxm'"
@@ -105,10 +119,6 @@ def _parser() -> argparse.ArgumentParser:
         text = f"the dims that {what}, slowest first, where a file does not say"
         convert.add_argument(f"--{role}", type=_split_names, metavar="DIM,DIM", help=text)
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
-    _add_export(commands)
-    _add_recipes(commands)
-    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
-    return parser
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -122,16 +132,6 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     export.add_argument("--no-copy", action="store_true", help="make a small file that shows the data where it lies")
     export.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
     export.add_argument("--check", action="store_true", help="say whether FILE still shows what it was made to show")
-
-
-def _add_recover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
-    recover.add_argument("file", help="an HDF5 file")
-    recover.add_argument(
-        "--no-lock",
-        action="store_true",
-        help="where there are no locks, as on some network drives: only if no other program has the file open",
-    )
 
 
 def _add_recipes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

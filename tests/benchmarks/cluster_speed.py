@@ -176,22 +176,30 @@ def _open_tiny(blocks: int) -> xr.DataArray:
 
 
 def _measure_overhead(asked: argparse.Namespace) -> None:
-    few, some, many = _open_tiny(4), _open_tiny(50), _open_tiny(450)
     _tell("| verb | ms per iteration of 4 blocks | ms per block and pass |\n|---|---|---|")
     with _start(2, 1, processes=True):
         for name in asked.verbs:
             if name in PASSING:
-                verb = PASSING[name]
-                _time(lambda raw, verb=verb: verb(raw, 2), some, 1)
-                short, long = (_time_again(lambda raw, n=n, v=verb: v(raw, n), few, asked.repeat) for n in (5, 35))
-                less, more = (_time_again(lambda raw, v=verb: v(raw, 3), one, asked.repeat) for one in (some, many))
-                # Survey, three iterations, and what is made of the blocks in the end.
-                _tell(f"| {name} | {1e3 * (long - short) / 30:.0f} | {1e3 * (more - less) / 400 / 5:.2f} |")
+                _measure_passing(name, PASSING[name], asked.repeat)
             elif name in GRAPHS:
-                of_graph, passes = GRAPHS[name]
-                _time(of_graph, few, 1)
-                less, more = (_time_again(of_graph, one, asked.repeat) for one in (some, many))
-                _tell(f"| {name} | | {1e3 * (more - less) / 400 / passes:.2f} |")
+                _measure_graph(name, *GRAPHS[name], asked.repeat)
+
+
+def _measure_passing(name: str, verb: Callable[[xr.DataArray, int], Any], repeat: int) -> None:
+    def measure(blocks: int, passes: int) -> float:
+        return _time_again(lambda raw: verb(raw, passes), _open_tiny(blocks), repeat)
+
+    measure(4, 2)
+    short, long = measure(4, 5), measure(4, 35)
+    less, more = measure(20, 3), measure(120, 3)
+    # Survey, three iterations, and what is made of the blocks in the end.
+    _tell(f"| {name} | {1e3 * (long - short) / 30:.0f} | {1e3 * (more - less) / 100 / 5:.2f} |")
+
+
+def _measure_graph(name: str, verb: Verb, passes: int, repeat: int) -> None:
+    _time_again(verb, _open_tiny(4), 1)
+    less, more = (_time_again(verb, _open_tiny(blocks), repeat) for blocks in (20, 120))
+    _tell(f"| {name} | | {1e3 * (more - less) / 100 / passes:.2f} |")
 
 
 TABLES = {"cores": _compare_cores, "storage": _compare_storage, "overhead": _measure_overhead}

@@ -1,10 +1,12 @@
 """Iterations on a cluster: folds by all workers, blocks that stay where they are, workers that die."""
 
+import gc
 import operator
 import os
 import signal
 import time
 import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 
 from usidx.tasks.blocks import Blocks, Changed, Rows
+from usidx.tasks.folds import _wait_a_while
 from usidx.tasks.passes import plan_passes
 
 distributed = pytest.importorskip("distributed")
@@ -121,6 +124,32 @@ def test_nothing_is_left_on_the_cluster(client: Any) -> None:
             break
         time.sleep(0.1)
     assert left == ([], [], [])
+
+
+def wait_for_event() -> None:
+    distributed.Event("go on").wait()
+
+
+class Marker:
+    """Something that may be held."""
+
+
+def test_waiting_in_vain_holds_nothing_of_who_waited(client: Any) -> None:
+    future = client.submit(wait_for_event, pure=False)
+
+    def wait_beside(_held: Marker) -> None:
+        _wait_a_while([future], 0.01)
+
+    marker = Marker()
+    held = weakref.ref(marker)
+    gc.disable()
+    try:
+        wait_beside(marker)
+        del marker
+        assert held() is None
+    finally:
+        gc.enable()
+        distributed.Event("go on", client=client).set()
 
 
 def test_persisted_blocks_stay_where_they_are(client: Any) -> None:

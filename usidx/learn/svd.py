@@ -11,7 +11,7 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims, split
-from usidx.learn.factors.eigen import Decomposition, decompose_rows, project_rows
+from usidx.learn.factors.eigen import Decomposition, decompose_rows, pick_components, project_rows
 from usidx.learn.factors.gram import join_moments, sum_moments
 from usidx.learn.factors.gram_of_samples import (
     decompose_projection,
@@ -138,15 +138,13 @@ def svd(
 
     "krylov": block Lanczos [1]_ [2]_ without that matrix, started from the components of up to a sixteenth of the rows,
     one pass per step until the estimated error of every singular value is below `tol`; after 64 passes a warning names
-    the components that are not as near. What is held for it does not grow beyond some tens of MiB. The scores come
-    from what the passes leave behind where that takes up to 64 MiB, else from one more. Single precision data is
-    multiplied in single precision about its mean and summed in double, unless some of the rows show values so far apart
-    that this would cost more than a millionth of the n-th. The estimates, with what rounding may add, are in
-    ``singular_values_error``.
+    the components that are not as near. The scores come from what the passes leave behind where that takes up to 64
+    MiB, else from one more. Single precision data is multiplied in single precision about its mean and summed in
+    double, unless some rows show values so far apart that this would cost more than a millionth of the n-th. The
+    estimates, with what rounding may add, are in ``singular_values_error``.
 
     "adaptive": the same, but where the passes look like costing more than a Gram matrix of up to 2048 steps, this is
-    summed after all, in single precision where the values are near each other: so it is where some of the components
-    are noise.
+    summed after all, in single precision where the values are near each other, as where components are noise.
 
     By default it is "adaptive" for data of single precision, or of integers of up to 16 bits, with 1024 × 1024 cells to
     8 GiB (larger is not taken to be cached between passes), no fewer positions than steps, and more than 10 (n + 8)
@@ -317,9 +315,7 @@ def _decompose(data: xr.DataArray, n: int, features: tuple[str, ...], centred: b
         if recipe.solver == "gram":
             found = passes.call(decompose_rows, passes.fold(sum_moments, join_moments, centred), n)
         else:
-            pairs = matrix.values.dtype.kind == "c"
-            # A larger Gram matrix takes more memory and time than any number of passes.
-            adaptive = recipe.solver == "adaptive" and width <= _GRAM_SIDE
+            pairs, adaptive = matrix.values.dtype.kind == "c", recipe.solver == "adaptive" and width <= _GRAM_SIDE
             aim = Aim(n, centred, recipe.random_state, recipe.tol, adaptive, _are_images_kept(matrix, n))
             found = passes.iterate(run_lanczos, width, pairs, aim)
         variables = _collect_by_features(matrix, passes, n, found, recipe.solver)
@@ -354,7 +350,7 @@ def _collect_by_features(matrix: Matrix, passes: Passes, n: int, found: Any, sol
         scores = passes.split(passes.iterate(find_scores, found), None, n, dtype)
     else:
         scores = passes.map_rows(project_rows, found, n, dtype)
-    components = passes.pick_array(found, _pick_components, (n, matrix.values.shape[1]), dtype)
+    components = passes.pick_array(found, pick_components, (n, matrix.values.shape[1]), dtype)
     return {
         "scores": matrix.label_rows(scores, "component"),
         "components": matrix.label_cells(components, matrix.columns, "component"),
@@ -368,7 +364,7 @@ def _decompose_by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool)
     found = passes.gather(decompose_projection, matrix.label_rows(projected, "component").data, basis, n)
     height, width = matrix.values.shape
     scores = matrix.label_cells(passes.pick_array(found, _pick_scores, (n, width), dtype), matrix.columns, "component")
-    components = passes.pick_array(found, _pick_components, (n, height), dtype)
+    components = passes.pick_array(found, pick_components, (n, height), dtype)
     variables = {
         "scores": scores.transpose(..., "component"),
         "components": matrix.label_cells(components, matrix.rows, "component"),
@@ -390,10 +386,6 @@ def _collect_figures(
         mean = passes.pick_array(found, _pick_mean, (1, width), choose_working_dtype(matrix.values.dtype))
         figures["mean"] = matrix.label_cells(mean, features)
     return figures
-
-
-def _pick_components(found: Decomposition) -> Any:
-    return np.where(found.holes, np.nan, found.components) if found.holes.any() else found.components
 
 
 def _pick_mean(found: Decomposition) -> Any:

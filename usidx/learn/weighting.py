@@ -12,6 +12,7 @@ import xarray as xr
 
 from usidx.errors import ResultError
 from usidx.label.units import raise_to_power
+from usidx.learn.factors.products import choose_dtype
 from usidx.learn.matrix.matrix import Matrix, choose_working_dtype, to_matrix
 from usidx.learn.matrix.missing import sift
 from usidx.learn.matrix.results import assemble
@@ -30,6 +31,10 @@ _OWN_UNITS: dict[str, dict[str, float]] = {
     "poisson": {"singular_values": 0.5, "reconstruction_error": 0.5},
     "std": {"scores": 0, "components": 1, "singular_values": 0, "scale": 1, "reconstruction_error": 0},
 }
+
+
+#: What has the precision of the data, or more.
+_RESULTS = {"scores", "components", "mean"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,10 @@ def decompose_scaled(
     read = again.transpose(*data.dims)
     level = _find_position_scale(read, features) if scale == "poisson" else None
     found = decompose(_even_out(read, steps, level))
+    # Counts may be multiplied in single precision; results are as of the data.
+    found = found.assign(
+        {n: found[n].astype(choose_working_dtype(data.dtype)) for n in _RESULTS & found.data_vars.keys()}
+    )
     found["components"] = found["components"] * steps.variable
     if "mean" in found:
         found["mean"] = found["mean"] * steps.variable
@@ -91,8 +100,8 @@ def _find_step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataA
     passes = plan_passes(matrix.values)
     moments = passes.fold(_sum_columns, _join, scale == "poisson")
     factors = passes.call(_find_mean_root if scale == "poisson" else _find_deviation, moments)
-    # A scale of double precision would make all that single precision data is divided by it double.
-    dtype = choose_working_dtype(matrix.values.dtype).type(0).real.dtype
+    # A scale of double precision would make all that is divided by it double, and every pass take twice as long.
+    dtype = choose_dtype(matrix.values.dtype, double=False).type(0).real.dtype
     steps = passes.pick_array(factors, None, (1, matrix.values.shape[1]), dtype)
     return matrix.label_cells(steps, matrix.columns), matrix.unfold(passes.read_again(factors))
 
@@ -100,7 +109,7 @@ def _find_step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataA
 def _find_position_scale(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:
     """Return the root of the mean count of each position; an empty position keeps its scale."""
     level = data.mean(list(features), skipna=True)
-    return level.where(level > 0, 1.0) ** 0.5
+    return (level.where(level > 0, 1.0) ** 0.5).astype(choose_dtype(data.dtype, double=False))
 
 
 def _even_out(data: xr.DataArray, steps: xr.DataArray, level: xr.DataArray | None) -> xr.DataArray:

@@ -3,12 +3,14 @@
 from usidx.simulate.decays import relaxation
 from usidx.simulate.images import drifting_stack, stepped_surface
 from usidx.simulate.junctions import current_voltage
+from usidx.simulate.lattices import atoms
 from usidx.simulate.patterns import diffraction
 from usidx.simulate.resonances import band_excitation
 from usidx.simulate.spectra import gaussian_map, spectrum_image
 from usidx.simulate.switching import beps, ckpfm
 
 __all__ = [
+    "atoms",
     "band_excitation",
     "beps",
     "ckpfm",

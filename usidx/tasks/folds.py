@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 from distributed import Future, get_client, wait, worker_client
@@ -121,8 +120,11 @@ def _ask_for(client: Any, keys: list[Any]) -> list[Any]:
 
 def _wait_a_while(futures: Sequence[Any], seconds: float) -> None:
     """Wait until futures are done, or for so long."""
-    with suppress(TimeoutError):
+    try:
         wait(futures, timeout=seconds)
+    except TimeoutError as err:
+        # Distributed holds the error for a while, and its traceback all who called: their states stayed on the workers.
+        err.__traceback__ = None
 
 
 class Folds:

@@ -74,6 +74,7 @@ def look_again(fit_rows: FitRows, first: Array, model: Model, options: Options, 
     """
     at, out = Columns(len(model.names)), _look(fit_rows, first, model, options, spectra)
     rows, plain = _find_doubtful(out, spectra.y, at), _forget_all(model, options, spectra)
+    rows = rows[_is_sure(out[rows], at, 2 if model.is_complex else 1)]
     if not rows.size or plain is None:
         return out
     # Whoever knows less may find more: fits of which nothing is known are one more place to begin.
@@ -237,6 +238,18 @@ def _find_doubtful(table: Array, y: npt.NDArray[Any], at: Columns) -> Rows:
     flat = (y[failed] == y[failed, :1]).all(axis=1)
     left = np.flatnonzero(np.isin(status, (CONVERGED, CONVERGED_ON_BOUND)) & (table[:, at.pattern] > _FAR))
     return np.sort(np.concatenate([failed[~flat], left]))
+
+
+def _is_sure(table: Array, at: Columns, parts: int) -> npt.NDArray[np.bool_]:
+    """Say which doubts few spectra of noise raise: of short ones the pattern is above its limit more often.
+
+    Its scatter is that of one by a number near one, so one less one by it is as likely high as low.
+    """
+    scatter = np.sqrt(table[:, at.samples] * parts)
+    pattern = np.where(table[:, at.status] > 0, table[:, at.pattern], np.inf)
+    with np.errstate(invalid="ignore"):
+        ratio = 1.0 / (1.0 + pattern / scatter)
+    return np.asarray((1.0 - ratio) * scatter > np.minimum(_FAR, 0.7 * scatter))
 
 
 def _list_starts(model: Model, options: Options, spectra: Spectra) -> Iterator[Array]:

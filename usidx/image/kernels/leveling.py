@@ -20,14 +20,20 @@ _LAG: Final = 8
 #: Samples: heights are smoothed so before edges are looked for.
 _SMOOTH: Final = 1.5
 _EDGE: Final = 4.0
+#: Samples beside an edge that are left out, and half of what terraces may touch by without being one.
+_APART: Final = 2
 _OUTLIER: Final = 3.0
 _ROUNDS: Final = 3
 _CLIPS: Final = 4
 #: Of the image: a smaller terrace says nothing.
 _SMALLEST: Final = 1 / 500
+#: Of a line: with fewer samples on terraces it is not known where it lies.
+_FEW: Final = 0.05
 _MOST: Final = 60
 #: To a normal distribution's deviation, from the median of what is off.
 _NORMAL: Final = 1.4826
+#: The deviation below which a quarter of a normal distribution lies.
+_QUARTER: Final = 0.3186
 #: Weight of the differences between lines, for lines that no terrace ties to the others.
 _TIE: Final = 1e-3
 
@@ -82,15 +88,20 @@ def _find_on_all(image: Array, counts: Array, model: Model) -> Array:
 
 def _find_on_terraces(image: Array, counts: Array, model: Model) -> Array:
     """Return the background beside terraces."""
+    begin = _align_lines(image, counts, model.along) if len(model.along) else np.zeros_like(image)
+    image = image - begin
     found = _guess(image, counts, model)
     for _ in range(_ROUNDS):
-        flat = _find_terraces(image - found, counts)
+        flat = _find_terraces(image - found, counts, model.along)
         solved, terraces = _clip(image, flat if flat.any() else counts.astype(int), model)
         found = solved.background + solved.beside
+        if len(model.along):
+            moved = _place_lines(image - found, counts, terraces)
+            begin, image = begin + moved, image - moved
     # What was fitted beside belongs to the surface, of which the polynomials are to take what they can.
     rest = Model(model.whole, model.along[:0], model.beside[:0])
     found = solved.lines + _solve(image - solved.lines, terraces, rest).background
-    return found + _find_ground(image - found, terraces)
+    return begin + found + _find_ground(image - found, terraces)
 
 
 def _find_ground(rest: Array, terraces: Array) -> float:
@@ -102,17 +113,14 @@ def _find_ground(rest: Array, terraces: Array) -> float:
 
 def _guess(image: Array, counts: Array, model: Model) -> Array:
     """Return a first background from differences, which a step is in few of."""
-    lines = _align_lines(image, counts, model.along) if len(model.along) else np.zeros_like(image)
     terms = np.concatenate([model.whole, model.beside])
-    if not len(terms):
-        return lines
-    pairs = [_take_differences(image - lines, counts, terms, 1)]
+    pairs = [_take_differences(image, counts, terms, 1)]
     if not len(model.along):
         pairs.append(_take_differences(image, counts, terms, 0))
     rows, values = np.concatenate([p[0] for p in pairs], axis=1), np.concatenate([p[1] for p in pairs])
-    if not values.size:
-        return lines
-    return np.asarray(lines + np.tensordot(_fit_robustly(rows.T, values), terms, 1))
+    if not values.size or not len(terms):
+        return np.zeros_like(image)
+    return np.asarray(np.tensordot(_fit_robustly(rows.T, values), terms, 1))
 
 
 def _take_differences(image: Array, counts: Array, terms: Array, axis: int) -> tuple[Array, Array]:
@@ -149,26 +157,27 @@ def _align_lines(image: Array, counts: Array, along: Array) -> Array:
         both = counts[number] & counts[number - 1]
         change = (image[number] - image[number - 1])[both]
         if change.size > len(along):
-            if len(along) == 1:
-                steps[number] = np.median(change)
-                change = change - steps[number]
-            steps[number] += _fit_robustly(along[:, both].T, change)
+            steps[number] = _fit_line(change, along[:, both])
     return np.asarray(np.cumsum(steps, axis=0) @ along)
 
 
-def _find_terraces(rest: Array, counts: Array) -> Array:
+def _find_terraces(rest: Array, counts: Array, along: Array) -> Array:
     """Return the number of the terrace that each sample is on, 0 for none."""
     from scipy.ndimage import binary_dilation, gaussian_filter, label
 
     smooth = gaussian_filter(np.where(counts, rest, 0.0), _SMOOTH)
     weight = gaussian_filter(counts.astype(np.float64), _SMOOTH)
     smooth = np.divide(smooth, weight, out=np.zeros_like(smooth), where=weight > 1e-3)
-    slopes = [np.gradient(smooth, axis=axis) for axis in (0, 1) if rest.shape[axis] > 1]
-    steep = np.zeros(rest.shape, bool)
-    for slope in slopes:
-        usual = np.median(slope[counts])
-        steep |= np.abs(slope - usual) > _EDGE * _NORMAL * np.median(np.abs(slope[counts] - usual)) + 1e-300
-    found, _ = label(counts & ~binary_dilation(steep))
+    steep = np.zeros(rest.shape)
+    for axis in (axis for axis in (0, 1) if rest.shape[axis] > 1):
+        slope = np.gradient(smooth, axis=axis)
+        if axis == 0 and len(along):  # how lines lie beside each other says nothing of the surface
+            slope = slope - _fit_lines(slope, counts, along)
+        off = np.abs(slope - np.median(slope[counts]))
+        # Particles may cover most of an image: how steep the ground is, its flattest quarter tells.
+        steep += (off / (np.quantile(off[counts], 0.25) / _QUARTER + 1e-300)) ** 2
+    flat = counts & ~binary_dilation(steep > _EDGE**2, iterations=_APART)
+    found, _ = label(flat)
     sizes = np.bincount(found.ravel())
     sizes[0] = 0
     kept = np.argsort(sizes)[::-1][:_MOST]
@@ -176,6 +185,53 @@ def _find_terraces(rest: Array, counts: Array) -> Array:
     number = np.zeros(sizes.size, int)
     number[kept] = np.arange(1, kept.size + 1)
     return np.asarray(number[found])
+
+
+def _fit_lines(values: Array, counts: Array, along: Array) -> Array:
+    """Return what each line has of its own, without what is off."""
+    own = np.zeros((len(values), len(along)))
+    for number, line in enumerate(values):
+        here = counts[number]
+        if here.sum() > len(along):
+            own[number] = _fit_line(line[here], along[:, here])
+    return np.asarray(own @ along)
+
+
+def _fit_line(values: Array, along: Array) -> Array:
+    if len(along) > 1:
+        return _fit_robustly(along.T, values)
+    middle = np.median(values, keepdims=True)
+    return np.asarray(middle + _fit_robustly(along.T, values - middle))
+
+
+def _place_lines(rest: Array, counts: Array, terraces: Array) -> Array:
+    """Return by how much lines that are on no terrace lie off those beside them, (y, 1).
+
+    On a line that is full of particles most of what agrees with the nearest terraces is ground still.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    found = np.zeros((len(rest), 1))
+    (lost,) = np.nonzero(counts.any(axis=1) & ((terraces > 0).mean(axis=1) < _FEW))
+    if not lost.size or not terraces.any():
+        return found
+    sizes = np.bincount(terraces.ravel())
+    heights = np.array([np.median(rest[terraces == n]) if n and sizes[n] else 0.0 for n in range(sizes.size)])
+    nearest = distance_transform_edt(terraces == 0, return_distances=False, return_indices=True)
+    off = rest - heights[terraces[tuple(nearest)]]
+    for line in lost:
+        found[line] = _find_mode(off[line, counts[line]])
+    return found
+
+
+def _find_mode(values: Array) -> float:
+    """Return where values lie closest together: the half that does, of that the half, and so on."""
+    found = np.sort(values)
+    while found.size > 8:
+        half = found.size // 2
+        first = int(np.argmin(found[half:] - found[:-half]))
+        found = found[first : first + half + 1] if half + 1 < found.size else found[first : first + half]
+    return float(np.median(found))
 
 
 def _clip(image: Array, terraces: Array, model: Model) -> tuple[_Solved, Array]:

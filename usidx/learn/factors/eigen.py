@@ -20,6 +20,7 @@ __all__ = [
     "find_leading",
     "find_leading_rows",
     "fix_sign",
+    "pick_components",
     "project_rows",
 ]
 
@@ -41,6 +42,12 @@ class Decomposition:
     holes: npt.NDArray[np.bool_]
     scores: Rows | None = None
     errors: Array | None = None
+
+
+def pick_components(found: Decomposition) -> Array:
+    """Return the components with NaN in the holes."""
+    components: Array = np.where(found.holes, np.nan, found.components) if found.holes.any() else found.components
+    return components
 
 
 def decompose_rows(moments: Moments, n: int) -> Decomposition:

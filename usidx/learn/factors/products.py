@@ -168,7 +168,7 @@ def choose_dtype(dtype: np.dtype[Any], double: bool) -> np.dtype[Any]:
     return np.dtype(np.complex128 if found.kind == "c" else np.float64) if found.itemsize > 16 else found
 
 
-def _shift_rows(rows: Array, shift: Array, dtype: np.dtype[Any], least: int = 256) -> Iterator[tuple[slice, Array]]:
+def _shift_rows(rows: Array, shift: Array, dtype: np.dtype[Any], least: int = 64) -> Iterator[tuple[slice, Array]]:
     shift = shift.astype(dtype)
     for part in cut_pieces(len(rows), rows.shape[1] * dtype.itemsize, least):
         yield part, np.subtract(rows[part], shift, dtype=dtype)
