@@ -76,10 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("usidx", description="Microscopy data in USID HDF5 files.")
     parser.add_argument("--version", action="version", version=f"usidx {usidx_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    info = _command(commands, "info", _info, "show what a file holds")
-    info.add_argument("file", help="a USID file, or its URL")
-    check = _command(commands, "validate", _validate, "list every rule of the format that a file breaks")
-    check.add_argument("file", help="a USID file, or its URL")
+    for name, run, purpose in (
+        ("info", _info, "show what a file holds"),
+        ("validate", _validate, "list every rule of the format that a file breaks"),
+    ):
+        _command(commands, name, run, purpose).add_argument("file", help="a USID file, or its URL")
     demo = _command(commands, "demo", _demo, "analyse a file (or a simulated scan) and write a report")
     demo.add_argument("file", nargs="?", help="a USID file, which stays as it is. Without one a scan is simulated")
     demo.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
@@ -98,6 +99,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="where there are no locks, as on some network drives: only if no other program has the file open",
     )
+    _add_convert(commands)
+    _add_export(commands)
+    _add_recipes(commands)
+    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
+    return parser
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     convert = _command(commands, "convert", _convert, "convert files of instruments into one USID file")
     convert.add_argument(
         "source", nargs="+", help="a file of an instrument, a folder of them, or a pattern such as '*.sxm'"
@@ -110,10 +119,6 @@ def _parser() -> argparse.ArgumentParser:
         text = f"the dims that {what}, slowest first, where a file does not say"
         convert.add_argument(f"--{role}", type=_split_names, metavar="DIM,DIM", help=text)
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
-    _add_export(commands)
-    _add_recipes(commands)
-    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
-    return parser
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

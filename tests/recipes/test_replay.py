@@ -16,7 +16,8 @@ import xarray as xr
 
 import usidx
 from tests.kit import verb_calls
-from tests.kit.verb_calls import CALLS, Call, opened, spread, write_sources
+from tests.kit.calls import opened
+from tests.kit.verb_calls import CALLS, Call, spread, write_sources
 from usidx.cli import main
 from usidx.errors import ReplayError
 from usidx.results.provenance import PROVENANCE, read_steps
@@ -47,7 +48,19 @@ def file_of(result: Any) -> str:
     return str(next(step["file"] for step in reversed(read_steps(result)) if step["tool"] == "open"))
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.verb)
+#: Their calls take atoms that were computed or moved in memory on the way, of which nothing is known.
+OF_UNKNOWN = ("image.refine_atoms", "image.strain", "image.displacements")
+
+
+@pytest.mark.parametrize("call", [c for c in CALLS if c.verb in OF_UNKNOWN], ids=lambda call: call.verb)
+def test_arguments_of_which_nothing_is_known_are_named(call: Call, folder: Path) -> None:
+    made = call.make(folder)
+    group = made.usid.write(progress=False)
+    with pytest.raises(ReplayError, match=r"the argument '\w+' cannot be made again: .*is not recorded what was done"):
+        usidx.replay(file_of(made), group)
+
+
+@pytest.mark.parametrize("call", [c for c in CALLS if c.verb not in OF_UNKNOWN], ids=lambda call: call.verb)
 def test_a_result_of_every_verb_is_replayed(call: Call, folder: Path) -> None:
     made = call.make(folder)
     group = made.usid.write(progress=False)

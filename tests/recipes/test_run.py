@@ -12,7 +12,8 @@ import pytest
 import xarray as xr
 
 import usidx
-from tests.kit.verb_calls import CALLS, Call, opened, write_sources
+from tests.kit.calls import opened
+from tests.kit.verb_calls import CALLS, Call, write_sources
 from usidx.cli import main
 from usidx.errors import ResultError, UsidError
 from usidx.results.provenance import read_steps

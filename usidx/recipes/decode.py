@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from usidx.diffraction.detectors import Annulus, Disk, Mask
 from usidx.errors import ReplayError, ResultError
 from usidx.fitting.models.model import Model, from_description
 from usidx.results.arguments import as_json
@@ -120,6 +121,8 @@ class _Decoder:
             return self._remake_labelled(told)
         if isinstance(told.get("model"), str):
             return _make_model(told)
+        if self._name == "detector":
+            return _make_detectors(told)
         return {key: self.decode(value) for key, value in told.items()}
 
     def _remake_labelled(self, told: dict[str, Any]) -> Any:
@@ -137,12 +140,29 @@ def _make_model(told: Mapping[str, Any]) -> Model:
         raise ReplayError(f"its model cannot be made again: {err}") from err
 
 
-def _read_model(text: str) -> Model:
-    """Return the model of a name, or of a formula."""
+def _make_detectors(told: Mapping[str, Any]) -> Any:
+    """Return the detectors of a record, which has each by its name; one alone has none."""
+    found = {name: _make_detector(one) for name, one in told.items()}
+    return found[""] if set(found) == {""} else found
+
+
+def _make_detector(told: Any) -> Annulus | Disk | Mask:
+    if isinstance(told, dict) and isinstance(told.get("mask"), list):
+        return Mask(np.asarray(told["mask"]))
+    if not isinstance(told, dict) or told.keys() != {"center", "inner", "outer"}:
+        raise ReplayError("of a detector that is a mask only a digest was recorded")
+    center, inner, outer = tuple(told["center"]), told["inner"], told["outer"]
+    return Annulus(center, inner, outer) if inner else Disk(center, outer)
+
+
+def _read_model(text: str) -> Model | str:
+    """Return the model of a name, or of a formula; a name that is none is what the verb calls so."""
+    if not text.isidentifier():
+        return Model.from_expression(text)
     try:
         return _make_model({"model": text})
     except ReplayError:
-        return Model.from_expression(text)
+        return text
 
 
 def _find_function(name: str, recorded: str) -> Any:
