@@ -40,6 +40,7 @@ _LISTS = {
     "Compute, write": ("usidx.tasks", "usidx.mapping", "usidx.io.write", "usidx.results"),
     "Look": ("usidx.look",),
     "Exchange": ("usidx.instruments",),
+    "Recipes": ("usidx.recipes",),
 }
 _WHOLE = ("diffraction", "image", "models", "signal", "simulate")
 
