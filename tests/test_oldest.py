@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 #: Of these only those are named that users install to analyse data.
-USED = ["plot", "image", "distributed", "filters", "remote"]
+USED = ["plot", "image", "distributed", "filters", "remote", "zarr"]
 #: Not on purpose anywhere in a session without extras; the names under which packages of extras are imported.
 WITHOUT = ["matplotlib", "bokeh", "holoviews", "hvplot", "panel", "skimage", "distributed", "hdf5plugin", "aiohttp"]
 WITHOUT += ["s3fs", "hypothesis", "pytest", "pyUSID", "sidpy"]

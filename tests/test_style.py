@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
@@ -18,6 +19,8 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_house_style(name: str) -> None:
+    if name == "mypy" and np.lib.NumpyVersion(np.__version__) < "2.3.0":
+        pytest.skip("the types are those of today's packages")
     done = subprocess.run(
         [sys.executable, "-m", *COMMANDS[name]], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )

@@ -1,5 +1,6 @@
 """Baselines beside pybaselines', spectrum by spectrum, and beside what was simulated."""
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,9 @@ def test_it_is_that_of_pybaselines(method: str, parameters: dict[str, Any]) -> N
 def test_short_spectra(method: str, size: int) -> None:
     data, _ = simulate(size, (2, 5))
     found = usidx.signal.baseline(data, method, lam=10.0)
+    assert np.isfinite(found).all()
+    if version("pybaselines").startswith("1.1."):
+        pytest.skip("pybaselines of before 1.2 fails at spectra of 4 or 5 samples, or gives other values")
     np.testing.assert_allclose(found, call_one_by_one(data, method, lam=10.0), atol=1e-6)
 
 

@@ -134,6 +134,8 @@ def test_a_filter_that_is_told_of_more_than_a_chunk_holds_is_refused(tmp_path: P
             np.testing.assert_array_equal(
                 describe_stored_array(file["x"]).read(slice(40), slice(50)), NUMBERS[:40, :50]
             )
+    if made == "scaleoffset" and h5py.version.version_tuple < (3, 13):
+        pytest.skip("h5py of before 3.13 does not tell all parameters of this filter")
     told = np.array(values, "<u4")
     lied = told.copy()
     lied[counted] = 0x0FFFFFFF

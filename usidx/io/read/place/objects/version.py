@@ -39,4 +39,6 @@ def find_version_in(info: Mapping[str, Any]) -> ObjectVersion | None:
     size = info.get("size")
     if not isinstance(size, int) or size < 0:
         return None
-    return ObjectVersion(size, tuple((mark, str(info[mark])) for mark in _MARKS if info.get(mark) is not None))
+    marks = tuple((mark, str(info[mark])) for mark in _MARKS if info.get(mark) is not None)
+    # An ETag says it all; of the other marks not every way of asking tells (fsspec before 2025.7 leaves some out).
+    return ObjectVersion(size, marks[:1] if marks and marks[0][0] == "ETag" else marks)
