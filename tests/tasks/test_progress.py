@@ -37,11 +37,11 @@ VERBS: dict[str, tuple[Verb, str]] = {
     "ica": (lambda a: a.usid.ica(3, max_iter=50), "ica: iteration {} of at most 50, turned by "),
     "svd": (
         lambda a: a.usid.svd(2, solver="krylov"),
-        "svd: pass {} of at most 24, relative error of singular values ",
+        "svd: pass {} of at most 64, relative error of singular values ",
     ),
     "pca": (
         lambda a: a.usid.pca(2, solver="krylov"),
-        "pca: pass {} of at most 24, relative error of singular values ",
+        "pca: pass {} of at most 64, relative error of singular values ",
     ),
 }
 

@@ -150,7 +150,7 @@ def correct_drift(
     >>> import usidx
     >>> stack, truth = usidx.simulate.drifting_stack((48, 64), frames=5)
     >>> still = usidx.image.correct_drift(stack, "Frame").corrected
-    >>> bool(still.std("Frame").mean() < 0.2 * stack.std("Frame").mean())
+    >>> bool(still.std("Frame").mean() < 0.4 * stack.std("Frame").mean())
     True
     """
     frames, again, shifts = _find(data, dim, reference, dims, mask, max_shift)

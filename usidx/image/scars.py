@@ -26,7 +26,7 @@ _NORMAL: Final = 1.4826
 def remove_scars(
     data: xr.DataArray, *, threshold: float = 4.0, length: int = 8, width: int = 2, dims: Dims | None = None
 ) -> xr.DataArray:
-    """Replace pieces of lines that lie above, or below, both lines beside them.
+    """Replace pieces of lines that lie above, or below, both lines beside them; each less than half a line.
 
     A lazy array stays lazy. All other samples stay as they are; missing ones stay missing.
 
@@ -59,7 +59,7 @@ def remove_scars(
     --------
     >>> import numpy as np, usidx, xarray as xr
     >>> image = xr.DataArray(np.random.default_rng(0).normal(size=(20, 30)), dims=("Y", "X"))
-    >>> image[7, 5:25] += 50
+    >>> image[7, 5:17] += 50
     >>> bool(usidx.image.remove_scars(image, dims=("Y", "X")).max() < 5)
     True
     """

@@ -17,7 +17,7 @@ import xarray as xr
 
 from usidx.results.arguments import as_json, digest_coordinate, digest_labelled
 from usidx.results.digests import digest, digest_parts
-from usidx.results.provenance import Step, read_steps, remove_seals
+from usidx.results.provenance import PROVENANCE, Step, read_steps, remove_seals
 from usidx.tasks.evidence import (
     Operation,
     UnprovenError,
@@ -246,6 +246,7 @@ def _digest_or_none(data: xr.DataArray | xr.Dataset) -> str | None:
     if not all(v._in_memory for v in here) or sum(v.nbytes for v in here) > _MOST_LOOKED_AT:
         return None
     try:
-        return digest_labelled(data)
+        # With its steps, for a verb may return what it was given as it is.
+        return digest_parts(digest_labelled(data), str(data.attrs.get(PROVENANCE, "")))
     except UnprovenError:
         return None

@@ -17,7 +17,7 @@ import xarray as xr
 from usidx.catalogue import FAMILIES
 from usidx.errors import ResultError
 from usidx.label.quantities import holds_quantities, store_units
-from usidx.label.roles import refuse_unlabelled
+from usidx.label.roles import position_dims, refuse_unlabelled
 from usidx.label.units import raise_to_power
 from usidx.results.arguments import as_json
 from usidx.results.declarations import HANDED_ON, Declaration, Projection, Quantity, declare, find_declaration
@@ -226,6 +226,9 @@ def record_step(
         "input": dict(described or describe_input(given)),
         **({"sources": list(beside)} if beside else {}),
     }
+    made = {dim: int(result.sizes[dim]) for dim in position_dims(result) if dim not in given.dims}
+    if made:
+        step["positions"] = made  # by which the result, in memory and changed, is still known to be of one source
     return put_steps(result, [*read_steps(given), step])
 
 

@@ -138,7 +138,10 @@ def _list_orders(model: Model, options: Options) -> Iterator[list[int]]:
 
 
 def _describe_kind(term: Model) -> str:
-    return repr({k: v for k, v in term.describe().items() if k != "prefix"})
+    """Return what terms have in common that can be exchanged; a tied parameter is none of its term's names."""
+    told = term.describe()
+    own = [name.removeprefix(str(told.get("prefix", ""))) for name in term.names]
+    return repr(({k: v for k, v in told.items() if k != "prefix"}, own))
 
 
 def _look(fit_rows: FitRows, first: Array, model: Model, options: Options, spectra: Spectra) -> Array:

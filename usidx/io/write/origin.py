@@ -33,6 +33,7 @@ from usidx.results.provenance import (
     find_source,
     parse_steps,
     read_records,
+    read_steps,
 )
 
 __all__ = ["Origin", "find_origin", "find_origin_dataset", "is_same_file", "part_made_of"]
@@ -170,6 +171,9 @@ def _can_hold(found: h5py.Dataset, data: xr.Dataset) -> bool:
     layout = read_layout(found)
     grids = [find_grid(side) for side in (layout.position, layout.spectroscopic)]
     sizes = {dim: size for grid in grids for dim, size in zip(grid.dims, grid.shape, strict=True)}
+    for step in read_steps(data):
+        made = step.get("positions")  # of a verb that put other places in place of those of the data
+        sizes |= {k: n for k, n in made.items() if isinstance(n, int)} if isinstance(made, dict) else {}
     labels = {c.name for grid in grids for c in grid.coordinates} | sizes.keys()
     fits = all(data.sizes[dim] <= size for dim, size in sizes.items() if dim in data.sizes)
     return fits and set(position_dims(data)) <= labels
