@@ -3,4 +3,8 @@
 Verbs that everybody uses, as ``usidx.sho_fit`` and ``usidx.loop_fit``, stand at the top; those of one mode are here.
 """
 
-__all__: list[str] = []
+from usidx.modes.gmode.giv import giv
+from usidx.modes.gmode.lines import lines_to_pixels
+from usidx.modes.kelvin_probe.gkpfm import gkpfm
+
+__all__ = ["giv", "gkpfm", "lines_to_pixels"]
