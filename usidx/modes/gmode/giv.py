@@ -17,6 +17,7 @@ from usidx.modes.gmode.circuit import Circuit, Expected, make_circuit
 from usidx.modes.gmode.inference_tree import DIRECTIONS, INFERENCE
 from usidx.modes.gmode.scales import Scales, find_scales
 from usidx.results.verbs import add_choices, verb
+from usidx.tasks.blas import limit_blas
 
 __all__ = ["giv"]
 
@@ -166,12 +167,14 @@ def _infer(
     """Return resistance and capacitance with their errors, and the corrected current."""
     nano = current.astype(np.float64) * scales.current
     nano[~np.isfinite(nano).all(axis=-1)] = np.nan
-    inferred = [sweep.infer(nano) for sweep in circuit.sweeps]
-    means = np.stack([mean for mean, _ in inferred], axis=-2)
-    errors = np.stack([sweep.stderr for sweep in circuit.sweeps])
-    left = np.stack([square for _, square in inferred], axis=-1)
-    scaled = np.where(np.isfinite(left), 1.0, np.nan) if known else np.sqrt(left) / circuit.sigma
-    errors = errors * scaled[..., np.newaxis]
+    with limit_blas():  # blocks are worked through side by side already
+        means = np.stack([sweep.infer(nano) for sweep in circuit.sweeps], axis=-2)
+        scaled = np.where(np.isfinite(means[..., 0]), 1.0, np.nan)
+        if not known:
+            pairs = enumerate(circuit.sweeps)
+            scatter = [sweep.measure_scatter(nano, means[..., k, :]) for k, sweep in pairs]
+            scaled = np.stack(scatter, axis=-1) / circuit.sigma
+    errors = np.stack([sweep.stderr for sweep in circuit.sweeps]) * scaled[..., np.newaxis]
     mean, error = means[..., :-1], errors[..., :-1]
     with np.errstate(divide="ignore", invalid="ignore"):  # of a conductance that is 0 to the last digit
         resistance = scales.resistance / mean
