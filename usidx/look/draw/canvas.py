@@ -34,6 +34,7 @@ __all__ = [
     "open_sheet",
     "points",
     "render_png",
+    "render_svg",
     "set_whole_ticks",
     "style_axes",
     "wrap_words",
@@ -44,6 +45,7 @@ __all__ = [
 TEXT, SMALL = 9, 8
 _USUAL = 10.0  # matplotlib's size of letters, for which sizes are given here
 INK, FAINT = "#222222", "#666666"
+_SVG = {"svg.fonttype": "none", "svg.hashsalt": "usidx"}
 _HOLDS = "\N{NO-BREAK SPACE}"
 
 
@@ -150,6 +152,15 @@ def render_png(figure: Any, dpi: float | None = None) -> bytes:
         # A name in a script that the font lacks shows boxes; captions and reprs show the name.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="png", dpi=figure.dpi if dpi is None else dpi)
+    return buffer.getvalue()
+
+
+def render_svg(figure: Any) -> bytes:
+    """Draw a figure into the bytes of an SVG file whose letters stay letters, the same each time."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), require("matplotlib", "Drawing").rc_context(_SVG):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
