@@ -92,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="compute on the workers of this dask scheduler, as tcp://host:8786. They must see the file by its path",
     )
+    report = _command(commands, "report", _report, "write one page about files as they are: figures, history, lineage")
+    report.add_argument("file", nargs="+", help="a USID file")
+    report.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
     recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
     recover.add_argument("file", help="an HDF5 file")
     recover.add_argument(
@@ -195,6 +198,13 @@ def _demo(options: argparse.Namespace) -> int:
     for group in left.groups:
         print(f"  {group}")
     print(f"report: {left.page}")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from usidx.demo.file_report import report_files
+
+    print(f"report: {report_files(options.file, page=options.report, say=print)}")
     return 0
 
 
