@@ -69,7 +69,7 @@ class Family(_Holder[Data], Generic[Data, Module]):
     >>> import usidx
     >>> scan, truth = usidx.simulate.band_excitation((16, 16), 8)
     >>> scan.usid.plot
-    usidx.look.plot: clusters, dendrogram, fit, map, maps, scree, spectra
+    usidx.look.plot: atoms, clusters, dendrogram, fit, image_stack, loops, map, maps, scree, spectra
     """
 
     def __init__(self, data: Data, module: Module) -> None:
@@ -181,6 +181,11 @@ class _Labelled(_Accessor[Data]):
     def image(self) -> Family[Data, Literal["usidx.image"]]:
         """Work over two dims, and on the atoms found there; see :mod:`usidx.image`."""
         return Family(self._data, "usidx.image")
+
+    @property
+    def modes(self) -> Family[Data, Literal["usidx.modes"]]:
+        """What single measurement modes need; see :mod:`usidx.modes`."""
+        return Family(self._data, "usidx.modes")
 
     @property
     def history(self) -> History:

@@ -92,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="compute on the workers of this dask scheduler, as tcp://host:8786. They must see the file by its path",
     )
+    report = _command(commands, "report", _report, "write one page about files as they are: figures, history, lineage")
+    report.add_argument("file", nargs="+", help="a USID file")
+    report.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
     recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
     recover.add_argument("file", help="an HDF5 file")
     recover.add_argument(
@@ -160,6 +163,7 @@ def _add_recipes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     run.add_argument("file", nargs="+", help="a USID file, a file of an instrument, or a pattern such as '*.h5'")
     run.add_argument("--folder", help="where converted files go (default: beside their sources)")
     run.add_argument("--report", metavar="TABLE", help="where to write the table of what was done, as CSV")
+    run.add_argument("--workers", type=int, default=1, metavar="N", help="files at a time, each in a process (1)")
 
 
 def _command(
@@ -205,6 +209,13 @@ def _demo(options: argparse.Namespace) -> int:
     for group in left.groups:
         print(f"  {group}")
     print(f"report: {left.page}")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from usidx.demo.file_report import report_files
+
+    print(f"report: {report_files(options.file, page=options.report, say=print)}")
     return 0
 
 
@@ -285,7 +296,9 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _run_recipe(options: argparse.Namespace) -> int:
-    done = usidx.run(options.recipe, options.file, folder=options.folder, report=options.report)
+    done = usidx.run(
+        options.recipe, options.file, folder=options.folder, report=options.report, workers=options.workers
+    )
     print(done)
     return 1 if done.failed else 0
 

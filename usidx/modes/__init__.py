@@ -1,1 +1,10 @@
-"""Named measurement modes: what a microscopist asks of each, made of the verbs beside it."""
+"""Named measurement modes: what a microscopist asks of each, made of the verbs beside it.
+
+Verbs that everybody uses, as ``usidx.sho_fit`` and ``usidx.loop_fit``, stand at the top; those of one mode are here.
+"""
+
+from usidx.modes.gmode.giv import giv
+from usidx.modes.gmode.lines import lines_to_pixels
+from usidx.modes.kelvin_probe.gkpfm import gkpfm
+
+__all__ = ["giv", "gkpfm", "lines_to_pixels"]

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 import xarray as xr
 
-from usidx.catalogue import FAMILIES
+from usidx.catalogue import FAMILIES, MODULES
 from usidx.errors import ResultError
 from usidx.label.quantities import holds_quantities, store_units
 from usidx.label.roles import position_dims, refuse_unlabelled
@@ -23,6 +23,7 @@ from usidx.results.arguments import as_json
 from usidx.results.declarations import HANDED_ON, Declaration, Projection, Quantity, declare, find_declaration
 from usidx.results.described import describe_argument
 from usidx.results.fit_names import FitNames
+from usidx.results.forms import Form
 from usidx.results.identity import describe_changes, find_sources, note_made
 from usidx.results.provenance import (
     Labelled,
@@ -75,6 +76,7 @@ def verb(
     fit: Callable[[Step], FitNames] | None = None,
     keeps: bool = False,
     source: str = "",
+    form: Form | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a public function as a verb; the parameters are those of :class:`Declaration`.
 
@@ -99,7 +101,7 @@ def verb(
         declaration = Declaration(
             _name_verb(function), function.__module__, title or function.__name__.title(), datasets or {}, dims or {},
             old_labels, count, algorithm, outputs or {}, projection, fit, keeps, signature,
-            source or next(iter(signature.parameters)),
+            source or next(iter(signature.parameters)), form,
         )  # fmt: skip
         declare(declaration)
         kinds = _list_kinds(signature.parameters[declaration.source])
@@ -126,7 +128,8 @@ def _name_verb(function: Callable[..., Any]) -> str:
     """Return what a verb is recorded as: its name, after that of the family that it belongs to."""
     package, _, inside = function.__module__.partition(".")
     family = inside.partition(".")[0] if package == "usidx" else ""
-    return f"{family}.{function.__name__}" if family in FAMILIES else function.__name__
+    is_top_level = MODULES.get(function.__name__) == function.__module__
+    return f"{family}.{function.__name__}" if family in FAMILIES and not is_top_level else function.__name__
 
 
 def _list_kinds(parameter: inspect.Parameter) -> tuple[type, ...]:

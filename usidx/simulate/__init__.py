@@ -1,5 +1,7 @@
 """Data with known truth, for docs, demo and tests."""
 
+from usidx.simulate.cantilevers import gkpfm
+from usidx.simulate.contacts import giv, gmode_lines
 from usidx.simulate.decays import relaxation
 from usidx.simulate.images import drifting_stack, stepped_surface
 from usidx.simulate.junctions import current_voltage
@@ -18,6 +20,9 @@ __all__ = [
     "diffraction",
     "drifting_stack",
     "gaussian_map",
+    "giv",
+    "gkpfm",
+    "gmode_lines",
     "relaxation",
     "spectrum_image",
     "stepped_surface",
