@@ -92,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="compute on the workers of this dask scheduler, as tcp://host:8786. They must see the file by its path",
     )
+    report = _command(commands, "report", _report, "write one page about files as they are: figures, history, lineage")
+    report.add_argument("file", nargs="+", help="a USID file")
+    report.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
     recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
     recover.add_argument("file", help="an HDF5 file")
     recover.add_argument(
@@ -99,11 +102,22 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="where there are no locks, as on some network drives: only if no other program has the file open",
     )
+    _add_view(commands)
     _add_convert(commands)
     _add_export(commands)
     _add_recipes(commands)
     _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
     return parser
+
+
+def _add_view(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    show = _command(commands, "view", _view, "look at files in a browser, and analyse them there")
+    show.add_argument("file", nargs="*", help="a USID file, or one of an instrument")
+    show.add_argument("--folder", help="below which files may be opened (default: the folders of the files)")
+    show.add_argument("--no-browser", action="store_true", help="write the address and open nothing")
+    show.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
+    show.add_argument("--port", type=int, default=0, help="the port (default: a free one)")
+    show.add_argument("--no-token", action="store_true", help="let in whoever reaches the port")
 
 
 def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -198,6 +212,13 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace) -> int:
+    from usidx.demo.file_report import report_files
+
+    print(f"report: {report_files(options.file, page=options.report, say=print)}")
+    return 0
+
+
 @contextmanager
 def _computing_at(scheduler: str | None) -> Iterator[None]:
     """Compute on a cluster for as long as the block lasts; here, where no scheduler is named."""
@@ -218,6 +239,14 @@ def _computing_at(scheduler: str | None) -> Iterator[None]:
             raise UsidError(f"The scheduler at {scheduler!r} has no workers, which would be waited for without end.")
         print(f"computing at {scheduler}: {_count(len(workers), 'worker')}")
         yield
+
+
+def _view(options: argparse.Namespace) -> int:
+    from usidx.look.app.serve import view
+
+    chosen = {"folder": options.folder, "host": options.host, "port": options.port}
+    view(options.file, **chosen, token=not options.no_token, browser=not options.no_browser)
+    return 0
 
 
 def _split_names(text: str) -> list[str]:
