@@ -42,7 +42,11 @@ def test_lines_are_the_pixels_one_after_another() -> None:
 
 @pytest.mark.parametrize("chunks", ["auto", {"Y": 2}, {"Y": 1, "Time": 7}])
 def test_any_chunking_gives_the_same(chunks: Any) -> None:
-    for make, options in ((gmode_lines, {"samples": 12}), (gkpfm, {"oscillations": 4, "samples": 8})):
+    makers: list[tuple[Any, dict[str, Any]]] = [
+        (gmode_lines, {"samples": 12}),
+        (gkpfm, {"oscillations": 4, "samples": 8}),
+    ]
+    for make, options in makers:
         scan, truth = make((3, 2), seed=2, **options)
         lazy, lazy_truth = make((3, 2), seed=2, chunks=chunks, **options)
         assert lazy.chunks is not None

@@ -17,7 +17,7 @@ import dask
 import dask.array as da
 import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
-from dask.array.optimization import GETTERS
+from dask.array.optimization import GETTERS, optimize
 from dask.core import flatten
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
@@ -98,9 +98,10 @@ class Settled:
 
 def settle(arrays: Sequence[Any]) -> list[Settled]:
     """Optimise arrays together, once for all parts of them that are asked for."""
-    found = dask.optimize(*arrays)
-    tasks = convert_legacy_graph({key: task for one in found for key, task in dict(one.dask).items()})
-    return [Settled(one, tasks) for one in found]
+    whole = HighLevelGraph.merge(*(array.dask for array in arrays))
+    # By dask.optimize each would get a copy of the tasks that several come from.
+    tasks = convert_legacy_graph(dict(optimize(whole, [array.__dask_keys__() for array in arrays])))
+    return [Settled(da.Array(tasks, a.name, a.chunks, meta=a._meta), tasks) for a in arrays]
 
 
 def _return(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,23 @@ def test_on_disk_it_is_the_tree_of_the_old_tool(tmp_path: Path) -> None:
     xr.testing.assert_allclose(again.compute().drop_attrs(), held.drop_attrs(), rtol=1e-12)
     assert list(again.data_vars) == list(held.data_vars)
     assert {n: v.attrs["units"] for n, v in again.data_vars.items()} == {n: v.units for n, v in held.data_vars.items()}
+
+
+def test_each_block_is_worked_through_once_for_all_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, _ = write_currents(tmp_path / "a.h5")
+    module = sys.modules["usidx.modes.gmode.giv"]
+    work, calls = module._infer, []
+
+    def count(block: Array, **given: Any) -> Any:
+        calls.append(block.shape)
+        return work(block, **given)
+
+    monkeypatch.setattr(module, "_infer", count)
+    found = giv(raw, 200.0, steps=30)
+    found.usid.write(progress=False)
+    assert sorted(calls) == [(1, 4, 100), (2, 4, 100), (2, 4, 100)]
 
 
 def test_a_part_of_a_result_is_written_as_it_is(tmp_path: Path) -> None:
