@@ -8,7 +8,7 @@ main = usidx.write(lines, "general_mode.h5")
 raw = usidx.open_main("general_mode.h5", main, chunks={"Y": 4})  # lazy: a few lines at a time
 clean = raw.usid.signal.fft_filter([usidx.signal.LowPass(10e3), usidx.signal.NoiseFloor(1e-6)])
 pixels = clean.usid.modes.lines_to_pixels(8, spacing=1e-6 / 7)
-group = pixels.usid.modes.giv(200.0, coordinate="bias", sigma=0.3).usid.write()
+group = pixels.usid.modes.giv(200.0, sigma=0.3).usid.write()
 
 found = usidx.open_result("general_mode.h5", group).compute()
 error = abs(found.capacitance.values / truth.capacitance.values[..., None] - 1)

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import usidx
-from usidx.errors import RoleError, SelectionError
+from usidx.errors import RoleError, SelectionError, UsidError
 from usidx.label.roles import position_dims, spectroscopic_dims
 from usidx.modes import lines_to_pixels
 
@@ -64,6 +64,16 @@ def test_what_makes_no_pixels_is_refused() -> None:
         lines_to_pixels(make_lines(), 8, "Time", name="Y")
 
 
+@pytest.mark.parametrize("name", ["bias", "Excitation"])
+def test_a_coordinate_that_is_called_as_a_bias_is_taken_for_it(name: str) -> None:
+    lines, _ = usidx.simulate.gmode_lines((2, 3), 60)
+    pixels = lines_to_pixels(lines, 3, "Time").rename(bias=name)
+    found = usidx.modes.giv(pixels, 200.0, steps=22)
+    xr.testing.assert_equal(found, usidx.modes.giv(pixels, 200.0, steps=22, coordinate=name))
+    with pytest.raises(UsidError, match="should go up and down"):  # of the time itself
+        usidx.modes.giv(pixels, 200.0, coordinate="Time")
+
+
 def test_the_workflow_of_general_mode(tmp_path: Path) -> None:
     """Filter whole lines, cut them, infer: against the truth that was simulated."""
     lines, truth = usidx.simulate.gmode_lines((4, 8), 500)
@@ -72,7 +82,7 @@ def test_the_workflow_of_general_mode(tmp_path: Path) -> None:
     clean = raw.usid.signal.fft_filter(usidx.signal.LowPass(10e3))
     pixels = clean.usid.modes.lines_to_pixels(8)
     assert pixels.chunks is not None
-    found = pixels.usid.modes.giv(200.0, coordinate="bias", sigma=0.3).compute()
+    found = pixels.usid.modes.giv(200.0, sigma=0.3).compute()  # by the coordinate that is called bias
     inner = {"voltage": slice(-5.5, 5.5)}
     error = found.resistance.sel(inner).drop_vars("X") * (1 / truth.resistance.sel(inner)).drop_vars("X") - 1
     assert float(abs(error).median()) < 0.03

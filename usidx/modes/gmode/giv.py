@@ -11,11 +11,12 @@ import xarray as xr
 
 from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
 from usidx.label.blockwise import Output, along
-from usidx.label.roles import ROLE, find_role
+from usidx.label.roles import ROLE, choose_dims, find_role
 from usidx.modes.current_voltage.bias import Swept, read_bias
 from usidx.modes.gmode.circuit import Circuit, Expected, make_circuit
 from usidx.modes.gmode.inference_tree import DIRECTIONS, INFERENCE
 from usidx.modes.gmode.scales import Scales, find_scales
+from usidx.modes.gmode.waveform import find_waveform
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.pool import share_slices
@@ -54,9 +55,9 @@ def giv(
 ) -> xr.Dataset:
     r"""Tell the resistance from the capacitance in currents under a fast periodic bias (G-IV).
 
-    A lazy array stays lazy. A fast sweep charges the capacitance of tip and cables, which makes a loop of any curve.
-    For each direction of the sweep by itself the conductance, as a function of the bias, and the capacitance are
-    inferred from the current by Bayes' rule. A pixel with a sample that is not finite becomes NaN.
+    A lazy array stays lazy; the bias is read. A fast sweep charges the capacitance of tip and cables, which makes a
+    loop of any curve. For each direction of the sweep by itself the conductance, as a function of the bias, and the
+    capacitance are inferred from the current by Bayes' rule. A pixel with a sample that is not finite becomes NaN.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def giv(
     dim : str, optional
         The dim of the period. By default ``Bias``, or the only spectroscopic one.
     coordinate : str, optional
-        The bias along `dim`, by default the coordinate of the same name.
+        The bias along `dim`, by default a coordinate called bias, excitation or voltage, else that of the dim itself.
 
     Returns
     -------
@@ -130,7 +131,8 @@ def giv(
     >>> bool((abs(found.capacitance / truth.capacitance - 1) < 0.05).all())
     True
     """
-    swept = read_bias(data, dim, coordinate)
+    (along_dim,) = choose_dims(data, dim, 1, called=("bias",))
+    swept = read_bias(data, along_dim, coordinate or find_waveform(data, along_dim))
     bias = _read_waveform(swept)
     given = {"frequency": frequency, "spread": spread, "capacitance": capacitance, "length": length}
     for name, value in (given | ({} if sigma is None else {"sigma": sigma})).items():
@@ -145,7 +147,7 @@ def giv(
     circuit = make_circuit(bias * scales.bias, frequency, nodes, extra_resistance, noise, expected)
     kernel = partial(_infer, circuit=circuit, scales=scales, known=sigma is not None)
     found = along(data, swept.dim, kernel, _declare_outputs(data, swept, circuit, scales))
-    return add_choices(found, dim=swept.dim)
+    return add_choices(found, dim=swept.dim, coordinate=str(swept.bias.name))
 
 
 def _read_waveform(swept: Swept) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import xarray as xr
 from usidx.errors import SelectionError, UsidError
 from usidx.label import units
 from usidx.label.blockwise import Output, along
+from usidx.modes.gmode.waveform import find_waveform
 from usidx.modes.kelvin_probe.parabolas import FIGURES, Oscillations, split_oscillations
 from usidx.modes.kelvin_probe.response import read_transfer_function
 from usidx.results.verbs import add_choices, verb
@@ -23,7 +24,6 @@ from usidx.signal.rows import map_rows
 __all__ = ["gkpfm"]
 
 Array = npt.NDArray[np.float64]
-_CALLED: Final = ("bias", "excitation", "voltage")
 
 
 @verb("GKPFM")
@@ -138,8 +138,7 @@ def _read_bias(
     data: xr.DataArray, dim: str, time: Array, name: str | None, amplitude: float, frequency: float, phase: float
 ) -> tuple[Array, str, str | None]:
     """Return the bias at each sample, its unit, and the coordinate that it is."""
-    usual = [str(c) for c in data.coords if c != dim and str(c).lower() in _CALLED and data.coords[c].dims == (dim,)]
-    name = name or next(iter(usual), None)
+    name = name or find_waveform(data, dim)
     if name is None:
         return amplitude * np.sin(2 * np.pi * frequency * time + phase), "V", None
     if name not in data.coords or data.coords[name].dims != (dim,):
