@@ -33,6 +33,14 @@ def test_scores_of_an_old_svd_lack_the_singular_values() -> None:
     assert find_names(frozenset({"U", "V", "S"})).times == {"scores": "singular_values"}
 
 
+def test_a_tree_of_another_shape_is_told_by_more_than_one_of_its_datasets() -> None:
+    whole = {"Resistance", "R_variance", "Capacitance", "Corrected_Current"}
+    found = find_names(frozenset(whole))
+    assert found.variables["Resistance"] == "resistance"
+    assert found.fields == {"Forward": "capacitance_forward", "Reverse": "capacitance_reverse"}
+    assert not find_names(frozenset({"Resistance"})).variables
+
+
 def test_a_verb_that_counts_nothing_has_names_on_disk_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(declarations, "_declared", dict(declarations._declared))
 

@@ -122,7 +122,8 @@ def find_declaration_by_datasets(datasets: frozenset[str]) -> Declaration | None
 def _list_essential_datasets(declaration: Declaration) -> set[str]:
     """Return the datasets that other programs write, too."""
     names = ("scores", "components", "singular_values", "labels", "mean_response")
-    return {declaration.datasets[name] for name in names if name in declaration.datasets}
+    of_form = list(declaration.form.fields)[:1] if declaration.form is not None else []
+    return {declaration.datasets[name] for name in names if name in declaration.datasets} | set(of_form)
 
 
 def declare(declaration: Declaration) -> None:
