@@ -42,13 +42,13 @@ _LISTS = {
     "Exchange": ("usidx.instruments",),
     "Recipes": ("usidx.recipes",),
 }
-_WHOLE = ("diffraction", "image", "models", "signal", "simulate")
+_WHOLE = ("diffraction", "image", "models", "modes", "signal", "simulate")
 
 
 def reference_lists() -> dict[str, tuple[str, list[str]]]:
     """Return title -> (module, its public names) of each list of the reference."""
     found = {
-        title: ("usidx", [name for name, module in MODULES.items() if f"{module}.".startswith(_ended(modules))])
+        title: ("usidx", [n for n, m in MODULES.items() if n not in _WHOLE and f"{m}.".startswith(_ended(modules))])
         for title, modules in _LISTS.items()
     }
     whole = {name.title(): (f"usidx.{name}", list(getattr(usidx, name).__all__)) for name in _WHOLE}

@@ -19,7 +19,13 @@ from usidx import accessor
 from usidx.look import plot
 
 CLASSES = (accessor.UsidDataArrayAccessor, accessor.UsidDatasetAccessor, accessor.UsidDataTreeAccessor)
-FAMILIES = {"diffraction": usidx.diffraction, "image": usidx.image, "plot": plot, "signal": usidx.signal}
+FAMILIES = {
+    "diffraction": usidx.diffraction,
+    "image": usidx.image,
+    "modes": usidx.modes,
+    "plot": plot,
+    "signal": usidx.signal,
+}
 
 
 def doors() -> list[tuple[type, str]]:

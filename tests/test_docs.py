@@ -96,7 +96,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 def test_the_reference_lists_each_public_name_once() -> None:
     lists = runpy.run_path(str(REPOSITORY / "docs" / "conf.py"))["reference_lists"]()
     listed = [f"{module}.{name}" for module, names in lists.values() for name in names]
-    whole = ("diffraction", "image", "models", "signal", "simulate")
+    whole = ("diffraction", "image", "models", "modes", "signal", "simulate")
     verbs = [f"usidx.{name}" for name in usidx.__all__ if name not in {"errors", *whole}]
     inside = [f"usidx.{m}.{name}" for m in whole for name in getattr(usidx, m).__all__]
     assert sorted(listed) == sorted([*verbs, *inside]), "give the folder of a new name a list in docs/conf.py"

@@ -183,6 +183,11 @@ class _Labelled(_Accessor[Data]):
         return Family(self._data, "usidx.image")
 
     @property
+    def modes(self) -> Family[Data, Literal["usidx.modes"]]:
+        """What single measurement modes need; see :mod:`usidx.modes`."""
+        return Family(self._data, "usidx.modes")
+
+    @property
     def history(self) -> History:
         """Steps that made this object; see :func:`usidx.history`."""
         return public.history(self._data)

@@ -10,5 +10,6 @@ __all__ = ["FAMILIES", "MODULES"]
 #: every import of usidx loads, fills it: what lies below may ask for a verb by its name, but not import what is above.
 MODULES: Final[dict[str, str]] = {}
 
-#: Public modules whose verbs are theirs alone: `usidx.signal.fft`, which is recorded as "signal.fft".
-FAMILIES: Final = ("diffraction", "image", "signal")
+#: Public modules whose verbs are theirs alone: `usidx.signal.fft`, which is recorded as "signal.fft". What
+#: lies in one of them and stands in the table above is recorded by its plain name.
+FAMILIES: Final = ("diffraction", "image", "modes", "signal")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from usidx import errors as errors
     from usidx import image as image
     from usidx import models as models
+    from usidx import modes as modes
     from usidx import signal as signal
     from usidx import simulate as simulate
     from usidx.example import example_file as example_file
@@ -122,6 +123,7 @@ MODULES.update(
         "mcr_als": "usidx.learn.mcr",
         "measure_peaks": "usidx.fitting.measure_peaks",
         "models": "usidx.models",
+        "modes": "usidx.modes",
         "nfindr": "usidx.learn.unmix",
         "nmf": "usidx.learn.nmf",
         "normalized_conductance": "usidx.modes.current_voltage.conductance",

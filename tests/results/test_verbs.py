@@ -111,3 +111,15 @@ def test_a_result_of_one_s_own_verb_is_written_and_opened(tmp_path: Path) -> Non
     again = usidx.open_result(tmp_path / "scan.h5", group)
     np.testing.assert_allclose(again.half, raw / 2)
     assert [s["tool"] for s in read_steps(again)] == ["open", "halve"]
+
+
+def test_a_verb_of_a_family_bears_its_name_and_one_of_the_top_does_not() -> None:
+    def tap(data: xr.DataArray) -> xr.DataArray:
+        return data
+
+    tap.__module__ = "usidx.modes.force.tap"
+    assert str(find_last_step(verb()(tap)(array()))["tool"]) == "modes.tap"  # type: ignore[index]
+    for name in ("sho_fit", "loop_fit", "signal.fft"):
+        declared = find_declaration(name)
+        assert declared is not None
+        assert declared.name == name

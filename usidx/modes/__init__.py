@@ -1,1 +1,6 @@
-"""Named measurement modes: what a microscopist asks of each, made of the verbs beside it."""
+"""Named measurement modes: what a microscopist asks of each, made of the verbs beside it.
+
+Verbs that everybody uses, as ``usidx.sho_fit`` and ``usidx.loop_fit``, stand at the top; those of one mode are here.
+"""
+
+__all__: list[str] = []

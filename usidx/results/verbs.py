@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 import xarray as xr
 
-from usidx.catalogue import FAMILIES
+from usidx.catalogue import FAMILIES, MODULES
 from usidx.errors import ResultError
 from usidx.label.quantities import holds_quantities, store_units
 from usidx.label.roles import position_dims, refuse_unlabelled
@@ -126,7 +126,8 @@ def _name_verb(function: Callable[..., Any]) -> str:
     """Return what a verb is recorded as: its name, after that of the family that it belongs to."""
     package, _, inside = function.__module__.partition(".")
     family = inside.partition(".")[0] if package == "usidx" else ""
-    return f"{family}.{function.__name__}" if family in FAMILIES else function.__name__
+    is_top_level = MODULES.get(function.__name__) == function.__module__
+    return f"{family}.{function.__name__}" if family in FAMILIES and not is_top_level else function.__name__
 
 
 def _list_kinds(parameter: inspect.Parameter) -> tuple[type, ...]:
