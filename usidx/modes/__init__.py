@@ -3,4 +3,6 @@
 Verbs that everybody uses, as ``usidx.sho_fit`` and ``usidx.loop_fit``, stand at the top; those of one mode are here.
 """
 
-__all__: list[str] = []
+from usidx.modes.force.curves import force_curves
+
+__all__ = ["force_curves"]

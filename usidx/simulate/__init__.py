@@ -1,6 +1,7 @@
 """Data with known truth, for docs, demo and tests."""
 
 from usidx.simulate.decays import relaxation
+from usidx.simulate.forces import force_map
 from usidx.simulate.images import drifting_stack, stepped_surface
 from usidx.simulate.junctions import current_voltage
 from usidx.simulate.lattices import atoms
@@ -17,6 +18,7 @@ __all__ = [
     "current_voltage",
     "diffraction",
     "drifting_stack",
+    "force_map",
     "gaussian_map",
     "relaxation",
     "spectrum_image",

@@ -8,6 +8,8 @@ one; sums over the line come from running sums.
 
 from __future__ import annotations
 
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 import numba
@@ -15,40 +17,28 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from usidx.modes.force.kernels.inverse import invert
 from usidx.modes.force.kernels.laws import CONE, JKR, find_edge, measure, push_jkr, push_power
 from usidx.modes.force.kernels.lines import (
     ROWS,
     SF,
     SFF,
-    SFX,
     SX,
     SXX,
     F,
     X,
+    add_line,
     count_before,
     find_jump,
     find_knee,
     fit_line,
     gather,
 )
+from usidx.modes.force.kernels.status import CONVERGED, FIGURES, NO_CONTACT, OUTSIDE, STUCK, TOO_FEW
 
-__all__ = ["FIGURES", "STATUS_MEANINGS", "fit_contacts"]
+__all__ = ["fit_contacts"]
 
 Array = npt.NDArray[Any]
-#: What is known of each curve, in the order of the columns; of force and height in their units.
-FIGURES: Final = (
-    "status", "contact_point", "contact_point_stderr", "indentation", "peak_force", "stiffness", "stiffness_stderr",
-    "coefficient", "coefficient_stderr", "snap_in", "snap_in_stderr", "baseline", "tilt", "noise", "r2", "pull_off",
-    "pull_off_stderr",
-)  # fmt: skip
-CONVERGED, TOO_FEW, NO_CONTACT, OUTSIDE, STUCK = 1, -2, -3, -4, -5
-STATUS_MEANINGS: Final = {
-    CONVERGED: "converged",
-    TOO_FEW: "too_few_samples",
-    NO_CONTACT: "no_contact",
-    OUTSIDE: "contact_outside_the_curve",
-    STUCK: "stuck",
-}
 _LINE, _TILT, _AT, _LAW, _PULL = range(5)  # parameters; the law by its logarithm, of jkr the pull as well
 # Rows of the state of a fit: parameters and right sides, each as they are and on trial; which are free; what is told.
 _NOW, _RIGHT, _FREE, _TOLD, _KEPT, _STATE = 0, 2, 4, 5, 6, 7
@@ -62,21 +52,6 @@ _GAIN: Final = 12.0  # of chi squared: what a jump has to bring that is not
 _STEPS: Final = 80
 
 _compile = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-@_compile  # type: ignore[untyped-decorator]
-def _add_line(count: int, work: Any, par: Any, vec: Any, mat: Any) -> float:
-    """Begin the normal equations with the samples before contact; return their sum of squares."""
-    b, t = par[_LINE], par[_TILT]
-    sx, sxx, sf, sfx = work[SX, count], work[SXX, count], work[SF, count], work[SFX, count]
-    for j in range(5):
-        vec[j] = 0.0
-        for k in range(5):
-            mat[j, k] = 0.0
-    mat[0, 0], mat[0, 1], mat[1, 1] = count, sx, sxx
-    vec[0], vec[1] = sf - b * count - t * sx, sfx - b * sx - t * sxx
-    square = work[SFF, count] - 2.0 * b * sf - 2.0 * t * sfx + b * b * count + 2.0 * b * t * sx + t * t * sxx
-    return max(square, 0.0)
 
 
 @_compile  # type: ignore[untyped-decorator]
@@ -119,7 +94,7 @@ def _evaluate(kind: int, which: int, n: int, base: int, start: int, work: Any, s
     if base < 0:
         base = start = count_before(work[X], n, at)
     give, off, weight = state[_TOLD, _GIVE], state[_TOLD, _KNOWN] - at, state[_TOLD, _WEIGHT]
-    total = _add_line(base, work, par, vec, mat)
+    total = add_line(base, work, par, vec, mat)
     total += _add_contact(kind, start, n, give, work, par, vec, mat)
     mat[_AT, _AT] += weight
     vec[_AT] += weight * off
@@ -132,35 +107,6 @@ def _evaluate(kind: int, which: int, n: int, base: int, start: int, work: Any, s
                 mat[j, k], mat[k, j] = 0.0, 0.0
             mat[j, j], vec[j] = 1.0, 0.0
     return float(total + weight * off * off)
-
-
-@_compile  # type: ignore[untyped-decorator]
-def _invert(stiffness: float, mat: Any, low: Any, inverse: Any) -> bool:
-    """Invert a matrix of five by Cholesky, in units of the roots of its diagonal; False where it is not definite."""
-    for j in range(5):
-        for k in range(j + 1):
-            total = mat[j, k] / np.sqrt(mat[j, j] * mat[k, k])
-            for m in range(k):
-                total -= low[j, m] * low[k, m]
-            if j > k:
-                low[j, k] = total / low[k, k]
-            elif total + stiffness > 1e-13:
-                low[j, j] = np.sqrt(total + stiffness)
-            else:
-                return False
-    for j in range(5):
-        for k in range(j + 1):
-            total = 1.0 if j == k else 0.0
-            for m in range(k, j):
-                total -= low[j, m] * low[m, k + 5]
-            low[j, k + 5] = total / low[j, j]
-    for j in range(5):
-        for k in range(5):
-            total = 0.0
-            for m in range(max(j, k), 5):
-                total += low[m, j + 5] * low[m, k + 5]
-            inverse[j, k] = total / np.sqrt(mat[j, j] * mat[k, k])
-    return True
 
 
 @_compile  # type: ignore[untyped-decorator]
@@ -179,16 +125,11 @@ def _step(kind: int, now: int, state: Any, inverse: Any) -> float:
 @_compile  # type: ignore[untyped-decorator]
 def _improve(kind: int, n: int, base: int, start: int, work: Any, state: Any, mats: Any) -> float:
     """Improve parameters by the method of Levenberg and Marquardt; return the sum of squares, negative where stuck."""
-    now, stiffness, moved = 0, 1e-3, 1.0
-    total = _evaluate(kind, now, n, base, start, work, state, mats)
-    for _ in range(_STEPS):
-        if not _invert(stiffness, mats[now], mats[_LOW], mats[_INVERSE]):
-            stiffness *= 10.0
-            continue
-        moved = _step(kind, now, state, mats[_INVERSE])
-        found = _evaluate(kind, 1 - now, n, base, start, work, state, mats)
-        if found <= total:
-            gain, total, now = total - found, found, 1 - now
+    now, which, stiffness, moved, total = 0, 0, 1e-3, 1.0, np.inf
+    for turn in range(_STEPS):
+        found = _evaluate(kind, which, n, base, start, work, state, mats)
+        if turn == 0 or found <= total:
+            gain, total, now = total - found, found, which
             stiffness = max(0.1 * stiffness, 1e-9)
             if gain <= 1e-6 * total or moved < 1e-7:
                 break
@@ -196,6 +137,11 @@ def _improve(kind: int, n: int, base: int, start: int, work: Any, state: Any, ma
             break
         else:
             stiffness *= 10.0
+        while not invert(stiffness, mats[now], mats[_LOW], mats[_INVERSE]):
+            stiffness *= 10.0
+            if not stiffness < 1e12:
+                return -1.0
+        moved, which = _step(kind, now, state, mats[_INVERSE]), 1 - now
     for j in range(5):
         state[_NOW, j] = state[_NOW + now, j]
         for k in range(5):
@@ -225,40 +171,52 @@ def _copy(source: Any, target: Any) -> None:
 
 
 @_compile  # type: ignore[untyped-decorator]
-def _fit_approach(kind: int, n: int, work: Any, state: Any, mats: Any) -> Any:
-    """Fit contact as it comes, or with a jump before it where there is one; return the squares and the two ends."""
-    is_tilted, plain = state[_FREE, _TILT] > 0.0, -2.0
-    knee = find_knee(n, is_tilted, work)
-    if knee < 0:
-        return plain, -1, -1
-    depth, noise, before, after = find_jump(n, knee, is_tilted, work)
-    if depth <= _SURE * noise:
-        at = max(work[X, knee] - 0.2 * (1.0 - work[X, knee]), 0.02)
-        if _begin(kind, n, max(knee * 3 // 4, 4), at, 0.0, work, state):
-            plain = _improve(kind, n, -1, -1, work, state, mats)
-    if depth == 0.0:
-        return plain, -1, -1
-    _copy(state[_NOW], state[_KEPT])
-    jumped = _fit_jump(kind, n, depth, noise, before, after, work, state, mats)
-    gain = (plain - jumped) * (n - 5)
-    if jumped >= 0.0 and state[_NOW, _PULL] > 0.0 and (plain < 0.0 or gain > _GAIN * jumped):
-        return jumped, before, after
-    _copy(state[_KEPT], state[_NOW])
-    state[_TOLD, _WEIGHT], state[_FREE, _PULL] = 0.0, 0.0
-    return (_evaluate(kind, 0, n, -1, -1, work, state, mats) if plain >= 0.0 else plain), -1, -1
+def _begin_jump(
+    kind: int, n: int, depth: float, noise: float, before: int, after: int, work: Any, state: Any
+) -> bool:  # fmt: skip
+    """Find start values of contact after a jump, which lies between two samples."""
+    wide = work[X, after] - work[X, before - 1] + 4.0 * (noise / depth) ** 2 * (work[X, after] - work[X, after - 1])
+    state[_TOLD, _KNOWN] = 0.5 * (work[X, after] + work[X, before - 1])
+    # Anywhere within, it is with two chances in three within a third of the width from the middle.
+    state[_TOLD, _WEIGHT] = 9.0 * noise**2 / max(wide, 1e-9) ** 2
+    return bool(_begin(kind, n, before, work[X, after], depth, work, state))
 
 
 @_compile  # type: ignore[untyped-decorator]
-def _fit_jump(
-    kind: int, n: int, depth: float, noise: float, before: int, after: int, work: Any, state: Any, mats: Any
-) -> float:
-    """Fit contact after a jump, which is known to be between two samples."""
-    wide = work[X, after] - work[X, before - 1] + 4.0 * (noise / depth) ** 2 * (work[X, after] - work[X, after - 1])
-    state[_TOLD, _KNOWN] = 0.5 * (work[X, after] + work[X, before - 1])
-    state[_TOLD, _WEIGHT] = 12.0 * noise**2 / max(wide, 1e-9) ** 2
-    if not _begin(kind, n, before, work[X, after], depth, work, state):
-        return -2.0
-    return float(_improve(kind, n, before, after, work, state, mats))
+def _begin_plain(kind: int, n: int, knee: int, work: Any, state: Any) -> bool:
+    at = max(work[X, knee] - 0.2 * (1.0 - work[X, knee]), 0.02)
+    return bool(_begin(kind, n, max(knee * 3 // 4, 4), at, 0.0, work, state))
+
+
+@_compile  # type: ignore[untyped-decorator]
+def _fit(kind: int, n: int, base: int, start: int, pull: float, work: Any, state: Any, mats: Any) -> Any:
+    """Fit contact as it comes, or with a jump before it where there is one; return the squares and the two ends."""
+    turned, knee, depth, noise, before, after = base >= 0, -1, 0.0, 0.0, -1, -1
+    if not turned:
+        knee = find_knee(n, state[_FREE, _TILT] > 0.0, work)
+        if knee < 0:
+            return -2.0, -1, -1
+        depth, noise, before, after = find_jump(n, knee, state[_FREE, _TILT] > 0.0, work)
+    plain = total = -2.0
+    for turn in range(3):  # as it comes; with a jump; and back, where that is no better
+        begun, jumps = turn == 2 and plain >= 0.0, turn == 1
+        if turn == 0:
+            begun = _begin_jkr(n, base, start, pull, work, state) if turned else depth <= _SURE * noise
+            begun = begun and (turned or _begin_plain(kind, n, knee, work, state))
+        elif jumps:
+            _copy(state[_NOW], state[_KEPT])
+            begun = _begin_jump(kind, n, depth, noise, before, after, work, state)
+        else:
+            _copy(state[_KEPT], state[_NOW])
+            state[_TOLD, _WEIGHT], state[_FREE, _PULL] = 0.0, 0.0
+        ends = (before, after) if jumps else (base, start)
+        total = _improve(kind, n, ends[0], ends[1], work, state, mats) if begun else -2.0
+        plain = total if turn == 0 else plain
+        gain = (plain - total) * (n - 5)
+        is_better = total >= 0.0 and state[_NOW, _PULL] > 0.0 and (plain < 0.0 or gain > _GAIN * total)
+        if depth == 0.0 or (jumps and is_better):
+            return total, ends[0], ends[1]
+    return total, base, start
 
 
 @_compile  # type: ignore[untyped-decorator]
@@ -283,7 +241,7 @@ def _tell_status(kind: int, n: int, total: float, base: int, work: Any, state: A
     if total == -2.0:
         return NO_CONTACT
     at = state[_NOW, _AT]
-    if not (total >= 0.0 and np.isfinite(at)) or not _invert(0.0, mats[0], mats[_LOW], mats[_INVERSE]):
+    if not (total >= 0.0 and np.isfinite(at)) or not invert(0.0, mats[0], mats[_LOW], mats[_INVERSE]):
         return STUCK
     before = base if base >= 0 else count_before(work[X], n, at)
     if not -1.0 < at < 1.0 or (kind != JKR and (before < 4 or n - before < 4 or at < 0.0)):
@@ -306,14 +264,14 @@ def _find_stiffness(kind: int, give: float, par: Any) -> Any:
 @_compile  # type: ignore[untyped-decorator]
 def _vary(kind: int, which: int, state: Any, inverse: Any) -> float:
     """Return the root of the variance of stiffness, or of what draws the tip in, by differences."""
-    give, slopes, moved, variance = state[_TOLD, _GIVE], state[_RIGHT], state[_KEPT], 0.0
-    for j in range(5):
+    slopes, moved, variance = state[_RIGHT], state[_KEPT], 0.0
+    for number in range(10):
+        j, sign = number // 2, 1.0 - 2.0 * (number % 2)
         _copy(state[_NOW], moved)
         step = 1e-4 * max(np.abs(moved[j]), 1e-3) if j == _PULL and kind != JKR else 1e-5
-        moved[j] += step
-        high = _find_stiffness(kind, give, moved)[which]
-        moved[j] -= 2.0 * step
-        slopes[j] = 0.5 * (high - _find_stiffness(kind, give, moved)[which]) / step
+        moved[j] += sign * step
+        own = 0.5 * sign * _find_stiffness(kind, state[_TOLD, _GIVE], moved)[which] / step
+        slopes[j] = own + (slopes[j] if sign < 0.0 else 0.0)
     for j in range(5):
         for k in range(5):
             variance += slopes[j] * inverse[j, k] * slopes[k]
@@ -358,12 +316,7 @@ def _fit_curve(
     give = c * unit / np.abs(way)
     state[_TOLD, _GIVE], state[_TOLD, _MOST] = give, np.log(1e5 / give) if give > 0.0 else 50.0
     state[_FREE, _TILT] = 1.0 if is_tilted else 0.0
-    if base < 0:
-        total, base, start = _fit_approach(kind, n, work, state, mats)
-    elif _begin_jkr(n, base, start, pull / unit, work, state):
-        total = _improve(kind, n, base, start, work, state, mats)
-    else:
-        total = -2.0
+    total, base, start = _fit(kind, n, base, start, pull / unit, work, state, mats)
     out[0] = _tell_status(kind, n, total, base, work, state, mats)
     if out[0] == CONVERGED:
         free, count = 3.0 + state[_FREE, _TILT] + state[_FREE, _PULL], n if base < 0 else base + n - start
@@ -376,21 +329,31 @@ _ROWS, _OUT = types.Array(types.float64, 2, "C", readonly=True), types.Array(typ
 _PARTS, _LINE_OF = types.Array(types.int64, 2, "C", readonly=True), types.Array(types.float64, 1, "C", readonly=True)
 
 
-@numba.njit(  # type: ignore[untyped-decorator]
-    types.void(
-        _ROWS, _ROWS, _PARTS, types.int64, types.float64, types.boolean, _LINE_OF, _LINE_OF, _OUT
-    ),
-    nogil=True, cache=True, error_model="numpy",
-)  # fmt: skip
-def _fit_all(
-    forces: Any, heights: Any, parts: Any, kind: int, c: float, is_tilted: bool, tilts: Any, pulls: Any, out: Any
-) -> None:
-    work, state, mats = np.zeros((ROWS, forces.shape[1] + 1)), np.zeros((_STATE, 5)), np.zeros((_MATRICES, 5, 10))
-    for row in range(forces.shape[0]):
-        height = heights[min(row, heights.shape[0] - 1)]
-        _fit_curve(
-            forces[row], height, parts[row], kind, c, is_tilted, tilts[row], pulls[row], work, state, mats, out[row]
-        )
+def _digest_sources() -> int:
+    """Return a number that changes with the files of what is called: numba's cache looks at this file alone."""
+    whole = b"".join(Path(__file__).with_name(f"{n}.py").read_bytes() for n in ("inverse", "laws", "lines"))
+    return int(sha256(whole).hexdigest()[:12], 16)
+
+
+def _compile_all(sources: int) -> Any:
+    @numba.njit(  # type: ignore[untyped-decorator]
+        types.void(_ROWS, _ROWS, _PARTS, types.int64, types.float64, types.boolean, _LINE_OF, _LINE_OF, _OUT),
+        nogil=True, cache=True, error_model="numpy",
+    )  # fmt: skip
+    def fit_all(
+        forces: Any, heights: Any, parts: Any, kind: int, c: float, is_tilted: bool, tilts: Any, pulls: Any, out: Any
+    ) -> None:
+        work, state, mats = np.zeros((ROWS, forces.shape[1] + 1)), np.zeros((_STATE, 5)), np.zeros((_MATRICES, 5, 10))
+        for row in range(forces.shape[0] if sources >= 0 else 0):  # the cache looks at what is closed over, too
+            height = heights[min(row, heights.shape[0] - 1)]
+            _fit_curve(
+                forces[row], height, parts[row], kind, c, is_tilted, tilts[row], pulls[row], work, state, mats, out[row]
+            )
+
+    return fit_all
+
+
+_fit_all = _compile_all(_digest_sources())
 
 
 def fit_contacts(
@@ -414,7 +377,6 @@ def fit_contacts(
     is_tilted : bool
         Whether the line before contact may be tilted beside `tilts`.
     tilts, pulls : ndarray, shape (row,), optional
-        What is known of the tilt, and of the pull of a retract.
 
     Returns
     -------

@@ -5,8 +5,6 @@ indentation is u - d, and the force is found from u.
 
 - sphere, cone: F = C indentation^p, p = 3/2 and 2.
 - jkr: a sphere that sticks, by Johnson, Kendall and Roberts. Its contact radius is beta^2, in that at no load.
-
-Numba's cache looks at the file of who calls: touch contact.py where this file changes.
 """
 
 from __future__ import annotations

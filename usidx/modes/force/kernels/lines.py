@@ -1,7 +1,6 @@
 """A part of a force curve -> its samples with running sums, straight lines through them, and where they end.
 
-In machine code; importing this imports numba, whose cache looks at the file of who calls: touch contact.py where this
-file changes.
+In machine code; importing this imports numba.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ __all__ = [
     "SXX",
     "F",
     "X",
+    "add_line",
     "count_before",
     "find_jump",
     "find_knee",
@@ -31,7 +31,7 @@ __all__ = [
 X, F, SX, SXX, SF, SFX, SFF, ROWS = range(8)
 _SPLITS: Final = 48  # places where a curve is tried to be broken in two
 _AVERAGED: Final = 8  # samples, of what is looked at for a jump
-_JUMPS: Final = 4.5  # of the noise of such a mean
+_JUMPS: Final = 2.5  # of the noise of their difference
 _SEEN: Final = 6.0  # of the noise: samples within a jump stand out
 
 _compile = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -116,26 +116,27 @@ def _average(first: int, count: int, line: float, tilt: float, work: Any) -> flo
 def find_jump(n: int, knee: int, is_tilted: bool, work: Any) -> Any:
     """Return how deep a curve falls before contact, the noise, where the line ends, and where contact begins.
 
-    The depth is 0 where it does not fall. Means of samples are looked at, in which a jump stands out that is no
-    larger than the noise.
+    The depth is 0 where it does not fall. Means of samples are looked at, in which a jump stands out that is as small
+    as the noise.
     """
-    m, w = max(knee // 2, 4), _AVERAGED
+    m, w = max(knee // 2, _AVERAGED), _AVERAGED
     line, tilt, total = fit_line(0, m, is_tilted, work)
-    noise, deepest, at = np.sqrt(total / (m - 2)), 0.0, -1
+    steepest, edge = 0.0, -1
     for i in range(m, n - 2 * w):
-        below = _average(i, w, line, tilt, work)
-        if below > deepest:
-            deepest, at = below, i
-    if at < 0 or deepest < _JUMPS * noise / np.sqrt(w) or deepest < 1e-6:
+        # Beside each other, so that a line that is not known well does not matter.
+        before = _average(i - w, w, line, tilt, work)
+        for count in (w // 2, w):  # where contact is stiff the curve soon comes up again
+            jump = (_average(i, count, line, tilt, work) - before) / np.sqrt(1.0 / w + 1.0 / count)
+            if jump > steepest:
+                steepest, edge = jump, i
+    if edge < 0:
+        return 0.0, 0.0, 0, 0
+    line, tilt, total = fit_line(0, edge, is_tilted, work)
+    noise, depth = np.sqrt(total / (edge - 2)), _average(edge, w // 2, line, tilt, work)
+    if steepest < _JUMPS * noise or depth < max(noise, 1e-6):
         return 0.0, noise, 0, 0
-    steepest, edge = -np.inf, at
-    for i in range(max(m, w, at - w), at + w):
-        jump = _average(i, w, line, tilt, work) - _average(i - w, w, line, tilt, work)
-        if jump > steepest:
-            steepest, edge = jump, i
-    depth = _average(edge, w // 2, line, tilt, work)
-    before, after = _clear_jump(m, edge, depth, noise, line, tilt, work)
-    return depth, noise, before, after
+    ends = _clear_jump(m, edge, depth, noise, line, tilt, work)
+    return depth, noise, ends[0], ends[1]
 
 
 @_compile  # type: ignore[untyped-decorator]
@@ -152,3 +153,18 @@ def _clear_jump(m: int, edge: int, depth: float, noise: float, line: float, tilt
     while before > m and _average(before - 1, 1, line, tilt, work) > max(0.15 * depth, 1.5 * noise):
         before -= 1
     return before, after
+
+
+@_compile  # type: ignore[untyped-decorator]
+def add_line(count: int, work: Any, par: Any, vec: Any, mat: Any) -> float:
+    """Begin the normal equations with the samples before contact; return their sum of squares."""
+    b, t = par[0], par[1]
+    sx, sxx, sf, sfx = work[SX, count], work[SXX, count], work[SF, count], work[SFX, count]
+    for j in range(5):
+        vec[j] = 0.0
+        for k in range(5):
+            mat[j, k] = 0.0
+    mat[0, 0], mat[0, 1], mat[1, 1] = count, sx, sxx
+    vec[0], vec[1] = sf - b * count - t * sx, sfx - b * sx - t * sxx
+    square = work[SFF, count] - 2.0 * b * sf - 2.0 * t * sfx + b * b * count + 2.0 * b * t * sx + t * t * sxx
+    return float(max(square, 0.0))

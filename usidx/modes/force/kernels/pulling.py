@@ -83,9 +83,12 @@ def _draw_on(work: Any, at: int, first: int) -> Any:
 @_compile  # type: ignore[untyped-decorator]
 def _integrate(work: Any, low: int, n: int, noise: float, free: int) -> Any:
     """Return the area of attraction about the lowest sample, its error, and where it ends."""
-    begin, last, end = low, low, low
-    while begin > 0 and work[1, begin] < 0.0:
+    begin, last, mean = low, low, 0.0
+    for k in range(min(_BEFORE, low)):
+        mean += work[1, low - k] / _BEFORE
+    while begin >= _BEFORE and mean < 0.0 and work[1, begin] < 2.0 * noise:
         begin -= 1
+        mean += (work[1, begin - _BEFORE + 1] - work[1, begin + 1]) / _BEFORE
     for i in range(low, n):
         last = i if work[1, i] < -_SEEN * noise else last
     end = last
@@ -112,6 +115,12 @@ def _measure_curve(force: Any, height: Any, part: Any, tilt: float, noise: float
         return
     low, is_held = _find_hold(n, n - free, noise, work)
     depth, factor = _draw_on(work, low, 0)
+    last = low
+    while last + 1 < min(low + _BEFORE, n) and work[1, last + 1] < 0.5 * work[1, low]:
+        last += 1
+    further, wide = _draw_on(work, last, 0)
+    if further < depth:  # the noise may have made a sample the lowest that is not the last before the tip is off
+        low, depth, factor = last, further, wide
     out[0], out[1] = max(-depth, 0.0), noise * np.sqrt(factor * factor + 1.0 / free)
     out[2], out[3], end = _integrate(work, low, n, noise, free)
     out[4], out[5] = work[2, low], work[2, end]

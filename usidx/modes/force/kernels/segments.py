@@ -87,6 +87,8 @@ def _split_by_marks(height: Any, marks: Any, first: int, end: int, out: Any) -> 
 def _split_all(heights: Any, marks: Any, out: Any) -> None:
     for row in range(heights.shape[0]):
         first, end = _find_finite(heights[row])
+        if end - first < 2:
+            continue
         if marks.shape[0] == 0:
             _split_by_height(heights[row], first, end, out[row])
         else:
