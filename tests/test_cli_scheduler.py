@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,16 @@ import pytest
 import usidx
 import usidx.cli
 from tests.conftest import REPOSITORY
+from tests.kit.clusters import QUIET, start_cluster
 
 distributed = pytest.importorskip("distributed")
-pytestmark = [
-    # Raised by distributed and tornado when a cluster goes down.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("distributed"),
-]
+pytestmark = QUIET
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    with (
-        warnings.catch_warnings(),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as found,
-    ):
-        yield found
+    with start_cluster() as client:
+        yield client.cluster
 
 
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -11,7 +11,7 @@ import pytest
 import usidx
 from tests.conftest import REPOSITORY
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributed")]
+pytestmark = pytest.mark.slow
 
 
 def run(folder: Path, *command: str) -> str:

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,29 +14,20 @@ import pytest
 import xarray as xr
 
 import usidx
+from tests.kit.clusters import QUIET, start_cluster
 from usidx.io.write.blocks.contiguous import ContiguousSink
 from usidx.io.write.transaction import transaction
 
-distributed = pytest.importorskip("distributed")
-pytestmark = [
-    # Raised by distributed and tornado when a cluster goes down.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("distributed"),
-]
+pytest.importorskip("distributed")
+pytestmark = QUIET
 
 Array = npt.NDArray[Any]
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with (
-        warnings.catch_warnings(),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
-        distributed.Client(cluster) as found,
-    ):
-        yield found
+    with start_cluster() as client:
+        yield client
 
 
 @pytest.fixture

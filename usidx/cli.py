@@ -149,6 +149,7 @@ def _add_recipes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     run.add_argument("file", nargs="+", help="a USID file, a file of an instrument, or a pattern such as '*.h5'")
     run.add_argument("--folder", help="where converted files go (default: beside their sources)")
     run.add_argument("--report", metavar="TABLE", help="where to write the table of what was done, as CSV")
+    run.add_argument("--workers", type=int, default=1, metavar="N", help="files at a time, each in a process (1)")
 
 
 def _command(
@@ -266,7 +267,9 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _run_recipe(options: argparse.Namespace) -> int:
-    done = usidx.run(options.recipe, options.file, folder=options.folder, report=options.report)
+    done = usidx.run(
+        options.recipe, options.file, folder=options.folder, report=options.report, workers=options.workers
+    )
     print(done)
     return 1 if done.failed else 0
 

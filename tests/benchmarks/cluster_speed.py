@@ -82,7 +82,11 @@ def _open_slow(blocks: int, delay: float) -> xr.DataArray:
 
 @contextmanager
 def _start(workers: int, threads: int, *, processes: bool) -> Iterator[None]:
-    with Client(n_workers=workers, threads_per_worker=threads, processes=processes, dashboard_address=None) as client:
+    # Workers that are threads share one memory: each would take that of all for its own, and pause.
+    limit = "auto" if processes else None
+    with Client(
+        n_workers=workers, threads_per_worker=threads, processes=processes, dashboard_address=None, memory_limit=limit
+    ) as client:
         client.wait_for_workers(workers)
         yield
 

@@ -164,3 +164,18 @@ def test_detectors_are_values() -> None:
     assert len({Disk((0, 1), 2), Disk((0, 1), 2), Annulus((0, 1), 0, 2)}) == 2
     assert repr(Disk((0, 1), 2)) == "Disk(center=(0.0, 1.0), radius=2.0)"
     assert repr(Annulus((0, 1), 1, 2)) == "Annulus(center=(0.0, 1.0), inner=1.0, outer=2.0)"
+
+
+def test_several_verbs_read_each_block_once() -> None:
+    reads: list[Any] = []
+
+    def note(block: Any) -> Any:
+        reads.append(1)
+        return block
+
+    scan = make_scan(backing="blocks")
+    lazy = scan.copy(data=scan.data.map_blocks(note, dtype=scan.dtype, meta=np.empty((0,) * 4, scan.dtype)))
+    bright = virtual_image(lazy, {"bright": Disk((0, 0), 1), "dark": Annulus((0, 0), 1, 2)})
+    others = usidx.diffraction.center_of_mass(lazy), usidx.diffraction.radial_mean(lazy)
+    usidx.compute(bright, *others, progress=False)
+    assert len(reads) == scan.data.npartitions

@@ -220,7 +220,7 @@ def test_refuses_what_is_no_estimator(cube: Cube) -> None:
 def test_warns_before_it_loads_much(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usidx.learn.cluster._LARGE", 0)
     with pytest.warns(UsidWarning, match="loads all of 'Raw_Data', 0 MiB"):
-        cluster(cube(blobs()[0]).chunk(), "gmm", 3)
+        cluster(cube(blobs()[0]).chunk(), "hdbscan", 3)
 
 
 @pytest.mark.parametrize("n", [2, 4, 7])

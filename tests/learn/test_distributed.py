@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.kit.clusters import start_cluster
 from usidx.learn.cluster import cluster
 from usidx.learn.nmf import nmf
 from usidx.learn.reconstruct import reconstruct
 from usidx.learn.svd import pca, svd
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with distributed.Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as client:
+    with start_cluster(processes=False) as client:
         yield client
 
 

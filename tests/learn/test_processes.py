@@ -2,7 +2,6 @@
 
 import os
 import signal
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Any
 from uuid import uuid4
 
 import dask
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
 
+from tests.kit.clusters import QUIET, start_cluster
 from usidx.fitting.fit import fit
 from usidx.learn.cluster import cluster
 from usidx.learn.ica import ica
@@ -23,15 +24,8 @@ from usidx.learn.svd import pca, svd
 from usidx.mapping import map_positions
 from usidx.models import Constant
 
-distributed = pytest.importorskip("distributed")
-pytestmark = [
-    pytest.mark.slow,
-    # Raised by distributed and tornado when a cluster goes down.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("distributed"),
-]
+pytest.importorskip("distributed")
+pytestmark = [pytest.mark.slow, *QUIET]
 
 rng = np.random.default_rng(0)
 CENTRES = np.array([0.2, 0.5, 0.8])
@@ -67,13 +61,9 @@ def always_streamed() -> Iterator[None]:
         yield
 
 
-def start_processes() -> Any:
-    return distributed.Client(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0")
-
-
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with warnings.catch_warnings(), start_processes() as client:
+    with start_cluster() as client:
         yield client
 
 
@@ -119,11 +109,56 @@ def test_all_processes_work_and_answer_as_one_machine(name: str, client: Any, tm
 @pytest.mark.parametrize("name", sorted(VERBS))
 def test_a_process_may_be_killed(name: str, tmp_path: Path) -> None:
     verb, variable = VERBS[name]
-    with (
-        warnings.catch_warnings(),
-        dask.config.set({"distributed.scheduler.allowed-failures": 10, "usidx.keep-blocks": 0}),
-        start_processes(),
-    ):
+    with dask.config.set({"distributed.scheduler.allowed-failures": 10, "usidx.keep-blocks": 0}), start_cluster():
         found = pick(verb(read_on_workers(tmp_path, kills=True)), variable).compute()
     assert (tmp_path / "killed").exists()
     check(name, found)
+
+
+BLOCKS, BLOCK_ROWS, BLOCK_COLUMNS = 128, 4096, 512  # of 8 MiB in single precision: 1 GiB
+LIMIT = BLOCKS * BLOCK_ROWS * BLOCK_COLUMNS * 4 // 2
+
+
+def make_large_block(number: int) -> Any:
+    """Make rows of three profiles and some noise, of each block the same each time."""
+    drawn = np.random.default_rng(number)
+    steps = np.linspace(0, 1, BLOCK_COLUMNS)
+    profiles = np.exp(-(((steps - CENTRES[:, np.newaxis]) / 0.1) ** 2))
+    shares = drawn.random((BLOCK_ROWS, 3), np.float32) ** 4
+    return np.asarray((shares @ profiles.astype(np.float32))[np.newaxis] + np.float32(0.01))
+
+
+def make_large() -> xr.DataArray:
+    make = dask.delayed(make_large_block)
+    shape = (1, BLOCK_ROWS, BLOCK_COLUMNS)
+    blocks = [da.from_delayed(make(number), shape, np.float32) for number in range(BLOCKS)]
+    return xr.DataArray(da.concatenate(blocks), dims=("Y", "X", "Bias"), name="Raw_Data")
+
+
+LARGE: dict[str, Callable[[xr.DataArray], Any]] = {
+    "svd": lambda a: svd(a, 3, dim="Bias").singular_values,
+    "nmf": lambda a: nmf(a, 3, dim="Bias", max_iter=2).reconstruction_error,
+    "kmeans": lambda a: cluster(a, "kmeans", 3, dim="Bias", max_iter=2).inertia,
+    "map_positions": lambda a: map_positions(np.ptp, a, dim="Bias", like=0.0).mean(),
+}
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Any]:
+    """What one machine finds, a block at a time."""
+    with dask.config.set(scheduler="sync"):
+        return {name: verb(make_large()).compute() for name, verb in LARGE.items()}
+
+
+@pytest.mark.parametrize("persisted", [False, True])
+def test_data_twice_as_large_as_the_memory_of_a_worker(persisted: bool, expected: dict[str, Any]) -> None:
+    """Who gathered the data, or sent it to one worker, would need twice what that may have."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        start_cluster(4, memory_limit=LIMIT) as client,
+    ):
+        before = set(client.scheduler_info(n_workers=-1)["workers"])
+        data = make_large().persist() if persisted else make_large()
+        for name, verb in LARGE.items():
+            np.testing.assert_allclose(verb(data).compute(), expected[name], rtol=1e-5)
+        assert set(client.scheduler_info(n_workers=-1)["workers"]) == before  # none was restarted

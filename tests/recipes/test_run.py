@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import signal
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -16,6 +19,7 @@ from tests.kit.calls import opened
 from tests.kit.verb_calls import CALLS, Call, write_sources
 from usidx.cli import main
 from usidx.errors import ResultError, UsidError
+from usidx.recipes.processes import call_side_by_side
 from usidx.results.provenance import read_steps
 
 pytestmark = [
@@ -196,3 +200,44 @@ def test_the_command_tells_failures_by_its_exit_code(scan: Path, capsys: pytest.
     assert main(["run", str(scan / "recipe.toml"), str(scan / "*.h5")]) == 2
     assert main(["run", str(scan / "none.toml"), str(scan / "*.h5")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_processes_do_the_same(scan: Path) -> None:
+    for name in ("a.h5", "b.h5", "c.h5"):
+        shutil.copy(scan / "spectra.h5", scan / name)
+    (scan / "broken.h5").write_bytes(b"no HDF5")
+    text = '[[step]]\nverb = "svd"\nn = 2\n'
+    files = [scan / name for name in ("a.h5", "broken.h5", "b.h5", "missing.h5")]
+    (scan / "recipe.toml").write_text(text)
+    assert (
+        main(["run", "--workers", "2", str(scan / "recipe.toml"), *map(str, files), "--report", str(scan / "t")]) == 1
+    )
+    with (scan / "t").open() as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["done", "failed", "done", "failed"]
+    rows = usidx.run(text, files)
+    assert [row.status for row in rows] == ["there", "failed", "there", "failed"]
+    alone = usidx.run(text, scan / "c.h5")
+    for row in (rows[0], rows[2]):
+        found, expected = (usidx.open_result(one.file, one.groups[0]) for one in (row, alone[0]))
+        xr.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("workers", [0, True, 1.5])
+def test_refuses_what_is_no_number_of_processes(workers: object, scan: Path) -> None:
+    with pytest.raises(UsidError, match="expected a number of processes"):
+        usidx.run('[[step]]\nverb = "svd"\nn = 2\n', scan / "spectra.h5", workers=workers)  # type: ignore[arg-type]
+
+
+def _measure(file: str, folder: str) -> str:
+    if file.startswith("bad"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    Path(folder, file).touch()
+    return file.upper()
+
+
+def test_a_process_that_dies_costs_its_own_file(tmp_path: Path) -> None:
+    files = ["one", "bad", "two"]
+    task = partial(_measure, folder=str(tmp_path))
+    found = call_side_by_side(task, files, 2, lambda file: f"{file} died")
+    assert found == ["ONE", "bad died", "TWO"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["one", "two"]

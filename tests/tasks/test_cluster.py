@@ -1,33 +1,24 @@
 """Tasks on a worker of dask.distributed share its threads."""
 
 import threading
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import dask
 import pytest
 
+from tests.kit.clusters import QUIET, start_cluster
 from usidx.tasks import threads
 from usidx.tasks.cluster import count_cluster_threads
 from usidx.tasks.threads import worker_count
 
-distributed = pytest.importorskip("distributed")
-pytestmark = [
-    # Raised by distributed and tornado when a cluster goes down.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("distributed"),
-]
+pytest.importorskip("distributed")
+pytestmark = QUIET
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with (
-        warnings.catch_warnings(),
-        distributed.Client(n_workers=1, threads_per_worker=4, processes=False, dashboard_address=":0") as client,
-    ):
+    with start_cluster(1, 4, processes=False) as client:
         yield client
 
 

@@ -1,6 +1,5 @@
 """Every verb on a cluster of processes, with options of each kind, from a file and from blocks that workers hold."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,10 @@ import pytest
 import xarray as xr
 
 import usidx
+from tests.kit.clusters import QUIET, start_cluster
 
-distributed = pytest.importorskip("distributed")
-pytestmark = [
-    # Raised by distributed and tornado when a cluster goes down.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("distributed"),
-]
+pytest.importorskip("distributed")
+pytestmark = QUIET
 
 Verb = Callable[[xr.DataArray], Any]
 
@@ -57,12 +51,8 @@ VERBS: dict[str, Verb] = {
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with (
-        warnings.catch_warnings(),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
-        distributed.Client(cluster) as found,
-    ):
-        yield found
+    with start_cluster() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """What is shown of work that takes long: the iteration that a verb is at, of how many, and what it gained."""
 
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,10 @@ import pytest
 import xarray as xr
 
 import usidx
+from tests.kit.clusters import QUIET, start_cluster
 from usidx.tasks.progress import Iterations, call_named, hear, show_iterations
+
+pytestmark = QUIET
 
 rng = np.random.default_rng(0)
 PROFILES = np.exp(-(((np.linspace(0, 1, 24) - np.array([[0.2], [0.5], [0.8]])) / 0.1) ** 2))
@@ -57,11 +59,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    distributed = pytest.importorskip("distributed")
-    with (
-        warnings.catch_warnings(),
-        distributed.Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as client,
-    ):
+    pytest.importorskip("distributed")
+    with start_cluster(processes=False) as client:
         yield client
 
 
@@ -99,10 +98,6 @@ def test_each_iteration_tells_what_it_gained(
         assert values[-1] <= 1e-7
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.xdist_group("distributed")
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("name", ["ica", "kmeans", "nmf"])
 def test_workers_of_a_cluster_tell_it_too(

@@ -5,7 +5,6 @@ import operator
 import os
 import signal
 import time
-import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,19 +16,14 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from tests.kit.clusters import QUIET, start_cluster
 from usidx.tasks.blocks import Blocks, Changed, Rows
 from usidx.tasks.folds import _wait_a_while
 from usidx.tasks.passes import plan_passes
 
 distributed = pytest.importorskip("distributed")
 SchedulerPlugin = distributed.SchedulerPlugin
-pytestmark = [
-    # Raised by distributed and tornado when a cluster goes down.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("distributed"),
-]
+pytestmark = QUIET
 
 ROWS, COLUMNS = 40, 64
 VALUES = np.arange(ROWS, dtype=np.float64)[:, np.newaxis] + np.linspace(0, 0.5, COLUMNS)
@@ -37,10 +31,7 @@ VALUES = np.arange(ROWS, dtype=np.float64)[:, np.newaxis] + np.linspace(0, 0.5, 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with (
-        warnings.catch_warnings(),
-        distributed.Client(n_workers=3, threads_per_worker=1, processes=False, dashboard_address=":0") as client,
-    ):
+    with start_cluster(3, processes=False) as client:
         yield client
 
 
@@ -264,11 +255,7 @@ def add_slowly(block: Any, state: Any, path: str, number: int) -> tuple[float, f
 @pytest.mark.slow
 def test_the_worker_that_iterates_may_die(tmp_path: Path) -> None:
     path = str(log := tmp_path / "folds")
-    with (
-        warnings.catch_warnings(),
-        dask.config.set({"distributed.scheduler.allowed-failures": 5}),
-        distributed.Client(n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0") as client,
-    ):
+    with dask.config.set({"distributed.scheduler.allowed-failures": 5}), start_cluster(3) as client:
         running = plan_passes(make_rows(8)).iterate(iterate_slowly, path).persist()
         while not log.exists() or "3" not in log.read_text():
             time.sleep(0.02)

@@ -1,7 +1,6 @@
 """Several who iterate over the same blocks read each of them once for all, on threads and on a cluster."""
 
 import operator
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,13 @@ import pytest
 import xarray as xr
 
 import usidx
+from tests.kit.clusters import QUIET, start_cluster
 from usidx.tasks.blocks import Blocks, Rows
 from usidx.tasks.passes import plan_passes
 from usidx.tasks.pool import meet
 
-distributed = pytest.importorskip("distributed")
-pytestmark = [
-    # Raised by distributed and tornado when a cluster goes down.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("distributed"),
-]
+pytest.importorskip("distributed")
+pytestmark = QUIET
 
 VALUES = np.arange(40.0)[:, np.newaxis] + np.linspace(0, 0.5, 6)
 BLOCKS = 8
@@ -33,10 +27,7 @@ BLOCKS = 8
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    with (
-        warnings.catch_warnings(),
-        distributed.Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as client,
-    ):
+    with start_cluster(processes=False) as client:
         yield client
 
 

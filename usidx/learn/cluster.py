@@ -16,15 +16,10 @@ from usidx.errors import ResultError, UsidWarning
 from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
 from usidx.learn.clusters.dendrogram import build_ward_tree, order_leaves, renumber
-from usidx.learn.clusters.in_memory import (
-    LoadedMethod,
-    describe_mixture,
-    make_agglomerative,
-    make_gmm,
-    make_hdbscan,
-    make_minibatch,
-)
+from usidx.learn.clusters.in_memory import LoadedMethod, make_agglomerative, make_hdbscan
 from usidx.learn.clusters.kmeans import Clusters, run_kmeans
+from usidx.learn.clusters.mixture import run_gmm
+from usidx.learn.clusters.sampled import run_minibatch
 from usidx.learn.decompose import read_count
 from usidx.learn.matrix.fields import join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
@@ -57,8 +52,8 @@ Method = Callable[[Blocks, Numbers, int, int, int, int, float], Clusters]
 
 METHODS: dict[str, Method] = {
     "kmeans": run_kmeans,
-    "minibatch": LoadedMethod("minibatch", make_minibatch, each=True),
-    "gmm": LoadedMethod("gmm", make_gmm, describe_mixture, each=True, least=2),
+    "minibatch": run_minibatch,
+    "gmm": run_gmm,
     "agglomerative": LoadedMethod("agglomerative", make_agglomerative, each=True),
     "hdbscan": LoadedMethod("hdbscan", make_hdbscan, least=5),
 }
@@ -106,10 +101,11 @@ def cluster(
         Select components first, with ``result.isel(component=slice(4))``. Fields of any other Dataset stand side by
         side, as in :func:`svd`: the parameters of a fit, for example.
     method : {"kmeans", "minibatch", "gmm", "agglomerative", "hdbscan"} or estimator, optional
-        "kmeans" is streamed. The others, and any estimator with ``fit_predict`` as in scikit-learn, load all rows: best
-        for the scores of a decomposition. "gmm" is a mixture of normal distributions; "agglomerative" joins by Ward's
-        rule, of more than 8192 positions small groups of them; "hdbscan" finds dense regions, and positions outside of
-        them have the label -1.
+        "kmeans", "minibatch" and "gmm" are streamed. The others, and any estimator with ``fit_predict`` as in
+        scikit-learn, load all rows: best for the scores of a decomposition. "minibatch" finds centres from batches of a
+        sample, which all rows move once; "gmm" is a mixture of normal distributions, begun on a sample and improved
+        over all rows; "agglomerative" joins by Ward's rule, of more than 8192 positions small groups of them; "hdbscan"
+        finds dense regions, and positions outside of them have the label -1.
     n : int, optional
         Number of clusters, by default 8; for hdbscan and an estimator the most that may be found, the rest being empty,
         by default what the estimator was made to find.
@@ -123,7 +119,8 @@ def cluster(
         Most iterations; each is a pass over the data.
     tol : float, optional
         When to stop. "kmeans": when moving the centres lowers the inertia by less than this part of it, by default
-        1e-6. "minibatch" and "gmm": as in scikit-learn, by default 1e-4.
+        1e-6. "gmm": when a pass raises the mean logarithm of the likelihood by less, by default 1e-4. "minibatch": as
+        in scikit-learn, on the sample, by default 1e-4.
 
     Returns
     -------
@@ -224,7 +221,12 @@ def _describe_method(method: Any) -> dict[str, Any]:
 
 
 def _warn_of_loading(data: xr.DataArray | xr.Dataset, method: Method) -> None:
-    if isinstance(data, xr.DataArray) and data.chunks is not None and method is not run_kmeans and data.nbytes > _LARGE:
+    if (
+        isinstance(data, xr.DataArray)
+        and data.chunks is not None
+        and isinstance(method, LoadedMethod)
+        and data.nbytes > _LARGE
+    ):
         warnings.warn(
             f"This method loads all of {data.name!r}, {data.nbytes / 2**20:.0f} MiB, when the result is computed. "
             f"Decompose first and cluster the scores, or use 'kmeans', which is streamed.",

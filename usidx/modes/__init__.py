@@ -4,5 +4,8 @@ Verbs that everybody uses, as ``usidx.sho_fit`` and ``usidx.loop_fit``, stand at
 """
 
 from usidx.modes.force.curves import force_curves
+from usidx.modes.gmode.giv import giv
+from usidx.modes.gmode.lines import lines_to_pixels
+from usidx.modes.kelvin_probe.gkpfm import gkpfm
 
-__all__ = ["force_curves"]
+__all__ = ["force_curves", "giv", "gkpfm", "lines_to_pixels"]

@@ -22,7 +22,7 @@ from usidx.results.declarations import Declaration, find_declaration
 from usidx.results.provenance import Step, read_steps
 from usidx.results.verbs import CHANGED
 
-__all__ = ["SOURCE", "Recipe", "RecipeStep", "read_recipe", "recipe"]
+__all__ = ["SOURCE", "Recipe", "RecipeStep", "parse_recipe", "read_recipe", "recipe"]
 
 #: What a step names that goes on from the source and not from the step before.
 SOURCE: Final = "source"
@@ -183,7 +183,11 @@ def read_recipe(given: str | PathLike[str]) -> Recipe:
     UsidError
         It is no TOML, or names a verb, an argument or a step that there is not; the text says which.
     """
-    text = given if isinstance(given, str) and "\n" in given else _read_file(Path(given))
+    return parse_recipe(given if isinstance(given, str) and "\n" in given else _read_file(Path(given)))
+
+
+def parse_recipe(text: str) -> Recipe:
+    """Check the text of a recipe."""
     try:
         tables = _unmark_none(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as err:

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, overload
@@ -27,7 +28,8 @@ from usidx.io.write.attributes import set_attributes
 from usidx.io.write.results import write
 from usidx.io.write.transaction import change_or_create
 from usidx.recipes.changes import change_cells
-from usidx.recipes.recipe import SOURCE, Recipe, RecipeStep, read_recipe
+from usidx.recipes.processes import call_side_by_side
+from usidx.recipes.recipe import SOURCE, Recipe, RecipeStep, parse_recipe, read_recipe
 from usidx.recipes.remake import call_verb, remake_argument
 from usidx.results.provenance import PROVENANCE, Step, parse_steps
 
@@ -115,10 +117,12 @@ def run(
     *,
     folder: str | PathLike[str] | None = None,
     report: str | PathLike[str] | None = None,
+    workers: int = 1,
 ) -> Run:
     """Do the steps of a recipe to each of many files, and write the results into it.
 
-    Computes, one file after another. A file that fails does not stop the others. Results that are there are not
+    Computes, one file after another, each in all threads or on the cluster of a client; or several files at a time, in
+    processes. A file that fails does not stop the others. Results that are there are not
     computed again, so that a second run does only what is missing. A recipe is data: verbs are looked up by name, and
     nothing in it is executed. All of it is checked before the first file is touched.
 
@@ -137,6 +141,9 @@ def run(
         Where converted files go, made where it is not there; by default beside their sources.
     report : path, optional
         Where the table is written as comma-separated text.
+    workers : int, optional
+        How many processes work on a file each, with a share of the cores. Worth it for many small files. They begin
+        anew, so a script that asks for them does so below ``if __name__ == "__main__":``.
 
     Returns
     -------
@@ -147,7 +154,8 @@ def run(
     Raises
     ------
     UsidError
-        The recipe is wrong: no TOML, or a verb, an argument or a step that there is not.
+        The recipe is wrong: no TOML, or a verb, an argument or a step that there is not. Or `workers` is no number of
+        processes.
 
     Examples
     --------
@@ -160,8 +168,15 @@ def run(
     >>> usidx.run(text, usidx.example_file())[0].status
     'done'
     """
-    read = read_recipe(recipe)
-    done = Run([_run_file(read, file, folder) for file in _list_files(files)])
+    read, listed = read_recipe(recipe), list(_list_files(files))
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise UsidError(f"workers={workers!r}: expected a number of processes, 1 for none beside this one.")
+    if min(workers, len(listed)) > 1:
+        # The recipe goes to the processes as text, which each of them reads and checks.
+        task = partial(_run_apart, recipe=read.text, folder=folder)
+        done = Run(call_side_by_side(task, listed, min(workers, len(listed)), _tell_of_death))
+    else:
+        done = Run([_run_file(read, file, folder) for file in listed])
     if report is not None:
         done.save(report)
     return done
@@ -190,6 +205,15 @@ def _run_file(recipe: Recipe, file: str, folder: str | PathLike[str] | None) -> 
         reason = str(err) if isinstance(err, UsidError | OSError) else f"{type(err).__name__}: {err}"
         return FileRun(file, "failed", (), time.perf_counter() - start, reason)
     return FileRun(file, status, groups, time.perf_counter() - start)
+
+
+def _run_apart(file: str, recipe: str, folder: str | PathLike[str] | None) -> FileRun:
+    return _run_file(parse_recipe(recipe), file, folder)
+
+
+def _tell_of_death(file: str) -> FileRun:
+    reason = "the process that worked on it died, twice: memory may have run out"
+    return FileRun(file, "failed", (), 0.0, reason)
 
 
 def _find_usid_file(path: Path, folder: str | PathLike[str] | None, reading: Mapping[str, Any]) -> Path:

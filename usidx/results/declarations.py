@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from usidx.catalogue import MODULES
 from usidx.results.fit_names import FitNames
+from usidx.results.forms import Form
 from usidx.results.provenance import Step
 
 __all__ = [
@@ -74,6 +75,8 @@ class Declaration:
         Of the function.
     source : str
         The parameter that the steps go on from.
+    form : Form or None
+        How its results are laid out on disk, where that is another shape.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Declaration:
     keeps: bool
     signature: inspect.Signature = field(repr=False)
     source: str
+    form: Form | None = None
 
 
 #: What a verb declares as its outputs whose variables are those that it was given.

@@ -13,9 +13,10 @@ import xarray as xr
 
 from usidx.results.declarations import Declaration, find_declaration, find_declaration_by_datasets
 from usidx.results.fit_names import GUESS, FitNames
+from usidx.results.forms import Form
 from usidx.results.provenance import Step
 
-__all__ = ["Names", "Source", "as_decomposition", "as_fit", "find_fit_verb", "find_names"]
+__all__ = ["Names", "Source", "as_decomposition", "as_fit", "find_fit_verb", "find_names", "unpack_form"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,15 @@ def find_names(datasets: frozenset[str]) -> Names:
     return Names({})
 
 
+def unpack_form(result: xr.Dataset, verb: object, datasets: frozenset[str]) -> xr.Dataset:
+    """Return a result as it was in memory, where its verb lays it out in another shape on disk.
+
+    `verb` is what was recorded; of groups of other programs their datasets tell.
+    """
+    made_by = find_declaration(verb) if isinstance(verb, str) else find_declaration_by_datasets(datasets)
+    return result if made_by is None or made_by.form is None else made_by.form.unpack(result)
+
+
 def find_fit_verb(datasets: frozenset[str]) -> str | None:
     """Return the verb of today whose fit a group of an old tool holds, None where it holds none."""
     if find_declaration_by_datasets(datasets) is not None:
@@ -109,8 +119,15 @@ def _read_names(made_by: Declaration) -> Names:
         dim,
         (*labels, *made_by.old_labels),
         times,
+        fields={} if made_by.form is None else _read_form_fields(made_by.form),
         uncounted=("labels",) if "labels" in made_by.datasets else (),
     )
+
+
+def _read_form_fields(form: Form) -> dict[str, str]:
+    """Return the fields of the first compound dataset; the others are those of today."""
+    fields = next(iter(form.fields.values()), {})
+    return {title: name for name, title in fields.items()}
 
 
 def _read_fields(named: FitNames) -> dict[str, str]:

@@ -19,6 +19,7 @@ from usidx.format.shielded import shield
 from usidx.results.declarations import Declaration
 from usidx.results.fit_names import FitNames
 from usidx.results.fits import find_fit_names, find_fit_step, group_compound_fields, join_fields
+from usidx.results.forms import Form
 from usidx.results.provenance import PROVENANCE, Step
 from usidx.results.verbs import find_last_verb, list_verb_steps
 
@@ -92,14 +93,18 @@ def to_stored(result: xr.Dataset) -> StoredResult:
     StoredResult
         Its entries cover every variable.
     """
-    result, labels = _number_text_dims(result)
     fitted, made_by = find_fit_step(result), find_last_verb(result)
+    form = None if made_by is None else made_by.form
+    result, labels = _number_text_dims(result if form is None else form.pack(result))
     step = fitted or ([*list_verb_steps(result)] or [{"tool": "derived", "parameters": {}}])[-1]
     named = None if fitted is None else find_fit_names(fitted)
     datasets, dims = ({}, {}) if made_by is None else (made_by.datasets, made_by.dims)
-    entries, hints = (
-        _make_plain_entries(result, datasets, dims) if named is None else _make_fit_entries(result, named, step)
-    )
+    if named is not None:
+        entries, hints = _make_fit_entries(result, named, step)
+    elif form is not None:
+        entries, hints = _make_form_entries(result, form, datasets, dims)
+    else:
+        entries, hints = _make_plain_entries(result, datasets, dims)
     mains = {entry.name for entry in entries if entry.is_main}
     swept, coords = _keep_unused_coordinates(result, {n for n, h in hints.items() if h["dataset"] in mains})
     in_order = {str(n): hints[str(n)] for n in result.data_vars}
@@ -200,6 +205,20 @@ def _make_fit_entries(result: xr.Dataset, named: FitNames, step: Step) -> tuple[
     return entries + plain, hints | plain_hints
 
 
+def _make_form_entries(
+    result: xr.Dataset, form: Form, datasets: Mapping[str, str], dims: Mapping[str, str]
+) -> tuple[list[Entry], dict[str, Any]]:
+    """Gather what the old tool has in compound datasets; the rest stays as it is."""
+    gathered = {d: fields for d, fields in form.fields.items() if set(fields) <= set(result.data_vars)}
+    apart = {name for fields in gathered.values() for name in fields}
+    entries, hints = _make_plain_entries(result[[n for n in result.data_vars if n not in apart]], datasets, dims)
+    for dataset, fields in gathered.items():
+        quantity = {k: result[next(iter(fields))].attrs.get(k, "") for k in ("long_name", "units")}
+        entries.append(Entry(dataset, join_fields(result, dataset, fields).assign_attrs(quantity), is_main=True))
+        hints |= {name: _make_field_hint(result[name], dataset, title) for name, title in fields.items()}
+    return entries, hints
+
+
 def _make_field_hint(variable: xr.DataArray, dataset: str, title: str) -> dict[str, Any]:
     return {
         "dataset": dataset,
@@ -219,7 +238,8 @@ def _flatten_parameters(step: Mapping[str, Any], made_by: Declaration | None) ->
         flat[made_by.algorithm] = named.partition("(")[0]  # of an estimator the class, as the old tools
     if "n" in flat:
         flat[made_by.count] = flat.pop("n")
-    return flat
+    old = {} if made_by.form is None else made_by.form.attributes
+    return flat | {old[name]: value for name, value in flat.items() if name in old}
 
 
 def _convert_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:

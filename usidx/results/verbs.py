@@ -23,6 +23,7 @@ from usidx.results.arguments import as_json
 from usidx.results.declarations import HANDED_ON, Declaration, Projection, Quantity, declare, find_declaration
 from usidx.results.described import describe_argument
 from usidx.results.fit_names import FitNames
+from usidx.results.forms import Form
 from usidx.results.identity import describe_changes, find_sources, note_made
 from usidx.results.provenance import (
     Labelled,
@@ -75,6 +76,7 @@ def verb(
     fit: Callable[[Step], FitNames] | None = None,
     keeps: bool = False,
     source: str = "",
+    form: Form | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a public function as a verb; the parameters are those of :class:`Declaration`.
 
@@ -99,7 +101,7 @@ def verb(
         declaration = Declaration(
             _name_verb(function), function.__module__, title or function.__name__.title(), datasets or {}, dims or {},
             old_labels, count, algorithm, outputs or {}, projection, fit, keeps, signature,
-            source or next(iter(signature.parameters)),
+            source or next(iter(signature.parameters)), form,
         )  # fmt: skip
         declare(declaration)
         kinds = _list_kinds(signature.parameters[declaration.source])

@@ -1,5 +1,7 @@
 """Data with known truth, for docs, demo and tests."""
 
+from usidx.simulate.cantilevers import gkpfm
+from usidx.simulate.contacts import giv, gmode_lines
 from usidx.simulate.decays import relaxation
 from usidx.simulate.forces import force_map
 from usidx.simulate.images import drifting_stack, stepped_surface
@@ -20,6 +22,9 @@ __all__ = [
     "drifting_stack",
     "force_map",
     "gaussian_map",
+    "giv",
+    "gkpfm",
+    "gmode_lines",
     "relaxation",
     "spectrum_image",
     "stepped_surface",

@@ -170,7 +170,11 @@ class _LowerKernel(typed_passes.NativeLowering):  # type: ignore[misc]
 
 
 class _Typing:
-    """numba's knowledge of types, which remembers the types of calls: numba asks for each again and again."""
+    """numba's knowledge of types, which remembers the types of calls: numba asks for each again and again.
+
+    numba would compile a part once for each number that is written out in a call of it. Here they are numbers like all
+    others: the parts are joined before they are optimised, and that finds the constants again.
+    """
 
     def __init__(self, context: Any) -> None:
         self._context = context
@@ -179,6 +183,8 @@ class _Typing:
         return getattr(self._context, name)
 
     def resolve_function_type(self, function: Any, args: Any, kws: Any) -> Any:
+        if isinstance(function, types.Dispatcher):
+            args = tuple(getattr(each, "literal_type", each) for each in args)
         key = function, tuple(args), tuple(sorted(kws.items()))
         if key not in _known_calls:
             found = self._context.resolve_function_type(function, args, kws)

@@ -28,7 +28,7 @@ from usidx.io.read.usid.main import find_source_main, is_main, read_quantity_and
 from usidx.label.coding import make_coordinates
 from usidx.label.roles import ROLE, SPECTROSCOPIC, find_role
 from usidx.results.identity import note_made
-from usidx.results.legacy import Names, Source, as_decomposition, find_names
+from usidx.results.legacy import Names, Source, as_decomposition, find_names, unpack_form
 from usidx.results.provenance import PROVENANCE, Step, parse_steps, put_steps
 from usidx.results.schema import choose_divisors, restore_attrs
 
@@ -148,6 +148,7 @@ def open_result(
         datasets = frozenset(opened) | frozenset(extras)
         result = _translate(opened, extras, find_names(datasets))
         result, told = describe_fit(result, datasets, place, source) or as_decomposition(result, algorithm, source)
+    result = unpack_form(result, hints.get("verb"), frozenset(opened))
     if history is not None:
         result = result if mains else _count_from_zero(result, keep=True)
     else:

@@ -18,7 +18,7 @@ from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Changed, Held, Rows, cut_pieces, join_nothing
 from usidx.tasks.progress import Iterations
 
-__all__ = ["Clusters", "as_real", "run_kmeans", "view_as_real"]
+__all__ = ["Clusters", "as_real", "label_rows", "restore_scale", "run_kmeans", "view_as_real"]
 
 Array = npt.NDArray[Any]
 Frame = tuple[Array, Array]
@@ -77,13 +77,13 @@ def run_kmeans(
         if not exponent:
             return _iterate(blocks, seen, numbers, columns, n, seed, max_iter, tol)
         blocks = lower_blocks(view_as_real(blocks), exponent)
-        return _restore_scale(
+        return restore_scale(
             _iterate(blocks, survey(blocks, numbers, columns, seed), numbers, columns, n, seed, max_iter, tol),
             exponent,
         )
 
 
-def _restore_scale(found: Clusters, exponent: int) -> Clusters:
+def restore_scale(found: Clusters, exponent: int) -> Clusters:
     """Return the clusters of what was lowered by a power of two."""
     inertia = float(np.ldexp(found.inertia, 2 * exponent))
     return replace(
@@ -110,9 +110,9 @@ def _iterate(
         starts = _race(Held(seen.sample) if few else blocks, starts, seen.holes)
     if few:
         centres, _ = _run_lloyd(Held(seen.sample), starts[0], seen.holes, most, tol, watched)
-        return _label_rows(blocks, centres, seen.holes, 1, tol)
+        return label_rows(blocks, centres, seen.holes, 1, tol)
     centres = _move(starts[0], blocks.fold(_sum_block, _join, starts[0], seen.holes))
-    return _label_rows(blocks, centres, seen.holes, most, tol, watched)
+    return label_rows(blocks, centres, seen.holes, most, tol, watched)
 
 
 def _find_frame(sample: Array, width: int) -> Frame:
@@ -214,7 +214,7 @@ def _run_lloyd(
     return centres, inertia
 
 
-def _label_rows(
+def label_rows(
     blocks: Blocks, centres: Array, holes: Array, max_iter: int, tol: float, watched: Iterations | None = None
 ) -> Clusters:
     """Move centres to rest, and give every row the label of its nearest; the means are those of the rows so labelled.

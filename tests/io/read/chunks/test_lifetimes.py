@@ -16,6 +16,7 @@ import pytest
 
 import usidx
 from tests.kit.agreement import assert_opens
+from tests.kit.clusters import start_cluster
 from usidx.errors import SelectionError, UsidError
 from usidx.testing import measurements
 from usidx.testing.files import Expected, build_main
@@ -206,10 +207,9 @@ def test_schedulers(tmp_path: Path, scheduler: str) -> None:
 
 
 def test_a_cluster(tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
+    pytest.importorskip("distributed")
     built = measurements.snake_file(tmp_path / "scan.h5")
     array = usidx.open_main(built.path, chunks={"Y": 2})
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster):
+    with start_cluster(1, 2, processes=False):
         assert_opens(array, built)
         np.testing.assert_allclose(array.mean("Bias"), built.array.mean(axis=-1), rtol=1e-6)

@@ -1,6 +1,5 @@
 """A cluster of processes reads an object: where it is, and what it is reached with, travels with the array."""
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,28 +8,19 @@ import numpy as np
 import pytest
 
 import usidx
+from tests.kit.clusters import QUIET, start_cluster
 from tests.kit.range_server import RangeServer
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")
-pytestmark = [
-    # Raised by distributed and tornado when a cluster goes down.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("distributed"),
-]
+pytestmark = QUIET
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with (
-        warnings.catch_warnings(),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=2, processes=True, dashboard_address=":0") as cluster,
-        distributed.Client(cluster) as found,
-    ):
-        yield found
+    with start_cluster(2, 2) as client:
+        yield client
 
 
 @pytest.fixture

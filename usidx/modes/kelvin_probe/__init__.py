@@ -1,0 +1,1 @@
+"""Contact potentials: from what a cantilever did under a bias."""
