@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -14,8 +16,9 @@ __all__ = ["ALIKE", "CALLS", "make_sources"]
 
 
 def make_sources() -> dict[str, xr.DataArray]:
-    """Return the arrays that are written to files, by name: here a small force map."""
-    return {"force": usidx.simulate.force_map((3, 3), 60)[0]}
+    """Return the arrays that are written to files, by name: here a small force map, and a Kelvin probe map."""
+    kelvin, _ = usidx.simulate.ckpfm((3, 3), 16, write_steps=3, read_steps=4)
+    return {"force": usidx.simulate.force_map((3, 3), 60)[0], "kelvin": kelvin}
 
 
 force = partial(opened, "force")
@@ -31,14 +34,20 @@ def _lower(data: xr.DataArray) -> xr.DataArray:
     return found
 
 
+def probed(folder: Path) -> Any:
+    return opened("kelvin", folder).usid.sho_fit()
+
+
 CALLS = [
     Call("modes.force_curves", force, {}, {
         "spring_constant": 0.3, "model": "jkr", "radius": 1e-6, "half_angle": Together(model="cone", half_angle=20.0),
         "poisson": 0.3, "height": partial(_lower), "segments": partial(_marks), "baseline": "flat",
         "sensitivity": Together(sensitivity=2e-8, model=None),
     }),
+    Call("modes.jcpd", probed, {}, {"dim": "write_bias", "offset": 0.3}),
 ]  # fmt: skip
 #: Parameters that have no other value beside what is given, with the reason.
 ALIKE: Mapping[tuple[str, str], str] = {
     ("modes.force_curves", "dim"): "the one dim that is meant is recorded, named or not",
+    ("modes.jcpd", "coordinate"): "there is one read voltage",
 }

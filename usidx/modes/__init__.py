@@ -7,5 +7,6 @@ from usidx.modes.force.curves import force_curves
 from usidx.modes.gmode.giv import giv
 from usidx.modes.gmode.lines import lines_to_pixels
 from usidx.modes.kelvin_probe.gkpfm import gkpfm
+from usidx.modes.kelvin_probe.jcpd import jcpd
 
-__all__ = ["force_curves", "giv", "gkpfm", "lines_to_pixels"]
+__all__ = ["force_curves", "giv", "gkpfm", "jcpd", "lines_to_pixels"]

@@ -19,6 +19,9 @@ _SEGMENT: Final = "segment"
 #: What heights are called among the coordinates, the best first.
 _HEIGHTS: Final = ("height", "height_measured", "measured_height", "height_piezo", "z", "Z", "Height", "distance")
 
+#: What the dim of a curve is called.
+_CALLED: Final = ("z", "height", "distance", "separation", "time", "sample")
+
 Told = float | None
 Beside = str | xr.DataArray | None
 
@@ -79,7 +82,7 @@ def read_curves(
     """
     if data.dtype.kind not in "iuf":
         raise UsidError(f"Array {data.name!r} is of dtype {data.dtype}; force curves should be real.")
-    (found,) = choose_dims(data, dim, 1)
+    (found,) = choose_dims(data, dim, 1, called=_CALLED)
     own = _find_height(data, found, height)
     height_units = _units_of(own)
     to_meter = 1e-10 if height_units == "Å" else _scale(height_units, "m")
