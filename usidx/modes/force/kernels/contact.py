@@ -131,7 +131,7 @@ def _improve(kind: int, n: int, base: int, start: int, work: Any, state: Any, ma
         if turn == 0 or found <= total:
             gain, total, now = total - found, found, which
             stiffness = max(0.1 * stiffness, 1e-9)
-            if gain <= 1e-6 * total or moved < 1e-7:
+            if gain <= 1e-5 * total or moved < 1e-7:
                 break
         elif stiffness > 1e6 or moved < 1e-8:
             break

@@ -35,7 +35,7 @@ def push_power(kind: int, u: float, c: float, law: float, guess: float) -> Any:
         for _ in range(30):
             step = (root * root * (1.0 + q * root) - u) / (root * (2.0 + 3.0 * q * root))
             root -= step
-            if np.abs(step) <= 1e-6 * root:
+            if np.abs(step) <= 1e-4 * root:
                 break
         force, slope = law * root**3, 1.5 * law * root
     share = 1.0 / (1.0 + c * slope)
