@@ -76,7 +76,7 @@ def test_the_signature_is_that_of_the_call() -> None:
     data = spectra()
     assert list(inspect.signature(data.usid.svd).parameters)[:2] == ["n", "dim"]
     assert list(inspect.signature(data.usid.map_positions).parameters)[:2] == ["function", "dim"]
-    names = ["title", "cmap", "vmin", "vmax", "norm", "ax", "figsize"]
+    names = ["title", "cmap", "vmin", "vmax", "robust", "norm", "ax", "figsize", "scalebar", "letters", "backend"]
     assert list(inspect.signature(data.usid.plot.map).parameters) == names
     assert inspect.getdoc(data.usid.svd) == inspect.getdoc(usidx.svd)
     assert inspect.getdoc(data.usid.plot.map) == inspect.getdoc(usidx.plot_map)
@@ -130,7 +130,7 @@ def test_any_module_becomes_a_family(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_verb_is_told_what_there_is() -> None:
-    with pytest.raises(AttributeError, match=r"^usidx.look.plot has no verb 'mpa'; it has clusters, dendrogram"):
+    with pytest.raises(AttributeError, match=r"^usidx.look.plot has no verb 'mpa'; it has atoms, clusters, dendrogram"):
         _ = spectra().usid.plot.mpa  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r"'UsidDataArrayAccessor' object has no attribute 'sdv'"):
         _ = spectra().usid.sdv  # type: ignore[attr-defined]

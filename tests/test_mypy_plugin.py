@@ -19,7 +19,7 @@ reveal_type(data.usid.set_roles(position="X"))             # DataArray
 reveal_type(data.to_dataset(name="a").usid.set_roles())    # Dataset
 reveal_type(data.isel(X=0).usid.position_dims)             # tuple[str, ...]
 reveal_type(data.usid.map_positions)                       # def (def
-reveal_type(data.usid.plot.map)                            # def (*, title: str | None =, cmap: Any =
+reveal_type(data.usid.plot.map)                            # def (*, title: str | Literal[False] | None =, cmap: Any =
 reveal_type(xr.DataTree().usid)                            # UsidDataTreeAccessor
 reveal_type(usidx.open_main("scan.h5").usid.fit(usidx.models.SHO()))  # Dataset
 data.usid.sdv(4)                                           # has no attribute "sdv"

@@ -69,7 +69,7 @@ class Family(_Holder[Data], Generic[Data, Module]):
     >>> import usidx
     >>> scan, truth = usidx.simulate.band_excitation((16, 16), 8)
     >>> scan.usid.plot
-    usidx.look.plot: clusters, dendrogram, fit, map, maps, scree, spectra
+    usidx.look.plot: atoms, clusters, dendrogram, fit, image_stack, loops, map, maps, scree, spectra
     """
 
     def __init__(self, data: Data, module: Module) -> None:

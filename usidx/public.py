@@ -65,9 +65,12 @@ if TYPE_CHECKING:
     from usidx.learn.unmix import nfindr as nfindr
     from usidx.learn.unmix import vca as vca
     from usidx.look.explore import explore as explore
+    from usidx.look.plot import plot_atoms as plot_atoms
     from usidx.look.plot import plot_clusters as plot_clusters
     from usidx.look.plot import plot_dendrogram as plot_dendrogram
     from usidx.look.plot import plot_fit as plot_fit
+    from usidx.look.plot import plot_image_stack as plot_image_stack
+    from usidx.look.plot import plot_loops as plot_loops
     from usidx.look.plot import plot_map as plot_map
     from usidx.look.plot import plot_maps as plot_maps
     from usidx.look.plot import plot_scree as plot_scree
@@ -135,9 +138,12 @@ MODULES.update(
         "open_tree": "usidx.io.read.open",
         "pca": "usidx.learn.svd",
         "phase_offset": "usidx.modes.band_excitation.response",
+        "plot_atoms": "usidx.look.plot",
         "plot_clusters": "usidx.look.plot",
         "plot_dendrogram": "usidx.look.plot",
         "plot_fit": "usidx.look.plot",
+        "plot_image_stack": "usidx.look.plot",
+        "plot_loops": "usidx.look.plot",
         "plot_map": "usidx.look.plot",
         "plot_maps": "usidx.look.plot",
         "plot_scree": "usidx.look.plot",

@@ -172,7 +172,7 @@ def test_maps_of_a_dataset_over_more_dims_show_the_first() -> None:
 
 
 def test_a_figure_shows_itself_in_a_notebook() -> None:
-    assert plot_map(TRUTH.frequency)._repr_png_()[:4] == b"\x89PNG"  # type: ignore[attr-defined]
+    assert plot_map(TRUTH.frequency)._repr_png_()[:4] == b"\x89PNG"
 
 
 def test_maps_refuse() -> None:

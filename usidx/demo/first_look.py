@@ -16,6 +16,7 @@ from usidx.results.verbs import add_choices, verb
 
 __all__ = [
     "describe_file",
+    "describe_main",
     "find_telling_step",
     "list_images",
     "look_at_images",
@@ -29,20 +30,27 @@ _SPOTS = 16
 
 def describe_file(path: Path, name: str, raw: xr.DataArray) -> Section:
     """Say what the file holds."""
-    facts = {
-        "File": str(path),
-        "Size": write_size(path.stat().st_size),
+    facts = {"File": str(path), "Size": write_size(path.stat().st_size)}
+    others = [m for m in usidx.list_mains(path) if m != name]
+    blocks: list[Any] = [make_pairs_table(facts | _state_facts(name, raw))]
+    if others:
+        blocks.append(Table([[m] for m in others], ("Other main datasets",)))
+    return Section("The file", blocks)
+
+
+def describe_main(name: str, raw: xr.DataArray) -> Table:
+    """Say what one measurement is."""
+    return make_pairs_table(_state_facts(name, raw))
+
+
+def _state_facts(name: str, raw: xr.DataArray) -> dict[str, str]:
+    return {
         "Main dataset": name,
         "Quantity": f"{raw.attrs.get('long_name', '')} [{raw.attrs.get('units', '')}]",
         "Position dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.position_dims) or "one place",
         "Spectroscopic dims": ", ".join(f"{d} ({raw.sizes[d]})" for d in raw.usid.spectroscopic_dims) or "none",
         "Type": str(raw.dtype),
     }
-    others = [m for m in usidx.list_mains(path) if m != name]
-    blocks: list[Any] = [make_pairs_table(facts)]
-    if others:
-        blocks.append(Table([[m] for m in others], ("Other main datasets",)))
-    return Section("The file", blocks)
 
 
 def look_at_images(images: list[xr.DataArray]) -> list[Figure]:

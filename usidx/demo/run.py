@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from usidx.io.read.place.place import find_local_path
 from usidx.look.comparison import build_truth_table
 from usidx.look.draw.downsample import describe_cell, take_first
 from usidx.look.draw.maps import split_complex
-from usidx.look.report import Figure, History, Section, Table, make_pairs_table, write_report
+from usidx.look.report import Figure, History, Section, Table, check_writable, make_pairs_table, write_report
 from usidx.modes.switching.voltage import find_voltage
 from usidx.results.provenance import find_last_step
 
@@ -126,7 +125,7 @@ def run_demo(
         path, truth, noiseless = _simulate(say)
     else:
         path = find_local_path(file).resolve()
-    page = _check_writable(Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html")
+    page = check_writable(Path(fspath(report)) if report is not None else Path.cwd() / f"{path.stem}-report.html")
     is_own = write or truth is not None
     run = _Run(path if is_own else _find_free_path(page.with_name(f"{path.stem}-results.h5")), say)
     name = _find_largest_main(path)
@@ -149,19 +148,6 @@ def run_demo(
     run.sections += _list_broken_rules(path)
     write_report(page, path.name, run.sections, subtitle=str(raw.attrs.get("long_name", name)))
     return DemoReport(path, page, run.results, tuple(run.groups))
-
-
-def _check_writable(page: Path) -> Path:
-    """Refuse a place where no report can be written before there is anything to report."""
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=page.parent):
-            pass
-    except OSError as err:
-        raise UsidError(
-            f"The report cannot be written to {str(page)!r}: {err.strerror}. Name another place (report=, --report)."
-        ) from err
-    return page
 
 
 def _simulate(say: Callable[[str], None]) -> tuple[Path, xr.Dataset, xr.DataArray]:

@@ -27,6 +27,7 @@ __all__ = [
     "find_listener",
     "hear",
     "is_watched",
+    "overhear",
     "show_iterations",
     "show_progress",
 ]
@@ -102,6 +103,7 @@ class Line:
 
 
 _lines: list[Line] = []
+_listeners: list[Callable[[str], None]] = []
 
 
 class Iterations:
@@ -171,6 +173,18 @@ def hear(name: str, text: str) -> None:
     """Show what a task tells to whoever watches it."""
     for line in [line for line in _lines if name in line.names]:
         line.tell(text)
+    for listen in _listeners:
+        listen(text)
+
+
+@contextmanager
+def overhear(listen: Callable[[str], None]) -> Iterator[None]:
+    """Give a listener what every iteration in this process tells; what it raises ends the iteration."""
+    _listeners.append(listen)
+    try:
+        yield
+    finally:
+        _listeners.remove(listen)
 
 
 @contextmanager

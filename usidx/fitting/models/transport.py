@@ -147,7 +147,7 @@ class Dynes(Shape):
 
     Notes
     -----
-    A times the integral of N(E) (-df/dE)(E - e (V - center)), with N(E) = |Re((E - i G) / sqrt((E - i G)^2 - D^2))|
+    A times the integral of N(E) (-df/dE)(E - e (V - center)), with N(E) = ``|Re((E - i G) / sqrt((E - i G)^2 - D^2))|``
     and f the Fermi function at T. Parameters: ``amplitude`` A, the conductance far outside the gap, with the units of
     the data; ``center``, the bias at which the middle of the gap is, as of an offset; ``gap`` D (> 0), half the
     distance of the peaks; ``broadening`` G (> 0), of quasi-particles with a finite life. The last three have the units

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -31,23 +32,40 @@ __all__ = [
     "label_axes",
     "make_figure",
     "open_sheet",
+    "points",
     "render_png",
+    "render_svg",
     "set_whole_ticks",
     "style_axes",
     "wrap_words",
+    "write_letters",
     "write_plain_numbers",
 ]
 
 TEXT, SMALL = 9, 8
+_USUAL = 10.0  # matplotlib's size of letters, for which sizes are given here
 INK, FAINT = "#222222", "#666666"
+_SVG = {"svg.fonttype": "none", "svg.hashsalt": "usidx"}
 _HOLDS = "\N{NO-BREAK SPACE}"
+
+
+def points(size: float) -> float:
+    """Return a size of letters, lines or marks as the style in use has it: all grow with its ``font.size``.
+
+    Examples
+    --------
+    >>> points(9)
+    9.0
+    """
+    return float(size * require("matplotlib", "Drawing").rcParams["font.size"] / _USUAL)
 
 
 def make_figure(width: float, height: float) -> Figure:
     """Make an empty figure of the given size in inches; no window, no entry in pyplot."""
     figure: Figure = require("matplotlib.figure", "Drawing").Figure(
-        figsize=(width, height), layout="constrained", facecolor="white", dpi=120
+        figsize=(width, height), layout="constrained", facecolor="white"
     )
+    figure.set_dpi(max(120, figure.dpi))
     require("matplotlib.backends.backend_agg", "Drawing").FigureCanvasAgg(figure)
     # Notebooks know figures only after pyplot was imported; this one shows itself.
     figure._repr_png_ = partial(render_png, figure)  # type: ignore[attr-defined]
@@ -72,7 +90,7 @@ class Sheet:
     panels: list[Any]
     is_own: bool
 
-    def finish(self, title: str | None, *said: str) -> Figure:
+    def finish(self, title: str | Literal[False] | None, *said: str) -> Figure:
         """Write title and notes, and return the figure."""
         if self.is_own:
             return finish_figure(self.figure, title, *said)
@@ -82,9 +100,9 @@ class Sheet:
             _note(self.figure, *said)
             return self._find_whole()
         if title:
-            self.panels[0].set_title(escape_text(title), fontsize=TEXT, color=INK)
+            self.panels[0].set_title(escape_text(title), fontsize=points(TEXT), color=INK)
         if words:
-            self.panels[-1].set_title(escape_text(words), fontsize=SMALL - 1, color=FAINT, loc="right")
+            self.panels[-1].set_title(escape_text(words), fontsize=points(SMALL - 1), color=FAINT, loc="right")
         return self._find_whole()
 
     def _find_whole(self) -> Figure:
@@ -112,7 +130,7 @@ def open_sheet(ax: Any, count: int, size: tuple[float, float], figsize: tuple[fl
         `ax` is no axes, or too few, or `figsize` is given beside it.
     """
     if ax is None:
-        return Sheet(make_figure(*(figsize or size)), [], is_own=True)
+        return Sheet(make_figure(*(figsize or map(points, size))), [], is_own=True)
     if figsize is not None:
         raise UsidError("figsize is the size of a new figure; the axes in ax have one already. Give one of the two.")
     given = list(np.ravel(np.array(list(ax) if isinstance(ax, Iterable) else ax, dtype=object)))
@@ -137,6 +155,15 @@ def render_png(figure: Any, dpi: float | None = None) -> bytes:
     return buffer.getvalue()
 
 
+def render_svg(figure: Any) -> bytes:
+    """Draw a figure into the bytes of an SVG file whose letters stay letters, the same each time."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), require("matplotlib", "Drawing").rc_context(_SVG):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
 def escape_text(words: str) -> str:
     """Keep a name from a file from being read as a formula."""
     return words.replace("$", r"\$")
@@ -144,22 +171,35 @@ def escape_text(words: str) -> str:
 
 def style_axes(axes: Axes, *, box: bool = False) -> None:
     """Give axes the look of the house: small ink labels, no box around lines."""
-    axes.tick_params(which="both", labelsize=SMALL, colors=INK, width=0.6)
-    axes.tick_params(which="major", length=3)
+    axes.tick_params(which="both", labelsize=points(SMALL), colors=INK, width=points(0.6))
+    axes.tick_params(which="major", length=points(3))
     for side, spine in axes.spines.items():
-        spine.set_linewidth(0.6)
+        spine.set_linewidth(points(0.6))
         spine.set_color(INK)
         spine.set_visible(box or side in ("left", "bottom"))
-    axes.xaxis.offsetText.set_fontsize(SMALL)
-    axes.yaxis.offsetText.set_fontsize(SMALL)
+    axes.xaxis.offsetText.set_fontsize(points(SMALL))
+    axes.yaxis.offsetText.set_fontsize(points(SMALL))
 
 
 def label_axes(axes: Axes, horizontal: str, vertical: str, title: str = "", *, room: int = 30) -> None:
     """Write what runs along each side; `room` is how many characters the vertical side holds."""
-    axes.set_xlabel(escape_text(horizontal), fontsize=TEXT, color=INK)
-    axes.set_ylabel(escape_text(wrap_words(vertical, room)), fontsize=TEXT, color=INK)
+    axes.set_xlabel(escape_text(horizontal), fontsize=points(TEXT), color=INK)
+    axes.set_ylabel(escape_text(wrap_words(vertical, room)), fontsize=points(TEXT), color=INK)
     if title:
-        axes.set_title(escape_text(wrap_words(title, 40)), fontsize=TEXT, color=INK)
+        axes.set_title(escape_text(wrap_words(title, 40)), fontsize=points(TEXT), color=INK)
+
+
+def write_letters(panels: Iterable[Axes], letters: bool | str) -> None:
+    """Name panels by letters, in bold at the upper left: a, b, c, or as the first is written, such as ``"(a)"``."""
+    first = "a" if letters is True else letters
+    if not first:
+        return
+    found = re.fullmatch(r"([^A-Za-z]*)([A-Za-z])([^A-Za-z]*)", first)
+    if found is None:
+        raise UsidError(f"letters={letters!r}; write the first of the panels' letters, such as 'a', '(a)' or 'A'.")
+    for number, axes in enumerate(panels):
+        letter = found[1] + chr(ord(found[2]) + number) + found[3]
+        axes.set_title(letter, loc="left", fontsize=points(TEXT + 1), fontweight="bold", color=INK)
 
 
 def wrap_words(words: str, room: int) -> str:
@@ -193,16 +233,16 @@ def _note(figure: Figure, *said: str) -> None:
     """Write what the reader must know below the figure."""
     words = _join_notes(*said)
     if words:
-        figure.supxlabel(escape_text(words), fontsize=SMALL - 1, color=FAINT, x=0.99, ha="right")
+        figure.supxlabel(escape_text(words), fontsize=points(SMALL - 1), color=FAINT, x=0.99, ha="right")
 
 
-def _draw_head(figure: Figure, title: str | None) -> None:
+def _draw_head(figure: Figure, title: str | Literal[False] | None) -> None:
     """Write a title over the whole figure."""
     if title:
-        figure.suptitle(escape_text(title), fontsize=TEXT + 1, color=INK)
+        figure.suptitle(escape_text(title), fontsize=points(TEXT + 1), color=INK)
 
 
-def finish_figure(figure: Figure, title: str | None, *said: str) -> Figure:
+def finish_figure(figure: Figure, title: str | Literal[False] | None, *said: str) -> Figure:
     """Write title and notes, then settle the layout: it closes in on images of fixed aspect in a few passes."""
     _draw_head(figure, title)
     _note(figure, *said)

@@ -27,6 +27,8 @@ _HOLE = "#d9d9d9"
 _ROUNDING = 1e-7
 # Of fewer cells none is stray.
 _FEWEST = 30
+# Percentiles of limits that are asked to be robust, as xarray takes them.
+_ROBUST = (2.0, 98.0)
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,19 @@ class Shades:
         Limits, in the unit of the array.
     norm : str or Normalize
         How values become colours, in the unit of the array.
+    robust : bool
+        Whether limits are percentiles of the values (True) or their ends (False).
     """
 
     cmap: Any = None
     vmin: float | None = None
     vmax: float | None = None
     norm: Any = None
+    robust: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.norm is not None and not isinstance(self.norm, str) and self.has_limits:
-            raise UsidError("Give the limits in norm, or give vmin and vmax without it.")
+        if self.norm is not None and not isinstance(self.norm, str) and (self.has_limits or self.robust):
+            raise UsidError("Give the limits in norm, or give vmin, vmax and robust without it.")
 
     @property
     def has_limits(self) -> bool:
@@ -118,7 +123,7 @@ def is_categorical(array: xr.DataArray) -> bool:
     return array.dtype.kind in "iu" and str(array.name).lower() in _CODE_NAMES
 
 
-def choose_colours(array: xr.DataArray, values: NDArray[np.float64], wanted: Shades = AUTOMATIC) -> Colours:
+def choose_colours(array: xr.DataArray, values: NDArray[np.float64], wanted: Shades | Colours = AUTOMATIC) -> Colours:
     """Choose the colours for the values of an array (already read, as floats).
 
     Parameters
@@ -127,55 +132,68 @@ def choose_colours(array: xr.DataArray, values: NDArray[np.float64], wanted: Sha
         Says the quantity, the unit and the dtype.
     values : ndarray
         What will be shown; NaN where there is nothing.
-    wanted : Shades
-        What is asked for, and therefore not chosen.
+    wanted : Shades or Colours
+        What is asked for, and therefore not chosen; colours that were chosen stay.
 
     Returns
     -------
     Colours
         Categorical for labels and booleans, cyclic for phases, diverging for values of both signs, sequential else.
     """
+    if isinstance(wanted, Colours):
+        return wanted
     found = find_finite_range(values)
     if found is None:
         chosen = _make_sequential("viridis", 0.0, 1.0, 1.0, find_unit(array), remark="no finite values")
     elif wanted.has_limits or wanted.norm is not None:
-        chosen = _choose_within(array, *found, wanted)
+        chosen = _choose_within(array, *_cut_as_wanted(values, *found, wanted), wanted)
     elif is_categorical(array):
         chosen = _choose_categorical(array, values)
     elif (turn := _find_full_turn(array, *found)) is not None:
         chosen = _choose_cyclic(array, *found, turn)
     else:
-        chosen = _choose_continuous(array, values, *found)
+        chosen = _choose_continuous(array, values, *found, wanted.robust)
     return chosen if wanted.cmap is None else _recolour(chosen, wanted)
 
 
-def _choose_within(array: xr.DataArray, low: float, high: float, wanted: Shades) -> Colours:
+def _choose_within(
+    array: xr.DataArray, low: float, high: float, inner_low: float, inner_high: float, wanted: Shades
+) -> Colours:
     """Choose colours between the limits that are asked for; a norm is in the unit as found, so nothing is scaled."""
     signed = low < 0 < high
-    bottom = wanted.vmin if wanted.vmin is not None else (-wanted.vmax if signed and wanted.vmax else low)
-    top = wanted.vmax if wanted.vmax is not None else (-wanted.vmin if signed and wanted.vmin else high)
+    bottom = wanted.vmin if wanted.vmin is not None else (-wanted.vmax if signed and wanted.vmax else inner_low)
+    top = wanted.vmax if wanted.vmax is not None else (-wanted.vmin if signed and wanted.vmin else inner_high)
     bottom, top = (bottom, top) if bottom <= top else (top, bottom)
-    cut = (low < bottom, high > top)
-    extend = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}[cut]
+    extend = _name_extension(low < bottom, high > top)
     scale = choose_scale(max(abs(bottom), abs(top)), find_unit(array))
     factor, unit = (scale.factor, scale.unit) if wanted.norm is None else (1.0, find_unit(array))
     name = "RdBu_r" if bottom == -top else "viridis"
     chosen = _make_sequential(name, bottom, top, factor, unit, extend="neither" if wanted.norm is not None else extend)
-    return replace(chosen, norm=_make_norm(wanted))
+    limits = (bottom, top) if wanted.robust else (wanted.vmin, wanted.vmax)
+    return replace(chosen, norm=_make_norm(wanted.norm, *limits))
 
 
-def _make_norm(wanted: Shades) -> Any:
+def _make_norm(wanted: Any, low: float | None, high: float | None) -> Any:
     """Return a norm of this picture's own: matplotlib fills in the limits of the one that it is given."""
-    if not isinstance(wanted.norm, str):
-        return None if wanted.norm is None else copy(wanted.norm)
-    kinds = {"linear": "Normalize", "log": "LogNorm", "symlog": "SymLogNorm", "asinh": "AsinhNorm"}
-    if wanted.norm not in kinds:
+    if not isinstance(wanted, str):
+        return None if wanted is None else copy(wanted)
+    kinds = {
+        "linear": "Normalize",
+        "log": "LogNorm",
+        "power": "PowerNorm",
+        "symlog": "SymLogNorm",
+        "asinh": "AsinhNorm",
+    }
+    if wanted not in kinds:
         raise UsidError(
-            f"Unknown norm {wanted.norm!r}: give one of {', '.join(map(repr, kinds))}, or one of matplotlib.colors."
+            f"Unknown norm {wanted!r}: give one of {', '.join(map(repr, kinds))}, or one of matplotlib.colors."
         )
-    colors = require("matplotlib.colors", "Drawing")
-    options = {"linthresh": 1e-3 * max(abs(wanted.vmin or 0), abs(wanted.vmax or 1))} if wanted.norm == "symlog" else {}
-    return getattr(colors, kinds[wanted.norm])(vmin=wanted.vmin, vmax=wanted.vmax, **options)
+    options: dict[str, float] = {}
+    if wanted == "symlog":
+        options["linthresh"] = 1e-3 * max(abs(low or 0), abs(high or 1))
+    if wanted == "power":
+        options["gamma"] = 0.5
+    return getattr(require("matplotlib.colors", "Drawing"), kinds[wanted])(vmin=low, vmax=high, **options)
 
 
 def _recolour(chosen: Colours, wanted: Shades) -> Colours:
@@ -237,11 +255,13 @@ def _choose_cyclic(array: xr.DataArray, low: float, high: float, turn: float) ->
     return Colours(_grey_holes(known), start, start + turn, 1.0, unit, ticks=ticks, tick_labels=texts)
 
 
-def _choose_continuous(array: xr.DataArray, values: NDArray[np.float64], low: float, high: float) -> Colours:
+def _choose_continuous(
+    array: xr.DataArray, values: NDArray[np.float64], low: float, high: float, robust: bool | None
+) -> Colours:
     unit = find_unit(array)
     is_constant = high - low <= _ROUNDING * max(abs(low), abs(high))
     remark = "constant" if is_constant else ""
-    low, high, extend = _cut_outliers(values, low, high)
+    low, high, extend = _cut(values, low, high, robust)
     scale = choose_scale(max(abs(low), abs(high)), unit)
     if low < 0 < high and min(-low, high) > 0.1 * max(-low, high) and find_base_unit(unit)[1] != "m":
         most = max(-low, high)
@@ -251,6 +271,29 @@ def _choose_continuous(array: xr.DataArray, values: NDArray[np.float64], low: fl
     # Cameras and detectors write bytes; their pictures are grey everywhere else too.
     name = "gray" if array.dtype == np.uint8 else "viridis"
     return _make_sequential(name, low, high, scale.factor, scale.unit, extend=extend, remark=remark)
+
+
+def _cut_as_wanted(
+    values: NDArray[np.float64], low: float, high: float, wanted: Shades
+) -> tuple[float, float, float, float]:
+    """Return the ends of the values, and the ends between which colours run where neither is given."""
+    inner_low, inner_high = _cut(values, low, high, robust=bool(wanted.robust))[:2]
+    return low, high, inner_low, inner_high
+
+
+def _cut(values: NDArray[np.float64], low: float, high: float, robust: bool | None) -> tuple[float, float, str]:
+    """Cut limits at percentiles, not at all, or only where a few stray cells have blown them up."""
+    if robust is None:
+        return _cut_outliers(values, low, high)
+    if not robust:
+        return low, high, "neither"
+    inner_low, inner_high = (float(v) for v in np.nanpercentile(values, _ROBUST))
+    return inner_low, inner_high, _name_extension(low < inner_low, high > inner_high)
+
+
+def _name_extension(below: bool, above: bool) -> str:
+    """Name the ends of the colour bar beyond which there are values."""
+    return {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}[below, above]
 
 
 def _cut_outliers(values: NDArray[np.float64], low: float, high: float) -> tuple[float, float, str]:
@@ -266,7 +309,7 @@ def _cut_outliers(values: NDArray[np.float64], low: float, high: float) -> tuple
     cut_low, cut_high = low < inner_low - room, high > inner_high + room
     if room == 0 or not (cut_low or cut_high):
         return low, high, "neither"
-    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}[cut_low, cut_high]
+    extend = _name_extension(cut_low, cut_high)
     return inner_low if cut_low else low, inner_high if cut_high else high, extend
 
 

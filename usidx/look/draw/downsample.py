@@ -31,7 +31,9 @@ __all__ = [
     "compute_envelope",
     "describe_cell",
     "find_common_unit",
+    "find_detector",
     "find_scattered",
+    "is_detector",
     "make_index_ruler",
     "make_ruler",
     "pick",
@@ -132,6 +134,20 @@ def choose_spectral_dim(array: xr.DataArray, dim: str | None = None) -> str:
     if not array.dims:
         raise RoleError(f"Array {array.name!r} is a single value; a line needs a dim to run along.")
     return (spectroscopic_dims(array) or tuple(str(d) for d in array.dims))[-1]
+
+
+def find_detector(array: xr.DataArray) -> tuple[str, str] | None:
+    """Return the two sides (vertical, horizontal) of a detector, None where a signal has no two such dims.
+
+    They are told by their names, which differ in nothing but y and x.
+    """
+    swept = spectroscopic_dims(array)[-2:]
+    return (swept[0], swept[1]) if len(swept) == 2 and is_detector(*swept) else None
+
+
+def is_detector(vertical: str, horizontal: str) -> bool:
+    """Say whether two names are those of two sides of one thing."""
+    return vertical != horizontal and vertical.lower().replace("y", "x") == horizontal.lower().replace("y", "x")
 
 
 def thin(array: xr.DataArray, dims: Iterable[str], limit: int) -> tuple[xr.DataArray, str]:

@@ -10,7 +10,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from usidx.look.draw.canvas import INK, SMALL, escape_text, label_axes, set_whole_ticks, style_axes, write_plain_numbers
+from usidx.look.draw.canvas import (
+    INK,
+    SMALL,
+    escape_text,
+    label_axes,
+    points,
+    set_whole_ticks,
+    style_axes,
+    write_plain_numbers,
+)
 from usidx.look.draw.colours import AUTOMATIC, Shades
 from usidx.look.draw.downsample import as_floats, compute_envelope, make_ruler
 from usidx.look.draw.maps import limit_height, split_complex
@@ -114,9 +123,9 @@ def _choose_strokes(stroke: Stroke, number: int) -> dict[str, Any]:
     color = stroke.colors[number % len(stroke.colors)]
     name = escape_text(stroke.names[number]) if number < len(stroke.names) else "_"
     if stroke.points:
-        return {"color": color, "ls": "", "marker": ".", "ms": 4, "alpha": stroke.alpha, "label": name}
+        return {"color": color, "ls": "", "marker": ".", "ms": points(4), "alpha": stroke.alpha, "label": name}
     dashes = (0, (4, 2)) if stroke.dashed else "-"
-    return {"color": color, "lw": stroke.width, "ls": dashes, "alpha": stroke.alpha, "label": name}
+    return {"color": color, "lw": points(stroke.width), "ls": dashes, "alpha": stroke.alpha, "label": name}
 
 
 def add_legend(figure: Any, axes: Axes, *, title: str = "") -> None:
@@ -127,10 +136,10 @@ def add_legend(figure: Any, axes: Axes, *, title: str = "") -> None:
             handles,
             names,
             loc="best" if figure is None else "outside right upper",
-            fontsize=SMALL,
+            fontsize=points(SMALL),
             frameon=False,
             title=escape_text(title),
-            title_fontsize=SMALL,
+            title_fontsize=points(SMALL),
             labelcolor=INK,
             handlelength=1.4,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from usidx.look.draw.canvas import (
     TEXT,
     escape_text,
     label_axes,
+    points,
     set_whole_ticks,
     style_axes,
     wrap_words,
@@ -28,20 +30,25 @@ from usidx.look.draw.downsample import (
     as_floats,
     find_common_unit,
     find_scattered,
+    is_detector,
     make_index_ruler,
     make_ruler,
     thin,
 )
-from usidx.look.draw.numbers import find_base_unit, find_quantity, write_label
+from usidx.look.draw.numbers import choose_scale, find_base_unit, find_quantity, write_label, write_number
+from usidx.look.draw.scalebar import draw_scalebar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
+    "Drawn",
     "Grid",
     "choose_map_size",
+    "draw_bar",
     "draw_map",
+    "find_common_scale",
     "find_grid",
     "find_places",
     "limit_height",
@@ -56,6 +63,8 @@ _LONGEST = 1200
 _MOST_POINTS = 200_000
 # Beyond this the picture would be a thread; the axes still say the truth.
 _EXTREME = 25.0
+# What such a picture, and any whose sides cannot be compared, is high over its width.
+_UNREAL = 0.75
 # A strip flatter than this has its colour bar below, where there is room for numbers.
 _FLAT = 0.25
 
@@ -72,6 +81,8 @@ class Grid:
     counts: tuple[bool, bool]
     same_unit: bool
     from_top: bool
+    unit: str = ""
+    factor: float = 1.0
 
     @property
     def aspect(self) -> float:
@@ -83,6 +94,36 @@ class Grid:
     def keeps_aspect(self) -> bool:
         """Whether a length is drawn equally long both ways."""
         return self.same_unit and 1 / _EXTREME < self.aspect < _EXTREME
+
+    @property
+    def remark(self) -> str:
+        """What the reader must know where lengths are not equally long both ways."""
+        if not self.same_unit or self.keeps_aspect:
+            return ""
+        by = self.aspect / _UNREAL  # the picture has the height that `measure_map_aspect` gives it
+        return f"not to scale: {'width' if by > 1 else 'height'} stretched {write_number(max(by, 1 / by), 2)} times"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a map became: what a colour bar needs, None for a line, and what the reader must know.
+
+    Attributes
+    ----------
+    mappable : ScalarMappable
+        Has the colours.
+    colours : Colours
+        The limits and unit.
+    quantity : str
+        What is shown.
+    said : str
+        A remark for below the figure.
+    """
+
+    mappable: Any
+    colours: Colours | None
+    quantity: str
+    said: str = ""
 
 
 def _measure_width(values: NDArray[np.float64]) -> float:
@@ -127,7 +168,7 @@ def measure_map_aspect(array: xr.DataArray) -> float:
     if array.ndim != 2:
         return 0.8 if array.ndim == 1 and find_scattered(array, str(array.dims[0])) else 0.6
     grid = find_grid(array)
-    return grid.aspect if grid.keeps_aspect else 0.75
+    return grid.aspect if grid.keeps_aspect else _UNREAL
 
 
 def choose_map_size(aspect: float, columns: int) -> tuple[float, float]:
@@ -148,21 +189,23 @@ def draw_map(
     *,
     title: str = "",
     bar: bool = True,
-    shades: Shades = AUTOMATIC,
-) -> None:
+    shades: Shades | Colours = AUTOMATIC,
+    scalebar: bool | float = False,
+) -> Drawn:
     """Draw a map that was read by :func:`read_map` and is real."""
     style_axes(axes, box=True)
     if array.ndim == 2:
-        drawn, colours = _draw_image(axes, array, title, shades)
+        drawn = _draw_image(axes, array, title, shades, scalebar)
     else:
         dim = str(array.dims[0])
         placed = find_scattered(array, dim)
         if placed is None:
             _draw_line(axes, array, dim, title, shades)
-            return
-        drawn, colours = _draw_points(axes, array, placed, title, shades)
+            return Drawn(None, None, find_quantity(array))
+        drawn = _draw_points(axes, array, placed, title, shades, scalebar)
     if bar:
-        _draw_bar(figure, axes, drawn, colours, find_quantity(array), measure_map_aspect(array))
+        draw_bar(figure, [axes], drawn, measure_map_aspect(array))
+    return drawn
 
 
 def find_grid(array: xr.DataArray) -> Grid:
@@ -170,12 +213,15 @@ def find_grid(array: xr.DataArray) -> Grid:
     rulers = [make_ruler(array, str(d)) for d in array.dims]
     rulers = [r if r.is_monotonic else make_index_ruler(array, str(d)) for r, d in zip(rulers, array.dims, strict=True)]
     vertical, horizontal = rulers
-    swept = [find_role(array, d) == SPECTROSCOPIC for d in array.dims]
-    same = find_common_unit(vertical, horizontal) is not None and not any(swept)
+    swept = any(find_role(array, d) == SPECTROSCOPIC for d in array.dims)
+    sides = str(array.dims[0]), str(array.dims[1])
+    same = find_common_unit(vertical, horizontal) is not None and (not swept or is_detector(*sides))
     y, x, y_label, x_label = scale_together(vertical, horizontal) if same else scale_apart(vertical, horizontal)
     from_top = same and not find_base_unit(vertical.unit)[1]
     is_uniform = vertical.is_uniform and horizontal.is_uniform
-    return Grid(y, x, y_label, x_label, is_uniform, (vertical.is_count, horizontal.is_count), same, from_top)
+    counts = (vertical.is_count, horizontal.is_count)
+    factor, unit = find_common_scale(vertical, horizontal) if same else (1.0, "")
+    return Grid(y, x, y_label, x_label, is_uniform, counts, same, from_top, unit, factor)
 
 
 def scale_apart(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
@@ -186,17 +232,31 @@ def scale_apart(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64]
 
 def scale_together(vertical: Ruler, horizontal: Ruler) -> tuple[NDArray[np.float64], NDArray[np.float64], str, str]:
     """Bring both to one unit, so that a length is as long on either side."""
-    if vertical.unit != horizontal.unit:
-        vertical, horizontal = (
-            Ruler(r.values * find_base_unit(r.unit)[0], r.quantity, find_base_unit(r.unit)[1])
-            for r in (vertical, horizontal)
-        )
-    largest = max((float(np.abs(r.values).max()) for r in (vertical, horizontal) if r.values.size), default=0.0)
+    vertical, horizontal = _share_unit(vertical, horizontal)
+    largest = _find_largest(vertical, horizontal)
     (y, y_label), (x, x_label) = vertical.scale_values(largest), horizontal.scale_values(largest)
     return y, x, y_label, x_label
 
 
-def _draw_image(axes: Axes, array: xr.DataArray, title: str, shades: Shades) -> tuple[Any, Colours]:
+def find_common_scale(vertical: Ruler, horizontal: Ruler) -> tuple[float, str]:
+    """Return from the horizontal values as found to what `scale_together` makes of them: the factor, and the unit."""
+    shared = _share_unit(vertical, horizontal)
+    scale = choose_scale(_find_largest(*shared), shared[1].unit)
+    base = 1.0 if shared[1] is horizontal else find_base_unit(horizontal.unit)[0]
+    return base * scale.factor, scale.unit
+
+
+def _share_unit(*rulers: Ruler) -> tuple[Ruler, ...]:
+    if len({r.unit for r in rulers}) == 1:
+        return rulers
+    return tuple(Ruler(r.values * find_base_unit(r.unit)[0], r.quantity, find_base_unit(r.unit)[1]) for r in rulers)
+
+
+def _find_largest(*rulers: Ruler) -> float:
+    return max((float(np.abs(r.values).max()) for r in rulers if r.values.size), default=0.0)
+
+
+def _draw_image(axes: Axes, array: xr.DataArray, title: str, shades: Shades | Colours, scalebar: bool | float) -> Drawn:
     grid, values = find_grid(array), as_floats(array.values)
     colours = choose_colours(array, values, shades)
     limits = colours.scaling
@@ -221,7 +281,9 @@ def _draw_image(axes: Axes, array: xr.DataArray, title: str, shades: Shades) -> 
         if counts:
             set_whole_ticks(axis)
     label_axes(axes, grid.x_label, grid.y_label, title)
-    return drawn, colours
+    if scalebar:
+        draw_scalebar(axes, scalebar, grid.unit if grid.keeps_aspect else "", grid.factor)
+    return Drawn(drawn, colours, find_quantity(array), grid.remark)
 
 
 def _find_edges(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -230,8 +292,13 @@ def _find_edges(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _draw_points(
-    axes: Axes, array: xr.DataArray, placed: tuple[str, str], title: str, shades: Shades
-) -> tuple[Any, Colours]:
+    axes: Axes,
+    array: xr.DataArray,
+    placed: tuple[str, str],
+    title: str,
+    shades: Shades | Colours,
+    scalebar: bool | float,
+) -> Drawn:
     vertical, horizontal = (find_places(array, name) for name in placed)
     same = find_common_unit(vertical, horizontal) is not None
     y, x, y_label, x_label = scale_together(vertical, horizontal) if same else scale_apart(vertical, horizontal)
@@ -253,7 +320,10 @@ def _draw_points(
     if same and min(spans) > 0 and 1 / _EXTREME < spans[0] / spans[1] < _EXTREME:
         axes.set_aspect("equal")
     label_axes(axes, x_label, y_label, title)
-    return drawn, colours
+    if scalebar:
+        factor, unit = find_common_scale(vertical, horizontal) if same else (1.0, "")
+        draw_scalebar(axes, scalebar, unit, factor)
+    return Drawn(drawn, colours, find_quantity(array))
 
 
 def find_places(array: xr.DataArray, name: str) -> Ruler:
@@ -262,11 +332,12 @@ def find_places(array: xr.DataArray, name: str) -> Ruler:
     return Ruler(as_floats(coord.values), find_quantity(coord), str(coord.attrs.get("units", "")))
 
 
-def _draw_line(axes: Axes, array: xr.DataArray, dim: str, title: str, shades: Shades) -> None:
+def _draw_line(axes: Axes, array: xr.DataArray, dim: str, title: str, shades: Shades | Colours) -> None:
     x, x_label = make_ruler(array, dim).scale_values()
     values = as_floats(array.values)
     colours = choose_colours(array, values, shades)
-    axes.plot(x, values * colours.factor, color="#0072b2", lw=1.0, marker="." if x.size <= 64 else "", ms=4)
+    axes.plot(x, values * colours.factor, color="#0072b2", lw=points(1.0), marker="." if x.size <= 64 else "",
+              ms=points(4))  # fmt: skip
     limit_height(axes, shades, colours.factor)
     style_axes(axes)
     label_axes(axes, x_label, write_label(find_quantity(array), colours.unit), title)
@@ -274,28 +345,37 @@ def _draw_line(axes: Axes, array: xr.DataArray, dim: str, title: str, shades: Sh
         write_plain_numbers(axis)
 
 
-def limit_height(axes: Axes, shades: Shades, factor: float) -> None:
+def limit_height(axes: Axes, shades: Shades | Colours, factor: float) -> None:
     """Give lines the limits that are asked for; an end that is not given stays as it is."""
-    if shades.has_limits:
+    if isinstance(shades, Shades) and shades.has_limits:
         axes.autoscale(axis="y")  # to the lines that came since
         axes.set_ylim(*(None if end is None else end * factor for end in (shades.vmin, shades.vmax)))
 
 
-def _draw_bar(figure: Figure, axes: Axes, drawn: Any, colours: Colours, quantity: str, aspect: float) -> None:
+def draw_bar(figure: Figure, panels: Sequence[Axes], drawn: Drawn, aspect: float) -> None:
+    """Draw the colour bar of one map, or of several that share their colours."""
+    colours = drawn.colours
+    if colours is None:
+        return
     below = aspect < _FLAT
     options: dict[str, Any]
     if below:
-        options = {"ax": axes, "location": "bottom", "aspect": 40, "fraction": 0.1, "pad": 0.04}
+        options = {"ax": panels, "location": "bottom", "aspect": 40, "fraction": 0.1, "pad": 0.04}
+    elif len(panels) > 1:
+        options = {"ax": panels, "aspect": 30, "fraction": 0.05, "pad": 0.02}
     else:  # inside the axes' own frame, so that it is as high as an image whose aspect is fixed
         width = max(1.0, 0.6 * aspect)
-        options = {"cax": axes.inset_axes((1 + 0.03 * width, 0.0, 0.045 * width, 1.0))}
-    bar = figure.colorbar(drawn, extend=colours.extend, **options)
-    said = write_label(quantity, colours.unit) + (f", {colours.remark}" if colours.remark else "")
-    bar.set_label(escape_text(wrap_words(said, 60 if below else 24)), fontsize=TEXT, color=INK)
-    bar.outline.set_linewidth(0.6)
-    bar.ax.tick_params(labelsize=SMALL, colors=INK, width=0.6, length=3)
-    numbers = bar.ax.xaxis if below else bar.ax.yaxis
-    numbers.offsetText.set_fontsize(SMALL)
+        options = {"cax": panels[0].inset_axes((1 + 0.03 * width, 0.0, 0.045 * width, 1.0))}
+    bar = figure.colorbar(drawn.mappable, extend=colours.extend, **options)
+    said = write_label(drawn.quantity, colours.unit) + (f", {colours.remark}" if colours.remark else "")
+    bar.set_label(escape_text(wrap_words(said, 60 if below else 24)), fontsize=points(TEXT), color=INK)
+    _style_bar(bar, colours, bar.ax.xaxis if below else bar.ax.yaxis)
+
+
+def _style_bar(bar: Any, colours: Colours, numbers: Any) -> None:
+    bar.outline.set_linewidth(points(0.6))
+    bar.ax.tick_params(labelsize=points(SMALL), colors=INK, width=points(0.6), length=points(3))
+    numbers.offsetText.set_fontsize(points(SMALL))
     if colours.norm is not None:
         return  # the norm knows which ticks it needs
     if colours.ticks is None:

@@ -28,6 +28,7 @@ __all__ = [
     "ArrayFacts",
     "Line",
     "collect_facts",
+    "describe_result",
     "find_kind",
     "is_main",
     "list_outline",
@@ -202,7 +203,7 @@ def _list_node_lines(depth: int, node: xr.DataTree) -> list[Line]:
     name = make_printable(node.name or "/")
     if mains:
         return _list_main_lines(depth, name, held, mains)
-    kind, said = ("result", result) if (result := _write_result(name, held.attrs)) else ("group", "")
+    kind, said = ("result", result) if (result := describe_result(name, held.attrs)) else ("group", "")
     return [Line(depth, kind, name, said), *_list_extra_lines(depth + 1, held)]
 
 
@@ -235,7 +236,7 @@ def write_facts(facts: ArrayFacts, *, named: bool = True) -> str:
     return "  ".join(filter(None, parts))
 
 
-def _write_result(name: str, attrs: Mapping[Any, Any]) -> str:
+def describe_result(name: str, attrs: Mapping[Any, Any]) -> str:
     """Say what made a results group, and from what; nothing where it is no results group."""
     source, dash, rest = name.rpartition("-")
     stem, _, number = rest.rpartition("_")

@@ -1,0 +1,55 @@
+"""What may be opened, and what may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import usidx
+from usidx.errors import UsidError
+from usidx.look.app.reading.shelf import Shelf, stamp
+
+
+def test_only_what_lies_below_the_folder_is_opened(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    usidx.example_file(inside / "a.h5")
+    usidx.example_file(outside / "b.h5")
+    (inside / "link.h5").symlink_to(outside / "b.h5")
+    shelf = Shelf([inside / "a.h5"])
+    assert shelf.find("a.h5") == (inside / "a.h5").resolve()
+    for name in ("link.h5", "../out/b.h5", str(outside / "b.h5")):
+        with pytest.raises(UsidError, match="does not lie below"):
+            shelf.find(name)
+    with pytest.raises(UsidError, match=r"There is no file 'c\.h5' here"):
+        shelf.find("c.h5")
+
+
+def test_what_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsidError, match="There is no file"):
+        Shelf([tmp_path / "a.h5"])
+    with pytest.raises(UsidError, match="There is no folder"):
+        Shelf([], tmp_path / "nowhere")
+
+
+def test_a_file_of_an_instrument_is_converted(tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", np.arange(12.0).reshape(3, 4))
+    shelf = Shelf([tmp_path / "image.npy"])
+    copy = shelf.open_as_usid(shelf.files[0])
+    assert shelf.is_copy(copy)
+    assert shelf.open_as_usid(shelf.files[0]) == copy
+    np.testing.assert_array_equal(usidx.open_main(copy).values.ravel(), np.arange(12.0))
+    shelf.close()
+    assert not copy.exists()
+
+
+def test_a_stamp_changes_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    assert stamp(path) is None
+    path.write_bytes(b"1")
+    before = stamp(path)
+    path.write_bytes(b"12")
+    assert stamp(path) != before
