@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import usidx
-from usidx.errors import ResultError, RoleError
+from usidx.errors import ResultError, RoleError, SelectionError
 
 Array = npt.NDArray[Any]
 Prepare = Callable[[xr.DataArray], xr.DataArray]
@@ -241,3 +241,52 @@ def test_a_single_block_is_read_once_and_worked_through_in_parts() -> None:
     np.testing.assert_array_equal(mapped.compute(), np.arange(12.0).reshape(6, 2).sum(axis=1))
     assert len(read) == 1
     assert usidx.map_positions(np.sum, data.isel(X=slice(0)), dim="Bias", like=0.0).compute().size == 0
+
+
+@pytest.fixture
+def measurements(tmp_path: Path) -> Path:
+    """Write a file of two measurements, one of them with two channels, the other with a result already."""
+    file = tmp_path / "several.h5"
+    for number, channel, name in ((0, 0, "Raw_Data"), (1, 0, "Raw_Data"), (1, 1, "Other")):
+        scan, _ = usidx.simulate.band_excitation((3 + number, 4), 16, seed=number + channel)
+        group = f"Measurement_00{number}/Channel_00{channel}"
+        usidx.write(scan, file, group=group, name=name, progress=False)
+    usidx.open_main(file, "Measurement_000/Channel_000/Raw_Data").usid.svd(2).usid.write(progress=False)
+    return file
+
+
+def test_a_verb_works_on_all_mains_and_results_lie_beside_each(measurements: Path) -> None:
+    tree = usidx.open_tree(measurements)
+    fits = tree.usid.map_mains(usidx.sho_fit)
+    sources = ["/Measurement_000/Channel_000/Raw_Data", "/Measurement_001/Channel_000/Raw_Data",
+               "/Measurement_001/Channel_001/Other"]  # fmt: skip
+    assert [leaf.path for leaf in fits.leaves] == sources
+    assert all(v.chunks is not None for leaf in fits.leaves for v in leaf.data_vars.values())
+    assert fits.usid.write(progress=False) == f"{sources[0]}-SHO_Fit_000"
+    for source in sources:
+        stored = usidx.open_result(measurements, f"{source}-SHO_Fit_000").compute()
+        expected = usidx.sho_fit(usidx.open_main(measurements, source)).compute()
+        xr.testing.assert_allclose(stored, expected)
+    assert fits.usid.write(progress=False) == f"{sources[0]}-SHO_Fit_000"  # nothing is written twice
+    assert len(usidx.list_results(measurements)) == 4
+
+
+def test_results_of_all_mains_are_worked_on_further(measurements: Path) -> None:
+    fits = usidx.open_tree(measurements).usid.map_mains(usidx.sho_fit, named="Raw_Data")
+    signed = fits.usid.map_mains(usidx.response, offset=-0.4)
+    assert [leaf.path.split("/")[1] for leaf in signed.leaves] == ["Measurement_000", "Measurement_001"]
+    for leaf in signed.leaves:
+        own = usidx.response(usidx.sho_fit(usidx.open_main(measurements, leaf.path)), offset=-0.4)
+        xr.testing.assert_allclose(leaf["response"], own)
+    assert signed.usid.write(progress=False).endswith("Raw_Data-Response_000")
+
+
+def test_mains_that_are_not_there_and_verbs_that_fail_are_named(measurements: Path) -> None:
+    tree = usidx.open_tree(measurements)
+    with pytest.raises(SelectionError, match=r"no main 'Channel_001/Raw_Data'; it has \['Measurement_000/Chan"):
+        tree.usid.map_mains(usidx.svd, 2, named="Channel_001/Raw_Data")
+    with pytest.raises(RoleError) as raised:
+        tree.usid.map_mains(usidx.sho_fit, "Bias", named="Other")
+    assert "Measurement_001/Channel_001/Other" in raised.value.__notes__[0]
+    with pytest.raises(ResultError, match="Name the one to write it to"):
+        tree.usid.write()

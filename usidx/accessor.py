@@ -253,4 +253,5 @@ class UsidDatasetAccessor(_Labelled[xr.Dataset]):
 class UsidDataTreeAccessor(_Accessor[xr.DataTree]):
     """What a file holds at a glance."""
 
+    map_mains = _second_door(lambda: public.map_mains)
     write = _Door(lambda: public.write)

@@ -1,4 +1,4 @@
-"""A user's function of one spectrum -> its result at every position."""
+"""A user's function of one spectrum -> its result at every position; a verb -> its results for all mains of a tree."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.errors import ResultError
+from usidx.errors import ResultError, SelectionError
 from usidx.label.blockwise import Output, along
-from usidx.label.roles import Dims, split
+from usidx.label.roles import Dims, position_dims, spectroscopic_dims, split
 from usidx.results.arguments import as_json
 from usidx.results.verbs import verb
 
-__all__ = ["map_positions"]
+__all__ = ["map_mains", "map_positions"]
 
 Array = npt.NDArray[Any]
 
@@ -230,3 +230,71 @@ def _described(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
 
 def _listed(described: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {text}".strip() for name, text in described.items())
+
+
+def map_mains(
+    function: Callable[..., Any], data: xr.DataTree, /, *args: Any, named: str | None = None, **options: Any
+) -> xr.DataTree:
+    """Call a verb on each main of a tree: all measurements, all channels.
+
+    Lazy where the mains are. ``tree.usid.map_mains(usidx.sho_fit).usid.write()`` writes each result beside its source.
+
+    Parameters
+    ----------
+    function : callable
+        A verb, or another function; takes an array, or a Dataset where a main has fields or is a result of several
+        variables, and returns either.
+    data : DataTree
+        As :func:`usidx.open_tree` returns it, or this function itself. Results in a file do not count.
+    *args : any
+        Further arguments of the function.
+    named : str, optional
+        Only mains of this name, or whose path ends so, such as ``"Raw_Data"`` or ``"Channel_001/Raw_Data"``.
+    **options : any
+        Keyword arguments of the function.
+
+    Returns
+    -------
+    DataTree
+        What the function returned for each main, at its place.
+
+    Raises
+    ------
+    SelectionError
+        There is no such main.
+    UsidError
+        What the function raises; a note says for which main.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> tree = usidx.open_tree(usidx.example_file())
+    >>> fits = tree.usid.map_mains(usidx.svd, 2)
+    >>> [leaf.path for leaf in fits.leaves]
+    ['/Measurement_000/Channel_000/Raw_Data']
+    """
+    mains = {path: main for path, main in _list_mains(data) if named is None or f"/{path}".endswith(f"/{named}")}
+    if not mains:
+        known = [path for path, _ in _list_mains(data)]
+        raise SelectionError(f"The tree has no main{'' if named is None else f' {named!r}'}; it has {known}.")
+    made: dict[str, xr.Dataset] = {}
+    for path, main in mains.items():
+        try:
+            found = function(main, *args, **options)
+        except Exception as err:
+            err.add_note(f"This was for {path!r}.")
+            raise
+        made[path] = found if isinstance(found, xr.Dataset) else found.to_dataset(name=found.name or "data")
+    return xr.DataTree.from_dict(made)
+
+
+def _list_mains(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray | xr.Dataset]]:
+    """Yield path and data of each main that is not within a group of results."""
+    for leaf in tree.leaves:
+        within = itertools.takewhile(lambda node: node is not tree, leaf.parents)
+        if any("tool" in node.attrs for node in within):
+            continue
+        found = leaf.to_dataset()
+        if found.data_vars and (position_dims(found) or spectroscopic_dims(found)):
+            one = next(iter(found.data_vars))
+            yield leaf.path.removeprefix(tree.path).strip("/"), found[one] if len(found.data_vars) == 1 else found

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from usidx.look.plot import plot_spectra as plot_spectra
     from usidx.look.summary.html import summary_html as summary_html
     from usidx.look.summary.text import summary as summary
+    from usidx.mapping import map_mains as map_mains
     from usidx.mapping import map_positions as map_positions
     from usidx.modes.band_excitation.response import correct_phase as correct_phase
     from usidx.modes.band_excitation.response import phase_offset as phase_offset
@@ -122,6 +123,7 @@ MODULES.update(
         "list_readers": "usidx.instruments.list_readers",
         "list_results": "usidx.io.read.results",
         "loop_fit": "usidx.modes.switching.loop_fit",
+        "map_mains": "usidx.mapping",
         "map_positions": "usidx.mapping",
         "mcr_als": "usidx.learn.mcr",
         "measure_peaks": "usidx.fitting.measure_peaks",

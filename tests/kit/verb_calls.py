@@ -12,7 +12,7 @@ import xarray as xr
 from sklearn.decomposition import PCA, FactorAnalysis
 
 import usidx
-from tests.kit import atom_calls, diffraction_calls, image_calls, mode_calls
+from tests.kit import atom_calls, diffraction_calls, force_calls, image_calls, mode_calls
 from tests.kit.calls import Call, Together, make_mask, opened
 from tests.kit.loops import scan as loop_scan
 from usidx.models import Constant, Gaussian, Linear
@@ -20,7 +20,7 @@ from usidx.models import Constant, Gaussian, Linear
 __all__ = ["ALIKE", "CALLS", "Call", "opened", "spread", "write_sources"]
 
 #: Who has calls of a family: CALLS, ALIKE, and make_sources(), which gives name -> array of its files.
-FAMILIES = (atom_calls, diffraction_calls, image_calls, mode_calls)
+FAMILIES = (atom_calls, diffraction_calls, force_calls, image_calls, mode_calls)
 
 
 def spread(spectrum: Any, power: int = 1) -> Any:

@@ -3,8 +3,10 @@
 Verbs that everybody uses, as ``usidx.sho_fit`` and ``usidx.loop_fit``, stand at the top; those of one mode are here.
 """
 
+from usidx.modes.force.curves import force_curves
 from usidx.modes.gmode.giv import giv
 from usidx.modes.gmode.lines import lines_to_pixels
 from usidx.modes.kelvin_probe.gkpfm import gkpfm
+from usidx.modes.kelvin_probe.jcpd import jcpd
 
-__all__ = ["giv", "gkpfm", "lines_to_pixels"]
+__all__ = ["force_curves", "giv", "gkpfm", "jcpd", "lines_to_pixels"]

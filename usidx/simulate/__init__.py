@@ -3,6 +3,7 @@
 from usidx.simulate.cantilevers import gkpfm
 from usidx.simulate.contacts import giv, gmode_lines
 from usidx.simulate.decays import relaxation
+from usidx.simulate.forces import force_map
 from usidx.simulate.images import drifting_stack, stepped_surface
 from usidx.simulate.junctions import current_voltage
 from usidx.simulate.lattices import atoms
@@ -19,6 +20,7 @@ __all__ = [
     "current_voltage",
     "diffraction",
     "drifting_stack",
+    "force_map",
     "gaussian_map",
     "giv",
     "gkpfm",

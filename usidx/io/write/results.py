@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -14,7 +13,7 @@ import h5py
 import xarray as xr
 from dask import is_dask_collection
 
-from usidx.errors import ResultError, UsidError, UsidWarning
+from usidx.errors import ResultError, UsidError
 from usidx.format import names
 from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import find_local_path
@@ -26,7 +25,7 @@ from usidx.io.write.checkpoint import mark_unfinished, runs_per_position, store_
 from usidx.io.write.groups import name_next_group
 from usidx.io.write.main import create_main, find_free_name, make_safe_name, make_target
 from usidx.io.write.origin import Origin, find_origin, find_origin_dataset, is_same_file, part_made_of
-from usidx.io.write.reuse import Earlier, Work, digest_sources, find_earlier
+from usidx.io.write.reuse import Earlier, Work, digest_sources, find_earlier, say_resumed
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import change_or_create
 from usidx.io.write.tree import write_tree
@@ -66,11 +65,12 @@ def write(
     data : DataArray, Dataset or DataTree
         A DataTree becomes a measurement with a channel for each leaf. A tree that has the paths of a file
         (``Measurement_NNN/Channel_NNN/name``) keeps them where they are free, and its results; measurements get the
-        next free number elsewhere. Attributes of nodes go to the groups, arrays without roles beside the main ones
-        become plain datasets. A Dataset becomes the group ``<source>-<tool>_NNN``, as does a DataArray that is written
-        without a path. A DataArray with a path becomes a main dataset. It gets a channel of its own: in the newest
-        measurement, where its positions are those of the last channel there and no channel has its name, else in a
-        new ``Measurement_NNN/Channel_000``. Dims need roles; see :func:`usidx.set_roles`.
+        next free number elsewhere. Results of :func:`usidx.map_mains` go without a path, each beside its source.
+        Attributes of nodes go to the groups, arrays without roles beside the main ones become plain datasets. A Dataset
+        becomes the group ``<source>-<tool>_NNN``, as does a DataArray that is written without a path. A DataArray with
+        a path becomes a main dataset. It gets a channel of its own: in the newest measurement, where its positions are
+        those of the last channel there and no channel has its name, else in a new ``Measurement_NNN/Channel_000``. Dims
+        need roles; see :func:`usidx.set_roles`.
     path : path, optional
         A file, new or not. By default the file that the data came from.
     name : str, optional
@@ -98,7 +98,7 @@ def write(
     Returns
     -------
     str
-        HDF5 path of the group, of the main dataset, or of the first measurement of a tree.
+        HDF5 path of the group, of the main dataset, or of the first measurement or result of a tree.
 
     Raises
     ------
@@ -147,9 +147,17 @@ def _write_whole(
 ) -> str:
     if name is not None or group is not None:
         raise UsidError("name= and group= are for arrays and results; in a tree the paths of its nodes decide.")
-    if path is None:
+    if path is not None:
+        return write_tree(find_local_path(path), tree, settings)
+    results = [leaf.to_dataset() for leaf in tree.leaves]
+    if not all(map(list_verb_steps, results)):
         raise ResultError("A tree may come from many files. Name the one to write it to: write(tree, path).")
-    return write_tree(find_local_path(path), tree, settings)
+    groups = []
+    for result in results:
+        recorded = _make_history(result)
+        target = _Target.of(result, None, None, settings)
+        groups.append(_write_result(target, result, None, recorded, reuse=settings.reuse, progress=settings.progress))
+    return groups[0]
 
 
 def _write_to_group(
@@ -234,7 +242,7 @@ def _write_result(
     if not (target.origin.is_own and runs_per_position(lasting)):
         return _write_at_once(target, work, result, progress=progress)
     if earlier is not None:
-        _say_resumed(earlier)
+        say_resumed(earlier)
         path = earlier.path
     else:
         path = _begin(target, work, result, lasting)
@@ -316,15 +324,6 @@ def _look_for_earlier(target: _Target, work: Work, result: xr.Dataset) -> Earlie
             return None
         stem = make_safe_name(str(main.name).rsplit("/", 1)[-1])
         return find_earlier(main.parent, stem, main, work)
-
-
-def _say_resumed(earlier: Earlier) -> None:
-    warnings.warn(
-        f"{earlier.path!r} holds {earlier.done} of {earlier.size} positions from an earlier run of the same call; "
-        f"going on from there. Pass reuse=False to start anew.",
-        UsidWarning,
-        stacklevel=4,
-    )
 
 
 def _find_main(file: h5py.File, target: _Target, work: Work, result: xr.Dataset) -> h5py.Dataset | None:

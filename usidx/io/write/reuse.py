@@ -8,6 +8,7 @@ usidx 0.1 wrote, which have neither.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
+from usidx.errors import UsidWarning
 from usidx.format import names
 from usidx.io.read.chunks.content import digest_content, measure_stored_size
 from usidx.io.read.place.place import find_place
@@ -30,7 +32,7 @@ from usidx.results.identity import OPENED
 from usidx.results.provenance import PROVENANCE, Step, parse_steps
 from usidx.results.schema import Entry, StoredResult, restore_attrs
 
-__all__ = ["Earlier", "Work", "digest_sources", "find_earlier"]
+__all__ = ["Earlier", "Work", "digest_sources", "find_earlier", "say_resumed"]
 
 #: Sources up to this size are digested whatever is done with them.
 _SMALL: Final = 64 << 20
@@ -252,3 +254,13 @@ def _is_laid_out_alike(dataset: Any, entry: Entry) -> bool:
 def _are_equal(one: Any, other: Any) -> bool:
     one, other = np.atleast_1d(one), np.atleast_1d(other)
     return one.shape == other.shape and bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
+
+
+def say_resumed(earlier: Earlier) -> None:
+    """Warn that an earlier run is gone on from."""
+    warnings.warn(
+        f"{earlier.path!r} holds {earlier.done} of {earlier.size} positions from an earlier run of the same call; "
+        f"going on from there. Pass reuse=False to start anew.",
+        UsidWarning,
+        stacklevel=4,
+    )

@@ -217,7 +217,7 @@ def _list_channels(
         coords["segment"] = xr.Variable(("time",), numbers, {"long_name": "segment of the curve"})
     axes = (*(() if grid is None else grid.axes), samples)
     found = [
-        Channel(name, _lay(blocks, name, grid), axes, one.quantity, one.units, coords, dict(told[name]))
+        Channel(name, _lay(blocks, name, grid), axes, one.quantity, one.units, coords, _list_attrs(told[name], one))
         for name, blocks, one in _open_channels(path, curves, version, longest)
     ]
     if samples.name != "time":
@@ -225,6 +225,14 @@ def _list_channels(
         found.append(Channel("time", _lay(rhythm, "time", grid), axes, "time", "s", coords))
         found.append(Channel("segment", _lay(segments, "segment", grid), axes, "segment", "", coords))
     return found
+
+
+def _list_attrs(told: Properties, conversion: Conversion) -> dict[str, str | float]:
+    """Return what the header says of a channel, and by which spring constant and sensitivity volts became a force."""
+    names = {"spring_constant": "force", "inverse_sensitivity": "distance"} if conversion.units == "N" else {}
+    ends = {name: f".conversion-set.conversion.{slot}.scaling.multiplier" for name, slot in names.items()}
+    found = {name: float(v) for name, end in ends.items() for key, v in told.items() if key.endswith(end)}
+    return {**told, **found}
 
 
 def _describe_samples(rhythm: _Rhythm) -> Axis:

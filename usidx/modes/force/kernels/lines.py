@@ -1,0 +1,170 @@
+"""A part of a force curve -> its samples with running sums, straight lines through them, and where they end.
+
+In machine code; importing this imports numba.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numba
+import numpy as np
+
+__all__ = [
+    "ROWS",
+    "SF",
+    "SFF",
+    "SFX",
+    "SX",
+    "SXX",
+    "F",
+    "X",
+    "add_line",
+    "count_before",
+    "find_jump",
+    "find_knee",
+    "fit_line",
+    "gather",
+]
+
+#: What is worked on: samples, and running sums.
+X, F, SX, SXX, SF, SFX, SFF, ROWS = range(8)
+_SPLITS: Final = 48  # places where a curve is tried to be broken in two
+_AVERAGED: Final = 8  # samples, of what is looked at for a jump
+_JUMPS: Final = 2.5  # of the noise of their difference
+_SEEN: Final = 6.0  # of the noise: samples within a jump stand out
+
+_compile = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@_compile  # type: ignore[untyped-decorator]
+def gather(force: Any, height: Any, part: Any, tilt: float, work: Any) -> Any:
+    """Collect the finite samples of a part of a curve, its way from 0 to 1, the forces within -1 and 1.
+
+    Return how many they are, the first height, the way, and the force that is 1; and the two ends where told.
+    """
+    n, base, start, step = 0, -1, -1, 1 if part[0] <= part[1] else -1
+    origin, way, largest = height[part[0]], height[part[1]] - height[part[0]], 0.0
+    for i in range(part[0], part[1] + step, step):
+        if part[2] >= 0 and i == part[2] + step:
+            base = n
+        if part[2] >= 0 and i == part[3]:
+            start = n
+        if np.isfinite(force[i]) and np.isfinite(height[i]):
+            work[X, n] = (height[i] - origin) / way
+            work[F, n] = force[i] - tilt * (height[i] - origin)
+            largest = max(largest, np.abs(work[F, n] - work[F, 0]))
+            n += 1
+    zero = work[F, 0]
+    for i in range(n):
+        work[F, i] = (work[F, i] - zero) / largest
+        x, f = work[X, i], work[F, i]
+        work[SX, i + 1], work[SXX, i + 1] = work[SX, i] + x, work[SXX, i] + x * x
+        work[SF, i + 1], work[SFX, i + 1], work[SFF, i + 1] = (
+            work[SF, i] + f, work[SFX, i] + f * x, work[SFF, i] + f * f
+        )  # fmt: skip
+    return n, base, start, origin, way, largest, zero
+
+
+@_compile  # type: ignore[untyped-decorator]
+def count_before(x: Any, n: int, at: float) -> int:
+    """Return how many samples lie at a place or before it."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if x[middle] <= at else (low, middle)
+    return low
+
+
+@_compile  # type: ignore[untyped-decorator]
+def fit_line(first: int, count: int, is_tilted: bool, work: Any) -> Any:
+    """Return a straight line through some samples, and their sum of squares about it."""
+    m = float(count - first)
+    sx, sxx = work[SX, count] - work[SX, first], work[SXX, count] - work[SXX, first]
+    sf, sfx = work[SF, count] - work[SF, first], work[SFX, count] - work[SFX, first]
+    spread = sxx - sx * sx / m
+    tilt = (sfx - sx * sf / m) / spread if is_tilted and spread > 1e-14 * m else 0.0
+    line = (sf - tilt * sx) / m
+    total = work[SFF, count] - work[SFF, first] - sf * sf / m - tilt * (sfx - sx * sf / m)
+    return line, tilt, max(total, 0.0)
+
+
+@_compile  # type: ignore[untyped-decorator]
+def find_knee(n: int, is_tilted: bool, work: Any) -> int:
+    """Return where a curve breaks in two straight lines best, the second one steeper."""
+    best, knee = np.inf, -1
+    for number in range(1, _SPLITS):
+        i = max(4, n * number // _SPLITS)
+        if n - i < 4:
+            break
+        _, before, first = fit_line(0, i, is_tilted, work)
+        _, after, second = fit_line(i, n, True, work)
+        if after > before and first + second < best:
+            best, knee = first + second, i
+    return knee
+
+
+@_compile  # type: ignore[untyped-decorator]
+def _average(first: int, count: int, line: float, tilt: float, work: Any) -> float:
+    """Return how far some samples lie below a line, in the mean."""
+    end = first + count
+    x, f = work[SX, end] - work[SX, first], work[SF, end] - work[SF, first]
+    return float(line + (tilt * x - f) / count)
+
+
+@_compile  # type: ignore[untyped-decorator]
+def find_jump(n: int, knee: int, is_tilted: bool, work: Any) -> Any:
+    """Return how deep a curve falls before contact, the noise, where the line ends, and where contact begins.
+
+    The depth is 0 where it does not fall. Means of samples are looked at, in which a jump stands out that is as small
+    as the noise.
+    """
+    m, w = max(knee // 2, _AVERAGED), _AVERAGED
+    line, tilt, total = fit_line(0, m, is_tilted, work)
+    steepest, edge = 0.0, -1
+    for i in range(m, n - 2 * w):
+        # Beside each other, so that a line that is not known well does not matter.
+        before = _average(i - w, w, line, tilt, work)
+        for count in (w // 2, w):  # where contact is stiff the curve soon comes up again
+            jump = (_average(i, count, line, tilt, work) - before) / np.sqrt(1.0 / w + 1.0 / count)
+            if jump > steepest:
+                steepest, edge = jump, i
+    if edge < 0:
+        return 0.0, 0.0, 0, 0
+    line, tilt, total = fit_line(0, edge, is_tilted, work)
+    noise, depth = np.sqrt(total / (edge - 2)), _average(edge, w // 2, line, tilt, work)
+    if steepest < _JUMPS * noise or depth < max(noise, 1e-6):
+        return 0.0, noise, 0, 0
+    ends = _clear_jump(m, edge, depth, noise, line, tilt, work)
+    return depth, noise, ends[0], ends[1]
+
+
+@_compile  # type: ignore[untyped-decorator]
+def _clear_jump(m: int, edge: int, depth: float, noise: float, line: float, tilt: float, work: Any) -> Any:
+    """Leave out samples within a jump, where the noise lets them be seen."""
+    if depth < _SEEN * noise:
+        return edge, edge
+    after = edge
+    while after < edge + _AVERAGED and _average(after, 1, line, tilt, work) < 0.7 * depth:
+        after += 1
+    while after > m and _average(after - 1, 1, line, tilt, work) > 0.7 * depth:
+        after -= 1
+    before = after
+    while before > m and _average(before - 1, 1, line, tilt, work) > max(0.15 * depth, 1.5 * noise):
+        before -= 1
+    return before, after
+
+
+@_compile  # type: ignore[untyped-decorator]
+def add_line(count: int, work: Any, par: Any, vec: Any, mat: Any) -> float:
+    """Begin the normal equations with the samples before contact; return their sum of squares."""
+    b, t = par[0], par[1]
+    sx, sxx, sf, sfx = work[SX, count], work[SXX, count], work[SF, count], work[SFX, count]
+    for j in range(5):
+        vec[j] = 0.0
+        for k in range(5):
+            mat[j, k] = 0.0
+    mat[0, 0], mat[0, 1], mat[1, 1] = count, sx, sxx
+    vec[0], vec[1] = sf - b * count - t * sx, sfx - b * sx - t * sxx
+    square = work[SFF, count] - 2.0 * b * sf - 2.0 * t * sfx + b * b * count + 2.0 * b * t * sx + t * t * sxx
+    return float(max(square, 0.0))
