@@ -23,6 +23,8 @@ Kind = Literal[
     "switching",
     "relaxation",
     "tunnelling",
+    "general_mode",
+    "kelvin_probe",
     "topography",
     "drift",
     "atoms",
@@ -38,6 +40,8 @@ _KINDS: Final[Mapping[str, tuple[_Simulate, dict[str, Any]]]] = {
     "switching": (simulate.beps, {"shape": (8, 8), "frequencies": 24, "dc_steps": 32}),
     "relaxation": (simulate.relaxation, {"shape": (8, 8), "times": 48, "biases": 3}),
     "tunnelling": (simulate.current_voltage, {"shape": (16, 16), "biases": 101}),
+    "general_mode": (simulate.gmode_lines, {"shape": (8, 8)}),
+    "kelvin_probe": (simulate.gkpfm, {"shape": (4, 4)}),
     "topography": (simulate.stepped_surface, {"shape": (96, 128), "scars": 4}),
     "drift": (simulate.drifting_stack, {"shape": (64, 96), "frames": 8}),
     "atoms": (simulate.atoms, {"shape": (128, 128), "scatter": 0.004}),
@@ -60,11 +64,12 @@ def example_file(path: str | PathLike[str] | None = None, *, kind: Kind = "band_
     kind : str
         What was measured. ``"band_excitation"``: piezoresponse over a band of frequencies, dims (Y, X, Frequency);
         ``"switching"``: the same at each step of a bias cycle, (Y, X, DC_Offset, Frequency); ``"relaxation"``: after
-        pulses of bias, (Y, X, DC_Offset, Time); ``"tunnelling"``: current over bias, (Y, X, Bias); ``"topography"``:
-        heights with steps, particles, a background, lines that jump and scars, (Y, X); ``"drift"``: images of one place
-        that drifts away, (Frame, Y, X); ``"atoms"``: columns of atoms, (Y, X); ``"raman"`` and ``"eels"``: maps of
-        spectra, (Y, X, Raman_Shift) and (Y, X, Energy_Loss); ``"4d_stem"``: a diffraction pattern at each position,
-        (Y, X, detector_Y, detector_X).
+        pulses of bias, (Y, X, DC_Offset, Time); ``"tunnelling"``: current over bias, (Y, X, Bias);
+        ``"general_mode"``: current digitised along each line without a break, (Y, Time); ``"kelvin_probe"``: deflection
+        under a fast bias, (Y, X, Time); ``"topography"``: heights with steps, particles, a background, lines that jump
+        and scars, (Y, X); ``"drift"``: images of one place that drifts away, (Frame, Y, X); ``"atoms"``: columns of
+        atoms, (Y, X); ``"raman"`` and ``"eels"``: maps of spectra, (Y, X, Raman_Shift) and (Y, X, Energy_Loss);
+        ``"4d_stem"``: a diffraction pattern at each position, (Y, X, detector_Y, detector_X).
 
     Returns
     -------

@@ -12,12 +12,16 @@ from tests.look.test_report import Page
 from usidx.cli import main
 
 Out = pytest.CaptureFixture[str]
+#: The head of a PNG file, which is all that a page asks of it: one pixel wide.
+PIXEL = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1"
 EVIL = '"><script>alert(1)</script>'
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # Where panels stand is no matter here, and finding it takes most of the time of a figure.
+    monkeypatch.setattr("matplotlib.layout_engine.ConstrainedLayoutEngine.execute", lambda engine, figure: None)
 
 
 @pytest.fixture
@@ -58,7 +62,8 @@ def test_files_are_one_page_with_a_figure_of_each_part(scan: Path, capsys: Out) 
 
 
 @pytest.mark.filterwarnings("default")
-def test_texts_are_escaped_and_damage_leaves_the_rest_of_the_page(scan: Path) -> None:
+def test_texts_are_escaped_and_damage_leaves_the_rest_of_the_page(scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usidx.look.report._render", lambda figure: (PIXEL, b""))
     with h5py.File(scan, "r+") as file:
         file.attrs["sample_name"] = EVIL
         channel = file["Measurement_000/Channel_000"]

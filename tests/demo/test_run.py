@@ -20,6 +20,8 @@ Out = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # Figures as vectors are tested with the reports; drawing each twice takes as long as all else here.
+    monkeypatch.setattr("usidx.look.report.render_svg", lambda figure: b"")
 
 
 def test_demo_simulates_fits_and_reports(capsys: Out, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from usidx.errors import UsidError
-from usidx.look.draw.canvas import render_png, render_svg
+from usidx.look.draw.canvas import keep_layout, render_png, render_svg
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import make_printable
 from usidx.look.lineage import Lineage
@@ -181,8 +181,7 @@ class _Album:
         self.count = 0
 
     def add(self, figure: Figure) -> dict[str, Any]:
-        is_png = isinstance(figure.picture, bytes)
-        png = figure.picture if is_png else render_png(figure.picture, _DPI)
+        png, svg = (figure.picture, b"") if isinstance(figure.picture, bytes) else _render(figure.picture)
         self.count += 1
         slug = f"{self.count:02d}-{_make_slug(figure.name or figure.caption)}"
         if self.folder is not None:
@@ -194,8 +193,13 @@ class _Album:
             "caption": _shorten(figure.caption, 2000),
             "width": round(_read_png_width(png) / _DPI * _CSS_PIXELS_PER_INCH),
             "png": _encode(png),
-            "svg": "" if is_png else _encode(render_svg(figure.picture)),
+            "svg": _encode(svg),
         }
+
+
+def _render(figure: Any) -> tuple[bytes, bytes]:
+    with keep_layout(figure):
+        return render_png(figure, _DPI), render_svg(figure)
 
 
 def _make_slug(name: str) -> str:

@@ -8,9 +8,11 @@ from usidx.look.draw.canvas import (
     choose_grid_shape,
     escape_text,
     finish_figure,
+    keep_layout,
     label_axes,
     make_figure,
     render_png,
+    render_svg,
     set_whole_ticks,
     wrap_words,
 )
@@ -90,3 +92,24 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"Drawing needs the package 'matplotlib'"):
         make_figure(3, 2)
+
+
+def test_a_finished_figure_can_be_drawn_as_it_is_laid_out() -> None:
+    figure = make_figure(3, 2)
+    axes = figure.subplots()
+    finish_figure(figure, "Title")
+    engine, place = figure.get_layout_engine(), axes.get_position().bounds
+    with keep_layout(figure):
+        axes.set_ylabel("two\nlines")
+        assert render_svg(figure).startswith(b"<?xml")
+    assert axes.get_position().bounds == place
+    assert figure.get_layout_engine() is engine
+    render_png(figure)
+    assert axes.get_position().bounds != place
+
+
+def test_vectors_are_the_same_each_time_and_their_letters_stay_letters() -> None:
+    figure = make_figure(3, 2)
+    label_axes(figure.subplots(), "Bias (V)", "Current (nA)")
+    assert render_svg(figure) == render_svg(figure)
+    assert b">Bias (V)</text>" in render_svg(figure)

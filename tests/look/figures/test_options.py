@@ -132,12 +132,12 @@ def test_the_style_for_papers_shrinks_letters_and_sizes_alike() -> None:
     assert 3 < figure.get_size_inches()[0] < 3.5  # a column
 
 
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+@pytest.mark.parametrize("ending", ["svg", "pdf"])
 def test_figures_are_saved_as_vectors_with_letters_as_letters(tmp_path: Path, ending: str) -> None:
     with matplotlib.style.context("usidx.paper"):
         usidx.plot_map(ramp(), letters=True).savefig(tmp_path / f"map.{ending}")
     written = (tmp_path / f"map.{ending}").read_bytes()
-    starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+    starts = {"svg": b"<?xml", "pdf": b"%PDF"}
     assert written.startswith(starts[ending])
     if ending == "svg":
         assert b"Height (V)</text>" in written

@@ -6,7 +6,8 @@ import io
 import re
 import textwrap
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +30,7 @@ __all__ = [
     "choose_grid_shape",
     "escape_text",
     "finish_figure",
+    "keep_layout",
     "label_axes",
     "make_figure",
     "open_sheet",
@@ -153,6 +155,17 @@ def render_png(figure: Any, dpi: float | None = None) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="png", dpi=figure.dpi if dpi is None else dpi)
     return buffer.getvalue()
+
+
+@contextmanager
+def keep_layout(figure: Any) -> Iterator[None]:
+    """Leave a figure that is finished as it is laid out, which drawing it would find anew each time."""
+    engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
 
 
 def render_svg(figure: Any) -> bytes:
