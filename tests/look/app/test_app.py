@@ -131,6 +131,7 @@ def test_a_detector_on_a_pattern_makes_a_map(app: App) -> None:
     watched.page.mouse.click(*find_point(watched, "usidx-pattern", 0.5, 0.5))
     wait_until_shown(watched, "usidx-map", "detector of 10 cells")
     read = f"Array.from({FIGURE}('usidx-map').renderers.at(0).data_source.get('image')[0])"
+    watched.wait_for(f"{read}[0] > 1000")  # one cell of the pattern has a hundred counts
     data = usidx.open_main(app.folder / "patterns.h5").load()
     y, x = (data[d].values for d in data.dims[2:])
     inside = (x[None] - 0.5) ** 2 + (y[:, None] - 0.5) ** 2 < 100
