@@ -12,7 +12,7 @@ import pytest
 
 import usidx
 
-CASES = int(os.environ.get("USIDX_FUZZ", "40"))
+CASES = int(os.environ.get("USIDX_FUZZ", "15"))
 #: Address space that one process may take, far below what a hostile shape can claim.
 LIMIT = 6 << 30
 

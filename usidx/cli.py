@@ -1,4 +1,5 @@
-"""The command ``usidx``."""
+"""The command ``usidx``: what it is given, and how it ends; what the commands do is loaded when it is called."""
+# PYTHON_ARGCOMPLETE_OK
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any
 
 import usidx
 from usidx.errors import MissingExtraError, UsidError
@@ -21,13 +24,17 @@ __all__ = ["main"]
 
 # Seconds in which a scheduler answers.
 _PATIENCE = 15
+_FORMATS = ("nexus", "kerchunk", "netcdf", "zarr", "hspy", "csv")
+_EXITS = "exit codes: 0 done, 2 it could not be done and the reason is said, 130 interrupted"
+_SHELLS = ("bash", "zsh", "fish")
+
+Commands = argparse._SubParsersAction
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 1 or 2 for what went wrong, 130 after Ctrl-C, as of any program."""
     try:
         with insist_on_interrupts(), warnings.catch_warnings():
-            warnings.showwarning = _say_warning  # type: ignore[assignment]
             return _run(arguments)
     except BrokenPipeError:
         _close_pipes()
@@ -42,13 +49,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        options = _parser().parse_args(arguments)
-        run: Callable[[argparse.Namespace], int] = options.run
-        return run(options)
+        options = _parse(arguments)
+        if isinstance(options, int):
+            return options
+        warnings.showwarning = _be_silent if options.quiet else _say_warning  # type: ignore[assignment]
+        return _call(options)
     finally:
         # Here, where a pipe that nobody reads any more is told from other errors; Python would only complain.
         if sys.stdout is not None:
             sys.stdout.flush()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | int:
+    """Return what was asked for, or the exit code where that was help, a version, or nothing that is known."""
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        _import_argcomplete().autocomplete(parser)
+    try:
+        return parser.parse_args(arguments)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+
+
+def _call(options: argparse.Namespace) -> int:
+    """Do what was asked for; with -v say where in the code it went wrong, and how long it took."""
+    started = time.perf_counter()
+    module, _, name = options.run.partition(":")
+    run: Callable[[argparse.Namespace], int] = getattr(import_module(module), name)
+    try:
+        return run(options)
+    except (UsidError, OSError) as err:
+        if options.verbose and not isinstance(err, BrokenPipeError):
+            sys.excepthook(type(err), err, err.__traceback__)
+        raise
+    finally:
+        if options.verbose:
+            print(f"usidx: {options.command} took {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
 def _close_pipes() -> None:
@@ -73,17 +109,69 @@ def _say_interrupted() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("usidx", description="Microscopy data in USID HDF5 files.")
+    parser = argparse.ArgumentParser(
+        "usidx",
+        description="Microscopy data in USID HDF5 files.",
+        epilog="`usidx COMMAND --help` shows what a command takes, with examples and exit codes.",
+    )
     parser.add_argument("--version", action="version", version=f"usidx {usidx_version()}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, run, purpose in (
-        ("info", _info, "show what a file holds"),
-        ("validate", _validate, "list every rule of the format that a file breaks"),
-    ):
-        _command(commands, name, run, purpose).add_argument("file", help="a USID file, or its URL")
-    demo = _command(commands, "demo", _demo, "analyse a file (or a simulated scan) and write a report")
+    parser.add_argument(
+        "--completion", choices=_SHELLS, action=_Completion, help="print what makes a shell complete commands and files"
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
+    _add_shows(commands)
+    _add_reports(commands)
+    _add_view(commands)
+    _add_convert(commands)
+    _add_export(commands)
+    _add_recipes(commands)
+    recover = _command(commands, "recover", "working", "put a file back to its last commit after an interrupted write")
+    recover.add_argument("file", help="an HDF5 file")
+    recover.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="where there are no locks, as on some network drives: only if no other program has the file open",
+    )
+    return parser
+
+
+def _add_shows(commands: Commands[argparse.ArgumentParser]) -> None:
+    info = _command(
+        commands,
+        "info",
+        "showing",
+        "show what files hold, or one dataset or result of a file",
+        "usidx info scan.h5",
+        "usidx info scan.h5 SVD_000",
+        "usidx info *.h5 --json",
+    )
+    info.add_argument("file", nargs="+", help="USID files or URLs; or one file, and a dataset or result in it")
+    validate = _command(
+        commands,
+        "validate",
+        "showing",
+        "list every rule of the format that files break",
+        "usidx validate scan.h5",
+        "usidx validate *.h5 --json",
+        exits="exit codes: 0 no errors (warnings do not count), 1 errors in a file, 2 it could not be done",
+    )
+    validate.add_argument("file", nargs="+", help="USID files, or their URLs")
+    readers = _command(commands, "readers", "showing", "list the readers of instrument files, and what each needs")
+    for command in (info, validate, readers):
+        command.add_argument("--json", action="store_true", help="say it as JSON, for programs")
+
+
+def _add_reports(commands: Commands[argparse.ArgumentParser]) -> None:
+    demo = _command(
+        commands,
+        "demo",
+        "working",
+        "analyse a file (or a simulated scan) and write a report",
+        "usidx demo",
+        "usidx demo scan.h5 --write",
+    )
+    demo.set_defaults(connect=_computing_at)
     demo.add_argument("file", nargs="?", help="a USID file, which stays as it is. Without one a scan is simulated")
-    demo.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
     demo.add_argument(
         "--write", action="store_true", help="add the results to the file (default: <file>-results.h5 here)"
     )
@@ -92,36 +180,45 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="compute on the workers of this dask scheduler, as tcp://host:8786. They must see the file by its path",
     )
-    report = _command(commands, "report", _report, "write one page about files as they are: figures, history, lineage")
-    report.add_argument("file", nargs="+", help="a USID file")
-    report.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
-    recover = _command(commands, "recover", _recover, "put a file back to its last commit after an interrupted write")
-    recover.add_argument("file", help="an HDF5 file")
-    recover.add_argument(
-        "--no-lock",
-        action="store_true",
-        help="where there are no locks, as on some network drives: only if no other program has the file open",
+    report = _command(
+        commands,
+        "report",
+        "working",
+        "write one page about files as they are: figures, history, lineage",
+        "usidx report scan.h5",
+        "usidx report monday.h5 tuesday.h5 --report week.html",
     )
-    _add_view(commands)
-    _add_convert(commands)
-    _add_export(commands)
-    _add_recipes(commands)
-    _command(commands, "readers", _readers, "list the readers of instrument files, and what each needs")
-    return parser
+    report.add_argument("file", nargs="+", help="a USID file")
+    for command in (demo, report):
+        command.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
 
 
-def _add_view(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    show = _command(commands, "view", _view, "look at files in a browser, and analyse them there")
-    show.add_argument("file", nargs="*", help="a USID file, or one of an instrument")
-    show.add_argument("--folder", help="below which files may be opened (default: the folders of the files)")
-    show.add_argument("--no-browser", action="store_true", help="write the address and open nothing")
-    show.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
-    show.add_argument("--port", type=int, default=0, help="the port (default: a free one)")
-    show.add_argument("--no-token", action="store_true", help="let in whoever reaches the port")
+def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
+    view = _command(
+        commands,
+        "view",
+        "working",
+        "look at files in a browser, and analyse them there",
+        "usidx view scan.h5",
+        "usidx view --folder data --no-browser",
+    )
+    view.add_argument("file", nargs="*", help="a USID file, or one of an instrument")
+    view.add_argument("--folder", help="below which files may be opened (default: the folders of the files)")
+    view.add_argument("--no-browser", action="store_true", help="write the address and open nothing")
+    view.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
+    view.add_argument("--port", type=int, default=0, help="the port (default: a free one)")
+    view.add_argument("--no-token", action="store_true", help="let in whoever reaches the port")
 
 
-def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    convert = _command(commands, "convert", _convert, "convert files of instruments into one USID file")
+def _add_convert(commands: Commands[argparse.ArgumentParser]) -> None:
+    convert = _command(
+        commands,
+        "convert",
+        "working",
+        "convert files of instruments into one USID file",
+        "usidx convert grid.3ds grid.h5",
+        "usidx convert '*.sxm' session.h5 --overwrite",
+    )
     convert.add_argument(
         "source", nargs="+", help="a file of an instrument, a folder of them, or a pattern such as '*.sxm'"
     )
@@ -135,88 +232,116 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
 
 
-def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    export = _command(commands, "export", _export, "write a file, or a part of it, in the format of other programs")
+def _add_export(commands: Commands[argparse.ArgumentParser]) -> None:
+    export = _command(
+        commands,
+        "export",
+        "working",
+        "write a file, or a part of it, in the format of other programs",
+        "usidx export scan.h5 scan.nxs",
+        "usidx export scan.h5 fit.csv --group SHO_Fit_000",
+        "usidx export scan.nxs --check",
+    )
     export.add_argument("file", help="a USID file, or its URL; with --check what an export made")
     export.add_argument("target", nargs="?", help="the file or folder to make")
-    export.add_argument("--group", help="a main dataset, a result, or a group (default: the whole file)")
-    export.add_argument(
-        "--to", choices=[*_ENDINGS.values()], help="the format (default: by the ending of the target, else nexus)"
-    )
+    group = export.add_argument("--group", help="a main dataset, a result, or a group (default: the whole file)")
+    _complete_by(group, _list_groups)
+    export.add_argument("--to", choices=_FORMATS, help="the format (default: by the ending of the target, else nexus)")
     export.add_argument("--no-copy", action="store_true", help="make a small file that shows the data where it lies")
     export.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
     export.add_argument("--check", action="store_true", help="say whether FILE still shows what it was made to show")
 
 
-def _add_recipes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    replay = _command(commands, "replay", _replay, "run the steps of a stored result again, and compare")
+def _add_recipes(commands: Commands[argparse.ArgumentParser]) -> None:
+    replay = _command(
+        commands,
+        "replay",
+        "repeating",
+        "run the steps of a stored result again, and compare",
+        "usidx replay scan.h5 SVD_000",
+        exits="exit codes: 0 equal, 1 different, 2 it cannot be replayed, and the reason is said",
+    )
     replay.add_argument("file", help="a USID file")
-    replay.add_argument("group", help="the results group, or an end of its path, as SVD_000")
+    group = replay.add_argument("group", help="the results group, or an end of its path, as SVD_000")
+    _complete_by(group, _list_groups)
     replay.add_argument(
         "--rtol", type=float, default=1e-6, help="up to which difference counts as equal (default: 1e-6)"
     )
     replay.add_argument(
         "--source", metavar="FILE", help="the file that the result was made of, where it is another one"
     )
-    run = _command(commands, "run", _run_recipe, "do the steps of a recipe to many files")
+    run = _command(
+        commands,
+        "run",
+        "repeating",
+        "do the steps of a recipe to many files",
+        "usidx run recipe.toml '*.h5' --report done.csv",
+        exits="exit codes: 0 done, 1 some files failed, 2 the recipe is wrong, 130 interrupted",
+    )
     run.add_argument("recipe", help="a TOML file of steps")
     run.add_argument("file", nargs="+", help="a USID file, a file of an instrument, or a pattern such as '*.h5'")
     run.add_argument("--folder", help="where converted files go (default: beside their sources)")
     run.add_argument("--report", metavar="TABLE", help="where to write the table of what was done, as CSV")
     run.add_argument("--workers", type=int, default=1, metavar="N", help="files at a time, each in a process (1)")
+    for command in (replay, run):
+        command.add_argument("--json", action="store_true", help="say it as JSON, for programs")
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: Commands[argparse.ArgumentParser],
     name: str,
-    run: Callable[[argparse.Namespace], int],
+    module: str,
     purpose: str,
+    *examples: str,
+    exits: str = _EXITS,
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
-    command.set_defaults(run=run)
+    told = ["examples:", *(f"  {example}" for example in examples), ""] if examples else []
+    command = commands.add_parser(
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        epilog="\n".join([*told, exits]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("-q", "--quiet", action="store_true", help="no warnings, no progress: results and errors only")
+    command.add_argument("-v", "--verbose", action="store_true", help="where errors come from, and how long it took")
+    command.set_defaults(run=f"usidx.demo.commands.{module}:{name}")
     return command
+
+
+class _Completion(argparse.Action):
+    """Print the lines for a shell, and leave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _options: Any, values: Any, _option: str | None = None) -> None:
+        print(_import_argcomplete().shellcode(["usidx"], shell=values))
+        parser.exit()
+
+
+def _import_argcomplete() -> Any:
+    try:
+        return import_module("argcomplete")
+    except ImportError as err:
+        raise MissingExtraError("argcomplete", "completion", "Completion in a shell") from err
+
+
+def _complete_by(argument: argparse.Action, list_choices: Callable[..., list[str]]) -> None:
+    argument.completer = list_choices  # type: ignore[attr-defined]
+
+
+def _list_groups(parsed_args: argparse.Namespace, **_others: Any) -> list[str]:
+    """List results of the file that was typed, for a shell; nothing where there is none."""
+    with suppress(UsidError, OSError):
+        return [group.rpartition("-")[2] for group in usidx.list_results(parsed_args.file)]
+    return []
+
+
+def _be_silent(*_warning: object) -> None:
+    """Leave a warning unsaid."""
 
 
 def _say_warning(message: Warning | str, *_where: object) -> None:
     """Write a warning as a line: the place in the code says nothing to who types commands."""
     print(f"usidx: warning: {message}", file=sys.stderr)
-
-
-def _info(options: argparse.Namespace) -> int:
-    print(usidx.summary(usidx.open_tree(options.file)))
-    return 0
-
-
-def _validate(options: argparse.Namespace) -> int:
-    problems = usidx.validate(options.file)
-    for problem in problems:
-        print(problem)
-    errors = sum(problem.is_error for problem in problems)
-    print(f"{options.file}: {_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}")
-    return 1 if errors else 0
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from usidx.demo.run import run_demo
-
-    with _computing_at(options.scheduler):
-        left = run_demo(options.file, report=options.report, write=options.write, say=print)
-    print(f"results in {left.results}:" if left.groups else "there are no results to keep")
-    for group in left.groups:
-        print(f"  {group}")
-    print(f"report: {left.page}")
-    return 0
-
-
-def _report(options: argparse.Namespace) -> int:
-    from usidx.demo.file_report import report_files
-
-    print(f"report: {report_files(options.file, page=options.report, say=print)}")
-    return 0
 
 
 @contextmanager
@@ -237,79 +362,9 @@ def _computing_at(scheduler: str | None) -> Iterator[None]:
         workers = client.scheduler_info()["workers"]
         if not workers:
             raise UsidError(f"The scheduler at {scheduler!r} has no workers, which would be waited for without end.")
-        print(f"computing at {scheduler}: {_count(len(workers), 'worker')}")
+        print(f"computing at {scheduler}: {len(workers)} worker{'s' if len(workers) > 1 else ''}")
         yield
-
-
-def _view(options: argparse.Namespace) -> int:
-    from usidx.look.app.serve import view
-
-    chosen = {"folder": options.folder, "host": options.host, "port": options.port}
-    view(options.file, **chosen, token=not options.no_token, browser=not options.no_browser)
-    return 0
 
 
 def _split_names(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
-
-
-def _convert(options: argparse.Namespace) -> int:
-    chosen = {name: getattr(options, name) for name in ("reader", "position", "spectroscopic", "overwrite")}
-    print(usidx.convert(options.source, options.target, **chosen))
-    return 0
-
-
-#: Format by the ending of a target.
-_ENDINGS: Final = {
-    ".nxs": "nexus",
-    ".json": "kerchunk",
-    ".nc": "netcdf",
-    ".zarr": "zarr",
-    ".hspy": "hspy",
-    ".csv": "csv",
-}
-
-
-def _export(options: argparse.Namespace) -> int:
-    if options.check:
-        usidx.check_export(options.file)
-        print(f"{options.file}: shows what it was made to show")
-        return 0
-    if options.target is None:
-        raise UsidError("Name the file to make: usidx export FILE TARGET.")
-    to: Any = options.to or _ENDINGS.get(os.path.splitext(options.target)[1].lower(), "nexus")
-    copy = not options.no_copy
-    print(
-        usidx.export(options.file, options.target, group=options.group, to=to, copy=copy, overwrite=options.overwrite)
-    )
-    return 0
-
-
-def _replay(options: argparse.Namespace) -> int:
-    found = usidx.replay(options.file, options.group, rtol=options.rtol, source=options.source)
-    width = max((len(str(name)) for name in found.data_vars), default=0)
-    for name, difference in found.data_vars.items():
-        print(f"{name!s:{width}}  {difference.item():.3g}")
-    verdict = "equal" if found.attrs["equal"] else "different"
-    print(f"{found.attrs['group']}: {verdict}, to {options.rtol:g}")
-    return 0 if found.attrs["equal"] else 1
-
-
-def _run_recipe(options: argparse.Namespace) -> int:
-    done = usidx.run(
-        options.recipe, options.file, folder=options.folder, report=options.report, workers=options.workers
-    )
-    print(done)
-    return 1 if done.failed else 0
-
-
-def _readers(options: argparse.Namespace) -> int:
-    print(usidx.list_readers())
-    return 0
-
-
-def _recover(options: argparse.Namespace) -> int:
-    from usidx.io.read.place.place import find_local_path
-
-    print(usidx.recover(find_local_path(options.file), lock=not options.no_lock))
-    return 0

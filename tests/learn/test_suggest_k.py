@@ -44,7 +44,7 @@ def test_refuses_what_it_cannot_count(cube: Cube) -> None:
         suggest_k(cube(np.full((3, 3, 1, 2), np.nan)))
 
 
-@pytest.mark.parametrize("unit", [1e-12, 1e9])
+@pytest.mark.parametrize("unit", [1e-12, pytest.param(1e9, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rule", ["silhouette", "gap", "bic"])
 def test_units_and_masked_positions_change_nothing(rule: str, unit: float, backing: Backing, cube: Cube) -> None:
     cells, _ = blobs((10, 10, 1, 3), 3, seed=1)

@@ -96,13 +96,13 @@ def check(verb: Verb, data: xr.DataArray, exponent: int, rtol: float) -> None:
             np.testing.assert_allclose(back, truth, rtol=rtol, atol=rtol * scale, err_msg=str(name))
 
 
-@pytest.mark.parametrize("exponent", [-100, 100])
+@pytest.mark.parametrize("exponent", [-100, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("verb", [*SINGLE, *DOUBLE])
 def test_double_precision(verb: str, exponent: int, cube: Cube) -> None:
     check((SINGLE | DOUBLE)[verb], mixture(cube, "float64"), exponent, 1e-7)
 
 
-@pytest.mark.parametrize("exponent", [-80, 62])
+@pytest.mark.parametrize("exponent", [-80, pytest.param(62, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("verb", list(SINGLE))
 def test_single_precision(verb: str, exponent: int, cube: Cube) -> None:
     """Joules and charges of one electron, whose squares single precision cannot hold."""

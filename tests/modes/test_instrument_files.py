@@ -250,6 +250,7 @@ def test_loops_are_reported_where_the_voltage_went_up_and_down(path: Path) -> No
     assert abs(loops.v_plus - known).median() < 16 / 24  # half a step of the voltage
 
 
+@pytest.mark.slow
 def test_no_loops_are_reported_where_the_voltage_went_one_way(path: Path) -> None:
     scan = files.relaxation(path, 2, 3, times=6, bins=15)
     left = run_demo(scan.path, report=path.with_suffix(".html"))

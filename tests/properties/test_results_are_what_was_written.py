@@ -25,7 +25,7 @@ from usidx.catalogue import FAMILIES, MODULES
 from usidx.results.declarations import find_declaration
 from usidx.results.provenance import find_last_step
 
-_SAMPLE = 40
+_SAMPLE = 25
 pytestmark = [
     pytest.mark.usefixtures("keep_attrs"),  # some calls compute with what they were given
     pytest.mark.filterwarnings("ignore::usidx.errors.UsidWarning"),

@@ -16,7 +16,7 @@ import usidx
 from usidx.errors import UsidError
 from usidx.label.roles import position_dims, spectroscopic_dims
 from usidx.results.provenance import find_last_step
-from usidx.simulate import beps, ckpfm, current_voltage, relaxation
+from usidx.simulate import beps, ckpfm, current_voltage, giv, relaxation
 
 Maker = Callable[..., tuple[xr.DataArray, xr.Dataset]]
 
@@ -29,6 +29,7 @@ MAKERS: dict[str, tuple[Maker, dict[str, Any]]] = {
     "stretched decays, raw": (relaxation, {"times": 8, "biases": 3, "kind": "stretched", "frequencies": 9}),
     "tunnel": (current_voltage, {"biases": 21}),
     "diode": (current_voltage, {"biases": 24, "kind": "diode", "sweep": "cycle"}),
+    "fast currents": (giv, {"samples": 24, "nodes": 5}),
     "ohmic": (current_voltage, {"biases": 21, "kind": "ohmic"}),
 }
 

@@ -1,1 +1,1 @@
-"""The main job from end to end, as ``usidx demo`` does it."""
+"""What the command ``usidx`` does: the main job from end to end, reports, and all the other commands."""

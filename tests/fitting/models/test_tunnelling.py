@@ -71,7 +71,7 @@ def test_slopes_of_dynes_are_its_derivatives() -> None:
 
 
 @pytest.mark.parametrize(("temperature", "center"), [(0.4, 0.0), (1.2, 0.2)])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_gap_of_superconductors_from_no_start(temperature: float, center: float, dtype: str) -> None:
     rng = np.random.default_rng(0)
     bias, gap, broadening = np.linspace(-6, 6, 201), rng.uniform(0.7, 2.5, 40), rng.uniform(0.02, 0.1, 40)

@@ -7,6 +7,7 @@ there is one factorisation, and each pixel takes a multiplication.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import scipy.linalg
 
 from usidx.errors import UsidError
 from usidx.modes.current_voltage.derivative import split_runs
+from usidx.tasks.blas import limit_blas
 
 __all__ = ["Circuit", "Expected", "Sweep", "make_circuit"]
 
@@ -48,12 +50,15 @@ class Sweep:
     stderr: Array
     freedom: float
 
-    def infer(self, current: npt.NDArray[Any]) -> tuple[Array, Array]:
-        """Return the mean of the posterior, (*other, unknown), and the mean square of what it leaves, (*other)."""
-        own = current[..., self.samples].astype(np.float64, copy=False)
-        mean = self.expected + own @ self.gain
-        own = own - mean @ self.design.T
-        return mean, np.einsum("...k,...k->...", own, own) / self.freedom
+    def infer(self, current: npt.NDArray[Any]) -> Array:
+        """Return the mean of the posterior, (*other, unknown)."""
+        mean: Array = self.expected + current[..., self.samples] @ self.gain
+        return mean
+
+    def measure_scatter(self, current: npt.NDArray[Any], mean: Array) -> Array:
+        """Return how far the samples lie from the curve found: the root of the mean square, (*other)."""
+        left = current[..., self.samples] - mean @ self.design.T
+        return np.asarray(np.sqrt(np.einsum("...k,...k->...", left, left) / self.freedom))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,13 +104,19 @@ class Expected:
 
 
 def make_circuit(bias: Array, frequency: float, nodes: int, leak: float, sigma: float, expected: Expected) -> Circuit:
-    """Factorise what all pixels have in common.
+    """Factorise what all pixels have in common; that of the last few calls is kept.
 
     Raises
     ------
     UsidError
         The bias does not go up and down.
     """
+    return _make_circuit(np.ascontiguousarray(bias, np.float64).tobytes(), frequency, nodes, leak, sigma, expected)
+
+
+@lru_cache(maxsize=16)
+def _make_circuit(held: bytes, frequency: float, nodes: int, leak: float, sigma: float, expected: Expected) -> Circuit:
+    bias = np.frombuffer(held)
     rising = _find_rising(bias)
     swing = np.ptp(bias)
     if not swing or not 4 <= rising.sum() <= bias.size - 4:
@@ -118,7 +129,8 @@ def make_circuit(bias: Array, frequency: float, nodes: int, leak: float, sigma: 
     design = np.column_stack([hats, leading])
     prior = _make_prior(places, expected)
     mean = np.append(np.full(nodes, expected.conductance), 0.0)
-    found = [_solve(design, np.flatnonzero(own), prior, mean, sigma) for own in (rising, ~rising)]
+    with limit_blas():  # matrices so small lose by threads
+        found = [_solve(design, np.flatnonzero(own), prior, mean, sigma) for own in (rising, ~rising)]
     return Circuit(places, (found[0], found[1]), leading, sigma)
 
 

@@ -17,11 +17,14 @@ from usidx.modes.gmode.circuit import Circuit, Expected, make_circuit
 from usidx.modes.gmode.inference_tree import DIRECTIONS, INFERENCE
 from usidx.modes.gmode.scales import Scales, find_scales
 from usidx.results.verbs import add_choices, verb
+from usidx.tasks.blas import limit_blas
+from usidx.tasks.pool import share_slices
 
 __all__ = ["giv"]
 
 Array = npt.NDArray[np.float64]
 _NOISE: Final = 0.03  # nA, of the old tool
+_PIECE: Final = 2**21  # bytes that a thread takes at a time
 
 
 @verb(
@@ -160,18 +163,33 @@ def _read_waveform(swept: Swept) -> Array:
     return found
 
 
-def _infer(
+def _infer(current: npt.NDArray[Any], **circuit: Any) -> tuple[npt.NDArray[Any], ...]:
+    """Return what is inferred of a block; rows in pieces, so that what is made on the way stays small."""
+    rows = current.reshape(-1, current.shape[-1])
+    found = [np.empty((len(rows), *part.shape[1:]), part.dtype) for part in _infer_rows(rows[:1], **circuit)]
+
+    def run(piece: slice) -> None:
+        for whole, part in zip(found, _infer_rows(rows[piece], **circuit), strict=True):
+            whole[piece] = part
+
+    with limit_blas():  # rows are worked through side by side already
+        share_slices(run, len(rows), at_once=max(1, _PIECE // (8 * rows.shape[1])))
+    return tuple(whole.reshape(*current.shape[:-1], *whole.shape[1:]) for whole in found)
+
+
+def _infer_rows(
     current: npt.NDArray[Any], *, circuit: Circuit, scales: Scales, known: bool
 ) -> tuple[Array, Array, Array, Array, npt.NDArray[Any]]:
     """Return resistance and capacitance with their errors, and the corrected current."""
     nano = current.astype(np.float64) * scales.current
     nano[~np.isfinite(nano).all(axis=-1)] = np.nan
-    inferred = [sweep.infer(nano) for sweep in circuit.sweeps]
-    means = np.stack([mean for mean, _ in inferred], axis=-2)
-    errors = np.stack([sweep.stderr for sweep in circuit.sweeps])
-    left = np.stack([square for _, square in inferred], axis=-1)
-    scaled = np.where(np.isfinite(left), 1.0, np.nan) if known else np.sqrt(left) / circuit.sigma
-    errors = errors * scaled[..., np.newaxis]
+    means = np.stack([sweep.infer(nano) for sweep in circuit.sweeps], axis=-2)
+    scaled = np.where(np.isfinite(means[..., 0]), 1.0, np.nan)
+    if not known:
+        pairs = enumerate(circuit.sweeps)
+        scatter = [sweep.measure_scatter(nano, means[..., k, :]) for k, sweep in pairs]
+        scaled = np.stack(scatter, axis=-1) / circuit.sigma
+    errors = np.stack([sweep.stderr for sweep in circuit.sweeps]) * scaled[..., np.newaxis]
     mean, error = means[..., :-1], errors[..., :-1]
     with np.errstate(divide="ignore", invalid="ignore"):  # of a conductance that is 0 to the last digit
         resistance = scales.resistance / mean

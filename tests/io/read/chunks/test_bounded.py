@@ -76,7 +76,9 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts kB, as Linux does")
-@pytest.mark.parametrize("where", ["Raw_Data", "Position_Values", "Spectroscopic_Indices"])
+@pytest.mark.parametrize(
+    "where", ["Raw_Data", pytest.param("Position_Values", marks=pytest.mark.slow), "Spectroscopic_Indices"]
+)
 def test_opening_takes_no_gigabytes(tmp_path: Path, where: str) -> None:
     assert resource.RUSAGE_SELF == 0
     path = tmp_path / "scan.h5"
