@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 
 import usidx
 from tests.look.app.conftest import PATIENCE, App, Watched
+from usidx.look.app import jobs
+from usidx.look.app.reading.work import Cancelled, Task
 
 RAW = "/Measurement_000/Channel_000/Raw_Data"
 
@@ -131,6 +135,7 @@ def test_a_detector_on_a_pattern_makes_a_map(app: App) -> None:
     watched.page.mouse.click(*find_point(watched, "usidx-pattern", 0.5, 0.5))
     wait_until_shown(watched, "usidx-map", "detector of 10 cells")
     read = f"Array.from({FIGURE}('usidx-map').renderers.at(0).data_source.get('image')[0])"
+    watched.wait_for(f"{read}[0] > 1000")  # one cell of the pattern has a hundred counts
     data = usidx.open_main(app.folder / "patterns.h5").load()
     y, x = (data[d].values for d in data.dims[2:])
     inside = (x[None] - 0.5) ** 2 + (y[:, None] - 0.5) ** 2 < 100
@@ -155,4 +160,27 @@ def test_what_goes_wrong_is_said(app: App) -> None:
     answer = watched.page.context.browser.new_page().goto(app.address.split("?")[0], timeout=PATIENCE)
     assert answer is not None
     assert answer.status == 403
+    watched.page.close()
+
+
+def test_an_analysis_is_cancelled(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def work(task: Task, *_args: Any, **_options: Any) -> Any:
+        """Stand for an analysis that takes for ever."""
+        while not task.is_cancelled:
+            task.tell(0.5, "iteration 7")
+            time.sleep(0.05)
+        ended.set()
+        raise Cancelled
+
+    monkeypatch.setattr(jobs, "compute_outcome", work)
+    watched = app.open(file="scan.h5", at=RAW)
+    wait_until_shown(watched, "usidx-curves", "Y 3.33 µm")
+    watched.page.get_by_role("button", name="Run", exact=True).click()
+    watched.page.get_by_text("iteration 7").wait_for()
+    watched.page.get_by_role("button", name="Cancel").click()
+    assert ended.wait(PATIENCE / 1000)
+    watched.page.get_by_text("iteration 7").wait_for(state="detached")
+    assert watched.complaints == []
     watched.page.close()

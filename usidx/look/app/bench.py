@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from usidx.look.app.analyses import Analysis, Setting, list_analyses
-from usidx.look.app.jobs import Outcome, compute_outcome, write_outcome
 from usidx.look.app.layout import wrap
+from usidx.look.app.outcome import Outcome
 from usidx.look.app.reading.work import Desk
 from usidx.look.app.sides.controls import listen
 from usidx.look.app.view import View
@@ -120,6 +120,8 @@ class Bench:
 
     def run(self, title: str) -> None:
         """Run an analysis in the background."""
+        from usidx.look.app.jobs import compute_outcome  # takes long to load, and is loaded after the first page
+
         analysis = self._find(title)
         if analysis is None or self._place is None:
             return
@@ -160,6 +162,8 @@ class Bench:
 
     def write(self, outcome: Outcome) -> None:
         """Write what an analysis made beside its source."""
+        from usidx.look.app.jobs import write_outcome
+
         self._desk.start(
             "analysis",
             f"Writing {outcome.title}",

@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import UsidError
-from usidx.look.app.jobs import Outcome, write_notebook, write_recipe
+from usidx.look.app.jobs import write_notebook, write_recipe
+from usidx.look.app.outcome import Outcome
 from usidx.look.app.reading.subject import Curve
 from usidx.look.app.sides.curve_side import CurveSide
 from usidx.look.app.view import View

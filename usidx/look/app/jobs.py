@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +16,13 @@ from usidx.io.read.open import open_dataset
 from usidx.io.read.results import open_result
 from usidx.io.write.results import write
 from usidx.look.app.analyses import Analysis
+from usidx.look.app.outcome import Outcome
 from usidx.look.app.reading.work import Task
 from usidx.recipes.recipe import recipe
 from usidx.tasks.compute import compute
 from usidx.tasks.progress import overhear
 
-__all__ = ["Outcome", "compute_outcome", "watch", "write_notebook", "write_outcome", "write_recipe", "write_script"]
-
-# What is larger goes to the file as it is computed, never into memory.
-_MOST_BYTES = 256_000_000
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an analysis made.
-
-    Attributes
-    ----------
-    title : str
-        Of the analysis.
-    data : Dataset or DataArray
-        In memory; lazy where it is too large for that.
-    script : list of str
-        The lines of Python that make it.
-    """
-
-    title: str
-    data: Any
-    script: list[str]
-
-    @property
-    def is_large(self) -> bool:
-        """Whether it is not computed before it is written."""
-        return bool(self.data.nbytes > _MOST_BYTES)
-
-    def as_dataset(self) -> xr.Dataset:
-        """Return it as a Dataset."""
-        data = self.data
-        return data if isinstance(data, xr.Dataset) else data.to_dataset(name=str(data.name or "values"))
+__all__ = ["compute_outcome", "watch", "write_notebook", "write_outcome", "write_recipe", "write_script"]
 
 
 def compute_outcome(

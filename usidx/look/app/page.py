@@ -160,5 +160,6 @@ def _dress(document: Any, models: Any) -> None:
     document.template = env.from_string("{% from macros import embed %}" + _read_text("page.html"))
     document.template_variables.update(css=_read_text("page.css"), js=_read_text("page.js"))
     document.title = "usidx"
-    document.config.notify_connection_status = False
+    if hasattr(document, "config"):  # since Bokeh 3.7
+        document.config.notify_connection_status = False
     document.js_on_event("connection_lost", models.CustomJS(code="window.usidx_lost()"))

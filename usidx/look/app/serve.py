@@ -12,6 +12,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
@@ -100,11 +101,18 @@ def view(
     server = make_server(paths, folder=folder, host=host, port=port, token=token)
     say(server.address)
     sys.stdout.flush()
+    # What the first picture does without; who waits for that has it a second sooner.
+    threading.Thread(target=_load_the_rest, daemon=True).start()
     if browser:
         threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: server.stop())
     server.run()
+
+
+def _load_the_rest() -> None:
+    for name in ("usidx.look.app.jobs", "usidx.look.app.downloads", "usidx.fitting.evaluate"):
+        import_module(name)
 
 
 def make_server(

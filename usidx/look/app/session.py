@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import Any, Final
 from usidx.errors import UsidError
 from usidx.look.app.address import Address
 from usidx.look.app.bench import Bench
-from usidx.look.app.downloads import make_download
-from usidx.look.app.jobs import Outcome
 from usidx.look.app.offers import Offers
+from usidx.look.app.outcome import Outcome
 from usidx.look.app.page import Page, make_page
 from usidx.look.app.reading.contents import Entry, list_entries
 from usidx.look.app.reading.shelf import Shelf, Stamp, stamp
@@ -114,19 +112,15 @@ class Session:
             lambda f: self._take_contents(source, at, *f),
         )
 
-    def _read_contents(self, source: Path) -> tuple[Path, list[Entry], list[str]]:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            file = self.shelf.open_as_usid(source)
-            return file, list_entries(file), [str(w.message) for w in told]
+    def _read_contents(self, source: Path) -> tuple[Path, list[Entry]]:
+        file = self.shelf.open_as_usid(source)
+        return file, list_entries(file)
 
-    def _take_contents(self, source: Path, at: str, file: Path, entries: list[Entry], told: list[str]) -> None:
+    def _take_contents(self, source: Path, at: str, file: Path, entries: list[Entry]) -> None:
         self.source, self.file, self.entries, self._stamp = source, file, entries, stamp(source)
         self.page.list_files(self.shelf, source, entries, at)
         if self.shelf.is_copy(file):
             self.page.say(f"{source.name} was converted into a temporary file, which ends with the app.")
-        elif told:
-            self.page.say(told[0])
         wanted = next((e for e in entries if e.path == at), None)
         if at and wanted is None:
             self.page.say(f"{at!r} is not in {source.name} (any more).", is_error=True)
@@ -215,6 +209,8 @@ class Session:
 
     def _download(self, what: str) -> None:
         """Make what is to be downloaded, and let the browser fetch it."""
+        from usidx.look.app.downloads import make_download  # takes long to load, and is loaded after the first page
+
         view, outcome = self.view, self._outcome or self.bench.last
         if view is None:
             return
@@ -247,7 +243,7 @@ class Session:
             lambda found: self._take_changes(source, *found),
         )
 
-    def _take_changes(self, source: Path, file: Path, entries: list[Entry], told: list[str]) -> None:
+    def _take_changes(self, source: Path, file: Path, entries: list[Entry]) -> None:
         new = len({e.path for e in entries} - {e.path for e in self.entries})
         self.entries = entries
         self.page.list_files(self.shelf, source, entries, self._address.at)

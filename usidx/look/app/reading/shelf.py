@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usidx.errors import UsidError
-from usidx.instruments.convert import convert
 from usidx.io.read.usid.inventory import list_mains
 from usidx.look.draw.numbers import make_printable
 
@@ -103,6 +102,8 @@ class Shelf:
         return self._convert(path)
 
     def _convert(self, path: Path) -> Path:
+        from usidx.instruments.convert import convert  # takes long to load, and few files need it
+
         if self._temporary is None:
             self._temporary = tempfile.mkdtemp(prefix="usidx-view-")
         target = Path(self._temporary) / f"{len(self._copies)}" / f"{path.stem}.h5"

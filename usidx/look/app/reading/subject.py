@@ -11,13 +11,12 @@ import numpy as np
 import xarray as xr
 
 from usidx.errors import UsidError
-from usidx.fitting.evaluate import evaluate, fit_step_of
 from usidx.io.read.open import open_dataset
 from usidx.io.read.results import open_result
 from usidx.look.draw.colours import list_category_colours
 from usidx.look.draw.downsample import make_ruler
 from usidx.look.explorer.scene import Scene, read_spectrum
-from usidx.results.provenance import find_source
+from usidx.results.provenance import Step, find_source, read_steps
 
 __all__ = [
     "BLUE",
@@ -145,11 +144,12 @@ def _find_kind(data: xr.Dataset) -> Kind:
         return "clusters"
     if "atom" in data.dims and {"y", "x"} <= set(data.variables):
         return "atoms"
-    try:
-        fit_step_of(data)
-    except UsidError:
-        return "result"
-    return "fit"
+    return "fit" if any(_names_model(step) for step in read_steps(data)) else "result"
+
+
+def _names_model(step: Step) -> bool:
+    told = step.get("parameters")
+    return isinstance(told, dict) and isinstance(told.get("model"), dict) and isinstance(step.get("input"), dict)
 
 
 def _open_source(data: xr.Dataset, file: Path | None) -> xr.DataArray | None:
@@ -177,6 +177,8 @@ def read_curves(subject: Subject, scene: Scene, index: Mapping[str, int], along:
 
 def _read_fit(subject: Subject, scene: Scene, index: Mapping[str, int], along: str) -> list[Curve]:
     """Read the data at a place, the fit over it, and what is left."""
+    from usidx.fitting.evaluate import evaluate  # takes long to load, and not everybody looks at fits
+
     dim = _find_fitted_dim(subject.data)
     place = {d: index[d] for d in map(str, subject.data.dims) if d in index and d != dim}
     one = subject.data.isel(place).compute()
@@ -199,7 +201,8 @@ def _read_fit(subject: Subject, scene: Scene, index: Mapping[str, int], along: s
 
 def _find_fitted_dim(result: xr.Dataset) -> str:
     """Return the dim along which was fitted; empty where there were several."""
-    told = fit_step_of(result)["parameters"].get("dim")
+    fitting = next(step for step in reversed(read_steps(result)) if _names_model(step))
+    told = fitting["parameters"].get("dim")
     dims = [told] if isinstance(told, str) else told
     return str(dims[0]) if isinstance(dims, list | tuple) and len(dims) == 1 else ""
 

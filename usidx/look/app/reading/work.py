@@ -56,11 +56,11 @@ class Task:
         """Ask the work to end; it does so at the next place where it tells."""
         self._wanted.set()
 
-    def tell(self, done: float, told: str | None = None) -> None:
+    def tell(self, done: float, text: str | None = None) -> None:
         """Say which part is done, and end here if nobody wants it any more."""
         if self.is_cancelled:
             raise Cancelled
-        self.done, self.told = done, self.told if told is None else told
+        self.done, self.told = done, self.told if text is None else text
         now = time.monotonic()
         if now - self._last > _BETWEEN:
             self._last = now
