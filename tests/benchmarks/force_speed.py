@@ -12,7 +12,7 @@ import argparse
 import statistics
 import sys
 import time
-from typing import Any
+from typing import Any, Literal
 
 import usidx
 
@@ -38,7 +38,9 @@ def main() -> None:
         "| model | noise | curves per s | per s of a core | contact point, of the indentation | modulus, off |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for model, noise in (("hertz", 0.01), ("hertz", 0.05), ("cone", 0.01), ("jkr", 0.01)):
+    cases: list[tuple[Literal["hertz", "cone", "jkr"], float]]
+    cases = [("hertz", 0.01), ("hertz", 0.05), ("cone", 0.01), ("jkr", 0.01)]
+    for model, noise in cases:
         curves, truth = usidx.simulate.force_map((100, 100), 500, model=model, noise=noise)
         wall, cores, found = measure(curves, model, rounds)
         off = float((abs(found.contact_point - truth.contact_point) / truth.indentation).median())
