@@ -196,6 +196,14 @@ def test_everything_is_rendered_by_bokeh() -> None:
         assert hv.render(drawn, backend="bokeh") is not None
 
 
+@pytest.mark.parametrize(
+    "values", [np.full((4, 5), np.nan), np.zeros((4, 5)), np.eye(4, 5, dtype=bool), np.ones((1, 5)), np.ones((1, 1))]
+)
+def test_anything_over_two_dims_is_rendered(values: Any) -> None:
+    for draw in (usidx.plot_map, usidx.plot_spectra):
+        assert hv.render(draw(image(values), backend="hvplot"), backend="bokeh") is not None
+
+
 def test_axes_and_letters_are_of_matplotlib() -> None:
     with pytest.raises(UsidError, match="ax and letters are of matplotlib"):
         usidx.plot_map(ramp(), letters=True, backend="hvplot")

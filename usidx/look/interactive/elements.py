@@ -44,9 +44,9 @@ def make_map(array: xr.DataArray, shades: Shades | Colours, title: str, scalebar
         made = _make_points(array, placed, colours, said, scalebar)
     else:
         return set_title(_make_line(array, colours, said), title, width, 0.6)
-    return set_title(
-        made.opts(**_choose_looks(colours, said), backend="bokeh"), title, width, measure_map_aspect(array)
-    )
+    # Else the range is sought among values that may all be missing.
+    made = made.redim.range(value=(colours.low, colours.high)).opts(**_choose_looks(colours, said), backend="bokeh")
+    return set_title(made, title, width, measure_map_aspect(array))
 
 
 def set_title(element: Any, title: str, width: int, aspect: float) -> Any:
@@ -73,7 +73,7 @@ def _make_image(array: xr.DataArray, colours: Colours, said: str, scalebar: bool
     frame = xr.DataArray(values, dims=("y", "x"), coords={"y": grid.y, "x": grid.x}, name="value")
     frame = frame.sortby(["y", "x"])
     kind = "image" if grid.is_uniform and min(values.shape) > 1 else "quadmesh"
-    made = getattr(frame.hvplot, kind)(x="x", y="y", invert=False, dynamic=False)
+    made = getattr(frame.hvplot, kind)(x="x", y="y", symmetric=False, dynamic=False)
     looks: dict[str, Any] = {"xlabel": grid.x_label, "ylabel": grid.y_label, "invert_yaxis": grid.from_top}
     looks |= _choose_scalebar(scalebar, grid.unit if grid.keeps_aspect else "", grid.factor)
     return name_value(made, {"x": grid.x_label, "y": grid.y_label, "value": said}).opts(**looks, backend="bokeh")
