@@ -15,7 +15,7 @@ import xarray as xr
 from usidx.errors import ResultError, UsidWarning
 from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
-from usidx.learn.clusters.kmeans import view_as_real
+from usidx.learn.clusters.rows import view_as_real
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import number_rows, refuse_dim, to_matrix
 from usidx.learn.matrix.missing import keep_complete

@@ -13,7 +13,8 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims
-from usidx.learn.clusters.kmeans import run_kmeans, view_as_real
+from usidx.learn.clusters.kmeans import run_kmeans
+from usidx.learn.clusters.rows import view_as_real
 from usidx.learn.matrix.fields import join_fields
 from usidx.learn.matrix.matrix import check_seed, number_rows, to_matrix
 from usidx.learn.matrix.sample import Numbers, survey

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
-from usidx.learn.clusters.kmeans import Clusters, as_real, view_as_real
+from usidx.learn.clusters.kmeans import Clusters
+from usidx.learn.clusters.rows import as_real, view_as_real
 from usidx.learn.clusters.sampled import call_estimator, refuse_few
 from usidx.learn.clusters.ward import Ward
 from usidx.learn.matrix.missing import keep_complete

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from usidx.learn.clusters.rows import as_real, look_at_rows
 from usidx.learn.factors.eigen import find_leading_rows
-from usidx.learn.matrix.exponent import find_exponent, lower_blocks
 from usidx.learn.matrix.missing import keep_complete
-from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds, survey
+from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds
 from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import Blocks, Changed, Held, Rows, cut_pieces, join_nothing
+from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces, join_nothing
 from usidx.tasks.progress import Iterations
 
-__all__ = ["Clusters", "as_real", "label_rows", "restore_scale", "run_kmeans", "view_as_real"]
+__all__ = ["Clusters", "label_rows", "restore_scale", "run_kmeans"]
 
 Array = npt.NDArray[Any]
 Frame = tuple[Array, Array]
@@ -72,19 +72,14 @@ def run_kmeans(
     """
     # The small products between passes are over before a second thread has begun.
     with limit_blas():
-        seen = survey(view_as_real(blocks), numbers, columns, seed)
-        exponent = find_exponent(seen.sample)
-        if not exponent:
-            return _iterate(blocks, seen, numbers, columns, n, seed, max_iter, tol)
-        blocks = lower_blocks(view_as_real(blocks), exponent)
-        return restore_scale(
-            _iterate(blocks, survey(blocks, numbers, columns, seed), numbers, columns, n, seed, max_iter, tol),
-            exponent,
-        )
+        blocks, seen, exponent = look_at_rows(blocks, numbers, columns, seed)
+        return restore_scale(_iterate(blocks, seen, numbers, columns, n, seed, max_iter, tol), exponent)
 
 
 def restore_scale(found: Clusters, exponent: int) -> Clusters:
     """Return the clusters of what was lowered by a power of two."""
+    if not exponent:
+        return found
     inertia = float(np.ldexp(found.inertia, 2 * exponent))
     return replace(
         found,
@@ -290,18 +285,6 @@ def _measure_squares(rows: Array, squares: Array, chosen: Any) -> Array:
     found = squares + squares[chosen][:, np.newaxis] - 2 * (rows[chosen] @ rows.T)
     found[np.arange(len(chosen)), chosen] = 0
     return np.asarray(np.maximum(found, 0))
-
-
-def as_real(rows: Array) -> Array:
-    """Return complex rows as pairs of real columns: distances stay what they are."""
-    if rows.dtype.kind != "c":
-        return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
-    return np.ascontiguousarray(rows).view(rows.real.dtype)
-
-
-def view_as_real(blocks: Blocks) -> Blocks:
-    """Return blocks that show complex rows as pairs of real columns."""
-    return Changed(blocks, as_real)
 
 
 def _sum_block(block: Array, centres: Array, holes: Array) -> _Sums:

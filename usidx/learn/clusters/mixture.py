@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
-from usidx.learn.clusters.kmeans import Clusters, as_real, restore_scale
-from usidx.learn.clusters.sampled import call_estimator, look_at_rows, refuse_few, take_sample
+from usidx.learn.clusters.kmeans import Clusters, restore_scale
+from usidx.learn.clusters.rows import as_real, look_at_rows
+from usidx.learn.clusters.sampled import call_estimator, refuse_few, take_sample
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Numbers
 from usidx.tasks.blas import limit_blas

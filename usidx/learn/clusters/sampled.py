@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
-from usidx.learn.clusters.kmeans import Clusters, label_rows, restore_scale, view_as_real
-from usidx.learn.matrix.exponent import find_exponent, lower_blocks
-from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, survey
+from usidx.learn.clusters.kmeans import Clusters, label_rows, restore_scale
+from usidx.learn.clusters.rows import look_at_rows
+from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers
 from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks
 
-__all__ = ["call_estimator", "look_at_rows", "refuse_few", "run_minibatch", "take_sample"]
+__all__ = ["call_estimator", "refuse_few", "run_minibatch", "take_sample"]
 
 Array = npt.NDArray[Any]
 
@@ -34,17 +34,6 @@ def run_minibatch(
         estimator = MiniBatchKMeans(n, n_init=_RUNS, random_state=seed, max_iter=max_iter, tol=tol)
         centres = call_estimator(estimator, "fit", take_sample(seen, numbers, seed)).cluster_centers_
         return restore_scale(label_rows(blocks, centres, seen.holes, _MOVES, 0.0), exponent)
-
-
-def look_at_rows(blocks: Blocks, numbers: Numbers, columns: int, seed: int) -> tuple[Blocks, Survey, int]:
-    """Return real rows whose squares are finite, what is seen of them, and the power of two they were lowered by."""
-    blocks = view_as_real(blocks)
-    seen = survey(blocks, numbers, columns, seed)
-    exponent = find_exponent(seen.sample)
-    if not exponent:
-        return blocks, seen, 0
-    lowered = lower_blocks(blocks, exponent)
-    return lowered, survey(lowered, numbers, columns, seed), exponent
 
 
 def take_sample(seen: Survey, numbers: Numbers, seed: int) -> Array:
