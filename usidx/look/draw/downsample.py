@@ -27,6 +27,7 @@ from usidx.look.draw.numbers import (
 __all__ = [
     "Ruler",
     "as_floats",
+    "break_phase",
     "choose_spectral_dim",
     "compute_envelope",
     "describe_cell",
@@ -261,3 +262,9 @@ def as_floats(values: Any) -> NDArray[np.float64]:
     array = np.asarray(values).astype(np.float64)
     array[~np.isfinite(array)] = np.nan
     return array
+
+
+def break_phase(x: NDArray[np.float64], phase: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lift the pen where the phase comes round, else the jump is drawn as a line."""
+    jumps = np.flatnonzero(np.abs(np.diff(phase)) > math.pi) + 1
+    return np.insert(x, jumps, np.nan), np.insert(phase, jumps, np.nan)

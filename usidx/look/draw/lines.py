@@ -21,7 +21,7 @@ from usidx.look.draw.canvas import (
     write_plain_numbers,
 )
 from usidx.look.draw.colours import AUTOMATIC, Shades
-from usidx.look.draw.downsample import as_floats, compute_envelope, make_ruler
+from usidx.look.draw.downsample import as_floats, break_phase, compute_envelope, make_ruler
 from usidx.look.draw.maps import limit_height, split_complex
 from usidx.look.draw.numbers import choose_scale, find_finite_range, find_quantity, find_unit, write_label
 
@@ -98,7 +98,7 @@ def _draw_reals(
 def _draw_phases(axes: Axes, lines: xr.DataArray, dim: str, stroke: Stroke) -> None:
     for number, line in enumerate(as_floats(lines.values)):
         along, x_label = _find_course(lines, dim, number)
-        x, y = (along, line) if stroke.points else _break_phase(along, line)
+        x, y = (along, line) if stroke.points else break_phase(along, line)
         axes.plot(x, y, **_choose_strokes(stroke, number))
     style_axes(axes)
     axes.set_ylim(-1.1 * math.pi, 1.1 * math.pi)
@@ -106,12 +106,6 @@ def _draw_phases(axes: Axes, lines: xr.DataArray, dim: str, stroke: Stroke) -> N
     axes.set_yticks([-math.pi / 2, math.pi / 2], minor=True)
     label_axes(axes, x_label, "Phase (rad)")
     write_plain_numbers(axes.xaxis)
-
-
-def _break_phase(x: NDArray[np.float64], phase: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lift the pen where the phase comes round, else the jump is drawn as a line."""
-    jumps = np.flatnonzero(np.abs(np.diff(phase)) > math.pi) + 1
-    return np.insert(x, jumps, np.nan), np.insert(phase, jumps, np.nan)
 
 
 def _find_course(lines: xr.DataArray, dim: str, number: int) -> tuple[NDArray[np.float64], str]:

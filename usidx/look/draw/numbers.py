@@ -17,6 +17,7 @@ from usidx.label.units import clean
 __all__ = [
     "Scale",
     "choose_scale",
+    "escape_formulas",
     "find_base_unit",
     "find_finite_range",
     "find_name",
@@ -94,6 +95,11 @@ def make_printable(text: Any, limit: int = 60) -> str:
     kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in str(text)[: 4 * limit])
     line = " ".join(kept.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def escape_formulas(words: str, limit: int = 60) -> str:
+    """Keep a name from a file from being read as a formula, by Bokeh."""
+    return make_printable(words, limit).replace("$$", "$")
 
 
 def write_number(value: float, digits: int = 4) -> str:

@@ -13,10 +13,10 @@ from usidx.look.draw.downsample import as_floats, compute_envelope, make_ruler
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import (
     choose_scale,
+    escape_formulas,
     find_finite_range,
     find_quantity,
     find_unit,
-    make_printable,
     write_label,
 )
 from usidx.look.explorer.scene import Scene
@@ -63,7 +63,7 @@ def make_map_element(scene: Scene, values: xr.DataArray, title: str) -> Any:
     """Draw a map that was read: an image, points, or a line."""
     numbers = as_floats(values.values)
     colours = choose_colours(values, numbers)
-    said = _escape_formulas(write_label(find_quantity(values), colours.unit))
+    said = escape_formulas(write_label(find_quantity(values), colours.unit))
     make = {"image": _make_image, "points": _make_points, "line": _make_line}[scene.kind]
     return make(scene, values, numbers * colours.factor, colours, said).opts(
         title=title, fontsize=_FONTS, backend="bokeh"
@@ -87,7 +87,7 @@ def _make_image(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colou
         element = hv.QuadMesh((x, y, numbers), **dims)
     looks = _make_colour_options(colours, said) | {"invert_yaxis": scene.grid is not None and scene.grid.from_top}
     return element.opts(
-        xlabel=_escape_formulas(scene.x_label), ylabel=_escape_formulas(scene.y_label), **looks, backend="bokeh"
+        xlabel=escape_formulas(scene.x_label), ylabel=escape_formulas(scene.y_label), **looks, backend="bokeh"
     )
 
 
@@ -122,7 +122,7 @@ def _make_points(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colo
     size = float(np.clip(400 / np.sqrt(max(numbers.size, 1)), 3, 14))
     looks = _make_colour_options(colours, said) | {"color": "value", "size": size}
     return element.opts(
-        xlabel=_escape_formulas(scene.x_label), ylabel=_escape_formulas(scene.y_label), **looks, backend="bokeh"
+        xlabel=escape_formulas(scene.x_label), ylabel=escape_formulas(scene.y_label), **looks, backend="bokeh"
     )
 
 
@@ -130,7 +130,7 @@ def _make_line(scene: Scene, values: xr.DataArray, numbers: Any, colours: Colour
     hv = require("holoviews", _PURPOSE)
     x = scene.x[:: _measure_step(scene.x.size, numbers.size)]
     element = hv.Curve((x, numbers), kdims=["x"], vdims=[_make_drawable_dimension("value", numbers)])
-    looks = {"xlabel": _escape_formulas(scene.x_label), "ylabel": said, "color": _BLUE, "framewise": True}
+    looks = {"xlabel": escape_formulas(scene.x_label), "ylabel": said, "color": _BLUE, "framewise": True}
     return element.opts(**looks, tools=["hover"], backend="bokeh")
 
 
@@ -178,7 +178,7 @@ def make_curve(values: xr.DataArray, along: str, title: str) -> Any:
     x, y = compute_envelope(where, numbers * scale.factor, _MOST // 2)
     element = hv.Curve((x, y), kdims=["along"], vdims=[_make_drawable_dimension("response", y)])
     said = write_label(find_quantity(values), scale.unit)
-    looks = {"xlabel": _escape_formulas(x_label), "ylabel": _escape_formulas(said), "title": title, "color": _BLUE}
+    looks = {"xlabel": escape_formulas(x_label), "ylabel": escape_formulas(said), "title": title, "color": _BLUE}
     return element.opts(**looks, framewise=True, tools=["hover"], fontsize=_FONTS, backend="bokeh")
 
 
@@ -196,8 +196,3 @@ def find_step(scene: Scene, along: str, x: float) -> int:
 
 def _find_positions(scene: Scene, along: str) -> Any:
     return make_ruler(scene.array, along).scale_values()[0]
-
-
-def _escape_formulas(words: str) -> str:
-    """Keep a name from a file from being read as a formula."""
-    return make_printable(words).replace("$$", "$")

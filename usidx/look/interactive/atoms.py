@@ -10,10 +10,10 @@ import xarray as xr
 from usidx.look.draw.colours import Shades, choose_colours
 from usidx.look.draw.downsample import as_floats
 from usidx.look.draw.extras import require
-from usidx.look.draw.numbers import find_quantity, write_label
+from usidx.look.draw.numbers import escape_formulas, find_quantity, write_label
 from usidx.look.draw.spots import Spots
 from usidx.look.draw.wishes import Wishes
-from usidx.look.interactive.elements import escape_formulas, list_palette, make_map, name_value, set_title
+from usidx.look.interactive.elements import list_palette, make_map, name_value, set_title
 
 __all__ = ["lay_out_atoms"]
 

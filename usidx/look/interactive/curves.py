@@ -11,11 +11,18 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from usidx.look.draw.colours import Shades
-from usidx.look.draw.downsample import as_floats, compute_envelope, make_ruler
+from usidx.look.draw.downsample import as_floats, break_phase, compute_envelope, make_ruler
 from usidx.look.draw.extras import require
 from usidx.look.draw.lines import Stroke
-from usidx.look.draw.numbers import choose_scale, find_finite_range, find_quantity, find_unit, write_label
-from usidx.look.interactive.elements import BLUE, escape_formulas, name_value
+from usidx.look.draw.numbers import (
+    choose_scale,
+    escape_formulas,
+    find_finite_range,
+    find_quantity,
+    find_unit,
+    write_label,
+)
+from usidx.look.interactive.elements import BLUE, name_value
 
 __all__ = ["Layer", "make_lines", "make_series"]
 
@@ -53,7 +60,7 @@ def _make_line(line: xr.DataArray, dim: str, factor: float, stroke: Stroke, numb
     along, _ = make_ruler(line, dim).scale_values()
     values = as_floats(line.values) * factor
     part = is_phase and not stroke.points
-    x, y = _part_phase(along, values) if part else compute_envelope(along, values, _MOST // 2)
+    x, y = break_phase(along, values) if part else compute_envelope(along, values, _MOST // 2)
     return _make_stroke(x, y, stroke, number)
 
 
@@ -69,12 +76,6 @@ def _make_stroke(x: NDArray[np.float64], y: NDArray[np.float64], stroke: Stroke,
             color=color, line_width=stroke.width, backend="bokeh"
         )
     return made.opts(tools=["hover"], backend="bokeh")
-
-
-def _part_phase(x: NDArray[np.float64], phase: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lift the pen where the phase comes round."""
-    jumps = np.flatnonzero(np.abs(np.diff(phase)) > math.pi) + 1
-    return np.insert(x, jumps, np.nan), np.insert(phase, jumps, np.nan)
 
 
 def make_series(across: str, quantity: str, values: NDArray[np.float64], *, is_log: bool) -> Any:

@@ -22,10 +22,10 @@ from usidx.look.draw.maps import (
     scale_apart,
     scale_together,
 )
-from usidx.look.draw.numbers import find_base_unit, find_quantity, make_printable, write_label
+from usidx.look.draw.numbers import escape_formulas, find_base_unit, find_quantity, write_label
 from usidx.look.draw.scalebar import NO_UNIT
 
-__all__ = ["BLUE", "escape_formulas", "list_palette", "make_map", "name_value", "set_title"]
+__all__ = ["BLUE", "list_palette", "make_map", "name_value", "set_title"]
 
 _PURPOSE = "Drawing with hvplot"
 # More points than this a browser draws slowly; datashader, where it is there, makes an image of them.
@@ -54,11 +54,6 @@ def set_title(element: Any, title: str, width: int, aspect: float) -> Any:
     width = min(width, int(1.5 * width / aspect)) if aspect > 0 else width
     size = {"frame_width": max(width, 60), "frame_height": max(int(width * aspect), 60)}
     return element.opts(title=escape_formulas(title), fontsize=_FONTS, **size, backend="bokeh")
-
-
-def escape_formulas(words: str) -> str:
-    """Keep a name from a file from being read as a formula."""
-    return make_printable(words).replace("$$", "$")
 
 
 def name_value(element: Any, labels: Mapping[str, str]) -> Any:

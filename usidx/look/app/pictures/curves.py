@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from usidx.look.app.pictures.maps import escape_formulas, make_figure
+from usidx.look.app.pictures.maps import escape_long, make_figure
 from usidx.look.app.reading.subject import Curve
-from usidx.look.draw.downsample import as_floats, compute_envelope, make_ruler
+from usidx.look.draw.downsample import as_floats, break_phase, compute_envelope, make_ruler
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import choose_scale, find_finite_range, find_quantity, find_unit, write_label
 from usidx.look.explorer.scene import take_part
@@ -96,7 +95,7 @@ class CurvePicture:
         self._legend.visible = len([c for c in curves if c.name and c.style != "residual"]) > 1
 
     def _label(self, drawn: list[tuple[Curve, xr.DataArray]], along: str, unit: str, title: str) -> None:
-        self.figure.title.text = escape_formulas(title)
+        self.figure.title.text = escape_long(title)
         if not drawn:
             return
         values = drawn[0][1]
@@ -105,10 +104,10 @@ class CurvePicture:
         largest = float(np.abs(ruler.values).max()) if ruler.values.size else 0.0
         self._x_factor = choose_scale(largest, ruler.unit).factor
         said = write_label(find_quantity(values), unit)
-        self.figure.xaxis.axis_label = self.left.xaxis.axis_label = escape_formulas(x_label)
-        self.figure.yaxis.axis_label = escape_formulas(said)
-        self.left.yaxis.axis_label = escape_formulas(write_label("Residual", unit))
-        told = [(escape_formulas(x_label), "$snap_x{0.[0000]}"), (escape_formulas(said), "$snap_y{0.[0000]}")]
+        self.figure.xaxis.axis_label = self.left.xaxis.axis_label = escape_long(x_label)
+        self.figure.yaxis.axis_label = escape_long(said)
+        self.left.yaxis.axis_label = escape_long(write_label("Residual", unit))
+        told = [(escape_long(x_label), "$snap_x{0.[0000]}"), (escape_long(said), "$snap_y{0.[0000]}")]
         self._hover.tooltips = [*told, ("", "@name")] if len(drawn) > 1 else told
 
     def _course(self, values: xr.DataArray, along: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -119,8 +118,7 @@ class CurvePicture:
         is_phase = find_quantity(values) == "Phase"
         x, y = compute_envelope(where, numbers * (1.0 if is_phase else self.factor), _MOST // 2)
         if is_phase and find_unit(values) == "rad":
-            jumps = np.flatnonzero(np.abs(np.diff(y)) > math.pi) + 1
-            return np.insert(x, jumps, np.nan), np.insert(y, jumps, np.nan)
+            return break_phase(x, y)
         return x, y
 
     def _fill(self, source: Any, drawn: list[tuple[Curve, xr.DataArray]], along: str) -> None:
@@ -131,7 +129,7 @@ class CurvePicture:
             "color": [c.color for c, _ in drawn],
             "width": [_WIDTHS[c.style] for c, _ in drawn],
             "alpha": [_ALPHAS[c.style] for c, _ in drawn],
-            "name": [escape_formulas(c.name) for c, _ in drawn],
+            "name": [escape_long(c.name) for c, _ in drawn],
         }
 
     def _fill_points(self, drawn: list[tuple[Curve, xr.DataArray]], along: str) -> None:

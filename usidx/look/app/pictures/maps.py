@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,19 @@ from usidx.look.app.pictures.shades import Taste, choose_mapper
 from usidx.look.draw.colours import Colours
 from usidx.look.draw.downsample import as_floats
 from usidx.look.draw.extras import require
-from usidx.look.draw.numbers import find_quantity, make_printable, write_label
+from usidx.look.draw.numbers import escape_formulas, find_quantity, make_printable, write_label
 from usidx.look.explorer.elements import choose_map_size
 from usidx.look.explorer.scene import Scene
 
-__all__ = ["MapPicture", "escape_formulas", "make_figure", "style_figure"]
+__all__ = ["MapPicture", "escape_long", "make_figure", "style_figure"]
 
 _PURPOSE = "`usidx view`"
 _INK, _FAINT = "#1d2733", "#d9dee4"
 # Beyond this each cell of an uneven grid is too much for the browser.
 _MOST_CELLS = 128
+
+#: As much of a name as the page has room for.
+escape_long = partial(escape_formulas, limit=90)
 
 
 def make_figure(**options: Any) -> Any:
@@ -49,11 +53,6 @@ def style_figure(figure: Any) -> Any:
     return figure
 
 
-def escape_formulas(words: str) -> str:
-    """Keep a name from a file from being read as a formula."""
-    return make_printable(words, 90).replace("$$", "$")
-
-
 class MapPicture:
     """The map: its figure, and what is drawn on it.
 
@@ -78,8 +77,8 @@ class MapPicture:
         self.figure.toolbar.active_scroll = None
         self.figure.grid.visible = scene.kind == "line"
         self.figure.grid.grid_line_color = "#eceff2"
-        self.figure.xaxis.axis_label = escape_formulas(scene.x_label)
-        self.figure.yaxis.axis_label = escape_formulas(scene.y_label)
+        self.figure.xaxis.axis_label = escape_long(scene.x_label)
+        self.figure.yaxis.axis_label = escape_long(scene.y_label)
         self._set_ranges()
         self._source = models.ColumnDataSource()
         self._mapper: Any = None
@@ -135,8 +134,8 @@ class MapPicture:
         self.values = values
         numbers = as_floats(values.values)
         colours, mapper = choose_mapper(values, numbers, taste)
-        said = escape_formulas(write_label(find_quantity(values), colours.unit))
-        self.figure.title.text = escape_formulas(title)
+        said = escape_long(write_label(find_quantity(values), colours.unit))
+        self.figure.title.text = escape_long(title)
         self._update_mapper(mapper, colours, said)
         self._draw(numbers * colours.factor, said)
         if self._renderer is not None:

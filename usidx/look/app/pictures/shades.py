@@ -60,10 +60,11 @@ def choose_mapper(array: xr.DataArray, numbers: NDArray[np.float64], taste: Tast
 
 def _choose_shades(array: xr.DataArray, numbers: NDArray[np.float64], taste: Taste) -> Shades:
     cmap = None if taste.colormap == "automatic" else taste.colormap
-    is_cut = (taste.low, taste.high) != (0.0, 100.0) and find_finite_range(numbers) is not None
-    chosen = choose_colours(array, numbers)
+    if (taste.low, taste.high) == (0.0, 100.0) or find_finite_range(numbers) is None:
+        return Shades(cmap=cmap)
     # Groups and phases keep their colours: percentiles of them say nothing.
-    if not is_cut or chosen.categories or chosen.ticks is not None:
+    chosen = choose_colours(array, numbers)
+    if chosen.categories or chosen.ticks is not None:
         return Shades(cmap=cmap)
     low, high = (float(v) for v in np.nanpercentile(numbers, [taste.low, taste.high]))
     return Shades(cmap=cmap, vmin=low, vmax=high if high > low else low + abs(low) * 1e-6 + 1e-300)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from usidx.look.app.pictures.maps import escape_formulas
+from usidx.look.app.pictures.maps import escape_long
 from usidx.look.app.pictures.shades import COLORMAPS, Taste
 from usidx.look.app.reading.subject import Subject
 from usidx.look.draw.downsample import make_ruler
@@ -107,7 +107,7 @@ def make_controls(subject: Subject, scene: Scene, begun: dict[str, int], *, alon
 
 
 def _name(names: list[str]) -> list[tuple[str, str]]:
-    return [(name, escape_formulas(name)) for name in names]
+    return [(name, escape_long(name)) for name in names]
 
 
 def _make_slider(models: Any, scene: Scene, dim: str, value: int) -> Any:
@@ -119,6 +119,6 @@ def _make_slider(models: Any, scene: Scene, dim: str, value: int) -> Any:
     code = "return `${Number(numbers[Math.round(tick)].toPrecision(5))} ${unit}`"
     words = models.CustomJSTickFormatter(args={"numbers": numbers, "unit": unit}, code=code)
     return models.Slider(
-        title=escape_formulas(ruler.quantity), start=0, end=max(length - 1, 1), value=value, step=1, format=words,
+        title=escape_long(ruler.quantity), start=0, end=max(length - 1, 1), value=value, step=1, format=words,
         width=230, visible=length > 1, name=f"usidx-step-{scene.swept.index(dim)}",
     )  # fmt: skip
