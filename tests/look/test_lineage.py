@@ -74,3 +74,9 @@ def test_a_file_that_claims_a_circle_or_nonsense_is_drawn(tmp_path: Path) -> Non
 
 def test_an_empty_file_has_no_boxes() -> None:
     assert trace_lineage(xr.DataTree()).nodes == ()
+
+
+def test_the_name_of_the_file_makes_no_box(tmp_path: Path) -> None:
+    """The root of a tree is called as its file, and names with a hyphen are those of results."""
+    path = usidx.example_file(tmp_path / "my-first-scan.h5")
+    assert [node.path for node in trace_lineage(usidx.open_tree(path)).nodes] == [f"{CHANNEL}/Raw_Data"]

@@ -116,13 +116,12 @@ def _describe_main(node: xr.DataTree) -> str:
 
 
 def _read_result(node: xr.DataTree) -> _Made | None:
-    attrs = node.attrs
-    by_name = "-" in node.name if node.name else False
-    if "tool" not in attrs and not (by_name and node.children):
+    attrs, name = node.attrs, node.path.rpartition("/")[2]  # the root is called as its file, and has no name here
+    if "tool" not in attrs and not ("-" in name and node.children):
         return None
     recorded = parse_steps(text) if isinstance(text := attrs.get(PROVENANCE), str) else []
     verbs = [step["tool"] for step in _take_last(recorded) if step["tool"] != CHANGED]
-    called = verbs or [str(attrs.get("tool") or (node.name or "").rpartition("-")[2])]
+    called = verbs or [str(attrs.get("tool") or name.rpartition("-")[2])]
     stamp = make_printable(attrs.get("timestamp") or attrs.get("time_stamp") or "", 24)
     return _Made(node.path, "result", tuple(called), stamp, _list_sources(node, recorded))
 
