@@ -23,7 +23,9 @@ from usidx.instruments.export.tables import describe_tables, list_tables, write_
 from usidx.instruments.export.target import replace_target
 from usidx.instruments.export.view import make_view, relate
 from usidx.instruments.read import read_instrument
+from usidx.instruments.recognize import list_matches, read_head
 from usidx.io.read.place.place import FilePath, Options, Place, find_local_path, find_place
+from usidx.io.read.usid.inventory import list_mains
 from usidx.version import usidx_version
 
 __all__ = ["Target", "export"]
@@ -105,7 +107,7 @@ def export(
     file = _find_source(place, to if refers else None)
     with replace_target(target, file, overwrite=overwrite) as beside:
         source = None if file is None else take_source(file)
-        if file is not None and not refers and not h5py.is_hdf5(file):
+        if file is not None and not refers and _is_of_instrument(file):
             given = _read_instrument(file, group)
         contents = _open(place, given, group, refers=refers)
         notes = {"usidx_version": usidx_version()}
@@ -137,8 +139,15 @@ def _open(place: Place | None, given: Any, group: str | None, *, refers: bool) -
     return contents
 
 
+def _is_of_instrument(file: Path) -> bool:
+    """Whether a file is no USID file: no HDF5, or HDF5 of a format that a reader knows by its content."""
+    if not h5py.is_hdf5(file):
+        return True
+    return not list_mains(file) and any(match.confidence > 0.5 for match in list_matches(file, read_head(file)))
+
+
 def _read_instrument(file: Path, group: str | None) -> xr.DataTree | xr.DataArray:
-    """Read a file that is no HDF5, or the channel of it that is named."""
+    """Read a file of an instrument, or the channel of it that is named."""
     tree = read_instrument(file)
     if group is None:
         return tree

@@ -28,6 +28,10 @@ from usidx.results.identity import find_sources
 __all__ = ["to_hyperspy", "to_pyusid", "to_sidpy"]
 
 
+#: What sidpy calls the unit of what has none; it refuses an empty text.
+_UNKNOWN: Final = "generic"
+
+
 def to_hyperspy(data: xr.DataArray) -> Any:
     """Make a HyperSpy signal of an array.
 
@@ -108,7 +112,7 @@ def to_sidpy(data: xr.DataArray) -> Any:
     title = "data" if data.name is None else str(data.name)
     made = sidpy.Dataset.from_array(ordered.data, title=title)
     made.quantity = str(data.attrs.get("long_name", title)) or title
-    made.units = str(data.attrs.get("units", ""))
+    made.units = str(data.attrs.get("units", "")) or _UNKNOWN
     made.data_type = _name_kind(dims)
     for number, dim in enumerate(dims):
         made.set_dimension(number, _make_dimension(sidpy, dim))
@@ -134,7 +138,8 @@ _KINDS: Final = {
 
 def _make_dimension(sidpy: Any, dim: Dim) -> Any:
     kind = sidpy.DimensionType.SPECTRAL if dim.is_swept else sidpy.DimensionType.SPATIAL
-    return sidpy.Dimension(dim.values, name=dim.name, quantity=dim.quantity, units=dim.units, dimension_type=kind)
+    quantity, units = dim.quantity or dim.name, dim.units or _UNKNOWN
+    return sidpy.Dimension(dim.values, name=dim.name, quantity=quantity, units=units, dimension_type=kind)
 
 
 def to_pyusid(data: xr.DataArray, path: str | PathLike[str] | None = None) -> Any:
