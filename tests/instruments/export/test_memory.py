@@ -49,7 +49,7 @@ def test_few_blocks_are_there_at_once(to: Any, tmp_path: Path) -> None:
     if to == "zarr":
         pytest.importorskip("zarr", reason="zarr is not installed")
     counted = _Counted()
-    blocks = da.from_array(counted, chunks=(1, 50, 20), name=False, meta=np.empty((0, 0, 0)))  # type: ignore[no-untyped-call]
+    blocks = da.from_array(counted, chunks=(1, 50, 20), name=False, meta=np.empty((0, 0, 0)))
     array = usidx.set_roles(xr.DataArray(blocks, dims=("Y", "X", "E"), name="large"), spectroscopic="E")
     with dask.config.set(scheduler="threads", num_workers=2):
         usidx.export(array, tmp_path / "out", to=to)

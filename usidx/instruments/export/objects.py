@@ -16,8 +16,7 @@ import h5py
 import xarray as xr
 
 from usidx.errors import MissingExtraError, UsidError
-from usidx.instruments.export.dims import Dim, list_dims
-from usidx.instruments.export.hspy import describe_dim, describe_signal
+from usidx.instruments.export.hspy import Dim, describe_dim, describe_signal, list_dims
 from usidx.io.read.open import open_main
 from usidx.io.read.place.place import find_local_path
 from usidx.io.read.usid.datasets import FIELD
