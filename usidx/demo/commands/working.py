@@ -18,6 +18,7 @@ __all__ = ["convert", "demo", "export", "recover", "report", "view"]
 _ENDINGS: Final = {
     ".nxs": "nexus",
     ".json": "kerchunk",
+    ".icechunk": "icechunk",
     ".nc": "netcdf",
     ".zarr": "zarr",
     ".hspy": "hspy",
