@@ -6,28 +6,29 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from usidx.errors import UsidError
-from usidx.look.app.address import Address
+from usidx.io.read.open import open_main
 from usidx.look.app.bench import Bench
 from usidx.look.app.offers import Offers
 from usidx.look.app.outcome import Outcome
 from usidx.look.app.page import Page, make_page
 from usidx.look.app.reading.contents import Entry, list_entries
 from usidx.look.app.reading.shelf import Shelf, Stamp, stamp
-from usidx.look.app.reading.subject import make_subject, open_subject
-from usidx.look.app.reading.work import Desk, Task
-from usidx.look.app.sides.controls import listen
-from usidx.look.app.view import View
+from usidx.look.explorer.address import Address
+from usidx.look.explorer.reading.subject import make_subject, open_subject
+from usidx.look.explorer.reading.work import Desk, Task
+from usidx.look.explorer.sides.controls import listen
+from usidx.look.explorer.view import View
 
 __all__ = ["open_session"]
 
 # How often the file that is looked at is looked after, in milliseconds.
 _EVERY = 1000
 _LOG = logging.getLogger(__name__)
-_MOVES: Final = {"left": (-1, -1), "right": (-1, 1), "up": (-2, 1), "down": (-2, -1)}
 
 
 def open_session(document: Any, *, shelf: Shelf, offers: Offers, key: str) -> None:
@@ -133,10 +134,12 @@ class Session:
     def _open_entry(self, entry: Entry) -> None:
         file = self.file
         assert file is not None
+        same = (e for e in self.entries if e.places and e.places == entry.places and e.path != entry.path)
+        others = {e.path: partial(open_main, file, e.path, chunks=None) for e in same}
         self.desk.start(
             "open",
             "Opening",
-            lambda _: open_subject(file, entry.path, is_result=entry.kind == "result"),
+            lambda _: open_subject(file, entry.path, is_result=entry.kind == "result", others=others),
             lambda subject: self._look(entry.path, subject),
         )
 
@@ -174,15 +177,11 @@ class Session:
 
     def _move(self, to: str) -> None:
         """Go to the next place, by a key."""
-        view = self.view
-        if view is None or to not in _MOVES or len(view.scene.places) < -_MOVES[to][0]:
-            return
-        dim, by = view.scene.places[_MOVES[to][0]], _MOVES[to][1]
-        from_top = view.scene.grid is not None and view.scene.grid.from_top
-        view.move(dim, -by if to in ("up", "down") and from_top else by)
+        if self.view is not None:
+            self.view.move(to)
 
     def _cancel(self, lane: str) -> None:
-        for one in [lane] if lane else ["analysis", "map", "place"]:
+        for one in [lane] if lane else [task.lane for task in self.desk.running]:
             self.desk.cancel(one)
         self._show_tasks(self.desk.running)
         self.bench.end()
