@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from usidx.tasks import blas
-from usidx.tasks.blas import limit_blas
+from usidx.tasks.process import blas
+from usidx.tasks.process.blas import limit_blas
 
 
 class Library:
