@@ -158,7 +158,8 @@ def _run_in_browser(document: Any, models: Any, hidden: dict[str, Any]) -> None:
 def _dress(document: Any, models: Any) -> None:
     env = require("bokeh.core.templates", _PURPOSE).get_env()
     document.template = env.from_string("{% from macros import embed %}" + _read_text("page.html"))
-    document.template_variables.update(css=_read_text("page.css"), js=_read_text("page.js"))
+    version = require("bokeh", _PURPOSE).__version__
+    document.template_variables.update(css=_read_text("page.css"), js=_read_text("page.js"), bokeh_version=version)
     document.title = "usidx"
     if hasattr(document, "config"):  # since Bokeh 3.7
         document.config.notify_connection_status = False

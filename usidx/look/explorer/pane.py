@@ -154,7 +154,8 @@ class Showing:
             if self._is_open:
                 self._document.hold("combine")
                 try:
-                    func()
+                    with self._document.models.freeze():
+                        func()
                 finally:
                     self._document.unhold()
 

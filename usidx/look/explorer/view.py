@@ -88,7 +88,7 @@ class View:
 
     def _connect_slider(self, dim: str, slider: Any) -> None:
         listen(slider, "value", lambda step: self._slide(dim, int(step)))
-        listen(slider, "value_throttled", lambda _: self._change_map())
+        listen(slider, "value_throttled", lambda _: self._let_go())
 
     def _slide(self, dim: str, step: int) -> None:
         """Follow a slider: of curves of another step at once, of the map when it is let go."""
@@ -97,6 +97,11 @@ class View:
             self.side.mark()
         else:
             self.side.refresh()
+
+    def _let_go(self) -> None:
+        """Make the map of where a slider was let go, if it is not there already."""
+        if self.map is None or not self.map.is_of_now:
+            self._change_map()
 
     def _change_map(self) -> None:
         self.refresh_map()

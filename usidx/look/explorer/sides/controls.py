@@ -21,6 +21,14 @@ REDUCTIONS = {"Step": "step", "Mean": "mean", "Sum": "sum", "Centre": "centre"}
 DRAGS = ("Point", "Box", "Lasso", "Line")
 
 
+# The browser tells where a slider was let go only if it was let go elsewhere before, and never of values that a click
+# into the curves sets. So what it rests at for a moment counts as let go, too.
+_AT_REST = """
+clearTimeout(cb_obj.usidx_rest)
+cb_obj.usidx_rest = setTimeout(() => cb_obj.setv({value_throttled: cb_obj.value}), 300)
+"""
+
+
 def listen(model: Any, name: str, func: Callable[[Any], None]) -> None:
     """Call a function with each new value of a property."""
 
@@ -137,7 +145,9 @@ def _make_slider(models: Any, scene: Scene, dim: str, value: int) -> Any:
     quantities = [make_ruler(scene.array, d).quantity for d in scene.swept]
     title = ruler.quantity if quantities.count(ruler.quantity) < 2 else dim.replace("_", " ")
     words = models.CustomJSTickFormatter(args={"numbers": numbers, "unit": unit}, code=code)
-    return models.Slider(
+    slider = models.Slider(
         title=escape_long(title), start=0, end=max(length - 1, 1), value=value, step=1, format=words,
         width=230, visible=length > 1, name=f"usidx-step-{scene.swept.index(dim)}",
     )  # fmt: skip
+    slider.js_on_change("value", models.CustomJS(code=_AT_REST))
+    return slider

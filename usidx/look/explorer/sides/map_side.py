@@ -77,6 +77,7 @@ class MapSide:
         self._histogram: HistogramPicture | None = None
         self.histogram_box = require("bokeh.models", _PURPOSE).Column(visible=False)
         self._title = ""
+        self._steps: dict[str, int] | None = None
         self._region: Region | None = None
         self._start: tuple[float, float] | None = None
         self._connect()
@@ -123,11 +124,18 @@ class MapSide:
         self._region = None
         self.picture.outline([], [])
 
+    @property
+    def is_of_now(self) -> bool:
+        """Whether the map that is shown, or being read, is that of the steps that are chosen."""
+        index, swept = self.looking.index, self.looking.scene.swept
+        return self.looking.reduce == "step" and self._steps == {d: index[d] for d in swept}
+
     def refresh(self) -> None:
         """Read the map anew."""
         looking, title = self.looking, self.looking.describe_steps()
+        self._steps = {d: looking.index[d] for d in looking.scene.swept} if looking.reduce == "step" else None
         if looking.reduce == "step":
-            steps = {d: looking.index[d] for d in looking.scene.swept}
+            steps = dict(self._steps or {})
             self._read("Reading the map", title, lambda task, show: read_step(looking.scene, steps, task, show))
         elif looking.reduce == "mean" and self.other.band is None and looking.is_quick:
             self._read("Reading the map", "mean of a few steps", lambda task, show: read_mean(looking.scene))
