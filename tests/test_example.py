@@ -36,7 +36,8 @@ def test_each_kind_opens_as_what_was_simulated(kind: Kind) -> None:
 
 
 def test_each_technique_of_the_guide_has_a_kind() -> None:
-    assert {"force_map", "kelvin_probe", "general_mode", "tunnelling", "raman", "eels", "4d_stem"} <= set(get_args(Kind))
+    techniques = {"force_map", "kelvin_probe", "general_mode", "tunnelling", "raman", "eels", "4d_stem"}
+    assert techniques <= set(get_args(Kind))
 
 
 def test_the_curves_of_the_example_hold_moduli() -> None:
