@@ -197,7 +197,7 @@ def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
     view = _command(
         commands,
         "view",
-        "working",
+        "viewing",
         "look at files in a browser, and analyse them there",
         "usidx view scan.h5",
         "usidx view --folder data --no-browser",
