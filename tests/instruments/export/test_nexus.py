@@ -168,3 +168,12 @@ def test_viewers_are_told_what_belongs_together(
     with h5py.File(usidx.export(array, tmp_path / "a.nxs")) as file:
         shown = find_default(file)
         assert shown[shown.attrs["signal"]].attrs["interpretation"] == meant
+
+
+def test_names_of_axes_have_no_spaces(tmp_path: Path) -> None:
+    array = xr.DataArray([1.0, 2.0], dims="Bias calc", coords={"Bias calc": [3.0, 4.0]}, name="Input 3")
+    with h5py.File(usidx.export(array, tmp_path / "a.nxs")) as file:
+        shown = find_default(file)
+        assert list(shown.attrs["axes"]) == ["Bias_calc"]
+        np.testing.assert_array_equal(shown["Bias_calc"], [3.0, 4.0])
+        assert shown["Bias_calc"].attrs["usid_label"] == "Bias calc"

@@ -125,7 +125,7 @@ def _interpret(array: xr.DataArray, dims: Sequence[str]) -> str:
 
 
 def _choose_axis_name(name: str, signal: str) -> str:
-    plain = clean_name(name)
+    plain = "_".join(clean_name(name).split())  # readers take a name with a space for two names
     return f"{plain}_axis" if plain in {signal, f"{signal}_errors"} else plain
 
 
