@@ -1,4 +1,8 @@
-"""Two sublattices: atoms found and fitted, how far one kind lies off the cages of the other; the image cleaned."""
+"""Atoms and what moved them
+=========================
+
+Two sublattices: atoms found and fitted, how far one kind lies off the cages of the other; the image cleaned.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np

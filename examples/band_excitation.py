@@ -1,4 +1,8 @@
-"""A band-excitation scan: decompose, cluster, fit, write back, and open the results again."""
+"""Band excitation: from scan to fit
+=================================
+
+A band-excitation scan: decompose, cluster, fit, write back, and open the results again.
+"""
 
 import usidx
 

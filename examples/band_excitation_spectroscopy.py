@@ -1,4 +1,8 @@
-"""Hysteresis loops by band excitation: fit oscillators, take the phase offset out, fit loops, write all back."""
+"""Hysteresis loops
+================
+
+Hysteresis loops by band excitation: fit oscillators, take the phase offset out, fit loops, write all back.
+"""
 
 import usidx
 

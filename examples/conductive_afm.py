@@ -1,4 +1,8 @@
-"""Conductive AFM: a line fitted to each current-voltage curve, and maps of its parameters with errors."""
+"""Conductive AFM
+==============
+
+Conductive AFM: a line fitted to each current-voltage curve, and maps of its parameters with errors.
+"""
 
 import usidx
 from usidx.models import Linear

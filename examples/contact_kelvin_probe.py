@@ -1,4 +1,8 @@
-"""Contact Kelvin probe: junction potentials after each write voltage, and what they have in common."""
+"""Contact Kelvin probe
+====================
+
+Contact Kelvin probe: junction potentials after each write voltage, and what they have in common.
+"""
 
 import usidx
 

@@ -1,4 +1,7 @@
-"""Frames that drift are laid over each other, what was measured beside them follows, and a surface is made flat.
+"""Drift, scars and flat surfaces
+==============================
+
+Frames that drift are laid over each other, what was measured beside them follows, and a surface is made flat.
 
 The two pictures are those of docs/image.md.
 """

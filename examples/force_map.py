@@ -1,4 +1,8 @@
-"""A map of force curves: contact points, moduli and adhesion, with their errors, written beside the curves."""
+"""Force curves
+============
+
+A map of force curves: contact points, moduli and adhesion, with their errors, written beside the curves.
+"""
 
 import usidx
 

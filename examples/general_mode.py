@@ -1,4 +1,8 @@
-"""General mode: lines filtered and cut into pixels, then resistance and capacitance told apart, with errors."""
+"""General mode: fast currents
+===========================
+
+General mode: lines filtered and cut into pixels, then resistance and capacitance told apart, with errors.
+"""
 
 import usidx
 

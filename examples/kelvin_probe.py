@@ -1,4 +1,8 @@
-"""General-mode Kelvin probe: tune, recover the force, follow the contact potential, and see how it moves."""
+"""General-mode Kelvin probe
+=========================
+
+General-mode Kelvin probe: tune, recover the force, follow the contact potential, and see how it moves.
+"""
 
 import usidx
 

@@ -1,4 +1,8 @@
-"""A 4-D scan: from counts on a detector to dark field, deflections, phase, and means over rings."""
+"""4D-STEM
+=======
+
+A 4-D scan: from counts on a detector to dark field, deflections, phase, and means over rings.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np

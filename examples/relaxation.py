@@ -1,4 +1,8 @@
-"""Band-excitation relaxation: oscillators, their signed response, and the decay that it follows after each pulse."""
+"""Relaxation
+==========
+
+Band-excitation relaxation: oscillators, their signed response, and the decay that it follows after each pulse.
+"""
 
 import usidx
 

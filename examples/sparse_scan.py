@@ -1,4 +1,8 @@
-"""Places that lie on no full grid: kept as they are, placed on the rectangle when asked."""
+"""Scans that are no rectangle
+===========================
+
+Places that lie on no full grid: kept as they are, placed on the rectangle when asked.
+"""
 
 import numpy as np
 import xarray as xr

@@ -1,4 +1,8 @@
-"""Tunnelling spectroscopy: from current by bias to differential and normalised conductance, and a map of the gap."""
+"""Tunnelling spectroscopy
+=======================
+
+Tunnelling spectroscopy: from current by bias to differential and normalised conductance, and a map of the gap.
+"""
 
 import matplotlib.pyplot as plt
 

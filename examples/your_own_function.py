@@ -1,4 +1,8 @@
-"""A function of your own at every position: lazy, resumable, written back with its parameters."""
+"""A function of your own
+======================
+
+A function of your own at every position: lazy, resumable, written back with its parameters.
+"""
 
 import numpy as np
 

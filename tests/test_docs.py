@@ -1,63 +1,24 @@
 """Every Python block of the README and of docs/ runs, or states why not.
 
 The blocks of a page run in order and share their names, in a folder of their own that holds what ``usidx.example_file``
-writes, as ``scan.h5``, and nothing else. A block is left out by a comment on the line above it::
-
-    <!-- not run: needs an instrument -->
+writes, as ``scan.h5``, and nothing else.
 """
 
 import re
 import runpy
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import usidx
+from tests.kit.blocks import blocks_of, python_blocks
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
-FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w+-]*)[^`]*$")
-NOT_RUN = re.compile(r"<!--\s*not run:(?P<reason>[^>]*)-->")
 
-
-@dataclass(frozen=True)
-class Block:
-    """Code between two fences, and where it starts."""
-
-    language: str
-    code: str
-    line: int
-    above: str
-
-    @property
-    def reason_not_to_run(self) -> str | None:
-        found = NOT_RUN.search(self.above)
-        return None if found is None else found["reason"].strip()
-
-
-def blocks_of(text: str) -> Iterator[Block]:
-    lines = text.splitlines()
-    start: re.Match[str] | None = None
-    first = 0
-    for number, line in enumerate(lines):
-        fence = FENCE.match(line)
-        if fence is None:
-            continue
-        if start is None:
-            start, first = fence, number
-            continue
-        indent = len(start["indent"])
-        code = "\n".join(inner[indent:] for inner in lines[first + 1 : number])
-        above = next((a for a in reversed(lines[:first]) if a.strip()), "")
-        yield Block(start["language"], code, first + 1, above)
-        start = None
-
-
-def python_blocks(page: Path) -> list[Block]:
-    return [b for b in blocks_of(page.read_text(encoding="utf-8")) if b.language in {"python", "py"}]
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -73,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_each_python_block_runs(page: Path) -> None:
     names: dict[str, object] = {"__name__": "__docs__"}
-    for block in python_blocks(page):
+    for block in python_blocks(read(page)):
         if block.reason_not_to_run is None:
             # Blank lines above make tracebacks tell the line of the page.
             source = "\n" * block.line + block.code
@@ -82,7 +43,7 @@ def test_each_python_block_runs(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_a_block_that_does_not_run_states_a_reason(page: Path) -> None:
-    without = [block.line for block in python_blocks(page) if block.reason_not_to_run == ""]
+    without = [block.line for block in python_blocks(read(page)) if block.reason_not_to_run == ""]
     assert not without, f"{page.name}: give a reason at lines {without}"
 
 
@@ -106,8 +67,8 @@ def test_the_reference_lists_each_public_name_once() -> None:
 def test_blocks_are_found_as_written() -> None:
     text = "a\n\n<!-- not run: slow -->\n```python\nx = 1\n```\n- b\n  ```py\n  y = 2\n  ```\n```bash\nls\n```\n"
     first, second, third = blocks_of(text)
-    assert (first.code, first.line, first.reason_not_to_run) == ("x = 1", 4, "slow")
-    assert (second.code, second.reason_not_to_run) == ("y = 2", None)
+    assert (first.code, first.line, first.last_line, first.reason_not_to_run) == ("x = 1", 4, 6, "slow")
+    assert (second.code, second.indent, second.reason_not_to_run) == ("y = 2", 2, None)
     assert third.language == "bash"
 
 
@@ -120,5 +81,5 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
 
 def test_the_first_page_begins_with_a_file_to_try_things_on() -> None:
     for page in ("README.md", "docs/index.md", "docs/first-steps.md"):
-        first = python_blocks(REPOSITORY / page)[0]
+        first = python_blocks(read(REPOSITORY / page))[0]
         assert "path = usidx.example_file()" in first.code, page

@@ -35,6 +35,19 @@ def test_each_kind_opens_as_what_was_simulated(kind: Kind) -> None:
     assert Path(path).stat().st_size < 1_000_000
 
 
+def test_each_technique_of_the_guide_has_a_kind() -> None:
+    techniques = {"force_map", "kelvin_probe", "general_mode", "tunnelling", "raman", "eels", "4d_stem"}
+    assert techniques <= set(get_args(Kind))
+
+
+def test_the_curves_of_the_example_hold_moduli() -> None:
+    curves = usidx.open_main(usidx.example_file(kind="force_map"))
+    found = curves.usid.modes.force_curves(model="hertz").compute()
+    _, truth = usidx.simulate.force_map((12, 12), 200)
+    assert float(found.converged.mean()) > 0.95
+    assert float(abs(found.modulus / truth.modulus - 1).median()) < 0.05
+
+
 def test_the_truth_is_not_in_the_file() -> None:
     path = usidx.example_file(kind="switching")
     _, truth = usidx.simulate.beps((8, 8), 24)

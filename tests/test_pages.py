@@ -67,3 +67,11 @@ def test_versions_are_the_same(file: str) -> None:
         r'^(?:version: |\{% set version = ")([\d.]+)', (REPOSITORY / file).read_text(), re.MULTILINE
     )
     assert version == read_project()["version"]
+
+
+def test_each_example_is_in_the_gallery() -> None:
+    gallery = (REPOSITORY / "docs/gallery.md").read_text(encoding="utf-8")
+    patterns = re.findall(r"_(examples/\S+\.py)", gallery)
+    shown = {file for pattern in patterns for file in REPOSITORY.glob(pattern)}
+    started = {REPOSITORY / "examples" / f"{name}.py" for name in re.findall(r"`examples/(\w+)\.py`", gallery)}
+    assert shown | started == set((REPOSITORY / "examples").rglob("*.py"))

@@ -25,6 +25,7 @@ Kind = Literal[
     "tunnelling",
     "general_mode",
     "kelvin_probe",
+    "force_map",
     "topography",
     "drift",
     "atoms",
@@ -42,6 +43,7 @@ _KINDS: Final[Mapping[str, tuple[_Simulate, dict[str, Any]]]] = {
     "tunnelling": (simulate.current_voltage, {"shape": (16, 16), "biases": 101}),
     "general_mode": (simulate.gmode_lines, {"shape": (8, 8)}),
     "kelvin_probe": (simulate.gkpfm, {"shape": (4, 4)}),
+    "force_map": (simulate.force_map, {"shape": (12, 12), "samples": 200}),
     "topography": (simulate.stepped_surface, {"shape": (96, 128), "scars": 4}),
     "drift": (simulate.drifting_stack, {"shape": (64, 96), "frames": 8}),
     "atoms": (simulate.atoms, {"shape": (128, 128), "scatter": 0.004}),
@@ -66,7 +68,8 @@ def example_file(path: str | PathLike[str] | None = None, *, kind: Kind = "band_
         ``"switching"``: the same at each step of a bias cycle, (Y, X, DC_Offset, Frequency); ``"relaxation"``: after
         pulses of bias, (Y, X, DC_Offset, Time); ``"tunnelling"``: current over bias, (Y, X, Bias);
         ``"general_mode"``: current digitised along each line without a break, (Y, Time); ``"kelvin_probe"``: deflection
-        under a fast bias, (Y, X, Time); ``"topography"``: heights with steps, particles, a background, lines that jump
+        under a fast bias, (Y, X, Time); ``"force_map"``: a force curve at each position, approach and retract, (Y, X,
+        time); ``"topography"``: heights with steps, particles, a background, lines that jump
         and scars, (Y, X); ``"drift"``: images of one place that drifts away, (Frame, Y, X); ``"atoms"``: columns of
         atoms, (Y, X); ``"raman"`` and ``"eels"``: maps of spectra, (Y, X, Raman_Shift) and (Y, X, Energy_Loss);
         ``"4d_stem"``: a diffraction pattern at each position, (Y, X, detector_Y, detector_X).
