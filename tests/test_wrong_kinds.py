@@ -22,7 +22,7 @@ OF_RESULTS = (
 )  # fmt: skip
 OF_ARRAYS = (
     "fit", "fit_references", "sho_fit", "relaxation_fit", "didv", "normalized_conductance", "gap", "to_grid",
-    "explore", "plot_map", "plot_spectra", "plot_fit",
+    "plot_map", "plot_spectra", "plot_fit",
 )  # fmt: skip
 ALSO_NEEDED = {"n": 2, "model": usidx.models.Linear(), "estimator": object(), "broadening": 1.0}
 VALUES = np.zeros((4, 5, 6))

@@ -253,5 +253,6 @@ class UsidDatasetAccessor(_Labelled[xr.Dataset]):
 class UsidDataTreeAccessor(_Accessor[xr.DataTree]):
     """What a file holds at a glance."""
 
+    explore = _Door(lambda: public.explore)
     map_mains = _second_door(lambda: public.map_mains)
     write = _Door(lambda: public.write)

@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 # Seconds in which a scheduler answers.
 _PATIENCE = 15
-_FORMATS = ("nexus", "kerchunk", "netcdf", "zarr", "hspy", "csv")
+_FORMATS = ("nexus", "kerchunk", "icechunk", "netcdf", "zarr", "hspy", "csv")
 _EXITS = "exit codes: 0 done, 2 it could not be done and the reason is said, 130 interrupted"
 _SHELLS = ("bash", "zsh", "fish")
 
@@ -197,7 +197,7 @@ def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
     view = _command(
         commands,
         "view",
-        "working",
+        "viewing",
         "look at files in a browser, and analyse them there",
         "usidx view scan.h5",
         "usidx view --folder data --no-browser",

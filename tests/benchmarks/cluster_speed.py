@@ -12,6 +12,7 @@ blocks are kept between passes. Times are the least of `--repeat` runs.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import tempfile
 import time
@@ -64,18 +65,23 @@ def _draw(rows: int, columns: int) -> Any:
     return made.astype(np.float32)
 
 
-def _wait_for_storage(block: Any, delay: float) -> Any:
+@functools.lru_cache
+def _draw_slabs() -> Any:
+    return _draw(128 * 8, _COLUMNS).reshape(8, 1, 128, _COLUMNS)
+
+
+def _read_slowly(delay: float, block_info: Any = None) -> Any:
+    """Give one of a few slabs that are made once: the graph holds no samples, as that of a file holds none."""
     time.sleep(delay)
-    return block
+    return _draw_slabs()[block_info[None]["chunk-location"][0] % 8]
 
 
 def _open_slow(blocks: int, delay: float) -> xr.DataArray:
     """Give blocks of 256 KiB that each take their time to come."""
     import dask.array as da
 
-    drawn = _draw(128 * 8, _COLUMNS).reshape(8, 128, _COLUMNS)
-    parts = [da.from_array(drawn[number % 8][np.newaxis], chunks=(1, 128, _COLUMNS)) for number in range(blocks)]
-    lazy = da.concatenate(parts).map_blocks(_wait_for_storage, delay, dtype=np.float32, meta=np.empty((0, 0, 0), "f4"))
+    chunks = ((1,) * blocks, (128,), (_COLUMNS,))
+    lazy = da.map_blocks(_read_slowly, delay, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0), "f4"))
     coords = {"Bias": np.linspace(0, 1, _COLUMNS)}
     return xr.DataArray(lazy, coords, ("Y", "X", "Bias"), "Raw_Data").usid.set_roles(position=["Y", "X"])
 
@@ -130,6 +136,7 @@ def _compare_cores(asked: argparse.Namespace) -> None:
 SHORT: dict[str, Verb] = {
     "nmf": lambda raw: raw.usid.nmf(4, solver="hals", max_iter=4, tol=0),
     "kmeans": lambda raw: raw.usid.cluster("kmeans", 6, max_iter=4),
+    "gmm": lambda raw: raw.isel(Bias=slice(0, None, 32)).usid.cluster("gmm", 6, max_iter=4),
     "mcr_als": lambda raw: raw.usid.mcr_als(4, max_iter=3, tol=0),
     "fit": lambda raw: raw.isel(X=slice(4), Bias=slice(0, None, 8)).usid.fit(usidx.models.Gaussian(), dim="Bias"),
     "map_positions": lambda raw: usidx.map_positions(_sleep, raw, like=0.0, parameters={"delay": 0.05 / 128}),
@@ -142,21 +149,18 @@ def _sleep(spectrum: Any, delay: float) -> float:
 
 
 def _compare_storage(asked: argparse.Namespace) -> None:
-    slow, fast = _open_slow(asked.blocks, asked.delay), _open_slow(asked.blocks, 0.0)
-    times: list[list[float]] = []
-    for count in asked.workers:
-        # Workers that are threads of this process: what they wait for takes no core.
-        with _start(count, 1, processes=False):
-            times.append(
-                [
-                    _time((VERBS | SHORT)[name], fast if name == "map_positions" else slow, asked.repeat)
-                    for name in asked.verbs
-                ]
-            )
     _tell(f"| verb | {' | '.join(f'{n} workers' for n in asked.workers)} |\n|---|{'---|' * len(asked.workers)}")
-    for number, name in enumerate(asked.verbs):
-        gains = [times[0][number] / one[number] * asked.workers[0] for one in times]
-        _tell(f"| {name} | {' | '.join(f'{gain:.1f}' for gain in gains)} |")
+    for name in asked.verbs:
+        raw = _open_slow(asked.blocks, 0.0 if name == "map_positions" else asked.delay)
+        times = [_time_on(count, (VERBS | SHORT)[name], raw, asked.repeat) for count in asked.workers]
+        gains = " | ".join(f"{times[0] / taken * asked.workers[0]:.1f}" for taken in times)
+        _tell(f"| {name} ({times[0]:.1f} s) | {gains} |")
+
+
+def _time_on(workers: int, verb: Verb, raw: xr.DataArray, repeat: int) -> float:
+    # Workers that are threads of this process: what they wait for takes no core.
+    with _start(workers, 1, processes=False):
+        return _time(verb, raw, repeat)
 
 
 #: Verbs that pass over all blocks a number of times that is asked for.

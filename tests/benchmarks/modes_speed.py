@@ -20,7 +20,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 import usidx
-from usidx.tasks.blas import limit_blas
+from usidx.tasks.process.blas import limit_blas
 
 Array = npt.NDArray[Any]
 _SIGMA = 0.03

@@ -41,6 +41,21 @@ def test_two_lines_at_once_and_any_blocks() -> None:
     assert usidx.image.remove_scars(data.astype("f4"), dims=("Y", "X")).dtype == np.float32
 
 
+@pytest.mark.parametrize(("length", "is_filled"), [(14, True), (16, False)])
+def test_scars_of_half_a_line_and_more(length: int, is_filled: bool) -> None:
+    values = np.random.default_rng(0).normal(size=(20, 30))
+    data = xr.DataArray(values, dims=("Y", "X")).copy()
+    data[7, 5 : 5 + length] += 50
+    found = usidx.image.remove_scars(data, dims=("Y", "X")).values
+    others = np.delete(np.arange(20), 7)
+    np.testing.assert_array_equal(found[others], values[others])
+    if is_filled:
+        assert abs(found[7]).max() < 5
+        np.testing.assert_array_equal(found[7, 5 + length :], values[7, 5 + length :])
+    else:  # the line counts as one that lies higher
+        np.testing.assert_array_equal(found[7, 5 : 5 + length], data[7, 5 : 5 + length])
+
+
 def test_missing_samples_stay() -> None:
     data = xr.DataArray(np.random.default_rng(0).normal(size=(9, 20)), dims=("Y", "X"))
     data[3, 4:15] = np.nan

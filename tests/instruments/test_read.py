@@ -83,6 +83,12 @@ def test_bad_files_name_file_and_reason(real_files: Files, name: str) -> None:
         usidx.read_instrument(real_files(f"bad/{name}"))
 
 
+def test_an_empty_file_names_the_reader_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.VERT").touch()
+    with pytest.raises(TranslationError, match=r"a\.VERT' cannot be read by the reader 'createc_vert': it is empty"):
+        usidx.read_instrument(tmp_path / "a.VERT", reader="createc_vert")
+
+
 def test_a_renamed_file_is_known(real_files: Files) -> None:
     tree = usidx.read_instrument(real_files("bad/gsf_renamed.dm3"))
     assert tree.attrs["recognized"] == "gsf, 0.99: begins with 'Gwyddion Simple Field 1.0'"

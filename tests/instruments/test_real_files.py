@@ -8,6 +8,7 @@ import pytest
 
 import usidx
 from tests.kit.small_scans import find_arrays
+from usidx.errors import TranslationError
 
 Files = Callable[[str], Path]
 
@@ -97,3 +98,14 @@ def test_what_is_converted_is_what_the_old_translator_wrote(real_files: Files, t
     assert ours.dims == theirs.dims
     np.testing.assert_array_equal(ours, theirs)
     assert usidx.validate(target) == []
+
+
+def test_a_damaged_image_is_one_error_and_no_log(real_files: Files, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("tifffile", reason="tifffile is not installed")
+    image = real_files("tiff/simulated_STEM_Image.tif")
+    content = bytearray(image.read_bytes())
+    content[4:8] = b"\xff\xff\xff\x7f"  # where the first page lies
+    image.write_bytes(content)
+    with pytest.raises(TranslationError, match=r"simulated_STEM_Image\.tif.*'tiff'"):
+        usidx.read_instrument(image)
+    assert not caplog.records

@@ -91,7 +91,8 @@ def add_svd(built: Expected, *, components: int = 2, dtype: str = "f4", one_char
 def _decomposed(matrix: Array) -> tuple[Array, Array, Array]:
     """Decompose; of complex spectra the real and imaginary parts side by side, so that the scores are real."""
     if matrix.dtype.kind != "c":
-        return np.linalg.svd(matrix.astype("f8"), full_matrices=False)
+        u, s, v = np.linalg.svd(matrix.astype("f8"), full_matrices=False)
+        return u, s, v
     left, sizes, right = np.linalg.svd(np.hstack([matrix.real, matrix.imag]), full_matrices=False)
     real, imaginary = np.split(right, 2, axis=1)
     return left, sizes, real + 1j * imaginary

@@ -19,6 +19,7 @@ from tests.kit import verb_calls
 from tests.kit.calls import opened
 from tests.kit.verb_calls import CALLS, Call, spread, write_sources
 from usidx.cli import main
+from usidx.diffraction import Disk, Mask
 from usidx.errors import ReplayError
 from usidx.results.provenance import PROVENANCE, read_steps
 
@@ -119,6 +120,50 @@ def test_what_cannot_be_repeated_is_named(
     made = change(opened("spectra", scan)).usid.svd(2)
     with pytest.raises(ReplayError, match=f"Step 2, svd, cannot be run again: .*{reason}"):
         usidx.replay(scan / "spectra.h5", made.usid.write())
+
+
+PIXELS = np.hypot(*np.mgrid[-12:12, -14:14]) < 6
+MASKS: dict[str, tuple[str, Callable[[xr.DataArray], Any]]] = {
+    "an array": ("patterns", lambda a: usidx.diffraction.center_of_mass(a, mask=PIXELS)),
+    "with labels": (
+        "patterns",
+        lambda a: usidx.diffraction.center_of_mass(a, mask=xr.DataArray(PIXELS, dims=a.dims[2:])),
+    ),
+    "detectors": (
+        "patterns",
+        lambda a: usidx.diffraction.virtual_image(
+            a, {"disk": Disk((0, 0), 4), "mask": Mask(PIXELS), "weights": Mask(PIXELS / np.float32(3))}
+        ),
+    ),
+    "one detector": ("patterns", lambda a: usidx.diffraction.virtual_image(a, Mask(PIXELS))),
+    "shifts": (
+        "frames",
+        lambda a: usidx.image.shift(a, xr.Dataset({"shift_Y": 0.3, "shift_X": ("Frame", [0, 1, 2, 3])})),
+    ),
+    "an image": ("frames", lambda a: usidx.image.register(a, a.isel(Frame=0).compute().round(2))),
+}
+
+
+@pytest.mark.parametrize(("source", "call"), MASKS.values(), ids=MASKS)
+def test_arrays_that_were_arguments_are_recorded(
+    source: str, call: Callable[[xr.DataArray], Any], folder: Path
+) -> None:
+    group = call(opened(source, folder)).usid.write(progress=False)
+    assert usidx.replay(folder / f"{source}.h5", group).attrs["equal"]
+
+
+def test_arrays_that_would_make_the_record_long_are_named(folder: Path) -> None:
+    weights = np.random.default_rng(0).random((300, 300))
+    raw = usidx.set_roles(
+        xr.DataArray(weights[:2, :2, None, None] * weights, dims=("Y", "X", "v", "u")), position=["Y", "X"]
+    )
+    raw = usidx.set_roles(raw, spectroscopic=["v", "u"])
+    usidx.write(raw, folder / "wide.h5", progress=False)
+    made = usidx.diffraction.virtual_image(usidx.open_main(folder / "wide.h5"), Mask(weights))
+    with pytest.raises(
+        ReplayError, match=r"of the argument 'detector', an array of shape .*only a digest was recorded"
+    ):
+        usidx.replay(folder / "wide.h5", made.usid.write(progress=False))
 
 
 def test_another_result_in_the_group_differs(scan: Path) -> None:

@@ -81,6 +81,14 @@ def test_reciprocal_units(unit: str, reciprocal: str) -> None:
     assert usidx.signal.ifft(usidx.signal.fft(data)).units == "V"
 
 
+@pytest.mark.parametrize("unit", ["nm", "V nm", "nm^2", "V", "", "(V s)/nm"])
+def test_units_come_back_from_two_axes_of_one_unit(unit: str) -> None:
+    image = xr.DataArray(np.eye(4), dims=("Y", "X"), attrs={"units": unit}).assign_coords(Y=range(4), X=range(4))
+    image.Y.attrs["units"] = image.X.attrs["units"] = "nm"
+    found = usidx.signal.fft(image, ["Y", "X"])
+    assert usidx.signal.ifft(found, ["Y_frequency", "X_frequency"]).units == unit
+
+
 def test_units_that_are_not_known_are_not_made_up() -> None:
     data = waves().drop_vars("Time")
     found = usidx.signal.fft(data, "Time")

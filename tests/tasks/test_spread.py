@@ -19,7 +19,9 @@ import pytest
 from tests.kit.clusters import QUIET, start_cluster
 from usidx.tasks.blocks import Blocks, Changed, Rows
 from usidx.tasks.folds import _wait_a_while
+from usidx.tasks.graph import Detached, Plan
 from usidx.tasks.passes import plan_passes
+from usidx.tasks.spread import _choose_part
 
 distributed = pytest.importorskip("distributed")
 SchedulerPlugin = distributed.SchedulerPlugin
@@ -90,6 +92,59 @@ def test_folds_are_those_of_numpy(client: Any) -> None:
     np.testing.assert_array_equal(found["sample"], VALUES)
     assert found["each"] == VALUES[::5, 0].tolist()
     assert len(set(found["workers"])) > 1
+
+
+def sum_roughly(block: Any) -> Any:
+    """Return sums of numbers whose order shows in the last bits."""
+    return np.tan(block.sum(axis=0))
+
+
+def sum_states_roughly(block: Any, state: Any) -> tuple[Any, Any]:
+    state = np.zeros(block.shape[1]) if state is None else state
+    return sum_roughly(block) + state, state + sum_roughly(block)
+
+
+def use_parts(blocks: Blocks) -> Any:
+    plain = blocks.fold(sum_roughly, operator.add)
+    first, states = blocks.fold_states(sum_states_roughly, operator.add, [None] * len(blocks.sizes))
+    second, states = blocks.fold_states(sum_states_roughly, operator.add, states)
+    numbers = blocks.run(lambda _block, number: [number], list.__add__)
+    few = blocks.sample(3)
+    return np.concatenate([plain, first, second, *states, states[3], numbers, few.ravel()])
+
+
+@pytest.mark.parametrize("keep", [0.3, 0])
+def test_how_many_blocks_make_a_part_changes_no_bit(keep: float, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = da.from_array(VALUES, chunks=(2, COLUMNS)).map_blocks(np.array)[:38]  # 19 blocks: no power of two
+    found = []
+    for each in (1, 2, 4, 8, 32):
+        monkeypatch.setattr("usidx.tasks.spread._choose_part", lambda *_, each=each: each)
+        with dask.config.set({"usidx.keep-blocks": keep}):
+            found.append(plan_passes(rows).iterate(use_parts).compute())
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+    np.testing.assert_allclose(found[0][:COLUMNS], np.tan(VALUES[:38].reshape(19, 2, COLUMNS).sum(axis=1)).sum(axis=0))
+    assert len(found[0]) == (3 + 19 + 1) * COLUMNS + 19 + 3 * COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("blocks", "rows", "threads", "each"),
+    [
+        (64, 1, 16, 1),  # two tasks a thread are too few
+        (256, 1, 16, 4),
+        (6000, 1, 4, 512),
+        (6000, 1000, 4, 2),  # of 8 MB
+        (6000, 4000, 4, 1),
+        (1, 1, 1, 1),
+    ],
+)
+def test_parts_hold_small_blocks_and_leave_every_thread_more_than_two(
+    blocks: int, rows: int, threads: int, each: int
+) -> None:
+    nbytes = blocks * rows * 8000
+    plan = Plan(Detached({}, [], [], []), "", "", [rows] * blocks, nbytes, 0)
+    assert _choose_part(plan, lambda: threads) == each
+    assert each == 1 or (-(-blocks // each) > 2 * threads and each * rows * 8000 <= 2**24)
 
 
 def test_an_error_of_a_block_is_the_error(client: Any) -> None:

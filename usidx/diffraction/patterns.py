@@ -87,7 +87,7 @@ def _reduce(variable: xr.Variable, chunk: Callable[..., Array]) -> Any:
     return found
 
 
-def _add(parts: Array, axis: Any, keepdims: bool) -> Array:
+def _add(parts: Array, axis: Any, keepdims: Any) -> Array:
     return np.asarray(parts.sum(axis=axis, keepdims=keepdims))
 
 
@@ -104,5 +104,5 @@ def _sum_block(block: Array, axis: Any, keepdims: bool) -> Array:
     return found.astype(np.float64).reshape(*((1,) * (block.ndim - 2) if keepdims else ()), *block.shape[-2:])
 
 
-def _count_block(block: Array, axis: Any, keepdims: bool) -> Array:
+def _count_block(block: Array, axis: Any, keepdims: Any) -> Array:
     return np.asarray(np.isfinite(block).sum(axis=axis, keepdims=keepdims, dtype=np.float64))

@@ -17,7 +17,7 @@ from usidx.label.blockwise import over
 from usidx.label.roles import Dims
 from usidx.results.verbs import add_choices, verb
 from usidx.signal.axis import refuse_complex
-from usidx.tasks.blas import limit_blas
+from usidx.tasks.process.blas import limit_blas
 
 __all__ = ["denoise_patches"]
 

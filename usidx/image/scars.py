@@ -28,7 +28,8 @@ def remove_scars(
 ) -> xr.DataArray:
     """Replace pieces of lines that lie above, or below, both lines beside them; each less than half a line.
 
-    A lazy array stays lazy. All other samples stay as they are; missing ones stay missing.
+    A lazy array stays lazy. All other samples stay as they are; missing ones stay missing. A line of which most lies
+    off counts as one that lies higher: flattening is for that.
 
     Parameters
     ----------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +16,7 @@ import xarray as xr
 from usidx.errors import MissingExtraError, TranslationError, UsidError
 from usidx.version import usidx_version
 
-__all__ = ["HEAD_BYTES", "Confidence", "FormatReader", "Package", "Reader"]
+__all__ = ["HEAD_BYTES", "Confidence", "FormatReader", "Package", "Reader", "explain_failure", "silence_log"]
 
 #: Of a file, what a reader is given to recognise it by.
 HEAD_BYTES = 16 * 1024
@@ -167,3 +169,15 @@ def explain_failure(err: Exception, path: Path, reader: str) -> TranslationError
     if not isinstance(err, UsidError | OSError) or not text:
         text = f"{type(err).__name__}{': ' if text else ''}{text}"
     return TranslationError(text[:300], file=str(path), reader=reader)
+
+
+@contextmanager
+def silence_log(package: str) -> Iterator[None]:
+    """Let a package that reads say nothing of what it thinks of a file on the way; only errors matter here."""
+    logger = logging.getLogger(package)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -51,7 +51,11 @@ def choose_reader(path: Path, reader: str | Reader | None = None) -> Match:
     TranslationError
         No reader knows the file, or several are equally sure of it; the message names them.
     """
-    head = read_head(path)
+    try:
+        head = read_head(path)
+    except TranslationError as err:
+        named = reader if isinstance(reader, str) or reader is None else _name_reader(reader)
+        raise TranslationError(err.reason, file=err.file, reader=named or "") from err
     if reader is not None and not isinstance(reader, str):
         return Match(_name_reader(reader), reader, 1.0, "given by the caller")
     if reader is not None:

@@ -31,9 +31,9 @@ from usidx.learn.matrix.sample import Numbers, Survey, refuse_negative, survey
 from usidx.learn.weighting import decompose_scaled
 from usidx.results.declarations import Quantity
 from usidx.results.verbs import add_choices, verb
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks
 from usidx.tasks.passes import plan_passes
+from usidx.tasks.process.blas import limit_blas
 from usidx.tasks.progress import Iterations
 
 __all__ = ["nmf"]

@@ -17,11 +17,12 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from usidx.diffraction.detectors import Annulus, Disk, Mask
+from usidx.diffraction.detectors import Mask
 from usidx.errors import ReplayError, ResultError
 from usidx.fitting.models.model import Model, from_description
 from usidx.results.arguments import as_json
 from usidx.results.declarations import Declaration
+from usidx.results.packed import unpack_array
 
 __all__ = ["decode_arguments"]
 
@@ -113,7 +114,9 @@ class _Decoder:
             return complex(float(told["real"]), float(told["imag"]))
         if told.keys() == {"start", "stop", "step"}:
             return slice(*(self.decode(told[key]) for key in ("start", "stop", "step")))
-        if told.keys() == {"shape", "dtype", "digest"}:
+        if told.keys() - {"packed"} == {"shape", "dtype", "digest"}:
+            if "packed" in told:
+                return self._unpack(told)
             raise ReplayError(
                 f"of the argument {self._name!r}, an array of shape {told['shape']}, only a digest was recorded"
             )
@@ -121,9 +124,15 @@ class _Decoder:
             return self._remake_labelled(told)
         if isinstance(told.get("model"), str):
             return _make_model(told)
-        if self._name == "detector":
-            return _make_detectors(told)
+        if self._name == "detector" and told.keys() == {"mask"} and _is_array(told["mask"]):
+            return Mask(self.decode(told["mask"]))
         return {key: self.decode(value) for key, value in told.items()}
+
+    def _unpack(self, told: Mapping[str, Any]) -> Any:
+        try:
+            return unpack_array(told["packed"], told["dtype"], told["shape"])
+        except (ValueError, TypeError) as err:
+            raise ReplayError(f"the argument {self._name!r} cannot be made again: {err}") from err
 
     def _remake_labelled(self, told: dict[str, Any]) -> Any:
         try:
@@ -140,19 +149,9 @@ def _make_model(told: Mapping[str, Any]) -> Model:
         raise ReplayError(f"its model cannot be made again: {err}") from err
 
 
-def _make_detectors(told: Mapping[str, Any]) -> Any:
-    """Return the detectors of a record, which has each by its name; one alone has none."""
-    found = {name: _make_detector(one) for name, one in told.items()}
-    return found[""] if set(found) == {""} else found
-
-
-def _make_detector(told: Any) -> Annulus | Disk | Mask:
-    if isinstance(told, dict) and isinstance(told.get("mask"), list):
-        return Mask(np.asarray(told["mask"]))
-    if not isinstance(told, dict) or told.keys() != {"center", "inner", "outer"}:
-        raise ReplayError("of a detector that is a mask only a digest was recorded")
-    center, inner, outer = tuple(told["center"]), told["inner"], told["outer"]
-    return Annulus(center, inner, outer) if inner else Disk(center, outer)
+def _is_array(told: Any) -> bool:
+    """Say whether this is the record of the array of a mask, and not that of a detector that is called so."""
+    return isinstance(told, list) or (isinstance(told, dict) and "digest" in told)
 
 
 def _read_model(text: str) -> Model | str:

@@ -14,7 +14,7 @@ from usidx.recipes.changes import repeat_changes
 from usidx.recipes.decode import decode_arguments
 from usidx.recipes.values import read_values
 from usidx.results.declarations import Declaration, find_declaration
-from usidx.results.provenance import Step
+from usidx.results.provenance import Step, put_steps
 from usidx.results.verbs import CHANGED
 
 __all__ = ["Open", "call_verb", "remake", "remake_argument"]
@@ -103,9 +103,10 @@ def _find_function(declared: Declaration) -> Callable[..., Any]:
 
 def remake_argument(told: Mapping[str, Any], open_source: Open) -> Labelled:
     """Make a labelled argument again: from its values, where they were few enough to record, or by its own steps."""
-    if "values" in told:
-        return read_values(told)
     steps = told.get("steps")
+    if any(key in told for key in ("values", "packed", "variables")):
+        made = read_values(told)
+        return put_steps(made, steps) if isinstance(made, xr.Dataset) and isinstance(steps, list) else made
     if not isinstance(steps, list) or not steps:
         raise ReplayError("only its name and a digest were recorded")
     return remake(steps, open_source, _as_input(told))

@@ -11,12 +11,13 @@ import numpy as np
 import xarray as xr
 
 from usidx.results.digests import digest, digest_array, digest_parts
+from usidx.results.packed import pack_array
 from usidx.results.provenance import PROVENANCE
 from usidx.tasks.evidence import UnprovenError, read_token
 
 __all__ = ["LONGEST", "as_json", "describe_labelled", "digest_coordinate", "digest_labelled"]
 
-#: A longer array is told by its digest.
+#: A longer array is told by its digest, and packed where that is short.
 LONGEST: Final = 256
 
 
@@ -50,7 +51,9 @@ def as_json(value: Any, describe: Callable[[xr.DataArray | xr.Dataset], Any] | N
 def _convert_array(values: np.ndarray[Any, Any]) -> Any:
     if values.size <= LONGEST:
         return as_json(values.tolist())
-    return {"shape": list(values.shape), "dtype": str(values.dtype), "digest": _digest_or_nonce(values)}
+    told = {"shape": list(values.shape), "dtype": str(values.dtype), "digest": _digest_or_nonce(values)}
+    packed = pack_array(values)
+    return told if packed is None else {**told, "packed": packed}
 
 
 def describe_labelled(value: xr.DataArray | xr.Dataset) -> dict[str, Any]:

@@ -35,6 +35,8 @@ _ATTRS: Final = "fft_attrs"
 _SIZE: Final = "fft_size"
 _KIND: Final = "fft_kind"
 _BEFORE: Final = "Fourier Transform of "
+#: Of a unit, that is looked for on the way back: nm and two axes in nm make nm^3.
+_HIGHEST_POWER: Final = 9
 
 
 @verb("FFT")
@@ -361,14 +363,15 @@ def _describe_before(data: xr.DataArray, steps: list[_Step]) -> dict[str, Any]:
 
 
 def _divide(unit: str, by: str) -> str:
-    """Take a factor off a product of units, or else divide by it."""
+    """Take a factor off a product of units, or one of its power, or else divide by it."""
     factors = unit.split(" ")
     if units.is_dimensionless(by):
         return unit
-    for known, left in ((by, []), (units.raise_to_power(by, 2), [by])):
-        if known in factors:
-            place = factors.index(known)
-            return " ".join([*factors[:place], *left, *factors[place + 1 :]])
+    powers = {units.raise_to_power(by, count): count for count in range(_HIGHEST_POWER, 0, -1)}
+    for place in sorted(range(len(factors)), key=lambda n: powers.get(factors[n], _HIGHEST_POWER)):
+        if factors[place] in powers:
+            left = units.raise_to_power(by, powers[factors[place]] - 1)
+            return " ".join(filter(None, [*factors[:place], left, *factors[place + 1 :]]))
     return units.divide(unit, by)
 
 

@@ -264,8 +264,8 @@ def _oscillate(
 ) -> NDArray[np.complex128]:
     strength = (amplitude * np.exp(1j * phase) * frequency**2)[..., None]
     damping = (frequency / quality_factor)[..., None]
-    response: NDArray[np.complex128] = strength / (swept**2 - 1j * swept * damping - frequency[..., None] ** 2)
-    return response
+    response: Any = strength / (swept**2 - 1j * swept * damping - frequency[..., None] ** 2)
+    return np.asarray(response)
 
 
 def _find_steps(film: _Film, given: tuple[Index, ...]) -> tuple[Index, Index]:

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from dask import local, threaded
 from dask._task_spec import DataNode, Task, TaskRef, cull, fuse_linear_task_spec
 
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.graph import Detached, Graph
+from usidx.tasks.process.blas import limit_blas
 from usidx.tasks.threads import find_room, open_pool, worker_count
 
 __all__ = [

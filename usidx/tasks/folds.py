@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from distributed import Future, get_client, wait, worker_client
@@ -33,18 +33,21 @@ class States(Sequence[Any]):
     graph : dict
         The graph that makes them.
     name : str
-        The first part of their keys; each stands for a pair of its answer and its state.
+        The first part of their keys; each stands for a pair of an answer and the states of a part of the blocks.
     count : int
-        How many there are.
+        How many blocks there are.
     before : sequence
         The states that they were made from, which may have to be made again too.
+    each : int
+        How many blocks make a part.
     """
 
-    def __init__(self, folds: Folds, graph: Graph, name: str, count: int, before: Sequence[Any]) -> None:
+    def __init__(self, folds: Folds, graph: Graph, name: str, count: int, before: Sequence[Any], each: int) -> None:
         self._folds = folds
         self._graph: Graph | None = graph
         self._name = name
         self._count = count
+        self._each = each
         self._before: Sequence[Any] | None = before
         self._futures: list[Any] | None = None
 
@@ -52,15 +55,19 @@ class States(Sequence[Any]):
         return self._count
 
     def __getitem__(self, number: Any) -> Any:
-        return self._ask()[number].result()[1]
+        return self._ask()[number // self._each].result()[1][number % self._each]
 
     def __iter__(self) -> Iterator[Any]:
-        return (state for _, state in self._folds.gather(self._ask()))
+        return (state for _, states in self._folds.gather(self._ask()) for state in states)
 
     @property
     def keys(self) -> list[Any]:
-        """The key of each."""
-        return [(self._name, number) for number in range(self._count)]
+        """The key of each part."""
+        return [(self._name, part) for part in range(-(-self._count // self._each))]
+
+    def join_sizes(self, sizes: Sequence[int]) -> list[int]:
+        """Return the rows of each part, given those of each block."""
+        return [sum(sizes[start : start + self._each]) for start in range(0, self._count, self._each)]
 
     def hold(self) -> list[Any]:
         """Return the keys, once the cluster is asked to hold what they stand for."""
@@ -70,8 +77,9 @@ class States(Sequence[Any]):
     def take(self, futures: list[Any]) -> None:
         """Hold what is asked for already; how it is made the scheduler knows."""
         self._futures, self._graph, self._before = futures, None, None
-        self._folds.hold((self._name, self._count))
-        weakref.finalize(self, self._folds.let_go, (self._name, self._count))
+        numbered = (self._name, len(self.keys))
+        self._folds.hold(numbered)
+        weakref.finalize(self, self._folds.let_go, numbered)
 
     def _ask(self) -> list[Any]:
         if self._futures is None:
@@ -170,6 +178,17 @@ class Folds:
         """Return the bytes that the workers may take together."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         return sum(int(worker["memory_limit"] or 0) for worker in workers)
+
+    def count_threads(self) -> int:
+        """Return how many tasks the workers may run at once."""
+        return sum(int(worker["nthreads"]) for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
+
+    def settle(self, what: str, find: Callable[[], Any]) -> Any:
+        """Return what is found when the task runs for the first time, also when it is started again."""
+        name = f"usidx-{what}-{self.token}"
+        if name not in self._notes:
+            self._tell(name, find())
+        return pickle.loads(self._notes[name])
 
     def start(self, name: str, graph: Graph, keys: list[Any]) -> list[Any]:
         """Start a fold; return the futures of some of its keys, none where it is noted what it found."""

@@ -20,7 +20,6 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.tokenize import tokenize
 
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Held, Rows, Shared, Streamed, change_rows
 from usidx.tasks.graph import (
     Detached,
@@ -36,6 +35,7 @@ from usidx.tasks.graph import (
 )
 from usidx.tasks.merge import count_below
 from usidx.tasks.pool import Ask, meet
+from usidx.tasks.process.blas import limit_blas
 from usidx.tasks.threads import runs_on_cluster, worker_count
 
 __all__ = ["Passes", "join_iterations", "plan_passes"]

@@ -10,18 +10,30 @@ again elsewhere; it then takes what is noted instead of reading, and goes on wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
-from itertools import islice
+from functools import partial
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef
 
-from usidx.tasks.blas import limit_blas
-from usidx.tasks.blocks import Blocks, Change, Rows, Step, apply_changes, change_rows, choose_sampled, list_rows
+from usidx.tasks.answers import (
+    answer_alone,
+    answer_in_list,
+    answer_part,
+    answer_with_number,
+    answer_with_states,
+    change_made_rows,
+    make_list,
+    make_rows,
+    put_tree,
+    take_every,
+    take_first,
+)
+from usidx.tasks.blocks import Blocks, Rows, Step, change_rows, choose_sampled, list_rows
 from usidx.tasks.folds import Folds, Left, States
 from usidx.tasks.graph import Graph, Member, Plan
 from usidx.tasks.pool import Ask, meet
@@ -30,8 +42,11 @@ __all__ = ["iterate_on_cluster"]
 
 Array = npt.NDArray[Any]
 
-#: Answers that one task joins: few enough that no worker holds many, many enough that the tree is low.
-_JOINED = 8
+#: So many bytes of small blocks, and no more, are worked on in one task: what a block that is not small has.
+_PART_BYTES = 2**24
+#: More parts than this for each thread: of fewer tasks the scheduler hands all to the worker that holds what they are
+#: given, and lets others take them over only slowly. Those that are done early find more to do, too.
+_PARTS = 2
 #: What several blocks need is handed to each of them up to this size, and larger is a task of its own.
 _SMALL = 2**14
 
@@ -107,20 +122,21 @@ def _leave(folds: Folds, rows: Rows) -> Rows:
     if not isinstance(rows.parts, States | Left) or (isinstance(rows.parts, Left) and not rows.changes):
         return rows
     name = folds.name_next("rows")
-    changes = (*rows.changes,) if isinstance(rows.parts, Left) else ((_take_second, ()), *rows.changes)
-    graph: Graph = {f"{name}-changes": DataNode(f"{name}-changes", changes)}
-    for number, key in enumerate(rows.parts.hold()):
-        graph[name, number] = Task((name, number), _make_rows, TaskRef(key), TaskRef(f"{name}-changes"))
-    return Rows(folds.leave(graph, name, len(rows.parts)), rows.sizes)
-
-
-def _make_rows(part: Any, changes: tuple[Change, ...]) -> Any:
-    with limit_blas():
-        return apply_changes(part, changes)
+    graph: Graph = {f"{name}-changes": DataNode(f"{name}-changes", rows.changes)}
+    keys = rows.parts.hold()
+    make: Step = make_rows if isinstance(rows.parts, States) else change_made_rows
+    sizes = rows.parts.join_sizes(rows.sizes) if isinstance(rows.parts, States) else rows.sizes
+    for number, key in enumerate(keys):
+        graph[name, number] = Task((name, number), make, TaskRef(key), TaskRef(f"{name}-changes"))
+    return Rows(folds.leave(graph, name, len(keys)), sizes)
 
 
 class _Spread(Blocks):
-    """Rows in blocks that the workers of a cluster read."""
+    """Rows in blocks that the workers of a cluster read.
+
+    Small blocks are worked on a part at a time, several in one task: a task costs the scheduler a millisecond or more.
+    How many make a part changes no bit of what is found, since answers are joined by the same binary tree.
+    """
 
     def __init__(
         self, folds: Folds, plan: Plan, known: Sequence[Any], pool: _Pool | None = None, ask: Ask | None = None
@@ -132,6 +148,9 @@ class _Spread(Blocks):
         self._keys = plan.source.blocks
         self._reads, self._common = _share_out({**plan.source.graph, **given}, plan.source.blocks)
         self._keeps = plan.nbytes <= plan.keep * folds.measure_memory()
+        # Blocks that lie on workers already are left where they are, and those of several verbs have one name for all.
+        alone = pool is not None or not all(self._reads)
+        self._each = 1 if alone else folds.settle("each", partial(_choose_part, plan, folds.count_threads))
         self._kept: dict[int, Any] = {}
 
     def release(self) -> None:
@@ -141,39 +160,40 @@ class _Spread(Blocks):
 
     def run(self, answer: Any, merge: Step) -> Any:
         """Join ``answer(block, number)``, which must not change anything around it: it is called elsewhere."""
-        return self._find(range(len(self._keys)), _answer_with_number, merge, (answer,))
+        return self._find(range(len(self._keys)), answer_with_number, merge, (answer,))
 
     def fold(self, step: Step, merge: Step, *shared: Any) -> Any:
         """Return the joined answers of ``step(block, *shared)``."""
-        return self._find(range(len(self._keys)), _answer, merge, (step, *shared))
+        return self._find(range(len(self._keys)), answer_alone, merge, (step, *shared))
 
     def map(self, func: Step, *shared: Any) -> list[Any]:
         """Return the answer of every block, in order."""
-        return self._find(range(len(self._keys)), _answer_in_list, list.__add__, (func, *shared))  # type: ignore[no-any-return]
+        return self._find(range(len(self._keys)), answer_in_list, list.__add__, (func, *shared))  # type: ignore[no-any-return]
 
     def sample(self, count: int) -> Array:
         """Sample about `count` rows from every eighth block, or from all where those hold too few."""
         chosen, step = choose_sampled(self.sizes, count)
-        return np.concatenate(self._find(chosen, _take_every, list.__add__, (step,)))
+        return np.concatenate(self._find(chosen, take_every, list.__add__, (step,)))
 
     def read_each(self) -> Iterator[Array]:
         """Yield one block after another."""
         for number in range(len(self._keys)):
-            (block,) = self._find([number], _take_every, list.__add__, (1,))
+            (block,) = self._find([number], take_every, list.__add__, (1,))
             yield block
 
     def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, Sequence[Any]]:
         """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
         name = self._folds.name_next()
         graph = {**self._common, f"{name}-shared": DataNode(f"{name}-shared", (step, *shared))}
-        kept = [(f"{name}-state", number) for number in range(len(self._keys))]
-        before = _put_states(graph, name, states)
-        for number, key in enumerate(kept):
-            self._put_answer(graph, key, number, _answer_with_state, before[number])
-            graph[f"{name}-answer", number] = Task((f"{name}-answer", number), _take_first, TaskRef(key))
-        root = _put_tree(graph, name, [(f"{name}-answer", number) for number in range(len(kept))], merge)
-        made = States(self._folds, graph, f"{name}-state", len(kept), states)
-        futures = self._start(name, graph, range(len(kept)), [root, *kept])
+        parts = self._list_parts(range(len(self._keys)))
+        kept = [(f"{name}-state", part) for part in parts]
+        before = _put_states(graph, name, states, parts)
+        for key, (part, numbers) in zip(kept, parts.items(), strict=True):
+            self._put_answer(graph, key, part, numbers, answer_with_states, before[part], merge)
+            graph[f"{name}-answer", part] = Task((f"{name}-answer", part), take_first, TaskRef(key))
+        root = put_tree(graph, name, [(f"{name}-answer", part) for part in parts], merge)
+        made = States(self._folds, graph, f"{name}-state", len(self._keys), states, self._each)
+        futures = self._start(name, graph, parts, [root, *kept])
         if futures:
             made.take(futures[1:])
         else:
@@ -183,55 +203,77 @@ class _Spread(Blocks):
     def _find(self, numbers: Sequence[int], answer: Step, merge: Step, shared: tuple[Any, ...]) -> Any:
         name = self._folds.name_next()
         graph = {**self._common, f"{name}-shared": DataNode(f"{name}-shared", shared)}
-        answers = [(f"{name}-answer", number) for number in numbers]
-        for number, key in zip(numbers, answers, strict=True):
-            self._put_answer(graph, key, number, answer, number)
-        root = _put_tree(graph, name, answers, merge)
-        return self._folds.find(name, self._start(name, graph, numbers, [root]))
+        parts = self._list_parts(numbers)
+        for part, wanted in parts.items():
+            self._put_answer(graph, (f"{name}-answer", part), part, wanted, answer_part, wanted, answer, merge)
+        root = put_tree(graph, name, [(f"{name}-answer", part) for part in parts], merge)
+        return self._folds.find(name, self._start(name, graph, parts, [root]))
 
-    def _start(self, name: str, graph: Graph, numbers: Sequence[int], keys: list[Any]) -> list[Any]:
+    def _list_parts(self, numbers: Sequence[int]) -> dict[int, list[int]]:
+        """Return the parts that hold some blocks, each with the numbers of these."""
+        return {part: list(found) for part, found in groupby(numbers, lambda number: number // self._each)}
+
+    def _start(self, name: str, graph: Graph, parts: Iterable[int], keys: list[Any]) -> list[Any]:
         """Start a fold, and keep its blocks from now on; return the futures of some keys."""
-        wanted = self._put_kept(graph, numbers)
+        wanted = self._put_kept(graph, parts)
         if self._pool is None or self._ask is None:
             futures = self._folds.start(name, graph, [*keys, *wanted])
         elif self._folds.is_noted(name):
             futures = []
         else:
-            futures = self._ask(_Wanted(graph, [*keys, *wanted], {} if self._keeps else self._make_reads(numbers)))
+            futures = self._ask(_Wanted(graph, [*keys, *wanted], {} if self._keeps else self._make_reads(parts)))
         self._kept.update(zip(wanted.values(), futures[len(keys) :], strict=bool(futures)))
         return futures[: len(keys)]
 
-    def _put_answer(self, graph: Graph, key: Any, number: int, answer: Step, *args: Any) -> None:
-        """Add the task that reads a block and answers; if the block is not kept it is gone when the task is done."""
-        reads, block = self._reads[number], self._keys[number]
+    def _put_answer(self, graph: Graph, key: Any, part: int, numbers: list[int], answer: Step, *args: Any) -> None:
+        """Add the task that reads blocks and answers; blocks that are not kept are gone when the task is done."""
         shared = TaskRef(f"{key[0].rpartition('-')[0]}-shared")
-        if reads and (self._keeps or self._pool is not None):
-            block, reads = self._name_kept(number), []
-        task = Task(key, answer, TaskRef(block), shared, *args)
-        graph[key] = Task.fuse(*reads, task, key=key) if reads else task
+        if self._is_apart(part):
+            first = part * self._each
+            places = [number - first for number in numbers]
+            graph[key] = Task(key, answer, TaskRef(self._name_kept(part)), places, shared, *args)
+        else:
+            read = self._make_read((*key, "blocks"), numbers)
+            task = Task(key, answer, TaskRef(read.key), [*range(len(numbers))], shared, *args)
+            graph[key] = Task.fuse(read, task, key=key)
 
-    def _put_kept(self, graph: Graph, numbers: Sequence[int]) -> dict[Any, int]:
-        """Add the tasks that read blocks to be kept from now on; return their keys, and the number of each."""
-        wanted: dict[Any, int] = {}
-        for number in numbers if self._keeps else ():
-            if number not in self._kept and self._reads[number]:
-                key = self._name_kept(number)
-                graph[key] = self._make_read(number)
-                wanted[key] = number
-        return wanted
+    def _is_apart(self, part: int) -> bool:
+        """Say whether the blocks of a part are read by a task of their own."""
+        return bool(self._reads[part * self._each]) and (self._keeps or self._pool is not None)
 
-    def _make_reads(self, numbers: Sequence[int]) -> Graph:
-        """Return the tasks that read blocks for all who pass over them."""
-        return {self._name_kept(number): self._make_read(number) for number in numbers if self._reads[number]}
+    def _put_kept(self, graph: Graph, parts: Iterable[int]) -> dict[Any, int]:
+        """Add the tasks that read parts to be kept from now on; return their keys, and the number of each."""
+        if not self._keeps:
+            return {}
+        reads = self._make_reads(part for part in parts if part not in self._kept)
+        graph.update(reads)
+        return {key: key[1] for key in reads}
 
-    def _make_read(self, number: int) -> GraphNode:
-        key = self._name_kept(number)
-        return Task.fuse(*self._reads[number], Task(key, _return, TaskRef(self._keys[number])), key=key)
+    def _make_reads(self, parts: Iterable[int]) -> Graph:
+        """Return the tasks that read parts for all who pass over them."""
+        apart = [part for part in parts if self._is_apart(part)]
+        return {self._name_kept(part): self._make_read(self._name_kept(part), self._list_whole(part)) for part in apart}
 
-    def _name_kept(self, number: int) -> Any:
+    def _list_whole(self, part: int) -> range:
+        return range(part * self._each, min((part + 1) * self._each, len(self._keys)))
+
+    def _make_read(self, key: Any, numbers: Iterable[int]) -> GraphNode:
+        """Return the task that makes a list of blocks."""
+        reads = {node.key: node for number in numbers for node in self._reads[number]}
+        blocks = [TaskRef(self._keys[number]) for number in numbers]
+        return Task.fuse(*reads.values(), Task(key, make_list, *blocks), key=key)
+
+    def _name_kept(self, part: int) -> Any:
         if self._pool is None:
-            return (f"usidx-block-{self._folds.token}", number)
-        return (f"usidx-block-{self._pool.token}", number) if self._keeps else self._pool.name_block(number)
+            return (f"usidx-block-{self._folds.token}", part)
+        return (f"usidx-block-{self._pool.token}", part) if self._keeps else self._pool.name_block(part)
+
+
+def _choose_part(plan: Plan, count_threads: Callable[[], int]) -> int:
+    """Return how many blocks make a part: a power of two, so that the parts are branches of the tree."""
+    largest = plan.nbytes // max(1, sum(plan.sizes)) * max(plan.sizes, default=1)
+    fit = min(_PART_BYTES // max(1, largest), (len(plan.sizes) - 1) // (_PARTS * max(1, count_threads())))
+    return int(1 << (max(1, fit).bit_length() - 1))
 
 
 def _share_out(graph: Graph, blocks: Sequence[Any]) -> tuple[list[list[GraphNode]], Graph]:
@@ -280,68 +322,15 @@ def _collect(graph: Graph, block: Any, common: set[Any]) -> list[GraphNode]:
     return list(found.values())
 
 
-def _put_states(graph: Graph, name: str, states: Sequence[Any]) -> list[Any]:
-    """Add what each block is given of a state, and return what stands for it."""
+def _put_states(graph: Graph, name: str, states: Sequence[Any], parts: dict[int, list[int]]) -> dict[int, Any]:
+    """Add what the blocks of each part are given as their states, and return what stands for it."""
     if isinstance(states, States):
-        return [TaskRef(key) for key in states.hold()]
-    found: list[Any] = []
-    for number, state in enumerate(states):
-        key = (f"{name}-given", number)
-        if state is not None:
-            graph[key] = DataNode(key, (None, state))
-        found.append(None if state is None else TaskRef(key))
+        return {part: TaskRef(key) for part, key in zip(parts, states.hold(), strict=True)}
+    found: dict[int, Any] = {}
+    for part, numbers in parts.items():
+        given = [states[number] for number in numbers]
+        key = (f"{name}-given", part)
+        if any(state is not None for state in given):
+            graph[key] = DataNode(key, (None, given))
+        found[part] = TaskRef(key) if key in graph else None
     return found
-
-
-def _put_tree(graph: Graph, name: str, keys: list[Any], merge: Step) -> Any:
-    """Add the tasks that join answers, always the same ones with each other; return the key of the last."""
-    level = 0
-    while len(keys) > 1 or level == 0:
-        level += 1
-        parts = [keys[start : start + _JOINED] for start in range(0, len(keys), _JOINED)]
-        keys = [(f"{name}-joined", level, number) for number in range(len(parts))]
-        for key, part in zip(keys, parts, strict=True):
-            graph[key] = Task(key, _join, merge, *(TaskRef(one) for one in part))
-    return keys[0]
-
-
-def _answer(block: Array, shared: tuple[Any, ...], _number: int) -> Any:
-    step, *others = shared
-    with limit_blas():
-        return step(block, *others)
-
-
-def _answer_with_number(block: Array, shared: tuple[Any, ...], number: int) -> Any:
-    with limit_blas():
-        return shared[0](block, number)
-
-
-def _answer_in_list(block: Array, shared: tuple[Any, ...], number: int) -> list[Any]:
-    return [_answer(block, shared, number)]
-
-
-def _answer_with_state(block: Array, shared: tuple[Any, ...], state: tuple[Any, Any] | None) -> Any:
-    step, *others = shared
-    with limit_blas():
-        return step(block, None if state is None else state[1], *others)
-
-
-def _take_every(block: Array, shared: tuple[int], _number: int) -> list[Array]:
-    return [np.array(block[:: shared[0]])]
-
-
-def _return(block: Array) -> Array:
-    return block
-
-
-def _take_first(pair: tuple[Any, Any]) -> Any:
-    return pair[0]
-
-
-def _take_second(pair: tuple[Any, Any]) -> Any:
-    return pair[1]
-
-
-def _join(merge: Step, *answers: Any) -> Any:
-    with limit_blas():
-        return reduce(merge, answers)

@@ -246,3 +246,18 @@ def test_file_of_an_instrument_is_exported(tmp_path: Path) -> None:
         np.testing.assert_array_equal(data[leaf.name].values, heights)
     with pytest.raises(SelectionError, match=r"no channel 'Hight' in '.*a\.gsf'; there are '/"):
         usidx.export(tmp_path / "a.gsf", tmp_path / "b.nc", to="netcdf", group="Hight")
+
+
+def test_hdf5_file_of_an_instrument_is_exported_as_its_reader_reads_it(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.emd", "w") as file:
+        group = file.create_group("experiments/image")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = np.arange(12.0).reshape(3, 4)
+        for number, (name, size) in enumerate((("y", 3), ("x", 4)), 1):
+            group[f"dim{number}"] = np.arange(size) * 0.5
+            group[f"dim{number}"].attrs.update({"name": name, "units": "[n_m]"})
+    made = usidx.export(tmp_path / "a.emd", tmp_path / "a.nc", to="netcdf")
+    with xr.open_dataset(made, engine="h5netcdf") as data:
+        shown = next(iter(data.data_vars.values()))
+        assert (shown.dims, shown.y.attrs["units"]) == (("y", "x"), "nm")
+        np.testing.assert_array_equal(shown.x, [0, 0.5, 1, 1.5])

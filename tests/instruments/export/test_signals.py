@@ -92,6 +92,16 @@ def test_array_becomes_a_sidpy_dataset(tmp_path: Path) -> None:
     assert made._axes[2].units == "Hz"
 
 
+def test_what_has_no_unit_is_generic_to_sidpy(tmp_path: Path) -> None:
+    pytest.importorskip("sidpy", reason="sidpy is not installed")
+    np.save(tmp_path / "map.npy", np.arange(12.0).reshape(3, 4))
+    plain = usidx.read_instrument(tmp_path / "map.npy")["map"]["map"]
+    made = plain.usid.to_sidpy()
+    assert (made.units, made._axes[1].units) == ("generic", "generic")
+    again = usidx.read_instrument(made)["map"]["map"]
+    assert (again.attrs["units"], again.X.attrs["units"]) == ("", "")
+
+
 @pytest.mark.parametrize("kind", ["contiguous", "snake", "complex64"])
 def test_pyusid_opens_what_was_left_alone_where_it_lies(kind: str, tmp_path: Path) -> None:
     pytest.importorskip("pyUSID", reason="pyUSID is not installed")

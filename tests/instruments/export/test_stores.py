@@ -105,6 +105,15 @@ def test_what_is_in_memory_is_exported(to: Any, tmp_path: Path) -> None:
         xr.testing.assert_equal(shown["made"].load(), array)
 
 
+def test_names_in_tex_stay_together(to: Any, tmp_path: Path) -> None:
+    name = r"$\sqrt E$"
+    array = xr.DataArray([1.0, 2.0], dims=name, coords={name: [3.0, 4.0]}, name="current")
+    with xr.open_dataset(usidx.export(array, tmp_path / "out", to=to), engine=ENGINES[to]) as shown:
+        assert shown["current"].dims == ("$_sqrt E$",)
+        np.testing.assert_array_equal(shown["$_sqrt E$"], [3.0, 4.0])
+        assert shown["$_sqrt E$"].attrs["usid_label"] == name
+
+
 def test_uneven_blocks_are_written(to: Any, tmp_path: Path) -> None:
     lazy = xr.DataArray(np.arange(70.0).reshape(7, 10), dims=("a", "b"), name="made").chunk(
         {"a": (2, 4, 1), "b": (3, 7)}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import usidx
+from tests.kit.pyusid import open_with_pyusid
 from tests.kit.small_scans import MAKERS, find_arrays, make_sxm
 from usidx.errors import TranslationError
 
@@ -77,5 +78,14 @@ def test_parameters_of_points_and_the_frame_are_coordinates(tmp_path: Path) -> N
 
 def test_a_spectrum_knows_where_the_tip_stood(tmp_path: Path) -> None:
     found = find_arrays(usidx.read_instrument(MAKERS["nanonis_dat"](tmp_path).path))["/Current/backward"]
-    assert (float(found.X), found.X.attrs["units"], found.X.attrs["usid_role"]) == (1e-9, "m", "position")
+    assert (float(found.X), found.X.attrs["units"]) == (1e-9, "m")
     assert (found.dims, found["Bias calc"].attrs["units"]) == (("Bias calc",), "V")
+
+
+def test_pyusid_reads_a_spectrum_of_one_place(tmp_path: Path) -> None:
+    pytest.importorskip("pyUSID", reason="pyUSID is not installed")
+    made = MAKERS["nanonis_dat"](tmp_path)
+    target = usidx.convert(made.path, tmp_path / "out.h5")
+    seen = open_with_pyusid(target, "Measurement_000/Channel_001/Current_backward")
+    np.testing.assert_allclose(seen.in_order("Bias calc"), made.truth["/Current/backward"])
+    assert float(usidx.open_main(target, "Current_backward").X) == 1e-9

@@ -30,7 +30,7 @@ def flat(rng: np.random.Generator, rows: int, columns: int) -> Array:
 
 
 def noisy(rng: np.random.Generator, rows: int, columns: int) -> Array:
-    return rng.poisson(3 * gapped(rng, rows, columns)).astype(float)
+    return np.asarray(rng.poisson(3 * gapped(rng, rows, columns)), float)
 
 
 def rare(rng: np.random.Generator, rows: int, columns: int) -> Array:

@@ -13,7 +13,7 @@ import pytest
 import usidx
 from tests.look.app.conftest import PATIENCE, App, Watched
 from usidx.look.app import jobs
-from usidx.look.app.reading.work import Cancelled, Task
+from usidx.look.explorer.reading.work import Cancelled, Task
 
 RAW = "/Measurement_000/Channel_000/Raw_Data"
 

@@ -14,7 +14,7 @@ import xarray as xr
 import usidx
 from usidx.look.app.analyses import ANALYSES
 from usidx.look.app.jobs import compute_outcome, watch, write_notebook, write_outcome, write_recipe
-from usidx.look.app.reading.work import Cancelled, Task
+from usidx.look.explorer.reading.work import Cancelled, Task
 
 RAW = "/Measurement_000/Channel_000/Raw_Data"
 

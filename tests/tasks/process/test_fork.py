@@ -11,7 +11,7 @@ WORK = """
 import faulthandler, os, pathlib, sys, threading, warnings
 import dask, dask.array as da, numpy as np
 import usidx
-from usidx.tasks.blas import limit_blas
+from usidx.tasks.process.blas import limit_blas
 from usidx.tasks.threads import worker_count
 
 warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""``usidx demo``, ``report``, ``view``, ``convert``, ``export`` and ``recover``: what makes or mends files."""
+"""``usidx demo``, ``report``, ``convert``, ``export`` and ``recover``: what makes or mends files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from usidx.demo.commands.showing import list_files
 from usidx.demo.commands.telling import tell
 from usidx.errors import UsidError
 
-__all__ = ["convert", "demo", "export", "recover", "report", "view"]
+__all__ = ["convert", "demo", "export", "recover", "report"]
 
 #: Format by the ending of a target.
 _ENDINGS: Final = {
     ".nxs": "nexus",
     ".json": "kerchunk",
+    ".icechunk": "icechunk",
     ".nc": "netcdf",
     ".zarr": "zarr",
     ".hspy": "hspy",
@@ -49,15 +50,6 @@ def report(options: Namespace) -> int:
 
     page = report_files(list_files(options.file), page=options.report, say=_choose_voice(options))
     tell(f"report: {page}")
-    return 0
-
-
-def view(options: Namespace) -> int:
-    """Look at files in a browser."""
-    from usidx.look.app.serve import view as serve
-
-    chosen = {"folder": options.folder, "host": options.host, "port": options.port}
-    serve(options.file, **chosen, token=not options.no_token, browser=not options.no_browser)
     return 0
 
 

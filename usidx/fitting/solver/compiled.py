@@ -25,8 +25,8 @@ from usidx.fitting.solver.canonical import make_canonical
 from usidx.fitting.solver.search.templates import Grid, find_template_starts, make_grid
 from usidx.fitting.solver.search.terms import find_linear_parameters, order_terms
 from usidx.fitting.solver.tables import take_rows
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.pool import share_slices
+from usidx.tasks.process.blas import limit_blas
 
 __all__ = ["Options", "add_derived", "evaluate_block", "solve_block"]
 

@@ -24,7 +24,7 @@ from usidx.fitting.solver.search.screen import find_best, make_templates
 from usidx.fitting.solver.search.templates import bridge_gaps
 from usidx.fitting.solver.search.terms import find_linear_parameters
 from usidx.fitting.solver.tables import choose_better, take_rows
-from usidx.tasks.blas import limit_blas
+from usidx.tasks.process.blas import limit_blas
 
 __all__ = ["Spectra", "look_again"]
 

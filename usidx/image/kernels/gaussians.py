@@ -29,8 +29,12 @@ _STIFFEST: Final = 1e8  # at which a step is given up
 _V, _U, _SEES, _LEFT, _SLOPES = range(5)
 _NORMAL, _LOW, _INVERSE = range(3)
 _RIGHT, _STEP = range(2)
-_NOW, _TRIAL = range(2)
-_compile = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+# Not Python's integers: functions would be compiled for each value of these.
+_NOW, _TRIAL = np.int64(0), np.int64(1)
+# Only the last function is called from Python: wrappers of the others take a sixth of the time to compile.
+_compile = numba.njit(
+    nogil=True, error_model="numpy", fastmath={"contract", "reassoc"}, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
 
 
 @_compile  # type: ignore[untyped-decorator]

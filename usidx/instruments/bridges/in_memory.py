@@ -63,13 +63,13 @@ def _describe_dataset(found: Any) -> Channel:
     made = _make_axes(
         [str(one.name) for one in dims],
         [np.asarray(one.values) for one in dims],
-        [str(one.units) for one in dims],
+        [_clean(one.units) for one in dims],
         roles,
     )
     # The array within: a Dataset of sidpy is a dask array, and indexing it makes Datasets.
     data = found.view_as_dask() if hasattr(found, "view_as_dask") else _strip(found)
     attrs = {k: v for k, v in dict(getattr(found, "metadata", {}) or {}).items() if isinstance(v, str | int | float)}
-    return _turn(str(found.title or "data"), data, made, str(found.quantity), str(found.units), attrs)
+    return _turn(str(found.title or "data"), data, made, _clean(found.quantity), _clean(found.units), attrs)
 
 
 def _strip(found: Any) -> Any:

@@ -6,13 +6,14 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dask.array as da
 import numpy as np
 
 from usidx.errors import TranslationError
 from usidx.format.layout import Array
+from usidx.instruments.reader import explain_failure
 from usidx.io.read.chunks.block_sizes import choose_plain_blocks
 
 __all__ = ["Blocks", "open_blocks", "read_version"]
@@ -25,8 +26,9 @@ def read_version(path: Path) -> tuple[int, int]:
 
 
 class Blocks(ABC):
-    """An array that reads parts of itself and holds no handle."""
+    """An array that reads parts of itself and holds no handle; what goes wrong names the file and the reader."""
 
+    reader: ClassVar[str]
     path: Path
     version: tuple[int, int]
     shape: tuple[int, ...]
@@ -39,14 +41,13 @@ class Blocks(ABC):
 
     def __getitem__(self, key: tuple[slice | int, ...]) -> Array:
         """Read a part: a slice or a whole number per axis."""
-        try:
-            changed = read_version(self.path) != self.version
-        except OSError as err:
-            raise TranslationError(err.strerror or str(err), file=str(self.path)) from err
-        if changed:
-            raise TranslationError("it has changed since it was opened. Read it again", file=str(self.path))
         parts = [one if isinstance(one, slice) else slice(one, one + 1 or None) for one in key]
-        block = self.read(*parts)
+        try:
+            if read_version(self.path) != self.version:
+                raise TranslationError("it has changed since it was opened. Read it again")
+            block = self.read(*parts)
+        except Exception as err:
+            raise explain_failure(err, self.path, self.reader) from err
         return block[tuple(slice(None) if isinstance(one, slice) else 0 for one in key)]
 
     @abstractmethod

@@ -15,20 +15,23 @@ import xarray as xr
 from usidx.errors import SelectionError, UsidError
 from usidx.instruments.export.contents import Contents, open_contents, take_contents
 from usidx.instruments.export.hspy import write_hspy
+from usidx.instruments.export.icechunk import write_icechunk
 from usidx.instruments.export.kerchunk import make_references
 from usidx.instruments.export.nexus import copy_signal, write_nexus
 from usidx.instruments.export.source import SOURCE, describe_source, find_file, take_source
 from usidx.instruments.export.stores import write_netcdf, write_zarr
 from usidx.instruments.export.tables import describe_tables, list_tables, write_table
-from usidx.instruments.export.target import replace_target
+from usidx.instruments.export.target import NOTES, replace_target
 from usidx.instruments.export.view import make_view, relate
 from usidx.instruments.read import read_instrument
+from usidx.instruments.recognize import list_matches, read_head
 from usidx.io.read.place.place import FilePath, Options, Place, find_local_path, find_place
+from usidx.io.read.usid.inventory import list_mains
 from usidx.version import usidx_version
 
 __all__ = ["Target", "export"]
 
-Target = Literal["nexus", "kerchunk", "netcdf", "zarr", "hspy", "csv"]
+Target = Literal["nexus", "kerchunk", "icechunk", "netcdf", "zarr", "hspy", "csv"]
 
 
 def export(
@@ -52,14 +55,15 @@ def export(
     path : path, URL, DataArray, Dataset or DataTree
         A USID file, a file of an instrument, or what is open: then nothing needs to be in a file.
     target : path
-        The file to make; a folder for ``"zarr"``, and for ``"csv"`` where not all variables are over the same dims.
+        The file to make; a folder for ``"zarr"`` and ``"icechunk"``, and for ``"csv"`` where not all variables are over
+        the same dims.
     group : str, optional
         A main dataset, a results group, or a group with what lies below it: its HDF5 path, or an end of it. The whole
         file by default.
-    to : {"nexus", "kerchunk", "netcdf", "zarr", "hspy", "csv"}
+    to : {"nexus", "kerchunk", "icechunk", "netcdf", "zarr", "hspy", "csv"}
         Format: NeXus with an NXdata for each variable (``<name>_stderr`` as its errors); a reference store, JSON that
-        says where the chunks lie in the file, for any reader of Zarr; netCDF-4; Zarr; HyperSpy; text with a line per
-        cell.
+        says where the chunks lie in the file, for any reader of Zarr; the same references as a repository of Icechunk;
+        netCDF-4; Zarr; HyperSpy; text with a line per cell.
     copy : bool, default True
         False makes a small NeXus file of virtual datasets, which shows the data where it lies. References never copy.
     overwrite : bool, default False
@@ -94,9 +98,9 @@ def export(
     """
     if to not in _WRITERS:
         raise SelectionError(f"There is no target to={to!r}; there are {', '.join(map(repr, _WRITERS))}.")
-    if not copy and to not in {"nexus", "kerchunk"}:
-        raise UsidError(f"to={to!r} always copies. Without copying there are to='nexus' and to='kerchunk'.")
-    refers = to == "kerchunk" or not copy
+    if not copy and to not in {"nexus", *_REFERENCES}:
+        raise UsidError(f"to={to!r} always copies. Without copying there are to='nexus', 'kerchunk' and 'icechunk'.")
+    refers = to in _REFERENCES or not copy
     given = path if isinstance(path, xr.DataArray | xr.Dataset | xr.DataTree) else None
     place = None if given is not None else find_place(path, storage_options)
     if place is None and (refers or group is not None):
@@ -105,7 +109,7 @@ def export(
     file = _find_source(place, to if refers else None)
     with replace_target(target, file, overwrite=overwrite) as beside:
         source = None if file is None else take_source(file)
-        if file is not None and not refers and not h5py.is_hdf5(file):
+        if file is not None and not refers and _is_of_instrument(file):
             given = _read_instrument(file, group)
         contents = _open(place, given, group, refers=refers)
         notes = {"usidx_version": usidx_version()}
@@ -137,8 +141,15 @@ def _open(place: Place | None, given: Any, group: str | None, *, refers: bool) -
     return contents
 
 
+def _is_of_instrument(file: Path) -> bool:
+    """Whether a file is no USID file: no HDF5, or HDF5 of a format that a reader knows by its content."""
+    if not h5py.is_hdf5(file):
+        return True
+    return not list_mains(file) and any(match.confidence > 0.5 for match in list_matches(file, read_head(file)))
+
+
 def _read_instrument(file: Path, group: str | None) -> xr.DataTree | xr.DataArray:
-    """Read a file that is no HDF5, or the channel of it that is named."""
+    """Read a file of an instrument, or the channel of it that is named."""
     tree = read_instrument(file)
     if group is None:
         return tree
@@ -146,6 +157,10 @@ def _read_instrument(file: Path, group: str | None) -> xr.DataTree | xr.DataArra
         channels = ", ".join(repr(leaf.path) for leaf in tree.leaves)
         raise SelectionError(f"There is no channel {group!r} in {str(file)!r}; there are {channels}.")
     return tree[group.strip("/")]
+
+
+#: What never copies data.
+_REFERENCES: Final = frozenset({"kerchunk", "icechunk"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +184,11 @@ def _write_references(beside: Path, contents: Contents, job: Job) -> None:
     beside.write_text(text, encoding="utf-8")
 
 
+def _write_icechunk(beside: Path, contents: Contents, job: Job) -> None:
+    write_icechunk(beside, make_references(contents, job.notes)["refs"])
+    (beside / NOTES).write_text(json.dumps(job.notes), encoding="utf-8")
+
+
 def _write_csv(beside: Path, contents: Contents, job: Job) -> None:
     tables = list_tables(contents)
     described = describe_tables(contents, tables, job.notes)
@@ -180,7 +200,7 @@ def _write_csv(beside: Path, contents: Contents, job: Job) -> None:
     beside.mkdir()
     for title, table in tables.items():
         write_table(beside / f"{title}.csv", table)
-    (beside / "usidx-export.json").write_text(described, encoding="utf-8")
+    (beside / NOTES).write_text(described, encoding="utf-8")
 
 
 def _by_notes(write: Callable[[Path, Contents, dict[str, Any]], None]) -> Callable[[Path, Contents, Job], None]:
@@ -190,6 +210,7 @@ def _by_notes(write: Callable[[Path, Contents, dict[str, Any]], None]) -> Callab
 _WRITERS: Final[Mapping[str, Callable[[Path, Contents, Job], None]]] = {
     "nexus": _write_nexus,
     "kerchunk": _write_references,
+    "icechunk": _write_icechunk,
     "netcdf": _by_notes(write_netcdf),
     "zarr": _by_notes(write_zarr),
     "hspy": _by_notes(write_hspy),

@@ -16,8 +16,7 @@ import h5py
 import xarray as xr
 
 from usidx.errors import MissingExtraError, UsidError
-from usidx.instruments.export.dims import Dim, list_dims
-from usidx.instruments.export.hspy import describe_dim, describe_signal
+from usidx.instruments.export.hspy import Dim, describe_dim, describe_signal, list_dims
 from usidx.io.read.open import open_main
 from usidx.io.read.place.place import find_local_path
 from usidx.io.read.usid.datasets import FIELD
@@ -26,6 +25,10 @@ from usidx.label.roles import refuse_unlabelled
 from usidx.results.identity import find_sources
 
 __all__ = ["to_hyperspy", "to_pyusid", "to_sidpy"]
+
+
+#: What sidpy calls the unit of what has none; it refuses an empty text.
+_UNKNOWN: Final = "generic"
 
 
 def to_hyperspy(data: xr.DataArray) -> Any:
@@ -108,7 +111,7 @@ def to_sidpy(data: xr.DataArray) -> Any:
     title = "data" if data.name is None else str(data.name)
     made = sidpy.Dataset.from_array(ordered.data, title=title)
     made.quantity = str(data.attrs.get("long_name", title)) or title
-    made.units = str(data.attrs.get("units", ""))
+    made.units = str(data.attrs.get("units", "")) or _UNKNOWN
     made.data_type = _name_kind(dims)
     for number, dim in enumerate(dims):
         made.set_dimension(number, _make_dimension(sidpy, dim))
@@ -134,7 +137,8 @@ _KINDS: Final = {
 
 def _make_dimension(sidpy: Any, dim: Dim) -> Any:
     kind = sidpy.DimensionType.SPECTRAL if dim.is_swept else sidpy.DimensionType.SPATIAL
-    return sidpy.Dimension(dim.values, name=dim.name, quantity=dim.quantity, units=dim.units, dimension_type=kind)
+    quantity, units = dim.quantity or dim.name, dim.units or _UNKNOWN
+    return sidpy.Dimension(dim.values, name=dim.name, quantity=quantity, units=units, dimension_type=kind)
 
 
 def to_pyusid(data: xr.DataArray, path: str | PathLike[str] | None = None) -> Any:

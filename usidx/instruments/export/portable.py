@@ -56,8 +56,11 @@ def _join_words(data: xr.Dataset, name: str) -> str:
 
 
 def clean_name(name: str) -> str:
-    """Return a name that HDF5, netCDF and Zarr can all give to an array: not empty, without slashes, no dots alone."""
-    plain = name.replace("/", "_").replace("\0", "_").strip() or "_"
+    """Return a name that HDF5, netCDF and Zarr can all give to an array: not empty, no slashes, no dots alone.
+
+    Zarr takes a backslash, as in a label in TeX, for a slash.
+    """
+    plain = name.replace("/", "_").replace("\\", "_").replace("\0", "_").strip() or "_"
     return f"{plain}_" if set(plain) == {"."} or plain.startswith(".z") else plain
 
 

@@ -18,6 +18,7 @@ import xarray as xr
 from usidx.errors import MissingFileError, UsidError
 from usidx.instruments.export.contents import Contents, open_contents
 from usidx.instruments.export.stored import find_held
+from usidx.instruments.export.target import NOTES
 from usidx.io.read.chunks.cache import locate
 from usidx.io.read.place.place import FilePath, Place, find_local_path, find_place
 from usidx.io.read.place.remote import RemoteFile
@@ -145,7 +146,7 @@ def check_export(target: FilePath) -> None:
     Parameters
     ----------
     target : path
-        What :func:`usidx.export` made with ``copy=False`` or ``to="kerchunk"``.
+        What :func:`usidx.export` made with ``copy=False``, ``to="kerchunk"`` or ``to="icechunk"``.
 
     Raises
     ------
@@ -189,11 +190,13 @@ def _find_referred(path: Path, noted: Mapping[str, Any]) -> Path:
 
 
 def _read_notes(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not path.is_file() and not (path / NOTES).is_file():
         raise MissingFileError(f"There is no file {str(path)!r}.")
     text = ""
     try:
-        if h5py.is_hdf5(path):
+        if path.is_dir():
+            text = str(json.loads((path / NOTES).read_text(encoding="utf-8")).get(SOURCE, ""))
+        elif h5py.is_hdf5(path):
             with h5py.File(path, "r") as file:
                 text = str(file.attrs.get(SOURCE, ""))
         else:

@@ -13,10 +13,13 @@ from uuid import uuid4
 from usidx.errors import ExistsError, MissingFileError, UsidError, WriteError
 from usidx.io.read.place.place import FilePath, find_local_path
 
-__all__ = ["MARK", "replace_target"]
+__all__ = ["MARK", "NOTES", "replace_target"]
+
+#: File in a folder that says what a folder without attributes cannot.
+NOTES: Final = "usidx-export.json"
 
 #: What a folder that an export made has in it: one without it is somebody else's and is never replaced.
-MARK: Final = (".zgroup", "zarr.json", "usidx-export.json")
+MARK: Final = (".zgroup", "zarr.json", NOTES)
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from usidx.format.layout import Array
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.reader import Confidence, FormatReader
 from usidx.instruments.unit_texts import split_units
-from usidx.label.roles import POSITION, ROLE
 
 __all__ = ["READER"]
 
@@ -100,7 +99,8 @@ def _find_tip(header: dict[str, str]) -> dict[str, xr.Variable]:
     for name in ("X", "Y"):
         text = header.get(f"{name} (m)", "")
         try:
-            found[name] = xr.Variable((), float(text), {"units": "m", "long_name": name, ROLE: POSITION})
+            # Without a role: pyUSID fails on a single place that has two position dims.
+            found[name] = xr.Variable((), float(text), {"units": "m", "long_name": name})
         except ValueError:
             continue
     return found if len(found) == 2 else {}

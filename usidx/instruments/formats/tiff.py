@@ -17,7 +17,7 @@ from usidx.errors import MissingExtraError, TranslationError
 from usidx.format.layout import Array
 from usidx.instruments.channel import Axis, Channel, build_tree
 from usidx.instruments.formats.tiff_pages import is_tiff
-from usidx.instruments.reader import Confidence, FormatReader, Package
+from usidx.instruments.reader import Confidence, FormatReader, Package, silence_log
 
 __all__ = ["READER"]
 
@@ -34,7 +34,7 @@ def _recognize(path: Path, head: bytes) -> float:
 def _parse(path: Path) -> xr.DataTree:
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with silence_log("tifffile"), tifffile.TiffFile(path) as file:
         sizes = _find_sizes(file)
         channels = [channel for n, series in enumerate(file.series) for channel in _read_series(path, n, series, sizes)]
         attrs = {"software": str(getattr(file.pages[0], "software", "")), **_find_notes(file)}

@@ -14,8 +14,8 @@ from usidx.learn.clusters.rows import as_real, look_at_rows
 from usidx.learn.factors.eigen import find_leading_rows
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces, join_nothing
+from usidx.tasks.process.blas import limit_blas
 from usidx.tasks.progress import Iterations
 
 __all__ = ["Clusters", "label_rows", "restore_scale", "run_kmeans"]

@@ -16,8 +16,8 @@ from usidx.learn.clusters.rows import as_real, look_at_rows
 from usidx.learn.clusters.sampled import call_estimator, refuse_few, take_sample
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Numbers
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Rows, cut_pieces
+from usidx.tasks.process.blas import limit_blas
 from usidx.tasks.progress import Iterations
 
 __all__ = ["run_gmm"]

@@ -11,8 +11,8 @@ from usidx.errors import ResultError
 from usidx.learn.clusters.kmeans import Clusters, label_rows, restore_scale
 from usidx.learn.clusters.rows import look_at_rows
 from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks
+from usidx.tasks.process.blas import limit_blas
 
 __all__ = ["call_estimator", "refuse_few", "run_minibatch", "take_sample"]
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from usidx.learn.factors.gram import Moments
 from usidx.learn.matrix.missing import keep_complete, refuse_nothing
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Rows, cut_pieces
+from usidx.tasks.process.blas import limit_blas
 
 __all__ = [
     "Decomposition",

@@ -37,8 +37,8 @@ from usidx.learn.factors.products import (
 from usidx.learn.factors.projections import Images
 from usidx.learn.matrix.exponent import find_exponent, lower_blocks, multiply_by_power
 from usidx.learn.matrix.missing import refuse_nothing, sift
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.blocks import Blocks, Held
+from usidx.tasks.process.blas import limit_blas
 from usidx.tasks.progress import Iterations
 
 __all__ = ["MOST_PASSES", "Aim", "run_lanczos"]

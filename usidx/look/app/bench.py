@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from usidx.look.app.analyses import Analysis, Setting, list_analyses
-from usidx.look.app.layout import wrap
 from usidx.look.app.outcome import Outcome
-from usidx.look.app.reading.work import Desk
-from usidx.look.app.sides.controls import listen
-from usidx.look.app.view import View
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import write_size
+from usidx.look.explorer.layout import wrap
+from usidx.look.explorer.reading.work import Desk
+from usidx.look.explorer.sides.controls import listen
+from usidx.look.explorer.view import View
 
 __all__ = ["Bench"]
 

@@ -14,12 +14,12 @@ import xarray as xr
 from usidx.errors import UsidError
 from usidx.look.app.jobs import write_notebook, write_recipe
 from usidx.look.app.outcome import Outcome
-from usidx.look.app.reading.subject import Curve
-from usidx.look.app.sides.curve_side import CurveSide
-from usidx.look.app.view import View
 from usidx.look.draw.downsample import make_ruler
 from usidx.look.draw.numbers import find_quantity, find_unit, write_label
-from usidx.look.explorer.scene import take_part
+from usidx.look.explorer.reading.scene import take_part
+from usidx.look.explorer.reading.subject import Curve
+from usidx.look.explorer.sides.curve_side import CurveSide
+from usidx.look.explorer.view import View
 from usidx.look.plot import plot_map
 
 __all__ = ["make_download"]

@@ -17,7 +17,7 @@ from usidx.io.read.results import open_result
 from usidx.io.write.results import write
 from usidx.look.app.analyses import Analysis
 from usidx.look.app.outcome import Outcome
-from usidx.look.app.reading.work import Task
+from usidx.look.explorer.reading.work import Task
 from usidx.recipes.recipe import recipe
 from usidx.tasks.compute import compute
 from usidx.tasks.progress import overhear

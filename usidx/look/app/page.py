@@ -10,15 +10,15 @@ from typing import Any
 
 import xarray as xr
 
-from usidx.look.app.layout import lay_out
 from usidx.look.app.reading.contents import Entry, write_entries
 from usidx.look.app.reading.shelf import Shelf
-from usidx.look.app.reading.subject import Subject
-from usidx.look.app.reading.work import Task
-from usidx.look.app.sides.controls import listen
-from usidx.look.app.view import View
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import make_printable
+from usidx.look.explorer.layout import lay_out
+from usidx.look.explorer.reading.subject import Subject
+from usidx.look.explorer.reading.work import Task
+from usidx.look.explorer.sides.controls import listen
+from usidx.look.explorer.view import View
 from usidx.look.summary.facts import collect_facts, write_facts
 from usidx.look.summary.steps import tell
 from usidx.results.provenance import read_steps
@@ -158,7 +158,8 @@ def _run_in_browser(document: Any, models: Any, hidden: dict[str, Any]) -> None:
 def _dress(document: Any, models: Any) -> None:
     env = require("bokeh.core.templates", _PURPOSE).get_env()
     document.template = env.from_string("{% from macros import embed %}" + _read_text("page.html"))
-    document.template_variables.update(css=_read_text("page.css"), js=_read_text("page.js"))
+    version = require("bokeh", _PURPOSE).__version__
+    document.template_variables.update(css=_read_text("page.css"), js=_read_text("page.js"), bokeh_version=version)
     document.title = "usidx"
     if hasattr(document, "config"):  # since Bokeh 3.7
         document.config.notify_connection_status = False

@@ -11,6 +11,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from importlib.resources import files
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from usidx.errors import UsidError
+from usidx.look.app.memory import give_back_memory
 from usidx.look.app.offers import Offers
 from usidx.look.app.reading.shelf import Shelf
 from usidx.look.draw.extras import require
@@ -29,6 +31,9 @@ _PURPOSE = "`usidx view`"
 _UNUSED, _CHECK = 3_000, 1_000
 # A page that was asked for and never connected, as by a program that follows links.
 _EXPIRES = 60
+# What takes long to load, and is not needed to answer.
+_FIRST = ("bokeh.plotting", "matplotlib.colors")
+_LATER = ("usidx.look.app.jobs", "usidx.look.app.downloads", "usidx.fitting.evaluate")
 _REFUSED = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>usidx</title></head>
 <body style="font: 16px/1.5 system-ui, sans-serif; max-width: 34em; margin: 15vh auto; color: #222">
 <h1 style="font-size: 20px">This address is not complete</h1>
@@ -56,6 +61,17 @@ class Server:
         finally:
             self._http.stop()
             self._shelf.close()
+
+    def look_ahead(self) -> None:
+        """Load what the first page will need, while the browser starts, and then what may be needed after that."""
+        for name in _FIRST:
+            import_module(name)
+        if self._shelf.files:
+            with suppress(UsidError, OSError):
+                self._shelf.list_contents(self._shelf.files[0])
+        for name in _LATER:
+            import_module(name)
+        give_back_memory()
 
     def stop(self) -> None:
         """End :meth:`run`; from any thread."""
@@ -101,18 +117,12 @@ def view(
     server = make_server(paths, folder=folder, host=host, port=port, token=token)
     say(server.address)
     sys.stdout.flush()
-    # What the first picture does without; who waits for that has it a second sooner.
-    threading.Thread(target=_load_the_rest, daemon=True).start()
+    threading.Thread(target=server.look_ahead, daemon=True).start()
     if browser:
         threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: server.stop())
     server.run()
-
-
-def _load_the_rest() -> None:
-    for name in ("usidx.look.app.jobs", "usidx.look.app.downloads", "usidx.fitting.evaluate"):
-        import_module(name)
 
 
 def make_server(

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from usidx.errors import UsidError
-from usidx.look.app.address import Address
+from usidx.io.read.open import open_main
 from usidx.look.app.bench import Bench
+from usidx.look.app.memory import give_back_memory
 from usidx.look.app.offers import Offers
 from usidx.look.app.outcome import Outcome
 from usidx.look.app.page import Page, make_page
-from usidx.look.app.reading.contents import Entry, list_entries
+from usidx.look.app.reading.contents import Entry
 from usidx.look.app.reading.shelf import Shelf, Stamp, stamp
-from usidx.look.app.reading.subject import make_subject, open_subject
-from usidx.look.app.reading.work import Desk, Task
-from usidx.look.app.sides.controls import listen
-from usidx.look.app.view import View
+from usidx.look.explorer.address import Address
+from usidx.look.explorer.reading.subject import make_subject, open_subject
+from usidx.look.explorer.reading.work import Desk, Task
+from usidx.look.explorer.sides.controls import listen
+from usidx.look.explorer.view import View
 
 __all__ = ["open_session"]
 
 # How often the file that is looked at is looked after, in milliseconds.
 _EVERY = 1000
 _LOG = logging.getLogger(__name__)
-_MOVES: Final = {"left": (-1, -1), "right": (-1, 1), "up": (-2, 1), "down": (-2, -1)}
 
 
 def open_session(document: Any, *, shelf: Shelf, offers: Offers, key: str) -> None:
@@ -53,6 +56,7 @@ class Session:
         self._stamp: Stamp = None
         self._outcome: Outcome | None = None
         self._is_open = True
+        self._has_worked = False
         document.on_session_destroyed(lambda _: self.close())
 
     def begin(self) -> None:
@@ -65,16 +69,19 @@ class Session:
 
     def _post(self, func: Callable[[], None]) -> None:
         """Do something in the page's own thread; after the tab was closed nothing is done."""
+        self._has_worked = True
         if self._is_open:
             self.document.add_next_tick_callback(lambda: self._do_safely(func))
 
     def _do_safely(self, func: Callable[[], None]) -> None:
         if not self._is_open:
             return
-        # All that changes goes to the browser in one message, so that nothing is seen half done.
+        # All that changes goes to the browser in one message, so that nothing is seen half done. Which models there are
+        # is found out once, at the end: each time that takes as long as drawing a map.
         self.document.hold("combine")
         try:
-            func()
+            with self.document.models.freeze():
+                func()
         except Exception as err:  # whatever it is, the page must say it and live on
             if not isinstance(err, UsidError | OSError):
                 _LOG.exception("What a page was to do failed")
@@ -114,7 +121,7 @@ class Session:
 
     def _read_contents(self, source: Path) -> tuple[Path, list[Entry]]:
         file = self.shelf.open_as_usid(source)
-        return file, list_entries(file)
+        return file, self.shelf.list_contents(file)
 
     def _take_contents(self, source: Path, at: str, file: Path, entries: list[Entry]) -> None:
         self.source, self.file, self.entries, self._stamp = source, file, entries, stamp(source)
@@ -133,10 +140,12 @@ class Session:
     def _open_entry(self, entry: Entry) -> None:
         file = self.file
         assert file is not None
+        same = (e for e in self.entries if e.places and e.places == entry.places and e.path != entry.path)
+        others = {e.path: partial(open_main, file, e.path, chunks=None) for e in same}
         self.desk.start(
             "open",
             "Opening",
-            lambda _: open_subject(file, entry.path, is_result=entry.kind == "result"),
+            lambda _: open_subject(file, entry.path, is_result=entry.kind == "result", others=others),
             lambda subject: self._look(entry.path, subject),
         )
 
@@ -174,15 +183,11 @@ class Session:
 
     def _move(self, to: str) -> None:
         """Go to the next place, by a key."""
-        view = self.view
-        if view is None or to not in _MOVES or len(view.scene.places) < -_MOVES[to][0]:
-            return
-        dim, by = view.scene.places[_MOVES[to][0]], _MOVES[to][1]
-        from_top = view.scene.grid is not None and view.scene.grid.from_top
-        view.move(dim, -by if to in ("up", "down") and from_top else by)
+        if self.view is not None:
+            self.view.move(to)
 
     def _cancel(self, lane: str) -> None:
-        for one in [lane] if lane else ["analysis", "map", "place"]:
+        for one in [lane] if lane else [task.lane for task in self.desk.running]:
             self.desk.cancel(one)
         self._show_tasks(self.desk.running)
         self.bench.end()
@@ -223,6 +228,9 @@ class Session:
 
     def _look_after_file(self) -> None:
         """Notice that the file was changed, replaced or removed by somebody else."""
+        if self._has_worked and not self.desk.running:
+            self._has_worked = False
+            threading.Thread(target=give_back_memory, daemon=True).start()
         source = self.source
         if source is None or self.file is None or self.desk.is_busy("analysis") or self.desk.is_busy("open"):
             return
@@ -272,6 +280,7 @@ class Session:
         self._is_open = False
         self.desk.close()
         self.view = self._outcome = None
+        threading.Thread(target=give_back_memory, daemon=True).start()
 
 
 def _describe(err: Exception) -> str:

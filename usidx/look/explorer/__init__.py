@@ -1,1 +1,1 @@
-"""The parts of the explorer: the page's elements, and the scene that they show."""
+"""What a view is made of, for the app and for the explorer."""

@@ -11,8 +11,9 @@ __all__ = ["close_page"]
 _ICON = re.compile(r'<link\b[^>]*\bhref="https?:[^>]*>')
 # The scripts are within the page, but they fetch sheets of style from where panel publishes its files.
 _SHEET = re.compile(r'https?://[^"\'\s<>]*?/dist/([^"\'\s<>?]+\.css)(\?[^"\'\s<>]*)?')
-# The script for formulas; names are escaped so that none is ever one.
-_FORMULAS = re.compile(r'https?://[^"\'\s<>]*mathjax[^"\'\s<>]*\.js')
+# What else is named is not needed here: the script for formulas (names are escaped so that none is ever one), and those
+# that panel would fetch for parts which are not on this page.
+_SCRIPT = re.compile(r'https?://[^"\'\s<>]*\.m?js(?=["\'?])')
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; style-src 'unsafe-inline' data:; "
     "img-src data: blob:; font-src data:; worker-src blob:; base-uri 'none'; form-action 'none'"
@@ -30,7 +31,7 @@ def close_page(text: str, published: Path) -> str:
         The folder in which the package has the files that it publishes.
     """
     bare = _ICON.sub("", text)
-    closed = _FORMULAS.sub("data:,", _SHEET.sub(lambda found: _inline_sheet(published / found[1]), bare))
+    closed = _SCRIPT.sub("data:,", _SHEET.sub(lambda found: _inline_sheet(published / found[1]), bare))
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
     return re.sub(r"<head[^>]*>", lambda found: f"{found[0]}\n{policy}", closed, count=1)
 

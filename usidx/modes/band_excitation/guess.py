@@ -144,8 +144,8 @@ def _solve_linear_form(spectra: _Spectra) -> tuple[Array, Array]:
 
     def product(j: int, k: int) -> npt.NDArray[np.complex128]:
         # of s^j y and s^k y less their weighted means, for that is what e takes out
-        left: npt.NDArray[np.complex128] = by_power[j + k] - first[j].conj() * first[k] / total
-        return left
+        left: Any = by_power[j + k] - first[j].conj() * first[k] / total
+        return np.asarray(left)
 
     cross = product(0, 1)
     dd = product(0, 0).real

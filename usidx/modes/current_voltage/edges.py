@@ -8,7 +8,7 @@ edge is a fixed share of that peak.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -177,7 +177,7 @@ def _find_feet(
 def _fit_line(spectra: Array, away: Array, used: Bools) -> tuple[Array, Array, Array, Array, Array]:
     """Return count, middle, slope, spread of the places and scatter about the line, from the samples that are used."""
     used = used & np.isfinite(spectra)
-    count = used.sum(axis=1)
+    count: Any = used.sum(axis=1)
     values, places = np.where(used, spectra, 0.0), np.where(used, away, 0.0)
     with np.errstate(all="ignore"):
         middle, mean = places.sum(axis=1) / count, values.sum(axis=1) / count

@@ -16,7 +16,7 @@ import scipy.linalg
 
 from usidx.errors import UsidError
 from usidx.modes.current_voltage.derivative import split_runs
-from usidx.tasks.blas import limit_blas
+from usidx.tasks.process.blas import limit_blas
 
 __all__ = ["Circuit", "Expected", "Sweep", "make_circuit"]
 

@@ -18,8 +18,8 @@ from usidx.modes.gmode.inference_tree import DIRECTIONS, INFERENCE
 from usidx.modes.gmode.scales import Scales, find_scales
 from usidx.modes.gmode.waveform import find_waveform
 from usidx.results.verbs import add_choices, verb
-from usidx.tasks.blas import limit_blas
 from usidx.tasks.pool import share_slices
+from usidx.tasks.process.blas import limit_blas
 
 __all__ = ["giv"]
 

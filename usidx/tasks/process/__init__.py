@@ -1,1 +1,1 @@
-"""Cores that this process may use, and what it needs where it is forked."""
+"""Cores and threads of this process, of BLAS too, and what it needs where it is forked."""

@@ -147,6 +147,17 @@ def test_a_member_longer_than_it_says_is_refused(tmp_path: Path) -> None:
         READER(path)["height"]["height"].compute()
 
 
+def test_damage_that_is_met_later_names_file_and_reader(tmp_path: Path) -> None:
+    path = make_archive(tmp_path / "a.jpk-force-map", [[40]], make_pattern(1, 1))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"height.dat") + 14
+    content[place : place + 20] = b"\xff" * 20
+    path.write_bytes(content)
+    height = READER(path)["height"]["height"]
+    with pytest.raises(TranslationError, match=r"a\.jpk-force-map.*'jpk'.*is damaged"):
+        height.compute()
+
+
 @pytest.mark.parametrize("keep", [30, 300, -40])
 def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path, keep: int) -> None:
     path = make_archive(tmp_path / "a.jpk-force-map", [[3]] * 4)

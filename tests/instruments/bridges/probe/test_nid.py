@@ -51,3 +51,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         READER(make_file(tmp_path / "a.nid", lines=10**9))
     with pytest.raises(TranslationError, match="stores data as 'Text'"):
         READER(make_file(tmp_path / "a.nid", mode="Text"))
+
+
+def test_counts_beyond_all_sense_take_no_time(tmp_path: Path) -> None:
+    path = make_file(tmp_path / "a.nid")
+    path.write_bytes(path.read_bytes().replace(b"Count=", b"Count=" + b"9" * 40))
+    assert sorted(leaf.path for leaf in READER(path).leaves) == ["/Current/Spec forward", "/Z-Axis/Scan forward"]

@@ -53,3 +53,12 @@ def test_a_stamp_changes_with_the_file(tmp_path: Path) -> None:
     before = stamp(path)
     path.write_bytes(b"12")
     assert stamp(path) != before
+
+
+def test_the_contents_are_those_of_the_file_as_it_is(tmp_path: Path) -> None:
+    path = Path(usidx.example_file(tmp_path / "scan.h5"))
+    shelf = Shelf([path])
+    first = shelf.list_contents(path)
+    assert shelf.list_contents(path) is first
+    group = usidx.write(usidx.open_main(path).usid.svd(2))
+    assert [entry.path for entry in shelf.list_contents(path)] == [first[0].path, group]

@@ -7,7 +7,6 @@ RGB as records, and some of its readers cannot be lazy.
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,7 @@ import xarray as xr
 from usidx.instruments.bridges.hdf5.tree import find_marks
 from usidx.instruments.bridges.role_hints import Hint, find_roles
 from usidx.instruments.channel import Axis, Channel, build_tree
-from usidx.instruments.reader import Confidence, FormatReader, Package
+from usidx.instruments.reader import Confidence, FormatReader, Package, silence_log
 
 __all__ = [
     "BCF", "DIGITAL_SURF", "DM", "EDAX", "EMPAD", "JOBIN_YVON", "MRC", "MSA", "TIA", "TRIVISTA", "TVIPS", "VELOX",
@@ -81,13 +80,8 @@ def _recognize_mrc(path: Path, head: bytes) -> float:
 
 
 def _parse(path: Path, module: str) -> xr.DataTree:
-    # Readers say on the way what they think of a file; only errors matter here.
-    logger = logging.getLogger("rsciio")
-    before, logger.level = logger.level, logging.CRITICAL
-    try:
+    with silence_log("rsciio"):
         held = _read(importlib.import_module(f"rsciio.{module}").file_reader, path)
-    finally:
-        logger.setLevel(before)
     return build_tree([one for number, found in enumerate(held) for one in _describe(found, number, path.stem)])
 
 

@@ -64,6 +64,7 @@ class _Piece:
 class _CurveBlocks(Blocks):
     """A channel of all curves, (curve, sample), unpacked curve by curve."""
 
+    reader = "jpk"
     path: Path
     version: tuple[int, int]
     curves: tuple[tuple[_Piece, ...], ...]
@@ -88,6 +89,7 @@ class _CurveBlocks(Blocks):
 class _Rhythm(Blocks):
     """When each sample was taken, from the start of its curve, or the number of its segment; NaN past its end."""
 
+    reader = "jpk"
     path: Path
     version: tuple[int, int]
     counts: tuple[tuple[int, ...], ...]

@@ -62,8 +62,9 @@ def _read_sections(text: str) -> dict[str, dict[str, str]]:
 
 def _list_channels(path: Path, sections: Mapping[str, _Section], start: int) -> Iterator[Channel]:
     general = sections["DataSet"]
-    for group in range(int(general.get("GroupCount", "0"))):
-        for number in range(int(general.get(f"Gr{group}-Count", "0"))):
+    most = len(general)  # a line of it for each channel, whatever its counts say
+    for group in range(min(most, int(general.get("GroupCount", "0")))):
+        for number in range(min(most, int(general.get(f"Gr{group}-Count", "0")))):
             held = sections.get(general.get(f"Gr{group}-Ch{number}", ""))
             if held is None:
                 continue

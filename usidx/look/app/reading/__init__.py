@@ -1,1 +1,1 @@
-"""Files to what can be looked at, and to parts of it, in threads that can be ended."""
+"""The files that the app may open, and what is in them."""

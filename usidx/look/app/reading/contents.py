@@ -10,6 +10,7 @@ import xarray as xr
 
 from usidx.io.read.open import open_tree
 from usidx.io.read.results import list_results
+from usidx.label.roles import position_dims
 from usidx.look.draw.numbers import make_printable
 from usidx.look.summary.facts import collect_facts, describe_result, is_main
 
@@ -30,12 +31,15 @@ class Entry:
         A line about it.
     depth : int
         Results are listed below their source.
+    places : tuple of (dim, size)
+        Of a main: where it was measured.
     """
 
     path: str
     kind: str
     said: str
     depth: int = 0
+    places: tuple[tuple[str, int], ...] = ()
 
 
 def list_entries(file: Path) -> list[Entry]:
@@ -53,9 +57,18 @@ def list_entries(file: Path) -> list[Entry]:
     left = {group: _describe_group(tree, group) for group in groups}
     found: list[Entry] = []
     for node in measured:
-        found.append(Entry(node.path, "main", _describe_main(node.to_dataset())))
+        held = node.to_dataset()
+        found.append(Entry(node.path, "main", _describe_main(held), 0, _list_places(held)))
         found += _take_results(node.path, left, 1)
     return found + [Entry(group, "result", said) for group, said in left.items()]
+
+
+def _list_places(held: xr.Dataset) -> tuple[tuple[str, int], ...]:
+    """Return the position dims of a main with their sizes; none of several fields, which one would have to choose."""
+    if len(held.data_vars) != 1:
+        return ()
+    main = next(iter(held.data_vars.values()))
+    return tuple((dim, main.sizes[dim]) for dim in position_dims(main))
 
 
 def _take_results(source: str, left: dict[str, str], depth: int) -> list[Entry]:

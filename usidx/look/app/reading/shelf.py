@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from usidx.errors import UsidError
 from usidx.io.read.usid.inventory import list_mains
+from usidx.look.app.reading.contents import Entry, list_entries
 from usidx.look.draw.numbers import make_printable
 
 __all__ = ["Shelf", "Stamp", "stamp"]
@@ -48,6 +50,8 @@ class Shelf:
         self._given = set(self.files)
         self._copies: dict[Path, Path] = {}
         self._temporary: str | None = None
+        self._contents: dict[Path, tuple[Stamp, list[Entry]]] = {}
+        self._listing = threading.Lock()
 
     def find(self, text: str) -> Path:
         """Return the file that is meant, if it may be opened.
@@ -111,6 +115,20 @@ class Shelf:
         convert(path, target, progress=False)
         self._copies[path] = target
         return target
+
+    def list_contents(self, file: Path) -> list[Entry]:
+        """List what is in a USID file; while the file is the same, as it was found before.
+
+        Raises
+        ------
+        UsidError
+            It cannot be read.
+        """
+        with self._listing:
+            now = stamp(file)
+            if now is None or file not in self._contents or self._contents[file][0] != now:
+                self._contents[file] = (now, list_entries(file))
+            return self._contents[file][1]
 
     def is_copy(self, path: Path) -> bool:
         """Say whether a file lies in the temporary folder."""
