@@ -133,7 +133,7 @@ def test_only_what_is_looked_at_is_read() -> None:
     click(showing, 7, 0)
     assert sorted(read) == [(0, 0, n) for n in range(3)]
     del read[:]
-    view_of(showing).controls.sliders["E"]._process_events({"value": 8})  # as a browser says it
+    view_of(showing).controls.sliders["E"].value = 8
     assert read == []  # dragging reads nothing; letting go does
 
 

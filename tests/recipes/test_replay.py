@@ -103,6 +103,28 @@ def test_a_variable_of_a_result_that_was_stored_goes_on(scan: Path) -> None:
     assert usidx.replay(path, made.usid.write()).attrs["equal"]
 
 
+CHAINS: dict[str, Callable[[xr.Dataset], xr.DataArray | xr.Dataset]] = {
+    "oscillators": lambda fit: fit.usid.project_loops(),
+    "a part of them": lambda fit: fit.isel(Y=slice(1, 2), X=1).usid.project_loops(),
+    "loops": lambda fit: fit.usid.loop_fit(mask=xr.DataArray([True, False], dims="Y", name="mask")),
+    "their response": lambda fit: fit.usid.correct_phase().usid.response().usid.project_loops(),
+}
+
+
+@pytest.mark.parametrize("goes_on", CHAINS.values(), ids=CHAINS)
+def test_what_is_made_of_a_fit_of_oscillators_is_replayed(
+    goes_on: Callable[[xr.Dataset], xr.DataArray | xr.Dataset], tmp_path: Path
+) -> None:
+    path = tmp_path / "beps.h5"
+    usidx.write(usidx.simulate.beps((2, 2), 12, dc_steps=8)[0], path, progress=False)
+    made = goes_on(usidx.open_main(path).usid.sho_fit())
+    group = made.usid.write(progress=False)
+    assert usidx.replay(path, group).attrs["equal"]
+    assert made.usid.write(progress=False) == group  # it is known again
+    (row,) = usidx.run(made.usid.recipe(), path)
+    assert row.status in ("done", "there"), row.reason
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

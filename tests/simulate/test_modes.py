@@ -31,6 +31,8 @@ MAKERS: dict[str, tuple[Maker, dict[str, Any]]] = {
     "diode": (current_voltage, {"biases": 24, "kind": "diode", "sweep": "cycle"}),
     "fast currents": (giv, {"samples": 24, "nodes": 5}),
     "ohmic": (current_voltage, {"biases": 21, "kind": "ohmic"}),
+    "superconductor": (current_voltage, {"biases": 21, "kind": "superconductor"}),
+    "kondo": (current_voltage, {"biases": 21, "kind": "kondo"}),
 }
 
 
@@ -150,7 +152,7 @@ def test_decays_are_those_of_the_formula(kind: Any, frequencies: int | None) -> 
     assert truth.time_constant.attrs["units"] == "s"
 
 
-@pytest.mark.parametrize("kind", ["ohmic", "diode", "tunnel"])
+@pytest.mark.parametrize("kind", ["ohmic", "diode", "tunnel", "superconductor", "kondo"])
 def test_the_conductance_is_the_derivative_of_the_current(kind: Any) -> None:
     _, truth = current_voltage((2, 2), 4001, kind=kind)
     middle = truth.current.differentiate("Bias")
@@ -172,6 +174,16 @@ def test_curves_of_known_contacts() -> None:
     np.testing.assert_allclose(tunnel.gap, tunnel.conduction_edge - tunnel.valence_edge)
 
 
+def test_spectra_of_superconductors_and_kondo_resonances_are_those_of_the_models() -> None:
+    for kind, model in (("superconductor", usidx.models.Dynes(temperature=2.0)), ("kondo", usidx.models.Fano())):
+        _, truth = current_voltage((2, 2), 61, kind=kind)  # type: ignore[arg-type]
+        for y, x in np.ndindex(2, 2):
+            known = {name: float(truth[name][y, x]) for name in model.names if name in truth}
+            expected = model(truth.Bias.values, **({"center": 0.0} | known))
+            np.testing.assert_allclose(truth.conductance[y, x], expected, atol=5e-5 * known["amplitude"])
+        assert abs(truth.current.interp(Bias=0.0)).max() < 1e-15
+
+
 def test_noise_has_the_strength_that_is_asked_for() -> None:
     makers: list[tuple[Maker, dict[str, Any], float]] = [
         (beps, {"frequencies": 16}, 0.1 * 50e-6 * 150),
@@ -188,7 +200,8 @@ def test_noise_has_the_strength_that_is_asked_for() -> None:
     ("make", "options", "message"),
     [
         (beps, {"shape": (0, 4)}, "rows=0"),
-        (beps, {"dc_steps": 0}, "dc_steps=0"),
+        (beps, {"dc_steps": 2}, "dc_steps=2: give 3 or more, to go up and down"),
+        (ckpfm, {"write_steps": 2}, "write_steps=2: give 3 or more"),
         (beps, {"dtype": "float32"}, "dtype 'float32' is not"),
         (ckpfm, {"read_steps": 0}, "read_steps=0"),
         (relaxation, {"times": 0}, "times=0"),

@@ -11,6 +11,7 @@ import xarray as xr
 
 from usidx.errors import ReplayError
 from usidx.results.arguments import as_json, digest_coordinate
+from usidx.results.verbs import DERIVED
 
 __all__ = ["change_cells", "repeat_changes"]
 
@@ -64,7 +65,7 @@ def change_cells(data: Any, since: Mapping[str, Any]) -> Any:
 
 def _take_variable(data: Any, described: Mapping[str, Any]) -> Any:
     """Take the variable of a Dataset that was given, where it was an array."""
-    if "dtype" not in described or isinstance(data, xr.DataArray):
+    if "dtype" not in described or DERIVED in described or isinstance(data, xr.DataArray):
         return data
     name = described.get("name")
     if name in data.data_vars:

@@ -20,7 +20,7 @@ from usidx.recipes.toml import write_toml
 from usidx.results.arguments import as_json
 from usidx.results.declarations import Declaration, find_declaration
 from usidx.results.provenance import Step, read_steps
-from usidx.results.verbs import CHANGED
+from usidx.results.verbs import CHANGED, DERIVED
 
 __all__ = ["SOURCE", "Recipe", "RecipeStep", "parse_recipe", "read_recipe", "recipe"]
 
@@ -79,7 +79,7 @@ def _write_step(step: Step, *, is_first: bool) -> dict[str, Any]:
     if declared is None and tool != CHANGED:
         raise ResultError(f"{tool!r} is no verb that usidx knows, so no recipe can name it.")
     told: dict[str, Any] = {"verb": tool}
-    if not is_first and "dtype" in described:
+    if not is_first and "dtype" in described and DERIVED not in described:
         told["variable"] = described.get("name")
     since = described.get("since_last_step", "unknown")
     if since != "nothing":

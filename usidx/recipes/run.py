@@ -24,7 +24,7 @@ from usidx.io.read.open import open_main
 from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.usid.attributes import read_text_attribute
 from usidx.io.read.usid.inventory import take_inventory
-from usidx.io.write.attributes import set_attributes
+from usidx.io.write.attributes import set_attributes, write_recipe
 from usidx.io.write.results import write
 from usidx.io.write.transaction import change_or_create
 from usidx.recipes.changes import change_cells
@@ -258,7 +258,7 @@ def _make_results(recipe: Recipe, path: Path) -> tuple[str, ...]:
         except UsidError as err:
             raise UsidError(f"step {number}, {step.name}: {err}") from err
         if step.is_written:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), write_recipe(recipe.text):
                 warnings.simplefilter("ignore", UsidWarning)  # that it goes on where it stopped
                 groups.append(write(made[step.name], progress=False))
     _keep_recipe(path, groups, recipe.text)
@@ -283,7 +283,7 @@ def _do_step(step: RecipeStep, made: Mapping[str, Labelled]) -> Labelled:
 
 
 def _keep_recipe(path: Path, groups: Sequence[str], text: str) -> None:
-    """Store the text of the recipe in the groups that have it not."""
+    """Store the text of the recipe in the groups that were there before without it."""
     with open_file_at(path) as file:
         missing = [g for g in groups if read_text_attribute(file[g], names.RECIPE) != text]
     if missing:

@@ -7,7 +7,7 @@ import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from dis import get_instructions
-from functools import partial
+from functools import cache, partial
 from hashlib import blake2b, sha256
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import resolve_name
@@ -299,7 +299,12 @@ def _is_library_file(file: str | None) -> bool:
 
 
 def _find_version(module: str) -> str:
-    top = module.partition(".")[0]
+    return _find_version_of_package(module.partition(".")[0])
+
+
+@cache
+def _find_version_of_package(top: str) -> str:
+    """Return the version as of the first question: it is that of the modules that are loaded, and slow to look up."""
     try:
         return version(top)
     except PackageNotFoundError:

@@ -38,6 +38,7 @@ from usidx.results.provenance import (
 
 __all__ = [
     "CHANGED",
+    "DERIVED",
     "add_choices",
     "add_input",
     "add_quantity",
@@ -54,6 +55,8 @@ R = TypeVar("R")
 
 #: The step that stands for what plain xarray did after the last verb.
 CHANGED: Final = "xarray"
+#: Marks the description of an array that the verb itself made of the Dataset that it was given.
+DERIVED: Final = "derived"
 #: Attributes in which a verb hands over what it chose, and quantity and units of its data.
 _CHOICES: Final = "usidx_choices"
 _OF_DATA: Final = "usidx_of_data"
@@ -145,9 +148,13 @@ def add_choices(result: Labelled, **choices: Any) -> Labelled:
     return marked
 
 
-def add_input(result: Labelled, array: xr.DataArray) -> Labelled:
-    """Hand the array that a verb made of its source to its declaration: the record describes this one."""
-    result.attrs[_INPUT] = describe_input(array)
+def add_input(result: Labelled, array: xr.DataArray, given: xr.DataArray | xr.Dataset) -> Labelled:
+    """Hand the array that a verb made of its source to its declaration: the record describes this one.
+
+    What was done before is told of the source itself: the verb, called again, makes the array again.
+    """
+    described = describe_input(array) | {"since_last_step": describe_changes(given)}
+    result.attrs[_INPUT] = described | ({DERIVED: True} if isinstance(given, xr.Dataset) else {})
     return result
 
 

@@ -1,4 +1,4 @@
-"""Maps of current by bias with known conductance: ohmic contacts, diodes, and tunnelling into a semiconductor."""
+"""Maps of current by bias with known conductance: contacts, diodes, and tunnelling into what has a spectrum."""
 
 from __future__ import annotations
 
@@ -29,11 +29,15 @@ __all__ = ["current_voltage"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-Kind = Literal["ohmic", "diode", "tunnel"]
+Kind = Literal["ohmic", "diode", "tunnel", "superconductor", "kondo"]
 
 _WIDTH: Final = 100e-9
 _THERMAL: Final = 0.02585  # k T / e at 300 K, in V
 _LARGEST: Final = 1e-9
+_COLD: Final = 2.0 * 8.617333e-5  # k T / e at 2 K, in V
+#: Energies by k T about the bias, and their share of the current; the sum is right to 1e-6.
+_ABOUT: Final = np.linspace(-16, 16, 129)
+_SHARES: Final = np.diff(_ABOUT)[0] / (4 * np.cosh(_ABOUT / 2) ** 2)
 #: Per kind: the maps that make the curves, with their titles and units; and the largest bias.
 _FIGURES: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "ohmic": {"resistance": ("Resistance", "V/A")},
@@ -43,8 +47,19 @@ _FIGURES: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "conduction_edge": ("Conduction Band Edge", "V"),
         "gap": ("Band Gap", "V"),
     },
+    "superconductor": {
+        "amplitude": ("Amplitude", "A/V"),
+        "gap": ("Gap", "V"),
+        "broadening": ("Broadening", "V"),
+    },
+    "kondo": {
+        "amplitude": ("Amplitude", "A/V"),
+        "center": ("Center", "V"),
+        "width": ("Width", "V"),
+        "q": ("Asymmetry", ""),
+    },
 }
-_TOP: Final = {"ohmic": 1.0, "diode": 0.5, "tunnel": 2.0}
+_TOP: Final = {"ohmic": 1.0, "diode": 0.5, "tunnel": 2.0, "superconductor": 5e-3, "kondo": 50e-3}
 
 
 def current_voltage(
@@ -67,10 +82,12 @@ def current_voltage(
     shape : tuple of int
         Rows (Y) and columns (X); the map is 100 nm wide.
     biases : int
-        Steps of the bias, up to 1 V (ohmic), 0.5 V (diode) or 2 V (tunnel) to either side.
-    kind : {"ohmic", "diode", "tunnel"}
-        A resistance; a diode, :math:`I_s (e^{V / n V_T} - 1)` at 300 K; or a gap without states, from whose edges the
-        conductance rises linearly.
+        Steps of the bias, up to 1 V (ohmic), 0.5 V (diode), 2 V (tunnel), 5 mV (superconductor) or 50 mV (kondo) to
+        either side.
+    kind : {"ohmic", "diode", "tunnel", "superconductor", "kondo"}
+        A resistance; a diode, :math:`I_s (e^{V / n V_T} - 1)` at 300 K; a gap without states, from whose edges the
+        conductance rises linearly; a superconductor by Dynes' density of states, from a normal tip at 2 K; or a Kondo
+        resonance of the shape of Fano.
     sweep : {"up", "cycle"}
         From negative to positive; or from 0 V up, down, and back to 0 V, both ways through the same curve.
     noise : float
@@ -88,7 +105,9 @@ def current_voltage(
         Current in A, named ``Raw_Data``.
     truth : Dataset
         Over (Y, X, Bias): ``current`` (A) without noise and its derivative ``conductance`` (A/V). Over (Y, X):
-        ``resistance``; ``saturation_current`` and ``ideality``; or ``valence_edge``, ``conduction_edge`` and ``gap``.
+        ``resistance``; ``saturation_current`` and ``ideality``; ``valence_edge``, ``conduction_edge`` and ``gap``; or
+        the parameters of :class:`usidx.models.Dynes`, whose gap is half the distance of the peaks, or of
+        :class:`usidx.models.Fano`.
 
     Raises
     ------
@@ -166,7 +185,12 @@ class _Contact:
             "ideality": 1.9 + 0.15 * second,
             "valence_edge": low,
             "conduction_edge": high,
-            "gap": high - low,
+            "gap": 1.3e-3 * (1 + 0.1 * first) if self.kind == "superconductor" else high - low,
+            "amplitude": _LARGEST / _TOP[self.kind] * (1 + 0.2 * second),
+            "broadening": 1e-4 * (1 + 0.3 * second),
+            "center": 2e-3 * second,
+            "width": 12e-3 * (1 + 0.2 * first),
+            "q": 0.6 + 0.3 * second,
         }
         return figures[name]
 
@@ -187,6 +211,10 @@ class _Contact:
             scale = known["ideality"] * _THERMAL
             risen = np.exp(voltage / scale)
             return known["saturation_current"] * ((risen - 1) if order == 0 else risen / scale)
+        if self.kind == "superconductor":
+            return known["amplitude"] * _tunnel_into_pairs(voltage, known["gap"], known["broadening"], order)
+        if self.kind == "kondo":
+            return known["amplitude"] * _pass_resonance(voltage, known, order)
         above = np.clip(voltage - known["conduction_edge"], 0, None)
         below = np.clip(known["valence_edge"] - voltage, 0, None)
         return _LARGEST * ((above**2 - below**2) / 2 if order == 0 else above + below)
@@ -198,3 +226,23 @@ class _Contact:
             drawn = draw_row_noise(self.seed, int(row), (self.columns, self.bias.size), (x, bias))
             block[number] += (self.noise * _LARGEST * drawn).astype(self.dtype)
         return block
+
+
+def _tunnel_into_pairs(voltage: Array, gap: Array, broadening: Array, order: int) -> Array:
+    """Return the current from a warm tip, or its derivative, in units of the conductance of the normal state."""
+    total: Array = np.zeros(np.broadcast_shapes(voltage.shape, gap.shape))
+    for about, share in zip(_ABOUT, _SHARES, strict=True):
+        energy = np.abs(voltage + about * _COLD) - 1j * broadening
+        root = np.sqrt(energy**2 - gap**2)
+        total += share * (np.sign(voltage + about * _COLD) * root.real if order == 0 else np.abs((energy / root).real))
+    return total
+
+
+def _pass_resonance(voltage: Array, known: Mapping[str, Array], order: int) -> Array:
+    """Return the current through a resonance of Fano and what lies beside it, or its derivative."""
+    half, q = 0.5 * known["width"], known["q"]
+    away, zero = (voltage - known["center"]) / half, -known["center"] / half
+    if order == 1:
+        return (q + away) ** 2 / (1 + away**2)
+    turned = (q**2 - 1) * (np.arctan(away) - np.arctan(zero))
+    return np.asarray(voltage + half * (turned + q * np.log((1 + away**2) / (1 + zero**2))))

@@ -24,7 +24,16 @@ from usidx.simulate.fields import (
 )
 from usidx.version import usidx_version
 
-__all__ = ["AMPLITUDE", "WIDTH", "Oscillation", "check_sizes", "extend_over_steps", "index_unique", "make_triangle"]
+__all__ = [
+    "AMPLITUDE",
+    "WIDTH",
+    "Oscillation",
+    "check_sizes",
+    "check_turns",
+    "extend_over_steps",
+    "index_unique",
+    "make_triangle",
+]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -156,6 +165,19 @@ def index_unique(coords: Mapping[str, xr.Variable]) -> xr.Coordinates:
     repeated = {d: v for d, v in coords.items() if np.unique(v.values).size < v.size}
     ordered = xr.Coordinates({d: v for d, v in coords.items() if d not in repeated})
     return ordered.assign(xr.Coordinates(repeated, indexes={}))
+
+
+def check_turns(**steps: int) -> None:
+    """Refuse a triangle that does not go up and down.
+
+    Raises
+    ------
+    UsidError
+        As above.
+    """
+    for name, count in steps.items():
+        if count < 3:
+            raise UsidError(f"Cannot simulate loops with {name}={count}: give 3 or more, to go up and down.")
 
 
 def check_sizes(dtype: Any = None, **sizes: int) -> None:

@@ -12,7 +12,15 @@ import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 
 from usidx.simulate.fields import Chunks, SmoothField, assemble, make_spectroscopic_coordinate, match_chunks
-from usidx.simulate.oscillation import AMPLITUDE, WIDTH, Oscillation, check_sizes, extend_over_steps, make_triangle
+from usidx.simulate.oscillation import (
+    AMPLITUDE,
+    WIDTH,
+    Oscillation,
+    check_sizes,
+    check_turns,
+    extend_over_steps,
+    make_triangle,
+)
 
 __all__ = ["beps", "ckpfm"]
 
@@ -108,7 +116,8 @@ def beps(
     >>> scan.dims, truth.v_plus.dims, truth.v_plus.units
     (('Y', 'X', 'DC_Offset', 'Field', 'Frequency'), ('Y', 'X'), 'V')
     """
-    check_sizes(dtype, rows=shape[0], columns=shape[1], frequencies=frequencies, dc_steps=dc_steps, cycles=cycles)
+    check_sizes(dtype, rows=shape[0], columns=shape[1], frequencies=frequencies, cycles=cycles)
+    check_turns(dc_steps=dc_steps)
     options: dict[str, Any] = {"shape": list(shape), "frequencies": frequencies, "dc_steps": dc_steps}
     options |= {"cycles": cycles, "in_field": in_field, "max_bias": max_bias, "noise": noise}
     options |= {"phase_offset": phase_offset, "seed": seed, "dtype": str(np.dtype(dtype))}
@@ -177,7 +186,8 @@ def ckpfm(
     (('Y', 'X', 'write_bias', 'read_bias', 'Frequency'), ('Y', 'X', 'write_bias'))
     """
     sizes = {"rows": shape[0], "columns": shape[1], "frequencies": frequencies}
-    check_sizes(dtype, **sizes, write_steps=write_steps, read_steps=read_steps)
+    check_sizes(dtype, **sizes, read_steps=read_steps)
+    check_turns(write_steps=write_steps)
     options: dict[str, Any] = {"shape": list(shape), "frequencies": frequencies, "write_steps": write_steps}
     options |= {"read_steps": read_steps, "max_bias": max_bias, "max_read": max_read, "noise": noise}
     options |= {"phase_offset": phase_offset, "seed": seed, "dtype": str(np.dtype(dtype))}

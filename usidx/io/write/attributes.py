@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,13 +30,14 @@ from usidx.io.read.usid.attributes import (
 from usidx.results.provenance import parse_steps, remove_seals
 from usidx.version import usidx_version
 
-__all__ = ["convert_value", "make_book_keeping", "set_attributes", "set_json"]
+__all__ = ["convert_value", "make_book_keeping", "set_attributes", "set_json", "tell_recipe", "write_recipe"]
 
 #: Bytes that fit in the header of an object beside the rest; texts lie in a heap, where there is room for more.
 _LARGEST_ARRAY: Final = 60_000
 # Of texts the header holds 16 bytes each, which say where the text is.
 _MOST_TEXTS: Final = _LARGEST_ARRAY // 16
 _WHOLE_NUMBERS: Final = range(-(2**63), 2**64)
+_recipe: ContextVar[str] = ContextVar("_recipe", default="")
 
 
 def make_book_keeping() -> dict[str, str]:
@@ -45,6 +48,22 @@ def make_book_keeping() -> dict[str, str]:
         names.PLATFORM: platform.platform(),
         names.USIDX_VERSION: usidx_version(),
     }
+
+
+@contextmanager
+def write_recipe(text: str) -> Iterator[None]:
+    """Store the text of a recipe in each results group that is made meanwhile, in the same transaction."""
+    before = _recipe.set(text)
+    try:
+        yield
+    finally:
+        _recipe.reset(before)
+
+
+def tell_recipe() -> dict[str, str]:
+    """Return the attribute with the recipe that results are made by, if there is one."""
+    text = _recipe.get()
+    return {names.RECIPE: text} if text else {}
 
 
 def set_attributes(object_: h5py.Group | h5py.Dataset, values: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from usidx.format import names
 from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import find_local_path
 from usidx.io.write.array import Settings, write_array
-from usidx.io.write.attributes import make_book_keeping, set_attributes, set_json
+from usidx.io.write.attributes import make_book_keeping, set_attributes, set_json, tell_recipe
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, choose_waiting_time, store
 from usidx.io.write.checkpoint import mark_unfinished, runs_per_position, store_in_batches
@@ -342,7 +342,7 @@ def _create_group(
         shelf.add_main(main)
     parent, stem = _find_place_of_group(file, target.origin, main)
     group = parent.create_group(name_next_group(parent, f"{stem}-{work.tool}"))
-    set_attributes(group, {**work.stored.parameters, **make_book_keeping()})
+    set_attributes(group, {**work.stored.parameters, **make_book_keeping(), **tell_recipe()})
     set_attributes(group, {names.TOOL: work.tool, names.ALGORITHM: work.stored.algorithm})
     _credit_sources(group, target.origin, main)
     if work.recorded:

@@ -173,7 +173,7 @@ def loop_fit(
     found = _fit_all(response, voltage, sigma, start | fixed, search, retry)
     swept = str(voltage.dims[-1])
     return add_choices(
-        add_input(_label_columns(found, response, voltage, retry), response), start=start, bounds=dict(bounds),
+        add_input(_label_columns(found, response, voltage, retry), response, data), start=start, bounds=dict(bounds),
         model={"name": "Loop", **MODEL.describe()}, dim=[swept], swept=[str(voltage.name)], fixed=fixed, tied=tied,
         guess="area and means of the branches",
     )  # fmt: skip

@@ -120,7 +120,7 @@ def project_loops(
     voltage = find_voltage(response, dim, coordinate)
     swept = str(voltage.dims[-1])
     found = along(response, swept, _project_block, declare_outputs(response, voltage), beside=[voltage])
-    return add_choices(add_input(found, response), dim=swept)
+    return add_choices(add_input(found, response, data), dim=swept)
 
 
 def declare_outputs(response: xr.DataArray, voltage: xr.DataArray) -> dict[str, Output]:

@@ -86,7 +86,8 @@ def test_a_sawtooth_is_pulled_by_its_depth_and_costs_its_area() -> None:
     h = np.linspace(0, 1, 501)
     force = np.where(h < 0.4, 0.2 - h, 0.0)  # down to -0.198, then free
     noisy = force + 0.002 * np.random.default_rng(0).standard_normal((40, 501))
-    pulls = measure_pulls(noisy, h[np.newaxis], np.tile([0, 501], (40, 1)), np.zeros(40), np.full(40, 0.002))
+    parts, level = np.tile([0, 501], (40, 1)), np.zeros(40)
+    pulls = measure_pulls(noisy, h[np.newaxis], parts, level, level, np.full(40, 0.002))
     adhesion, error, work, work_error = pulls[:, :4].T
     assert abs(adhesion.mean() - 0.198) < 0.001
     assert 0.5 < np.mean(abs(adhesion - 0.198) < error) < 0.9

@@ -293,6 +293,7 @@ def _tell(kind: int, n: int, noise: float, scales: Any, work: Any, state: Any, i
     out[9], out[10] = drawn * unit, noise * unit * (_vary(kind, 1, state, inverse) if jumps else 1.0)
     out[11] = zero + unit * (par[_LINE] + par[_TILT] * at) + tilt * way * at
     out[12], out[13] = tilt + unit * par[_TILT] / way, unit * noise
+    out[17] = state[_FREE, _TILT] * unit * noise * np.sqrt(inverse[_TILT, _TILT]) / long
     if kind == JKR:
         out[15] = unit * np.exp(par[_PULL])
         out[16] = out[15] * noise * np.sqrt(inverse[_PULL, _PULL])

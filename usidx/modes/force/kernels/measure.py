@@ -51,7 +51,7 @@ def measure(
     law = CONE if model == "cone" else SPHERE
     table = fit_contacts(forces, heights, np.hstack([ends, free]), law, compliance, is_tilted=is_tilted)
     found = dict(zip(FIGURES, table.T.copy(), strict=True))
-    pulls = measure_pulls(forces, heights, parts[:, 2:], found["tilt"], found["noise"])
+    pulls = measure_pulls(forces, heights, parts[:, 2:], found["tilt"], found["tilt_stderr"], found["noise"])
     found |= dict(zip(PULLS, pulls.T.copy(), strict=True))
     if model == "jkr":
         _fit_retract(forces, heights, parts, compliance, found)

@@ -81,8 +81,8 @@ def _draw_on(work: Any, at: int, first: int) -> Any:
 
 
 @_compile  # type: ignore[untyped-decorator]
-def _integrate(work: Any, low: int, n: int, noise: float, free: int) -> Any:
-    """Return the area of attraction about the lowest sample, its error, and where it ends."""
+def _integrate(work: Any, low: int, n: int, noise: float) -> Any:
+    """Return the area of attraction about the lowest sample, its variance, where it begins and where it ends."""
     begin, last, mean = low, low, 0.0
     for k in range(min(_BEFORE, low)):
         mean += work[1, low - k] / _BEFORE
@@ -94,18 +94,32 @@ def _integrate(work: Any, low: int, n: int, noise: float, free: int) -> Any:
     end = last
     while end < n - 1 and work[1, end] < 0.0:
         end += 1
-    area, squares = 0.0, 0.0
+    area, variance, before = 0.0, 0.0, 0.0
     for i in range(begin, end):
         step = np.abs(work[0, i + 1] - work[0, i])
         area -= 0.5 * (min(work[1, i], 0.0) if i == begin else work[1, i]) * step
         area -= 0.5 * (work[1, i + 1] if i + 1 < end else min(work[1, i + 1], 0.0)) * step
-        squares += step * step
-    wide = np.abs(work[0, end] - work[0, begin])
-    return area, noise * np.sqrt(squares + wide * wide / free), end
+        variance += (0.5 * (step + before) * noise) ** 2
+        before = step
+        if i == last:  # the tip may have snapped off anywhere between two samples
+            variance += ((work[1, i + 1] - work[1, i]) * step) ** 2 / 12.0
+    return area, variance, begin, end
 
 
 @_compile  # type: ignore[untyped-decorator]
-def _measure_curve(force: Any, height: Any, part: Any, tilt: float, noise: float, work: Any, out: Any) -> None:
+def _level_again(work: Any, end: int, n: int, free: int) -> Any:
+    """Return how much higher the line is by all samples after the end, how many, and the middle of their heights."""
+    first = min(end + _BEFORE, n - free)
+    level, middle = 0.0, 0.0
+    for i in range(first, n):
+        level, middle = level + work[1, i] / (n - first), middle + work[0, i] / (n - first)
+    return level, n - first, middle
+
+
+@_compile  # type: ignore[untyped-decorator]
+def _measure_curve(
+    force: Any, height: Any, part: Any, tilt: float, tilt_error: float, noise: float, work: Any, out: Any
+) -> None:
     for k in range(out.size):
         out[k] = np.nan
     if part[1] - part[0] < _FEWEST or not noise >= 0.0 or not np.isfinite(tilt):
@@ -121,8 +135,15 @@ def _measure_curve(force: Any, height: Any, part: Any, tilt: float, noise: float
     further, wide = _draw_on(work, last, 0)
     if further < depth:  # the noise may have made a sample the lowest that is not the last before the tip is off
         low, depth, factor = last, further, wide
-    out[0], out[1] = max(-depth, 0.0), noise * np.sqrt(factor * factor + 1.0 / free)
-    out[2], out[3], end = _integrate(work, low, n, noise, free)
+    area, variance, begin, end = _integrate(work, low, n, noise)
+    level, free, middle = _level_again(work, end, n, free)
+    depth -= level
+    # The line is not known better than its level and its tilt, about the middle of the free samples.
+    wide, lever = work[0, end] - work[0, begin], work[0, low] - middle
+    of_line = noise * noise / free + (tilt_error * (0.5 * (work[0, end] + work[0, begin]) - middle)) ** 2
+    out[0] = max(-depth, 0.0)
+    out[1] = np.sqrt((factor * factor + 1.0 / free) * noise * noise + (tilt_error * lever) ** 2)
+    out[2], out[3] = area + level * np.abs(wide), np.sqrt(variance + wide * wide * of_line)
     out[4], out[5] = work[2, low], work[2, end]
     if not is_held or depth >= 0.0:
         # What is as deep as the noise is nothing that holds the tip.
@@ -136,19 +157,21 @@ _LINE_OF = types.Array(types.float64, 1, "C", readonly=True)
 
 @numba.njit(  # type: ignore[untyped-decorator]
     types.void(
-        _ROWS, _ROWS, types.Array(types.int64, 2, "C", readonly=True), _LINE_OF, _LINE_OF,
+        _ROWS, _ROWS, types.Array(types.int64, 2, "C", readonly=True), _LINE_OF, _LINE_OF, _LINE_OF,
         types.Array(types.float64, 2, "C"),
     ),
     nogil=True, cache=True, error_model="numpy",
 )  # fmt: skip
-def _measure_all(forces: Any, heights: Any, parts: Any, tilts: Any, noises: Any, out: Any) -> None:
+def _measure_all(forces: Any, heights: Any, parts: Any, tilts: Any, tilt_errors: Any, noises: Any, out: Any) -> None:
     work = np.empty((3, forces.shape[1]))
     for row in range(forces.shape[0]):
         height = heights[min(row, heights.shape[0] - 1)]
-        _measure_curve(forces[row], height, parts[row], tilts[row], noises[row], work, out[row])
+        _measure_curve(forces[row], height, parts[row], tilts[row], tilt_errors[row], noises[row], work, out[row])
 
 
-def measure_pulls(forces: Array, heights: Array, parts: Array, tilts: Array, noises: Array) -> Array:
+def measure_pulls(
+    forces: Array, heights: Array, parts: Array, tilts: Array, tilt_errors: Array, noises: Array
+) -> Array:
     """Measure the retract of each curve.
 
     Parameters
@@ -158,7 +181,7 @@ def measure_pulls(forces: Array, heights: Array, parts: Array, tilts: Array, noi
     heights : ndarray, shape (row or 1, sample)
     parts : ndarray of int, shape (row, 2)
         First sample of the retract, and the one after its last.
-    tilts, noises : ndarray, shape (row,)
+    tilts, tilt_errors, noises : ndarray, shape (row,)
         Of the line before contact; NaN where a curve is not to be measured.
 
     Returns
@@ -169,6 +192,7 @@ def measure_pulls(forces: Array, heights: Array, parts: Array, tilts: Array, noi
     out = np.empty((len(forces), len(PULLS)))
     _measure_all(
         np.ascontiguousarray(forces, np.float64), np.ascontiguousarray(heights, np.float64),
-        np.ascontiguousarray(parts, np.int64), np.ascontiguousarray(tilts), np.ascontiguousarray(noises), out,
+        np.ascontiguousarray(parts, np.int64), np.ascontiguousarray(tilts), np.ascontiguousarray(tilt_errors),
+        np.ascontiguousarray(noises), out,
     )  # fmt: skip
     return out

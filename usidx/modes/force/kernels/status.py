@@ -10,7 +10,7 @@ __all__ = ["CONVERGED", "FIGURES", "NO_CONTACT", "OUTSIDE", "STATUS_MEANINGS", "
 FIGURES: Final = (
     "status", "contact_point", "contact_point_stderr", "indentation", "peak_force", "stiffness", "stiffness_stderr",
     "coefficient", "coefficient_stderr", "snap_in", "snap_in_stderr", "baseline", "tilt", "noise", "r2", "pull_off",
-    "pull_off_stderr",
+    "pull_off_stderr", "tilt_stderr",
 )  # fmt: skip
 CONVERGED: Final = 1
 TOO_FEW: Final = -2
