@@ -9,6 +9,7 @@ Open a file, analyse it out of core, write the results back beside the data they
 
 from __future__ import annotations
 
+import logging as _logging
 import os as _os
 import signal as _signal
 import sys as _sys
@@ -30,6 +31,9 @@ from typing import TYPE_CHECKING  # noqa: E402 - after what must come first
 
 from usidx import accessor as _accessor  # noqa: E402, F401 - registers .usid
 from usidx import public as _public  # noqa: E402
+
+# Who wants to read what long work tells asks for it: logging.getLogger("usidx").
+_logging.getLogger("usidx").addHandler(_logging.NullHandler())
 
 __all__ = sorted(_public.MODULES)
 

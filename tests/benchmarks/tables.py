@@ -43,6 +43,7 @@ class Benchmark:
 BENCHMARKS = {
     "read": Benchmark("read_speed.py", ("--size", "1024", "--rounds", "5"), ("--size", "64", "--rounds", "3")),
     "write": Benchmark("write_speed.py", ("--megabytes", "1024"), ("--megabytes", "64", "--rounds", "3")),
+    "convert": Benchmark("convert_speed.py", ("--megabytes", "512"), ("--megabytes", "16", "--rounds", "2")),
     "append": Benchmark("append_speed.py", ("--megabytes", "500"), ("--megabytes", "32", "--rounds", "3")),
     "memory": Benchmark("memory_use.py", ("--sizes", "256", "1024"), ("--sizes", "16", "32")),
     "learn": Benchmark("learn_speed.py", ("--size", "1", "--rounds", "3"), ("--size", "0.05", "--rounds", "2")),

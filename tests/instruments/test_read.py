@@ -89,6 +89,15 @@ def test_an_empty_file_names_the_reader_that_was_asked_for(tmp_path: Path) -> No
         usidx.read_instrument(tmp_path / "a.VERT", reader="createc_vert")
 
 
+def test_hdf5_that_is_cut_off_is_told_from_usid(real_files: Files) -> None:
+    with pytest.raises(
+        TranslationError, match=r"chip_truncated\.h5' cannot be read: .*cut off or damaged \(.*truncated"
+    ):
+        usidx.read_instrument(real_files("bad/chip_truncated.h5"))
+    with pytest.raises(TranslationError, match=r"opened by usidx\.open_tree"):
+        usidx.read_instrument(real_files("usid/pycroscopy_chip.h5"))
+
+
 def test_a_renamed_file_is_known(real_files: Files) -> None:
     tree = usidx.read_instrument(real_files("bad/gsf_renamed.dm3"))
     assert tree.attrs["recognized"] == "gsf, 0.99: begins with 'Gwyddion Simple Field 1.0'"

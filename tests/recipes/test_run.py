@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import shutil
 import signal
@@ -220,6 +221,27 @@ def test_processes_do_the_same(scan: Path) -> None:
     for row in (rows[0], rows[2]):
         found, expected = (usidx.open_result(one.file, one.groups[0]) for one in (row, alone[0]))
         xr.testing.assert_allclose(found, expected)
+
+
+def test_long_work_is_logged_and_nothing_is_said_unasked(
+    scan: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = scan / "spectra.h5"
+    (scan / "recipe.toml").write_text('[[step]]\nverb = "nmf"\nn = 2\nmax_iter = 3\n')
+    assert main(["run", str(scan / "recipe.toml"), str(path)]) == 0
+    assert capsys.readouterr().err == ""
+    with caplog.at_level(logging.INFO, logger="usidx"):
+        usidx.compute(opened("spectra", scan).usid.nmf(2, max_iter=4))
+        usidx.run((scan / "recipe.toml").read_text(), [path, "gone.h5"])
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert any(text.startswith("nmf: done in ") for _, text in said)
+    assert any(text.startswith("nmf: iteration 1 of at most 4") for _, text in said)
+    assert any(text.startswith("compute: ") for _, text in said)
+    assert any(level == "INFO" and text.startswith(f"{path}: there in ") for level, text in said)
+    assert any(level == "WARNING" and text.startswith("gone.h5: failed in ") for level, text in said)
+    assert main(["run", "-v", str(scan / "recipe.toml"), str(path)]) == 0
+    assert f"usidx: {path}: there in " in capsys.readouterr().err
+    assert not [h for h in logging.getLogger("usidx").handlers if isinstance(h, logging.StreamHandler)]
 
 
 @pytest.mark.parametrize("workers", [0, True, 1.5])

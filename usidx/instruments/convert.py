@@ -102,7 +102,7 @@ def convert(
     _check_target(path, files, overwrite)
     digests = [RunningDigest(file) for file in files]
     try:
-        trees = [read_file(file, reader, position, spectroscopic, is_digested=False) for file in files]
+        trees = [read_file(file, reader, position, spectroscopic, digested=-1) for file in files]
         _write_whole(trees, digests, path, overwrite, progress)
     finally:
         for digest in digests:

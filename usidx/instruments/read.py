@@ -83,9 +83,7 @@ def read_instrument(
     read_object = find_object_reader(path)
     if read_object is not None:
         return _read_object(path, read_object(path), position, spectroscopic)
-    file = find_local_path(path)
-    is_small = file.stat().st_size <= _DIGESTED_AT_ONCE if file.is_file() else False
-    return read_file(file, reader, position, spectroscopic, is_digested=is_small)
+    return read_file(find_local_path(path), reader, position, spectroscopic, digested=_DIGESTED_AT_ONCE)
 
 
 def read_file(
@@ -94,17 +92,18 @@ def read_file(
     position: Iterable[str] | str | None = None,
     spectroscopic: Iterable[str] | str | None = None,
     *,
-    is_digested: bool,
+    digested: int,
 ) -> xr.DataTree:
-    """Read a file as :func:`read_instrument` does; its digest can be left to who reads all of it anyway."""
+    """Read a file as :func:`read_instrument` does; the digest of more bytes than `digested` is left to others."""
     match = choose_reader(file, reader)
+    size = file.stat().st_size
     tree = read_with(match, file)
     with_roles = assign_roles(tree, position, spectroscopic, file=str(file), reader=match.name)
-    digest = digest_file(file) if is_digested else None
+    digest = digest_file(file) if size <= digested else None
     parameters: dict[str, Any] = {"path": str(file), "reader": match.name}
     chosen = {"position": position, "spectroscopic": spectroscopic}
     parameters |= {role: _as_list(dims) for role, dims in chosen.items() if dims is not None}
-    return _tell_origin(with_roles, match, file, parameters, digest)
+    return _tell_origin(with_roles, match, {"file": file.name, "bytes": size}, parameters, digest)
 
 
 def _as_list(names: Iterable[str] | str) -> list[str]:
@@ -145,7 +144,7 @@ def read_with(match: Match, file: Path) -> xr.DataTree:
 
 
 def _tell_origin(
-    tree: xr.DataTree, match: Match, file: Path, parameters: dict[str, Any], digest: str | None
+    tree: xr.DataTree, match: Match, file: dict[str, Any], parameters: dict[str, Any], digest: str | None
 ) -> xr.DataTree:
     """Begin the history of each array with the file, and say it on the root too, for people."""
     by = str(getattr(match.reader, "version", "") or type(match.reader).__module__)
@@ -153,9 +152,8 @@ def _tell_origin(
         "tool": "read_instrument",
         "version": usidx_version(),
         "parameters": parameters,
-        "file": file.name,
+        **file,
         "reader_version": by,
-        "bytes": file.stat().st_size,
         **({SHA256: digest} if digest else {}),
     }
     nodes = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
@@ -163,11 +161,11 @@ def _tell_origin(
         if data.data_vars:
             nodes[where] = _begin_history(data, step)
     sure = f"{match.name}, {match.confidence:.2g}: {match.reason}"
-    told = {"instrument_file": file.name, "recognized": sure, "read_by": by}
+    told = {"instrument_file": file["file"], "recognized": sure, "read_by": by}
     told |= {SHA256: digest} if digest else {}
     nodes["/"] = nodes["/"].copy(deep=False)
     nodes["/"].attrs = {**told, **{k: v for k, v in nodes["/"].attrs.items() if k not in told}}
-    return xr.DataTree.from_dict(nodes, name=tree.name or file.name)
+    return xr.DataTree.from_dict(nodes, name=tree.name or file["file"])
 
 
 def _begin_history(data: xr.Dataset, step: Step) -> xr.Dataset:

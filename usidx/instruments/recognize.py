@@ -6,6 +6,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
+
 from usidx.errors import MissingFileError, SelectionError, TranslationError
 from usidx.instruments.reader import HEAD_BYTES, Confidence, Reader, explain_failure
 from usidx.instruments.registry import find_reader, load_readers
@@ -62,15 +64,24 @@ def choose_reader(path: Path, reader: str | Reader | None = None) -> Match:
         return Match(reader, find_reader(reader), 1.0, "named by the caller")
     matches = list_matches(path, head)
     if not matches:
-        known = f"Name one with reader=..., if it is one of: {', '.join(sorted(load_readers()))}"
-        hint = "A USID file is opened by usidx.open_tree" if head.startswith(_HDF5) else known
-        raise TranslationError(f"no reader knows it (it begins with {head[:16]!r}). {hint}", file=str(path))
+        raise TranslationError(_explain_unknown(path, head), file=str(path))
     alike = [match.name for match in matches if match.confidence == matches[0].confidence]
     if len(alike) > 1:
         raise TranslationError(
             f"the readers {alike} are equally sure that it is theirs. Name one with reader=...", file=str(path)
         )
     return matches[0]
+
+
+def _explain_unknown(path: Path, head: bytes) -> str:
+    begins = f"no reader knows it (it begins with {head[:16]!r})"
+    if not head.startswith(_HDF5):
+        return f"{begins}. Name one with reader=..., if it is one of: {', '.join(sorted(load_readers()))}"
+    try:
+        with h5py.File(path, "r"):
+            return f"{begins}. A USID file is opened by usidx.open_tree"
+    except OSError as err:
+        return f"it is an HDF5 file that is cut off or damaged ({err})"
 
 
 def _name_reader(reader: Reader) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import logging
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ from usidx.results.provenance import PROVENANCE, Step, parse_steps
 
 __all__ = ["FileRun", "Run", "run"]
 
+_LOG = logging.getLogger(__name__)
 Labelled = xr.DataArray | xr.Dataset
 Files = str | PathLike[str] | Iterable[str | PathLike[str]]
 #: Seconds to wait for a file that another program has open.
@@ -175,6 +177,8 @@ def run(
         # The recipe goes to the processes as text, which each of them reads and checks.
         task = partial(_run_apart, recipe=read.text, folder=folder)
         done = Run(call_side_by_side(task, listed, min(workers, len(listed)), _tell_of_death))
+        for row in done:  # what the processes log nobody hears
+            _tell(row)
     else:
         done = Run([_run_file(read, file, folder) for file in listed])
     if report is not None:
@@ -203,8 +207,16 @@ def _run_file(recipe: Recipe, file: str, folder: str | PathLike[str] | None) -> 
         status = "there" if path.stat().st_mtime_ns == before else "done"
     except Exception as err:  # whatever goes wrong with one file, the others are done
         reason = str(err) if isinstance(err, UsidError | OSError) else f"{type(err).__name__}: {err}"
-        return FileRun(file, "failed", (), time.perf_counter() - start, reason)
-    return FileRun(file, status, groups, time.perf_counter() - start)
+        return _tell(FileRun(file, "failed", (), time.perf_counter() - start, reason))
+    return _tell(FileRun(file, status, groups, time.perf_counter() - start))
+
+
+def _tell(row: FileRun) -> FileRun:
+    """Log what became of a file."""
+    level = logging.WARNING if row.status == "failed" else logging.INFO
+    name, said = escape_controls(row.file), escape_controls(row.reason or ", ".join(row.groups))
+    _LOG.log(level, "%s: %s in %.2f s, %s", name, row.status, row.seconds, said)
+    return row
 
 
 def _run_apart(file: str, recipe: str, folder: str | PathLike[str] | None) -> FileRun:

@@ -15,7 +15,7 @@ from usidx.results.packed import pack_array
 from usidx.results.provenance import PROVENANCE
 from usidx.tasks.evidence import UnprovenError, read_token
 
-__all__ = ["LONGEST", "as_json", "describe_labelled", "digest_coordinate", "digest_labelled"]
+__all__ = ["LONGEST", "as_json", "describe_labelled", "digest_coordinate", "digest_labelled", "is_lazy"]
 
 #: A longer array is told by its digest, and packed where that is short.
 LONGEST: Final = 256
@@ -88,8 +88,14 @@ def digest_labelled(value: xr.DataArray | xr.Dataset) -> str:
     return digest_parts(*parts)
 
 
+def is_lazy(variable: xr.Variable) -> bool:
+    """Say whether dask holds the data; of most that are in memory this is known without xarray's slow look."""
+    in_memory = isinstance(variable, xr.IndexVariable) or type(variable._data) is np.ndarray
+    return not in_memory and variable.chunks is not None
+
+
 def _digest_data(variable: xr.Variable) -> str:
-    if variable.chunks is not None:
+    if is_lazy(variable):
         return f"lazy {read_token(str(variable.data.name))}"
     return digest_array(np.asarray(variable.values))
 

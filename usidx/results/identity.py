@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import xarray as xr
 
-from usidx.results.arguments import as_json, digest_coordinate, digest_labelled
+from usidx.results.arguments import as_json, digest_coordinate, digest_labelled, is_lazy
 from usidx.results.digests import digest, digest_parts
 from usidx.results.provenance import PROVENANCE, Step, read_steps, remove_seals
 from usidx.tasks.evidence import (
@@ -235,13 +235,13 @@ def _describe_extent(data: xr.DataArray | xr.Dataset, dim: str) -> dict[str, Any
 
 def _list_lazy_variables(data: xr.DataArray | xr.Dataset) -> list[xr.Variable]:
     held = data._to_temp_dataset() if isinstance(data, xr.DataArray) else data
-    return [v for v in held.variables.values() if v.chunks is not None]
+    return [v for v in held.variables.values() if is_lazy(v)]
 
 
 def _digest_or_none(data: xr.DataArray | xr.Dataset) -> str | None:
     """Return the digest of what an object is; None where that would take long, or cannot be told."""
     held = data._to_temp_dataset() if isinstance(data, xr.DataArray) else data
-    here = [v for v in held.variables.values() if v.chunks is None]
+    here = [v for v in held.variables.values() if not is_lazy(v)]
     # What is still in its file would have to be read.
     if not all(v._in_memory for v in here) or sum(v.nbytes for v in here) > _MOST_LOOKED_AT:
         return None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, TypeVar
@@ -50,6 +52,7 @@ __all__ = [
     "verb",
 ]
 
+_LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -119,7 +122,10 @@ def verb(
             given = bound.arguments[declaration.source]
             if not isinstance(given, xr.DataArray | xr.Dataset):
                 refuse_unlabelled(given, kinds)
+            begun = time.perf_counter()
+            _LOG.debug("%s begins", declaration.name)
             made: R = _record_call(function(*args, **kwargs), declaration, dict(bound.arguments))
+            _LOG.info("%s: done in %.2f s", declaration.name, time.perf_counter() - begun)
             return made
 
         return call

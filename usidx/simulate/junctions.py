@@ -243,6 +243,6 @@ def _pass_resonance(voltage: Array, known: Mapping[str, Array], order: int) -> A
     half, q = 0.5 * known["width"], known["q"]
     away, zero = (voltage - known["center"]) / half, -known["center"] / half
     if order == 1:
-        return (q + away) ** 2 / (1 + away**2)
+        return np.asarray((q + away) ** 2 / (1 + away**2))
     turned = (q**2 - 1) * (np.arctan(away) - np.arctan(zero))
     return np.asarray(voltage + half * (turned + q * np.log((1 + away**2) / (1 + zero**2))))

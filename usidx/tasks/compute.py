@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
@@ -19,6 +21,8 @@ from usidx.tasks.progress import show_progress
 from usidx.tasks.threads import runs_here
 
 __all__ = ["compute"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def compute(*objects: Any, progress: bool = True) -> Any:
@@ -51,8 +55,11 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     (('Y', 'X', 'component'), ('Frequency',))
     """
     lazy = join_iterations(merge_passes([array for one in objects for array in _list_arrays(one)]))
+    begun = time.perf_counter()
+    _LOG.debug("compute begins, of %d arrays", len(lazy))
     with show_progress(progress, lazy):
         computed = iter(_compute_together(lazy, progress))
+    _LOG.info("compute: %d arrays done in %.2f s", len(lazy), time.perf_counter() - begun)
     found = tuple(_put_back(one, computed) for one in objects)
     return found[0] if len(found) == 1 else found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import sys
@@ -32,6 +33,7 @@ __all__ = [
     "show_progress",
 ]
 
+_LOG = logging.getLogger(__name__)
 #: Under which workers of a cluster tell of iterations.
 TOPIC = "usidx-iterations"
 
@@ -133,9 +135,11 @@ class Iterations:
         """Tell what one more step has found."""
         self._number += 1
         gain, self._last = _describe_gain(self._last, value), float(value)
+        text = f"{self._verb}: {self._step} {self._number} of at most {self._most}, {self._what} {value:.4g}{gain}"
+        _LOG.info("%s", text)
         listen = _listener.get()
         if listen is not None:
-            listen(f"{self._verb}: {self._step} {self._number} of at most {self._most}, {self._what} {value:.4g}{gain}")
+            listen(text)
 
 
 def _describe_gain(before: float, now: float) -> str:

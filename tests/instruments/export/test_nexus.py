@@ -148,3 +148,32 @@ def test_view_of_a_file_with_signs_in_its_name(tmp_path: Path, monkeypatch: pyte
     with h5py.File(made) as file:
         np.testing.assert_array_equal(find_default(file)["Raw 50%"], built.array)
     usidx.check_export(made)
+
+
+@pytest.mark.parametrize(
+    ("dims", "swept", "meant"),
+    [
+        (("Y", "X", "E"), ["E"], "spectrum"),
+        (("Y", "X", "ky", "kx"), ["ky", "kx"], "image"),
+        (("Y", "X", "V", "cycle", "E"), ["V", "cycle", "E"], "spectrum"),
+        (("Y", "X"), [], "image"),
+        (("E",), ["E"], "spectrum"),
+    ],
+)
+def test_viewers_are_told_what_belongs_together(
+    dims: tuple[str, ...], swept: list[str], meant: str, tmp_path: Path
+) -> None:
+    array = xr.DataArray(np.zeros((2,) * len(dims)), dims=dims, name="a")
+    array = usidx.set_roles(array, position=[d for d in dims if d not in swept], spectroscopic=swept)
+    with h5py.File(usidx.export(array, tmp_path / "a.nxs")) as file:
+        shown = find_default(file)
+        assert shown[shown.attrs["signal"]].attrs["interpretation"] == meant
+
+
+def test_names_of_axes_have_no_spaces(tmp_path: Path) -> None:
+    array = xr.DataArray([1.0, 2.0], dims="Bias calc", coords={"Bias calc": [3.0, 4.0]}, name="Input 3")
+    with h5py.File(usidx.export(array, tmp_path / "a.nxs")) as file:
+        shown = find_default(file)
+        assert list(shown.attrs["axes"]) == ["Bias_calc"]
+        np.testing.assert_array_equal(shown["Bias_calc"], [3.0, 4.0])
+        assert shown["Bias_calc"].attrs["usid_label"] == "Bias calc"

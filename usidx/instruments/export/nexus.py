@@ -6,7 +6,7 @@ What is common to files that hold the data and to files that only show it: how a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import prod
 from pathlib import Path
@@ -21,6 +21,7 @@ from usidx.instruments.export.contents import Contents
 from usidx.instruments.export.portable import clean_name
 from usidx.io.write.attributes import set_attributes
 from usidx.label.coding import LABEL
+from usidx.label.roles import SPECTROSCOPIC, find_role
 from usidx.version import usidx_version
 
 __all__ = ["Put", "copy_signal", "write_nexus"]
@@ -103,6 +104,9 @@ def _write_data(group: h5py.Group, node: xr.Dataset, signal: str, errors: str | 
     group.attrs["signal"] = title
     if dims:
         group.attrs["axes"] = [names[d] if d in array.coords and array.coords[d].ndim == 1 else "." for d in dims]
+    meant = _interpret(array, dims)
+    if meant:
+        group[title].attrs["interpretation"] = meant
     for name, coordinate in array.coords.items():
         _write_axis(group, names[str(name)], coordinate, dims)
     if errors is not None:
@@ -112,8 +116,16 @@ def _write_data(group: h5py.Group, node: xr.Dataset, signal: str, errors: str | 
             _set_free_attributes(group[f"{title}_errors"], held.attrs)
 
 
+def _interpret(array: xr.DataArray, dims: Sequence[str]) -> str:
+    """Say what viewers show in one piece: a spectrum, or an image or pattern of the last two dims."""
+    swept = [find_role(array, dim) == SPECTROSCOPIC for dim in dims]
+    if any(swept) and swept[-1]:
+        return "image" if swept[-2:] == [True, True] and sum(swept) == 2 else "spectrum"
+    return "image" if len(dims) >= 2 and not any(swept) else ""
+
+
 def _choose_axis_name(name: str, signal: str) -> str:
-    plain = clean_name(name)
+    plain = "_".join(clean_name(name).split())  # readers take a name with a space for two names
     return f"{plain}_axis" if plain in {signal, f"{signal}_errors"} else plain
 
 

@@ -60,13 +60,14 @@ def _add_contact(kind: int, start: int, n: int, c: float, work: Any, par: Any, v
     line, tilt, at = par[_LINE], par[_TILT], par[_AT]
     law, pull = np.exp(par[_LAW]), np.exp(par[_PULL]) if kind == JKR else par[_PULL]
     size, guess = find_edge(c, law, pull) if kind == JKR else (0.0, 0.0)
-    edge, total = guess, 0.0
+    edge, total, rate = guess, 0.0, 0.0
     a0 = a1 = aa = al = ap = l0 = l1 = ll = lp = p0 = p1 = pp = r0 = r1 = ra = rl = rp = 0.0
     for i in range(start, n):
         x = work[X, i]
         if kind == JKR:
-            force, a, b, p, guess = push_jkr(x - at, c, size, edge, pull, guess)
-            guess *= 1.02  # from above it is found without fail
+            # From above it is found without fail, and there the tangent leads, since beta rises ever less.
+            guess = 1.02 * guess if rate == 0.0 else guess + rate * (x - work[X, i - 1])
+            force, a, b, p, guess, rate = push_jkr(x - at, c, size, edge, pull, guess)
         else:
             u = x - at + c * pull
             force, a, b, guess = push_power(kind, u, c, law, guess) if u > 0.0 else (0.0, 0.0, 0.0, 0.0)

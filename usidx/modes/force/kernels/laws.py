@@ -55,7 +55,7 @@ def find_edge(c: float, law: float, pull: float) -> Any:
 
 @_compile  # type: ignore[untyped-decorator]
 def push_jkr(u: float, c: float, size: float, edge: float, pull: float, guess: float) -> Any:
-    """Return force, its slopes by u, log C and log P, and beta; where the tip is off, those of the last hold."""
+    """Return force, its slopes by u, log C and log P, beta and its slope; off the sample those of the last hold."""
     # From above Newton's steps never leave the branch that holds; as it is hollow there they come down.
     beta = guess if guess > 1.0 else max(np.sqrt(np.sqrt(max(3.0 * u / size, 0.0))), 1.0)
     for _ in range(40):
@@ -63,15 +63,15 @@ def push_jkr(u: float, c: float, size: float, edge: float, pull: float, guess: f
         step = off / (size * (4.0 * beta**3 - 1.0 / 1.5) + 12.0 * c * pull * (2.0 * beta**5 - beta**2))
         new = max(beta - step, edge) if step == step else edge
         moved, beta = np.abs(new - beta), new
-        if moved <= 1e-7 * beta:
+        if moved <= 1e-5 * beta:
             break
     force = 4.0 * pull * (beta**6 - beta**3)
     steep, wide = 12.0 * pull * (2.0 * beta**5 - beta**2), size * (4.0 * beta**3 - 1.0 / 1.5)
     rise = wide + c * steep
     if beta <= edge * (1.0 + 1e-9) or rise <= 0.0:
-        return force, 0.0, 0.0, force, beta
+        return force, 0.0, 0.0, force, beta, 0.0
     by_size = -steep * size * (beta**4 - beta / 1.5) / rise
-    return force, steep / rise, -by_size / 1.5, force * wide / rise + by_size / 1.5, beta
+    return force, steep / rise, -by_size / 1.5, force * wide / rise + by_size / 1.5, beta, 1.0 / rise
 
 
 @_compile  # type: ignore[untyped-decorator]
