@@ -47,6 +47,10 @@ BENCHMARKS = {
     "append": Benchmark("append_speed.py", ("--megabytes", "500"), ("--megabytes", "32", "--rounds", "3")),
     "memory": Benchmark("memory_use.py", ("--sizes", "256", "1024"), ("--sizes", "16", "32")),
     "learn": Benchmark("learn_speed.py", ("--size", "1", "--rounds", "3"), ("--size", "0.05", "--rounds", "2")),
+    "signal": Benchmark("signal_speed.py", ("--rows", "4096"), ("--rows", "256", "--rounds", "1"), has_files=False),
+    "image": Benchmark("image_speed.py", ("--seeds", "2"), ("--seeds", "1"), has_files=False),
+    "atoms": Benchmark("atoms_speed.py", ("--rounds", "5"), ("--rounds", "1"), has_files=False),
+    "diffraction": Benchmark("diffraction_speed.py", ("--size", "64"), ("--size", "4", "--rounds", "1")),
     "fit": Benchmark(
         "fit_speed.py", ("--spectra", "100000"), ("--spectra", "4000", "--few", "50", "--rounds", "3"), has_files=False
     ),

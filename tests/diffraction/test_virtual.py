@@ -179,3 +179,18 @@ def test_several_verbs_read_each_block_once() -> None:
     others = usidx.diffraction.center_of_mass(lazy), usidx.diffraction.radial_mean(lazy)
     usidx.compute(bright, *others, progress=False)
     assert len(reads) == scan.data.npartitions
+
+
+def test_detectors_centers_and_rings_take_one_pass() -> None:
+    scan, read = make_scan(), []
+
+    def note(block: Any) -> Any:
+        read.append(block.size)
+        return block
+
+    lazy = scan.copy(data=scan.chunk({"Y": 1}).data.map_blocks(note, dtype=scan.dtype, meta=np.empty((0,) * 4, "u2")))
+    ring = usidx.diffraction.radial_mean(lazy, (1.0, 1.5))
+    images = virtual_image(lazy, [Disk((1.0, 1.5), 1.0), Annulus((1.0, 1.5), 1.0, 1.5)])
+    found = usidx.compute(images, usidx.diffraction.center_of_mass(lazy), ring, progress=False)
+    assert read == [scan[0].size] * 4
+    np.testing.assert_array_equal(found[0][..., 0], virtual_image(scan, Disk((1.0, 1.5), 1.0)))
