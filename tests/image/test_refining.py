@@ -99,7 +99,7 @@ def test_who_stands_where_changes_nothing_and_what_is_shifted_is_found_there() -
     mixed = refine_atoms(image, start.isel(atom=order))
     for name in found.data_vars:
         np.testing.assert_array_equal(mixed[name], found[name].values[order])
-    moved = image.assign_coords(Y=image.Y.copy(data=image.Y.values[::-1] + 3), X=2 * image.X)
+    moved = image.assign_coords(Y=image.Y.copy(data=image.Y.values[::-1] + 3), X=image.X.copy(data=2 * image.X.values))
     there = start.assign(y=3 + float(image.Y[-1]) - start.y, x=2 * start.x, sigma_x=2 * start.sigma_x)
     other = refine_atoms(moved, there)
     np.testing.assert_allclose(other.y, 3 + float(image.Y[-1]) - found.y, atol=1e-6)

@@ -28,7 +28,7 @@ OTHERS: Mapping[str, Any] = {"mask": partial(make_mask), "dims": TURNED}
 
 
 def _hot(data: xr.DataArray) -> xr.DataArray:
-    hot = xr.zeros_like(data[0, 0], dtype=bool).compute()
+    hot = xr.zeros_like(data[0, 0], dtype=bool).compute().copy()  # dask may hand out what cannot be written
     hot[3, 4] = True
     return hot
 

@@ -46,7 +46,7 @@ class App:
         page.set_default_timeout(PATIENCE)
         watched = Watched(page)
         note, host = watched.complaints.append, self.address.split("?")[0]
-        page.on("console", lambda m: note(f"console: {m.text}") if m.type in ("error", "warning") else None)
+        page.on("console", lambda m: note(f"console: {m.text}") if is_complaint(m) else None)
         page.on("pageerror", lambda err: note(f"error: {err}"))
         page.on("response", lambda r: note(f"{r.status}: {r.url}") if r.status >= 400 else None)
         page.on(
@@ -54,6 +54,11 @@ class App:
         )
         page.goto(f"{self.address}&{urlencode(query)}" if query else self.address)
         return watched
+
+
+def is_complaint(message: Any) -> bool:
+    """Say whether a line on the console is about something wrong, and no advice on how bokeh could draw faster."""
+    return message.type in ("error", "warning") and not message.text.startswith("Canvas2D: Multiple readback")
 
 
 def find_browser() -> str:
