@@ -36,14 +36,14 @@ def test_a_selection_is_told_with_its_ends() -> None:
 
 def test_what_was_done_to_each_cell_is_told() -> None:
     raw = usidx.open_main(usidx.example_file())
-    with xr.set_options(keep_attrs=True):  # as xarray does by itself since the end of 2025
+    with xr.set_options(keep_attrs=True):  # type: ignore[no-untyped-call]  # as today's xarray does
         told = repr((2 * abs(raw)).astype("float64").usid.svd(2).usid.history)
     assert told.endswith(", after abs, mul 2, astype float64")
 
 
 @pytest.mark.parametrize("change", [lambda a: a - a.mean(), xr.DataArray.compute], ids=["arithmetic", "in memory"])
 def test_what_cannot_be_known_is_said_to_be_unknown(change: Callable[[xr.DataArray], xr.DataArray]) -> None:
-    with xr.set_options(keep_attrs=True):  # as xarray does by itself since the end of 2025
+    with xr.set_options(keep_attrs=True):  # type: ignore[no-untyped-call]  # as today's xarray does
         changed = change(usidx.open_main(usidx.example_file()))
     assert repr(changed.usid.svd(2).usid.history).endswith(", perhaps after changes that are not recorded")
 

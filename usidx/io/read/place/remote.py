@@ -64,7 +64,7 @@ class RemoteFile:
     @property
     def token(self) -> str:
         """What tells it from another whose name without secrets is the same."""
-        return str(tokenize(self.url, dict(self.options)))
+        return str(tokenize(self.url, sorted(self.options.items())))
 
     def __repr__(self) -> str:
         return f"RemoteFile({self.name!r})"
