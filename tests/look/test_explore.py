@@ -257,7 +257,7 @@ def test_maps_stand_beside_one_another() -> None:
 def test_components_and_clusters_show_their_responses() -> None:
     svd = SCAN.usid.svd(3)
     showing = made(svd)
-    np.testing.assert_allclose(curves(showing)["component 1"], np.abs(svd.components[1]), rtol=1e-5)
+    np.testing.assert_allclose(curves(showing)["component 0"], np.abs(svd.components[0]), rtol=1e-5)
     clusters = usidx.compute(SCAN.usid.cluster("kmeans", 2), progress=False)
     shown = curves(made(clusters))
     assert list(shown) == ["cluster 0", "cluster 1"]

@@ -133,12 +133,14 @@ def _make_line_scene(array: xr.DataArray, places: tuple[str, ...], rest: tuple[s
 def start_at(scene: Scene, at: Mapping[str, Any] | None) -> dict[str, int]:
     """Return the index to begin with along every dim: the middle, or nearest to the given coordinate value.
 
+    Components come in order of what they explain, so the first one is looked at first.
+
     Raises
     ------
     RoleError
         A given name is no dim.
     """
-    begun = {str(d): n // 2 for d, n in scene.array.sizes.items()}
+    begun = {str(d): 0 if d == "component" else n // 2 for d, n in scene.array.sizes.items()}
     for dim, value in (at or {}).items():
         if dim not in begun:
             raise RoleError(f"No dim {dim!r} to start at; the dims are {tuple(scene.array.dims)}.")

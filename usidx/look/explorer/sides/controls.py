@@ -114,7 +114,7 @@ def make_controls(
         sliders={d: _make_slider(models, scene, d, begun[d]) for d in scene.swept},
         colormap=select(title="Colours", options=list(COLORMAPS), value=COLORMAPS[0], width=110),
         percent=models.RangeSlider(
-            title="Colour limits, percent", start=0, end=100, step=0.5, value=(0, 100), width=150
+            title="Limits, percent", start=0, end=100, step=0.5, value=(0, 100), width=150
         ),
         switches=models.CheckboxGroup(labels=["logarithmic", "histogram"], active=[], width=95),
         gamma=models.Slider(title="Gamma", start=0.2, end=3, step=0.05, value=1, width=90),
