@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ __all__ = ["digest", "digest_array", "digest_parts"]
 _SIMPLE: Final = (type(None), bool, int, float, complex, str, bytes, slice, np.dtype, type(Ellipsis), range)
 #: Folders of code that changes with its version only.
 _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+#: Packages that a user, a system or a cluster's modules add to the path lie in such folders, too.
+_PACKAGES: Final = re.compile(r"[\\/](site|dist)-packages[\\/]")
 _DEEPEST: Final = 40
 
 
@@ -295,7 +298,7 @@ def _find_file(module: str | None) -> str | None:
 
 def _is_library_file(file: str | None) -> bool:
     own = __file__.rsplit("results", 1)[0]
-    return file is not None and file.startswith((*_LIBRARIES, own))
+    return file is not None and (file.startswith((*_LIBRARIES, own)) or _PACKAGES.search(file) is not None)
 
 
 def _find_version(module: str) -> str:
