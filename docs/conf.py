@@ -54,7 +54,7 @@ numpydoc_xref_aliases = {
     "Normalize": "matplotlib.colors.Normalize",
     "Path": "pathlib.Path",
     "bool": "bool",
-    "array_like": ":class:`array_like <numpy.ndarray>`",
+    "array-like": ":class:`array-like <numpy.ndarray>`",
     "Reader": "usidx.Reader",
 }
 

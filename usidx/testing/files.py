@@ -94,7 +94,7 @@ def build_main(
     ----------
     target : str, Path or h5py.Group
         A file, which is made or added to (the main lands in its first channel), or a group of an open file.
-    array : array_like
+    array : array-like
         Dims (*position, *spectroscopic), slowest first; any dtype that HDF5 holds, either byte order.
     position, spectroscopic : sequence of (name, units, values), or Side
         The dims. Values with one number per step make an ordinary dim; values that have as many dims as the side
@@ -173,7 +173,7 @@ def build_sparse(
     ----------
     target, spectroscopic, **options
         As for `build_main`.
-    array : array_like
+    array : array-like
         Dims (position, *spectroscopic).
     position : sequence of (name, units, values)
         One value per position in each.
