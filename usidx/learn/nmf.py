@@ -28,7 +28,7 @@ from usidx.learn.matrix.matrix import (
 )
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, SINGULAR, assemble
 from usidx.learn.matrix.sample import Numbers, Survey, refuse_negative, survey
-from usidx.learn.weighting import decompose_scaled
+from usidx.learn.weighting import Even, decompose_scaled
 from usidx.results.declarations import Quantity
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks
@@ -188,8 +188,8 @@ def nmf(
     recipe = _Recipe(n, solver, penalty, random_state, max_iter, tol)
     used = apply_mask(data, mask)
 
-    def decompose(some: xr.DataArray) -> xr.Dataset:
-        return _decompose(some, features, recipe)
+    def decompose(some: xr.DataArray, even: Even | None = None) -> xr.Dataset:
+        return _decompose(some, features, recipe, even)
 
     found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose, reproject=False)
     return add_choices(found, dim=features, solver=solver, alpha_W=penalty.scores, alpha_H=penalty.components, **fields)
@@ -205,11 +205,12 @@ class _Recipe:
     tol: float
 
 
-def _decompose(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe) -> xr.Dataset:
+def _decompose(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe, even: Even | None) -> xr.Dataset:
     matrix = to_matrix(data, features)
     width = matrix.values.shape[1]
     passes, dtype = plan_passes(matrix.values), choose_working_dtype(matrix.values.dtype)
-    found = passes.iterate(_find_factors, number_rows(matrix), width, recipe)
+    seen = passes if even is None else even.see(passes)
+    found = seen.iterate(_find_factors, number_rows(matrix), width, recipe)
     components = passes.pick_array(found, _pick_components, (recipe.n, width), dtype)
     variables = {
         "scores": matrix.label_rows(passes.split(found, "scores", recipe.n, dtype), "component"),

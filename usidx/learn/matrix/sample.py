@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
+from usidx.learn.matrix.even import show_undivided
 from usidx.learn.matrix.missing import refuse_nothing, sift
 from usidx.tasks.blocks import Blocks, cut_pieces
 
@@ -117,7 +118,7 @@ def survey(blocks: Blocks, numbers: Numbers, columns: int, seed: int, check: Any
 
 def refuse_negative(block: Array) -> None:
     """Refuse a block with negative cells."""
-    lowest = np.fmin.reduce(block, axis=None) if block.size else 0
+    lowest = np.fmin.reduce(show_undivided(block), axis=None) if block.size else 0
     if lowest < 0:
         raise ResultError(
             f"Non-negative factors of data with negative cells (the lowest found is {float(lowest):g}): "
