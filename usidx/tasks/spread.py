@@ -187,7 +187,7 @@ class _Spread(Blocks):
         graph = {**self._common, f"{name}-shared": DataNode(f"{name}-shared", (step, *shared))}
         parts = self._list_parts(range(len(self._keys)))
         kept = [(f"{name}-state", part) for part in parts]
-        before = _put_states(graph, name, states, parts)
+        before = _list_states(states, parts)
         for key, (part, numbers) in zip(kept, parts.items(), strict=True):
             self._put_answer(graph, key, part, numbers, answer_with_states, before[part], merge)
             graph[f"{name}-answer", part] = Task((f"{name}-answer", part), take_first, TaskRef(key))
@@ -322,15 +322,10 @@ def _collect(graph: Graph, block: Any, common: set[Any]) -> list[GraphNode]:
     return list(found.values())
 
 
-def _put_states(graph: Graph, name: str, states: Sequence[Any], parts: dict[int, list[int]]) -> dict[int, Any]:
-    """Add what the blocks of each part are given as their states, and return what stands for it."""
+def _list_states(states: Sequence[Any], parts: dict[int, list[int]]) -> dict[int, Any]:
+    """Return what the tasks of each part are given as the states of its blocks."""
     if isinstance(states, States):
         return {part: TaskRef(key) for part, key in zip(parts, states.hold(), strict=True)}
-    found: dict[int, Any] = {}
-    for part, numbers in parts.items():
-        given = [states[number] for number in numbers]
-        key = (f"{name}-given", part)
-        if any(state is not None for state in given):
-            graph[key] = DataNode(key, (None, given))
-        found[part] = TaskRef(key) if key in graph else None
-    return found
+    # No tasks of their own: the scheduler would have all parts worked on by the few workers that hold what is given.
+    found = {part: [states[number] for number in numbers] for part, numbers in parts.items()}
+    return {part: (None, given) if any(one is not None for one in given) else None for part, given in found.items()}

@@ -47,8 +47,7 @@ def _enter(threads: int) -> None:
         new = {lib.filepath: (lib, lib.num_threads) for lib in found if lib.num_threads and lib.filepath not in _before}
         _before.update(new)
         _limits.append(threads)
-        if new or threads < min(_limits[:-1], default=threads + 1):
-            _set_threads()
+        _set_threads()  # also where that is so already: others, which put back what they found, may have done so since
 
 
 def _leave(threads: int) -> None:
@@ -62,7 +61,16 @@ def _leave(threads: int) -> None:
 
 def _set_threads() -> None:
     for library, before in _before.values():
-        library.set_num_threads(min([before, *_limits]))
+        wanted = min([before, *_limits])
+        if library.num_threads != wanted:
+            _take_control(library)
+            library.set_num_threads(wanted)
+            _take_control(library)
+
+
+def _take_control(library: Any) -> None:
+    """Let any thread set the number: threadpoolctl from 3.8 on heeds only the first one that does, and says nothing."""
+    getattr(library, "clear_controlling_thread", lambda force: None)(force=True)
 
 
 def _forget() -> None:
