@@ -7,6 +7,7 @@ a pass, the barriers, are never copied: what lies above them is computed once, w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
-from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph, fuse_linear_task_spec
 from dask.array.optimization import GETTERS, optimize
 from dask.core import flatten
 from dask.delayed import Delayed
@@ -36,18 +37,23 @@ __all__ = [
     "count_tasks",
     "detach",
     "has_barrier",
+    "is_small",
     "list_block_keys",
     "list_layers",
     "make_barrier",
     "make_node",
     "name_barrier",
     "name_node",
+    "optimize_for_cluster",
     "read_again",
     "reshape_blocks",
     "settle",
 ]
 
 Graph = dict[Any, GraphNode]
+
+#: Bytes of a value up to which each task that needs it is handed a copy, and larger it is a task of its own.
+_SMALL = 2**14
 
 
 def list_block_keys(array: Any) -> list[Any]:
@@ -68,7 +74,7 @@ def has_barrier(array: Any) -> bool:
 def count_tasks(array: Any) -> int:
     """Count the tasks that an array needs; what is optimised may hold more, which are dropped when it is computed."""
     (optimised,) = dask.optimize(array)
-    needed, _ = cull(dict(optimised.dask), list(flatten(optimised.__dask_keys__())))
+    needed, _ = cull(dict(optimised.dask), list_keys(optimised))
     return len(needed)
 
 
@@ -102,6 +108,45 @@ def settle(arrays: Sequence[Any]) -> list[Settled]:
     # By dask.optimize each would get a copy of the tasks that several come from.
     tasks = convert_legacy_graph(dict(optimize(whole, [array.__dask_keys__() for array in arrays])))
     return [Settled(da.Array(tasks, a.name, a.chunks, meta=a._meta), tasks) for a in arrays]
+
+
+def optimize_for_cluster(lazy: Sequence[Any]) -> list[Any]:
+    """Return the same lazy objects, optimised, arrays in fewer tasks: each costs a cluster milliseconds.
+
+    dask joins plain chains only, and leaves a second task for the name of each. Here blocks are handed copies of what is
+    small (coordinates, masks) and so become chains, and chains keep the name of their last task.
+    """
+    arrays = [one for one in lazy if isinstance(one, da.Array)]
+    if len(arrays) < len(lazy) or any(isinstance(found, TaskRef) for one in arrays for found in one.dask.values()):
+        return list(dask.optimize(*lazy))  # of what a cluster holds already dask keeps count
+    wanted = {key for array in arrays for key in list_keys(array)}
+    tasks = fuse_linear_task_spec(_hand_out(settle(arrays)[0].tasks, wanted), wanted)
+    users = Counter(key for task in tasks.values() for key in task.dependencies)
+    for key, task in list(tasks.items()):
+        if isinstance(task, Alias) and users[task.target] == 1 and task.target in tasks.keys() - wanted:
+            tasks[key] = tasks.pop(task.target).substitute({}, key=key)
+    return [da.Array(tasks, a.name, a.chunks, meta=a._meta) for a in arrays]
+
+
+def list_keys(array: Any) -> list[Any]:
+    """Return the keys of all blocks of an array."""
+    return list(flatten(array.__dask_keys__()))
+
+
+def _hand_out(tasks: Graph, wanted: set[Any]) -> Graph:
+    """Give each task copies of the small values that it needs."""
+    small = {key: task for key, task in tasks.items() if is_small(task) and key not in wanted}
+    found: Graph = {}
+    for key, task in tasks.items():
+        if key not in small:
+            given = [small[one] for one in task.dependencies if one in small]
+            found[key] = Task.fuse(*given, task, key=key) if given else task
+    return found
+
+
+def is_small(task: GraphNode) -> bool:
+    """Say whether a task is a value of which each that needs it can be handed a copy."""
+    return isinstance(task, DataNode) and int(getattr(task.value, "nbytes", 0)) <= _SMALL
 
 
 def _return(value: Any) -> Any:

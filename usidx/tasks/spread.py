@@ -35,7 +35,7 @@ from usidx.tasks.answers import (
 )
 from usidx.tasks.blocks import Blocks, Rows, Step, change_rows, choose_sampled, list_rows
 from usidx.tasks.folds import Folds, Left, States
-from usidx.tasks.graph import Graph, Member, Plan
+from usidx.tasks.graph import Graph, Member, Plan, is_small
 from usidx.tasks.pool import Ask, meet
 
 __all__ = ["iterate_on_cluster"]
@@ -47,8 +47,6 @@ _PART_BYTES = 2**24
 #: More parts than this for each thread: of fewer tasks the scheduler hands all to the worker that holds what they are
 #: given, and lets others take them over only slowly. Those that are done early find more to do, too.
 _PARTS = 2
-#: What several blocks need is handed to each of them up to this size, and larger is a task of its own.
-_SMALL = 2**14
 
 
 def iterate_on_cluster(members: Sequence[Member]) -> list[Any]:
@@ -287,16 +285,12 @@ def _share_out(graph: Graph, blocks: Sequence[Any]) -> tuple[list[list[GraphNode
             if key not in graph or key in seen:  # what is not here the cluster holds
                 continue
             seen.add(key)
-            if own.setdefault(key, number) != number and not _is_small(graph[key]):
+            if own.setdefault(key, number) != number and not is_small(graph[key]):
                 common.add(key)
             waiting.extend(graph[key].dependencies)
     common = _close(graph, common)
     reads = [_collect(graph, block, common) for block in blocks]
     return reads, {key: graph[key] for key in common}
-
-
-def _is_small(task: GraphNode) -> bool:
-    return isinstance(task, DataNode) and int(getattr(task.value, "nbytes", 0)) <= _SMALL
 
 
 def _close(graph: Graph, common: set[Any]) -> set[Any]:
@@ -316,7 +310,7 @@ def _collect(graph: Graph, block: Any, common: set[Any]) -> list[GraphNode]:
     waiting = [block]
     while waiting:
         key = waiting.pop()
-        if key in graph and key not in found and (key not in common or _is_small(graph[key])):
+        if key in graph and key not in found and (key not in common or is_small(graph[key])):
             found[key] = graph[key]
             waiting.extend(graph[key].dependencies)
     return list(found.values())
