@@ -77,7 +77,7 @@ def _list_places(array: Any) -> Iterator[tuple[Any, tuple[slice, ...]]]:
 
 
 def follow_on_cluster(lazy: list[Any], progress: bool) -> list[Any]:
-    """Return lazy objects, optimised; as the cluster has computed them if a person can see how far they are meanwhile."""
+    """Return lazy objects, optimised; computed by the cluster if a person can see how far that is meanwhile."""
     lazy = optimize_for_cluster(lazy)
     if not (progress and is_watched()):
         return lazy

@@ -113,8 +113,8 @@ def settle(arrays: Sequence[Any]) -> list[Settled]:
 def optimize_for_cluster(lazy: Sequence[Any]) -> list[Any]:
     """Return the same lazy objects, optimised, arrays in fewer tasks: each costs a cluster milliseconds.
 
-    dask joins plain chains only, and leaves a second task for the name of each. Here blocks are handed copies of what is
-    small (coordinates, masks) and so become chains, and chains keep the name of their last task.
+    dask joins plain chains only, and leaves a second task for the name of each. Here blocks are handed copies of what
+    is small (coordinates, masks) and so become chains, and chains keep the name of their last task.
     """
     arrays = [one for one in lazy if isinstance(one, da.Array)]
     if len(arrays) < len(lazy) or any(isinstance(found, TaskRef) for one in arrays for found in one.dask.values()):
