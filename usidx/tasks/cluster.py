@@ -78,14 +78,14 @@ def _list_places(array: Any) -> Iterator[tuple[Any, tuple[slice, ...]]]:
 
 def follow_on_cluster(lazy: list[Any], progress: bool) -> list[Any]:
     """Return lazy objects, optimised; computed by the cluster if a person can see how far that is meanwhile."""
-    lazy = optimize_for_cluster(lazy)
+    optimized = optimize_for_cluster(lazy)
     if not (progress and is_watched()):
-        return lazy
+        return optimized
     from distributed import futures_of
 
     with show_iterations(lazy) as line:
         _listen()
-        running = list(dask.persist(*lazy, optimize_graph=False))
+        running = list(dask.persist(*optimized, optimize_graph=False))
         _draw_tasks(line, futures_of(running))
     return running
 

@@ -17,9 +17,9 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
-from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph, fuse_linear_task_spec
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.array.optimization import GETTERS, optimize
-from dask.core import flatten
+from dask.core import flatten, toposort
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
@@ -113,19 +113,35 @@ def settle(arrays: Sequence[Any]) -> list[Settled]:
 def optimize_for_cluster(lazy: Sequence[Any]) -> list[Any]:
     """Return the same lazy objects, optimised, arrays in fewer tasks: each costs a cluster milliseconds.
 
-    dask joins plain chains only, and leaves a second task for the name of each. Here blocks are handed copies of what
-    is small (coordinates, masks) and so become chains, and chains keep the name of their last task.
+    dask joins plain chains only, and leaves a second task for the name of each.
     """
     arrays = [one for one in lazy if isinstance(one, da.Array)]
     if len(arrays) < len(lazy) or any(isinstance(found, TaskRef) for one in arrays for found in one.dask.values()):
         return list(dask.optimize(*lazy))  # of what a cluster holds already dask keeps count
+    if not arrays:
+        return []
     wanted = {key for array in arrays for key in list_keys(array)}
-    tasks = fuse_linear_task_spec(_hand_out(settle(arrays)[0].tasks, wanted), wanted)
-    users = Counter(key for task in tasks.values() for key in task.dependencies)
-    for key, task in list(tasks.items()):
-        if isinstance(task, Alias) and users[task.target] == 1 and task.target in tasks.keys() - wanted:
-            tasks[key] = tasks.pop(task.target).substitute({}, key=key)
+    tasks = _join_tasks(_hand_out(settle(arrays)[0].tasks, wanted), wanted)
     return [da.Array(tasks, a.name, a.chunks, meta=a._meta) for a in arrays]
+
+
+def _join_tasks(tasks: Graph, wanted: set[Any]) -> Graph:
+    """Join each task with the only one that it alone needs; what others need as well, as barriers, stays apart.
+
+    Of several that it alone needs each may be done by another worker.
+    """
+    users = Counter(key for task in tasks.values() for key in task.dependencies)
+    apart = {key for key in tasks if users[key] != 1 or key in wanted or _is_barrier(key)}
+    found: Graph = {}
+    for key in toposort(tasks, {key: task.dependencies for key, task in tasks.items()}):
+        own = tasks[key].dependencies - apart
+        if len(own) != 1 or tasks[key].block_fusion or tasks[next(iter(own))].block_fusion:
+            found[key] = tasks[key]
+        elif isinstance(tasks[key], Alias):
+            found[key] = found.pop(*own).substitute({}, key=key)
+        else:
+            found[key] = Task.fuse(found.pop(*own), tasks[key], key=key)
+    return found
 
 
 def list_keys(array: Any) -> list[Any]:
