@@ -21,7 +21,7 @@ from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_l
 from dask.array.optimization import GETTERS, optimize
 from dask.core import flatten, toposort
 from dask.delayed import Delayed
-from dask.highlevelgraph import HighLevelGraph
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.optimization import cull
 from dask.tokenize import tokenize
 
@@ -115,14 +115,14 @@ def optimize_for_cluster(lazy: Sequence[Any]) -> list[Any]:
 
     dask joins plain chains only, and leaves a second task for the name of each.
     """
-    arrays = [one for one in lazy if isinstance(one, da.Array)]
-    if len(arrays) < len(lazy) or any(isinstance(found, TaskRef) for one in arrays for found in one.dask.values()):
-        return list(dask.optimize(*lazy))  # of what a cluster holds already dask keeps count
-    if not arrays:
-        return []
-    wanted = {key for array in arrays for key in list_keys(array)}
-    tasks = _join_tasks(_hand_out(settle(arrays)[0].tasks, wanted), wanted)
-    return [da.Array(tasks, a.name, a.chunks, meta=a._meta) for a in arrays]
+    if not lazy or not all(isinstance(one, da.Array) for one in lazy):
+        return list(dask.optimize(*lazy))
+    wanted = {key for array in lazy for key in list_keys(array)}
+    if any(_find_futures(array.dask) for array in lazy):
+        return list(dask.optimize(*lazy))  # dask keeps count of them
+    needed, _ = cull(settle(lazy)[0].tasks, list(wanted))
+    tasks = _join_tasks(_hand_out(needed, wanted), wanted)
+    return [da.Array(tasks, a.name, a.chunks, meta=a._meta) for a in lazy]
 
 
 def _join_tasks(tasks: Graph, wanted: set[Any]) -> Graph:
@@ -320,7 +320,7 @@ def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:
     Also the futures that they need: values which a cluster holds already.
     """
     graph = array.__dask_graph__()
-    futures = {key: value for key, value in graph.items() if isinstance(value, TaskRef)}
+    futures = _find_futures(graph)
     found = [key for key in graph.keys() if _is_barrier(key)]  # noqa: SIM118 - a graph is no dict
     tasks = _optimise(array, graph, [*list_block_keys(array), *found], futures)
     kept: Graph = {}
@@ -334,6 +334,13 @@ def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:
             kept[key] = tasks[key]
             waiting.extend(() if _is_barrier(key) else tasks[key].dependencies)
     return kept, held
+
+
+def _find_futures(graph: HighLevelGraph) -> dict[Any, Any]:
+    """Return the values of a graph that a cluster holds."""
+    # Other layers are made by calls, and long if they are listed.
+    layers = [layer for layer in graph.layers.values() if isinstance(layer, MaterializedLayer)]
+    return {key: value for layer in layers for key, value in layer.items() if isinstance(value, TaskRef)}
 
 
 def _optimise(array: Any, graph: Any, keys: list[Any], futures: Mapping[Any, Any]) -> Graph:
