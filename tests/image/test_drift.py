@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import usidx
-from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
+from usidx.errors import ResultError, RoleError, SelectionError, UnitsError, UsidError
 
 BOTH = ("shift_Y", "shift_X")
 NM = 1e-9
@@ -150,6 +150,8 @@ def test_what_has_no_answer_is_refused() -> None:
         usidx.image.estimate_drift(stack, reference="median")  # type: ignore[arg-type]
     with pytest.raises(UsidError, match="is complex"):
         usidx.image.estimate_drift(stack + 0j)
+    with pytest.raises(ResultError, match="already has a dim or coordinate 'shift_Y'"):
+        usidx.image.estimate_drift(stack.assign_coords(shift_Y=("Frame", np.arange(3.0))))
     with pytest.raises(UsidError, match="mask is float"):
         usidx.image.estimate_drift(stack, mask=stack[0])
     with pytest.raises(UsidError, match="max_shift=-1"):

@@ -15,6 +15,7 @@ from usidx.image.kernels.following import Found, Stack, finish, follow, refine, 
 from usidx.image.moved import move_back
 from usidx.image.plane import choose_image_dims, read_axes, read_mask, read_pair
 from usidx.label.chunking import SMALLEST_PART, cut_single_block, join_along
+from usidx.label.naming import refuse_taken
 from usidx.label.roles import Dims, choose_dims
 from usidx.results.verbs import add_choices, verb
 from usidx.signal.axis import Axis, refuse_complex
@@ -215,6 +216,7 @@ def _find(
     if reference not in _REFERENCES:
         raise UsidError(f"reference={reference!r}; it should be one of {', '.join(map(repr, _REFERENCES))}.")
     frames = _Frames.of(data, dim, dims)
+    refuse_taken(data, "corrected", *(f"shift_{d}{ending}" for d in frames.core for ending in ("", "_stderr")))
     names, sizes = frames.other
     shape = (frames.axes[0].size, frames.axes[1].size)
     stack = Stack(int(np.prod(sizes)), shape, _read_most(max_shift, frames.axes), reference,
