@@ -59,7 +59,7 @@ def _fetch_from_cluster(arrays: Sequence[Any], progress: bool) -> Iterator[Block
 
     places = {name: (number, place) for number, array in enumerate(arrays) for name, place in _list_places(array)}
     # The cluster's own bar would wait for all of them.
-    with count_progress(len(places), progress, arrays) as advance:
+    with count_progress(len(places), progress, arrays, "write") as advance:
         _listen()
         # Nothing else keeps the blocks.
         finished = as_completed(futures_of(dask.persist(*optimize_for_cluster(arrays), optimize_graph=False)))
@@ -76,14 +76,14 @@ def _list_places(array: Any) -> Iterator[tuple[Any, tuple[slice, ...]]]:
         yield (array.name, *index), tuple(slice(b[i], b[i + 1]) for b, i in zip(bounds, index, strict=True))
 
 
-def follow_on_cluster(lazy: list[Any], progress: bool) -> list[Any]:
+def follow_on_cluster(lazy: list[Any], progress: bool, step: str = "compute") -> list[Any]:
     """Return lazy objects, optimised; computed by the cluster if a person can see how far that is meanwhile."""
     optimized = optimize_for_cluster(lazy)
     if not (progress and is_watched()):
         return optimized
     from distributed import futures_of
 
-    with show_iterations(lazy) as line:
+    with show_iterations(lazy, step) as line:
         _listen()
         running = list(dask.persist(*optimized, optimize_graph=False))
         _draw_tasks(line, futures_of(running))
@@ -96,7 +96,7 @@ def _draw_tasks(line: Line, futures: Sequence[Any]) -> None:
 
     class Bar(TextProgressBar):  # type: ignore[misc,unused-ignore]
         def _draw_bar(self, remaining: int, all: int, **_figures: Any) -> None:
-            line.draw_bar(all - remaining, all)
+            line.count(all - remaining, all)
 
         def _draw_stop(self, **_figures: Any) -> None:
             """Leave the line as it is."""
