@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 import usidx
+from usidx.demo.commands.loudness import hide_progress, show_log
 from usidx.errors import MissingExtraError, UsidError
 from usidx.io.disk.interrupt import insist_on_interrupts
 from usidx.version import usidx_version
@@ -54,27 +54,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         if isinstance(options, int):
             return options
         warnings.showwarning = _be_silent if options.quiet else _say_warning  # type: ignore[assignment]
-        with _show_log(options):
+        with show_log(verbose=options.verbose), hide_progress(quiet=options.quiet):
             return _call(options)
     finally:
         # Here, where a pipe that nobody reads any more is told from other errors; Python would only complain.
         if sys.stdout is not None:
             sys.stdout.flush()
-
-
-@contextmanager
-def _show_log(options: argparse.Namespace) -> Iterator[None]:
-    """Write to the standard error what long work tells, with -v; what fails is told by the command itself."""
-    logger, before = logging.getLogger("usidx"), logging.getLogger("usidx").level
-    handler = logging.StreamHandler() if options.verbose else logging.NullHandler()
-    handler.setFormatter(logging.Formatter("usidx: %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO if options.verbose else logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | int:
