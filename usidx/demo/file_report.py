@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import h5py
 import xarray as xr
 
 import usidx
@@ -38,7 +41,7 @@ def report_files(
     Parameters
     ----------
     files : sequence of path
-        USID files.
+        USID files, or files of instruments, which are converted for the time that it takes.
     page : path, optional
         The HTML page. By default ``<file>-report.html`` in the working directory, after the first file.
     say : callable, optional
@@ -58,12 +61,23 @@ def report_files(
     target = check_writable(Path(fspath(page)) if page is not None else Path.cwd() / f"{paths[0].stem}-report.html")
     sections: list[Section] = []
     for path in paths:
-        found = _describe(path)
+        with _as_usid(path) as file:
+            found = _describe(file)
         before = f"{path.name}: " if len(paths) > 1 else ""
         sections += [Section(before + one.title, one.blocks) for one in found]
         say(f"{path}: {len(found)} sections")
     title = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
     return write_report(target, title, sections, subtitle=", ".join(map(str, paths)), beside=False)
+
+
+@contextmanager
+def _as_usid(path: Path) -> Iterator[Path]:
+    """Give a file that holds what is in a file of an instrument; USID files as they are."""
+    if not path.is_file() or h5py.is_hdf5(path):
+        yield path
+        return
+    with TemporaryDirectory(prefix="usidx-") as folder:
+        yield usidx.convert(path, Path(folder, f"{path.name}.h5"), progress=False)
 
 
 def _describe(path: Path) -> list[Section]:
