@@ -62,7 +62,7 @@ def report_files(
     sections: list[Section] = []
     for path in paths:
         with _as_usid(path) as file:
-            found = _describe(file)
+            found = _describe(file, path)
         before = f"{path.name}: " if len(paths) > 1 else ""
         sections += [Section(before + one.title, one.blocks) for one in found]
         say(f"{path}: {len(found)} sections")
@@ -80,12 +80,13 @@ def _as_usid(path: Path) -> Iterator[Path]:
         yield usidx.convert(path, Path(folder, f"{path.name}.h5"), progress=False)
 
 
-def _describe(path: Path) -> list[Section]:
+def _describe(path: Path, given: Path) -> list[Section]:
+    """Describe a USID file, which stands for the one that was given."""
     tree = usidx.open_tree(path)
     lineage = trace_lineage(tree)
     mains = [node.path for node in lineage.nodes if node.kind == "main"]
     results = [node.path for node in lineage.nodes if node.kind == "result"]
-    sections = [Section("The file", _describe_file(path, tree, lineage))]
+    sections = [Section("The file", _describe_file(given, tree, lineage))]
     if results:
         sections.append(Section("What was made of what", [lineage]))
     sections += [Section(_name(lineage, main), _try(_show_main, path, main)) for main in mains[:_MOST_MAINS]]

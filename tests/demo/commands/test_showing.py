@@ -218,7 +218,10 @@ def test_files_of_instruments_are_shown_as_they_are(command: str, capsys: Out) -
     if command == "info":
         assert "20 × 30 positions" in shown
     else:
-        assert "20 × 30 positions" in Path("height-report.html").read_text(encoding="utf-8")
+        page = Path("height-report.html").read_text(encoding="utf-8")
+        assert "20 × 30 positions" in page
+        assert f"{Path('height.npy').resolve()}<" in page
+        assert ".npy.h5" not in page
 
 
 def test_each_command_shows_examples_and_exit_codes(capsys: Out) -> None:
