@@ -14,7 +14,7 @@ smooth = flat.usid.signal.savgol(60.0, 2)  # a window of 60/cm
 peaks = smooth.usid.signal.find_peaks(prominence="noise", n=8)
 pure = usidx.signal.remove_baseline(truth.components, dim="Raman_Shift", lam=1e5)
 shares = flat.usid.fit_references(pure, nonnegative=True)
-parts = flat.clip(0).usid.nmf(3)
+parts = flat.usid.nmf(3)
 
 off = np.sqrt(((shares.scores - truth.scores) ** 2).mean())
 strongest = truth.components.isel(component=0).idxmax()

@@ -111,10 +111,11 @@ def _compute_together(lazy: Sequence[Any], progress: bool, step: str) -> Sequenc
             pass  # dask makes of such blocks what it can
         else:
             return [room.array for room in rooms]
-    if is_on_cluster():
+    spread = is_on_cluster()
+    if spread:
         arrays = follow_on_cluster(arrays, progress, step)
     found: dict[int, Any] = {}
-    for table, values in zip(tables, dask.compute(*arrays), strict=True):
+    for table, values in zip(tables, dask.compute(*arrays, optimize_graph=not spread), strict=True):
         found |= table.make_arrays(values)
     return [found[number] for number in range(len(lazy))]
 

@@ -61,7 +61,9 @@ def test_a_scan_is_looked_at(app: App) -> None:
     wait_until_shown(watched, "usidx-map", "Frequency")
     wait_until_shown(watched, "usidx-curves", "Y 3.33 µm")
 
-    watched.page.mouse.click(*find_point(watched, "usidx-map", 1.1, 2.2))
+    # Of two quick clicks neither is lost.
+    for place in [find_point(watched, "usidx-map", *at) for at in ((3.3, 3.3), (1.1, 2.2))]:
+        watched.page.mouse.click(*place)
     wait_until_shown(watched, "usidx-curves", "Y 2.22 µm, X 1.11 µm")
     assert read_line(watched) == pytest.approx(1e3 * abs(raw[4, 2].values), rel=1e-5)
 

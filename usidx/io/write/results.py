@@ -28,7 +28,7 @@ from usidx.io.write.origin import Origin, find_origin, find_origin_dataset, is_s
 from usidx.io.write.reuse import Earlier, Work, digest_sources, find_earlier, say_resumed
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import change_or_create
-from usidx.io.write.tree import write_tree
+from usidx.io.write.tree import write_each, write_tree
 from usidx.label.quantities import store_units
 from usidx.label.roles import check_any_roles
 from usidx.results.identity import describe_changes, find_place_of_opened, identify
@@ -152,12 +152,12 @@ def _write_whole(
     results = [leaf.to_dataset() for leaf in tree.leaves]
     if not all(map(list_verb_steps, results)):
         raise ResultError("A tree may come from many files. Name the one to write it to: write(tree, path).")
-    groups = []
-    for result in results:
-        recorded = _make_history(result)
-        target = _Target.of(result, None, None, settings)
-        groups.append(_write_result(target, result, None, recorded, reuse=settings.reuse, progress=settings.progress))
-    return groups[0]
+
+    def write_result(result: xr.Dataset) -> str:
+        recorded, target = _make_history(result), _Target.of(result, None, None, settings)
+        return _write_result(target, result, None, recorded, reuse=settings.reuse, progress=settings.progress)
+
+    return write_each(tree, write_result)
 
 
 def _write_to_group(

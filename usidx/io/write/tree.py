@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from usidx.io.write.transaction import change_or_create
 from usidx.io.write.tree_plan import NEW_MEASUREMENT, Parts, Plan, plan_tree
 from usidx.tasks.progress import show_progress
 
-__all__ = ["write_tree"]
+__all__ = ["write_each", "write_tree"]
 
 #: Where the groups at the root of a plan go in the file.
 Tops = Mapping[str, str]
@@ -72,6 +72,31 @@ def write_tree(file: Path, tree: xr.DataTree, settings: Settings) -> str:
     first = _name_first(plan, tops)
     log_written(file, first)
     return first
+
+
+def write_each(tree: xr.DataTree, write_result: Callable[[xr.Dataset], str]) -> str:
+    """Write each leaf of a tree by a function, and return the path of the first.
+
+    Raises
+    ------
+    UsidError
+        That of the first leaf that could not be computed, when all others are written; notes name them. What concerns
+        the file, such as a full disk, ends the work at once.
+    """
+    written, failed = [], {}
+    for leaf in tree.leaves:
+        try:
+            written.append(write_result(leaf.to_dataset()))
+        except UsidError as err:
+            if isinstance(err, OSError):
+                raise
+            failed[leaf.path] = err
+    for first in failed.values():
+        for path, one in failed.items():
+            first.add_note(f"{path!r} could not be made: {one}" if one is not first else f"This was for {path!r}.")
+        first.add_note(f"Written: {written}.")
+        raise first
+    return written[0]
 
 
 def _name_first(plan: Plan, tops: Tops) -> str:

@@ -95,11 +95,11 @@ class Page:
 
     def set_address(self, query: str) -> None:
         """Write what is looked at into the address of the browser."""
-        self._parts["address"].text = query
+        self._parts["address"].data = {"query": [query]}
 
     def fetch(self, path: str) -> None:
         """Let the browser fetch a file."""
-        self._parts["fetch"].text = path
+        self._parts["fetch"].data = {"query": [path]}
 
 
 def _write_file_button(name: str, file: Path) -> str:
@@ -130,29 +130,32 @@ def make_page(document: Any, obey: Callable[[str], None]) -> Page:
     texts["message"].visible = False
     texts["tasks"] = make_text(styles=_AFLOAT)
     boxes = {name: models.Column(make_text(), sizing_mode="stretch_width", margin=0) for name in ("view", "bench")}
-    hidden = {name: models.Div(visible=False, name=f"usidx-{name}") for name in ("address", "fetch")}
+    # What is nowhere on the page is changed without laying it out anew.
+    hidden = {name: models.ColumnDataSource({"query": [""]}, name=f"usidx-{name}") for name in ("address", "fetch")}
     command = models.TextInput(visible=False, name="usidx-command")
     listen(command, "value", lambda new: obey(new))
-    _run_in_browser(document, models, hidden)
+    _run_in_browser(document, models, command, hidden)
     side = [make_text('<div class="brand">usidx</div>'), make_text(_SEARCH), texts["files"], make_text(_OPENING)]
     stage = [texts["head"], texts["message"], texts["tasks"], boxes["view"], boxes["bench"], texts["history"]]
     document.add_root(models.Column(*side, name="usidx_side", sizing_mode="stretch_width"))
-    document.add_root(models.Column(*stage, command, *hidden.values(), name="usidx_stage", sizing_mode="stretch_width"))
+    document.add_root(models.Column(*stage, command, name="usidx_stage", sizing_mode="stretch_width"))
     _dress(document, models)
     return Page({**texts, **boxes, **hidden})
 
 
-def _run_in_browser(document: Any, models: Any, hidden: dict[str, Any]) -> None:
+def _run_in_browser(document: Any, models: Any, command: Any, hidden: dict[str, Any]) -> None:
     """Let the address and the downloads follow what the server says."""
-    follow = "if (cb_obj.text) history.replaceState(null, '', cb_obj.text)"
+    follow = "const to = cb_obj.get('query')[0]; if (to) history.replaceState(null, '', to)"
     fetch = (
-        "if (cb_obj.text) { const a = document.createElement('a'); a.href = cb_obj.text; a.download = ''; a.click() }"
+        "const to = cb_obj.get('query')[0]\n"
+        "if (to) { const a = document.createElement('a'); a.href = to; a.download = ''; a.click() }"
     )
-    hidden["address"].js_on_change("text", models.CustomJS(code=follow))
+    command.js_on_change("name", models.CustomJS(args=hidden, code=""))  # so that the page knows them
+    hidden["address"].js_on_change("data", models.CustomJS(code=follow))
     # What was looked at before the page was there is no change to it.
     begin = follow.replace("cb_obj", "line")
     document.js_on_event("document_ready", models.CustomJS(args={"line": hidden["address"]}, code=begin))
-    hidden["fetch"].js_on_change("text", models.CustomJS(code=fetch))
+    hidden["fetch"].js_on_change("data", models.CustomJS(code=fetch))
 
 
 def _dress(document: Any, models: Any) -> None:

@@ -21,6 +21,7 @@ from usidx.look.app.page import Page, make_page
 from usidx.look.app.reading.contents import Entry
 from usidx.look.app.reading.shelf import Shelf, Stamp, stamp
 from usidx.look.explorer.address import Address
+from usidx.look.explorer.pictures.changes import find_models_once, hold_changes
 from usidx.look.explorer.reading.subject import make_subject, open_subject
 from usidx.look.explorer.reading.work import Desk, Task
 from usidx.look.explorer.sides.controls import listen
@@ -76,18 +77,13 @@ class Session:
     def _do_safely(self, func: Callable[[], None]) -> None:
         if not self._is_open:
             return
-        # All that changes goes to the browser in one message, so that nothing is seen half done. Which models there are
-        # is found out once, at the end: each time that takes as long as drawing a map.
-        self.document.hold("combine")
         try:
-            with self.document.models.freeze():
+            with hold_changes(self.document):
                 func()
         except Exception as err:  # whatever it is, the page must say it and live on
             if not isinstance(err, UsidError | OSError):
                 _LOG.exception("What a page was to do failed")
             self.page.say(_describe(err), is_error=True)
-        finally:
-            self.document.unhold()
 
     def _obey(self, text: str) -> None:
         """Do what was clicked."""
@@ -164,8 +160,9 @@ class Session:
             self.view.close()
         view = self.view = View(subject, self.desk, self._remember, self._address)
         listen(view.controls.variable, "value", lambda new: self._change_variable(new))
-        self.page.show_view(view, subject)
-        self.bench.offer(view, self.file, self._address.at, is_result=subject.kind != "main")
+        with find_models_once(self.document):
+            self.page.show_view(view, subject)
+            self.bench.offer(view, self.file, self._address.at, is_result=subject.kind != "main")
         view.begin()
         self._remember()
 
