@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from usidx.look.draw.downsample import as_floats, break_phase, compute_envelope, make_ruler
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import choose_scale, find_finite_range, find_quantity, find_unit, write_label
+from usidx.look.explorer.pictures.changes import put_data
 from usidx.look.explorer.pictures.maps import escape_long, make_figure
 from usidx.look.explorer.reading.scene import take_part
 from usidx.look.explorer.reading.subject import Curve
@@ -124,7 +125,7 @@ class CurvePicture:
 
     def _fill(self, source: Any, drawn: list[tuple[Curve, xr.DataArray]], along: str) -> None:
         courses = [self._course(v, along) for _, v in drawn]
-        source.data = {
+        told: dict[str, list[Any]] = {
             "xs": [x for x, _ in courses],
             "ys": [y for _, y in courses],
             "color": [c.color for c, _ in drawn],
@@ -132,12 +133,13 @@ class CurvePicture:
             "alpha": [_ALPHAS[c.style] for c, _ in drawn],
             "name": [escape_long(c.name) for c, _ in drawn],
         }
+        put_data(source, told)
 
     def _fill_points(self, drawn: list[tuple[Curve, xr.DataArray]], along: str) -> None:
         courses = [self._course(v, along) for _, v in drawn]
         x, y = (np.concatenate([c[n] for c in courses]) if courses else np.zeros(0) for n in (0, 1))
         color = [c.color for (c, _), (x_, _) in zip(drawn, courses, strict=True) for _ in range(x_.size)]
-        self._points.data = {"x": x, "y": y, "color": color}
+        put_data(self._points, {"x": x, "y": y, "color": color})
 
     def _fill_spreads(self, curves: list[Curve], along: str) -> None:
         """Draw one standard deviation to either side."""
@@ -149,7 +151,7 @@ class CurvePicture:
             step = max(1, x.size // _MOST)
             xs.append(np.concatenate([x[::step], x[::-step]]))
             ys.append(np.concatenate([low[::step], high[::-step]]))
-        self._spreads.data = {"xs": xs, "ys": ys, "color": [c.color for c in curves]}
+        put_data(self._spreads, {"xs": xs, "ys": ys, "color": [c.color for c in curves]})
 
     def empty(self) -> None:
         """Let go of what is drawn: a browser keeps for a while what is not on the page any more."""

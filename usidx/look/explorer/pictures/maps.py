@@ -14,6 +14,7 @@ from usidx.look.draw.colours import Colours
 from usidx.look.draw.downsample import as_floats
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import escape_formulas, find_quantity, make_printable, write_label
+from usidx.look.explorer.pictures.changes import find_models_once, put_data
 from usidx.look.explorer.pictures.shades import Taste, choose_mapper
 from usidx.look.explorer.reading.scene import Scene
 
@@ -93,6 +94,7 @@ class MapPicture:
         self._source = models.ColumnDataSource()
         self._mapper: Any = None
         self._bar: Any = None
+        self._ticks: tuple[Any, Any] = None, None
         self._hover = models.HoverTool()
         self.figure.add_tools(self._hover)
         self._draw = {"image": self._draw_image, "points": self._draw_points, "line": self._draw_line}[scene.kind]
@@ -141,6 +143,11 @@ class MapPicture:
 
     def show(self, values: xr.DataArray, taste: Taste, title: str) -> None:
         """Draw real values that were read for this scene."""
+        # Later on next to nothing is put into the page.
+        with find_models_once(self.figure.document if self._renderer is None else None):
+            self._show(values, taste, title)
+
+    def _show(self, values: xr.DataArray, taste: Taste, title: str) -> None:
         self.values = values
         numbers = as_floats(values.values)
         colours, mapper = choose_mapper(values, numbers, taste)
@@ -150,7 +157,7 @@ class MapPicture:
         self.numbers, self.factor, self.said = numbers * colours.factor, colours.factor, said
         self.limits = float(mapper.low), float(mapper.high)
         self._draw(self.numbers, said)
-        if self._renderer is not None:
+        if self._renderer is not None and self._hover.renderers != [self._renderer]:
             self._hover.renderers = [self._renderer]
         if not self._has_overlays:
             self._has_overlays = True
@@ -169,12 +176,16 @@ class MapPicture:
             self._update_bar(colours, said)
 
     def _update_bar(self, colours: Colours, said: str) -> None:
-        """Make the colour bar anew: one that is there does not follow other ticks."""
-        if self._bar is not None:
-            self.figure.right.remove(self._bar)
-        models = require("bokeh.models", _PURPOSE)
+        """Change the colour bar, or make it anew: one that is there does not follow other ticks."""
         ticks = None if colours.ticks is None else [float(t) for t in colours.ticks]
         texts = colours.tick_labels
+        if self._bar is not None:
+            if (self._bar.color_mapper, self._ticks) == (self._mapper, (ticks, texts)):
+                self._bar.title = said
+                return
+            self.figure.right.remove(self._bar)
+        self._ticks = ticks, texts
+        models = require("bokeh.models", _PURPOSE)
         self._bar = models.ColorBar(
             color_mapper=self._mapper, title=said, width=12, padding=2, margin=8, border_line_color=None,
             title_text_font_style="normal", title_text_font_size="12px", major_label_text_font_size="12px",
@@ -266,7 +277,7 @@ class MapPicture:
 
     def outline(self, x: list[float], y: list[float]) -> None:
         """Draw the border of a region, or a line; empty lists take it away."""
-        self._outline.data = {"x": x, "y": y}
+        put_data(self._outline, {"x": x, "y": y})
 
     def empty(self) -> None:
         """Let go of what is drawn: a browser keeps for a while what is not on the page any more."""
