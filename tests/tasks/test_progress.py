@@ -257,7 +257,7 @@ def test_a_notebook_shows_one_output_that_goes(
         advance()
     assert capsys.readouterr().err == ""
     if is_asked:
-        assert shown[0].startswith("fit:  50%|█")
+        assert shown[1].startswith("fit:  50%|█")
         assert shown[-1] == ""
     else:  # run by a program, whose reader wants no bar in the notebook
         assert shown == []

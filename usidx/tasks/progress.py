@@ -342,6 +342,7 @@ def count_progress(
         return
     counted = count(1)
     with show_iterations(lazy, step) as line:
+        line.count(0, total)
         yield lambda: line.count(next(counted), total)
 
 

@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
+from usidx.tasks.process.memory import use_memory_again
+
 __all__ = ["limit_blas"]
 
 _lock = threading.Lock()
@@ -28,6 +30,7 @@ def limit_blas(threads: int = 1) -> Iterator[None]:
     The limit is one number for the whole process, so overlapping callers are counted: were each to restore what it
     found, the last one out would leave the limit of another behind.
     """
+    use_memory_again()  # its products are large arrays
     _enter(threads)
     try:
         yield
