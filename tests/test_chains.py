@@ -1,8 +1,5 @@
-"""Chains of verbs on files: how much they read, and that they need not hold it."""
+"""Chains of verbs on files: how much they read."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,57 +97,3 @@ def test_detectors_and_center_of_mass_in_one_pass(tmp_path: Path, cells_read: li
     xr.testing.assert_equal(image.bright.reset_coords(drop=True), scan.where(near, 0).sum(y.dims + x.dims).astype("f8"))
     total = scan.sum(y.dims + x.dims)
     np.testing.assert_allclose(com.y, (scan * y).sum(y.dims + x.dims) / total, rtol=1e-10)
-
-
-#: Size of the data, and how much more address space than after a small run of the same the process may take.
-DATA_MB, MORE_MB = 512, 384
-
-WORK = """
-import resource, sys
-import dask, dask.array as da, numpy as np, xarray as xr
-import usidx
-
-path, size, more = sys.argv[1], int(sys.argv[2]) << 20, int(sys.argv[3]) << 20
-dask.config.set(scheduler="threads", num_workers=2)
-shift = np.arange(1024)
-lines = np.exp(-((shift - np.array([[200.0], [500.0], [800.0]])) ** 2) / 2 / 60.0).astype("f4")
-
-
-def measure(block_info=None):
-    random = np.random.default_rng(block_info[None]["chunk-location"][0])
-    shares = random.dirichlet(np.ones(3), (32, 64)).astype("f4")
-    found = 100 * shares @ lines + 50 * np.exp(-shift / 700).astype("f4")
-    found += random.normal(size=found.shape).astype("f4")
-    found[tuple(random.integers(0, [32, 64, 1024], (200, 3)).T)] += 500
-    return found
-
-
-def work(path, rows):
-    chunks = (32,) * (rows // 32), (64,), (1024,)
-    blocks = da.map_blocks(measure, chunks=chunks, dtype="f4", meta=np.empty((0,) * 3, "f4"))
-    scan = xr.DataArray(blocks, dims=("Y", "X", "E"), name="Raw_Data", attrs={"units": "counts"})
-    usidx.write(usidx.set_roles(scan, position=["Y", "X"], spectroscopic="E"), path)
-    raw = usidx.open_main(path)
-    parts = raw.usid.signal.remove_spikes().usid.signal.remove_baseline().usid.nmf(4, random_state=0)
-    return usidx.open_result(path, parts.usid.write())
-
-
-work(path + ".warm", 64)  # threads, libraries and their buffers are there from here on
-size_now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (size_now + more, size_now + more))
-found = work(path, size // (64 * 1024 * 4)).components.values
-alike = found / np.linalg.norm(found, axis=1, keepdims=True) @ (lines / np.linalg.norm(lines, axis=1, keepdims=True)).T
-assert (alike.max(axis=0) > 0.99).all(), alike
-print("done")
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space with setrlimit")
-def test_the_chain_on_a_file_larger_than_memory(tmp_path: Path) -> None:
-    script = [sys.executable, "-c", WORK, str(tmp_path / "scan.h5"), str(DATA_MB), str(MORE_MB)]
-    # Without a fixed threshold the allocator keeps what is freed, now and then by 150 MB more than at other times.
-    kept = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144"}
-    env = {**os.environ, "OPENBLAS_NUM_THREADS": "2", **kept}
-    done = subprocess.run(script, capture_output=True, text=True, timeout=3600, env=env, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
