@@ -35,6 +35,11 @@ def make_figure(**options: Any) -> Any:
     return style_figure(figure(toolbar_location="above", background_fill_color="white", **options))
 
 
+def make_tick_formatter() -> Any:
+    """Make what writes the numbers of an axis: 0.0008 and 25000 are read sooner than 8.000e-4 and 2.500e+4."""
+    return require("bokeh.models", _PURPOSE).BasicTickFormatter(power_limit_low=-4, power_limit_high=6)
+
+
 def style_figure(figure: Any) -> Any:
     """Give a figure the app's looks."""
     figure.toolbar.logo = None
@@ -44,6 +49,7 @@ def style_figure(figure: Any) -> Any:
     figure.title.text_color = _INK
     figure.min_border_right = 12
     for axis in figure.axis:
+        axis.formatter = make_tick_formatter()
         axis.axis_label_text_font_style, axis.axis_label_text_font_size = "normal", "13px"
         axis.major_label_text_font_size = "12px"
         axis.axis_label_text_color = axis.major_label_text_color = _INK
@@ -188,6 +194,7 @@ class MapPicture:
         models = require("bokeh.models", _PURPOSE)
         self._bar = models.ColorBar(
             color_mapper=self._mapper, title=said, width=12, padding=2, margin=8, border_line_color=None,
+            formatter=make_tick_formatter(),
             title_text_font_style="normal", title_text_font_size="12px", major_label_text_font_size="12px",
             title_standoff=10, bar_line_color="#b8c0c8", major_tick_line_color="#8c96a0",
             ticker="auto" if ticks is None else models.FixedTicker(ticks=ticks),
