@@ -35,13 +35,13 @@ class CurvePicture:
         self._pan = models.PanTool(dimensions="width")
         tools = [self._band_tool, self._pan, models.BoxZoomTool(), models.WheelZoomTool(dimensions="width")]
         self.figure = make_figure(
-            tools=[*tools, models.ResetTool(), models.SaveTool()], height=_HEIGHT + 85, min_width=420,
+            tools=[*tools, models.ResetTool(), models.SaveTool()], height=_HEIGHT + 85, min_width=340,
             sizing_mode="stretch_width", x_range=models.Range1d(0, 1), y_range=models.Range1d(0, 1),
         )  # fmt: skip
         self.figure.toolbar.active_drag = self._band_tool
         self.figure.grid.grid_line_color = "#eceff2"
         self.left = make_figure(
-            tools="", height=_LEFT_HEIGHT, min_width=420, sizing_mode="stretch_width", x_range=self.figure.x_range,
+            tools="", height=_LEFT_HEIGHT, min_width=340, sizing_mode="stretch_width", x_range=self.figure.x_range,
             y_range=models.Range1d(-1, 1), visible=False,
         )  # fmt: skip
         self.left.grid.grid_line_color = "#eceff2"

@@ -100,7 +100,7 @@ class MapPicture:
         self._source = models.ColumnDataSource()
         self._mapper: Any = None
         self._bar: Any = None
-        self._ticks: tuple[Any, Any] = None, None
+        self._ticks: tuple[Any, ...] = ()
         self._hover = models.HoverTool()
         self.figure.add_tools(self._hover)
         self._draw = {"image": self._draw_image, "points": self._draw_points, "line": self._draw_line}[scene.kind]
@@ -158,7 +158,6 @@ class MapPicture:
         numbers = as_floats(values.values)
         colours, mapper = choose_mapper(values, numbers, taste)
         said = escape_long(write_label(find_quantity(values), colours.unit))
-        self.figure.title.text = escape_long(title)
         self._update_mapper(mapper, colours, said)
         self.numbers, self.factor, self.said = numbers * colours.factor, colours.factor, said
         self.limits = float(mapper.low), float(mapper.high)
@@ -168,6 +167,8 @@ class MapPicture:
         if not self._has_overlays:
             self._has_overlays = True
             self._add_overlays()
+        # Last, so that what is read there is true of the picture.
+        self.figure.title.text = escape_long(title)
 
     def _update_mapper(self, mapper: Any, colours: Colours, said: str) -> None:
         """Change the mapper that is there: what is drawn by it follows. One of another kind needs all drawn anew."""
@@ -182,15 +183,16 @@ class MapPicture:
             self._update_bar(colours, said)
 
     def _update_bar(self, colours: Colours, said: str) -> None:
-        """Change the colour bar, or make it anew: one that is there does not follow other ticks."""
+        """Change the colour bar, or make it anew: one that is there makes no room for other ticks."""
         ticks = None if colours.ticks is None else [float(t) for t in colours.ticks]
         texts = colours.tick_labels
+        shown = ticks, texts, self._mapper.low, self._mapper.high
         if self._bar is not None:
-            if (self._bar.color_mapper, self._ticks) == (self._mapper, (ticks, texts)):
+            if (self._bar.color_mapper, self._ticks) == (self._mapper, shown):
                 self._bar.title = said
                 return
             self.figure.right.remove(self._bar)
-        self._ticks = ticks, texts
+        self._ticks = shown
         models = require("bokeh.models", _PURPOSE)
         self._bar = models.ColorBar(
             color_mapper=self._mapper, title=said, width=12, padding=2, margin=8, border_line_color=None,
