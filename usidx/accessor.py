@@ -20,7 +20,7 @@ from usidx import public
 if TYPE_CHECKING:
     from usidx.results.history import History
 
-__all__ = ["Family", "UsidDataArrayAccessor", "UsidDataTreeAccessor", "UsidDatasetAccessor"]
+__all__ = ["Family", "FamilyOfMains", "UsidDataArrayAccessor", "UsidDataTreeAccessor", "UsidDatasetAccessor"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,19 +83,76 @@ class Family(_Holder[Data], Generic[Data, Module]):
         return {name.removeprefix(own): verb for name, verb in listed if callable(verb) and not inspect.isclass(verb)}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
+        return MethodType(_method_of(self._find(name), name), self)
+
+    def _find(self, name: str) -> Callable[..., Any]:
         # Whoever copies or pickles asks for private names before there is a module.
         if name.startswith("_"):
             raise AttributeError(name)
         verbs = self._verbs()
         if name not in verbs:
             raise AttributeError(f"{self._module} has no verb {name!r}; it has {', '.join(sorted(verbs))}.")
-        return MethodType(_method_of(verbs[name], name), self)
+        return verbs[name]
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._verbs()]
 
     def __repr__(self) -> str:
         return f"{self._module}: {', '.join(sorted(self._verbs()))}"
+
+
+class FamilyOfMains(_Holder[xr.DataTree]):
+    """The functions of a module as methods of a tree, each called on all mains by :func:`usidx.map_mains`.
+
+    They take `named` and `errors` beside their own arguments.
+
+    Parameters
+    ----------
+    data : DataTree
+        Whose mains are worked on.
+    module : str
+        Where the functions are; those in its ``__all__`` count.
+
+    Examples
+    --------
+    >>> import usidx
+    >>> tree = usidx.open_tree(usidx.example_file(kind="force_map"))
+    >>> found = tree.usid.modes.force_curves(model="cone", half_angle=20.0)
+    >>> [leaf.path for leaf in found.leaves]
+    ['/Measurement_000/Channel_000/Raw_Data']
+    """
+
+    def __init__(self, data: xr.DataTree, module: str) -> None:
+        super().__init__(data)
+        self._family: Family[xr.DataTree, Any] = Family(data, module)
+
+    def __getattr__(self, name: str) -> Callable[..., xr.DataTree]:
+        # Before there is a family, as when this is copied, private names alone are asked for.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return MethodType(_method_for_mains(self._family._find(name)), self)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._family._verbs()]
+
+    def __repr__(self) -> str:
+        return f"{self._family!r}, each on all mains"
+
+
+def _method_for_mains(verb: Callable[..., Any]) -> Callable[..., xr.DataTree]:
+    """Make a method of a tree that calls a function on each main."""
+
+    @wraps(verb)
+    def method(self: FamilyOfMains, /, *args: Any, **kwargs: Any) -> xr.DataTree:
+        return public.map_mains(verb, self._data, *args, **kwargs)
+
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    others = list(inspect.signature(verb).parameters.values())[1:]
+    of_all = [inspect.signature(public.map_mains).parameters[name] for name in ("named", "errors")]
+    rest = [p for p in others if p.kind is inspect.Parameter.VAR_KEYWORD]
+    parameters = [own, *(p for p in others if p not in rest), *of_all, *rest]
+    method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return method
 
 
 class _Door(Generic[First, P, R]):
@@ -256,3 +313,23 @@ class UsidDataTreeAccessor(_Accessor[xr.DataTree]):
     explore = _Door(lambda: public.explore)
     map_mains = _second_door(lambda: public.map_mains)
     write = _Door(lambda: public.write)
+
+    @property
+    def diffraction(self) -> FamilyOfMains:
+        """Work on the diffraction patterns of all mains; see :mod:`usidx.diffraction`."""
+        return FamilyOfMains(self._data, "usidx.diffraction")
+
+    @property
+    def image(self) -> FamilyOfMains:
+        """Work over two dims of all mains; see :mod:`usidx.image`."""
+        return FamilyOfMains(self._data, "usidx.image")
+
+    @property
+    def modes(self) -> FamilyOfMains:
+        """What single measurement modes need, for all mains; see :mod:`usidx.modes`."""
+        return FamilyOfMains(self._data, "usidx.modes")
+
+    @property
+    def signal(self) -> FamilyOfMains:
+        """Filters and transforms along one dim of all mains; see :mod:`usidx.signal`."""
+        return FamilyOfMains(self._data, "usidx.signal")

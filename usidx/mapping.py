@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.errors import ResultError, SelectionError
+from usidx.errors import ResultError, SelectionError, UsidError, UsidWarning
 from usidx.label.blockwise import Output, along
 from usidx.label.roles import Dims, position_dims, spectroscopic_dims, split
 from usidx.results.arguments import as_json
@@ -233,11 +234,19 @@ def _listed(described: Mapping[str, str]) -> str:
 
 
 def map_mains(
-    function: Callable[..., Any], data: xr.DataTree, /, *args: Any, named: str | None = None, **options: Any
+    function: Callable[..., Any],
+    data: xr.DataTree,
+    /,
+    *args: Any,
+    named: str | None = None,
+    errors: Literal["raise", "skip"] = "raise",
+    **options: Any,
 ) -> xr.DataTree:
     """Call a verb on each main of a tree: all measurements, all channels.
 
     Lazy where the mains are. ``tree.usid.map_mains(usidx.sho_fit).usid.write()`` writes each result beside its source.
+    Verbs of families have a door of their own: ``tree.usid.modes.giv(200.0)`` is
+    ``tree.usid.map_mains(usidx.modes.giv, 200.0)``.
 
     Parameters
     ----------
@@ -250,6 +259,9 @@ def map_mains(
         Further arguments of the function.
     named : str, optional
         Only mains of this name, or whose path ends so, such as ``"Raw_Data"`` or ``"Channel_001/Raw_Data"``.
+    errors : {"raise", "skip"}
+        Whether a main that the function refuses, such as an image among spectra, ends the call, or is left out with a
+        `UsidWarning` that says why.
     **options : any
         Keyword arguments of the function.
 
@@ -261,7 +273,7 @@ def map_mains(
     Raises
     ------
     SelectionError
-        There is no such main.
+        There is no such main, or the function refuses each of them.
     UsidError
         What the function raises; a note says for which main.
 
@@ -273,19 +285,34 @@ def map_mains(
     >>> [leaf.path for leaf in fits.leaves]
     ['/Measurement_000/Channel_000/Raw_Data']
     """
+    if errors not in {"raise", "skip"}:
+        raise UsidError(f"errors is {errors!r}; it can be 'raise' or 'skip'.")
     mains = {path: main for path, main in _list_mains(data) if named is None or f"/{path}".endswith(f"/{named}")}
     if not mains:
         known = [path for path, _ in _list_mains(data)]
         raise SelectionError(f"The tree has no main{'' if named is None else f' {named!r}'}; it has {known}.")
     made: dict[str, xr.Dataset] = {}
+    refused: dict[str, UsidError] = {}
     for path, main in mains.items():
         try:
             found = function(main, *args, **options)
         except Exception as err:
             err.add_note(f"This was for {path!r}.")
-            raise
-        made[path] = found if isinstance(found, xr.Dataset) else found.to_dataset(name=found.name or "data")
+            if errors == "raise" or not isinstance(err, UsidError):
+                raise
+            refused[path] = err
+        else:
+            made[path] = found if isinstance(found, xr.Dataset) else found.to_dataset(name=found.name or "data")
+    _tell_refused(refused, bool(made))
     return xr.DataTree.from_dict(made)
+
+
+def _tell_refused(refused: Mapping[str, UsidError], is_any_made: bool) -> None:
+    if refused and not is_any_made:
+        told = "; ".join(f"{path!r}: {err}" for path, err in refused.items())
+        raise SelectionError(f"The function refuses each main. {told}") from next(iter(refused.values()))
+    for path, err in refused.items():
+        warnings.warn(f"{path!r} is left out: {err}", UsidWarning, stacklevel=4)
 
 
 def _list_mains(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray | xr.Dataset]]:

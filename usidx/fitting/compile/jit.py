@@ -84,10 +84,11 @@ def compile_part_in_order(function: Function) -> Function:
     return part
 
 
-def compile_kernel(function: Function) -> Function:
-    """Compile without the interpreter lock, kept on disk."""
-    options = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract"}, **_OPTIONS}
-    made: Function = numba.njit(**_choose_pipeline("Kernel"), **options)(_add_digest_to_name(function))
+def compile_kernel(function: Function, signature: Any = None, *, in_order: bool = False) -> Function:
+    """Compile without the interpreter lock, kept on disk; at once where the signature is given."""
+    fastmath = {"contract"} if in_order else {"reassoc", "contract"}
+    options = {"nogil": True, "cache": True, "fastmath": fastmath, **_OPTIONS, **_choose_pipeline("Kernel")}
+    made: Function = numba.njit(signature, **options)(_add_digest_to_name(function))
     return made
 
 

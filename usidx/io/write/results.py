@@ -22,13 +22,13 @@ from usidx.io.write.attributes import make_book_keeping, set_attributes, set_jso
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, choose_waiting_time, store
 from usidx.io.write.checkpoint import mark_unfinished, runs_per_position, store_in_batches
-from usidx.io.write.groups import name_next_group
+from usidx.io.write.groups import log_written, name_next_group
 from usidx.io.write.main import create_main, find_free_name, make_safe_name, make_target
 from usidx.io.write.origin import Origin, find_origin, find_origin_dataset, is_same_file, part_made_of
 from usidx.io.write.reuse import Earlier, Work, digest_sources, find_earlier, say_resumed
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import change_or_create
-from usidx.io.write.tree import write_tree
+from usidx.io.write.tree import write_each, write_tree
 from usidx.label.quantities import store_units
 from usidx.label.roles import check_any_roles
 from usidx.results.identity import describe_changes, find_place_of_opened, identify
@@ -36,7 +36,7 @@ from usidx.results.provenance import PROVENANCE, Step, read_steps, remove_seals,
 from usidx.results.schema import Entry, to_stored
 from usidx.results.verbs import CHANGED, describe_input, list_verb_steps
 from usidx.tasks.evidence import UnprovenError
-from usidx.tasks.progress import show_progress
+from usidx.tasks.progress import name_step, show_progress
 
 __all__ = ["write"]
 
@@ -152,12 +152,12 @@ def _write_whole(
     results = [leaf.to_dataset() for leaf in tree.leaves]
     if not all(map(list_verb_steps, results)):
         raise ResultError("A tree may come from many files. Name the one to write it to: write(tree, path).")
-    groups = []
-    for result in results:
-        recorded = _make_history(result)
-        target = _Target.of(result, None, None, settings)
-        groups.append(_write_result(target, result, None, recorded, reuse=settings.reuse, progress=settings.progress))
-    return groups[0]
+
+    def write_result(result: xr.Dataset) -> str:
+        recorded, target = _make_history(result), _Target.of(result, None, None, settings)
+        return _write_result(target, result, None, recorded, reuse=settings.reuse, progress=settings.progress)
+
+    return write_each(tree, write_result)
 
 
 def _write_to_group(
@@ -306,12 +306,13 @@ def _begin(target: _Target, work: Work, result: xr.Dataset, lasting: Sequence[En
 
 
 def _write_at_once(target: _Target, work: Work, result: xr.Dataset, *, progress: bool) -> str:
-    with show_progress(progress, [result]), target.open_for_changes() as changes:
+    with show_progress(progress, [result], name_step([result], "write")), target.open_for_changes() as changes:
         at_once = replace(target, storage=replace(target.storage, at_once=True))
         group, pairs = _create_group(changes.file, at_once, work, result, per_position=False)
         path = str(group.name)
         store(pairs, changes.check, changes.ground, progress=progress)
-        return path
+    log_written(target.file, path)
+    return path
 
 
 def _look_for_earlier(target: _Target, work: Work, result: xr.Dataset) -> Earlier | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from usidx.io.read.usid.tables import Tables
 from usidx.io.write.array import Settings
 from usidx.io.write.attributes import make_book_keeping, set_attributes
 from usidx.io.write.blocks.store import Store, store
-from usidx.io.write.groups import find_existing, find_next_number, list_numbered
+from usidx.io.write.groups import find_existing, find_next_number, list_numbered, log_written
 from usidx.io.write.main import create_main, find_free_name
 from usidx.io.write.same import are_attributes_equal, find_difference, have_equal_values, stream, wait_until_readable
 from usidx.io.write.shelf import Shelf
@@ -28,7 +28,7 @@ from usidx.io.write.transaction import change_or_create
 from usidx.io.write.tree_plan import NEW_MEASUREMENT, Parts, Plan, plan_tree
 from usidx.tasks.progress import show_progress
 
-__all__ = ["write_tree"]
+__all__ = ["write_each", "write_tree"]
 
 #: Where the groups at the root of a plan go in the file.
 Tops = Mapping[str, str]
@@ -55,7 +55,7 @@ def write_tree(file: Path, tree: xr.DataTree, settings: Settings) -> str:
         A leaf cannot be laid out as a main dataset; the message names it.
     """
     plan = plan_tree(tree)
-    with show_progress(settings.progress, [node.dataset for node in tree.subtree]):
+    with show_progress(settings.progress, [node.dataset for node in tree.subtree], "write"):
         found = _find_same(file, plan, settings.wait) if settings.reuse and file.exists() else None
         if found is not None:
             warnings.warn(
@@ -69,7 +69,34 @@ def write_tree(file: Path, tree: xr.DataTree, settings: Settings) -> str:
             tops = _free_tops(changes.file, plan)
             pairs = _create(changes.file, plan, tops, settings)
             store(pairs, changes.check, changes.ground, progress=settings.progress)
-    return _name_first(plan, tops)
+    first = _name_first(plan, tops)
+    log_written(file, first)
+    return first
+
+
+def write_each(tree: xr.DataTree, write_result: Callable[[xr.Dataset], str]) -> str:
+    """Write each leaf of a tree by a function, and return the path of the first.
+
+    Raises
+    ------
+    UsidError
+        That of the first leaf that could not be computed, when all others are written; notes name them. What concerns
+        the file, such as a full disk, ends the work at once.
+    """
+    written, failed = [], {}
+    for leaf in tree.leaves:
+        try:
+            written.append(write_result(leaf.to_dataset()))
+        except UsidError as err:
+            if isinstance(err, OSError):
+                raise
+            failed[leaf.path] = err
+    for first in failed.values():
+        for path, one in failed.items():
+            first.add_note(f"{path!r} could not be made: {one}" if one is not first else f"This was for {path!r}.")
+        first.add_note(f"Written: {written}.")
+        raise first
+    return written[0]
 
 
 def _name_first(plan: Plan, tops: Tops) -> str:

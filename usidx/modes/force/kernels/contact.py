@@ -8,15 +8,20 @@ one; sums over the line come from running sums.
 
 from __future__ import annotations
 
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from usidx.modes.force.kernels.compiled import (
+    LINE,
+    PARTS,
+    ROWS_IN,
+    ROWS_OUT,
+    compile_force_kernel,
+    compile_part_in_order,
+)
 from usidx.modes.force.kernels.inverse import invert
 from usidx.modes.force.kernels.laws import CONE, JKR, find_edge, measure, push_jkr, push_power
 from usidx.modes.force.kernels.lines import (
@@ -51,10 +56,8 @@ _SURE: Final = 8.0  # of the noise: a jump that is beyond doubt
 _GAIN: Final = 12.0  # of chi squared: what a jump has to bring that is not
 _STEPS: Final = 80
 
-_compile = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _add_contact(kind: int, start: int, n: int, c: float, work: Any, par: Any, vec: Any, mat: Any) -> float:
     """Add the samples in contact to the normal equations; return their sum of squares."""
     line, tilt, at = par[_LINE], par[_TILT], par[_AT]
@@ -87,7 +90,7 @@ def _add_contact(kind: int, start: int, n: int, c: float, work: Any, par: Any, v
     return total
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _evaluate(kind: int, which: int, n: int, base: int, start: int, work: Any, state: Any, mats: Any) -> float:
     """Return the sum of squares, and fill in the normal equations of the free parameters."""
     par, vec, mat = state[_NOW + which], state[_RIGHT + which], mats[which]
@@ -110,7 +113,7 @@ def _evaluate(kind: int, which: int, n: int, base: int, start: int, work: Any, s
     return float(total + weight * off * off)
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _step(kind: int, now: int, state: Any, inverse: Any) -> float:
     """Put the next parameters on trial; return how far contact moves."""
     for j in range(5):
@@ -123,7 +126,7 @@ def _step(kind: int, now: int, state: Any, inverse: Any) -> float:
     return float(np.abs(state[_NOW + 1 - now, _AT] - state[_NOW + now, _AT]))
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _improve(kind: int, n: int, base: int, start: int, work: Any, state: Any, mats: Any) -> float:
     """Improve parameters by the method of Levenberg and Marquardt; return the sum of squares, negative where stuck."""
     now, which, stiffness, moved, total = 0, 0, 1e-3, 1.0, np.inf
@@ -150,7 +153,7 @@ def _improve(kind: int, n: int, base: int, start: int, work: Any, state: Any, ma
     return total if moved < 1e-3 else -1.0
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _begin(kind: int, n: int, count: int, at: float, depth: float, work: Any, state: Any) -> bool:
     """Find start values, contact being given; False where the force does not rise."""
     line, tilt, _ = fit_line(0, count, state[_FREE, _TILT] > 0.0, work)
@@ -165,13 +168,13 @@ def _begin(kind: int, n: int, count: int, at: float, depth: float, work: Any, st
     return True
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _copy(source: Any, target: Any) -> None:
     for j in range(5):
         target[j] = source[j]
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _begin_jump(
     kind: int, n: int, depth: float, noise: float, before: int, after: int, work: Any, state: Any
 ) -> bool:  # fmt: skip
@@ -183,13 +186,13 @@ def _begin_jump(
     return bool(_begin(kind, n, before, work[X, after], depth, work, state))
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _begin_plain(kind: int, n: int, knee: int, work: Any, state: Any) -> bool:
     at = max(work[X, knee] - 0.2 * (1.0 - work[X, knee]), 0.02)
     return bool(_begin(kind, n, max(knee * 3 // 4, 4), at, 0.0, work, state))
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _fit(kind: int, n: int, base: int, start: int, pull: float, work: Any, state: Any, mats: Any) -> Any:
     """Fit contact as it comes, or with a jump before it where there is one; return the squares and the two ends."""
     turned, knee, depth, noise, before, after = base >= 0, -1, 0.0, 0.0, -1, -1
@@ -220,7 +223,7 @@ def _fit(kind: int, n: int, base: int, start: int, pull: float, work: Any, state
     return total, base, start
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _begin_jkr(n: int, base: int, start: int, pull: float, work: Any, state: Any) -> bool:
     """Find start values of a retract, turned round, of which the pull is known."""
     line, top, at = fit_line(0, base, False, work)[0], fit_line(n - 3, n, False, work)[0], start
@@ -237,7 +240,7 @@ def _begin_jkr(n: int, base: int, start: int, pull: float, work: Any, state: Any
     return True
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _tell_status(kind: int, n: int, total: float, base: int, work: Any, state: Any, mats: Any) -> int:
     if total == -2.0:
         return NO_CONTACT
@@ -251,7 +254,7 @@ def _tell_status(kind: int, n: int, total: float, base: int, work: Any, state: A
     return CONVERGED if (straight - total) * (n - 5) > 2.0 * _CLEAR * total else NO_CONTACT
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _find_stiffness(kind: int, give: float, par: Any) -> Any:
     """Return stiffness at the end, the force with which the tip is drawn in, and the indentation."""
     law, pull = np.exp(par[_LAW]), np.exp(par[_PULL]) if kind == JKR else par[_PULL]
@@ -262,7 +265,7 @@ def _find_stiffness(kind: int, give: float, par: Any) -> Any:
     return steep, pull, far
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _vary(kind: int, which: int, state: Any, inverse: Any) -> float:
     """Return the root of the variance of stiffness, or of what draws the tip in, by differences."""
     slopes, moved, variance = state[_RIGHT], state[_KEPT], 0.0
@@ -279,7 +282,7 @@ def _vary(kind: int, which: int, state: Any, inverse: Any) -> float:
     return float(np.sqrt(max(variance, 0.0)))
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _tell(kind: int, n: int, noise: float, scales: Any, work: Any, state: Any, inverse: Any, out: Any) -> None:
     """Fill in the figures of a curve, in the units of its force and height."""
     origin, way, unit, zero, tilt = scales
@@ -300,7 +303,7 @@ def _tell(kind: int, n: int, noise: float, scales: Any, work: Any, state: Any, i
         out[16] = out[15] * noise * np.sqrt(inverse[_PULL, _PULL])
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _fit_curve(
     force: Any, height: Any, part: Any, kind: int, c: float, is_tilted: bool, tilt: float, pull: float, work: Any,
     state: Any, mats: Any, out: Any,
@@ -327,35 +330,19 @@ def _fit_curve(
         _tell(kind, n, noise, (origin, way, unit, zero, tilt), work, state, mats[_INVERSE], out)
 
 
-_ROWS, _OUT = types.Array(types.float64, 2, "C", readonly=True), types.Array(types.float64, 2, "C")
-_PARTS, _LINE_OF = types.Array(types.int64, 2, "C", readonly=True), types.Array(types.float64, 1, "C", readonly=True)
-
-
-def _digest_sources() -> int:
-    """Return a number that changes with the files of what is called: numba's cache looks at this file alone."""
-    whole = b"".join(Path(__file__).with_name(f"{n}.py").read_bytes() for n in ("inverse", "laws", "lines"))
-    return int(sha256(whole).hexdigest()[:12], 16)
-
-
-def _compile_all(sources: int) -> Any:
-    @numba.njit(  # type: ignore[untyped-decorator]
-        types.void(_ROWS, _ROWS, _PARTS, types.int64, types.float64, types.boolean, _LINE_OF, _LINE_OF, _OUT),
-        nogil=True, cache=True, error_model="numpy",
-    )  # fmt: skip
-    def fit_all(
-        forces: Any, heights: Any, parts: Any, kind: int, c: float, is_tilted: bool, tilts: Any, pulls: Any, out: Any
-    ) -> None:
-        work, state, mats = np.zeros((ROWS, forces.shape[1] + 1)), np.zeros((_STATE, 5)), np.zeros((_MATRICES, 5, 10))
-        for row in range(forces.shape[0] if sources >= 0 else 0):  # the cache looks at what is closed over, too
-            height = heights[min(row, heights.shape[0] - 1)]
-            _fit_curve(
-                forces[row], height, parts[row], kind, c, is_tilted, tilts[row], pulls[row], work, state, mats, out[row]
-            )
-
-    return fit_all
-
-
-_fit_all = _compile_all(_digest_sources())
+@compile_force_kernel(
+    ROWS_IN, ROWS_IN, PARTS, types.int64, types.float64, types.boolean, LINE, LINE, ROWS_OUT, ROWS_OUT,
+    types.Array(types.float64, 3, "C"), ROWS_OUT,
+)  # fmt: skip
+def _fit_all(
+    forces: Any, heights: Any, parts: Any, kind: int, c: float, is_tilted: bool, tilts: Any, pulls: Any, work: Any,
+    state: Any, mats: Any, out: Any,
+) -> None:  # fmt: skip
+    for row in range(forces.shape[0]):
+        height = heights[min(row, heights.shape[0] - 1)]
+        _fit_curve(
+            forces[row], height, parts[row], kind, c, is_tilted, tilts[row], pulls[row], work, state, mats, out[row]
+        )
 
 
 def fit_contacts(
@@ -389,6 +376,7 @@ def fit_contacts(
     given = [np.ascontiguousarray(nothing if one is None else one, np.float64) for one in (tilts, pulls)]
     _fit_all(
         np.ascontiguousarray(forces, np.float64), np.ascontiguousarray(heights, np.float64),
-        np.ascontiguousarray(parts, np.int64), kind, compliance, is_tilted, *given, out,
+        np.ascontiguousarray(parts, np.int64), kind, compliance, is_tilted, *given,
+        np.zeros((ROWS, forces.shape[1] + 1)), np.zeros((_STATE, 5)), np.zeros((_MATRICES, 5, 10)), out,
     )  # fmt: skip
     return out

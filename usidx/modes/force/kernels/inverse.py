@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from usidx.modes.force.kernels.compiled import compile_part_in_order
 
 __all__ = ["invert"]
 
-_compile = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def invert(stiffness: float, mat: Any, low: Any, inverse: Any) -> bool:
     """Invert a matrix of five by Cholesky, in units of the roots of its diagonal; False where it is not definite."""
     for j in range(5):

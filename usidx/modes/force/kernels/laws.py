@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
+
+from usidx.modes.force.kernels.compiled import compile_part_in_order
 
 __all__ = ["CONE", "JKR", "SPHERE", "find_edge", "measure", "push_jkr", "push_power"]
 
@@ -20,10 +21,8 @@ SPHERE: Final = 0
 CONE: Final = 1
 JKR: Final = 2
 
-_compile = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def push_power(kind: int, u: float, c: float, law: float, guess: float) -> Any:
     """Return force, its slopes by u and by log C, and the root of the indentation."""
     q = c * law
@@ -42,7 +41,7 @@ def push_power(kind: int, u: float, c: float, law: float, guess: float) -> Any:
     return force, slope * share, force * share, root
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def find_edge(c: float, law: float, pull: float) -> Any:
     """Return the size of the contact of jkr, and the smallest beta at which it holds."""
     size, low, high = (4.0 * pull / law) ** (2.0 / 3.0), 0.5, 0.8
@@ -53,7 +52,7 @@ def find_edge(c: float, law: float, pull: float) -> Any:
     return size, high
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def push_jkr(u: float, c: float, size: float, edge: float, pull: float, guess: float) -> Any:
     """Return force, its slopes by u, log C and log P, beta and its slope; off the sample those of the last hold."""
     # From above Newton's steps never leave the branch that holds; as it is hollow there they come down.
@@ -74,7 +73,7 @@ def push_jkr(u: float, c: float, size: float, edge: float, pull: float, guess: f
     return force, steep / rise, -by_size / 1.5, force * wide / rise + by_size / 1.5, beta, 1.0 / rise
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def measure(kind: int, u: float, c: float, law: float, pull: float) -> Any:
     """Return indentation, and stiffness by it, of one place."""
     if kind == JKR:

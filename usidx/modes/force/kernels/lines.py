@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
+
+from usidx.modes.force.kernels.compiled import compile_part_in_order
 
 __all__ = [
     "ROWS",
@@ -34,10 +35,8 @@ _AVERAGED: Final = 8  # samples, of what is looked at for a jump
 _JUMPS: Final = 2.5  # of the noise of their difference
 _SEEN: Final = 6.0  # of the noise: samples within a jump stand out
 
-_compile = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def gather(force: Any, height: Any, part: Any, tilt: float, work: Any) -> Any:
     """Collect the finite samples of a part of a curve, its way from 0 to 1, the forces within -1 and 1.
 
@@ -66,7 +65,7 @@ def gather(force: Any, height: Any, part: Any, tilt: float, work: Any) -> Any:
     return n, base, start, origin, way, largest, zero
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def count_before(x: Any, n: int, at: float) -> int:
     """Return how many samples lie at a place or before it."""
     low, high = 0, n
@@ -76,7 +75,7 @@ def count_before(x: Any, n: int, at: float) -> int:
     return low
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def fit_line(first: int, count: int, is_tilted: bool, work: Any) -> Any:
     """Return a straight line through some samples, and their sum of squares about it."""
     m = float(count - first)
@@ -89,7 +88,7 @@ def fit_line(first: int, count: int, is_tilted: bool, work: Any) -> Any:
     return line, tilt, max(total, 0.0)
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def find_knee(n: int, is_tilted: bool, work: Any) -> int:
     """Return where a curve breaks in two straight lines best, the second one steeper."""
     best, knee = np.inf, -1
@@ -104,7 +103,7 @@ def find_knee(n: int, is_tilted: bool, work: Any) -> int:
     return knee
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _average(first: int, count: int, line: float, tilt: float, work: Any) -> float:
     """Return how far some samples lie below a line, in the mean."""
     end = first + count
@@ -112,7 +111,7 @@ def _average(first: int, count: int, line: float, tilt: float, work: Any) -> flo
     return float(line + (tilt * x - f) / count)
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def find_jump(n: int, knee: int, is_tilted: bool, work: Any) -> Any:
     """Return how deep a curve falls before contact, the noise, where the line ends, and where contact begins.
 
@@ -139,7 +138,7 @@ def find_jump(n: int, knee: int, is_tilted: bool, work: Any) -> Any:
     return depth, noise, ends[0], ends[1]
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _clear_jump(m: int, edge: int, depth: float, noise: float, line: float, tilt: float, work: Any) -> Any:
     """Leave out samples within a jump, where the noise lets them be seen."""
     if depth < _SEEN * noise:
@@ -155,7 +154,7 @@ def _clear_jump(m: int, edge: int, depth: float, noise: float, line: float, tilt
     return before, after
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def add_line(count: int, work: Any, par: Any, vec: Any, mat: Any) -> float:
     """Begin the normal equations with the samples before contact; return their sum of squares."""
     b, t = par[0], par[1]

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from numba import types
+
+from usidx.modes.force.kernels.compiled import (
+    LINE,
+    PARTS,
+    ROWS_IN,
+    ROWS_OUT,
+    compile_force_kernel,
+    compile_part_in_order,
+)
 
 __all__ = ["PULLS", "measure_pulls"]
 
@@ -23,10 +30,8 @@ _CLEAR: Final = 4.5  # of the noise, of a mean
 _SEEN: Final = 6.0  # of the noise, of one sample
 _BEFORE: Final = 8  # samples before pull-off, whose line is drawn on
 
-_compile = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _level(force: Any, height: Any, first: int, end: int, tilt: float, work: Any) -> Any:
     """Collect the finite samples less the line of where the tip is free; return how many, and how many are free."""
     n, far, near = 0, height[end - 1], height[first]
@@ -42,7 +47,7 @@ def _level(force: Any, height: Any, first: int, end: int, tilt: float, work: Any
     return n, count
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _find_hold(n: int, most: int, noise: float, work: Any) -> Any:
     """Return the sample at which the sample holds the tip most, and whether it does.
 
@@ -66,7 +71,7 @@ def _find_hold(n: int, most: int, noise: float, work: Any) -> Any:
     return low, -deepest > _CLEAR * noise / np.sqrt(_BEFORE)
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _draw_on(work: Any, at: int, first: int) -> Any:
     """Return where the line through the samples before one leads at it, and the factor of its error."""
     m = min(_BEFORE, at - first)
@@ -80,7 +85,7 @@ def _draw_on(work: Any, at: int, first: int) -> Any:
     return mean + slope / spread * reach, np.sqrt(1.0 / m + reach * reach / spread)
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _integrate(work: Any, low: int, n: int, noise: float) -> Any:
     """Return the area of attraction about the lowest sample, its variance, where it begins and where it ends."""
     begin, last, mean = low, low, 0.0
@@ -106,7 +111,7 @@ def _integrate(work: Any, low: int, n: int, noise: float) -> Any:
     return area, variance, begin, end
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _level_again(work: Any, end: int, n: int, free: int) -> Any:
     """Return how much higher the line is by all samples after the end, how many, and the middle of their heights."""
     first = min(end + _BEFORE, n - free)
@@ -116,7 +121,7 @@ def _level_again(work: Any, end: int, n: int, free: int) -> Any:
     return level, n - first, middle
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _measure_curve(
     force: Any, height: Any, part: Any, tilt: float, tilt_error: float, noise: float, work: Any, out: Any
 ) -> None:
@@ -151,19 +156,10 @@ def _measure_curve(
         out[4], out[5] = np.nan, np.nan
 
 
-_ROWS = types.Array(types.float64, 2, "C", readonly=True)
-_LINE_OF = types.Array(types.float64, 1, "C", readonly=True)
-
-
-@numba.njit(  # type: ignore[untyped-decorator]
-    types.void(
-        _ROWS, _ROWS, types.Array(types.int64, 2, "C", readonly=True), _LINE_OF, _LINE_OF, _LINE_OF,
-        types.Array(types.float64, 2, "C"),
-    ),
-    nogil=True, cache=True, error_model="numpy",
-)  # fmt: skip
-def _measure_all(forces: Any, heights: Any, parts: Any, tilts: Any, tilt_errors: Any, noises: Any, out: Any) -> None:
-    work = np.empty((3, forces.shape[1]))
+@compile_force_kernel(ROWS_IN, ROWS_IN, PARTS, LINE, LINE, LINE, ROWS_OUT, ROWS_OUT)
+def _measure_all(
+    forces: Any, heights: Any, parts: Any, tilts: Any, tilt_errors: Any, noises: Any, work: Any, out: Any
+) -> None:
     for row in range(forces.shape[0]):
         height = heights[min(row, heights.shape[0] - 1)]
         _measure_curve(forces[row], height, parts[row], tilts[row], tilt_errors[row], noises[row], work, out[row])
@@ -193,6 +189,6 @@ def measure_pulls(
     _measure_all(
         np.ascontiguousarray(forces, np.float64), np.ascontiguousarray(heights, np.float64),
         np.ascontiguousarray(parts, np.int64), np.ascontiguousarray(tilts), np.ascontiguousarray(tilt_errors),
-        np.ascontiguousarray(noises), out,
+        np.ascontiguousarray(noises), np.empty((3, forces.shape[1])), out,
     )  # fmt: skip
     return out

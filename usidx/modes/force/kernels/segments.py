@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
+
+from usidx.modes.force.kernels.compiled import ROWS_IN, compile_force_kernel, compile_part_in_order
 
 __all__ = ["find_parts"]
 
@@ -23,10 +24,8 @@ _NEAR_BEGIN: Final = 0.1
 #: Of a mean step: as far from its end the tip is still at the end of its way.
 _AT_END: Final = 0.75
 
-_compile = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _find_finite(height: Any) -> Any:
     """Return the first finite sample and the one after the last, (0, 0) where there is none."""
     first, end = 0, height.size
@@ -37,7 +36,7 @@ def _find_finite(height: Any) -> Any:
     return first, end
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _split_by_height(height: Any, first: int, end: int, out: Any) -> None:
     begin, low, high = height[first], first, first
     for i in range(first, end):
@@ -57,7 +56,7 @@ def _split_by_height(height: Any, first: int, end: int, out: Any) -> None:
     out[2], out[3] = max(leaves, arrives + 1), end
 
 
-@_compile  # type: ignore[untyped-decorator]
+@compile_part_in_order
 def _split_by_marks(height: Any, marks: Any, first: int, end: int, out: Any) -> None:
     farthest, way = 0.0, 0.0
     for turn in range(2):
@@ -77,13 +76,7 @@ def _split_by_marks(height: Any, marks: Any, first: int, end: int, out: Any) -> 
             begin = i
 
 
-@numba.njit(  # type: ignore[untyped-decorator]
-    types.void(
-        types.Array(types.float64, 2, "C", readonly=True), types.Array(types.float64, 2, "C", readonly=True),
-        types.Array(types.int64, 2, "C"),
-    ),
-    nogil=True, cache=True, error_model="numpy",
-)  # fmt: skip
+@compile_force_kernel(ROWS_IN, ROWS_IN, types.Array(types.int64, 2, "C"))
 def _split_all(heights: Any, marks: Any, out: Any) -> None:
     for row in range(heights.shape[0]):
         first, end = _find_finite(heights[row])
