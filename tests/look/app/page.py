@@ -24,7 +24,8 @@ PLACE = f"""([name, x, y]) => {{
 
 def wait_until_shown(watched: Watched, name: str, words: str) -> None:
     """Wait until a figure is drawn and its title has these words."""
-    has_words = f"{FIGURE}({json.dumps(name)})?.title.text.includes({json.dumps(words)})"
+    figure = f"{FIGURE}({json.dumps(name)})"
+    has_words = f"{figure}?.renderers.length && {figure}.title.text.includes({json.dumps(words)})"
     watched.wait_for(f"window.Bokeh?.documents[0]?.is_idle && {has_words}")
 
 

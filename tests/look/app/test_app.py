@@ -90,7 +90,7 @@ def test_results_are_found_and_shown(app: App) -> None:
     wait_until_shown(watched, "usidx-curves", "Y 3.33 µm")
     fitted = usidx.open_result(app.folder / "scan.h5", "SHO_Fit_000")
     curve = abs(fitted.isel(Y=6, X=5).usid.evaluate()).values
-    assert read_line(watched) == pytest.approx(1e3 * curve, rel=1e-4)
+    assert read_line(watched)[::13] == pytest.approx(1e3 * curve, rel=1e-4)  # twelve places between two samples
     assert watched.complaints == []
     watched.page.close()
 

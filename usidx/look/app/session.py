@@ -66,7 +66,9 @@ class Session:
         first = self._address.file or (self.shelf.name(self.shelf.files[0]) if self.shelf.files else "")
         self.document.add_periodic_callback(self._look_after_file, _EVERY)
         if first:
-            self.open_file(first, self._address.at)
+            # Not at once: where a thread has found something before Bokeh has made the session, Bokeh fails to make it.
+            begin = partial(self._do_safely, lambda: self.open_file(first, self._address.at))
+            self.document.add_next_tick_callback(begin)
 
     def _post(self, func: Callable[[], None]) -> None:
         """Do something in the page's own thread; after the tab was closed nothing is done."""

@@ -116,7 +116,11 @@ class Showing:
         self._head.text = f"<b>{facts}</b>"
         with find_models_once(self._document):
             self._box.children = [lay_out(view)]
-        view.begin()
+        if self._document is None:
+            view.begin()
+        else:
+            # Not at once: where a thread has found something before Bokeh has made the session, Bokeh fails to make it.
+            self._document.add_next_tick_callback(view.begin)
 
     def _change_variable(self, name: str) -> None:
         view = self.view

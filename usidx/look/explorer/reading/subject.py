@@ -36,6 +36,8 @@ Kind = Literal["main", "fit", "components", "clusters", "atoms", "result"]
 BLUE, ORANGE, RED, GREY = "#0072b2", "#e69f00", "#d55e00", "#8c8c8c"
 #: Which variable of a result is shown first.
 _FIRST: Final = {"components": "scores", "clusters": "labels"}
+# Places at which a fit is drawn, about: between them nobody sees it bend.
+_SMOOTH = 400
 # More lines at once are not told apart.
 _MOST_LINES = 12
 
@@ -100,6 +102,8 @@ class Curve:
         How it is drawn; a residual has a panel of its own.
     spread : DataArray, optional
         The standard deviation around it.
+    every : int
+        Which of the values belong to what was measured: each, or every so many where a smooth curve has more.
     """
 
     values: xr.DataArray
@@ -107,6 +111,7 @@ class Curve:
     color: str
     style: Literal["line", "points", "faint", "other", "residual"] = "line"
     spread: xr.DataArray | None = None
+    every: int = 1
 
 
 def open_subject(
@@ -200,8 +205,9 @@ def _read_fit(subject: Subject, scene: Scene, index: Mapping[str, int], along: s
     place = {d: index[d] for d in map(str, subject.data.dims) if d in index and d != dim}
     one = subject.data.isel(place).compute()
     data = _find_measured(subject, place, dim)
+    every = 1 if data is None else max(1, -(-_SMOOTH // max(data.size - 1, 1)))
     try:
-        fitted = evaluate(one) if data is None else evaluate(one, data[dim])
+        fitted = evaluate(one) if data is None else evaluate(one, _refine(data[dim], every))
     except UsidError:
         # A model that was a Python function is not in the file.
         fitted = None
@@ -209,11 +215,18 @@ def _read_fit(subject: Subject, scene: Scene, index: Mapping[str, int], along: s
         fitted = None
     curves = [] if data is None else [Curve(data, "measured", GREY, "points")]
     if fitted is not None:
-        curves.append(Curve(fitted, "fitted", RED))
-    if data is not None and fitted is not None and data.shape == fitted.shape:
-        left = data.copy(data=data.values - fitted.values).assign_attrs(long_name="Residual")
+        curves.append(Curve(fitted, "fitted", RED, every=every))
+    if data is not None and fitted is not None and data.shape == fitted[::every].shape:
+        left = data.copy(data=data.values - fitted.values[::every]).assign_attrs(long_name="Residual")
         curves.append(Curve(left, "residual", BLUE, "residual"))
     return curves
+
+
+def _refine(coord: xr.DataArray, every: int) -> xr.DataArray:
+    """Put places between those of a coordinate, on the way from each to the next; it may go back and forth."""
+    among = np.arange((coord.size - 1) * every + 1) / every
+    values = np.interp(among, np.arange(coord.size), coord.values.astype(np.float64))
+    return xr.DataArray(values, {coord.dims[0]: (coord.dims, values, coord.attrs)}, coord.dims, attrs=coord.attrs)
 
 
 def _find_fitted_dim(result: xr.Dataset) -> str:

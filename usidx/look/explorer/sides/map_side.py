@@ -71,7 +71,7 @@ class MapSide:
     def __init__(self, looking: Looking, other: Other) -> None:
         self.looking, self.other = looking, other
         # Beside a pattern there is room for less.
-        self.picture = MapPicture(looking.scene, 0.95 if len(other.list_kept_dims()) > 1 else 1.2)
+        self.picture = MapPicture(looking.scene, 0.82 if len(other.list_kept_dims()) > 1 else 1.2)
         self.beside = Beside(looking, self.picture, self.choose_place)
         self.values: xr.DataArray | None = None
         self.is_whole = False

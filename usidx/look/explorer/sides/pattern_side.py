@@ -20,7 +20,7 @@ from usidx.look.explorer.sides.pointing import follow_clicks
 __all__ = ["PatternSide", "is_pattern"]
 
 _PURPOSE = "`usidx view`"
-_SIZE = 0.95
+_SIZE = 0.82
 _TURN = np.linspace(0, 2 * np.pi, 97)
 
 
