@@ -45,7 +45,7 @@ def write_raman(path: Path) -> xr.DataArray:
 def find_likeness(found: xr.DataArray, truth: xr.DataArray) -> Any:
     """Return how like the map of each substance is the map of the component that is most like it."""
     maps = [one.transpose("component", "Y", "X").values.reshape(one.sizes["component"], -1) for one in (found, truth)]
-    return np.corrcoef(*maps)[: len(maps[0]), len(maps[0]) :].max(axis=0)
+    return np.corrcoef(maps[0], maps[1])[: len(maps[0]), len(maps[0]) :].max(axis=0)
 
 
 @pytest.mark.parametrize(("verb", "options", "times"), [("svd", {}, 2), ("nmf", {"solver": "compressed"}, 4)])

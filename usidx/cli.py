@@ -224,7 +224,7 @@ def _add_view(commands: Commands[Parser]) -> None:
         "usidx view scan.h5",
         "usidx view --folder data --no-browser",
     )
-    view.add_argument("file", nargs="*", help="a USID file, or one of an instrument")
+    view.add_argument("file", nargs="*", help="a USID file, its URL, or one of an instrument")
     view.add_argument("--folder", help="below which files may be opened (default: the folders of the files)")
     view.add_argument("--no-browser", action="store_true", help="write the address and open nothing")
     view.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from pathlib import Path
@@ -11,47 +10,12 @@ from typing import Any
 import pytest
 
 import usidx
-from tests.look.app.conftest import PATIENCE, App, Watched
+from tests.look.app.conftest import PATIENCE, App
+from tests.look.app.page import FIGURE, drag, find_point, read_line, wait_until_shown
 from usidx.look.app import jobs
 from usidx.look.explorer.reading.work import Cancelled, Task
 
 RAW = "/Measurement_000/Channel_000/Raw_Data"
-
-# The figure of this name that is on the page: of one whose place it took the browser may still know.
-FIGURE = """(name => [...Bokeh.documents[0]._all_models.values()]
-  .find(m => m.name === name && Bokeh.index.find_one(m) != null))"""
-# Where a point of a figure lies on the page.
-PLACE = f"""([name, x, y]) => {{
-  const view = Bokeh.index.find_one({FIGURE}(name))
-  const box = view.canvas_view.el.getBoundingClientRect()
-  return [box.x + view.frame.x_scale.compute(x), box.y + view.frame.y_scale.compute(y)]
-}}"""
-
-
-def wait_until_shown(watched: Watched, name: str, words: str) -> None:
-    """Wait until a figure is drawn and its title has these words."""
-    has_words = f"({FIGURE}({json.dumps(name)})?.title.text || '').includes({json.dumps(words)})"
-    watched.wait_for(f"window.Bokeh?.documents[0]?.is_idle && {has_words}")
-
-
-def find_point(watched: Watched, name: str, x: float, y: float) -> Any:
-    return watched.page.evaluate(PLACE, [name, x, y])
-
-
-def drag(watched: Watched, name: str, start: tuple[float, float], end: tuple[float, float]) -> None:
-    mouse = watched.page.mouse
-    mouse.move(*find_point(watched, name, *start))
-    mouse.down()
-    mouse.move(*find_point(watched, name, *end), steps=6)
-    mouse.up()
-
-
-def read_line(watched: Watched) -> list[float]:
-    """Read the numbers of the strongest curve, which is drawn last."""
-    code = f"""Array.from({FIGURE}('usidx-curves').renderers
-      .find(r => r.name === 'usidx-lines').data_source.get('ys').at(-1))"""
-    found: list[float] = watched.page.evaluate(code)
-    return found
 
 
 def test_a_scan_is_looked_at(app: App) -> None:

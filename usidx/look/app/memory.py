@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import warnings
 
 __all__ = ["do_without_others", "give_back_at_once", "give_back_memory"]
 
@@ -44,3 +45,5 @@ def do_without_others() -> None:
     for name, loader in (("sparse", "dask.array"), ("pint", "pint")):
         if loader not in sys.modules:
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # so Python notes that there is none
+    # numba asks for its part of sparse, when a fit is drawn.
+    warnings.filterwarnings("ignore", message="Numba extension module 'sparse")

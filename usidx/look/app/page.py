@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from usidx.look.app.reading.contents import Entry, write_entries
+from usidx.look.app.reading.remote import File, Url
 from usidx.look.app.reading.shelf import Shelf
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import make_printable
@@ -45,7 +45,7 @@ class Page:
     def __init__(self, parts: dict[str, Any]) -> None:
         self._parts = parts
 
-    def list_files(self, shelf: Shelf, chosen: Path | None, entries: list[Entry], at: str) -> None:
+    def list_files(self, shelf: Shelf, chosen: File | None, entries: list[Entry], at: str) -> None:
         """List what can be opened, and what is in the file that is open."""
         told: list[str] = []
         for file in dict.fromkeys([*shelf.files, *([chosen] if chosen is not None else [])]):
@@ -102,9 +102,9 @@ class Page:
         self._parts["fetch"].data = {"query": [path]}
 
 
-def _write_file_button(name: str, file: Path) -> str:
-    said = escape(make_printable(file.name, 120))
-    told = f'data-usidx="open" data-file="{escape(name)}" data-at="" title="{escape(str(file))}"'
+def _write_file_button(name: str, file: File) -> str:
+    said, whole = escape(make_printable(file.name, 120)), file.shown if isinstance(file, Url) else str(file)
+    told = f'data-usidx="open" data-file="{escape(name)}" data-at="" title="{escape(whole)}"'
     return f'<button class="entry other" style="--depth:0" {told}><b>{said}</b></button>'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import secrets
 import signal
@@ -90,7 +91,7 @@ def view(
 
     Parameters
     ----------
-    paths : sequence of path
+    paths : sequence of path or URL
         USID files, or files of instruments, which are converted into a temporary folder.
     folder : path, optional
         Below which files may be opened from the page. By default only the folders of the files.
@@ -113,6 +114,8 @@ def view(
         Bokeh is not installed.
     """
     give_back_at_once()
+    # A tab that is closed while something is sent to it is nothing to be told of in the terminal.
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
     server = make_server(paths, folder=folder, host=host, port=port, token=token)
     say(server.address)
     sys.stdout.flush()

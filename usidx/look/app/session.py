@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from usidx.errors import UsidError
@@ -19,6 +18,7 @@ from usidx.look.app.offers import Offers
 from usidx.look.app.outcome import Outcome
 from usidx.look.app.page import Page, make_page
 from usidx.look.app.reading.contents import Entry
+from usidx.look.app.reading.remote import File
 from usidx.look.app.reading.shelf import Shelf, Stamp, stamp
 from usidx.look.explorer.address import Address
 from usidx.look.explorer.pictures.changes import find_models_once, hold_changes
@@ -51,8 +51,8 @@ class Session:
         self.page: Page = make_page(document, self._obey)
         self.bench = Bench(self.desk, self.page, self._take_outcome, self._look_again)
         self.view: View | None = None
-        self.file: Path | None = None
-        self.source: Path | None = None
+        self.file: File | None = None
+        self.source: File | None = None
         self.entries: list[Entry] = []
         self._stamp: Stamp = None
         self._outcome: Outcome | None = None
@@ -63,7 +63,7 @@ class Session:
     def begin(self) -> None:
         """Open what the address names, or the first file."""
         self.page.list_files(self.shelf, None, [], "")
-        first = self._address.file or (str(self.shelf.files[0]) if self.shelf.files else "")
+        first = self._address.file or (self.shelf.name(self.shelf.files[0]) if self.shelf.files else "")
         self.document.add_periodic_callback(self._look_after_file, _EVERY)
         if first:
             self.open_file(first, self._address.at)
@@ -115,11 +115,11 @@ class Session:
             lambda f: self._take_contents(source, at, *f),
         )
 
-    def _read_contents(self, source: Path) -> tuple[Path, list[Entry]]:
+    def _read_contents(self, source: File) -> tuple[File, list[Entry]]:
         file = self.shelf.open_as_usid(source)
         return file, self.shelf.list_contents(file)
 
-    def _take_contents(self, source: Path, at: str, file: Path, entries: list[Entry]) -> None:
+    def _take_contents(self, source: File, at: str, file: File, entries: list[Entry]) -> None:
         self.source, self.file, self.entries, self._stamp = source, file, entries, stamp(source)
         self.page.list_files(self.shelf, source, entries, at)
         if self.shelf.is_copy(file):
@@ -248,7 +248,7 @@ class Session:
             lambda found: self._take_changes(source, *found),
         )
 
-    def _take_changes(self, source: Path, file: Path, entries: list[Entry]) -> None:
+    def _take_changes(self, source: File, file: File, entries: list[Entry]) -> None:
         new = len({e.path for e in entries} - {e.path for e in self.entries})
         self.entries = entries
         self.page.list_files(self.shelf, source, entries, self._address.at)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -110,7 +110,11 @@ class Curve:
 
 
 def open_subject(
-    file: Path, path: str, *, is_result: bool, others: Mapping[str, Callable[[], xr.DataArray]] | None = None
+    file: str | os.PathLike[str],
+    path: str,
+    *,
+    is_result: bool,
+    others: Mapping[str, Callable[[], xr.DataArray]] | None = None,
 ) -> Subject:
     """Open a main or a result to look at, with other mains of the same places; reads no data.
 
@@ -126,7 +130,7 @@ def open_subject(
 def make_subject(
     data: xr.Dataset,
     title: str,
-    file: Path | None = None,
+    file: str | os.PathLike[str] | None = None,
     *,
     is_result: bool = True,
     source: xr.DataArray | None = None,
@@ -165,7 +169,7 @@ def _names_model(step: Step) -> bool:
     return isinstance(told, dict) and isinstance(told.get("model"), dict) and isinstance(step.get("input"), dict)
 
 
-def _open_source(data: xr.Dataset, file: Path | None) -> xr.DataArray | None:
+def _open_source(data: xr.Dataset, file: str | os.PathLike[str] | None) -> xr.DataArray | None:
     """Open what a result was made of, where the very file has it: the path that a stored text names is history."""
     named = find_source(data)
     if named is None or file is None:
