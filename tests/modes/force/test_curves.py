@@ -56,6 +56,43 @@ def test_without_adhesion_the_contact_point_is_as_good_as_the_noise_allows() -> 
     assert float((found.adhesion > 0).mean()) < 0.02
 
 
+def test_jumps_as_small_as_the_noise_are_found_and_their_errors_hold() -> None:
+    """Signal to noise 20: the tip is drawn down by one to three times the noise of a sample."""
+    curves, truth = force_map((20, 20), 500, noise=0.05)
+    found = force_curves(curves)
+    assert float((found.snap_in > 0).mean()) > 0.75
+    for name in ("contact_point", "modulus"):
+        assert 0.57 <= np.mean(abs(pull(found, truth, name)) < 1) <= 0.77, name
+    assert float((abs(found.contact_point - truth.contact_point) / truth.indentation).median()) < 0.01
+
+
+@pytest.mark.parametrize("make", [
+    lambda c: c.isel(time=slice(0, 300)),  # only the approach
+    lambda c: c.where(c.time < 0.45),  # filled up with NaN
+    lambda c: np.round(c * 1e12).astype("i4").assign_attrs({**c.attrs, "units": "pN"}),
+    lambda c: c.assign_coords(height=(-c.height).assign_attrs(units="m")),
+], ids=["approach alone", "NaN at the end", "whole numbers", "a height that rises"])  # fmt: skip
+def test_curves_of_all_kinds_have_their_contact_within_them(make: Any) -> None:
+    curves, truth = force_map((4, 4), 300, pause=40)
+    given = make(curves)
+    found = force_curves(usidx.set_roles(given, spectroscopic="time"))
+    assert bool(found.converged.all())
+    sign = 1 if float(given.height[0]) > 0 else -1
+    np.testing.assert_allclose(sign * found.contact_point, truth.contact_point, atol=6e-9)
+    assert bool(((sign * found.contact_point > 0) & (sign * found.contact_point < 1e-6)).all())
+
+
+def test_flat_and_reversed_curves_are_flagged() -> None:
+    curves, _ = force_map((2, 2), 300)
+    flat = curves.copy(data=np.full(curves.shape, 3e-9))
+    turned = (-curves).assign_attrs(curves.attrs)  # attracted ever more
+    for given in (flat, turned):
+        found = force_curves(given)
+        assert not bool(found.converged.any())
+        assert bool(found.contact_point.isnull().all())
+        assert bool((found.status < 0).all())
+
+
 def test_the_contact_point_is_within_a_hundredth_of_the_indentation_at_a_signal_of_twenty() -> None:
     """Forces over the way of the tip itself, a thousand samples of the approach, half of them in contact."""
     rng = np.random.default_rng(2)

@@ -77,9 +77,10 @@ def test_the_inverse_is_that_of_numpy() -> None:
     root = np.random.default_rng(0).normal(size=(5, 5)) * 10.0 ** np.arange(5)
     square = root.T @ root
     low, found = np.zeros((5, 10)), np.zeros((5, 10))
-    assert invert.py_func(0.0, square, low, found)
+    compiled: Any = invert
+    assert compiled.py_func(0.0, square, low, found)
     np.testing.assert_allclose(found[:, :5] @ square, np.eye(5), atol=1e-6)
-    assert not invert.py_func(0.0, np.zeros((5, 5)) + np.eye(5) * 0 + 1.0, low, found)
+    assert not compiled.py_func(0.0, np.zeros((5, 5)) + np.eye(5) * 0 + 1.0, low, found)
 
 
 def test_a_sawtooth_is_pulled_by_its_depth_and_costs_its_area() -> None:

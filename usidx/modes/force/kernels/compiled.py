@@ -11,12 +11,12 @@ from numba import types
 
 from usidx.fitting.compile.jit import compile_kernel, compile_part_in_order
 
-__all__ = ["LINE", "PARTS", "ROWS_IN", "ROWS_OUT", "compile_force_kernel", "compile_part_in_order"]
+__all__ = ["LINE_IN", "PARTS", "ROWS_IN", "ROWS_OUT", "compile_force_kernel", "compile_part_in_order"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Arrays that a kernel takes and fills.
-LINE: Final = types.Array(types.float64, 1, "C", readonly=True)
+LINE_IN: Final = types.Array(types.float64, 1, "C", readonly=True)
 ROWS_IN: Final = types.Array(types.float64, 2, "C", readonly=True)
 PARTS: Final = types.Array(types.int64, 2, "C", readonly=True)
 ROWS_OUT: Final = types.Array(types.float64, 2, "C")

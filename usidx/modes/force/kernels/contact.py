@@ -15,175 +15,75 @@ import numpy.typing as npt
 from numba import types
 
 from usidx.modes.force.kernels.compiled import (
-    LINE,
+    LINE_IN,
     PARTS,
     ROWS_IN,
     ROWS_OUT,
     compile_force_kernel,
     compile_part_in_order,
 )
+from usidx.modes.force.kernels.equations import copy, improve
 from usidx.modes.force.kernels.inverse import invert
-from usidx.modes.force.kernels.laws import CONE, JKR, find_edge, measure, push_jkr, push_power
+from usidx.modes.force.kernels.jumps import choose, place_jump, settle_jump
+from usidx.modes.force.kernels.laws import CONE, JKR, measure, push_power
 from usidx.modes.force.kernels.lines import (
     ROWS,
     SF,
     SFF,
-    SX,
-    SXX,
     F,
     X,
-    add_line,
     count_before,
     find_jump,
     find_knee,
     fit_line,
     gather,
 )
+from usidx.modes.force.kernels.state import (
+    AT,
+    FREE,
+    GAIN,
+    GIVE,
+    INVERSE,
+    KEPT,
+    LAW,
+    LINE,
+    LOW,
+    MATRICES,
+    MOST,
+    NOW,
+    OTHER,
+    PULL,
+    RIGHT,
+    STATE,
+    TILT,
+    TOLD,
+    WEIGHT,
+)
 from usidx.modes.force.kernels.status import CONVERGED, FIGURES, NO_CONTACT, OUTSIDE, STUCK, TOO_FEW
 
 __all__ = ["fit_contacts"]
 
 Array = npt.NDArray[Any]
-_LINE, _TILT, _AT, _LAW, _PULL = range(5)  # parameters; the law by its logarithm, of jkr the pull as well
-# Rows of the state of a fit: parameters and right sides, each as they are and on trial; which are free; what is told.
-_NOW, _RIGHT, _FREE, _TOLD, _KEPT, _STATE = 0, 2, 4, 5, 6, 7
-# Of what is told: compliance, a place that is known with a weight, and the largest law.
-_GIVE, _KNOWN, _WEIGHT, _MOST = range(4)
-_LOW, _INVERSE, _MATRICES = 2, 3, 4  # after the normal equations, as they are and on trial
 _FEWEST: Final = 12
 _CLEAR: Final = 30.0  # F of what contact adds to a straight line
 _SURE: Final = 8.0  # of the noise: a jump that is beyond doubt
-_GAIN: Final = 12.0  # of chi squared: what a jump has to bring that is not
-_STEPS: Final = 80
-
-
-@compile_part_in_order
-def _add_contact(kind: int, start: int, n: int, c: float, work: Any, par: Any, vec: Any, mat: Any) -> float:
-    """Add the samples in contact to the normal equations; return their sum of squares."""
-    line, tilt, at = par[_LINE], par[_TILT], par[_AT]
-    law, pull = np.exp(par[_LAW]), np.exp(par[_PULL]) if kind == JKR else par[_PULL]
-    size, guess = find_edge(c, law, pull) if kind == JKR else (0.0, 0.0)
-    edge, total, rate = guess, 0.0, 0.0
-    a0 = a1 = aa = al = ap = l0 = l1 = ll = lp = p0 = p1 = pp = r0 = r1 = ra = rl = rp = 0.0
-    for i in range(start, n):
-        x = work[X, i]
-        if kind == JKR:
-            # From above it is found without fail, and there the tangent leads, since beta rises ever less.
-            guess = 1.02 * guess if rate == 0.0 else guess + rate * (x - work[X, i - 1])
-            force, a, b, p, guess, rate = push_jkr(x - at, c, size, edge, pull, guess)
-        else:
-            u = x - at + c * pull
-            force, a, b, guess = push_power(kind, u, c, law, guess) if u > 0.0 else (0.0, 0.0, 0.0, 0.0)
-            force, p = force - pull, c * a - 1.0
-        r = work[F, i] - line - tilt * x - force
-        total, r0, r1, ra, rl, rp = total + r * r, r0 + r, r1 + r * x, ra - r * a, rl + r * b, rp + r * p
-        a0, a1, aa, al, ap = a0 - a, a1 - a * x, aa + a * a, al - a * b, ap - a * p
-        l0, l1, ll, lp = l0 + b, l1 + b * x, ll + b * b, lp + b * p
-        p0, p1, pp = p0 + p, p1 + p * x, pp + p * p
-    mat[0, 0] += n - start
-    mat[0, 1] += work[SX, n] - work[SX, start]
-    mat[1, 1] += work[SXX, n] - work[SXX, start]
-    mat[0, 2], mat[0, 3], mat[0, 4] = a0, l0, p0
-    mat[1, 2], mat[1, 3], mat[1, 4] = a1, l1, p1
-    mat[2, 2], mat[2, 3], mat[2, 4], mat[3, 3], mat[3, 4], mat[4, 4] = aa, al, ap, ll, lp, pp
-    vec[0], vec[1], vec[2], vec[3], vec[4] = vec[0] + r0, vec[1] + r1, vec[2] + ra, vec[3] + rl, vec[4] + rp
-    return total
-
-
-@compile_part_in_order
-def _evaluate(kind: int, which: int, n: int, base: int, start: int, work: Any, state: Any, mats: Any) -> float:
-    """Return the sum of squares, and fill in the normal equations of the free parameters."""
-    par, vec, mat = state[_NOW + which], state[_RIGHT + which], mats[which]
-    at = par[_AT]
-    if base < 0:
-        base = start = count_before(work[X], n, at)
-    give, off, weight = state[_TOLD, _GIVE], state[_TOLD, _KNOWN] - at, state[_TOLD, _WEIGHT]
-    total = add_line(base, work, par, vec, mat)
-    total += _add_contact(kind, start, n, give, work, par, vec, mat)
-    mat[_AT, _AT] += weight
-    vec[_AT] += weight * off
-    for j in range(5):
-        for k in range(j):
-            mat[j, k] = mat[k, j]
-    for j in range(5):
-        if state[_FREE, j] == 0.0:
-            for k in range(5):
-                mat[j, k], mat[k, j] = 0.0, 0.0
-            mat[j, j], vec[j] = 1.0, 0.0
-    return float(total + weight * off * off)
-
-
-@compile_part_in_order
-def _step(kind: int, now: int, state: Any, inverse: Any) -> float:
-    """Put the next parameters on trial; return how far contact moves."""
-    for j in range(5):
-        step = 0.0
-        for k in range(5):
-            step += inverse[j, k] * state[_RIGHT + now, k]
-        most = 0.25 if j == _AT else (2.0 if j == _LAW or (j == _PULL and kind == JKR) else np.inf)
-        state[_NOW + 1 - now, j] = state[_NOW + now, j] + min(max(step, -most), most)
-    state[_NOW + 1 - now, _LAW] = min(state[_NOW + 1 - now, _LAW], state[_TOLD, _MOST])
-    return float(np.abs(state[_NOW + 1 - now, _AT] - state[_NOW + now, _AT]))
-
-
-@compile_part_in_order
-def _improve(kind: int, n: int, base: int, start: int, work: Any, state: Any, mats: Any) -> float:
-    """Improve parameters by the method of Levenberg and Marquardt; return the sum of squares, negative where stuck."""
-    now, which, stiffness, moved, total = 0, 0, 1e-3, 1.0, np.inf
-    for turn in range(_STEPS):
-        found = _evaluate(kind, which, n, base, start, work, state, mats)
-        if turn == 0 or found <= total:
-            gain, total, now = total - found, found, which
-            stiffness = max(0.1 * stiffness, 1e-9)
-            if gain <= 1e-5 * total or moved < 1e-7:
-                break
-        elif stiffness > 1e6 or moved < 1e-8:
-            break
-        else:
-            stiffness *= 10.0
-        while not invert(stiffness, mats[now], mats[_LOW], mats[_INVERSE]):
-            stiffness *= 10.0
-            if not stiffness < 1e12:
-                return -1.0
-        moved, which = _step(kind, now, state, mats[_INVERSE]), 1 - now
-    for j in range(5):
-        state[_NOW, j] = state[_NOW + now, j]
-        for k in range(5):
-            mats[0, j, k] = mats[now, j, k]
-    return total if moved < 1e-3 else -1.0
+_JUMPS: Final = (2.5, 1.0)  # of the noise: what is tried as a jump, and where something holds the tip on its way back
+GAINS: Final = (12.0, 0.0)  # of chi squared: what a jump has to bring that is not beyond doubt, the same
 
 
 @compile_part_in_order
 def _begin(kind: int, n: int, count: int, at: float, depth: float, work: Any, state: Any) -> bool:
     """Find start values, contact being given; False where the force does not rise."""
-    line, tilt, _ = fit_line(0, count, state[_FREE, _TILT] > 0.0, work)
-    give, power = state[_TOLD, _GIVE], 2.0 if kind == CONE else 1.5
+    line, tilt, _ = fit_line(0, count, state[FREE, TILT] > 0.0, work)
+    give, power = state[TOLD, GIVE], 2.0 if kind == CONE else 1.5
     force = fit_line(n - 3, n, False, work)[0] - line - tilt * work[X, n - 1]
-    state[_NOW, _LINE], state[_NOW, _TILT], state[_NOW, _AT], state[_NOW, _PULL] = line, tilt, at, depth
-    state[_FREE, _PULL] = 1.0 if depth > 0.0 else 0.0
+    state[NOW, LINE], state[NOW, TILT], state[NOW, AT], state[NOW, PULL] = line, tilt, at, depth
+    state[FREE, PULL] = 1.0 if depth > 0.0 else 0.0
     far = max(work[X, n - 1] - at - give * force, 0.02 * (work[X, n - 1] - at), 1e-6)
     if force + depth <= 0.0:
         return False
-    state[_NOW, _LAW] = min(np.log((force + depth) / far**power), state[_TOLD, _MOST])
+    state[NOW, LAW] = min(np.log((force + depth) / far**power), state[TOLD, MOST])
     return True
-
-
-@compile_part_in_order
-def _copy(source: Any, target: Any) -> None:
-    for j in range(5):
-        target[j] = source[j]
-
-
-@compile_part_in_order
-def _begin_jump(
-    kind: int, n: int, depth: float, noise: float, before: int, after: int, work: Any, state: Any
-) -> bool:  # fmt: skip
-    """Find start values of contact after a jump, which lies between two samples."""
-    wide = work[X, after] - work[X, before - 1] + 4.0 * (noise / depth) ** 2 * (work[X, after] - work[X, after - 1])
-    state[_TOLD, _KNOWN] = 0.5 * (work[X, after] + work[X, before - 1])
-    # Anywhere within, it is with two chances in three within a third of the width from the middle.
-    state[_TOLD, _WEIGHT] = 9.0 * noise**2 / max(wide, 1e-9) ** 2
-    return bool(_begin(kind, n, before, work[X, after], depth, work, state))
 
 
 @compile_part_in_order
@@ -193,34 +93,32 @@ def _begin_plain(kind: int, n: int, knee: int, work: Any, state: Any) -> bool:
 
 
 @compile_part_in_order
-def _fit(kind: int, n: int, base: int, start: int, pull: float, work: Any, state: Any, mats: Any) -> Any:
+def _fit(kind: int, n: int, work: Any, state: Any, mats: Any) -> Any:
     """Fit contact as it comes, or with a jump before it where there is one; return the squares and the two ends."""
-    turned, knee, depth, noise, before, after = base >= 0, -1, 0.0, 0.0, -1, -1
-    if not turned:
-        knee = find_knee(n, state[_FREE, _TILT] > 0.0, work)
-        if knee < 0:
-            return -2.0, -1, -1
-        depth, noise, before, after = find_jump(n, knee, state[_FREE, _TILT] > 0.0, work)
-    plain = total = -2.0
-    for turn in range(3):  # as it comes; with a jump; and back, where that is no better
-        begun, jumps = turn == 2 and plain >= 0.0, turn == 1
-        if turn == 0:
-            begun = _begin_jkr(n, base, start, pull, work, state) if turned else depth <= _SURE * noise
-            begun = begun and (turned or _begin_plain(kind, n, knee, work, state))
-        elif jumps:
-            _copy(state[_NOW], state[_KEPT])
-            begun = _begin_jump(kind, n, depth, noise, before, after, work, state)
-        else:
-            _copy(state[_KEPT], state[_NOW])
-            state[_TOLD, _WEIGHT], state[_FREE, _PULL] = 0.0, 0.0
-        ends = (before, after) if jumps else (base, start)
-        total = _improve(kind, n, ends[0], ends[1], work, state, mats) if begun else -2.0
-        plain = total if turn == 0 else plain
-        gain = (plain - total) * (n - 5)
-        is_better = total >= 0.0 and state[_NOW, _PULL] > 0.0 and (plain < 0.0 or gain > _GAIN * total)
-        if depth == 0.0 or (jumps and is_better):
-            return total, ends[0], ends[1]
-    return total, base, start
+    is_held, is_tilted = state[TOLD, GAIN] == GAINS[1], state[FREE, TILT] > 0.0
+    knee = find_knee(n, is_tilted, work)
+    if knee < 0:
+        return -2.0, -1, -1
+    depth, noise, before, after = find_jump(n, knee, is_tilted, _JUMPS[1] if is_held else _JUMPS[0], work)
+    plain = -2.0
+    if depth <= _SURE * noise and _begin_plain(kind, n, knee, work, state):
+        plain = improve(kind, n, -1, -1, work, state, mats)
+    if depth == 0.0:
+        return plain, -1, -1
+    copy(state[NOW], state[KEPT])
+    place_jump(before, after, work, noise, state)
+    total = -2.0
+    if _begin(kind, n, before, work[X, after], depth, work, state):
+        total = improve(kind, n, before, after, work, state, mats)
+        if total >= 0.0:
+            before, after, total = settle_jump(kind, n, before, after, total, work, state, mats)
+    if total >= 0.0 and state[NOW, PULL] > 0.0 and plain < 0.0:
+        return total, before, after
+    if plain < 0.0:
+        begun = depth > _SURE * noise and _begin_plain(kind, n, knee, work, state)
+        state[TOLD, WEIGHT], state[FREE, PULL] = 0.0, 0.0
+        return improve(kind, n, -1, -1, work, state, mats) if begun else -2.0, -1, -1
+    return choose(kind, n, plain, total, before, after, work, state, mats)
 
 
 @compile_part_in_order
@@ -231,12 +129,12 @@ def _begin_jkr(n: int, base: int, start: int, pull: float, work: Any, state: Any
         at += 1
     # As (beta^6 - beta^3) is the force, in four times the pull, beta is 1 where it is zero.
     beta = (0.5 + np.sqrt(0.25 + max(top - line, 0.0) / (4.0 * pull))) ** (1.0 / 3.0)
-    far = work[X, n - 1] - work[X, at] - state[_TOLD, _GIVE] * (top - line)
+    far = work[X, n - 1] - work[X, at] - state[TOLD, GIVE] * (top - line)
     if not (beta > 1.0 and pull > 0.0):
         return False
     size = max(far, 0.02 * (work[X, n - 1] - work[X, at])) / (beta**4 - beta / 1.5 - 1.0 / 3.0)
-    state[_NOW, _LINE], state[_NOW, _TILT], state[_NOW, _AT] = line, 0.0, work[X, at] - size / 3.0
-    state[_NOW, _LAW], state[_NOW, _PULL] = np.log(4.0 * pull / size**1.5), np.log(pull)
+    state[NOW, LINE], state[NOW, TILT], state[NOW, AT] = line, 0.0, work[X, at] - size / 3.0
+    state[NOW, LAW], state[NOW, PULL] = np.log(4.0 * pull / size**1.5), np.log(pull)
     return True
 
 
@@ -244,22 +142,26 @@ def _begin_jkr(n: int, base: int, start: int, pull: float, work: Any, state: Any
 def _tell_status(kind: int, n: int, total: float, base: int, work: Any, state: Any, mats: Any) -> int:
     if total == -2.0:
         return NO_CONTACT
-    at = state[_NOW, _AT]
-    if not (total >= 0.0 and np.isfinite(at)) or not invert(0.0, mats[0], mats[_LOW], mats[_INVERSE]):
+    at = state[NOW, AT]
+    if not (total >= 0.0 and np.isfinite(at)) or not invert(0.0, mats[0], mats[LOW], mats[INVERSE]):
         return STUCK
+    inverse = mats[INVERSE]
+    for j in range(5):
+        for k in range(5):
+            inverse[j, k] += state[OTHER, j] * state[OTHER, k]
     before = base if base >= 0 else count_before(work[X], n, at)
     if not -1.0 < at < 1.0 or (kind != JKR and (before < 4 or n - before < 4 or at < 0.0)):
         return OUTSIDE
-    _, _, straight = fit_line(0, n, state[_FREE, _TILT] > 0.0, work)
+    _, _, straight = fit_line(0, n, state[FREE, TILT] > 0.0, work)
     return CONVERGED if (straight - total) * (n - 5) > 2.0 * _CLEAR * total else NO_CONTACT
 
 
 @compile_part_in_order
 def _find_stiffness(kind: int, give: float, par: Any) -> Any:
     """Return stiffness at the end, the force with which the tip is drawn in, and the indentation."""
-    law, pull = np.exp(par[_LAW]), np.exp(par[_PULL]) if kind == JKR else par[_PULL]
+    law, pull = np.exp(par[LAW]), np.exp(par[PULL]) if kind == JKR else par[PULL]
     lift = 0.0 if kind == JKR else give * pull
-    far, steep = measure(kind, 1.0 - par[_AT] + lift, give, law, pull)
+    far, steep = measure(kind, 1.0 - par[AT] + lift, give, law, pull)
     if lift > 0.0:
         pull -= push_power(kind, lift, give, law, 0.0)[0]
     return steep, pull, far
@@ -268,13 +170,13 @@ def _find_stiffness(kind: int, give: float, par: Any) -> Any:
 @compile_part_in_order
 def _vary(kind: int, which: int, state: Any, inverse: Any) -> float:
     """Return the root of the variance of stiffness, or of what draws the tip in, by differences."""
-    slopes, moved, variance = state[_RIGHT], state[_KEPT], 0.0
+    slopes, moved, variance = state[RIGHT], state[KEPT], 0.0
     for number in range(10):
         j, sign = number // 2, 1.0 - 2.0 * (number % 2)
-        _copy(state[_NOW], moved)
-        step = 1e-4 * max(np.abs(moved[j]), 1e-3) if j == _PULL and kind != JKR else 1e-5
+        copy(state[NOW], moved)
+        step = 1e-4 * max(np.abs(moved[j]), 1e-3) if j == PULL and kind != JKR else 1e-5
         moved[j] += sign * step
-        own = 0.5 * sign * _find_stiffness(kind, state[_TOLD, _GIVE], moved)[which] / step
+        own = 0.5 * sign * _find_stiffness(kind, state[TOLD, GIVE], moved)[which] / step
         slopes[j] = own + (slopes[j] if sign < 0.0 else 0.0)
     for j in range(5):
         for k in range(5):
@@ -286,21 +188,21 @@ def _vary(kind: int, which: int, state: Any, inverse: Any) -> float:
 def _tell(kind: int, n: int, noise: float, scales: Any, work: Any, state: Any, inverse: Any, out: Any) -> None:
     """Fill in the figures of a curve, in the units of its force and height."""
     origin, way, unit, zero, tilt = scales
-    par, long, power = state[_NOW], np.abs(way), 2.0 if kind == CONE else 1.5
-    steep, drawn, far = _find_stiffness(kind, state[_TOLD, _GIVE], par)
-    at, jumps = par[_AT], state[_FREE, _PULL] > 0.0
-    out[1], out[2], out[3] = origin + way * at, long * noise * np.sqrt(inverse[_AT, _AT]), long * far
-    out[4] = unit * (fit_line(n - 3, n, False, work)[0] - par[_LINE] - par[_TILT])
+    par, long, power = state[NOW], np.abs(way), 2.0 if kind == CONE else 1.5
+    steep, drawn, far = _find_stiffness(kind, state[TOLD, GIVE], par)
+    at, jumps = par[AT], state[FREE, PULL] > 0.0
+    out[1], out[2], out[3] = origin + way * at, long * noise * np.sqrt(inverse[AT, AT]), long * far
+    out[4] = unit * (fit_line(n - 3, n, False, work)[0] - par[LINE] - par[TILT])
     out[5], out[6] = steep * unit / long, noise * _vary(kind, 0, state, inverse) * unit / long
-    out[7] = np.exp(par[_LAW]) * unit / long**power
-    out[8] = out[7] * noise * np.sqrt(inverse[_LAW, _LAW])
+    out[7] = np.exp(par[LAW]) * unit / long**power
+    out[8] = out[7] * noise * np.sqrt(inverse[LAW, LAW])
     out[9], out[10] = drawn * unit, noise * unit * (_vary(kind, 1, state, inverse) if jumps else 1.0)
-    out[11] = zero + unit * (par[_LINE] + par[_TILT] * at) + tilt * way * at
-    out[12], out[13] = tilt + unit * par[_TILT] / way, unit * noise
-    out[17] = state[_FREE, _TILT] * unit * noise * np.sqrt(inverse[_TILT, _TILT]) / long
+    out[11] = zero + unit * (par[LINE] + par[TILT] * at) + tilt * way * at
+    out[12], out[13] = tilt + unit * par[TILT] / way, unit * noise
+    out[17] = state[FREE, TILT] * unit * noise * np.sqrt(inverse[TILT, TILT]) / long
     if kind == JKR:
-        out[15] = unit * np.exp(par[_PULL])
-        out[16] = out[15] * noise * np.sqrt(inverse[_PULL, _PULL])
+        out[15] = unit * np.exp(par[PULL])
+        out[16] = out[15] * noise * np.sqrt(inverse[PULL, PULL])
 
 
 @compile_part_in_order
@@ -317,21 +219,26 @@ def _fit_curve(
     if n < _FEWEST or not unit > 0.0:
         return
     for j in range(5):
-        state[_FREE, j], state[_TOLD, j] = 1.0, 0.0
+        state[FREE, j], state[TOLD, j], state[OTHER, j] = 1.0, 0.0, 0.0
     give = c * unit / np.abs(way)
-    state[_TOLD, _GIVE], state[_TOLD, _MOST] = give, np.log(1e5 / give) if give > 0.0 else 50.0
-    state[_FREE, _TILT] = 1.0 if is_tilted else 0.0
-    total, base, start = _fit(kind, n, base, start, pull / unit, work, state, mats)
+    state[TOLD, GIVE], state[TOLD, MOST] = give, np.log(1e5 / give) if give > 0.0 else 50.0
+    state[FREE, TILT] = 1.0 if is_tilted else 0.0
+    if base >= 0:
+        begun = _begin_jkr(n, base, start, pull / unit, work, state)
+        total = improve(kind, n, base, start, work, state, mats) if begun else -2.0
+    else:
+        state[TOLD, GAIN] = GAINS[1] if pull > 0.0 else GAINS[0]
+        total, base, start = _fit(kind, n, work, state, mats)
     out[0] = _tell_status(kind, n, total, base, work, state, mats)
     if out[0] == CONVERGED:
-        free, count = 3.0 + state[_FREE, _TILT] + state[_FREE, _PULL], n if base < 0 else base + n - start
+        free, count = 3.0 + state[FREE, TILT] + state[FREE, PULL], n if base < 0 else base + n - start
         out[14] = 1.0 - total / (work[SFF, n] - work[SF, n] ** 2 / n)
         noise = np.sqrt(total / max(count - free, 1.0))
-        _tell(kind, n, noise, (origin, way, unit, zero, tilt), work, state, mats[_INVERSE], out)
+        _tell(kind, n, noise, (origin, way, unit, zero, tilt), work, state, mats[INVERSE], out)
 
 
 @compile_force_kernel(
-    ROWS_IN, ROWS_IN, PARTS, types.int64, types.float64, types.boolean, LINE, LINE, ROWS_OUT, ROWS_OUT,
+    ROWS_IN, ROWS_IN, PARTS, types.int64, types.float64, types.boolean, LINE_IN, LINE_IN, ROWS_OUT, ROWS_OUT,
     types.Array(types.float64, 3, "C"), ROWS_OUT,
 )  # fmt: skip
 def _fit_all(
@@ -365,7 +272,10 @@ def fit_contacts(
         Of the cantilever, 1 / k, in units of height by force; 0 where heights are those of the tip.
     is_tilted : bool
         Whether the line before contact may be tilted beside `tilts`.
-    tilts, pulls : ndarray, shape (row,), optional
+    tilts : ndarray, shape (row,), optional
+        Of the line before contact.
+    pulls : ndarray, shape (row,), optional
+        The force that the tip is held with on its way back; where there is one, a jump into contact is likely.
 
     Returns
     -------
@@ -376,7 +286,7 @@ def fit_contacts(
     given = [np.ascontiguousarray(nothing if one is None else one, np.float64) for one in (tilts, pulls)]
     _fit_all(
         np.ascontiguousarray(forces, np.float64), np.ascontiguousarray(heights, np.float64),
-        np.ascontiguousarray(parts, np.int64), kind, compliance, is_tilted, *given,
-        np.zeros((ROWS, forces.shape[1] + 1)), np.zeros((_STATE, 5)), np.zeros((_MATRICES, 5, 10)), out,
+        np.ascontiguousarray(parts, np.int64), kind, compliance, is_tilted, given[0], given[1],
+        np.zeros((ROWS, forces.shape[1] + 1)), np.zeros((STATE, 5)), np.zeros((MATRICES, 5, 10)), out,
     )  # fmt: skip
     return out

@@ -12,6 +12,11 @@ import numpy as np
 from usidx.modes.force.kernels.compiled import compile_part_in_order
 
 __all__ = [
+    "BY_AT",
+    "BY_LAW",
+    "BY_PULL",
+    "FORCE",
+    "ROOT",
     "ROWS",
     "SF",
     "SFF",
@@ -28,11 +33,12 @@ __all__ = [
     "gather",
 ]
 
-#: What is worked on: samples, and running sums.
-X, F, SX, SXX, SF, SFX, SFF, ROWS = range(8)
+#: What is worked on: samples, running sums; and of those in contact the roots, forces and slopes of the law.
+X, F, SX, SXX, SF, SFX, SFF, ROOT, FORCE, BY_AT, BY_LAW, BY_PULL, ROWS = range(13)
 _SPLITS: Final = 48  # places where a curve is tried to be broken in two
 _AVERAGED: Final = 8  # samples, of what is looked at for a jump
-_JUMPS: Final = 2.5  # of the noise of their difference
+_BELOW: Final = 0.15  # of the depth of a jump, the samples after it in the mean
+_LONGEST: Final = 64  # samples of the longest line after a jump
 _SEEN: Final = 6.0  # of the noise: samples within a jump stand out
 
 
@@ -112,28 +118,47 @@ def _average(first: int, count: int, line: float, tilt: float, work: Any) -> flo
 
 
 @compile_part_in_order
-def find_jump(n: int, knee: int, is_tilted: bool, work: Any) -> Any:
+def _weigh_line(first: int, end: int, at: float, is_tilted: bool, work: Any) -> Any:
+    """Return where the line through some samples leads at a place, and its variance, in that of one sample."""
+    line, tilt, _ = fit_line(first, end, is_tilted, work)
+    m = float(end - first)
+    x, xx = work[SX, end] - work[SX, first], work[SXX, end] - work[SXX, first]
+    off, spread = at - x / m, xx - x * x / m
+    return line + tilt * at, 1.0 / m + (off * off / spread if is_tilted and spread > 1e-14 * m else 0.0)
+
+
+@compile_part_in_order
+def _lies_below(first: int, count: int, depth: float, is_tilted: bool, work: Any) -> bool:
+    """Say whether some samples lie below the line before them; a mere bend upwards looks like a jump further on."""
+    line, tilt, _ = fit_line(0, first, is_tilted, work)
+    return bool(_average(first, count, line, tilt, work) > _BELOW * depth)
+
+
+@compile_part_in_order
+def find_jump(n: int, knee: int, is_tilted: bool, least: float, work: Any) -> Any:
     """Return how deep a curve falls before contact, the noise, where the line ends, and where contact begins.
 
-    The depth is 0 where it does not fall. Means of samples are looked at, in which a jump stands out that is as small
-    as the noise.
+    The depth is 0 where it does not fall by so many times the noise. Straight lines before and after each sample are
+    looked at, the second ones long and short: contact may be soft or stiff. So a jump stands out that is as small as
+    the noise.
     """
-    m, w = max(knee // 2, _AVERAGED), _AVERAGED
+    m = max(knee // 2, _AVERAGED)
     line, tilt, total = fit_line(0, m, is_tilted, work)
-    steepest, edge = 0.0, -1
-    for i in range(m, n - 2 * w):
-        # Beside each other, so that a line that is not known well does not matter.
-        before = _average(i - w, w, line, tilt, work)
-        for count in (w // 2, w):  # where contact is stiff the curve soon comes up again
-            jump = (_average(i, count, line, tilt, work) - before) / np.sqrt(1.0 / w + 1.0 / count)
-            if jump > steepest:
-                steepest, edge = jump, i
+    noise = np.sqrt(total / (m - 2))
+    clearest, edge, depth = least * noise, -1, 0.0
+    count = _AVERAGED // 2
+    while count <= _LONGEST:
+        for i in range(m, min(n - max(count, _AVERAGED), knee + n // 8)):
+            after, wide = _weigh_line(i, i + count, work[X, i], True, work)
+            before, vague = _weigh_line(0, i, work[X, i], is_tilted, work)
+            clear = (before - after) / np.sqrt(vague + wide)
+            if clear > clearest and _lies_below(i, min(count, _AVERAGED), before - after, is_tilted, work):
+                clearest, edge, depth = clear, i, before - after
+        count *= 2
     if edge < 0:
-        return 0.0, 0.0, 0, 0
-    line, tilt, total = fit_line(0, edge, is_tilted, work)
-    noise, depth = np.sqrt(total / (edge - 2)), _average(edge, w // 2, line, tilt, work)
-    if steepest < _JUMPS * noise or depth < max(noise, 1e-6):
         return 0.0, noise, 0, 0
+    line, tilt, total = fit_line(0, edge, is_tilted, work)
+    noise = np.sqrt(total / (edge - 2))
     ends = _clear_jump(m, edge, depth, noise, line, tilt, work)
     return depth, noise, ends[0], ends[1]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from usidx.modes.force.kernels.contact import fit_contacts
 from usidx.modes.force.kernels.laws import CONE, JKR, SPHERE
-from usidx.modes.force.kernels.pulling import PULLS, measure_pulls
+from usidx.modes.force.kernels.pulling import PULLS, look_for_hold, measure_pulls
 from usidx.modes.force.kernels.segments import find_parts
 from usidx.modes.force.kernels.status import CONVERGED, FIGURES
 
@@ -49,7 +49,8 @@ def measure(
     ends = np.stack([parts[:, 0], np.maximum(parts[:, 1] - 1, parts[:, 0])], axis=1)
     free = np.full_like(ends, -1)
     law = CONE if model == "cone" else SPHERE
-    table = fit_contacts(forces, heights, np.hstack([ends, free]), law, compliance, is_tilted=is_tilted)
+    held = look_for_hold(forces, heights, ends, parts[:, 2:], is_tilted=is_tilted)
+    table = fit_contacts(forces, heights, np.hstack([ends, free]), law, compliance, is_tilted=is_tilted, pulls=held)
     found = dict(zip(FIGURES, table.T.copy(), strict=True))
     pulls = measure_pulls(forces, heights, parts[:, 2:], found["tilt"], found["tilt_stderr"], found["noise"])
     found |= dict(zip(PULLS, pulls.T.copy(), strict=True))

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
 from usidx.modes.force.kernels.compiled import (
-    LINE,
+    LINE_IN,
     PARTS,
     ROWS_IN,
     ROWS_OUT,
@@ -19,7 +20,7 @@ from usidx.modes.force.kernels.compiled import (
     compile_part_in_order,
 )
 
-__all__ = ["PULLS", "measure_pulls"]
+__all__ = ["PULLS", "look_for_hold", "measure_pulls"]
 
 Array = npt.NDArray[Any]
 #: What is known of each retract, in the order of the columns; the last two are samples.
@@ -28,6 +29,7 @@ _FEWEST: Final = 12
 _FREE: Final = 0.15  # of the way of the retract, at its end: free of the sample
 _CLEAR: Final = 4.5  # of the noise, of a mean
 _SEEN: Final = 6.0  # of the noise, of one sample
+_AWAY: Final = 3  # the first of so many parts of the approach is taken for free of the sample
 _BEFORE: Final = 8  # samples before pull-off, whose line is drawn on
 
 
@@ -156,13 +158,52 @@ def _measure_curve(
         out[4], out[5] = np.nan, np.nan
 
 
-@compile_force_kernel(ROWS_IN, ROWS_IN, PARTS, LINE, LINE, LINE, ROWS_OUT, ROWS_OUT)
+@compile_force_kernel(ROWS_IN, ROWS_IN, PARTS, LINE_IN, LINE_IN, LINE_IN, ROWS_OUT, ROWS_OUT)
 def _measure_all(
     forces: Any, heights: Any, parts: Any, tilts: Any, tilt_errors: Any, noises: Any, work: Any, out: Any
 ) -> None:
     for row in range(forces.shape[0]):
         height = heights[min(row, heights.shape[0] - 1)]
         _measure_curve(forces[row], height, parts[row], tilts[row], tilt_errors[row], noises[row], work, out[row])
+
+
+@compile_force_kernel(ROWS_IN, ROWS_IN, PARTS, types.boolean, ROWS_OUT)
+def _fit_begins(forces: Any, heights: Any, ends: Any, is_tilted: bool, out: Any) -> None:
+    """Fit a line to the begin of each approach: its tilt, the noise about it, and the error of the tilt."""
+    for row in range(forces.shape[0]):
+        height, first = heights[min(row, heights.shape[0] - 1)], ends[row, 0]
+        end = first + (ends[row, 1] - first) // _AWAY
+        n, x, f, xx, xf, ff = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for i in range(first, end):
+            a, b = height[i] - height[first], forces[row, i] - forces[row, first]
+            if np.isfinite(a) and np.isfinite(b):
+                n, x, f, xx, xf, ff = n + 1, x + a, f + b, xx + a * a, xf + a * b, ff + b * b
+        spread = xx - x * x / max(n, 1)
+        tilt = (xf - x * f / n) / spread if is_tilted and n > 2 and spread > 0.0 else 0.0
+        out[row, 0] = tilt
+        noise = np.sqrt(max(ff - f * f / n - tilt * (xf - x * f / n), 0.0) / (n - 2)) if n > 2 else np.nan
+        out[row, 1], out[row, 2] = noise, noise / np.sqrt(spread) if is_tilted and spread > 0.0 else 0.0
+
+
+def look_for_hold(forces: Array, heights: Array, ends: Array, parts: Array, *, is_tilted: bool) -> Array:
+    """Return the force that the sample holds each tip with before contact is known; 0 where that is not clear.
+
+    Parameters
+    ----------
+    forces : ndarray, shape (row, sample)
+    heights : ndarray, shape (row or 1, sample)
+    ends : ndarray of int, shape (row, 2)
+        First and last sample of the approach.
+    parts : ndarray of int, shape (row, 2)
+        First sample of the retract, and the one after its last.
+    is_tilted : bool
+        Whether the force may drift.
+    """
+    rows, places, own = (np.ascontiguousarray(a, t) for a, t in ((forces, "f8"), (heights, "f8"), (ends, "i8")))
+    lines = np.empty((len(rows), 3))
+    _fit_begins(rows, places, own, is_tilted, lines)
+    pull, error = measure_pulls(rows, places, parts, lines[:, 0], lines[:, 2], lines[:, 1])[:, :2].T
+    return np.where(pull > _CLEAR * error, pull, 0.0)
 
 
 def measure_pulls(
