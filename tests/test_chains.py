@@ -36,7 +36,8 @@ def write_raman(path: Path) -> xr.DataArray:
     hits = np.random.default_rng(0).integers(0, [24, 12, 300], (40, 3))
     values.values[tuple(hits.T)] += 3000
     usidx.write(values.assign_attrs(raw.attrs).astype("f4", keep_attrs=True), path, progress=False)
-    return truth.scores
+    shares: xr.DataArray = truth.scores
+    return shares
 
 
 def find_likeness(found: xr.DataArray, truth: xr.DataArray) -> Any:
