@@ -78,10 +78,14 @@ def test_the_passes_for_the_components_leave_the_scores_behind() -> None:
     assert found.scores.shape == (ROWS, N)
 
 
-@pytest.mark.parametrize("limit", ["usidx.learn.factors.projections.MOST_BYTES", "usidx.learn.svd.MOST_BYTES"])
-def test_scores_of_what_is_too_large_take_a_pass_of_their_own(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_foreseen", [True, False])
+def test_scores_of_what_is_too_large_take_a_pass_of_their_own(
+    is_foreseen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept, few = taken(Counted(cells("f4")), ["components", "scores"])
-    monkeypatch.setattr(limit, 1000)
+    monkeypatch.setattr("usidx.learn.factors.projections._MOST_BYTES", 1000)
+    if not is_foreseen:
+        monkeypatch.setattr("usidx.learn.svd.are_images_kept", lambda rows, n: True)
     read, passes = taken(Counted(cells("f4")), ["components", "scores"])
     assert passes == few + 1
     xr.testing.assert_allclose(read, kept, rtol=1e-3, atol=1e-2)
