@@ -21,7 +21,7 @@ from usidx.look.app.reading.contents import Entry
 from usidx.look.app.reading.remote import File
 from usidx.look.app.reading.shelf import Shelf, Stamp, stamp
 from usidx.look.explorer.address import Address
-from usidx.look.explorer.pictures.changes import find_models_once, hold_changes
+from usidx.look.explorer.pictures.changes import find_models_once, hold_changes, make_poster
 from usidx.look.explorer.reading.subject import make_subject, open_subject
 from usidx.look.explorer.reading.work import Desk, Task
 from usidx.look.explorer.sides.controls import listen
@@ -47,6 +47,7 @@ class Session:
     def __init__(self, document: Any, shelf: Shelf, offers: Offers, key: str, address: Address) -> None:
         self.document, self.shelf, self.offers = document, shelf, offers
         self._key, self._address = key, address
+        self._ask = make_poster(document, lambda: self._is_open)
         self.desk = Desk(self._post, self._show_tasks, self._fail)
         self.page: Page = make_page(document, self._obey)
         self.bench = Bench(self.desk, self.page, self._take_outcome, self._look_again)
@@ -73,8 +74,7 @@ class Session:
     def _post(self, func: Callable[[], None]) -> None:
         """Do something in the page's own thread; after the tab was closed nothing is done."""
         self._has_worked = True
-        if self._is_open:
-            self.document.add_next_tick_callback(lambda: self._do_safely(func))
+        self._ask(lambda: self._do_safely(func))
 
     def _do_safely(self, func: Callable[[], None]) -> None:
         if not self._is_open:

@@ -12,7 +12,7 @@ from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import make_printable
 from usidx.look.explorer.address import Address
 from usidx.look.explorer.layout import lay_out
-from usidx.look.explorer.pictures.changes import find_models_once, hold_changes
+from usidx.look.explorer.pictures.changes import find_models_once, hold_changes, make_poster
 from usidx.look.explorer.reading.subject import Subject
 from usidx.look.explorer.reading.work import Cancelled, Desk, Task
 from usidx.look.explorer.sides.controls import listen
@@ -74,6 +74,7 @@ class Showing:
     def __init__(self, openers: Openers, address: Address, document: Any = None) -> None:
         models = require("bokeh.models", _PURPOSE)
         self._openers, self._address, self._document = openers, address, document
+        self._ask = make_poster(document, lambda: self._is_open)
         self.desk = (
             Desk(self._post, self._show_tasks, self._fail)
             if document is not None
@@ -162,8 +163,7 @@ class Showing:
                 with hold_changes(self._document):
                     func()
 
-        if self._is_open:
-            self._document.add_next_tick_callback(act)
+        self._ask(act)
 
     def close(self) -> None:
         """Let go of everything."""

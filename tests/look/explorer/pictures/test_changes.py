@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 
-from usidx.look.explorer.pictures.changes import find_models_once, hold_changes, put_data
+from usidx.look.explorer.pictures.changes import find_models_once, hold_changes, make_poster, put_data
 
 models = pytest.importorskip("bokeh.models", reason="bokeh is not installed")
 document = pytest.importorskip("bokeh.document", reason="bokeh is not installed")
@@ -30,3 +32,25 @@ def test_nothing_in_the_place_of_nothing_is_not_told() -> None:
     put_data(source, {"x": [1.0]})
     put_data(source, {"x": []})
     assert len(told) == 2
+
+
+def test_what_a_thread_asks_for_is_asked_for_in_the_thread_of_the_page() -> None:
+    """Bokeh forgets what another thread asks for just as held changes are let go."""
+    ioloop = pytest.importorskip("tornado.ioloop", reason="tornado is not installed")
+    asked: list[int] = []
+
+    class Page:
+        def add_next_tick_callback(self, func: Any) -> None:
+            asked.append(threading.get_ident())
+            func()
+
+    async def run() -> None:
+        ioloop.IOLoop.current()  # a server of Bokeh has one
+        post, ended = make_poster(Page(), lambda: True), asyncio.Event()
+        thread = threading.Thread(target=post, args=(ended.set,))
+        thread.start()
+        await ended.wait()
+        thread.join()
+
+    asyncio.run(run())
+    assert asked == [threading.get_ident()]

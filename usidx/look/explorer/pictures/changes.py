@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["find_models_once", "hold_changes", "put_data"]
+from usidx.look.draw.extras import require
+
+__all__ = ["find_models_once", "hold_changes", "make_poster", "put_data"]
 
 
 @contextmanager
@@ -42,3 +44,24 @@ def put_data(source: Any, data: Mapping[str, Any]) -> None:
     """Change what is drawn; where nothing was, and nothing is to be, the browser is not told."""
     if any(len(values) for values in (*data.values(), *source.data.values())):
         source.data = dict(data)
+
+
+def make_poster(document: Any, is_open: Callable[[], bool]) -> Callable[[Callable[[], None]], None]:
+    """Make what lets a thread do something in the page's own one, as long as the page is open.
+
+    Bokeh takes what is to be done next from other threads, too; but where that comes just as held changes are let go,
+    it is forgotten. So it is asked for in the page's own thread.
+    """
+    loop = require("tornado.ioloop", "`usidx view`").IOLoop.current(instance=False)
+
+    def ask(func: Callable[[], None]) -> None:
+        if is_open():
+            document.add_next_tick_callback(func)
+
+    def post(func: Callable[[], None]) -> None:
+        if loop is None:
+            ask(func)
+        else:
+            loop.add_callback(ask, func)
+
+    return post
