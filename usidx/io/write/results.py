@@ -21,7 +21,7 @@ from usidx.io.write.array import Settings, write_array
 from usidx.io.write.attributes import make_book_keeping, set_attributes, set_json, tell_recipe
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, choose_waiting_time, store
-from usidx.io.write.checkpoint import mark_unfinished, runs_per_position, store_in_batches
+from usidx.io.write.checkpoint import mark_finished, mark_unfinished, runs_per_position, store_in_batches
 from usidx.io.write.groups import name_next_group
 from usidx.io.write.main import create_main, find_free_name, make_safe_name, make_target
 from usidx.io.write.origin import Origin, find_origin, find_origin_dataset, is_same_file, part_made_of
@@ -310,6 +310,7 @@ def _write_at_once(target: _Target, work: Work, result: xr.Dataset, *, progress:
         at_once = replace(target, storage=replace(target.storage, at_once=True))
         group, pairs = _create_group(changes.file, at_once, work, result, per_position=False)
         path = str(group.name)
+        mark_finished(group)
         store(pairs, changes.check, changes.ground, progress=progress)
         return path
 
