@@ -10,21 +10,34 @@ import numpy as np
 import usidx
 from usidx.diffraction import Annulus, Disk
 
-scan, truth = usidx.simulate.diffraction((32, 32), (48, 48), center=(1.5, -2.0), counts=1e5, seed=3)
+scan, truth = usidx.simulate.diffraction((32, 32), (64, 64), center=(1.5, -2.0), counts=1e5, seed=3)
+scan[..., 11, 15] = 5000  # a hot pixel
 main = usidx.write(scan, "patterns.h5")
 
+# Analysis
 raw = usidx.open_main("patterns.h5", main)  # lazy, dims (Y, X, detector_Y, detector_X)
-patterns = raw.usid.diffraction.calibrate(center=raw.usid.diffraction.find_center())
-images = patterns.usid.diffraction.virtual_image({"bright": Disk((0, 0), 9), "dark": Annulus((0, 0), 9.5, 16)})
-com, rings = patterns.usid.diffraction.center_of_mass(), patterns.usid.diffraction.radial_mean()
-mean = patterns.usid.diffraction.mean_pattern()
+binned = raw.coarsen(detector_Y=2, detector_X=2).sum()
+clean = binned.usid.diffraction.remove_hot_pixels()
+patterns = clean.usid.diffraction.calibrate(center=clean.usid.diffraction.find_center())
+detectors = {"bright": Disk((0, 0), 9), "dark": Annulus((0, 0), 9.5, 16), "off_axis": Disk((0, 12), 3)}
+images = patterns.usid.diffraction.virtual_image(detectors)
+com = patterns.usid.diffraction.center_of_mass()
+rings, mean = patterns.usid.diffraction.radial_mean(), patterns.usid.diffraction.mean_pattern()
 images, com, rings, mean = usidx.compute(images, com, rings, mean, progress=False)  # one pass over the file
+thick = patterns.usid.diffraction.mean_pattern(mask=images.dark < images.dark.mean())  # of where much is scattered
 phase = com.usid.diffraction.phase_contrast()
 print("wrote", images.usid.write(), com.usid.write(), phase.usid.write())
 
+# Truth
 off = (com.y - com.y.mean()) - (truth.deflection_y - truth.deflection_y.mean())
 print(f"median error of the deflections: {float(abs(off).median()):.3f} mrad")
-print(f"likeness of the phase: {np.corrcoef(phase.values.ravel(), truth.phase.values.ravel())[0, 1]:.4f}")
+likeness = np.corrcoef(phase.values.ravel(), truth.phase.values.ravel())[0, 1]
+print(f"likeness of the phase: {likeness:.4f}")
+assert np.sqrt((off**2).mean()) < 0.03  # mrad
+assert likeness > 0.999
+assert clean[..., 5, 7].max() < 2000
+beam = {"detector_Y": slice(-6, 6), "detector_X": slice(-6, 6)}
+assert thick.sel(beam).sum() < 0.95 * mean.sel(beam).sum()
 
 maps = {
     "dark field (counts)": images.dark,

@@ -4,8 +4,11 @@ The blocks of a page run in order and share their names, in a folder of their ow
 writes, as ``scan.h5``, and nothing else.
 """
 
+import ast
 import re
 import runpy
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,38 @@ def test_each_python_block_runs(page: Path) -> None:
             # Blank lines above make tracebacks tell the line of the page.
             source = "\n" * block.line + block.code
             exec(compile(source, str(page), "exec"), names)
+
+
+def list_wanted(extra: str) -> set[str]:
+    """Return the packages that an extra brings by itself and by other extras, and those that usidx needs."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted, found = [*project["dependencies"], *project["optional-dependencies"][extra]], set()
+    while wanted:
+        name, extras = re.match(r"([\w-]+)(?:\[([\w,]+)\])?", wanted.pop()).groups()  # type: ignore[union-attr]
+        if name == "usidx":
+            wanted += [one for more in extras.split(",") for one in project["optional-dependencies"][more]]
+        found.add({"scikit-learn": "sklearn", "scikit-image": "skimage"}.get(name, name))
+    return found
+
+
+def list_imports(code: str) -> set[str]:
+    nodes = list(ast.walk(ast.parse(code)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
+
+
+def test_the_site_is_built_with_what_its_extra_brings() -> None:
+    wanted = list_wanted("docs")
+    assert {"usidx", "sphinx", "sklearn", "numpy"} <= wanted
+    missing = {
+        (page.name, block.line, name)
+        for page in PAGES
+        for block in python_blocks(read(page))
+        if block.reason_not_to_run is None
+        for name in list_imports(block.code) - wanted
+    }
+    assert not missing, f"not in the extra `docs`: {sorted(missing)}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -17,6 +16,8 @@ from importlib import import_module
 from typing import Any
 
 import usidx
+from usidx.demo.commands.loudness import hide_progress, show_log
+from usidx.demo.commands.parser import Parser, parse
 from usidx.errors import MissingExtraError, UsidError
 from usidx.io.disk.interrupt import insist_on_interrupts
 from usidx.version import usidx_version
@@ -54,7 +55,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if isinstance(options, int):
             return options
         warnings.showwarning = _be_silent if options.quiet else _say_warning  # type: ignore[assignment]
-        with _show_log(options):
+        with show_log(verbose=options.verbose), hide_progress(quiet=options.quiet):
             return _call(options)
     finally:
         # Here, where a pipe that nobody reads any more is told from other errors; Python would only complain.
@@ -62,30 +63,12 @@ def _run(arguments: Sequence[str] | None) -> int:
             sys.stdout.flush()
 
 
-@contextmanager
-def _show_log(options: argparse.Namespace) -> Iterator[None]:
-    """Write to the standard error what long work tells, with -v; what fails is told by the command itself."""
-    logger, before = logging.getLogger("usidx"), logging.getLogger("usidx").level
-    handler = logging.StreamHandler() if options.verbose else logging.NullHandler()
-    handler.setFormatter(logging.Formatter("usidx: %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO if options.verbose else logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-
-
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | int:
-    """Return what was asked for, or the exit code where that was help, a version, or nothing that is known."""
+    """Return what was asked for, or an exit code; with a shell that asks for completions, complete."""
     parser = _parser()
     if "_ARGCOMPLETE" in os.environ:
         _import_argcomplete().autocomplete(parser)
-    try:
-        return parser.parse_args(arguments)
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 0
+    return parse(parser, arguments)
 
 
 def _call(options: argparse.Namespace) -> int:
@@ -125,16 +108,23 @@ def _say_interrupted() -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         "usidx",
         description="Microscopy data in USID HDF5 files.",
-        epilog="`usidx COMMAND --help` shows what a command takes, with examples and exit codes.",
+        epilog="""examples:
+  usidx info scan.h5           what is in a file, of USID or of an instrument
+  usidx view scan.h5           look at it in a browser
+  usidx convert scan.sxm scan.h5
+
+`usidx COMMAND --help` shows what a command takes, with examples and exit codes.""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"usidx {usidx_version()}")
     parser.add_argument(
         "--completion", choices=_SHELLS, action=_Completion, help="print what makes a shell complete commands and files"
     )
+    _add_loudness(parser, default=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     _add_shows(commands)
     _add_reports(commands)
@@ -142,7 +132,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_convert(commands)
     _add_export(commands)
     _add_recipes(commands)
-    recover = _command(commands, "recover", "working", "put a file back to its last commit after an interrupted write")
+    recover = _command(
+        commands,
+        "recover",
+        "working",
+        "put a file back to its last commit after an interrupted write",
+        "usidx recover scan.h5",
+    )
     recover.add_argument("file", help="an HDF5 file")
     recover.add_argument(
         "--no-lock",
@@ -152,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_shows(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_shows(commands: Commands[Parser]) -> None:
     info = _command(
         commands,
         "info",
@@ -160,9 +156,11 @@ def _add_shows(commands: Commands[argparse.ArgumentParser]) -> None:
         "show what files hold, or one dataset or result of a file",
         "usidx info scan.h5",
         "usidx info scan.h5 SVD_000",
+        "usidx info scan.sxm",
         "usidx info *.h5 --json",
     )
-    info.add_argument("file", nargs="+", help="USID files or URLs; or one file, and a dataset or result in it")
+    text = "USID files, their URLs, or files of instruments; or one file, and a dataset or result in it"
+    info.add_argument("file", nargs="+", help=text)
     validate = _command(
         commands,
         "validate",
@@ -173,12 +171,19 @@ def _add_shows(commands: Commands[argparse.ArgumentParser]) -> None:
         exits="exit codes: 0 no errors (warnings do not count), 1 errors in a file, 2 it could not be done",
     )
     validate.add_argument("file", nargs="+", help="USID files, or their URLs")
-    readers = _command(commands, "readers", "showing", "list the readers of instrument files, and what each needs")
+    readers = _command(
+        commands,
+        "readers",
+        "showing",
+        "list the readers of instrument files, and what each needs",
+        "usidx readers",
+        "usidx readers --json",
+    )
     for command in (info, validate, readers):
         command.add_argument("--json", action="store_true", help="say it as JSON, for programs")
 
 
-def _add_reports(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_reports(commands: Commands[Parser]) -> None:
     demo = _command(
         commands,
         "demo",
@@ -205,12 +210,12 @@ def _add_reports(commands: Commands[argparse.ArgumentParser]) -> None:
         "usidx report scan.h5",
         "usidx report monday.h5 tuesday.h5 --report week.html",
     )
-    report.add_argument("file", nargs="+", help="a USID file")
+    report.add_argument("file", nargs="+", help="a USID file, or one of an instrument")
     for command in (demo, report):
         command.add_argument("--report", metavar="PAGE", help="HTML page to write (default: <file>-report.html here)")
 
 
-def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_view(commands: Commands[Parser]) -> None:
     view = _command(
         commands,
         "view",
@@ -219,7 +224,7 @@ def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
         "usidx view scan.h5",
         "usidx view --folder data --no-browser",
     )
-    view.add_argument("file", nargs="*", help="a USID file, or one of an instrument")
+    view.add_argument("file", nargs="*", help="a USID file, its URL, or one of an instrument")
     view.add_argument("--folder", help="below which files may be opened (default: the folders of the files)")
     view.add_argument("--no-browser", action="store_true", help="write the address and open nothing")
     view.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
@@ -227,7 +232,7 @@ def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
     view.add_argument("--no-token", action="store_true", help="let in whoever reaches the port")
 
 
-def _add_convert(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_convert(commands: Commands[Parser]) -> None:
     convert = _command(
         commands,
         "convert",
@@ -249,7 +254,7 @@ def _add_convert(commands: Commands[argparse.ArgumentParser]) -> None:
     convert.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
 
 
-def _add_export(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_export(commands: Commands[Parser]) -> None:
     export = _command(
         commands,
         "export",
@@ -269,7 +274,7 @@ def _add_export(commands: Commands[argparse.ArgumentParser]) -> None:
     export.add_argument("--check", action="store_true", help="say whether FILE still shows what it was made to show")
 
 
-def _add_recipes(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_recipes(commands: Commands[Parser]) -> None:
     replay = _command(
         commands,
         "replay",
@@ -305,13 +310,13 @@ def _add_recipes(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _command(
-    commands: Commands[argparse.ArgumentParser],
+    commands: Commands[Parser],
     name: str,
     module: str,
     purpose: str,
     *examples: str,
     exits: str = _EXITS,
-) -> argparse.ArgumentParser:
+) -> Parser:
     told = ["examples:", *(f"  {example}" for example in examples), ""] if examples else []
     command = commands.add_parser(
         name,
@@ -320,10 +325,18 @@ def _command(
         epilog="\n".join([*told, exits]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("-q", "--quiet", action="store_true", help="no warnings, no progress: results and errors only")
-    command.add_argument("-v", "--verbose", action="store_true", help="where errors come from, and how long it took")
-    command.set_defaults(run=f"usidx.demo.commands.{module}:{name}")
+    _add_loudness(command, default=argparse.SUPPRESS)  # what stands before the command holds
+    command.set_defaults(run=f"usidx.demo.commands.{module}:{name}", parser=command)
     return command
+
+
+def _add_loudness(parser: Parser, default: Any) -> None:
+    quiet, loud = (
+        "no warnings, no progress: results and errors only",
+        "what is done on the way, and where errors come from",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", default=default, help=quiet)
+    parser.add_argument("-v", "--verbose", action="store_true", default=default, help=loud)
 
 
 class _Completion(argparse.Action):

@@ -20,6 +20,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import usidx
+from _building.examples import FOLDER
 from _building.figures import describe, noting, save
 from tests.kit.blocks import Block, python_blocks
 
@@ -35,6 +36,9 @@ def show_outputs(app: Any, page: str, source: list[str]) -> None:
     """Run the blocks of a page in order, as the tests do, and put below each what it gives."""
     file = Path(app.env.doc2path(page))
     if file.suffix != ".md":
+        source[0] = source[0].replace(
+            f"{Path(app.srcdir, FOLDER)}{os.sep}", ""
+        )  # where an example ran is nobody's concern
         return
     folder = Path(app.srcdir, PICTURES)
     folder.mkdir(exist_ok=True)
@@ -120,12 +124,16 @@ def _as_text(text: str) -> list[str]:
 
 def _as_value(value: object) -> list[str]:
     """Show a value as a notebook would; what is interactive is not, since nothing answers in a page."""
-    if value is None or isinstance(value, Figure) or type(value).__module__.startswith(("panel.", "holoviews.")):
+    if value is None or isinstance(value, Figure) or _is_interactive(value):
         return []
     if type(value).__module__.startswith(("xarray.", "usidx.")) and hasattr(value, "_repr_html_"):
         html = _TEMPORARY.sub("", value._repr_html_())
         return [f'```{{raw}} html\n<div class="output">{" ".join(html.splitlines())}</div>\n```']
     return _as_text(repr(value))
+
+
+def _is_interactive(value: object) -> bool:
+    return any(kind.__module__.startswith(("panel.", "holoviews.")) for kind in type(value).__mro__)
 
 
 def setup(app: Any) -> dict[str, Any]:

@@ -8,11 +8,13 @@ import usidx
 clean, _ = usidx.simulate.atoms((160, 160), noise=0.0)
 image = clean + 0.3 * np.random.default_rng(0).normal(size=clean.shape) + 0.2 * clean.Y
 
+# Analysis
 spectrum = usidx.signal.fft(image, ["Y", "X"])
 radius = np.hypot(spectrum.Y_frequency, spectrum.X_frequency)  # in 1/nm
 low_pass = np.exp(-((radius / 10) ** 2) / 2) * (radius > 1)
 smooth = usidx.signal.ifft(spectrum * low_pass)
 
+# Truth
 wanted = clean - clean.mean()
 before, after = (float((one - one.mean() - wanted)[20:-20, 20:-20].std()) for one in (image, smooth))
 print(f"off by {before:.3f} before and {after:.3f} after")

@@ -18,8 +18,10 @@ sts = usidx.set_roles(seen.assign_coords({k: (k, v, {"units": "m"}) for k, v in 
 
 corners = np.array([(30e-9, 30e-9), (30e-9, 120e-9), (90e-9, 60e-9)])  # found in both images
 landmarks = np.stack([corners, corners @ matrix.T + move], axis=1)
+# Analysis
 over = usidx.image.register(sts, topography, model="affine", landmarks=landmarks)
 
+# Truth
 off = (over - truth.surface).where(np.isfinite(over))
 print(
     f"{float(np.isfinite(over).mean()):.0%} of the topography has a value of the map, off by {float(off.std()):.2f} nm"

@@ -1,12 +1,13 @@
 """Time that each verb takes on workers of dask.distributed, in tables for docs/scaling.md.
 
-    python tests/benchmarks/cluster_speed.py cores storage overhead [--mebibytes 128] [--verbs svd nmf]
+    python tests/benchmarks/cluster_speed.py cores storage overhead peers [--mebibytes 128] [--verbs svd nmf]
 
 `cores` takes a file of compressed chunks: two processes of one thread beside one of them, and beside two threads of one
-process. `storage` has blocks of 256 KiB, each of which takes 50 ms to come, as from storage that is slow (of
-`map_positions` the function sleeps as long): what 2, 4, 8 and 16 workers are worth there. `overhead` has blocks of some
-hundred bytes on two processes: what an iteration over four of them takes, and what one more block adds to a pass. No
-blocks are kept between passes. Times are the least of `--repeat` runs.
+process. `storage` has blocks of 256 KiB, each of which takes 50 ms to come, as from storage that is slow (of `fit` and
+`map_positions` the function sleeps, as long in all): what 2, 4, 8 and 16 workers are worth there. `overhead` has blocks
+of some hundred bytes on two processes: what an iteration over four of them takes, and what one more block adds to a
+pass. `peers` does on two processes what dask-ml does, too, with its default settings and ours. No blocks are kept
+between passes. Times are the least of `--repeat` runs.
 """
 
 from __future__ import annotations
@@ -112,17 +113,23 @@ def _time_again(verb: Verb, raw: xr.DataArray, repeat: int) -> float:
     return min(found)
 
 
+def _count_rows(asked: argparse.Namespace) -> int:
+    return int(max(4, asked.mebibytes * 2**20 // (4 * _COLUMNS * 256)) * 256)
+
+
+def _open_file(path: Path, values: Any) -> xr.DataArray:
+    height = len(values) // 256
+    dims = (
+        [("Y", "um", np.arange(height)), ("X", "um", np.arange(256))],
+        [("Bias", "V", np.linspace(0, 1, _COLUMNS))],
+    )
+    build_main(path, values.reshape(height, 256, _COLUMNS), *dims, storage=_CHUNK)
+    return usidx.open_main(path, chunks={"Y": max(1, height // 16)})
+
+
 def _compare_cores(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "scan.h5")
-        height = max(4, asked.mebibytes * 2**20 // (4 * _COLUMNS * 256))
-        values = _draw(height * 256, _COLUMNS).reshape(height, 256, _COLUMNS)
-        dims = (
-            [("Y", "um", np.arange(height)), ("X", "um", np.arange(256))],
-            [("Bias", "V", np.linspace(0, 1, _COLUMNS))],
-        )
-        build_main(path, values, *dims, storage=_CHUNK)
-        raw = usidx.open_main(path, chunks={"Y": max(1, height // 16)})
+        raw = _open_file(Path(folder, "scan.h5"), _draw(_count_rows(asked), _COLUMNS))
         times: list[list[float]] = []
         for shape in ((1, 1), (2, 1), (1, 2)):
             with _start(*shape, processes=True):
@@ -138,20 +145,25 @@ SHORT: dict[str, Verb] = {
     "kmeans": lambda raw: raw.usid.cluster("kmeans", 6, max_iter=4),
     "gmm": lambda raw: raw.isel(Bias=slice(0, None, 32)).usid.cluster("gmm", 6, max_iter=4),
     "mcr_als": lambda raw: raw.usid.mcr_als(4, max_iter=3, tol=0),
-    "fit": lambda raw: raw.isel(X=slice(4), Bias=slice(0, None, 8)).usid.fit(usidx.models.Gaussian(), dim="Bias"),
-    "map_positions": lambda raw: usidx.map_positions(_sleep, raw, like=0.0, parameters={"delay": 0.05 / 128}),
+    "fit": lambda raw: raw.isel(X=slice(1)).usid.fit(usidx.models.Function(_wait_for_level), dim="Bias"),
+    "map_positions": lambda raw: usidx.map_positions(_sleep, raw.isel(X=slice(4)), like=0.0),
 }
 
 
-def _sleep(spectrum: Any, delay: float) -> float:
-    time.sleep(delay)
+def _sleep(spectrum: Any) -> float:
+    time.sleep(0.0125)
     return float(spectrum[0])
+
+
+def _wait_for_level(bias: Any, level: Any = 1.0) -> Any:
+    time.sleep(0.01)
+    return level + np.asarray(0 * bias, float)
 
 
 def _compare_storage(asked: argparse.Namespace) -> None:
     _tell(f"| verb | {' | '.join(f'{n} workers' for n in asked.workers)} |\n|---|{'---|' * len(asked.workers)}")
     for name in asked.verbs:
-        raw = _open_slow(asked.blocks, 0.0 if name == "map_positions" else asked.delay)
+        raw = _open_slow(asked.blocks, 0.0 if name in {"fit", "map_positions"} else asked.delay)
         times = [_time_on(count, (VERBS | SHORT)[name], raw, asked.repeat) for count in asked.workers]
         gains = " | ".join(f"{times[0] / taken * asked.workers[0]:.1f}" for taken in times)
         _tell(f"| {name} ({times[0]:.1f} s) | {gains} |")
@@ -210,7 +222,60 @@ def _measure_graph(name: str, verb: Verb, passes: int, repeat: int) -> None:
     _tell(f"| {name} | | {1e3 * (more - less) / 100 / passes:.2f} |")
 
 
-TABLES = {"cores": _compare_cores, "storage": _compare_storage, "overhead": _measure_overhead}
+def _compare_peers(asked: argparse.Namespace) -> None:
+    try:
+        from dask_ml.cluster import KMeans
+        from dask_ml.decomposition import TruncatedSVD
+    except ImportError:
+        _tell("(peers: dask-ml is not installed)")
+        return
+    values = _draw(_count_rows(asked), _COLUMNS)
+    exact = np.linalg.eigvalsh(values.T.astype(float) @ values)[::-1][:8] ** 0.5
+
+    def cluster_by_dask_ml(rows: Any) -> float:
+        return _sum_squares(values, np.asarray(KMeans(6, random_state=0).fit(rows).labels_))
+
+    def decompose_by_dask_ml(rows: Any) -> float:
+        return _find_error(TruncatedSVD(8, algorithm="randomized", random_state=0).fit(rows).singular_values_, exact)
+
+    def cluster(raw: xr.DataArray) -> float:
+        return _sum_squares(values, usidx.compute(raw.usid.cluster("kmeans", 6), progress=False).labels.values.ravel())
+
+    def decompose(raw: xr.DataArray) -> float:
+        return _find_error(usidx.compute(raw.usid.svd(8), progress=False).singular_values.values, exact)
+
+    pairs = {"kmeans (squares)": (cluster, cluster_by_dask_ml), "svd (error)": (decompose, decompose_by_dask_ml)}
+    _tell("| verb | usidx | dask-ml | dask-ml / usidx |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder, _start(2, 1, processes=True):
+        raw = _open_file(Path(folder, "scan.h5"), values)
+        rows = raw.data.reshape(-1, _COLUMNS)
+        for name, (ours, theirs) in pairs.items():
+            (mine, found), (other, known) = _measure(ours, raw, asked.repeat), _measure(theirs, rows, asked.repeat)
+            _tell(f"| {name} | {mine:.2f} s ({found:.3g}) | {other:.2f} s ({known:.3g}) | {other / mine:.1f} |")
+
+
+def _measure(work: Callable[[Any], float], data: Any, repeat: int) -> tuple[float, float]:
+    """Return the least time of some runs, after a first one, and what was found."""
+    work(data)
+    times, found = [], 0.0
+    for _ in range(repeat):
+        begun = time.perf_counter()
+        found = work(data)
+        times.append(time.perf_counter() - begun)
+    return min(times), found
+
+
+def _sum_squares(values: Any, labels: Any) -> float:
+    """Sum the squares of the distances to the mean of those with the same label; what dask-ml calls inertia is less."""
+    groups = (values[labels == k].astype(float) for k in np.unique(labels))
+    return float(sum(np.sum((group - group.mean(axis=0)) ** 2) for group in groups))
+
+
+def _find_error(found: Any, exact: Any) -> float:
+    return float(np.max(np.abs(np.sort(found)[::-1] / exact - 1)))
+
+
+TABLES = {"cores": _compare_cores, "storage": _compare_storage, "overhead": _measure_overhead, "peers": _compare_peers}
 
 
 def main() -> None:

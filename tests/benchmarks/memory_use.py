@@ -4,7 +4,8 @@
 
 Each verb runs in a process of its own on files of several sizes, read in blocks of 16 MiB by as many threads as there
 are cores. The table gives the most resident memory beyond what the process held when the file was open, less the memory
-of the results themselves, which are kept. What a verb needs must not grow with the file.
+of the results themselves, which are kept. What a verb needs must not grow with the file. A second table is of patterns:
+counts at 64 x 64 positions on a detector of 128 x 128, many more steps than positions.
 """
 
 from __future__ import annotations
@@ -60,6 +61,32 @@ VERBS: dict[str, Verb] = {
     "svd(8), reconstruct, written": _denoised,
 }
 
+PATTERNS: dict[str, Verb] = {
+    "svd(16)": lambda raw: usidx.svd(raw, 16).compute(),
+    'svd(16, solver="adaptive")': lambda raw: usidx.svd(raw, 16, solver="adaptive").compute(),
+    'svd(16, solver="gram")': lambda raw: usidx.svd(raw, 16, solver="gram").compute(),
+    "pca(16)": lambda raw: usidx.pca(raw, 16).compute(),
+    'pca(16, scale="poisson")': lambda raw: usidx.pca(raw, 16, scale="poisson").compute(),
+    'pca(16, scale="std")': lambda raw: usidx.pca(raw, 16, scale="std").compute(),
+    "nmf(8)": lambda raw: usidx.nmf(raw, 8).compute(),
+    'nmf(8, scale="poisson")': lambda raw: usidx.nmf(raw, 8, scale="poisson").compute(),
+    'cluster("kmeans", 8)': lambda raw: usidx.cluster(raw, "kmeans", 8).compute(),
+}
+
+
+def _build_patterns(folder: Path, side: int) -> tuple[str, str]:
+    """Write counts of uint16: mixtures of eight spots, and the noise of counting."""
+    random, detector = np.random.default_rng(0), 128
+    y, x = np.meshgrid(*(np.arange(detector) - detector / 2,) * 2, indexing="ij")
+    spots = [np.exp(-((y - 20 * np.sin(k)) ** 2 + (x - 20 * np.cos(k)) ** 2) / 120) for k in range(8)]
+    counts = np.empty((side, side, detector, detector), "u2")
+    for line in counts:
+        line[:] = random.poisson(2 + 40 * np.tensordot(random.dirichlet(np.ones(8) / 2, side), np.stack(spots), 1))
+    positions = [("Y", "m", range(side)), ("X", "m", range(side))]
+    pixels = [("ky", "1/m", range(detector)), ("kx", "1/m", range(detector))]
+    built = build_main(folder / "patterns.h5", counts, positions, pixels)
+    return str(built.path), built.main
+
 
 def _build(folder: Path, size: int) -> tuple[str, str]:
     """Write a scan of `size` MiB: peaks of four kinds, and noise."""
@@ -96,8 +123,8 @@ def _give_back() -> None:
 def _measure(path: str, main: str, verb: str) -> dict[str, float]:
     """Run one verb and return seconds and MiB."""
     raw = usidx.open_main(path, main)
-    line = raw.dims[0]
-    VERBS[verb](raw.isel({line: slice(max(2, raw.sizes[line] // 16))}))  # what is loaded and compiled once,
+    line, run = raw.dims[0], (PATTERNS if path.endswith("patterns.h5") else VERBS)[verb]
+    run(raw.isel({line: slice(max(2, raw.sizes[line] // 16))}))  # what is loaded and compiled once,
     raw.sum().compute()  # some of it when much was read
     _give_back()
     most = base = _resident()
@@ -110,13 +137,13 @@ def _measure(path: str, main: str, verb: str) -> dict[str, float]:
 
     thread = threading.Thread(target=sample, daemon=True)  # an error must not leave it waiting
     thread.start()
-    begun = time.perf_counter()
-    result = VERBS[verb](raw)
-    spent = time.perf_counter() - begun
+    begun, busy = time.perf_counter(), time.process_time()
+    result = run(raw)
+    spent, busy = time.perf_counter() - begun, time.process_time() - busy
     is_over.set()
     thread.join()
     kept = result.nbytes if isinstance(result, xr.Dataset | xr.DataArray) else 0
-    return {"seconds": spent, "extra": (most - base - kept) / (1 << 20), "result": kept / (1 << 20)}
+    return {"seconds": spent, "busy": busy, "extra": (most - base - kept) / (1 << 20), "result": kept / (1 << 20)}
 
 
 def _in_a_process(path: str, main: str, verb: str) -> dict[str, float]:
@@ -129,6 +156,7 @@ def main() -> None:
     """Read the options and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024], help="MiB of cells")
+    parser.add_argument("--scan", type=int, default=64, help="positions a side of the patterns")
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -146,6 +174,12 @@ def main() -> None:
                 f"{runs[-1]['seconds']:.1f}",
             ]
             sys.stdout.write(f"| {verb} | {' | '.join(cells)} |\n")
+            sys.stdout.flush()
+        place = _build_patterns(Path(folder), options.scan)
+        sys.stdout.write("\n| patterns | extra MiB | MiB of the result | s of all cores |\n|---|---|---|---|\n")
+        for verb in PATTERNS:
+            run = _in_a_process(*place, verb)
+            sys.stdout.write(f"| {verb} | {run['extra']:.0f} | {run['result']:.0f} | {run['busy']:.1f} |\n")
             sys.stdout.flush()
 
 

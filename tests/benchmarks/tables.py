@@ -45,7 +45,7 @@ BENCHMARKS = {
     "write": Benchmark("write_speed.py", ("--megabytes", "1024"), ("--megabytes", "64", "--rounds", "3")),
     "convert": Benchmark("convert_speed.py", ("--megabytes", "512"), ("--megabytes", "16", "--rounds", "2")),
     "append": Benchmark("append_speed.py", ("--megabytes", "500"), ("--megabytes", "32", "--rounds", "3")),
-    "memory": Benchmark("memory_use.py", ("--sizes", "256", "1024"), ("--sizes", "16", "32")),
+    "memory": Benchmark("memory_use.py", ("--sizes", "256", "1024"), ("--sizes", "16", "32", "--scan", "16")),
     "learn": Benchmark("learn_speed.py", ("--size", "1", "--rounds", "3"), ("--size", "0.05", "--rounds", "2")),
     "signal": Benchmark("signal_speed.py", ("--rows", "4096"), ("--rows", "256", "--rounds", "1"), has_files=False),
     "image": Benchmark("image_speed.py", ("--seeds", "2"), ("--seeds", "1"), has_files=False),

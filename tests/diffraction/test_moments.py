@@ -6,7 +6,7 @@ import xarray as xr
 
 import usidx
 from tests.diffraction.scans import BACKINGS, DTYPES, make_scan, spread
-from usidx.diffraction import Annulus, center_of_mass, find_center
+from usidx.diffraction import Annulus, center_of_mass, find_center, phase_contrast
 from usidx.errors import UsidError
 
 
@@ -90,3 +90,27 @@ def test_known_deflections_are_found() -> None:
     counted, _ = usidx.simulate.diffraction((6, 7), (48, 40), counts=1e6)
     rms = float(np.sqrt(((center_of_mass(counted).y - truth.deflection_y) ** 2).mean()))
     assert rms < 0.02  # the scatter of 1e6 electrons over some mrad is 0.006
+
+
+def test_positions_may_be_called_y_and_x_too() -> None:
+    scan = make_scan("f8")
+    plain, beam = center_of_mass(scan), find_center(scan)
+    named = scan.rename(Y="y", X="x")
+    found = center_of_mass(named, center=find_center(named))
+    assert list(found) == ["com_y", "com_x"]
+    np.testing.assert_allclose(found.com_y, plain.y - beam.y, atol=1e-12)
+    np.testing.assert_allclose(found.com_x, plain.x - beam.x, atol=1e-12)
+    assert (found.com_x.units, found.com_x.long_name) == (plain.x.units, plain.x.long_name)
+    own = center_of_mass(named, center=center_of_mass(named))
+    assert float(abs(own.com_y).max()) == float(abs(own.com_x).max()) == 0
+    np.testing.assert_allclose(phase_contrast(found), phase_contrast(plain), atol=1e-12)
+    one = find_center(named[1, 2])
+    assert list(one) == ["center_y", "center_x", "radius"]
+    assert float(one.center_y) == float(find_center(scan[1, 2]).y)
+    assert float(one.y) == 0.5
+    np.testing.assert_allclose(center_of_mass(named[1, 2], center=one).com_y, plain.y[1, 2] - one.center_y)
+
+
+def test_pixels_called_y_and_x_are_in_nobodys_way() -> None:
+    scan = make_scan("f8").rename(ky="y", kx="x")
+    assert list(center_of_mass(scan)) == list(find_center(scan, "mass")) == ["y", "x"]

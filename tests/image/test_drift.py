@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import usidx
-from usidx.errors import RoleError, SelectionError, UnitsError, UsidError
+from usidx.errors import ResultError, RoleError, SelectionError, UnitsError, UsidError
 
 BOTH = ("shift_Y", "shift_X")
 NM = 1e-9
@@ -140,6 +140,19 @@ def test_a_lattice_is_not_left_by_its_spacing() -> None:
     np.testing.assert_allclose(found.shift_X, -1.1 * np.arange(12), atol=0.05)
 
 
+def test_the_dim_of_the_frames_tells_those_of_the_images() -> None:
+    stack, _ = usidx.simulate.drifting_stack((24, 28), 3)
+    expected = usidx.image.estimate_drift(stack, "Frame")
+    bare = xr.DataArray(stack.values, {d: stack[d].values for d in stack.dims}, stack.dims)
+    series = usidx.set_roles(bare, position=["Frame", "Y", "X"])
+    for given in (bare, series):
+        found = usidx.image.estimate_drift(given, "Frame")
+        np.testing.assert_array_equal(found.shift_Y, expected.shift_Y)
+        np.testing.assert_array_equal(found.shift_X, expected.shift_X)
+    with pytest.raises(RoleError, match=r"Name the dims to work along with dims=\[...\]"):
+        usidx.image.estimate_drift(bare.expand_dims(Channel=2), "Frame")
+
+
 def test_what_has_no_answer_is_refused() -> None:
     stack, _ = usidx.simulate.drifting_stack((16, 20), 3)
     with pytest.raises(SelectionError, match="Drift is seen between frames, and there is 1 along 'Frame'"):
@@ -150,6 +163,8 @@ def test_what_has_no_answer_is_refused() -> None:
         usidx.image.estimate_drift(stack, reference="median")  # type: ignore[arg-type]
     with pytest.raises(UsidError, match="is complex"):
         usidx.image.estimate_drift(stack + 0j)
+    with pytest.raises(ResultError, match="already has a dim or coordinate 'shift_Y'"):
+        usidx.image.estimate_drift(stack.assign_coords(shift_Y=("Frame", np.arange(3.0))))
     with pytest.raises(UsidError, match="mask is float"):
         usidx.image.estimate_drift(stack, mask=stack[0])
     with pytest.raises(UsidError, match="max_shift=-1"):

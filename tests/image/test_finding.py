@@ -39,6 +39,24 @@ def test_every_atom_is_found_and_no_other(options: dict[str, object], sigma: flo
                     "background": "a.u."}  # fmt: skip
 
 
+@pytest.mark.parametrize("noise", [0.05, 0.2])
+def test_ripples_of_a_cleaned_image_are_no_atoms(noise: float) -> None:
+    image, truth = usidx.simulate.atoms((128, 128), noise=noise)
+    found = usidx.image.find_atoms(usidx.image.denoise_patches(image, step=4))
+    assert found.sizes["atom"] == truth.sizes["atom"]
+    assert match(found, truth).max() < 0.02  # a pixel
+
+
+def test_faint_atoms_beside_bright_ones_are_found_without_noise() -> None:
+    bright, truth = usidx.simulate.atoms((128, 128), noise=0)
+    y, x = (truth[name].values[:, np.newaxis, np.newaxis] + 0.12 for name in ("y", "x"))
+    far = (bright.Y.values[:, np.newaxis] - y) ** 2 + (bright.X.values - x) ** 2
+    faint = 0.15 * np.exp(-far / (2 * 0.04**2)).sum(axis=0)
+    found = usidx.image.find_atoms(bright + faint)
+    own = np.hypot(found.y.values - y[:, 0], found.x.values - x[:, 0]).min(axis=1)
+    assert (own[(y[:, 0, 0] < 2.5) & (x[:, 0, 0] < 2.5)] < 0.02).all()
+
+
 def test_noise_alone_has_no_atoms_and_missing_pixels_are_none() -> None:
     noise = xr.DataArray(np.random.default_rng(0).normal(size=(200, 210)), dims=("Y", "X"))
     assert find_atoms(noise, sigma=2.0, dims=("Y", "X")).y.isnull().all()

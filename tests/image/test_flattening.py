@@ -136,6 +136,16 @@ def test_the_smallest_images(shape: tuple[int, int], method: Any) -> None:
         assert np.isfinite(usidx.image.flatten(image, method, 1, mask, ("Y", "X"))).all()
 
 
+@pytest.mark.parametrize("method", ["plane", "polynomial", "lines", "differences"])
+def test_ground_without_any_noise(method: Any) -> None:
+    values = np.zeros((48, 64))
+    values[16:32, 20:36] = 1
+    image = xr.DataArray(values > 0, dims=("Y", "X"), name="covered")
+    for one in (image, image * 1e9):
+        found = usidx.image.flatten(one, method, dims=("Y", "X"))
+        np.testing.assert_allclose(found, one.astype(float), atol=1e-6 * float(one.max()))
+
+
 def test_what_is_not_there_is_refused() -> None:
     image, _ = usidx.simulate.stepped_surface((12, 15), particles=0)
     for arguments in ({"method": "median"}, {"order": 2}, {"method": "lines", "order": 9}, {"mask": "facets"}):

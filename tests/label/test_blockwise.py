@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import usidx
-from usidx.errors import RoleError, UsidError
+from usidx.errors import ResultError, RoleError, UsidError
 from usidx.label.blockwise import Output, along, over
 from usidx.label.roles import find_role
 from usidx.testing.strategies import labelled_arrays
@@ -364,3 +364,15 @@ def test_what_is_no_number_or_not_labelled_is_refused() -> None:
         running_mean(cube(), window=4)
     raw = along(cube(dtype="i4"), "E", lambda block: block.max(axis=-1), Output(dims=()), as_stored=True)
     assert raw.dtype == "i4"
+
+
+@pytest.mark.parametrize("name", ["top", "peak"])
+def test_what_stays_may_not_be_called_as_what_comes(name: str) -> None:
+    data = cube()
+    outputs = {"top": Output(dims=("peak",), sizes={"peak": 2})}
+    for taken in (data.rename(X=name), data.assign_coords({name: 3.0}), data.rename(height=name)):
+        with pytest.raises(ResultError, match=f"'cube' already has a dim or coordinate '{name}'.*Rename it first"):
+            along(taken, "E", lambda block: block[..., :2], outputs)
+    gone = along(data.rename(E=name), name, lambda block: block[..., :2], outputs)
+    assert gone.top.dims == ("Y", "peak", "X")
+    assert along(data.rename(step=name), "E", lambda block: block[..., :2], outputs).sizes["peak"] == 2

@@ -9,6 +9,7 @@ import xarray as xr
 from tests.learn.conftest import Backing, Cube
 from usidx.errors import ResultError
 from usidx.learn.nmf import nmf
+from usidx.learn.reconstruct import reconstruct
 from usidx.results.provenance import find_last_step
 
 
@@ -104,9 +105,25 @@ def test_stays_lazy_and_reads_each_block_once_when_held(cube: Cube) -> None:
 @pytest.mark.parametrize("dtype", ["float64", "int16"])
 def test_refuses_negative_cells_when_it_sees_them(dtype: str, backing: Backing, iteration: str, cube: Cube) -> None:
     cells = (mixture()[0] * 10).astype(dtype)
-    cells[2, 1, 0, 5] = -3
-    with pytest.raises(ResultError, match=r"negative cells \(the lowest found is -3\): pass abs\(data\)"):
+    cells[2, 1, 0, 5] = -30
+    with pytest.raises(ResultError, match=r"negative cells \(the lowest found is -30\): pass abs\(data\)"):
         nmf(backing(cube(cells)), 2).compute()
+
+
+@pytest.mark.parametrize("solver", ["hals", "compressed"])
+def test_noise_about_zero_averages_out(solver: str, backing: Backing, cube: Cube) -> None:
+    rng = np.random.default_rng(5)
+    lines = np.exp(-((np.arange(60) - np.array([[15.0], [42.0]])) ** 2) / 18)
+    scores = np.concatenate([np.eye(2), rng.random((58, 2))])
+    cells = (scores @ lines + 0.05 * rng.normal(size=(60, 60))).reshape(6, 10, 1, 60)
+    found = nmf(backing(cube(cells)), 2, solver=solver).compute()
+    clipped = nmf(cube(cells.clip(0)), 2, solver=solver)
+    between = np.abs(np.arange(60)[:, np.newaxis] - [15, 42]).min(axis=1) > 10  # where there is no line
+    levels = [float(r.components.values.reshape(2, 60)[:, between].mean()) for r in (found, clipped)]
+    assert levels[0] < 0.5 * levels[1]
+    left = np.linalg.norm(reconstruct(found).values - cells)
+    assert left <= np.linalg.norm(reconstruct(clipped).values - cells)
+    np.testing.assert_allclose(left, found.reconstruction_error, rtol=1e-6)
 
 
 def test_refuses_complex_data_at_once(cube: Cube) -> None:

@@ -110,3 +110,16 @@ def test_protected_ranges_and_missing_samples(spiky: tuple[xr.DataArray, Array, 
             usidx.signal.find_spikes(data, threshold=wrong)  # type: ignore[arg-type]
     with pytest.raises(UsidError, match="protect="):
         usidx.signal.find_spikes(data, protect=[1, 2, 3])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("neighbours", [True, False])
+def test_spectra_of_nothing_and_of_few_samples_are_no_trouble(neighbours: bool) -> None:
+    values = np.random.default_rng(0).normal(size=(3, 4, 60)) * np.array([1.0, 1e3, 1e6])[:, None, None]
+    values[0, 0, [3, 57]], values[1, 2], values[2, :, 10:] = np.nan, np.nan, np.nan
+    data = usidx.set_roles(xr.DataArray(values, dims=("Y", "X", "E")), position=["Y", "X"], spectroscopic="E")
+    whole = usidx.signal.remove_spikes(data, threshold=20, neighbours=neighbours)
+    np.testing.assert_array_equal(whole.isnull(), data.isnull())
+    rows = usidx.signal.remove_spikes(data.chunk({"Y": 1}), threshold=20, neighbours=neighbours)
+    xr.testing.assert_allclose(rows.compute(), whole)
+    for size in (1, 2):
+        assert not usidx.signal.find_spikes(data.isel(E=slice(size)), "E", threshold=50, neighbours=neighbours).any()

@@ -1,8 +1,10 @@
 """What is shown of work that takes long: the iteration that a verb is at, of how many, and what it gained."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -12,7 +14,15 @@ import xarray as xr
 
 import usidx
 from tests.kit.clusters import QUIET, start_cluster
-from usidx.tasks.progress import Iterations, call_named, hear, show_iterations
+from usidx.tasks.progress import (
+    Iterations,
+    call_named,
+    clear_lines,
+    count_progress,
+    hear,
+    name_step,
+    show_iterations,
+)
 
 pytestmark = QUIET
 
@@ -53,7 +63,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show all at once, as in a wide terminal that somebody looks at."""
     for module in ("progress", "cluster"):
         monkeypatch.setattr(f"usidx.tasks.{module}.is_watched", lambda: True)
-    monkeypatch.setattr("usidx.tasks.progress._SHOWN_AFTER", -1.0)
+    for name in ("_SHOWN_AFTER", "_DRAWN_EVERY"):
+        monkeypatch.setattr(f"usidx.tasks.progress.{name}", -1.0)
     monkeypatch.setenv("COLUMNS", "200")
 
 
@@ -75,7 +86,9 @@ def list_told(out: str, said: str) -> tuple[list[int], list[float]]:
 def run(name: str, capsys: pytest.CaptureFixture[str]) -> tuple[xr.Dataset, list[int], list[float]]:
     verb, said = VERBS[name]
     found = usidx.compute(verb(DATA.chunk({"Y": 4})))
-    out = capsys.readouterr().out
+    told = capsys.readouterr()
+    out = told.err
+    assert told.out == ""
     assert out.endswith("\n")
     return found, *list_told(out, said)
 
@@ -113,12 +126,18 @@ def test_workers_of_a_cluster_tell_it_too(
         monkeypatch.setattr("usidx.tasks.passes._HELD_BYTES", 0)
     _, numbers, values = run(name, capsys)
     usidx.write(VERBS[name][0](DATA.chunk({"Y": 4})), tmp_path / "scan.h5")
-    written = list_told(capsys.readouterr().out, VERBS[name][1])
+    written = list_told(capsys.readouterr().err, VERBS[name][1])
     with dask.config.set(scheduler="threads"):
         _, numbers_alone, values_alone = run(name, capsys)
     assert numbers == written[0] == numbers_alone
     np.testing.assert_allclose(values, values_alone, rtol=1e-3, atol=1e-9)
     np.testing.assert_allclose(written[1], values_alone, rtol=1e-3, atol=1e-9)
+
+
+def read_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return what was drawn, without the time, each once: a tick may draw the same again."""
+    drawn = [re.sub(r" \[.*?\] *", "", text) for text in re.split(r"[\r\n]", capsys.readouterr().err)]
+    return list(dict.fromkeys(text.strip() for text in drawn if text.strip()))
 
 
 def test_the_gain_is_that_of_the_last_step(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,12 +150,47 @@ def test_the_gain_is_that_of_the_last_step(watched: None, capsys: pytest.Capture
     with show_iterations([lazy]):
         call_named("mine", iterate)
         hear("another", "of someone else")
-    assert capsys.readouterr().out.replace("\r", "\n").split("\n")[1:] == [
+    assert read_lines(capsys) == [
         "fit: iteration 1 of at most 3, error 4",
         "fit: iteration 2 of at most 3, error 3, 25 % less",
         "fit: iteration 3 of at most 3, error 3.3, 10 % more",
-        "",
     ]
+
+
+def test_a_line_names_the_step_how_far_it_is_and_what_is_left(
+    watched: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usidx.compute(DATA.chunk({"Y": 4}).usid.svd(2))
+    drawn = capsys.readouterr().err
+    assert re.search(r"\rsvd:  *\d+%\|.*\| \d+/\d+ \[\d\d:\d\d, \d\d:\d\d left\]", drawn)
+    assert re.search(r"svd: 100%\|█+\| (\d+)/\1 .*\n$", drawn)
+    assert drawn.count("\n") == 1
+
+
+def test_passes_and_nested_work_share_one_line(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with count_progress(2, progress=True, step="all") as advance:
+        for _ in range(2):
+            usidx.compute(VERBS["nmf"][0](DATA.chunk({"Y": 4})))
+            advance()
+    drawn = capsys.readouterr().err
+    assert drawn.count("\n") == 1
+    assert "nmf: iteration 7 of at most 7" in drawn
+    assert re.search(r"all: 100%.* 2/2 ", drawn)
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_ctrl_c_ends_the_line(part: int, watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with count_progress(2, progress=True, step="fit") as advance:
+            for _ in range(part):
+                advance()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    drawn = capsys.readouterr().err
+    assert drawn.endswith("\n")
+    assert drawn.rpartition("\r")[2].startswith("fit:")
 
 
 def test_a_line_is_no_wider_than_the_terminal(
@@ -145,16 +199,65 @@ def test_a_line_is_no_wider_than_the_terminal(
     monkeypatch.setenv("COLUMNS", "20")
     with show_iterations([]) as line:
         line.tell("x" * 30)
-        line.draw_bar(1, 2)
-        line.tell("short")
-        line.write("\n")
-    first, second, third = capsys.readouterr().out.split("\r")[1:]
-    assert (first, second) == ("x" * 19, "x" * 19)
-    assert third.startswith("short | 50% Complet")
-    assert third.endswith("\n")
+        line.count(1, 2)
+    drawn = [text for text in re.split(r"[\r\n]", capsys.readouterr().err) if text]
+    assert max(map(len, drawn)) <= 19  # the cursor needs a place
+    assert drawn[0].startswith("xxxxxxxxx [")
+
+
+def test_what_else_is_written_gets_a_line_of_its_own(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with show_iterations([], "fit") as line:
+        line.count(1, 2)
+        clear_lines()
+        sys.stderr.write("a warning\n")
+        line.count(2, 2)
+    assert re.search(r"\r +\ra warning\n\rfit: 100%", capsys.readouterr().err)
 
 
 def test_nothing_is_told_where_nobody_asked(watched: None, capsys: pytest.CaptureFixture[str]) -> None:
     usidx.compute(VERBS["nmf"][0](DATA.chunk({"Y": 4})), progress=False)
     VERBS["nmf"][0](DATA)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
+
+
+def test_a_step_is_named_by_what_was_recorded_and_by_nothing_else() -> None:
+    lazy = DATA.chunk({"Y": 4})
+    assert name_step([lazy.usid.svd(2), lazy.usid.pca(2), lazy.usid.svd(3)]) == "svd, pca"
+    assert name_step([lazy.usid.svd(2).scores], "write") == "write svd"
+    assert name_step([lazy, lazy.data, 7]) == "compute"
+    for text in ("no JSON", "[]", "{}", "7", '[{"tool": "\\u001b[2J"}]', '[{"tool": 7}]', "[[]]"):
+        assert name_step([lazy.assign_attrs(usid_provenance=text)]) == "compute"
+
+
+class Kernel:
+    """What IPython tells of the kernel of a notebook."""
+
+    def __init__(self, *, is_asked: bool) -> None:
+        self.kernel = SimpleNamespace(_allow_stdin=is_asked)
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_notebook_shows_one_output_that_goes(
+    is_asked: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    display = pytest.importorskip("IPython.display")
+    for name in ("_SHOWN_AFTER", "_DRAWN_EVERY"):
+        monkeypatch.setattr(f"usidx.tasks.progress.{name}", -1.0)
+    shown: list[str] = []
+    output = SimpleNamespace(update=lambda data, raw: shown.append(data["text/plain"]))
+
+    def show(data: dict[str, str], raw: bool, display_id: bool) -> Any:
+        output.update(data, raw)
+        return output
+
+    monkeypatch.setattr("IPython.get_ipython", lambda: Kernel(is_asked=is_asked))
+    monkeypatch.setattr(display, "display", show)
+    with count_progress(2, progress=True, step="fit") as advance:
+        advance()
+        advance()
+    assert capsys.readouterr().err == ""
+    if is_asked:
+        assert shown[1].startswith("fit:  50%|█")
+        assert shown[-1] == ""
+    else:  # run by a program, whose reader wants no bar in the notebook
+        assert shown == []

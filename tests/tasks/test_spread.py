@@ -144,8 +144,24 @@ def test_parts_hold_small_blocks_and_leave_every_thread_more_than_two(
 ) -> None:
     nbytes = blocks * rows * 8000
     plan = Plan(Detached({}, [], [], []), "", "", [rows] * blocks, nbytes, 0)
-    assert _choose_part(plan, lambda: threads) == each
+    assert _choose_part(plan, 2 * threads) == each
     assert each == 1 or (-(-blocks // each) > 2 * threads and each * rows * 8000 <= 2**24)
+
+
+def find_worker_slowly(block: Any) -> str:
+    time.sleep(0.03)
+    return find_worker(block)
+
+
+def find_workers(blocks: Blocks) -> list[list[str]]:
+    return [list(blocks.map(find_worker_slowly)) for _ in range(3)]
+
+
+def test_few_blocks_are_shared_out_evenly(client: Any) -> None:
+    rows = da.from_array(VALUES, chunks=(7, COLUMNS)).map_blocks(np.array)  # 6 blocks: two for each worker
+    with dask.config.set({"usidx.keep-blocks": 0}):
+        found = plan_passes(rows).iterate(find_workers).compute()
+    assert all(len(set(workers)) == 3 and len(workers) == 6 for workers in found), found
 
 
 def test_an_error_of_a_block_is_the_error(client: Any) -> None:

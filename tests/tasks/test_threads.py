@@ -3,6 +3,7 @@
 import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
@@ -214,3 +215,23 @@ def test_nothing_is_collected_while_other_threads_are_looked_at(
         gc.enable()
     assert seen
     assert not any(seen)
+
+
+def test_asking_keeps_no_block_of_who_asks() -> None:
+    """A circle of frames, or a copy of a thread's variables, would keep blocks until garbage is collected."""
+
+    def work(given: Any) -> list[Any]:
+        own = np.empty(9)
+        worker_count()
+        return [weakref.ref(own), weakref.ref(given)]
+
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            seen = executor.submit(work, np.empty(9)).result()
+            executor.submit(int).result()  # by now the thread has let go of what it did before
+            assert all(one() is None for one in seen)
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import h5py
 import xarray as xr
 
 import usidx
@@ -38,7 +41,7 @@ def report_files(
     Parameters
     ----------
     files : sequence of path
-        USID files.
+        USID files, or files of instruments, which are converted for the time that it takes.
     page : path, optional
         The HTML page. By default ``<file>-report.html`` in the working directory, after the first file.
     say : callable, optional
@@ -58,7 +61,8 @@ def report_files(
     target = check_writable(Path(fspath(page)) if page is not None else Path.cwd() / f"{paths[0].stem}-report.html")
     sections: list[Section] = []
     for path in paths:
-        found = _describe(path)
+        with _as_usid(path) as file:
+            found = _describe(file, path)
         before = f"{path.name}: " if len(paths) > 1 else ""
         sections += [Section(before + one.title, one.blocks) for one in found]
         say(f"{path}: {len(found)} sections")
@@ -66,12 +70,23 @@ def report_files(
     return write_report(target, title, sections, subtitle=", ".join(map(str, paths)), beside=False)
 
 
-def _describe(path: Path) -> list[Section]:
+@contextmanager
+def _as_usid(path: Path) -> Iterator[Path]:
+    """Give a file that holds what is in a file of an instrument; USID files as they are."""
+    if not path.is_file() or h5py.is_hdf5(path):
+        yield path
+        return
+    with TemporaryDirectory(prefix="usidx-") as folder:
+        yield usidx.convert(path, Path(folder, f"{path.name}.h5"), progress=False)
+
+
+def _describe(path: Path, given: Path) -> list[Section]:
+    """Describe a USID file, which stands for the one that was given."""
     tree = usidx.open_tree(path)
     lineage = trace_lineage(tree)
     mains = [node.path for node in lineage.nodes if node.kind == "main"]
     results = [node.path for node in lineage.nodes if node.kind == "result"]
-    sections = [Section("The file", _describe_file(path, tree, lineage))]
+    sections = [Section("The file", _describe_file(given, tree, lineage))]
     if results:
         sections.append(Section("What was made of what", [lineage]))
     sections += [Section(_name(lineage, main), _try(_show_main, path, main)) for main in mains[:_MOST_MAINS]]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.diffraction.frame import Frame, Pixels, read_frame
+from usidx.diffraction.frame import Frame, Pixels, name_pair, read_frame
 from usidx.diffraction.patterns import average
 from usidx.errors import UsidError
 from usidx.label.blockwise import Output, along
@@ -50,7 +50,8 @@ def find_center(
     Returns
     -------
     Dataset
-        `y` and `x`, numbers in the units of the detector's coordinates; of "disk" its `radius`, too.
+        `y` and `x`, numbers in the units of the detector's coordinates; of "disk" its `radius`, too. Of a pattern that
+        was taken at a `y` and `x`, they are `center_y` and `center_x`.
 
     Raises
     ------
@@ -75,15 +76,17 @@ def find_center(
         raise UsidError(f"method={method!r}; it should be one of {', '.join(_METHODS)}.")
     frame = read_frame(data, dims)
     mean = average(data, mask, frame)
-    names = ("y", "x", "radius") if method == "disk" else ("y", "x")
+    names = (*name_pair(mean, frame, "center_"), *(["radius"] if method == "disk" else []))
     outputs = {n: Output(dims=(), dtype=np.float64, attrs=_make_attrs(n, frame)) for n in names}
     found = along(mean, frame.dims, partial(_METHODS[method], frame=frame), outputs)
     return add_choices(found, dims=list(frame.dims))
 
 
 def _make_attrs(name: str, frame: Frame) -> dict[str, str]:
-    unit = {"y": frame.units[0], "x": frame.units[1], "radius": frame.find_unit()}[name]
-    long_name = "Radius of the disk" if name == "radius" else f"Center along {name}"
+    if name == "radius":
+        long_name, unit = "Radius of the disk", frame.find_unit()
+    else:
+        long_name, unit = f"Center along {name[-1]}", frame.units["yx".index(name[-1])]
     return {"long_name": long_name, **({} if unit is None else {"units": unit})}
 
 

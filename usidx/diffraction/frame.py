@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,25 @@ from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims, choose_dims
 from usidx.signal.axis import read_steps
 
-__all__ = ["Center", "Frame", "Pixels", "choose_result_type", "leave_out", "read_center", "read_frame"]
+__all__ = [
+    "Center",
+    "Frame",
+    "Pixels",
+    "choose_result_type",
+    "find_pair",
+    "leave_out",
+    "name_pair",
+    "read_center",
+    "read_frame",
+]
 
 Array = npt.NDArray[Any]
 #: A point of the detector: (y, x), or what `find_center` returns.
 Center = Sequence[float] | xr.Dataset
 #: What is left out: a labelled mask, or one of the detector's shape.
 Pixels = xr.DataArray | npt.NDArray[np.bool_]
+#: What begins the names of `y` and `x` in a result, where the positions have these names.
+Apart = Literal["com_", "center_"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +94,21 @@ def read_frame(data: xr.DataArray, dims: Dims | None = None) -> Frame:
     return Frame((y, x), ys, xs, (unit_y, unit_x))
 
 
+def name_pair(data: xr.DataArray, frame: Frame, apart: Apart) -> tuple[str, str]:
+    """Return what is found along y and x of the detector is called: so, with `apart` before it where that is taken."""
+    held = {*data.dims} - {*frame.dims}
+    taken = held | {name for name, c in data.coords.items() if {*c.dims} <= held}
+    return (f"{apart}y", f"{apart}x") if {"y", "x"} & taken else ("y", "x")
+
+
+def find_pair(found: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray] | None:
+    """Return the variables of such a result, None where there are none."""
+    for apart in ("", *get_args(Apart)):
+        if {f"{apart}y", f"{apart}x"} <= {*found.data_vars}:
+            return found[f"{apart}y"], found[f"{apart}x"]
+    return None
+
+
 def read_center(center: Center) -> tuple[float, float]:
     """Return a point of the detector as two numbers; a lazy one is computed.
 
@@ -91,9 +118,9 @@ def read_center(center: Center) -> tuple[float, float]:
         It is not two finite numbers.
     """
     try:
-        y, x = (center["y"], center["x"]) if isinstance(center, xr.Dataset) else center
+        y, x = find_pair(center) if isinstance(center, xr.Dataset) else center  # type: ignore[misc]
         found = float(y), float(x)
-    except (TypeError, ValueError, KeyError) as err:
+    except (TypeError, ValueError) as err:
         raise UsidError(f"center={center!r}; it should be (y, x), in the units of the detector's coordinates.") from err
     if not np.isfinite(found).all():
         raise UsidError(f"center={found}; it should be finite.")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from usidx.diffraction.frame import find_pair
 from usidx.errors import ResultError, UnitsError, UsidError
 from usidx.label import units
 from usidx.label.blockwise import Output, over
@@ -79,21 +80,23 @@ def phase_contrast(
     """
     if edges not in ("mirror", "periodic"):
         raise UsidError(f"edges={edges!r}; it should be 'mirror' or 'periodic'.")
-    if not {"y", "x"} <= set(com.data_vars):
+    pair = find_pair(com)
+    if pair is None:
         raise ResultError(f"Deflections are the variables y and x; here are {list(map(str, com.data_vars))}.")
-    chosen = choose_dims(com.y, dims, 2, role=POSITION)
-    axes = [read_axis(com.y, dim) for dim in chosen]
+    y, x = pair
+    chosen = choose_dims(y, dims, 2, role=POSITION)
+    axes = [read_axis(y, dim) for dim in chosen]
     along = {axis.unit for axis in axes}
-    if len(along) > 1 or com.y.attrs.get("units") != com.x.attrs.get("units"):
-        raise UnitsError(f"Deflections in {com.y.attrs.get('units')!r} and {com.x.attrs.get('units')!r}, over axes in "
+    if len(along) > 1 or y.attrs.get("units") != x.attrs.get("units"):
+        raise UnitsError(f"Deflections in {y.attrs.get('units')!r} and {x.attrs.get('units')!r}, over axes in "
                          f"{[axis.unit for axis in axes]}: both should be in one unit.")  # fmt: skip
     attrs = {"long_name": "Integrated deflection"}
-    if (unit := com.y.attrs.get("units")) is not None and (step := axes[0].unit) is not None:
+    if (unit := y.attrs.get("units")) is not None and (step := axes[0].unit) is not None:
         attrs["units"] = units.multiply(unit, step)
     steps, mirror = (axes[0].step, axes[1].step), edges == "mirror"
     kernel = partial(_integrate, steps=steps, angle=np.deg2rad(rotation), flip=bool(flip), mirror=mirror)
-    beside = com.x.transpose(*(d for d in com.x.dims if d not in chosen), *chosen)
-    made = over(com.y, chosen, kernel, Output(name="phase", attrs=attrs), beside=[beside])
+    beside = x.transpose(*(d for d in x.dims if d not in chosen), *chosen)
+    made = over(y, chosen, kernel, Output(name="phase", attrs=attrs), beside=[beside])
     return add_choices(made, dims=list(chosen))
 
 

@@ -10,7 +10,16 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.diffraction.detectors import Annulus
-from usidx.diffraction.frame import Center, Frame, Pixels, choose_result_type, leave_out, read_center, read_frame
+from usidx.diffraction.frame import (
+    Center,
+    Pixels,
+    choose_result_type,
+    find_pair,
+    leave_out,
+    name_pair,
+    read_center,
+    read_frame,
+)
 from usidx.diffraction.kernels.pixels import as_frames, find_runs, make_zero, work_through
 from usidx.errors import UsidError
 from usidx.label.blockwise import Output, along
@@ -53,6 +62,7 @@ def center_of_mass(
     -------
     Dataset, dims (*position)
         `y` and `x`, in the units of the detector's coordinates; single precision where the data is, else double.
+        Where positions are called so, they are `com_y` and `com_x`.
 
     Raises
     ------
@@ -77,11 +87,14 @@ def center_of_mass(
     given, counts = leave_out(data, mask, frame)
     if annulus is not None:
         counts = counts & _choose_annulus(annulus, center).weigh(frame)
-    moves = isinstance(center, xr.Dataset) and any(center[n].ndim for n in ("y", "x") if n in center)
+    moves = isinstance(center, xr.Dataset) and any(one.ndim for one in find_pair(center) or ())
     origin = (0.0, 0.0) if moves or center is None else read_center(center)
     dtype = choose_result_type(data)
     kernel = partial(_find_center, runs=find_runs(counts), y=frame.y, x=frame.x, origin=origin, dtype=dtype)
-    outputs = {n: Output(dims=(), dtype=dtype, attrs=_make_attrs(n, unit)) for n, unit in _name_axes(frame).items()}
+    names = name_pair(data, frame, "com_")
+    outputs = {
+        n: Output(dims=(), dtype=dtype, attrs=_make_attrs(n[-1], u)) for n, u in zip(names, frame.units, strict=True)
+    }
     found = along(given, frame.dims, kernel, outputs, as_stored=True)
     if moves:
         found = _take_off(found, center)
@@ -104,21 +117,18 @@ def _describe(annulus: Any) -> Any:
     return annulus.describe() if isinstance(annulus, Annulus) else annulus
 
 
-def _name_axes(frame: Frame) -> dict[str, str | None]:
-    return dict(zip(("y", "x"), frame.units, strict=True))
-
-
 def _make_attrs(name: str, unit: str | None) -> dict[str, str]:
     return {"long_name": f"Center of mass along {name}", **({} if unit is None else {"units": unit})}
 
 
 def _take_off(found: xr.Dataset, center: Any) -> xr.Dataset:
     """Take off a center of each position."""
-    strange = {d for n in ("y", "x") for d in center[n].dims} - set(found.dims)
+    own = xr.Dataset(dict(zip(found.data_vars, find_pair(center) or (), strict=True)))
+    strange = {*own.dims} - {*found.dims}
     if strange:
         raise UsidError(f"center has the dims {sorted(map(str, strange))}, which are none of the positions.")
     try:
-        _, own = xr.align(found, center[["y", "x"]], join="exact")
+        _, own = xr.align(found, own, join="exact")
     except ValueError as err:
         raise UsidError(f"center is of other positions: {err}") from err
     return found.assign(

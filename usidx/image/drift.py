@@ -15,7 +15,8 @@ from usidx.image.kernels.following import Found, Stack, finish, follow, refine, 
 from usidx.image.moved import move_back
 from usidx.image.plane import choose_image_dims, read_axes, read_mask, read_pair
 from usidx.label.chunking import SMALLEST_PART, cut_single_block, join_along
-from usidx.label.roles import Dims, choose_dims
+from usidx.label.naming import refuse_taken
+from usidx.label.roles import Dims, choose_dims, position_dims
 from usidx.results.verbs import add_choices, verb
 from usidx.signal.axis import Axis, refuse_complex
 from usidx.tasks.graph import reshape_blocks
@@ -54,7 +55,7 @@ def estimate_drift(
         others: best in noise, for a picture that stays in view. The frame before, for a picture that moves on and on;
         errors add up. Or the first.
     dims : pair of str, optional
-        Of an image; by default the two position dims.
+        Of an image; by default the two position dims, or what is left beside `dim` where none are marked.
     mask : DataArray of bool, dims among `dims`, optional
         True where samples are left out of all frames, such as a dead spot of the detector.
     max_shift : float or pair of float, optional
@@ -174,7 +175,7 @@ class _Frames:
 
     @classmethod
     def of(cls, data: xr.DataArray, dim: str | None, dims: Dims | None) -> _Frames:
-        core = choose_image_dims(data, dims)
+        core = choose_image_dims(data, _name_images(data, dim) if dims is None else dims)
         (along,) = choose_dims(data, dim, 1)
         if along in core:
             raise RoleError(f"Frames lie along {along!r}, which is a dim of the images, {core}. Name other dims=[...].")
@@ -207,6 +208,13 @@ class _Frames:
         return xr.DataArray(made, coords=data.coords, name=data.name)
 
 
+def _name_images(data: xr.DataArray, dim: str | None) -> list[str] | None:
+    """Return the two dims of the images where `dim` leaves no other choice."""
+    places = [d for d in position_dims(data) if d != dim]
+    others = places or [str(d) for d in data.dims if d != dim]
+    return others if dim in data.dims and len(others) == 2 else None
+
+
 def _find(
     data: xr.DataArray, dim: str | None, reference: str, dims: Dims | None, mask: xr.DataArray | None, max_shift: Any
 ) -> tuple[_Frames, xr.DataArray, xr.Dataset]:
@@ -215,6 +223,7 @@ def _find(
     if reference not in _REFERENCES:
         raise UsidError(f"reference={reference!r}; it should be one of {', '.join(map(repr, _REFERENCES))}.")
     frames = _Frames.of(data, dim, dims)
+    refuse_taken(data, "corrected", *(f"shift_{d}{ending}" for d in frames.core for ending in ("", "_stderr")))
     names, sizes = frames.other
     shape = (frames.axes[0].size, frames.axes[1].size)
     stack = Stack(int(np.prod(sizes)), shape, _read_most(max_shift, frames.axes), reference,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +29,8 @@ from usidx.io.write.results import write
 from usidx.results.provenance import parse_steps
 
 __all__ = ["convert"]
+
+_LOG = logging.getLogger(__name__)
 
 FilePath = str | PathLike[str]
 
@@ -107,6 +110,7 @@ def convert(
     finally:
         for digest in digests:
             digest.stop()
+    _LOG.info("convert: %d files, in %s", len(files), path)
     return path
 
 

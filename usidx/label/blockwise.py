@@ -17,6 +17,7 @@ import xarray as xr
 
 from usidx.errors import UsidError
 from usidx.label.chunking import SMALLEST_PART, cut_single_block, join_along, trim, widen
+from usidx.label.naming import refuse_taken
 from usidx.label.roles import POSITION, ROLE, Dims, choose_dims, find_role
 
 __all__ = ["Kernel", "Output", "along", "over"]
@@ -206,6 +207,7 @@ def _work(
     outputs = list(output.values()) if isinstance(output, Mapping) else [output]
     dtype = data.dtype if as_stored else _choose_working_dtype(data)
     shaped = [_Shape.of(o, data, core, dtype) for o in outputs]
+    _refuse_taken_names(data, core, output)
     depth = overlap or {}
     other = [str(d) for d in data.dims if d not in core and d not in depth]
     first = cut_single_block(join_along(data.variable, core), core, smallest_part).transpose(*depth, *other, *core)
@@ -266,6 +268,16 @@ class _Call:
                 _copy_if_view(np.asarray(p, s.dtype), block, *beside) for p, s in zip(parts, self.shapes, strict=True)
             )
         return made if len(made) > 1 else made[0]
+
+
+def _refuse_taken_names(data: xr.DataArray, core: tuple[str, ...], output: Output | Mapping[str, Output]) -> None:
+    """Refuse data of which a dim or coordinate that stays is called as a variable or a dim of the outcome."""
+    outputs = output if isinstance(output, Mapping) else {"": output}
+    new = {d for o in outputs.values() for d in o.new_sizes}
+    kept = {d for o in outputs.values() for d in (core if o.dims is None else o.dims)} - new
+    held = {d for d in data.dims if d not in core or d in kept}
+    stays = held | {name for name, c in data.coords.items() if {*c.dims} <= held}
+    refuse_taken(data, *(name for name in (*outputs, *new) if name in stays))
 
 
 def _copy_if_view(part: Array, *given: Array) -> Array:

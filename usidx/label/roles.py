@@ -144,9 +144,10 @@ def _choose_usual_dims(
     told = f"no {role} dim of more than one step" if marked else f"no {role} dim (none is marked)"
     told = f"the {role} dims {tuple(own)}" if own else told
     wanted = f", and {count} should be worked along" if count is not None else ""
+    named = "dims=[...]" if count is not None and count > 1 else "dim=..."
     raise RoleError(
         f"Array {data.name!r} with dims {data.dims} has {told}{wanted}. {reason + ' ' if reason else ''}Name the dims "
-        f"to work along with dim=..., or mark them with da.usid.set_roles({role}=[...]).{_explain_one_step(data)}"
+        f"to work along with {named}, or mark them with da.usid.set_roles({role}=[...]).{_explain_one_step(data)}"
     )
 
 

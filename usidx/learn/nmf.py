@@ -1,4 +1,4 @@
-"""Labelled array without negative cells -> non-negative scores and components."""
+"""Labelled array of cells that are not negative but for noise -> non-negative scores and components."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from usidx.learn.matrix.matrix import (
     to_matrix,
 )
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, ITERATED, SINGULAR, assemble
-from usidx.learn.matrix.sample import Numbers, Survey, refuse_negative, survey
-from usidx.learn.weighting import decompose_scaled
+from usidx.learn.matrix.sample import Numbers, Survey, refuse_more_than_noise, survey
+from usidx.learn.weighting import Even, decompose_scaled
 from usidx.results.declarations import Quantity
 from usidx.results.verbs import add_choices, verb
 from usidx.tasks.blocks import Blocks
@@ -70,7 +70,7 @@ def nmf(
     max_iter: int = 200,
     tol: float = 1e-6,
 ) -> xr.Dataset:
-    """Factorise an array without negative cells into non-negative scores and components.
+    """Factorise an array into non-negative scores and components.
 
     A lazy array stays lazy; when the result is computed, one node reads the blocks, a few at a time: once per iteration
     ("hals"), or four times and more ("compressed"). Lazy arrays up to 64 MiB are read once and held. Positions
@@ -80,8 +80,8 @@ def nmf(
     Parameters
     ----------
     data : DataArray, dims (*position, *spectroscopic), or Dataset of such
-        Real or integer, no cell below zero; for a lazy array that is checked when the result is computed. Fields of a
-        Dataset stand side by side, as in :func:`svd`.
+        Real or integer. Noise about zero may reach below it, by a quarter of the highest cell at most; for a lazy array
+        that is checked when the result is computed. Fields of a Dataset stand side by side, as in :func:`svd`.
     n : int
         Number of components.
     dim : str or iterable of str, optional
@@ -123,8 +123,8 @@ def nmf(
     RoleError
         A dim is not there, or none is named and the array has no spectroscopic dim.
     ResultError
-        The data is complex or has negative cells, `n` is not a number of components that the array can have, there is
-        no such solver, a weight is negative, or fields are not numbers over the same dims.
+        The data is complex or has cells far below zero, `n` is not a number of components that the array can have,
+        there is no such solver, a weight is negative, or fields are not numbers over the same dims.
     UnitsError
         Fields have different units.
 
@@ -142,6 +142,9 @@ def nmf(
 
     With N complete positions of m known cells, half the square of the error plus ``alpha_W m (l1_ratio Σ W +
     (1 - l1_ratio) Σ W² / 2)`` for the scores W, and the same with ``alpha_H N`` for the components, is made small.
+
+    Cells below zero are fitted as they are. Noise about zero so averages out, which it would not after
+    ``data.clip(min=0)``.
 
     The error is the root of a difference of sums: a ``relative_error`` below about 1e-3 in single precision, and 1e-7
     in double, says that hardly anything is left, but not how little.
@@ -188,8 +191,8 @@ def nmf(
     recipe = _Recipe(n, solver, penalty, random_state, max_iter, tol)
     used = apply_mask(data, mask)
 
-    def decompose(some: xr.DataArray) -> xr.Dataset:
-        return _decompose(some, features, recipe)
+    def decompose(some: xr.DataArray, even: Even | None = None) -> xr.Dataset:
+        return _decompose(some, features, recipe, even)
 
     found = decompose(used) if scale is None else decompose_scaled(used, features, scale, decompose, reproject=False)
     return add_choices(found, dim=features, solver=solver, alpha_W=penalty.scores, alpha_H=penalty.components, **fields)
@@ -205,11 +208,12 @@ class _Recipe:
     tol: float
 
 
-def _decompose(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe) -> xr.Dataset:
+def _decompose(data: xr.DataArray, features: tuple[str, ...], recipe: _Recipe, even: Even | None) -> xr.Dataset:
     matrix = to_matrix(data, features)
     width = matrix.values.shape[1]
     passes, dtype = plan_passes(matrix.values), choose_working_dtype(matrix.values.dtype)
-    found = passes.iterate(_find_factors, number_rows(matrix), width, recipe)
+    seen = passes if even is None else even.see(passes)
+    found = seen.iterate(_find_factors, number_rows(matrix), width, recipe)
     components = passes.pick_array(found, _pick_components, (recipe.n, width), dtype)
     variables = {
         "scores": matrix.label_rows(passes.split(found, "scores", recipe.n, dtype), "component"),
@@ -230,7 +234,8 @@ def _choose_solver(wanted: str | None, size: int) -> str:
 def _find_factors(blocks: Blocks, numbers: Numbers, width: int, recipe: _Recipe) -> Factors:
     # The small products between passes are over before a second thread has begun.
     with limit_blas():
-        seen = survey(blocks, numbers, width, recipe.random_state, refuse_negative)
+        seen = survey(blocks, numbers, width, recipe.random_state)
+        refuse_more_than_noise(seen)
         exponent = find_exponent(seen.sample)
         if exponent:
             blocks, recipe = lower_blocks(blocks, exponent), replace(recipe, penalty=recipe.penalty.lower(exponent))

@@ -22,7 +22,7 @@ from usidx.learn.factors.gram_of_samples import (
 )
 from usidx.learn.factors.lanczos import Aim, run_lanczos
 from usidx.learn.factors.products import choose_dtype
-from usidx.learn.factors.projections import MOST_BYTES, find_scores
+from usidx.learn.factors.projections import are_images_kept, find_scores
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
     Matrix,
@@ -35,7 +35,7 @@ from usidx.learn.matrix.matrix import (
 )
 from usidx.learn.matrix.results import DECOMPOSITION, FACTORS, SINGULAR, assemble
 from usidx.learn.suggest_n import suggest_n
-from usidx.learn.weighting import decompose_scaled
+from usidx.learn.weighting import Even, decompose_scaled
 from usidx.results.verbs import add_choices, delegate, record_step, verb
 from usidx.tasks.passes import Passes, plan_passes
 
@@ -274,8 +274,8 @@ def _find_vectors(
     def decompose(count: int) -> tuple[xr.Dataset, _Recipe]:
         chosen = replace(recipe, solver=_choose_solver(recipe.solver, data, width, count))
 
-        def of(some: xr.DataArray) -> xr.Dataset:
-            return _decompose(some, count, features, centred, chosen)
+        def of(some: xr.DataArray, even: Even | None = None) -> xr.Dataset:
+            return _decompose(some, count, features, centred, chosen, even)
 
         return of(used) if scale is None else decompose_scaled(used, features, scale, of), chosen
 
@@ -304,11 +304,15 @@ def _needs_more(known: xr.Dataset, n: int | float | str) -> bool:
     return isinstance(n, float) and 0 < float(known["explained_variance_ratio"].sum()) < n
 
 
-def _decompose(data: xr.DataArray, n: int, features: tuple[str, ...], centred: bool, recipe: _Recipe) -> xr.Dataset:
+def _decompose(
+    data: xr.DataArray, n: int, features: tuple[str, ...], centred: bool, recipe: _Recipe, even: Even | None
+) -> xr.Dataset:
     height, width = data.size // count_cells(data, features), count_cells(data, features)
     turned = recipe.solver == "gram" and height < width
+    if even is not None and turned:
+        data, even = even.divide(data), None  # a block has some steps of all positions: it does not know their means
     matrix = to_matrix(data, features, turned=turned)
-    passes = plan_passes(matrix.values)
+    passes = plan_passes(matrix.values) if even is None else even.see(plan_passes(matrix.values))
     if turned:
         variables, found = _decompose_by_samples(matrix, passes, n, centred)
     else:
@@ -316,7 +320,7 @@ def _decompose(data: xr.DataArray, n: int, features: tuple[str, ...], centred: b
             found = passes.call(decompose_rows, passes.fold(sum_moments, join_moments, centred), n)
         else:
             pairs, adaptive = matrix.values.dtype.kind == "c", recipe.solver == "adaptive" and width <= _GRAM_SIDE
-            aim = Aim(n, centred, recipe.random_state, recipe.tol, adaptive, _are_images_kept(matrix, n))
+            aim = Aim(n, centred, recipe.random_state, recipe.tol, adaptive, are_images_kept(matrix.values, n))
             found = passes.iterate(run_lanczos, width, pairs, aim)
         variables = _collect_by_features(matrix, passes, n, found, recipe.solver)
     return assemble(data, variables | _collect_figures(matrix, passes, n, found, features, centred, recipe.solver))
@@ -338,15 +342,9 @@ def _choose_solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -
 Variables = dict[str, Any]
 
 
-def _are_images_kept(matrix: Matrix, n: int) -> bool:
-    """Say whether what the passes make of the rows is small enough to be kept for the scores."""
-    rows, itemsize = matrix.values.shape[0], choose_working_dtype(matrix.values.dtype).itemsize
-    return bool(2 * (n + 8) * rows * itemsize <= MOST_BYTES)
-
-
 def _collect_by_features(matrix: Matrix, passes: Passes, n: int, found: Any, solver: str | None) -> Variables:
     dtype = choose_working_dtype(matrix.values.dtype)
-    if solver != "gram" and _are_images_kept(matrix, n):
+    if solver != "gram" and are_images_kept(matrix.values, n):
         scores = passes.split(passes.iterate(find_scores, found), None, n, dtype)
     else:
         scores = passes.map_rows(project_rows, found, n, dtype)
@@ -373,7 +371,13 @@ def _decompose_by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool)
 
 
 def _collect_figures(
-    matrix: Matrix, passes: Passes, n: int, found: Any, features: tuple[str, ...], centred: bool, solver: str | None
+    matrix: Matrix,
+    passes: Passes,
+    n: int,
+    found: Any,
+    features: tuple[str, ...],
+    centred: bool,
+    solver: str | None,
 ) -> Variables:
     figures: Variables = {
         "singular_values": passes.pick_array(found, "values", (n,), np.float64),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,16 @@ import xarray as xr
 from usidx.errors import ResultError
 from usidx.label.units import raise_to_power
 from usidx.learn.factors.products import choose_dtype
+from usidx.learn.matrix.even import Evening, EvenPasses
 from usidx.learn.matrix.matrix import Matrix, choose_working_dtype, to_matrix
 from usidx.learn.matrix.missing import sift
 from usidx.learn.matrix.results import assemble
 from usidx.learn.matrix.sample import refuse_negative
 from usidx.learn.reconstruct import find_scores
-from usidx.tasks.passes import plan_passes
+from usidx.tasks.blocks import cut_pieces
+from usidx.tasks.passes import Passes, plan_passes
 
-__all__ = ["SCALES", "decompose_scaled"]
+__all__ = ["SCALES", "Even", "decompose_scaled"]
 
 Array = npt.NDArray[Any]
 
@@ -47,15 +49,38 @@ class _Columns:
     square: Array
 
 
+@dataclass(frozen=True, slots=True)
+class Even:
+    """How data is divided: `labelled` (*spectroscopic) is the scale of the steps, `factors` what passes know of it."""
+
+    labelled: xr.DataArray
+    factors: Any
+    evening: Evening
+
+    def find_level(self, data: xr.DataArray) -> xr.DataArray:
+        """Return the root of the mean count of each position; an empty position keeps its scale."""
+        level = data.mean(list(self.labelled.dims), skipna=True)
+        return (level.where(level > 0, 1.0) ** 0.5).astype(self.evening.dtype)
+
+    def divide(self, data: xr.DataArray) -> xr.DataArray:
+        """Return the divided data, for who cannot look at it divided."""
+        even = data / self.labelled.variable
+        return (even / self.find_level(data) if self.evening.by_row else even).transpose(*data.dims)
+
+    def see(self, passes: Passes) -> Passes:
+        """Return passes that see the data divided."""
+        return cast(Passes, EvenPasses(passes, self.factors, self.evening))
+
+
 def decompose_scaled(
     data: xr.DataArray,
     features: tuple[str, ...],
     scale: str,
-    decompose: Callable[[xr.DataArray], xr.Dataset],
+    decompose: Callable[[xr.DataArray, Even], xr.Dataset],
     *,
     reproject: bool = True,
 ) -> xr.Dataset:
-    """Decompose the array divided by its scale, and give the components their scale back.
+    """Decompose the array seen divided by its scale, and give the components their scale back.
 
     The scores are those of the unscaled data in the least squares weighted by 1 / scale² (`reproject`); or those of the
     scaled data, given back what their position was divided by. A standard deviation has the units of the data: the
@@ -63,10 +88,9 @@ def decompose_scaled(
     """
     matrix = to_matrix(data, features)
     _check(data, scale)
-    steps, again = _find_step_scale(matrix, scale)
-    read = again.transpose(*data.dims)
-    level = _find_position_scale(read, features) if scale == "poisson" else None
-    found = decompose(_even_out(read, steps, level))
+    even, again = _find_step_scale(matrix, scale)
+    read, steps = again.transpose(*data.dims), even.labelled
+    found = decompose(read, even)
     # Counts may be multiplied in single precision; results are as of the data.
     found = found.assign(
         {n: found[n].astype(choose_working_dtype(data.dtype)) for n in _RESULTS & found.data_vars.keys()}
@@ -77,7 +101,8 @@ def decompose_scaled(
     found["scale"] = steps
     if reproject:
         found["scores"] = find_scores(found, data, "linear")
-    elif level is not None:
+    elif even.evening.by_row:
+        level = even.find_level(read)
         found["scores"] = (found["scores"] * level).astype(found["scores"].dtype).transpose(*found["scores"].dims)
     made = assemble(data, {str(name): found[name] for name in found.data_vars})
     units = data.attrs.get("units", "")
@@ -95,35 +120,33 @@ def _check(data: xr.DataArray, scale: str) -> None:
         )
 
 
-def _find_step_scale(matrix: Matrix, scale: str) -> tuple[xr.DataArray, xr.DataArray]:
+def _find_step_scale(matrix: Matrix, scale: str) -> tuple[Even, xr.DataArray]:
     """Return the scale of each spectroscopic step, one pass; and the data as it is read after that."""
     passes = plan_passes(matrix.values)
     moments = passes.fold(_sum_columns, _join, scale == "poisson")
     factors = passes.call(_find_mean_root if scale == "poisson" else _find_deviation, moments)
     # A scale of double precision would make all that is divided by it double, and every pass take twice as long.
-    dtype = choose_dtype(matrix.values.dtype, double=False).type(0).real.dtype
-    steps = passes.pick_array(factors, None, (1, matrix.values.shape[1]), dtype)
-    return matrix.label_cells(steps, matrix.columns), matrix.unfold(passes.read_again(factors))
-
-
-def _find_position_scale(data: xr.DataArray, features: tuple[str, ...]) -> xr.DataArray:
-    """Return the root of the mean count of each position; an empty position keeps its scale."""
-    level = data.mean(list(features), skipna=True)
-    return (level.where(level > 0, 1.0) ** 0.5).astype(choose_dtype(data.dtype, double=False))
-
-
-def _even_out(data: xr.DataArray, steps: xr.DataArray, level: xr.DataArray | None) -> xr.DataArray:
-    even = data / steps.variable
-    return (even if level is None else even / level).transpose(*data.dims)
+    dtype = choose_dtype(matrix.values.dtype, double=False)
+    steps = passes.pick_array(factors, None, (1, matrix.values.shape[1]), dtype.type(0).real.dtype)
+    even = Even(matrix.label_cells(steps, matrix.columns), factors, Evening(dtype, scale == "poisson"))
+    return even, matrix.unfold(passes.read_again(factors))
 
 
 def _sum_columns(block: Array, counts: bool) -> _Columns:
     if counts:
         refuse_negative(block)
     rows, holes = sift(block)
-    wide = rows.astype(np.result_type(rows.dtype, np.float64))
-    mean = wide.mean(axis=0) if len(wide) else np.zeros(wide.shape[1], wide.dtype)
-    return _Columns(holes, len(rows), mean, (np.abs(wide - mean) ** 2).sum(axis=0))
+    wide = np.result_type(rows.dtype, np.float64)
+    found = _Columns(holes, 0, np.zeros(rows.shape[1], wide), np.zeros(rows.shape[1]))
+    for part in cut_pieces(len(rows), rows.shape[1] * wide.itemsize):
+        found = _join(found, _sum_piece(rows[part].astype(wide), holes, counts))
+    return found
+
+
+def _sum_piece(rows: Array, holes: npt.NDArray[np.bool_], counts: bool) -> _Columns:
+    mean = rows.mean(axis=0)
+    square = np.zeros(rows.shape[1]) if counts else (np.abs(rows - mean) ** 2).sum(axis=0)  # counts need none
+    return _Columns(holes, len(rows), mean, square)
 
 
 def _join(first: _Columns, second: _Columns) -> _Columns:

@@ -18,24 +18,34 @@ Answer = TypeVar("Answer")
 
 
 def call_side_by_side(
-    func: Callable[[str], Answer], files: Sequence[str], workers: int, died: Callable[[str], Answer]
+    func: Callable[[str], Answer],
+    files: Sequence[str],
+    workers: int,
+    died: Callable[[str], Answer],
+    advance: Callable[[], None] = lambda: None,
 ) -> list[Answer]:
     """Return ``func(file)`` for each file, in order, from so many processes.
 
     Where a process dies, as one that the system kills for its memory, what was waiting goes on in one process. The file
-    that this dies of is answered by ``died(file)``, and the others go on in another.
+    that this dies of is answered by ``died(file)``, and the others go on in another. ``advance()`` is called for each
+    file that is done.
     """
     threads = max(1, worker_count() // workers)
-    answers = _try_all(func, files, range(len(files)), workers, threads)
+    answers = _try_all(func, files, range(len(files)), workers, threads, advance)
     while left := [number for number in range(len(files)) if number not in answers]:
-        answers |= _try_all(func, files, left, 1, threads)
+        answers |= _try_all(func, files, left, 1, threads, advance)
         lost = [number for number in left if number not in answers]
         answers |= {number: died(files[number]) for number in lost[:1]}
     return [answers[number] for number in range(len(files))]
 
 
 def _try_all(
-    func: Callable[[str], Answer], files: Sequence[str], numbers: Iterable[int], workers: int, threads: int
+    func: Callable[[str], Answer],
+    files: Sequence[str],
+    numbers: Iterable[int],
+    workers: int,
+    threads: int,
+    advance: Callable[[], None],
 ) -> dict[int, Answer]:
     """Return the answers of some files, by number, without those that went down with a process."""
     # Not forked: a copy of a process with threads may wait for ever for a lock that one of them held.
@@ -49,6 +59,7 @@ def _try_all(
                 answers[number] = one.result()
             except BrokenProcessPool:
                 continue
+            advance()
     finally:
         pool.shutdown(cancel_futures=True)
     return answers

@@ -7,7 +7,7 @@ import glob
 import logging
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from os import PathLike, fspath
@@ -33,6 +33,7 @@ from usidx.recipes.processes import call_side_by_side
 from usidx.recipes.recipe import SOURCE, Recipe, RecipeStep, parse_recipe, read_recipe
 from usidx.recipes.remake import call_verb, remake_argument
 from usidx.results.provenance import PROVENANCE, Step, parse_steps
+from usidx.tasks.progress import count_progress
 
 __all__ = ["FileRun", "Run", "run"]
 
@@ -120,6 +121,7 @@ def run(
     folder: str | PathLike[str] | None = None,
     report: str | PathLike[str] | None = None,
     workers: int = 1,
+    progress: bool = True,
 ) -> Run:
     """Do the steps of a recipe to each of many files, and write the results into it.
 
@@ -146,6 +148,8 @@ def run(
     workers : int, optional
         How many processes work on a file each, with a share of the cores. Worth it for many small files. They begin
         anew, so a script that asks for them does so below ``if __name__ == "__main__":``.
+    progress : bool, default True
+        Show how many files are done, in a terminal or a notebook.
 
     Returns
     -------
@@ -173,17 +177,26 @@ def run(
     read, listed = read_recipe(recipe), list(_list_files(files))
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise UsidError(f"workers={workers!r}: expected a number of processes, 1 for none beside this one.")
-    if min(workers, len(listed)) > 1:
-        # The recipe goes to the processes as text, which each of them reads and checks.
-        task = partial(_run_apart, recipe=read.text, folder=folder)
-        done = Run(call_side_by_side(task, listed, min(workers, len(listed)), _tell_of_death))
-        for row in done:  # what the processes log nobody hears
-            _tell(row)
-    else:
-        done = Run([_run_file(read, file, folder) for file in listed])
+    with count_progress(len(listed), progress, step="run") as advance:
+        done = Run(list(_run_files(read, listed, folder, workers, advance)))
     if report is not None:
         done.save(report)
     return done
+
+
+def _run_files(
+    recipe: Recipe, files: Sequence[str], folder: str | PathLike[str] | None, workers: int, advance: Callable[[], None]
+) -> Iterator[FileRun]:
+    """Give what became of each file, with so many processes."""
+    if min(workers, len(files)) > 1:
+        # The recipe goes to the processes as text, which each of them reads and checks.
+        task = partial(_run_apart, recipe=recipe.text, folder=folder)
+        rows = call_side_by_side(task, files, min(workers, len(files)), _tell_of_death, advance)
+        yield from map(_tell, rows)  # what the processes log nobody hears
+        return
+    for file in files:
+        yield _run_file(recipe, file, folder)
+        advance()
 
 
 def _list_files(files: Files) -> Iterator[str]:

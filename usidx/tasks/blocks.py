@@ -94,8 +94,8 @@ def choose_sampled(sizes: Sequence[int], count: int) -> tuple[range, int]:
     return chosen, max(1, sum(sizes[i] for i in chosen) // count)
 
 
-def cut_pieces(rows: int, row_bytes: int, least: int = 256) -> list[slice]:
-    """Cut rows into slices that fit the cache, each of at least `least` rows."""
+def cut_pieces(rows: int, row_bytes: int, least: int = 32) -> list[slice]:
+    """Cut rows into slices that fit the cache, each of at least `least` rows: of few, a product is slow."""
     size = max(least, _PIECE_BYTES // max(1, row_bytes))
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 

@@ -8,6 +8,7 @@ from typing import Any
 import dask
 import numpy as np
 
+from usidx.tasks.graph import optimize_for_cluster
 from usidx.tasks.progress import TOPIC, Line, count_progress, hear, is_watched, show_iterations
 from usidx.tasks.threads import runs_here
 
@@ -58,9 +59,10 @@ def _fetch_from_cluster(arrays: Sequence[Any], progress: bool) -> Iterator[Block
 
     places = {name: (number, place) for number, array in enumerate(arrays) for name, place in _list_places(array)}
     # The cluster's own bar would wait for all of them.
-    with count_progress(len(places), progress, arrays) as advance:
+    with count_progress(len(places), progress, arrays, "write") as advance:
         _listen()
-        finished = as_completed(futures_of(dask.persist(*arrays)))  # of which nothing else keeps the blocks
+        # Nothing else keeps the blocks.
+        finished = as_completed(futures_of(dask.persist(*optimize_for_cluster(arrays), optimize_graph=False)))
         del arrays
         for future in finished:
             yield *places[future.key], future.result()
@@ -74,15 +76,16 @@ def _list_places(array: Any) -> Iterator[tuple[Any, tuple[slice, ...]]]:
         yield (array.name, *index), tuple(slice(b[i], b[i + 1]) for b, i in zip(bounds, index, strict=True))
 
 
-def follow_on_cluster(lazy: list[Any], progress: bool) -> list[Any]:
-    """Return lazy objects as the cluster has computed them, if a person can see how far they are meanwhile."""
+def follow_on_cluster(lazy: list[Any], progress: bool, step: str = "compute") -> list[Any]:
+    """Return lazy objects, optimised; computed by the cluster if a person can see how far that is meanwhile."""
+    optimized = optimize_for_cluster(lazy)
     if not (progress and is_watched()):
-        return lazy
+        return optimized
     from distributed import futures_of
 
-    with show_iterations(lazy) as line:
+    with show_iterations(lazy, step) as line:
         _listen()
-        running = list(dask.persist(*lazy))
+        running = list(dask.persist(*optimized, optimize_graph=False))
         _draw_tasks(line, futures_of(running))
     return running
 
@@ -93,7 +96,7 @@ def _draw_tasks(line: Line, futures: Sequence[Any]) -> None:
 
     class Bar(TextProgressBar):  # type: ignore[misc,unused-ignore]
         def _draw_bar(self, remaining: int, all: int, **_figures: Any) -> None:
-            line.draw_bar(all - remaining, all)
+            line.count(all - remaining, all)
 
         def _draw_stop(self, **_figures: Any) -> None:
             """Leave the line as it is."""

@@ -17,7 +17,7 @@ from usidx.tasks.cluster import follow_on_cluster, is_on_cluster
 from usidx.tasks.columns import find_tables
 from usidx.tasks.merge import merge_passes
 from usidx.tasks.passes import join_iterations
-from usidx.tasks.progress import show_progress
+from usidx.tasks.progress import name_step, show_progress
 from usidx.tasks.threads import runs_here
 
 __all__ = ["compute"]
@@ -38,8 +38,9 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     *objects : DataArray, Dataset or any dask collection
         What to compute; what is not lazy is returned as it is.
     progress : bool, default True
-        Show a progress bar for work that takes more than a moment. Verbs that iterate say in its place which iteration
-        they are at, of how many at most, and what it gained.
+        Show a line for work that takes more than a moment, in a terminal or a notebook: what is done, how far it is
+        and the time that is left. Verbs that iterate say in its place which iteration they are at, of how many at
+        most, and what it gained. Nothing is shown in a pipe, in a log, or in a notebook that a program runs.
 
     Returns
     -------
@@ -57,8 +58,9 @@ def compute(*objects: Any, progress: bool = True) -> Any:
     lazy = join_iterations(merge_passes([array for one in objects for array in _list_arrays(one)]))
     begun = time.perf_counter()
     _LOG.debug("compute begins, of %d arrays", len(lazy))
-    with show_progress(progress, lazy):
-        computed = iter(_compute_together(lazy, progress))
+    step = name_step(objects)
+    with show_progress(progress, lazy, step):
+        computed = iter(_compute_together(lazy, progress, step))
     _LOG.info("compute: %d arrays done in %.2f s", len(lazy), time.perf_counter() - begun)
     found = tuple(_put_back(one, computed) for one in objects)
     return found[0] if len(found) == 1 else found
@@ -97,7 +99,7 @@ class _Room:
             place[...] = block
 
 
-def _compute_together(lazy: Sequence[Any], progress: bool) -> Sequence[Any]:
+def _compute_together(lazy: Sequence[Any], progress: bool, step: str) -> Sequence[Any]:
     """Compute lazy objects at once."""
     tables = find_tables(lazy)
     arrays = [table.array for table in tables]
@@ -109,10 +111,11 @@ def _compute_together(lazy: Sequence[Any], progress: bool) -> Sequence[Any]:
             pass  # dask makes of such blocks what it can
         else:
             return [room.array for room in rooms]
-    if is_on_cluster():
-        arrays = follow_on_cluster(arrays, progress)
+    spread = is_on_cluster()
+    if spread:
+        arrays = follow_on_cluster(arrays, progress, step)
     found: dict[int, Any] = {}
-    for table, values in zip(tables, dask.compute(*arrays), strict=True):
+    for table, values in zip(tables, dask.compute(*arrays, optimize_graph=not spread), strict=True):
         found |= table.make_arrays(values)
     return [found[number] for number in range(len(lazy))]
 

@@ -10,13 +10,15 @@ from typing import Any
 from distributed import Future, get_client, wait, worker_client
 
 from usidx.tasks.graph import Graph
-from usidx.tasks.keeper import Keeper, Numbered, forget, read_notes, take_note
+from usidx.tasks.keeper import Keeper, Numbered, forget, measure_bytes, read_notes, take_note
 from usidx.tasks.threads import runs_on_cluster
 
 __all__ = ["Folds", "Left", "States", "StoppedError"]
 
 #: Seconds between two looks whether anybody still waits for the task that iterates.
 _LOOK = 0.5
+#: Rows of so few bytes are fetched at once: block by block it would take longer, and more work.
+_FEW_BYTES = 2**22
 
 
 class StoppedError(Exception):
@@ -212,12 +214,14 @@ class Folds:
         if (keys[0][0], len(keys)) in self._held:
             states.take(_ask_for(self._client, keys))
 
-    def leave(self, graph: Graph, name: str, count: int) -> Left:
-        """Let workers make rows and hold them beyond the end of the task."""
+    def leave(self, graph: Graph, name: str, count: int) -> Left | list[Any]:
+        """Let workers make rows and hold them beyond the end of the task; return them where they are few."""
         left = Left(name, count)
         futures = self.submit(graph, left.hold())
         self._wait(futures)
         next((future.result() for future in futures if future.status == "error"), None)
+        if self._client.run_on_scheduler(measure_bytes, left.hold()) <= _FEW_BYTES:
+            return self.gather(futures)
         self._left.extend(futures)
         return left
 

@@ -7,6 +7,7 @@ a pass, the barriers, are never copied: what lies above them is computed once, w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,11 +17,11 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
-from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.array.optimization import GETTERS, optimize
-from dask.core import flatten
+from dask.core import flatten, toposort
 from dask.delayed import Delayed
-from dask.highlevelgraph import HighLevelGraph
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.optimization import cull
 from dask.tokenize import tokenize
 
@@ -36,18 +37,23 @@ __all__ = [
     "count_tasks",
     "detach",
     "has_barrier",
+    "is_small",
     "list_block_keys",
     "list_layers",
     "make_barrier",
     "make_node",
     "name_barrier",
     "name_node",
+    "optimize_for_cluster",
     "read_again",
     "reshape_blocks",
     "settle",
 ]
 
 Graph = dict[Any, GraphNode]
+
+#: Bytes of a value up to which each task that needs it is handed a copy, and larger it is a task of its own.
+_SMALL = 2**14
 
 
 def list_block_keys(array: Any) -> list[Any]:
@@ -68,7 +74,7 @@ def has_barrier(array: Any) -> bool:
 def count_tasks(array: Any) -> int:
     """Count the tasks that an array needs; what is optimised may hold more, which are dropped when it is computed."""
     (optimised,) = dask.optimize(array)
-    needed, _ = cull(dict(optimised.dask), list(flatten(optimised.__dask_keys__())))
+    needed, _ = cull(dict(optimised.dask), list_keys(optimised))
     return len(needed)
 
 
@@ -102,6 +108,61 @@ def settle(arrays: Sequence[Any]) -> list[Settled]:
     # By dask.optimize each would get a copy of the tasks that several come from.
     tasks = convert_legacy_graph(dict(optimize(whole, [array.__dask_keys__() for array in arrays])))
     return [Settled(da.Array(tasks, a.name, a.chunks, meta=a._meta), tasks) for a in arrays]
+
+
+def optimize_for_cluster(lazy: Sequence[Any]) -> list[Any]:
+    """Return the same lazy objects, optimised, arrays in fewer tasks: each costs a cluster milliseconds.
+
+    dask joins plain chains only, and leaves a second task for the name of each.
+    """
+    if not lazy or not all(isinstance(one, da.Array) for one in lazy):
+        return list(dask.optimize(*lazy))
+    wanted = {key for array in lazy for key in list_keys(array)}
+    if any(_find_futures(array.dask) for array in lazy):
+        return list(dask.optimize(*lazy))  # dask keeps count of them
+    needed, _ = cull(settle(lazy)[0].tasks, list(wanted))
+    tasks = _join_tasks(_hand_out(needed, wanted), wanted)
+    return [da.Array(tasks, a.name, a.chunks, meta=a._meta) for a in lazy]
+
+
+def _join_tasks(tasks: Graph, wanted: set[Any]) -> Graph:
+    """Join each task with the only one that it alone needs; what others need as well, as barriers, stays apart.
+
+    Of several that it alone needs each may be done by another worker.
+    """
+    users = Counter(key for task in tasks.values() for key in task.dependencies)
+    apart = {key for key in tasks if users[key] != 1 or key in wanted or _is_barrier(key)}
+    found: Graph = {}
+    for key in toposort(tasks, {key: task.dependencies for key, task in tasks.items()}):
+        own = tasks[key].dependencies - apart
+        if len(own) != 1 or tasks[key].block_fusion or tasks[next(iter(own))].block_fusion:
+            found[key] = tasks[key]
+        elif isinstance(tasks[key], Alias):
+            found[key] = found.pop(*own).substitute({}, key=key)
+        else:
+            found[key] = Task.fuse(found.pop(*own), tasks[key], key=key)
+    return found
+
+
+def list_keys(array: Any) -> list[Any]:
+    """Return the keys of all blocks of an array."""
+    return list(flatten(array.__dask_keys__()))
+
+
+def _hand_out(tasks: Graph, wanted: set[Any]) -> Graph:
+    """Give each task copies of the small values that it needs."""
+    small = {key: task for key, task in tasks.items() if is_small(task) and key not in wanted}
+    found: Graph = {}
+    for key, task in tasks.items():
+        if key not in small:
+            given = [small[one] for one in task.dependencies if one in small]
+            found[key] = Task.fuse(*given, task, key=key) if given else task
+    return found
+
+
+def is_small(task: GraphNode) -> bool:
+    """Say whether a task is a value of which each that needs it can be handed a copy."""
+    return isinstance(task, DataNode) and int(getattr(task.value, "nbytes", 0)) <= _SMALL
 
 
 def _return(value: Any) -> Any:
@@ -259,7 +320,7 @@ def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:
     Also the futures that they need: values which a cluster holds already.
     """
     graph = array.__dask_graph__()
-    futures = {key: value for key, value in graph.items() if isinstance(value, TaskRef)}
+    futures = _find_futures(graph)
     found = [key for key in graph.keys() if _is_barrier(key)]  # noqa: SIM118 - a graph is no dict
     tasks = _optimise(array, graph, [*list_block_keys(array), *found], futures)
     kept: Graph = {}
@@ -273,6 +334,13 @@ def _collect_tasks(array: Any) -> tuple[Graph, dict[Any, Any]]:
             kept[key] = tasks[key]
             waiting.extend(() if _is_barrier(key) else tasks[key].dependencies)
     return kept, held
+
+
+def _find_futures(graph: HighLevelGraph) -> dict[Any, Any]:
+    """Return the values of a graph that a cluster holds."""
+    # Other layers are made by calls, and long if they are listed.
+    layers = [layer for layer in graph.layers.values() if isinstance(layer, MaterializedLayer)]
+    return {key: value for layer in layers for key, value in layer.items() if isinstance(value, TaskRef)}
 
 
 def _optimise(array: Any, graph: Any, keys: list[Any], futures: Mapping[Any, Any]) -> Graph:

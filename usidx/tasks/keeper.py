@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from distributed import SchedulerPlugin
 
-__all__ = ["Keeper", "Numbered", "forget", "read_notes", "take_note"]
+__all__ = ["Keeper", "Numbered", "forget", "measure_bytes", "read_notes", "take_note"]
 
 #: The first part of keys that are numbered from 0, and how many they are.
 Numbered = tuple[str, int]
@@ -102,6 +102,11 @@ def take_note(
 def forget(key: Any, dask_scheduler: Any) -> None:
     """Forget all that is kept for a task."""
     dask_scheduler.plugins[_NAME].forget(key)
+
+
+def measure_bytes(keys: list[Any], dask_scheduler: Any) -> int:
+    """Return how many bytes the workers hold of some keys."""
+    return sum(int(dask_scheduler.tasks[key].nbytes) for key in keys if key in dask_scheduler.tasks)
 
 
 def _is_wanted(scheduler: Any, key: Any) -> bool:

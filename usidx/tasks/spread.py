@@ -10,7 +10,7 @@ again elsewhere; it then takes what is noted instead of reading, and goes on wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
@@ -35,7 +35,7 @@ from usidx.tasks.answers import (
 )
 from usidx.tasks.blocks import Blocks, Rows, Step, change_rows, choose_sampled, list_rows
 from usidx.tasks.folds import Folds, Left, States
-from usidx.tasks.graph import Graph, Member, Plan
+from usidx.tasks.graph import Graph, Member, Plan, is_small
 from usidx.tasks.pool import Ask, meet
 
 __all__ = ["iterate_on_cluster"]
@@ -44,11 +44,9 @@ Array = npt.NDArray[Any]
 
 #: So many bytes of small blocks, and no more, are worked on in one task: what a block that is not small has.
 _PART_BYTES = 2**24
-#: More parts than this for each thread: of fewer tasks the scheduler hands all to the worker that holds what they are
-#: given, and lets others take them over only slowly. Those that are done early find more to do, too.
+#: More parts than this for each thread: of fewer tasks the scheduler hands all to the worker that holds what they need,
+#: and lets others take them over only slowly. Those that are done early find more to do, too.
 _PARTS = 2
-#: What several blocks need is handed to each of them up to this size, and larger is a task of its own.
-_SMALL = 2**14
 
 
 def iterate_on_cluster(members: Sequence[Member]) -> list[Any]:
@@ -150,7 +148,8 @@ class _Spread(Blocks):
         self._keeps = plan.nbytes <= plan.keep * folds.measure_memory()
         # Blocks that lie on workers already are left where they are, and those of several verbs have one name for all.
         alone = pool is not None or not all(self._reads)
-        self._each = 1 if alone else folds.settle("each", partial(_choose_part, plan, folds.count_threads))
+        self._few = _PARTS * folds.count_threads()
+        self._each = 1 if alone else folds.settle("each", partial(_choose_part, plan, self._few))
         self._kept: dict[int, Any] = {}
 
     def release(self) -> None:
@@ -184,12 +183,12 @@ class _Spread(Blocks):
     def fold_states(self, step: Step, merge: Step, states: Sequence[Any], *shared: Any) -> tuple[Any, Sequence[Any]]:
         """Return the joined answers of ``step(block, state, *shared) -> (answer, state)``, and the new states."""
         name = self._folds.name_next()
-        graph = {**self._common, f"{name}-shared": DataNode(f"{name}-shared", (step, *shared))}
         parts = self._list_parts(range(len(self._keys)))
+        graph, given = self._share(name, (step, *shared), len(parts))
         kept = [(f"{name}-state", part) for part in parts]
-        before = _put_states(graph, name, states, parts)
+        before = _list_states(states, parts)
         for key, (part, numbers) in zip(kept, parts.items(), strict=True):
-            self._put_answer(graph, key, part, numbers, answer_with_states, before[part], merge)
+            self._put_answer(graph, key, part, numbers, answer_with_states, given, before[part], merge)
             graph[f"{name}-answer", part] = Task((f"{name}-answer", part), take_first, TaskRef(key))
         root = put_tree(graph, name, [(f"{name}-answer", part) for part in parts], merge)
         made = States(self._folds, graph, f"{name}-state", len(self._keys), states, self._each)
@@ -202,12 +201,22 @@ class _Spread(Blocks):
 
     def _find(self, numbers: Sequence[int], answer: Step, merge: Step, shared: tuple[Any, ...]) -> Any:
         name = self._folds.name_next()
-        graph = {**self._common, f"{name}-shared": DataNode(f"{name}-shared", shared)}
         parts = self._list_parts(numbers)
+        graph, given = self._share(name, shared, len(parts))
         for part, wanted in parts.items():
-            self._put_answer(graph, (f"{name}-answer", part), part, wanted, answer_part, wanted, answer, merge)
+            self._put_answer(graph, (f"{name}-answer", part), part, wanted, answer_part, given, wanted, answer, merge)
         root = put_tree(graph, name, [(f"{name}-answer", part) for part in parts], merge)
         return self._folds.find(name, self._start(name, graph, parts, [root]))
+
+    def _share(self, name: str, shared: tuple[Any, ...], count: int) -> tuple[Graph, Any]:
+        """Return the beginning of a graph, and what stands in it for what so many tasks are given.
+
+        Few tasks are given a copy each: else the scheduler would hand all of them to the worker that holds it.
+        """
+        if count <= self._few:
+            return dict(self._common), shared
+        key = f"{name}-shared"
+        return {**self._common, key: DataNode(key, shared)}, TaskRef(key)
 
     def _list_parts(self, numbers: Sequence[int]) -> dict[int, list[int]]:
         """Return the parts that hold some blocks, each with the numbers of these."""
@@ -227,14 +236,13 @@ class _Spread(Blocks):
 
     def _put_answer(self, graph: Graph, key: Any, part: int, numbers: list[int], answer: Step, *args: Any) -> None:
         """Add the task that reads blocks and answers; blocks that are not kept are gone when the task is done."""
-        shared = TaskRef(f"{key[0].rpartition('-')[0]}-shared")
         if self._is_apart(part):
             first = part * self._each
             places = [number - first for number in numbers]
-            graph[key] = Task(key, answer, TaskRef(self._name_kept(part)), places, shared, *args)
+            graph[key] = Task(key, answer, TaskRef(self._name_kept(part)), places, *args)
         else:
             read = self._make_read((*key, "blocks"), numbers)
-            task = Task(key, answer, TaskRef(read.key), [*range(len(numbers))], shared, *args)
+            task = Task(key, answer, TaskRef(read.key), [*range(len(numbers))], *args)
             graph[key] = Task.fuse(read, task, key=key)
 
     def _is_apart(self, part: int) -> bool:
@@ -269,10 +277,13 @@ class _Spread(Blocks):
         return (f"usidx-block-{self._pool.token}", part) if self._keeps else self._pool.name_block(part)
 
 
-def _choose_part(plan: Plan, count_threads: Callable[[], int]) -> int:
-    """Return how many blocks make a part: a power of two, so that the parts are branches of the tree."""
+def _choose_part(plan: Plan, few: int) -> int:
+    """Return how many blocks make a part, of which there are to be more than a few.
+
+    It is a power of two, so that the parts are branches of the tree.
+    """
     largest = plan.nbytes // max(1, sum(plan.sizes)) * max(plan.sizes, default=1)
-    fit = min(_PART_BYTES // max(1, largest), (len(plan.sizes) - 1) // (_PARTS * max(1, count_threads())))
+    fit = min(_PART_BYTES // max(1, largest), (len(plan.sizes) - 1) // max(1, few))
     return int(1 << (max(1, fit).bit_length() - 1))
 
 
@@ -287,16 +298,12 @@ def _share_out(graph: Graph, blocks: Sequence[Any]) -> tuple[list[list[GraphNode
             if key not in graph or key in seen:  # what is not here the cluster holds
                 continue
             seen.add(key)
-            if own.setdefault(key, number) != number and not _is_small(graph[key]):
+            if own.setdefault(key, number) != number and not is_small(graph[key]):
                 common.add(key)
             waiting.extend(graph[key].dependencies)
     common = _close(graph, common)
     reads = [_collect(graph, block, common) for block in blocks]
     return reads, {key: graph[key] for key in common}
-
-
-def _is_small(task: GraphNode) -> bool:
-    return isinstance(task, DataNode) and int(getattr(task.value, "nbytes", 0)) <= _SMALL
 
 
 def _close(graph: Graph, common: set[Any]) -> set[Any]:
@@ -316,21 +323,16 @@ def _collect(graph: Graph, block: Any, common: set[Any]) -> list[GraphNode]:
     waiting = [block]
     while waiting:
         key = waiting.pop()
-        if key in graph and key not in found and (key not in common or _is_small(graph[key])):
+        if key in graph and key not in found and (key not in common or is_small(graph[key])):
             found[key] = graph[key]
             waiting.extend(graph[key].dependencies)
     return list(found.values())
 
 
-def _put_states(graph: Graph, name: str, states: Sequence[Any], parts: dict[int, list[int]]) -> dict[int, Any]:
-    """Add what the blocks of each part are given as their states, and return what stands for it."""
+def _list_states(states: Sequence[Any], parts: dict[int, list[int]]) -> dict[int, Any]:
+    """Return what the tasks of each part are given as the states of its blocks."""
     if isinstance(states, States):
         return {part: TaskRef(key) for part, key in zip(parts, states.hold(), strict=True)}
-    found: dict[int, Any] = {}
-    for part, numbers in parts.items():
-        given = [states[number] for number in numbers]
-        key = (f"{name}-given", part)
-        if any(state is not None for state in given):
-            graph[key] = DataNode(key, (None, given))
-        found[part] = TaskRef(key) if key in graph else None
-    return found
+    # No tasks of their own: the scheduler would have all parts worked on by the few workers that hold what is given.
+    found = {part: [states[number] for number in numbers] for part, numbers in parts.items()}
+    return {part: (None, given) if any(one is not None for one in given) else None for part, given in found.items()}

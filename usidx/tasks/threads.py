@@ -11,7 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor, thread
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final
 
 import dask
@@ -154,10 +154,19 @@ def _read_stack() -> tuple[bool, bool, Any]:
             return True, True, None
         if frame.f_code is _WAITS:
             # Not by the threads that the pool knows: it comes to know one only after that has begun to work.
-            return in_task, False, frame.f_locals["executor_reference"]()
+            return in_task, False, _find_executor(frame)
         in_task = in_task or frame.f_code is _RUNS_TASKS
         frame = frame.f_back
     return in_task, False, None
+
+
+def _find_executor(frame: FrameType) -> Any:
+    """Return the pool of a thread from the frame that waits for work."""
+    seen = frame.f_locals
+    pool = seen["executor_reference"]()
+    if isinstance(seen, dict):
+        seen.clear()  # before Python 3.13 a copy, which would keep the work, and its block, until it is read again
+    return pool
 
 
 def _read_config() -> list[int]:
@@ -190,8 +199,8 @@ def _find_pool_size(pool: Any) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _list_frames() -> dict[int, FrameType]:
-    """Return what each thread is at, without the garbage collector coming in between.
+def _list_codes() -> dict[int, CodeType]:
+    """Return the function that each thread is in, without the garbage collector coming in between.
 
     Python 3.11 holds a lock of its own meanwhile. Objects of h5py that are collected then wait for the lock of HDF5;
     its owner waits for the interpreter, and that another thread, which waits here for the first lock, does not let go.
@@ -200,7 +209,11 @@ def _list_frames() -> dict[int, FrameType]:
         was_enabled = gc.isenabled()
         gc.disable()
         try:
-            return sys._current_frames()
+            frames = sys._current_frames()
+            codes = {number: frame.f_code for number, frame in frames.items()}
+            # One of them is that of this call: a circle, which would keep the locals of all callers, blocks among them.
+            frames.clear()
+            return codes
         finally:
             if was_enabled:
                 gc.enable()
@@ -209,6 +222,6 @@ def _list_frames() -> dict[int, FrameType]:
 def _count_busy(pool: ThreadPoolExecutor) -> int:
     """Count the threads of a pool that do not wait for work."""
     # Its semaphore of idle threads would be nearer at hand, but in Python 3.11 counts some that go on at once.
-    frames = _list_frames()
+    codes = _list_codes()
     members = [t.ident for t in threading.enumerate() if t.name.startswith(f"{pool._thread_name_prefix}_")]
-    return max(1, sum(frames[i].f_code is not _WAITS for i in members if i in frames))
+    return max(1, sum(codes[i] is not _WAITS for i in members if i in codes))

@@ -168,3 +168,68 @@ def test_completion_prints_lines_for_a_shell(capsys: Out, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "argcomplete", None)
     assert main(["--completion", "fish"]) == 2
     assert "usidx[completion]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        ("inof scan.h5", "usidx: error: .* Did you mean 'info'?"),
+        (
+            "report scan.h5 --repot x",
+            "usidx report: error: unrecognized arguments: --repot x. Did you mean '--report'?",
+        ),
+        ("info scan.h5 SVD_00", "Did you mean 'SVD_000'? (If 'SVD_00' is meant to be a second file"),
+        ("info scan.h5 Raw_Dat", "Did you mean 'Raw_Data'?"),
+        ("info scan.hh5", "Its folder holds 'scan.h5'"),
+    ],
+)
+def test_a_word_that_is_misspelt_is_asked_about(typed: str, asked: str, capsys: Out, worked: Path) -> None:
+    assert main(typed.split()) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert re.search(".*".join(map(re.escape, asked.split(".*"))), told.err)
+
+
+def test_a_word_like_no_other_is_not_guessed_at(capsys: Out, worked: Path) -> None:
+    assert main(["xyz"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
+def test_without_a_command_the_help_is_shown(capsys: Out) -> None:
+    assert main([]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "usidx info scan.h5" in told.err
+
+
+def test_loud_and_quiet_may_stand_before_the_command(capsys: Out, worked: Path) -> None:
+    assert main(["-v", "info", "scan.h5"]) == 0
+    assert "usidx: info took" in capsys.readouterr().err
+    assert main(["info", "scan.h5"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", ["info", "report"])
+def test_files_of_instruments_are_shown_as_they_are(command: str, capsys: Out) -> None:
+    np.save("height.npy", np.zeros((20, 30)))
+    assert main([command, "height.npy"]) == 0
+    shown = capsys.readouterr().out
+    assert sorted(os.listdir()) == ["height-report.html", "height.npy"][command == "info" :]
+    if command == "info":
+        assert "20 × 30 positions" in shown
+    else:
+        page = Path("height-report.html").read_text(encoding="utf-8")
+        assert "20 × 30 positions" in page
+        assert f"{Path('height.npy').resolve()}<" in page
+        assert ".npy.h5" not in page
+
+
+def test_each_command_shows_examples_and_exit_codes(capsys: Out) -> None:
+    assert main(["--help"]) == 0
+    commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    assert len(commands) == 11
+    for command in commands:
+        assert main([command, "--help"]) == 0
+        told = capsys.readouterr().out
+        assert re.search(rf"^examples:\n  usidx {command}\b", told, re.MULTILINE), command
+        assert "exit codes: 0 " in told, command

@@ -9,7 +9,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from usidx.errors import ResultError
-from usidx.learn.matrix.sample import RowNumbers, draw_numbers, find_draw_limit, refuse_negative, survey
+from usidx.learn.matrix.sample import (
+    RowNumbers,
+    draw_numbers,
+    find_draw_limit,
+    refuse_more_than_noise,
+    refuse_negative,
+    survey,
+)
 from usidx.tasks.blocks import Held
 
 Array = np.ndarray[Any, Any]
@@ -66,6 +73,21 @@ def test_negative_cells_are_refused() -> None:
     refuse_negative(np.array([[0.0, np.nan, 2.0]]))
     with pytest.raises(ResultError, match=r"negative cells .the lowest found is -0\.5"):
         refuse_negative(np.array([[0.0, np.nan, -0.5]]))
+
+
+def test_noise_below_zero_is_told_from_data() -> None:
+    for lowest, is_noise in ((-0.2, True), (-0.3, False)):
+        changed = np.random.default_rng(1).random((2000, 4))
+        changed[5, 0] = 1
+        changed[777, 1] = lowest
+        for sizes in ((2000,), (700, 700, 2000 - 1400)):
+            seen = survey(Held(changed, sizes), np.arange(2000), 4, seed=0)
+            assert (seen.lowest, seen.highest) == (lowest, 1)
+            if is_noise:
+                refuse_more_than_noise(seen)
+            else:
+                with pytest.raises(ResultError, match=r"negative cells .the lowest found is -0\.3"):
+                    refuse_more_than_noise(seen)
 
 
 def test_numbers_of_rows_are_those_of_their_blocks() -> None:

@@ -42,7 +42,7 @@ class App:
 
     def open(self, **query: str) -> Watched:
         """Open a page, and listen to what goes wrong in it."""
-        page = self.browser.new_page(viewport={"width": 1300, "height": 900})
+        page = self.browser.new_page(viewport={"width": 1300, "height": 1400})  # all of it is in the picture
         page.set_default_timeout(PATIENCE)
         watched = Watched(page)
         note, host = watched.complaints.append, self.address.split("?")[0]
@@ -70,12 +70,15 @@ def find_browser() -> str:
 
 
 def write_files(folder: Path) -> None:
-    """Write what the tests look at: a scan with a fit and components, and patterns."""
+    """Write what the tests look at: a scan with a fit, components and clusters, patterns, and atoms in their image."""
     path = usidx.example_file(folder / "scan.h5")
     raw = usidx.open_main(path)
     usidx.write(raw.usid.svd(3))
     usidx.write(raw.usid.sho_fit())
+    usidx.write(abs(raw).usid.cluster("kmeans", 3))
     usidx.write(usidx.simulate.diffraction((6, 8), (24, 24))[0], folder / "patterns.h5")
+    usidx.write(usidx.simulate.atoms((48, 48), scatter=0.01)[0], folder / "atoms.h5")
+    usidx.write(usidx.image.find_atoms(usidx.open_main(folder / "atoms.h5")))
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +95,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     is_up = threading.Event()
 
     def serve() -> None:
-        ready["server"] = make_server([folder / "scan.h5", folder / "patterns.h5"])
+        ready["server"] = make_server([folder / f"{name}.h5" for name in ("scan", "patterns", "atoms")])
         is_up.set()
         ready["server"].run()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 from typing import Any
 
@@ -213,3 +214,13 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "hvplot.xarray", None)
     with pytest.raises(MissingExtraError, match=r"Drawing with hvplot needs the package 'hvplot'.*usidx\[plot\]"):
         usidx.plot_map(ramp(), backend="hvplot")
+
+
+def test_lines_are_drawn_in_a_program_that_has_loaded_nothing_else() -> None:
+    code = """
+import usidx
+raw = usidx.open_main(usidx.example_file())
+raw.usid.plot.fit(raw, count=1, backend="hvplot")
+raw.usid.svd(2).compute().usid.plot.scree(backend="hvplot")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -5,7 +5,7 @@ from threading import Barrier
 
 import numpy as np
 import pytest
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from usidx.tasks.process import blas
 from usidx.tasks.process.blas import limit_blas
@@ -63,6 +63,15 @@ def test_without_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
             assert silent.num_threads is None
 
 
+def test_what_others_restore_does_not_undo_a_limit(library: Library) -> None:
+    with limit_blas():
+        library.set_num_threads(6)  # by a library that found so many before, and is done now
+        with limit_blas():
+            assert library.num_threads == 1
+        assert library.num_threads == 1
+    assert library.num_threads == 6
+
+
 def test_it_is_lifted_after_an_error(library: Library) -> None:
     with pytest.raises(ZeroDivisionError), limit_blas():
         raise ZeroDivisionError
@@ -101,3 +110,21 @@ def test_the_libraries_that_numpy_uses() -> None:
     with limit_blas():
         assert threads() == {1}
     assert threads() == before
+
+
+def test_any_thread_can_limit_them() -> None:
+    def limit() -> set[int]:
+        with limit_blas():
+            return count()
+
+    def count() -> set[int]:
+        return {lib.num_threads for lib in libraries}
+
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(1) as pool:  # by this thread, which lives on
+        before = count()
+        assert pool.submit(limit).result() == {1}
+        assert count() == before
+        with limit_blas():
+            assert pool.submit(limit).result() == {1}
+        assert count() == before

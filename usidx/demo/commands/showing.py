@@ -9,15 +9,20 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
+import h5py
 import xarray as xr
 
 import usidx
+from usidx.demo.commands.parser import suggest
 from usidx.demo.commands.telling import color_kind, tell, tell_json
 from usidx.errors import SelectionError, UsidError
 from usidx.look.lineage import trace_lineage
 from usidx.look.summary.facts import is_main
 
 __all__ = ["info", "list_files", "readers", "validate"]
+
+#: Of files that are meant to be USID, whatever became of them.
+_SUFFIXES = {".h5", ".hdf5", ".hf5"}
 
 
 def list_files(given: Iterable[str]) -> list[str]:
@@ -38,10 +43,19 @@ def info(options: Namespace) -> int:
         tell_json([_describe_file(file) for file in files])
         return 0
     for number, file in enumerate(files):
+        shown = usidx.summary(_open_any(file))
         if len(files) > 1:
             tell(f"{'' if number == 0 else chr(10)}{file}")
-        tell(usidx.summary(usidx.open_tree(file)))
+        tell(shown)
     return 0
+
+
+def _open_any(file: str) -> xr.DataTree:
+    """Open a USID file, or a file of an instrument as its reader labels it."""
+    is_usid = "://" in file or not Path(file).is_file() or Path(file).suffix in _SUFFIXES or h5py.is_hdf5(file)
+    if is_usid:
+        return usidx.open_tree(file)
+    return usidx.read_instrument(file)
 
 
 def _find_dataset(given: list[str]) -> tuple[list[str], str | None]:
@@ -67,15 +81,19 @@ def _show_dataset(file: str, name: str, *, as_json: bool) -> int:
 
 def _open(file: str, name: str) -> xr.Dataset:
     """Open a result by its group, or else a main dataset, by the path or its end."""
-    results = [group for group in usidx.list_results(file) if group == name or group.endswith(("/" + name, "-" + name))]
+    groups = usidx.list_results(file)
+    results = [group for group in groups if group == name or group.endswith(("/" + name, "-" + name))]
     try:
         return usidx.open_result(file, name) if results else usidx.open_dataset(file, name)
     except SelectionError as err:
-        raise UsidError(f"{err} (If {name!r} is meant to be a second file: there is none.)") from err
+        known = [part for group in groups for part in (group.rpartition("/")[2], group.rpartition("-")[2])]
+        known += [leaf.name or "" for leaf in usidx.open_tree(file).leaves]
+        second = f" (If {name!r} is meant to be a second file: there is none.)"
+        raise UsidError(f"{err}{suggest(name, known)}{second}") from err
 
 
 def _describe_file(file: str) -> dict[str, Any]:
-    tree = usidx.open_tree(file)
+    tree = _open_any(file)
     lineage = trace_lineage(tree)
     mains = [
         {"path": node.path, "variables": _describe_variables(tree[node.path].to_dataset())}

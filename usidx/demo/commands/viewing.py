@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from usidx.look.app.memory import do_without_sparse
+from usidx.look.app.memory import do_without_others
 
 __all__ = ["view"]
 
 
 def view(options: Namespace) -> int:
     """Look at files in a browser."""
-    do_without_sparse()
+    do_without_others()
     from usidx.look.app.serve import view as serve  # loads dask
 
     chosen = {"folder": options.folder, "host": options.host, "port": options.port}

@@ -17,6 +17,10 @@ Array = npt.NDArray[Any]
 Width = tuple[float, float]
 _NOISE: Final = 5.0  # standard deviations
 _FAINTEST: Final = 0.1  # of the brighter ones
+_NOISY: Final = 0.25  # of the brighter ones: a higher floor is that of noise which is still there
+_BESIDE: Final = 4.0  # widths from a spot, where its response has ended
+_FEW_DIPS: Final = 10
+_ABOVE_DIPS: Final = 1.5  # the largest of some hundred bumps, beside the deepest of as many dips
 _PER_MAD: Final = 1.4826
 _CORNERS: Final = ((1, -2, 1), (-2, 4, -2), (1, -2, 1))  # blind to what is smooth; noise comes out six times as large
 _FINE: Final = (0.5, 0.7)  # of the width, where the noise allows it: what lies close is told apart
@@ -123,13 +127,34 @@ def find_blobs(image: Array, width: Width, least: float | None) -> Blobs:
     floor = _NOISE * noise / np.sqrt(2 * np.pi * scale[0] * scale[1]) if least is None else gain * least
     at = _find_maxima(response, floor)
     if least is None and len(at):
-        strong = response[tuple(at.T)]
-        at = at[strong >= _FAINTEST * np.quantile(strong, 0.9)]
+        at = at[response[tuple(at.T)] >= _find_faintest(response, at, floor, width)]
     at = _drop_doubles(at[np.isfinite(image[tuple(at.T)])], response, scale)
     height = response[tuple(at.T)] / gain
     smooth = gaussian_filter(filled, scale, mode="nearest")[tuple(at.T)]
     y, x = _refine_maxima(response, at)
     return Blobs(y, x, height, smooth - height / (1 + factor**2))
+
+
+def _find_faintest(response: Array, at: Array, floor: float, width: Width) -> float:
+    """Return how strong a spot is at least: a tenth of the brighter ones, and more than ripples would be.
+
+    Where an image was smoothed or cleaned pixels tell no noise, but what is left of it makes dips as deep as bumps are
+    high; spots have none.
+    """
+    from scipy.spatial import cKDTree
+
+    strong = response[tuple(at.T)]
+    bright = float(np.quantile(strong, 0.9))
+    least = _FAINTEST * bright
+    if floor >= _NOISY * bright:  # noise decides, and is known
+        return least
+    dips = _find_maxima(-response, 0.0)
+    spots = cKDTree(at[strong >= 0.5 * bright] / np.array(width))
+    far = dips[spots.query(dips / np.array(width))[0] > _BESIDE] if len(dips) else dips
+    if len(far) < _FEW_DIPS:
+        return least
+    deepest = float(-response[tuple(far.T)].min())
+    return max(least, min(_ABOVE_DIPS * deepest, 0.5 * bright))
 
 
 def _choose_fineness(image: Array, width: Width, noise: float) -> float:

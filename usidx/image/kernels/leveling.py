@@ -175,7 +175,8 @@ def _find_terraces(rest: Array, counts: Array, along: Array) -> Array:
             slope = slope - _fit_lines(slope, counts, along)
         off = np.abs(slope - np.median(slope[counts]))
         # Particles may cover most of an image: how steep the ground is, its flattest quarter tells.
-        steep += (off / (np.quantile(off[counts], 0.25) / _QUARTER + 1e-300)) ** 2
+        usual = np.quantile(off[counts], 0.25) / _QUARTER
+        steep += np.minimum(off / max(usual, 1e-150), 1e150) ** 2  # the ground may be all alike
     flat = counts & ~binary_dilation(steep > _EDGE**2, iterations=_APART)
     found, _ = label(flat)
     sizes = np.bincount(found.ravel())

@@ -67,7 +67,10 @@ def _check_target(path: Path, source: Path | None, *, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise ExistsError(f"{str(path)!r} is there already. Name another target, or say overwrite=True to replace it.")
+        raise ExistsError(
+            f"{str(path)!r} is there already. Name another target, or say overwrite=True (in the shell --overwrite) to "
+            f"replace it."
+        )
     if path.is_dir() and not any((path / name).is_file() for name in MARK):
         raise ExistsError(
             f"{str(path)!r} is a folder that no export made, so it is not replaced. Name another target, or remove it."

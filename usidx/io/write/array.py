@@ -19,13 +19,21 @@ from usidx.io.read.usid.inventory import list_children
 from usidx.io.read.usid.main import is_main
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import store
-from usidx.io.write.groups import find_existing, list_numbered, make_group, name_next_group, parse_group, require_group
+from usidx.io.write.groups import (
+    find_existing,
+    list_numbered,
+    log_written,
+    make_group,
+    name_next_group,
+    parse_group,
+    require_group,
+)
 from usidx.io.write.main import create_main
 from usidx.io.write.same import find_difference, have_equal_values, stream, wait_until_readable
 from usidx.io.write.shelf import Shelf
 from usidx.io.write.transaction import change_or_create
 from usidx.label.encoding import find_layout
-from usidx.tasks.progress import show_progress
+from usidx.tasks.progress import name_step, show_progress
 
 __all__ = ["Settings", "write_array"]
 
@@ -81,7 +89,7 @@ def write_array(file: Path, array: xr.DataArray, name: str, group: str | None, s
         The group holds something else under that name.
     """
     parts = None if group is None else parse_group(group)
-    with show_progress(settings.progress, [array]):
+    with show_progress(settings.progress, [array], name_step([array], "write")):
         found = _find_same(file, array, name, parts, settings.wait) if settings.reuse and file.exists() else None
         if found is not None:
             _say_found(file, found)
@@ -140,7 +148,8 @@ def _write_new(file: Path, array: xr.DataArray, name: str, parts: Sequence[str] 
         dataset, target = create_main(group, array, name, shelf, storage=settings.at_once)
         path = str(dataset.name)
         store([(stream(array), target)], changes.check, changes.ground, progress=settings.progress)
-        return path
+    log_written(file, path)
+    return path
 
 
 def _refuse_other(file: h5py.File, array: xr.DataArray, name: str, parts: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ import xarray as xr
 from usidx.format import names
 from usidx.format.layout import Array
 from usidx.io.write.blocks.store import Store, store
+from usidx.io.write.groups import log_written
 from usidx.io.write.transaction import Transaction, transaction
 from usidx.label.roles import position_dims
 from usidx.results.schema import Entry
@@ -100,8 +101,13 @@ def store_in_batches(
         Seconds to wait for the file.
     """
     slabs = list(_cut_slabs(entries[0].data))
-    with count_progress(len(slabs), progress) as advance, transaction(file, wait=wait, ahead=False) as changes:
+    step = f"write {path.rpartition('/')[2]}"
+    with (
+        count_progress(len(slabs), progress, step=step) as advance,
+        transaction(file, wait=wait, ahead=False) as changes,
+    ):
         _store_slabs(changes, path, entries, targets, slabs, advance)
+    log_written(file, path)
 
 
 def _store_slabs(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import h5py
 
@@ -13,11 +15,19 @@ __all__ = [
     "find_existing",
     "find_next_number",
     "list_numbered",
+    "log_written",
     "make_group",
     "name_next_group",
     "parse_group",
     "require_group",
 ]
+
+_LOG = logging.getLogger(__name__)
+
+
+def log_written(file: Path, group: str) -> None:
+    """Log what was written, and where."""
+    _LOG.info("write: %s in %s", group, file)
 
 
 def name_next_group(parent: h5py.Group, stem: str) -> str:

@@ -22,7 +22,7 @@ from usidx.io.write.attributes import make_book_keeping, set_attributes, set_jso
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, choose_waiting_time, store
 from usidx.io.write.checkpoint import mark_finished, mark_unfinished, runs_per_position, store_in_batches
-from usidx.io.write.groups import name_next_group
+from usidx.io.write.groups import log_written, name_next_group
 from usidx.io.write.main import create_main, find_free_name, make_safe_name, make_target
 from usidx.io.write.origin import Origin, find_origin, find_origin_dataset, is_same_file, part_made_of
 from usidx.io.write.reuse import Earlier, Work, digest_sources, find_earlier, say_resumed
@@ -36,7 +36,7 @@ from usidx.results.provenance import PROVENANCE, Step, read_steps, remove_seals,
 from usidx.results.schema import Entry, to_stored
 from usidx.results.verbs import CHANGED, describe_input, list_verb_steps
 from usidx.tasks.evidence import UnprovenError
-from usidx.tasks.progress import show_progress
+from usidx.tasks.progress import name_step, show_progress
 
 __all__ = ["write"]
 
@@ -149,8 +149,7 @@ def _write_whole(
         raise UsidError("name= and group= are for arrays and results; in a tree the paths of its nodes decide.")
     if path is not None:
         return write_tree(find_local_path(path), tree, settings)
-    results = [leaf.to_dataset() for leaf in tree.leaves]
-    if not all(map(list_verb_steps, results)):
+    if not all(list_verb_steps(leaf.to_dataset()) for leaf in tree.leaves):
         raise ResultError("A tree may come from many files. Name the one to write it to: write(tree, path).")
 
     def write_result(result: xr.Dataset) -> str:
@@ -306,13 +305,14 @@ def _begin(target: _Target, work: Work, result: xr.Dataset, lasting: Sequence[En
 
 
 def _write_at_once(target: _Target, work: Work, result: xr.Dataset, *, progress: bool) -> str:
-    with show_progress(progress, [result]), target.open_for_changes() as changes:
+    with show_progress(progress, [result], name_step([result], "write")), target.open_for_changes() as changes:
         at_once = replace(target, storage=replace(target.storage, at_once=True))
         group, pairs = _create_group(changes.file, at_once, work, result, per_position=False)
         path = str(group.name)
         mark_finished(group)
         store(pairs, changes.check, changes.ground, progress=progress)
-        return path
+    log_written(target.file, path)
+    return path
 
 
 def _look_for_earlier(target: _Target, work: Work, result: xr.Dataset) -> Earlier | None:

@@ -20,7 +20,7 @@ from usidx.io.read.usid.tables import Tables
 from usidx.io.write.array import Settings
 from usidx.io.write.attributes import make_book_keeping, set_attributes
 from usidx.io.write.blocks.store import Store, store
-from usidx.io.write.groups import find_existing, find_next_number, list_numbered
+from usidx.io.write.groups import find_existing, find_next_number, list_numbered, log_written
 from usidx.io.write.main import create_main, find_free_name
 from usidx.io.write.same import are_attributes_equal, find_difference, have_equal_values, stream, wait_until_readable
 from usidx.io.write.shelf import Shelf
@@ -55,7 +55,7 @@ def write_tree(file: Path, tree: xr.DataTree, settings: Settings) -> str:
         A leaf cannot be laid out as a main dataset; the message names it.
     """
     plan = plan_tree(tree)
-    with show_progress(settings.progress, [node.dataset for node in tree.subtree]):
+    with show_progress(settings.progress, [node.dataset for node in tree.subtree], "write"):
         found = _find_same(file, plan, settings.wait) if settings.reuse and file.exists() else None
         if found is not None:
             warnings.warn(
@@ -69,7 +69,9 @@ def write_tree(file: Path, tree: xr.DataTree, settings: Settings) -> str:
             tops = _free_tops(changes.file, plan)
             pairs = _create(changes.file, plan, tops, settings)
             store(pairs, changes.check, changes.ground, progress=settings.progress)
-    return _name_first(plan, tops)
+    first = _name_first(plan, tops)
+    log_written(file, first)
+    return first
 
 
 def write_each(tree: xr.DataTree, write_result: Callable[[xr.Dataset], str]) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usidx.learn.clusters.rows import as_real, look_at_rows
+from usidx.learn.clusters.rows import as_pairs, look_at_rows
 from usidx.learn.factors.eigen import find_leading_rows
-from usidx.learn.matrix.missing import keep_complete
+from usidx.learn.matrix.matrix import choose_working_dtype
+from usidx.learn.matrix.missing import as_floats, keep_complete
 from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds
 from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces, join_nothing
 from usidx.tasks.process.blas import limit_blas
@@ -72,7 +73,7 @@ def run_kmeans(
     """
     # The small products between passes are over before a second thread has begun.
     with limit_blas():
-        blocks, seen, exponent = look_at_rows(blocks, numbers, columns, seed)
+        blocks, seen, exponent = look_at_rows(blocks, numbers, columns, seed, whole=True)
         return restore_scale(_iterate(blocks, seen, numbers, columns, n, seed, max_iter, tol), exponent)
 
 
@@ -113,7 +114,7 @@ def _iterate(
 def _find_frame(sample: Array, width: int) -> Frame:
     """Return the mean of a sample and its leading components about it."""
     middle = sample.mean(axis=0, dtype=np.float64)
-    return middle, find_leading_rows(sample - middle.astype(sample.dtype), width)
+    return middle, find_leading_rows(sample, width, middle)
 
 
 def _collect_thin_rows(blocks: Blocks, numbers: Numbers, seed: int, frame: Frame, holes: Array) -> Array:
@@ -135,23 +136,24 @@ def _settle_thin(rows: Array, starts: list[Array], frame: Frame, max_iter: int, 
 def _thin_block(
     block: Array, bounds: slice, numbers: Numbers, frame: Frame, holes: Array, *, seed: int, limit: np.uint64
 ) -> tuple[None, Array]:
-    rows, used = keep_complete(as_real(block), holes)
+    rows, used = keep_complete(as_pairs(block), holes)
     chosen = draw_numbers(numbers[bounds], seed) <= limit
     return None, _make_thin(rows, frame)[chosen if used is None else chosen[used]]
 
 
 def _make_thin(rows: Array, frame: Frame) -> Array:
     """Return rows on the components of a frame."""
-    middle, basis = (part.astype(rows.dtype) for part in frame)
-    thin = np.empty((len(rows), len(basis)), rows.dtype)
-    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
+    dtype = choose_working_dtype(rows.dtype)
+    middle, basis = (part.astype(dtype) for part in frame)
+    thin = np.empty((len(rows), len(basis)), dtype)
+    for part in cut_pieces(len(rows), rows.shape[1] * dtype.itemsize):
         thin[part] = (rows[part] - middle) @ basis.T
     return thin
 
 
 def _find_starts(sample: Array, n: int, rng: np.random.Generator, frame: Frame | None) -> list[Array]:
     """Return centres that suit a sample, from several draws, the best first."""
-    thin = sample if frame is None else _make_thin(sample, frame)
+    thin = as_floats(sample) if frame is None else _make_thin(sample, frame)
     rows, holes = Held(thin), np.zeros(thin.shape[1], bool)
     runs = []
     for _ in range(_RUNS):
@@ -169,7 +171,10 @@ def _lift(sample: Array, thin: Array, centres: Array) -> Array:
     labels = _find_nearest(thin - middle, basis)[0]
     member = labels == np.arange(len(centres))[:, np.newaxis]
     sizes = member.sum(axis=1)
-    means = (member.astype(sample.dtype) @ sample).astype(np.float64) / np.maximum(sizes, 1)[:, np.newaxis]
+    member, totals = member.astype(thin.dtype), np.zeros((len(centres), sample.shape[1]))
+    for part in cut_pieces(len(sample), sample.shape[1] * thin.itemsize):
+        totals += member[:, part] @ as_floats(sample[part])
+    means = totals / np.maximum(sizes, 1)[:, np.newaxis]
     means[sizes == 0] = sample[0]  # any row will do: an empty cluster moves at the next pass
     return np.asarray(means)
 
@@ -289,12 +294,12 @@ def _measure_squares(rows: Array, squares: Array, chosen: Any) -> Array:
 
 def _sum_block(block: Array, centres: Array, holes: Array) -> _Sums:
     """Return what moves the centres."""
-    return _sum_rows(keep_complete(as_real(block), holes)[0], centres)
+    return _sum_rows(keep_complete(as_pairs(block), holes)[0], centres)
 
 
 def _label_block(block: Array, _state: Any, centres: Array, holes: Array) -> tuple[_Sums, Any]:
     """Return the sums, and labels and distances of the block."""
-    rows, used = keep_complete(as_real(block), holes)
+    rows, used = keep_complete(as_pairs(block), holes)
     labels, distance = np.zeros(len(rows), np.int32), np.zeros(len(rows))
     sums = _sum_rows(rows, centres, labels, distance)
     return sums, _fill_left_out(labels, distance, used, len(block))
@@ -304,19 +309,20 @@ def _sum_rows(rows: Array, centres: Array, labels: Array | None = None, distance
     """Return the sums; labels and exact distances, where they are wanted, are filled in on the way."""
     totals, sizes, inertia = np.zeros(centres.shape), np.zeros(len(centres)), 0.0
     farthest, lonely = -1.0, np.zeros(centres.shape[1])
-    middle, basis = _shift_to_mean(centres, rows.dtype)
-    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
+    dtype = choose_working_dtype(rows.dtype)
+    middle, basis = _shift_to_mean(centres, dtype)
+    for part in cut_pieces(len(rows), rows.shape[1] * dtype.itemsize):
         near = rows[part] - middle
         nearest, squares = _find_nearest(near, basis)
-        member = (nearest == np.arange(len(centres))[:, np.newaxis]).astype(rows.dtype)
+        member = (nearest == np.arange(len(centres))[:, np.newaxis]).astype(dtype)
         totals += member @ near
         sizes += member.sum(axis=1)
         if squares.max() > farthest:
             farthest, lonely = float(squares.max()), rows[part][int(squares.argmax())].astype(np.float64)
         if labels is not None and distance is not None:
             # Worked out anew: the square above is a difference of large numbers, which costs digits.
-            difference = near - basis[nearest]
-            squares = np.vecdot(difference, difference).astype(np.float64)
+            near -= basis[nearest]
+            squares = np.vecdot(near, near).astype(np.float64)
             labels[part], distance[part] = nearest, np.sqrt(squares)
         inertia += float(squares.sum())
     totals += np.outer(sizes, middle)

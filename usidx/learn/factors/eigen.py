@@ -122,15 +122,26 @@ def find_leading(gram: Array, n: int) -> tuple[Array, Array]:
     return np.where(squares > noise, squares, 0.0), vectors
 
 
-def find_leading_rows(rows: Array, n: int) -> Array:
-    """Return the n (or as many as there are) leading right singular vectors of a few rows, as rows."""
-    wide = rows.astype(np.float64)
-    if wide.shape[1] <= len(wide):
+def find_leading_rows(rows: Array, n: int, middle: Array | None = None) -> Array:
+    """Return the n (or as many as there are) leading right singular vectors of a few rows about a middle, as rows."""
+    parts = cut_pieces(rows.shape[1], 8 * len(rows))
+    if rows.shape[1] <= len(rows):
+        wide = _widen_columns(rows, slice(None), middle)
         return find_leading(wide.T @ wide, n)[1].T
     # Fewer rows than columns: the left vectors come from the smaller Gram matrix, and the right ones from these.
-    squares, vectors = find_leading(wide @ wide.T, n)
+    gram = np.zeros((len(rows),) * 2)
+    for part in parts:
+        wide = _widen_columns(rows, part, middle)
+        gram += wide @ wide.T
+    squares, vectors = find_leading(gram, n)
     known = squares > 0
-    return np.asarray((vectors[:, known] / np.sqrt(squares[known])).T @ wide)
+    turn = (vectors[:, known] / np.sqrt(squares[known])).T
+    return np.concatenate([turn @ _widen_columns(rows, part, middle) for part in parts], axis=1)
+
+
+def _widen_columns(rows: Array, part: slice, middle: Array | None) -> Array:
+    wide = rows[:, part].astype(np.float64)
+    return wide if middle is None else wide - middle[part]
 
 
 def divide_by_total(squares: Array, total: float) -> Array:

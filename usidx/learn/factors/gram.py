@@ -11,9 +11,12 @@ import numpy.typing as npt
 from usidx.learn.matrix.missing import sift
 from usidx.tasks.blocks import cut_pieces
 
-__all__ = ["Moments", "compute_gram", "join_moments", "sum_moments"]
+__all__ = ["LEAST", "Moments", "compute_gram", "join_moments", "sum_moments"]
 
 Array = npt.NDArray[Any]
+
+#: Rows that are worth adding to a whole Gram matrix.
+LEAST = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def sum_moments(block: Array, centred: bool) -> Moments:
     wide = np.result_type(rows.dtype, np.float64)
     mean = rows.mean(axis=0, dtype=wide) if centred and len(rows) else np.zeros(rows.shape[1], wide)
     gram = np.zeros((rows.shape[1],) * 2, wide)
-    for part in cut_pieces(len(rows), rows.shape[1] * wide.itemsize):
+    for part in cut_pieces(len(rows), rows.shape[1] * wide.itemsize, LEAST):
         gram += compute_gram(rows[part].astype(wide) - mean if centred else rows[part].astype(wide))
     return Moments(holes, len(rows), mean, gram)
 

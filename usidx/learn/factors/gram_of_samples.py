@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.learn.factors.eigen import Decomposition, divide_by_total, find_leading, fix_sign
-from usidx.learn.factors.gram import Moments, compute_gram
+from usidx.learn.factors.gram import LEAST, Moments, compute_gram
 from usidx.learn.matrix.missing import are_all_finite, refuse_nothing
 from usidx.tasks.blocks import cut_pieces, hold_rows
 
@@ -34,7 +34,7 @@ def sum_sample_moments(block: Array, centred: bool) -> Moments:
     wide = np.result_type(block.dtype, np.float64)
     bad, used = np.zeros(block.shape[1], bool), 0
     gram = np.zeros((block.shape[1],) * 2, wide)
-    for part in cut_pieces(len(block), block.shape[1] * wide.itemsize):
+    for part in cut_pieces(len(block), block.shape[1] * wide.itemsize, LEAST):
         rows, lacking, known = _fill_unknown(block[part].astype(wide), centred)
         bad, used = bad | lacking, used + known
         gram += compute_gram(rows)

@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from usidx.learn.factors.eigen import find_leading_rows
 from usidx.learn.factors.penalty import Penalties, Penalty
-from usidx.learn.matrix.missing import keep_complete
+from usidx.learn.matrix.matrix import choose_working_dtype
+from usidx.learn.matrix.missing import as_floats, keep_complete
 from usidx.learn.matrix.sample import Survey
 from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces, hold_rows
 from usidx.tasks.progress import Iterations
@@ -168,20 +169,20 @@ def _sweep_block(
     block: Array, state: _State | None, gram: Array, basis: Array, holes: Array, l1: float, push: float, undo: bool
 ) -> tuple[Products, _State]:
     rows, used = keep_complete(block, holes)
-    rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
-    basis, gram = basis.astype(rows.dtype), gram.astype(rows.dtype)
+    dtype = choose_working_dtype(rows.dtype)
+    basis, gram = basis.astype(dtype), gram.astype(dtype)
     n = len(basis)
-    none = np.zeros((n, len(rows)), rows.dtype)
+    none = np.zeros((n, len(rows)), dtype)
     initial = none if state is None else state.before if undo else state.ahead
     last = initial if state is None or undo else state.found
     found, ahead = np.empty_like(none), np.empty_like(none)
     inner, outer, total = np.zeros((n, n)), np.zeros(basis.shape), np.zeros(n)
-    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
-        mine = np.array(initial[:, part])
-        sweep(mine, gram, basis @ rows[part].T - rows.dtype.type(l1), _INNER)
-        pushed = np.maximum(mine + rows.dtype.type(push) * (mine - last[:, part]), 0)
+    for part in cut_pieces(len(rows), rows.shape[1] * dtype.itemsize):
+        mine, whole = np.array(initial[:, part]), as_floats(rows[part])
+        sweep(mine, gram, basis @ whole.T - dtype.type(l1), _INNER)
+        pushed = np.maximum(mine + dtype.type(push) * (mine - last[:, part]), 0)
         inner += pushed @ pushed.T
-        outer += pushed @ rows[part]
+        outer += pushed @ whole
         total += pushed.sum(axis=1, dtype=np.float64)
         found[:, part], ahead[:, part] = mine, pushed
     return Products(inner, outer, total), _State(ahead, found, initial, used)

@@ -37,7 +37,7 @@ from usidx.learn.factors.products import (
 from usidx.learn.factors.projections import Images
 from usidx.learn.matrix.exponent import find_exponent, lower_blocks, multiply_by_power
 from usidx.learn.matrix.missing import refuse_nothing, sift
-from usidx.tasks.blocks import Blocks, Held
+from usidx.tasks.blocks import Blocks, Held, cut_pieces
 from usidx.tasks.process.blas import limit_blas
 from usidx.tasks.progress import Iterations
 
@@ -50,7 +50,7 @@ _SPARE = 8
 #: Machine code works on so many vectors at once: a part of them would cost as much.
 _LANE = 16
 #: Of the vectors that a space is made of, and of their products: with more it begins anew with its best.
-_SPACE_BYTES = 2**25 * 3 // 2
+_SPACE_BYTES = 2**25
 _SAMPLE_BYTES = 2**24
 _SAMPLE_SHARE = 16
 _SAMPLE_STEPS = 6
@@ -204,10 +204,13 @@ def _iterate(
     images = Images(blocks, aim.scored)
     seen = images.fold(sum_first_pass, join_sums, basis, shift, task.double)
     frame, loudest = make_frame(seen, shift, aim.centred), float(np.linalg.norm(seen.inner, 2))
-    space, newest, inside = _take_out_holes(frame, basis, seen)
-    products, history = newest, list[float]()
-    most_vectors = max(_SPACE_BYTES // (2 * space.itemsize * len(space)), 4 * task.width)
+    first, newest, inside = _take_out_holes(frame, basis, seen)
+    del seen
+    most_vectors = max(_SPACE_BYTES // (2 * first.itemsize * len(first)), 4 * task.width)
+    vectors, images_of = _Columns(first, most_vectors), _Columns(newest, most_vectors)
+    history = list[float]()
     while True:
+        space, products = vectors.used, images_of.used
         squares, turn, errors, residual = _find_ritz_pairs(space, products, inside, aim.n, 2 * task.width)
         history.append(float(errors.max()))
         if watched is not None:
@@ -221,16 +224,43 @@ def _iterate(
             break
         sums = images.fold(sum_next_pass, _add, fresh, frame.shift, frame.holes, task.double)
         newest, inner = frame.complete_products(fresh, *sums)
+        del sums
         if space.shape[1] + fresh.shape[1] > most_vectors:
             # The best of the space go on, with all that is known of them (a thick restart).
-            space, products, inside = space @ turn, products @ turn, np.diag(squares).astype(inside.dtype)
+            vectors.turn(turn)
+            images_of.turn(turn)
+            space, inside = vectors.used, np.diag(squares).astype(inside.dtype)
             images.turn(block_diag(turn, np.eye(fresh.shape[1])))
         # The Gram matrix within the space grows by a border: across old and new vectors, and among the new ones.
         across = space.conj().T @ newest
         inside = np.block([[inside, across], [across.conj().T, inner]])
-        space, products = np.hstack([space, fresh]), np.hstack([products, newest])
+        vectors.add(fresh)
+        images_of.add(newest)
     squares, turn = squares[: task.width], turn[:, : task.width]
     return _Approximation(frame, images, turn, space @ turn, squares, errors, history, loudest)
+
+
+class _Columns:
+    """Vectors as columns, in memory that has room for all that will come: to join them anew would hold them twice."""
+
+    def __init__(self, first: Array, most: int) -> None:
+        self._all = np.empty((len(first), max(most, first.shape[1])), first.dtype, order="F")
+        self._count = 0
+        self.add(first)
+
+    @property
+    def used(self) -> Array:
+        return self._all[:, : self._count]
+
+    def add(self, fresh: Array) -> None:
+        begin, self._count = self._count, self._count + fresh.shape[1]
+        self._all[:, begin : self._count] = fresh
+
+    def turn(self, turn: Array) -> None:
+        """Replace the vectors by fewer, which are made of them, some rows at a time."""
+        for part in cut_pieces(len(self._all), self._all.shape[1] * self._all.itemsize):
+            self._all[part, : turn.shape[1]] = self._all[part, : self._count] @ turn
+        self._count = turn.shape[1]
 
 
 def _add(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -10,13 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.learn.factors.eigen import Decomposition, project_rows
+from usidx.learn.matrix.matrix import choose_working_dtype
 from usidx.tasks.blocks import Blocks, Rows, join_nothing
 
-__all__ = ["MOST_BYTES", "Images", "find_scores"]
+__all__ = ["Images", "are_images_kept", "find_scores"]
 
 Array = npt.NDArray[Any]
 
-MOST_BYTES = 2**26
+_MOST_BYTES = 2**26
+
+
+def are_images_kept(rows: Any, n: int) -> bool:
+    """Say whether what the passes make of the rows for `n` components is small enough to be kept for the scores."""
+    return bool(2 * (n + 8) * rows.shape[0] * choose_working_dtype(rows.dtype).itemsize <= _MOST_BYTES)
 
 
 class Images:
@@ -33,7 +39,7 @@ class Images:
         answer = partial(_answer_with_images, step, self._keeps, self._turn)
         join, self._turn = partial(_join_with_size, merge), None
         (found, size), kept = self._blocks.fold_states(answer, join, self._kept, *shared)
-        self._keeps = self._keeps and size <= MOST_BYTES
+        self._keeps = self._keeps and size <= _MOST_BYTES
         self._kept = kept if self._keeps else [[] for _ in kept]
         return found
 

@@ -19,7 +19,8 @@ from usidx.learn.factors.eigen import find_leading_rows
 from usidx.learn.factors.hals import Factors, Products, factorise, factorise_sample, sweep, update_components
 from usidx.learn.factors.nnls import solve_least_squares
 from usidx.learn.factors.penalty import Penalties, Penalty
-from usidx.learn.matrix.missing import keep_complete
+from usidx.learn.matrix.matrix import choose_working_dtype
+from usidx.learn.matrix.missing import as_floats, keep_complete
 from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_limit, list_bounds
 from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces
 from usidx.tasks.progress import Iterations
@@ -96,22 +97,24 @@ def _sketch_block(
     block: Array, bounds: slice, numbers: Numbers, basis: Array, holes: Array, *, seed: int, limit: np.uint64
 ) -> tuple[_Sketch, Array]:
     rows, used = keep_complete(block, holes)
-    rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
+    dtype = choose_working_dtype(rows.dtype)
     chosen = draw_numbers(numbers[bounds], seed) <= limit
     chosen = chosen if used is None else chosen[used]
-    basis = basis.astype(rows.dtype)
+    basis = basis.astype(dtype)
     width = basis.shape[1]
     inner, outer, square = np.zeros((width, width)), np.zeros((width, rows.shape[1])), 0.0
-    thin = np.empty((int(chosen.sum()), width), rows.dtype)
+    thin = np.empty((int(chosen.sum()), width), dtype)
     filled = 0
-    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
-        near = rows[part] @ basis
+    for part in cut_pieces(len(rows), rows.shape[1] * dtype.itemsize):
+        whole, picked = as_floats(rows[part]), chosen[part]
+        near = whole @ basis
         inner += near.T.astype(np.float64) @ near
-        outer += near.T @ rows[part]
-        mine = near[chosen[part]]
+        outer += near.T @ whole
+        mine = near[picked]
         thin[filled : filled + len(mine)] = mine
         filled += len(mine)
-        square += float(np.einsum("ij,ij->", rows[part][chosen[part]], rows[part][chosen[part]], dtype=np.float64))
+        kept = whole if picked.all() else whole[picked]
+        square += float(np.einsum("ij,ij->", kept, kept, dtype=np.float64))
     return _Sketch(inner, outer, len(thin), square), thin
 
 
@@ -156,16 +159,17 @@ def _score_block(
 ) -> tuple[Products, Array]:
     """Return the products with the best scores, and the scores (rows, n) of the block, NaN where left out."""
     rows, used = keep_complete(block, holes)
-    rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
-    basis = components.astype(rows.dtype)
+    dtype = choose_working_dtype(rows.dtype)
+    basis = components.astype(dtype)
     n = len(components)
     gram = penalties.scores.add_to_gram(components @ components.T)
     inner, outer, total = np.zeros((n, n)), np.zeros(components.shape), np.zeros(n)
-    scores = np.empty((len(rows), n), rows.dtype)
-    for part in cut_pieces(len(rows), rows.shape[1] * rows.itemsize):
-        mine = _find_best_scores(gram, basis @ rows[part].T - rows.dtype.type(penalties.scores.l1))
+    scores = np.empty((len(rows), n), dtype)
+    for part in cut_pieces(len(rows), rows.shape[1] * dtype.itemsize):
+        whole = as_floats(rows[part])
+        mine = _find_best_scores(gram, basis @ whole.T - dtype.type(penalties.scores.l1))
         inner += mine @ mine.T
-        outer += mine @ rows[part]
+        outer += mine @ whole
         total += mine.sum(axis=1, dtype=np.float64)
         scores[part] = mine.T
     products = Products(inner, outer, total)

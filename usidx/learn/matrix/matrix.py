@@ -18,6 +18,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.errors import ResultError, RoleError
+from usidx.label.naming import refuse_taken
 from usidx.label.roles import Dims, split
 from usidx.learn.matrix.sample import RowNumbers
 from usidx.tasks.graph import reshape_blocks
@@ -149,12 +150,7 @@ def number_rows(matrix: Matrix) -> RowNumbers:
 
 def refuse_dim(data: xr.DataArray, dim: str, *variables: str) -> None:
     """Refuse an array that already has the dim, or a dim or coordinate called as a variable, that the result adds."""
-    for name in (dim, *variables):
-        if name in data.dims or name in data.coords:
-            raise ResultError(
-                f"Array {data.name!r} already has a dim or coordinate {name!r}, which the result adds. "
-                f"Rename it first: data.rename({{{name!r}: ...}})."
-            )
+    refuse_taken(data, dim, *variables)
 
 
 def check_n(n: Any, most: int, of_what: str, things: str = "components", or_else: str = "") -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
+from usidx.learn.matrix.even import show_undivided
 
-__all__ = ["are_all_finite", "find_complete", "keep_complete", "refuse_nothing", "sift"]
+__all__ = ["are_all_finite", "as_floats", "find_complete", "keep_complete", "refuse_nothing", "sift"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -25,6 +26,7 @@ _LARGEST = 1e75
 
 def are_all_finite(block: Array) -> bool:
     """Say whether every cell is a number; integers always are. Refuse numbers whose powers would overflow."""
+    block = show_undivided(block)
     if block.dtype.kind in "biu" or not block.size:
         return True
     # Smallest and largest are NaN where any cell is, and take no array of the size of the block to find.
@@ -38,6 +40,11 @@ def are_all_finite(block: Array) -> bool:
             f"cells leave them out, with mask= or data.where(abs(data) < {_LARGEST:g}); else divide the data."
         )
     return True
+
+
+def as_floats(rows: Array) -> Array:
+    """Return integers in double precision, and floats as they are."""
+    return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
 
 
 def refuse_nothing(count: int) -> None:

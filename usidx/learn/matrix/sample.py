@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
+from usidx.learn.matrix.even import show_undivided
 from usidx.learn.matrix.missing import refuse_nothing, sift
 from usidx.tasks.blocks import Blocks, cut_pieces
 
@@ -26,6 +27,7 @@ __all__ = [
     "draw_numbers",
     "find_draw_limit",
     "list_bounds",
+    "refuse_more_than_noise",
     "refuse_negative",
     "survey",
 ]
@@ -34,6 +36,8 @@ Array = npt.NDArray[Any]
 
 _SAMPLE_BYTES = 2**24
 _SAMPLE_ROWS = (512, 16384)
+#: Of the highest cell: so far below zero noise reaches.
+_NOISE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +80,21 @@ def list_bounds(sizes: Sequence[int]) -> list[slice]:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What one pass finds: ``square`` is the sum of squares, ``sample`` rows with their draws in rising order."""
+    """What one pass finds: ``square`` is the sum of squares, ``sample`` rows with their draws in rising order.
+
+    ``lowest`` and ``highest`` are cells of complete rows, infinite where there are none.
+    """
 
     holes: npt.NDArray[np.bool_]
     count: int
     square: float
     sample: Array
     draws: npt.NDArray[np.uint64]
+    lowest: float = np.inf
+    highest: float = -np.inf
 
 
-def survey(blocks: Blocks, numbers: Numbers, columns: int, seed: int, check: Any = None) -> Survey:
+def survey(blocks: Blocks, numbers: Numbers, columns: int, seed: int) -> Survey:
     """Pass once over the blocks.
 
     Parameters
@@ -98,8 +107,6 @@ def survey(blocks: Blocks, numbers: Numbers, columns: int, seed: int, check: Any
         How many there are.
     seed : int
         Decides the sample.
-    check : callable, optional
-        Called on each block; raises where the block cannot be worked on.
 
     Returns
     -------
@@ -110,37 +117,47 @@ def survey(blocks: Blocks, numbers: Numbers, columns: int, seed: int, check: Any
     bounds = list_bounds(blocks.sizes)
     # A block offers the rows that have a chance, twice as many as are wanted of all: fewer wait to be joined.
     limit = find_draw_limit(2 * size, len(numbers))
-    found, _ = blocks.fold_states(_survey_block, _Join(size), bounds, numbers, size, limit, seed, check)
+    found, _ = blocks.fold_states(_survey_block, _Join(size), bounds, numbers, size, limit, seed)
     refuse_nothing(found.count)
     return found  # type: ignore[no-any-return]
 
 
 def refuse_negative(block: Array) -> None:
     """Refuse a block with negative cells."""
-    lowest = np.fmin.reduce(block, axis=None) if block.size else 0
+    lowest = np.fmin.reduce(show_undivided(block), axis=None) if block.size else 0
     if lowest < 0:
-        raise ResultError(
-            f"Non-negative factors of data with negative cells (the lowest found is {float(lowest):g}): "
-            f"pass abs(data), or data.clip(min=0) where the negative cells are noise about zero."
-        )
+        raise _explain_negative(float(lowest))
+
+
+def refuse_more_than_noise(seen: Survey) -> None:
+    """Refuse data with cells farther below zero than noise about it reaches."""
+    if seen.lowest < -_NOISE * max(seen.highest, 0.0):
+        raise _explain_negative(seen.lowest)
+
+
+def _explain_negative(lowest: float) -> ResultError:
+    return ResultError(
+        f"Non-negative factors of data with negative cells (the lowest found is {lowest:g}): "
+        f"pass abs(data), or data.clip(min=0) where the negative cells are noise about zero."
+    )
 
 
 def _survey_block(
-    block: Array, bounds: slice, places: Numbers, size: int, limit: np.uint64, seed: int, check: Any
+    block: Array, bounds: slice, places: Numbers, size: int, limit: np.uint64, seed: int
 ) -> tuple[Survey, None]:
-    if check is not None:
-        check(block)
     rows, holes = sift(block)
     numbers = draw_numbers(places[bounds], seed)
     kept = numbers if len(rows) == len(block) else numbers[_mark_complete(block, holes)]
-    square = 0.0
+    square, lowest, highest = 0.0, np.inf, -np.inf
     with np.errstate(over="ignore"):  # that is told from the sample
         for part in cut_pieces(len(rows), 8 * rows.shape[1]):
-            flat = rows[part].astype(np.float64).ravel()
+            some = rows[part]
+            flat = some.astype(np.float64).ravel()
             square += float(flat @ flat)
+            lowest, highest = min(lowest, float(some.min())), max(highest, float(some.max()))
     near = np.flatnonzero(kept <= limit)
     chosen = near[np.argsort(kept[near], kind="stable")[:size]]
-    return Survey(holes, len(rows), square, rows[chosen], kept[chosen]), None
+    return Survey(holes, len(rows), square, rows[chosen], kept[chosen], lowest, highest), None
 
 
 def _mark_complete(block: Array, holes: Array) -> Array:
@@ -163,7 +180,8 @@ class _Join:
         drawn = np.concatenate([s.draws for s in used])
         chosen = np.argsort(drawn, kind="stable")[: self.size]
         sample = np.concatenate([s.sample for s in used])[chosen]
-        return Survey(holes, sum(s.count for s in used), sum(s.square for s in used), sample, drawn[chosen])
+        ends = min(s.lowest for s in used), max(s.highest for s in used)
+        return Survey(holes, sum(s.count for s in used), sum(s.square for s in used), sample, drawn[chosen], *ends)
 
 
 def find_draw_limit(wanted: int, rows: int) -> np.uint64:

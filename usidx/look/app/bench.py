@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
-from pathlib import Path
 from typing import Any, Protocol
 
 from usidx.look.app.analyses import Analysis, Setting, list_analyses
 from usidx.look.app.outcome import Outcome
+from usidx.look.app.reading.remote import File
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import write_size
 from usidx.look.explorer.layout import wrap
@@ -49,7 +49,7 @@ class Bench:
         self._desk, self._page, self._take, self._written = desk, page, take, written
         self._models = require("bokeh.models", _PURPOSE)
         self.last: Outcome | None = None
-        self._place: tuple[Path, str, str, bool] | None = None
+        self._place: tuple[File, str, str, bool] | None = None
         self._kept: tuple[Outcome, str] | None = None
         self._known: list[Analysis] = []
         self._widgets: dict[Setting, Any] = {}
@@ -62,7 +62,7 @@ class Bench:
         sheet = self._models.InlineStyleSheet(css=css)
         return self._models.Div(stylesheets=[sheet], sizing_mode="stretch_width", disable_math=True, margin=0)
 
-    def offer(self, view: View, file: Path | None, at: str, *, is_result: bool) -> None:
+    def offer(self, view: View, file: File | None, at: str, *, is_result: bool) -> None:
         """Offer what applies to what is looked at."""
         if not view.subject.title.endswith("(not written)") and file is not None:
             self._place = (file, at, view.variable, is_result)

@@ -88,13 +88,14 @@ def _list_curves(view: View) -> list[Curve]:
 def _write_curves(view: View) -> bytes:
     """Write the curves on the page as columns over their axis."""
     drawn = _list_curves(view)
-    curves = [c for c in drawn if c.values.shape == drawn[0].values.shape]
+    curves = [c for c in drawn if c.values[:: c.every].shape == drawn[0].values[:: drawn[0].every].shape]
     if not curves:
         raise UsidError("There is no curve on the page.")
-    ruler = make_ruler(curves[0].values, str(curves[0].values.dims[0]))
+    first = curves[0].values[:: curves[0].every]
+    ruler = make_ruler(first, str(first.dims[0]))
     heads, columns = [write_label(ruler.quantity, ruler.unit)], [ruler.values]
     for curve in curves:
-        values = take_part(curve.values, view.looking.part)
+        values = take_part(curve.values[:: curve.every], view.looking.part)
         heads.append(write_label(f"{find_quantity(values)} {curve.name}".strip(), find_unit(values)))
         columns.append(values.values)
     return _write_table(heads, columns)
@@ -112,7 +113,7 @@ def _write_netcdf(view: View) -> bytes:
     """Write the map and the curves as they were read, with coordinates and units."""
     held = {"map": _split(_take_map(view))} if view.map_values is not None else {}
     for number, curve in enumerate(_list_curves(view)):
-        values = _split(take_part(curve.values, view.looking.part))
+        values = _split(take_part(curve.values[:: curve.every], view.looking.part))
         held[f"curve_{number}"] = values.rename({d: f"{d}" for d in values.dims}).assign_attrs(name=curve.name)
     data = xr.merge([v.rename(k).reset_coords(drop=True) for k, v in held.items()], compat="override", join="outer")
     with tempfile.TemporaryDirectory() as folder:

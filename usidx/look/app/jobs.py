@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -17,6 +16,7 @@ from usidx.io.read.results import open_result
 from usidx.io.write.results import write
 from usidx.look.app.analyses import Analysis
 from usidx.look.app.outcome import Outcome
+from usidx.look.app.reading.remote import File
 from usidx.look.explorer.reading.work import Task
 from usidx.recipes.recipe import recipe
 from usidx.tasks.compute import compute
@@ -26,7 +26,7 @@ __all__ = ["compute_outcome", "watch", "write_notebook", "write_outcome", "write
 
 
 def compute_outcome(
-    task: Task, file: Path, at: str, variable: str, analysis: Analysis, chosen: Mapping[str, Any], *, is_result: bool
+    task: Task, file: File, at: str, variable: str, analysis: Analysis, chosen: Mapping[str, Any], *, is_result: bool
 ) -> Outcome:
     """Open, analyse and compute, block by block."""
     held = open_result(file, at) if is_result else open_dataset(file, at)
@@ -59,7 +59,7 @@ def watch(task: Task) -> Iterator[None]:
         yield
 
 
-def write_script(file: Path, at: str, variable: str = "", *, is_result: bool = False) -> list[str]:
+def write_script(file: File, at: str, variable: str = "", *, is_result: bool = False) -> list[str]:
     """Write the lines of Python that open what is looked at."""
     if is_result:
         return ["import usidx", f"data = usidx.open_result({str(file)!r}, {at!r})[{variable!r}]"]

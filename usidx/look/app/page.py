@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from usidx.look.app.reading.contents import Entry, write_entries
+from usidx.look.app.reading.remote import File, Url
 from usidx.look.app.reading.shelf import Shelf
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import make_printable
@@ -45,7 +45,7 @@ class Page:
     def __init__(self, parts: dict[str, Any]) -> None:
         self._parts = parts
 
-    def list_files(self, shelf: Shelf, chosen: Path | None, entries: list[Entry], at: str) -> None:
+    def list_files(self, shelf: Shelf, chosen: File | None, entries: list[Entry], at: str) -> None:
         """List what can be opened, and what is in the file that is open."""
         told: list[str] = []
         for file in dict.fromkeys([*shelf.files, *([chosen] if chosen is not None else [])]):
@@ -95,16 +95,16 @@ class Page:
 
     def set_address(self, query: str) -> None:
         """Write what is looked at into the address of the browser."""
-        self._parts["address"].text = query
+        self._parts["address"].data = {"query": [query]}
 
     def fetch(self, path: str) -> None:
         """Let the browser fetch a file."""
-        self._parts["fetch"].text = path
+        self._parts["fetch"].data = {"query": [path]}
 
 
-def _write_file_button(name: str, file: Path) -> str:
-    said = escape(make_printable(file.name, 120))
-    told = f'data-usidx="open" data-file="{escape(name)}" data-at="" title="{escape(str(file))}"'
+def _write_file_button(name: str, file: File) -> str:
+    said, whole = escape(make_printable(file.name, 120)), file.shown if isinstance(file, Url) else str(file)
+    told = f'data-usidx="open" data-file="{escape(name)}" data-at="" title="{escape(whole)}"'
     return f'<button class="entry other" style="--depth:0" {told}><b>{said}</b></button>'
 
 
@@ -130,29 +130,32 @@ def make_page(document: Any, obey: Callable[[str], None]) -> Page:
     texts["message"].visible = False
     texts["tasks"] = make_text(styles=_AFLOAT)
     boxes = {name: models.Column(make_text(), sizing_mode="stretch_width", margin=0) for name in ("view", "bench")}
-    hidden = {name: models.Div(visible=False, name=f"usidx-{name}") for name in ("address", "fetch")}
+    # What is nowhere on the page is changed without laying it out anew.
+    hidden = {name: models.ColumnDataSource({"query": [""]}, name=f"usidx-{name}") for name in ("address", "fetch")}
     command = models.TextInput(visible=False, name="usidx-command")
     listen(command, "value", lambda new: obey(new))
-    _run_in_browser(document, models, hidden)
+    _run_in_browser(document, models, command, hidden)
     side = [make_text('<div class="brand">usidx</div>'), make_text(_SEARCH), texts["files"], make_text(_OPENING)]
     stage = [texts["head"], texts["message"], texts["tasks"], boxes["view"], boxes["bench"], texts["history"]]
     document.add_root(models.Column(*side, name="usidx_side", sizing_mode="stretch_width"))
-    document.add_root(models.Column(*stage, command, *hidden.values(), name="usidx_stage", sizing_mode="stretch_width"))
+    document.add_root(models.Column(*stage, command, name="usidx_stage", sizing_mode="stretch_width"))
     _dress(document, models)
     return Page({**texts, **boxes, **hidden})
 
 
-def _run_in_browser(document: Any, models: Any, hidden: dict[str, Any]) -> None:
+def _run_in_browser(document: Any, models: Any, command: Any, hidden: dict[str, Any]) -> None:
     """Let the address and the downloads follow what the server says."""
-    follow = "if (cb_obj.text) history.replaceState(null, '', cb_obj.text)"
+    follow = "const to = cb_obj.get('query')[0]; if (to) history.replaceState(null, '', to)"
     fetch = (
-        "if (cb_obj.text) { const a = document.createElement('a'); a.href = cb_obj.text; a.download = ''; a.click() }"
+        "const to = cb_obj.get('query')[0]\n"
+        "if (to) { const a = document.createElement('a'); a.href = to; a.download = ''; a.click() }"
     )
-    hidden["address"].js_on_change("text", models.CustomJS(code=follow))
+    command.js_on_change("name", models.CustomJS(args=hidden, code=""))  # so that the page knows them
+    hidden["address"].js_on_change("data", models.CustomJS(code=follow))
     # What was looked at before the page was there is no change to it.
     begin = follow.replace("cb_obj", "line")
     document.js_on_event("document_ready", models.CustomJS(args={"line": hidden["address"]}, code=begin))
-    hidden["fetch"].js_on_change("text", models.CustomJS(code=fetch))
+    hidden["fetch"].js_on_change("data", models.CustomJS(code=fetch))
 
 
 def _dress(document: Any, models: Any) -> None:

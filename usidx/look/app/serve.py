@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import secrets
 import signal
@@ -19,10 +20,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from usidx.errors import UsidError
-from usidx.look.app.memory import give_back_memory
+from usidx.look.app.memory import give_back_at_once
 from usidx.look.app.offers import Offers
 from usidx.look.app.reading.shelf import Shelf
 from usidx.look.draw.extras import require
+from usidx.look.explorer.reading.work import close_all
 
 __all__ = ["Server", "make_server", "view"]
 
@@ -31,9 +33,8 @@ _PURPOSE = "`usidx view`"
 _UNUSED, _CHECK = 3_000, 1_000
 # A page that was asked for and never connected, as by a program that follows links.
 _EXPIRES = 60
-# What takes long to load, and is not needed to answer.
-_FIRST = ("bokeh.plotting", "matplotlib.colors")
-_LATER = ("usidx.look.app.jobs", "usidx.look.app.downloads", "usidx.fitting.evaluate")
+# What takes long to load, and is needed for the first page but not to answer.
+_AHEAD = ("bokeh.plotting", "matplotlib.colors")
 _REFUSED = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>usidx</title></head>
 <body style="font: 16px/1.5 system-ui, sans-serif; max-width: 34em; margin: 15vh auto; color: #222">
 <h1 style="font-size: 20px">This address is not complete</h1>
@@ -60,18 +61,16 @@ class Server:
             self._loop.start()
         finally:
             self._http.stop()
+            close_all()
             self._shelf.close()
 
     def look_ahead(self) -> None:
-        """Load what the first page will need, while the browser starts, and then what may be needed after that."""
-        for name in _FIRST:
+        """Load what the first page will need, while the browser starts."""
+        for name in _AHEAD:
             import_module(name)
         if self._shelf.files:
             with suppress(UsidError, OSError):
                 self._shelf.list_contents(self._shelf.files[0])
-        for name in _LATER:
-            import_module(name)
-        give_back_memory()
 
     def stop(self) -> None:
         """End :meth:`run`; from any thread."""
@@ -92,7 +91,7 @@ def view(
 
     Parameters
     ----------
-    paths : sequence of path
+    paths : sequence of path or URL
         USID files, or files of instruments, which are converted into a temporary folder.
     folder : path, optional
         Below which files may be opened from the page. By default only the folders of the files.
@@ -114,6 +113,9 @@ def view(
     MissingExtraError
         Bokeh is not installed.
     """
+    give_back_at_once()
+    # A tab that is closed while something is sent to it is nothing to be told of in the terminal.
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
     server = make_server(paths, folder=folder, host=host, port=port, token=token)
     say(server.address)
     sys.stdout.flush()

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from usidx.errors import UsidError
@@ -19,8 +18,10 @@ from usidx.look.app.offers import Offers
 from usidx.look.app.outcome import Outcome
 from usidx.look.app.page import Page, make_page
 from usidx.look.app.reading.contents import Entry
+from usidx.look.app.reading.remote import File
 from usidx.look.app.reading.shelf import Shelf, Stamp, stamp
 from usidx.look.explorer.address import Address
+from usidx.look.explorer.pictures.changes import find_models_once, hold_changes
 from usidx.look.explorer.reading.subject import make_subject, open_subject
 from usidx.look.explorer.reading.work import Desk, Task
 from usidx.look.explorer.sides.controls import listen
@@ -50,8 +51,8 @@ class Session:
         self.page: Page = make_page(document, self._obey)
         self.bench = Bench(self.desk, self.page, self._take_outcome, self._look_again)
         self.view: View | None = None
-        self.file: Path | None = None
-        self.source: Path | None = None
+        self.file: File | None = None
+        self.source: File | None = None
         self.entries: list[Entry] = []
         self._stamp: Stamp = None
         self._outcome: Outcome | None = None
@@ -62,10 +63,12 @@ class Session:
     def begin(self) -> None:
         """Open what the address names, or the first file."""
         self.page.list_files(self.shelf, None, [], "")
-        first = self._address.file or (str(self.shelf.files[0]) if self.shelf.files else "")
+        first = self._address.file or (self.shelf.name(self.shelf.files[0]) if self.shelf.files else "")
         self.document.add_periodic_callback(self._look_after_file, _EVERY)
         if first:
-            self.open_file(first, self._address.at)
+            # Not at once: where a thread has found something before Bokeh has made the session, Bokeh fails to make it.
+            begin = partial(self._do_safely, lambda: self.open_file(first, self._address.at))
+            self.document.add_next_tick_callback(begin)
 
     def _post(self, func: Callable[[], None]) -> None:
         """Do something in the page's own thread; after the tab was closed nothing is done."""
@@ -76,18 +79,13 @@ class Session:
     def _do_safely(self, func: Callable[[], None]) -> None:
         if not self._is_open:
             return
-        # All that changes goes to the browser in one message, so that nothing is seen half done. Which models there are
-        # is found out once, at the end: each time that takes as long as drawing a map.
-        self.document.hold("combine")
         try:
-            with self.document.models.freeze():
+            with hold_changes(self.document):
                 func()
         except Exception as err:  # whatever it is, the page must say it and live on
             if not isinstance(err, UsidError | OSError):
                 _LOG.exception("What a page was to do failed")
             self.page.say(_describe(err), is_error=True)
-        finally:
-            self.document.unhold()
 
     def _obey(self, text: str) -> None:
         """Do what was clicked."""
@@ -119,11 +117,11 @@ class Session:
             lambda f: self._take_contents(source, at, *f),
         )
 
-    def _read_contents(self, source: Path) -> tuple[Path, list[Entry]]:
+    def _read_contents(self, source: File) -> tuple[File, list[Entry]]:
         file = self.shelf.open_as_usid(source)
         return file, self.shelf.list_contents(file)
 
-    def _take_contents(self, source: Path, at: str, file: Path, entries: list[Entry]) -> None:
+    def _take_contents(self, source: File, at: str, file: File, entries: list[Entry]) -> None:
         self.source, self.file, self.entries, self._stamp = source, file, entries, stamp(source)
         self.page.list_files(self.shelf, source, entries, at)
         if self.shelf.is_copy(file):
@@ -164,8 +162,9 @@ class Session:
             self.view.close()
         view = self.view = View(subject, self.desk, self._remember, self._address)
         listen(view.controls.variable, "value", lambda new: self._change_variable(new))
-        self.page.show_view(view, subject)
-        self.bench.offer(view, self.file, self._address.at, is_result=subject.kind != "main")
+        with find_models_once(self.document):
+            self.page.show_view(view, subject)
+            self.bench.offer(view, self.file, self._address.at, is_result=subject.kind != "main")
         view.begin()
         self._remember()
 
@@ -251,7 +250,7 @@ class Session:
             lambda found: self._take_changes(source, *found),
         )
 
-    def _take_changes(self, source: Path, file: Path, entries: list[Entry]) -> None:
+    def _take_changes(self, source: File, file: File, entries: list[Entry]) -> None:
         new = len({e.path for e in entries} - {e.path for e in self.entries})
         self.entries = entries
         self.page.list_files(self.shelf, source, entries, self._address.at)

@@ -166,8 +166,8 @@ def find_unit(array: xr.DataArray) -> str:
 
 
 def write_label(quantity: str, unit: str) -> str:
-    """Write quantity and unit as an axis says them: ``Amplitude (mV)``."""
-    return f"{quantity} ({unit})" if unit else quantity
+    """Write quantity and unit as an axis says them: ``Amplitude (mV)``; counts of counts are ``Counts``."""
+    return f"{quantity} ({unit})" if unit and unit.lower() != quantity.lower() else quantity
 
 
 def find_finite_range(values: ArrayLike) -> tuple[float, float] | None:

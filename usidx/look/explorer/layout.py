@@ -13,6 +13,8 @@ __all__ = ["lay_out", "wrap"]
 _PURPOSE = "`usidx view`"
 # What the controls of the colours need, all in one line.
 _CONTROLS = 500
+# Of the curves, which then still stand beside the map on the screen of a laptop, 1280 wide.
+_NARROWEST = 360
 
 
 def wrap(*children: Any, **options: Any) -> Any:
@@ -53,5 +55,5 @@ def _lay_out_signal(models: Any, view: View) -> Any:
     if isinstance(side, PatternSide):
         return models.Column(tools, side.picture.figure, controls.radii)
     figures = (side.picture.figure, side.picture.left)
-    looks = {"sizing_mode": "stretch_width", "min_width": 440, "styles": {"flex": "1 1 440px"}}
+    looks = {"sizing_mode": "stretch_width", "min_width": _NARROWEST, "styles": {"flex": f"1 1 {_NARROWEST}px"}}
     return models.Column(tools, *figures, **looks)

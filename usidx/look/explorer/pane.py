@@ -12,6 +12,7 @@ from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import make_printable
 from usidx.look.explorer.address import Address
 from usidx.look.explorer.layout import lay_out
+from usidx.look.explorer.pictures.changes import find_models_once, hold_changes
 from usidx.look.explorer.reading.subject import Subject
 from usidx.look.explorer.reading.work import Cancelled, Desk, Task
 from usidx.look.explorer.sides.controls import listen
@@ -39,9 +40,10 @@ class PromptDesk(Desk):
         then: Callable[[T], None],
         *,
         is_analysis: bool = False,
+        is_quick: bool = False,
     ) -> Task:
         """Do some work, then something with what it found."""
-        task = Task(lane, said, lambda _: None)
+        task = Task(lane, said, lambda _: None, is_alone=True)
         try:
             found = work(task)
         except Cancelled:
@@ -112,8 +114,13 @@ class Showing:
             follow_keys(view.map.picture.figure, view.move)
         facts = escape(write_facts(collect_facts(view.scene.array), named=len(self._openers) < 2))
         self._head.text = f"<b>{facts}</b>"
-        self._box.children = [lay_out(view)]
-        view.begin()
+        with find_models_once(self._document):
+            self._box.children = [lay_out(view)]
+        if self._document is None:
+            view.begin()
+        else:
+            # Not at once: where a thread has found something before Bokeh has made the session, Bokeh fails to make it.
+            self._document.add_next_tick_callback(view.begin)
 
     def _change_variable(self, name: str) -> None:
         view = self.view
@@ -152,12 +159,8 @@ class Showing:
 
         def act() -> None:
             if self._is_open:
-                self._document.hold("combine")
-                try:
-                    with self._document.models.freeze():
-                        func()
-                finally:
-                    self._document.unhold()
+                with hold_changes(self._document):
+                    func()
 
         if self._is_open:
             self._document.add_next_tick_callback(act)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import xarray as xr
 
+from usidx.errors import UsidError
 from usidx.look.explorer.address import Address
 from usidx.look.explorer.reading.scene import make_scene
 from usidx.look.explorer.reading.subject import Subject
@@ -161,5 +162,15 @@ class View:
 
     @property
     def map_values(self) -> xr.DataArray | None:
-        """The map that was read; None where there is none."""
-        return self.map.values if self.map is not None else None
+        """The map that was read; None where there is none.
+
+        Raises
+        ------
+        UsidError
+            It was not read to its end.
+        """
+        if self.map is None or self.map.values is None:
+            return None
+        if not self.map.is_whole:
+            raise UsidError("The map is coarse: it is not read to its end. Wait for that, or choose its step again.")
+        return self.map.values

@@ -13,6 +13,7 @@ from usidx.look.draw.downsample import choose_spectral_dim, describe_cell, pick,
 from usidx.look.draw.lines import Stroke
 from usidx.look.draw.wishes import Backend, Title, Wishes
 from usidx.look.figures.curves import Layer, draw_curves
+from usidx.look.figures.smooth import evaluate_at
 
 __all__ = ["plot_fit"]
 
@@ -42,7 +43,8 @@ def plot_fit(
     data : DataArray
         What was fitted, any dims.
     curve : DataArray or Dataset
-        The fitted model evaluated at `data`, of the same dims; or the fit, which is evaluated then. Data and curve may
+        The fitted model evaluated at `data`, of the same dims; or the fit, whose model is then drawn as a smooth line,
+        between the samples too. Data and curve may
         also come the other way round: ``fit.usid.plot.fit(data)``.
     dim : str, optional
         The dim along which was fitted. By default the fastest spectroscopic dim, or the last.
@@ -87,35 +89,40 @@ def plot_fit(
     >>> figure = usidx.plot_fit(measured, true, "Energy", count=2)
     """
     data, curve = _tell_apart(data, curve)
-    for array in (data, curve) if truth is None else (data, curve, truth):
+    for array in (one for one in (data, curve, truth) if isinstance(one, xr.DataArray)):
         refuse_undrawable(array, count)
     dim = choose_spectral_dim(data, dim)
     at = pick_cells({str(d): n for d, n in data.sizes.items() if d != dim}, count)
     wishes = Wishes(title, Shades(cmap, vmin, vmax), ax, figsize, letters=letters, backend=backend)
     given = _choose_strokes(data, curve, truth, wishes.shades)
-    layers = [Layer(pick(_match_dims(array, data), at).compute(), stroke) for array, stroke in given]
+    layers = [Layer(_pick_lines(one, data, dim, at).compute(), stroke) for one, stroke in given]
     return draw_curves(layers, dim, [describe_cell(data, cell) for cell in at], wishes)
 
 
-def _tell_apart(data: Any, curve: Any) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return data and curve, of which a fit is evaluated."""
+def _pick_lines(
+    drawn: xr.DataArray | xr.Dataset, data: xr.DataArray, dim: str, at: list[dict[str, int]]
+) -> xr.DataArray:
+    """Pick the cells that are shown, from an array or from what a fit found."""
+    if isinstance(drawn, xr.Dataset):
+        return evaluate_at(drawn, data, dim, at)
+    return pick(_match_dims(drawn, data), at)
+
+
+def _tell_apart(data: Any, curve: Any) -> tuple[xr.DataArray, xr.DataArray | xr.Dataset]:
+    """Return what was measured, and the curve or the fit."""
     if isinstance(data, xr.Dataset) and isinstance(curve, xr.DataArray):
         data, curve = curve, data
     refuse_unlabelled(data)
     refuse_unlabelled(curve, (xr.DataArray, xr.Dataset))
-    if isinstance(curve, xr.Dataset):
-        from usidx.fitting.evaluate import evaluate
-
-        curve = evaluate(curve).transpose(*data.dims)
     return data, curve
 
 
 def _choose_strokes(
-    data: xr.DataArray, curve: xr.DataArray, truth: xr.DataArray | None, shades: Shades
-) -> list[tuple[xr.DataArray, Stroke]]:
+    data: xr.DataArray, curve: xr.DataArray | xr.Dataset, truth: xr.DataArray | None, shades: Shades
+) -> list[tuple[xr.DataArray | xr.Dataset, Stroke]]:
     """Give what is drawn its colours, the truth between what was measured and what was fitted."""
     grey, orange, blue = ("#8c8c8c", "#e69f00", "#0072b2") if shades.cmap is None else shades.list_colours(3)
-    given = [(data, Stroke([grey], ["measured"], points=True))]
+    given: list[tuple[xr.DataArray | xr.Dataset, Stroke]] = [(data, Stroke([grey], ["measured"], points=True))]
     if truth is not None:
         given.append((truth, Stroke([orange], ["true"], width=2.4)))
     return [*given, (curve, Stroke([blue], ["fitted"], width=1.2))]

@@ -13,6 +13,7 @@ from usidx.look.draw.downsample import describe_cell, pick, pick_cells, refuse_u
 from usidx.look.draw.lines import Stroke
 from usidx.look.draw.wishes import Backend, Title, Wishes
 from usidx.look.figures.curves import Layer, draw_curves
+from usidx.look.figures.smooth import evaluate_at
 
 __all__ = ["plot_loops"]
 
@@ -35,7 +36,7 @@ def plot_loops(
 ) -> Any:
     """Draw a handful of hysteresis loops over the voltage, the way up and the way down in two colours.
 
-    Computes the loops that are shown, no others. What was fitted is drawn over what was measured.
+    Computes the loops that are shown, no others. What was fitted is drawn over what was measured, smooth.
 
     Parameters
     ----------
@@ -99,7 +100,11 @@ def plot_loops(
     wishes = Wishes(title, Shades(cmap, vmin, vmax), ax, figsize, letters=letters, backend=backend)
     layers = _part_ways(loops, _pick_voltage(voltage, at), along, wishes.shades)
     if isinstance(data, xr.Dataset) and has_loops and _FITTED in data:
-        layers.append(Layer(_evaluate(data, measured, at), Stroke([_choose_colors(wishes.shades)[2]], ["fitted"])))
+        layers.append(
+            Layer(
+                evaluate_at(data, measured, along, at).compute(), Stroke([_choose_colors(wishes.shades)[2]], ["fitted"])
+            )
+        )
     else:
         layers.insert(0, Layer(loops, Stroke([FAINT], [], width=0.6)))
     return draw_curves(layers, along, names, wishes)
@@ -118,12 +123,6 @@ def _project(loops: xr.DataArray, along: str) -> xr.DataArray:
 
         loops = project_loops(loops, along)["projected_loops"]
     return loops.transpose("cell", along).compute()
-
-
-def _evaluate(fit: xr.Dataset, measured: xr.DataArray, at: list[dict[str, int]]) -> xr.DataArray:
-    from usidx.fitting.evaluate import evaluate
-
-    return pick(evaluate(fit).transpose(*measured.dims), at).compute()
 
 
 def _part_ways(loops: xr.DataArray, voltage: xr.DataArray, along: str, shades: Shades) -> list[Layer]:

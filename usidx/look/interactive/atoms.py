@@ -9,15 +9,13 @@ import xarray as xr
 
 from usidx.look.draw.colours import Shades, choose_colours
 from usidx.look.draw.downsample import as_floats
-from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import escape_formulas, find_quantity, write_label
 from usidx.look.draw.spots import Spots
 from usidx.look.draw.wishes import Wishes
-from usidx.look.interactive.elements import list_palette, make_map, name_value, set_title
+from usidx.look.interactive.elements import list_palette, load_holoviews, make_map, name_value, set_title
 
 __all__ = ["lay_out_atoms"]
 
-_PURPOSE = "Drawing with hvplot"
 _WIDE = 420
 _RED, _YELLOW = "#ff3b30", "#ffd60a"
 _TURN = np.linspace(0, 2 * np.pi, 25)
@@ -36,12 +34,12 @@ def lay_out_atoms(image: xr.DataArray | None, spots: Spots, wishes: Wishes) -> A
     layers.append(_make_marks(spots, shades))
     if spots.arrows is not None:
         layers.append(_make_arrows(spots))
-    drawn = require("holoviews", _PURPOSE).Overlay(layers)
+    drawn = load_holoviews().Overlay(layers)
     return set_title(drawn, wishes.title or "", _WIDE, aspect)
 
 
 def _make_marks(spots: Spots, shades: Shades) -> Any:
-    hv = require("holoviews", _PURPOSE)
+    hv = load_holoviews()
     looks: dict[str, Any] = {"size": 6, "tools": ["hover"], "fill_alpha": 0.0, "line_color": _RED}
     data, named = [spots.x, spots.y], []
     labels = {"x": spots.labels[0], "y": spots.labels[1]}
@@ -64,11 +62,11 @@ def _make_ellipses(spots: Spots) -> Any:
     y = spots.y[:, np.newaxis] + along * np.sin(angle) + beside * np.cos(angle)
     known = np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
     paths = list(np.stack([x[known], y[known]], axis=-1))
-    return require("holoviews", _PURPOSE).Path(paths, ["x", "y"]).opts(color=_RED, backend="bokeh")
+    return load_holoviews().Path(paths, ["x", "y"]).opts(color=_RED, backend="bokeh")
 
 
 def _make_arrows(spots: Spots) -> Any:
     assert spots.arrows is not None
     ends = (spots.x, spots.y, spots.x + spots.arrows[:, 0], spots.y + spots.arrows[:, 1])
-    made = require("holoviews", _PURPOSE).Segments(ends, ["x", "y", "x_end", "y_end"])
+    made = load_holoviews().Segments(ends, ["x", "y", "x_end", "y_end"])
     return made.opts(color=_YELLOW, line_width=2, backend="bokeh")

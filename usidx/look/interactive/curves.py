@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from usidx.look.draw.colours import Shades
 from usidx.look.draw.downsample import as_floats, break_phase, compute_envelope, make_ruler
-from usidx.look.draw.extras import require
 from usidx.look.draw.lines import Stroke
 from usidx.look.draw.numbers import (
     choose_scale,
@@ -22,13 +21,12 @@ from usidx.look.draw.numbers import (
     find_unit,
     write_label,
 )
-from usidx.look.interactive.elements import BLUE, name_value
+from usidx.look.interactive.elements import BLUE, load_holoviews, name_value
 
 __all__ = ["Layer", "make_lines", "make_series"]
 
 #: Lines of dims (cell, the dim that runs to the right), and how they are drawn.
 Layer = tuple[xr.DataArray, Stroke]
-_PURPOSE = "Drawing with hvplot"
 _MOST = 20_000
 
 
@@ -52,7 +50,7 @@ def make_lines(layers: Sequence[Layer], dim: str, scales: dict[str, float], shad
         looks |= {"ylim": (-1.1 * math.pi, 1.1 * math.pi)}
     elif shades.has_limits:
         looks |= {"ylim": tuple(None if end is None else end * scale.factor for end in (shades.vmin, shades.vmax))}
-    overlay = require("holoviews", _PURPOSE).Overlay(drawn)
+    overlay = load_holoviews().Overlay(drawn)
     return name_value(overlay, {"along": x_label, "response": said}).opts(**looks, backend="bokeh")
 
 
@@ -65,7 +63,7 @@ def _make_line(line: xr.DataArray, dim: str, factor: float, stroke: Stroke, numb
 
 
 def _make_stroke(x: NDArray[np.float64], y: NDArray[np.float64], stroke: Stroke, number: int) -> Any:
-    hv = require("holoviews", _PURPOSE)
+    hv = load_holoviews()
     label = escape_formulas(stroke.names[number]) if number < len(stroke.names) else ""
     color = stroke.colors[number % len(stroke.colors)]
     response = "response" if np.isfinite(y).any() else hv.Dimension("response", range=(0.0, 1.0))
@@ -80,7 +78,7 @@ def _make_stroke(x: NDArray[np.float64], y: NDArray[np.float64], stroke: Stroke,
 
 def make_series(across: str, quantity: str, values: NDArray[np.float64], *, is_log: bool) -> Any:
     """Draw values that are counted from zero, as points on a line."""
-    hv = require("holoviews", _PURPOSE)
+    hv = load_holoviews()
     data = (np.arange(values.size), values)
     looks = {"xlabel": across, "ylabel": quantity, "logy": is_log, "show_grid": True}
     line = hv.Curve(data, "count", quantity).opts(color=BLUE, backend="bokeh")

@@ -25,13 +25,19 @@ from usidx.look.draw.maps import (
 from usidx.look.draw.numbers import escape_formulas, find_base_unit, find_quantity, write_label
 from usidx.look.draw.scalebar import NO_UNIT
 
-__all__ = ["BLUE", "list_palette", "make_map", "name_value", "set_title"]
+__all__ = ["BLUE", "list_palette", "load_holoviews", "make_map", "name_value", "set_title"]
 
 _PURPOSE = "Drawing with hvplot"
 # More points than this a browser draws slowly; datashader, where it is there, makes an image of them.
 _MOST_POINTS = 20_000
 _FONTS = {"title": 10, "labels": 10, "ticks": 9}
 BLUE = "#0072b2"
+
+
+def load_holoviews() -> Any:
+    """Return HoloViews, with what draws by bokeh: it takes no options before that is loaded."""
+    require("holoviews.plotting.bokeh", _PURPOSE)
+    return require("holoviews", _PURPOSE)
 
 
 def make_map(array: xr.DataArray, shades: Shades | Colours, title: str, scalebar: bool | float, width: int) -> Any:
@@ -97,7 +103,7 @@ def _make_points(
 
 def _make_line(array: xr.DataArray, colours: Colours, said: str) -> Any:
     x, x_label = make_ruler(array, str(array.dims[0])).scale_values()
-    curve = require("holoviews", _PURPOSE).Curve((x, as_floats(array.values) * colours.factor), "along", "value")
+    curve = load_holoviews().Curve((x, as_floats(array.values) * colours.factor), "along", "value")
     looks = {"xlabel": escape_formulas(x_label), "ylabel": escape_formulas(said), "color": BLUE, "tools": ["hover"]}
     return name_value(curve, {"along": x_label, "value": said}).opts(**looks, backend="bokeh")
 

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from usidx.look.draw.canvas import choose_grid_shape
 from usidx.look.draw.colours import AUTOMATIC, Colours, Shades
 from usidx.look.draw.downsample import make_ruler
-from usidx.look.draw.extras import require
 from usidx.look.draw.lines import Stroke
 from usidx.look.draw.maps import read_map, split_complex
 from usidx.look.draw.numbers import choose_scale, find_unit, make_printable
 from usidx.look.draw.wishes import Wishes
 from usidx.look.interactive.curves import Layer, make_lines, make_series
-from usidx.look.interactive.elements import make_map, set_title
+from usidx.look.interactive.elements import load_holoviews, make_map, set_title
 
 __all__ = [
     "Branches",
@@ -36,7 +35,6 @@ __all__ = [
 
 #: Quantity, values, and whether they are shown by their powers of ten.
 Series = tuple[str, NDArray[np.float64], bool]
-_PURPOSE = "Drawing with hvplot"
 # Width of the only picture of a figure, and of one among several, in pixels.
 _WIDE, _NARROW = 420, 260
 
@@ -88,12 +86,12 @@ def _draw_map(
 
 def _show_lazily(array: xr.DataArray, draw: Callable[[Any], Any]) -> Any:
     """Draw at once what is in memory, and what is lazy when it is shown."""
-    return draw({}) if array.chunks is None else require("holoviews", _PURPOSE).DynamicMap(lambda: draw({}))
+    return draw({}) if array.chunks is None else load_holoviews().DynamicMap(lambda: draw({}))
 
 
 def _show_sliding(array: xr.DataArray, draw: Callable[[Any], Any]) -> Any:
     """Draw the map at the steps that sliders choose."""
-    hv = require("holoviews", _PURPOSE)
+    hv = load_holoviews()
     sliding = [str(d) for d in array.dims[:-2]]
     steps = {dim: _list_steps(array, dim) for dim in sliding}
 
@@ -126,7 +124,7 @@ def lay_out_panels(panels: Sequence[tuple[str, xr.DataArray, Shades | Colours]],
 
 
 def _lay_out(made: list[Any], wishes: Wishes, aspect: float, columns: int | None = None) -> Any:
-    hv = require("holoviews", _PURPOSE)
+    hv = load_holoviews()
     size = {} if wishes.figsize is None else dict(zip(("width", "height"), _as_pixels(wishes, made), strict=True))
     sized = [one.opts(frame_width=None, frame_height=None, **size, backend="bokeh") if size else one for one in made]
     title = make_printable(wishes.title or "")
@@ -198,7 +196,7 @@ def lay_out_series(across: str, series: Sequence[Series], wishes: Wishes) -> Any
 
 def lay_out_branches(tree: Branches, wishes: Wishes) -> Any:
     """Draw a tree of clusters."""
-    hv = require("holoviews", _PURPOSE)
+    hv = load_holoviews()
     path = hv.Path([np.stack(branch, axis=1) for branch in tree.branches], ["across", "upwards"])
     leaves = hv.Points(
         (tree.places, np.zeros(len(tree.leaves)), tree.colors, [leaf.replace("\n", ": ") for leaf in tree.leaves]),

@@ -69,9 +69,20 @@ def _take_running_median(block: Array) -> Array:
     from usidx.signal.kernels.running_median import find_medians
 
     rows = block.reshape(-1, block.shape[-1])
-    clean = np.where(np.isfinite(rows), rows, np.nanmedian(rows) if np.isfinite(rows).any() else 0)
+    known = np.isfinite(rows)
+    clean = np.where(known, rows, np.nan_to_num(_find_middles(np.where(known, rows, np.nan))))
     padded = np.pad(clean, ((0, 0), (_WINDOW // 2, _WINDOW // 2)), mode="symmetric")
     return find_medians(padded, _WINDOW).reshape(block.shape)
+
+
+def _find_middles(rows: Array) -> Array:
+    """Return the median of each row's numbers, (row, 1): NaN where there are none, without a warning."""
+    if not np.isnan(rows).any():
+        return np.asarray(np.median(rows, axis=1, keepdims=True))
+    ordered = np.sort(rows, axis=1)  # NaN last
+    count = np.isfinite(ordered).sum(axis=1, keepdims=True)
+    middle = [np.take_along_axis(ordered, np.maximum(count - 1 + k, 0) // 2, axis=1) for k in (0, 1)]
+    return np.asarray((middle[0] + middle[1]) / 2)
 
 
 def find_spike_samples(rows: Array, reference: Array, sigmas: float, *, alone: bool) -> Array:
@@ -101,7 +112,9 @@ def _find_noise(left: Array, reference: Array) -> Array:
     low, high = np.quantile(level, [0.5, 0.85], axis=1)[..., np.newaxis]
     below, above = level <= low, level > high
     variances = [_measure(left, part) for part in (below, above)]
-    places = [np.mean(level, axis=1, where=part, keepdims=True) if part.any() else low for part in (below, above)]
+    counts = [part.sum(axis=1, keepdims=True) for part in (below, above)]
+    sums = [level.sum(axis=1, where=part, keepdims=True) for part in (below, above)]
+    places = [np.where(n > 0, total / np.maximum(n, 1), low) for n, total in zip(counts, sums, strict=True)]
     apart = np.where(np.isfinite(places[1]), places[1] - places[0], 0.0)
     slope = np.divide(variances[1] - variances[0], apart, out=np.zeros_like(apart), where=apart > 0)
     slope = np.where(np.isfinite(slope), np.maximum(slope, 0), 0.0)
@@ -111,8 +124,7 @@ def _find_noise(left: Array, reference: Array) -> Array:
 
 def _measure(left: Array, part: Array) -> Array:
     """Return the variance of each row's samples that are in the part, whatever spikes are among them."""
-    middle = np.nanmedian(np.where(part, np.abs(left), np.nan), axis=1, keepdims=True)
-    return np.asarray((_PER_MAD * middle) ** 2)
+    return np.asarray((_PER_MAD * _find_middles(np.where(part, np.abs(left), np.nan))) ** 2)
 
 
 def _average(values: Array) -> Array:

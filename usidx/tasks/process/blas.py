@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any
+
+from usidx.tasks.process.memory import use_memory_again
 
 __all__ = ["limit_blas"]
 
@@ -25,6 +30,7 @@ def limit_blas(threads: int = 1) -> Iterator[None]:
     The limit is one number for the whole process, so overlapping callers are counted: were each to restore what it
     found, the last one out would leave the limit of another behind.
     """
+    use_memory_again()  # its products are large arrays
     _enter(threads)
     try:
         yield
@@ -32,13 +38,42 @@ def limit_blas(threads: int = 1) -> Iterator[None]:
         _leave(threads)
 
 
+@dataclass(frozen=True, slots=True)
+class _Library:
+    """An OpenBLAS with threads of its own, asked without letting go of the interpreter.
+
+    threadpoolctl lets go of it in each call and then waits for its turn again, for milliseconds where many threads are
+    busy, and all who want a limit wait with it. From 3.8 on it also heeds only the first thread that sets a number.
+    """
+
+    filepath: str
+    read: Callable[[], int]
+    set_num_threads: Callable[[int], Any]
+
+    @property
+    def num_threads(self) -> int:
+        """How many threads it may use."""
+        return self.read()
+
+
 @lru_cache(maxsize=2)
 def _find_libraries(has_scipy: bool) -> list[Any]:
     # Finding the loaded libraries takes milliseconds: once, and again where SciPy has brought its own since then.
     from threadpoolctl import ThreadpoolController
 
-    found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
-    return found
+    return [_open_library(lib) or lib for lib in ThreadpoolController().select(user_api="blas").lib_controllers]
+
+
+def _open_library(lib: Any) -> _Library | None:
+    """Return the library of a controller, if it is one that can be asked here."""
+    if lib.internal_api != "openblas" or getattr(lib, "threading_layer", "") != "pthreads":
+        return None
+    opened = ctypes.PyDLL(lib.filepath, mode=getattr(os, "RTLD_NOLOAD", ctypes.DEFAULT_MODE))
+    for prefix, suffix in product(("", "scipy_"), ("", "64_", "_64")):
+        read = getattr(opened, f"{prefix}openblas_get_num_threads{suffix}", None)
+        if read is not None:
+            return _Library(lib.filepath, read, getattr(opened, f"{prefix}openblas_set_num_threads{suffix}"))
+    return None
 
 
 def _enter(threads: int) -> None:
@@ -47,8 +82,7 @@ def _enter(threads: int) -> None:
         new = {lib.filepath: (lib, lib.num_threads) for lib in found if lib.num_threads and lib.filepath not in _before}
         _before.update(new)
         _limits.append(threads)
-        if new or threads < min(_limits[:-1], default=threads + 1):
-            _set_threads()
+        _set_threads()  # also where that is so already: others, which put back what they found, may have done so since
 
 
 def _leave(threads: int) -> None:
@@ -62,7 +96,9 @@ def _leave(threads: int) -> None:
 
 def _set_threads() -> None:
     for library, before in _before.values():
-        library.set_num_threads(min([before, *_limits]))
+        wanted = min([before, *_limits])
+        if library.num_threads != wanted:
+            library.set_num_threads(wanted)
 
 
 def _forget() -> None:

@@ -50,8 +50,12 @@ def test_a_fit_is_drawn_over_its_data(path: Path) -> None:
     subject = opened(path, "SHO_Fit_000")
     curves = read_curves(subject, make_scene(subject.arrays["amplitude"]), {"Y": 2, "X": 3}, "")
     raw, fit = usidx.open_main(path, RAW), usidx.open_result(path, "SHO_Fit_000")
-    measured, fitted, left = (c.values for c in curves)
+    measured, smooth, left = (c.values for c in curves)
     np.testing.assert_array_equal(measured, raw[2, 3])
+    assert smooth.size > 10 * measured.size
+    np.testing.assert_allclose(smooth, fit.isel(Y=2, X=3).usid.evaluate(smooth.Frequency), rtol=1e-5)
+    fitted = smooth[:: curves[1].every]
+    np.testing.assert_allclose(fitted.Frequency, measured.Frequency)
     np.testing.assert_allclose(fitted, fit.usid.evaluate()[2, 3], rtol=1e-5)
     np.testing.assert_allclose(left, raw[2, 3].values - fitted.values, rtol=1e-5)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from queue import Queue
 from typing import Any
+from weakref import WeakSet
 
+import pytest
+
+from usidx.look.explorer.reading import work
 from usidx.look.explorer.reading.work import Cancelled, Desk, Task
 
 PATIENCE = 60
@@ -36,7 +41,7 @@ def test_a_newer_piece_of_work_takes_the_place_of_the_older() -> None:
     loop, found = Loop(), list[int]()
     began, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def work(task: Task) -> int:
+    def read(task: Task) -> int:
         began.set()
         may_end.wait(PATIENCE)
         try:
@@ -46,7 +51,7 @@ def test_a_newer_piece_of_work_takes_the_place_of_the_older() -> None:
             raise
         return 1
 
-    loop.desk.start("map", "Reading", work, found.append)
+    loop.desk.start("map", "Reading", read, found.append)
     assert began.wait(PATIENCE)
     loop.desk.start("map", "Reading", lambda _: 2, found.append)
     loop.run_until(lambda: found)
@@ -58,10 +63,10 @@ def test_a_newer_piece_of_work_takes_the_place_of_the_older() -> None:
 def test_an_error_is_told() -> None:
     loop = Loop()
 
-    def work(task: Task) -> Any:
+    def read(task: Task) -> Any:
         raise OSError("gone")
 
-    loop.desk.start("map", "Reading", work, print)
+    loop.desk.start("map", "Reading", read, print)
     loop.run_until(lambda: loop.failed)
     assert str(loop.failed[0]) == "gone"
     assert not loop.desk.is_busy("map")
@@ -70,15 +75,67 @@ def test_an_error_is_told() -> None:
 def test_after_closing_nothing_is_shown() -> None:
     loop, found, began, may_end = Loop(), list[int](), threading.Event(), threading.Event()
 
-    def work(task: Task) -> int:
+    def read(task: Task) -> int:
         began.set()
         may_end.wait(PATIENCE)
         return 1
 
-    task = loop.desk.start("map", "Reading", work, found.append)
+    task = loop.desk.start("map", "Reading", read, found.append)
     assert began.wait(PATIENCE)
     loop.desk.close()
     may_end.set()
     loop.desk.post(task, lambda: found.append(2))
     loop.run_until(lambda: loop._posted.empty() and task.is_cancelled)
     assert found == []
+
+
+def test_what_is_quick_is_there_at_once_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_MOMENT", PATIENCE)
+    loop, found = Loop(), list[int]()
+    loop.desk.start("place", "Reading", lambda _: 7, found.append, is_quick=True)
+    assert found == [7]
+    loop.run_until(loop._posted.empty)
+    assert found == [7]
+
+
+def test_what_is_quick_does_not_hold_the_page_up_when_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_MOMENT", 0)
+    loop, found, may_end = Loop(), list[int](), threading.Event()
+    loop.desk.start("place", "Reading", lambda _: int(may_end.wait(PATIENCE)), found.append, is_quick=True)
+    assert found == []
+    may_end.set()
+    loop.run_until(lambda: found)
+    assert found == [1]
+
+
+def test_what_cannot_be_shown_is_told() -> None:
+    loop = Loop()
+
+    def show(_: int) -> None:
+        raise ValueError("no such colour")
+
+    loop.desk.start("map", "Reading", lambda _: 1, show)
+    loop.run_until(lambda: loop.failed)
+    assert str(loop.failed[0]) == "no such colour"
+
+
+def test_work_that_stands_back_can_be_cancelled() -> None:
+    task = Task("map", "Reading", lambda _: None, aside=lambda: math.inf)
+    task.cancel()
+    with pytest.raises(Cancelled):
+        task.give_way()
+
+
+def test_all_work_ends_with_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_OPEN", WeakSet[Desk]())
+    loop, began, ended = Loop(), threading.Event(), threading.Event()
+
+    def read(task: Task) -> None:
+        began.set()
+        task._wanted.wait(PATIENCE)
+        ended.set()
+
+    loop.desk.start("map", "Reading", read, print)
+    assert began.wait(PATIENCE)
+    work.close_all()
+    assert ended.wait(PATIENCE)

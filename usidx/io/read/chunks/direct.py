@@ -27,6 +27,7 @@ from usidx.io.read.place.byte_source import ByteSource, Reader, StripReader
 from usidx.io.read.place.local_bytes import BUFFERS
 from usidx.io.read.place.place import Place
 from usidx.tasks.pool import do_each
+from usidx.tasks.process.memory import use_memory_again
 from usidx.tasks.threads import find_room
 
 __all__ = ["Stored", "read_direct"]
@@ -37,9 +38,7 @@ _CHEAP_GAP = 16 << 10
 _WORTH_THREADS = 1 << 20
 _LEAST_UNIT = 256 << 10
 _TRIES = 5
-# How much freed memory glibc keeps for the next block follows the largest piece that was freed, up to 32 MiB; else it
-# gives blocks back, and each new one waits for fresh pages. Never touched, this piece takes none.
-np.empty(31 << 20, np.uint8)
+use_memory_again()
 
 
 class Stored(Protocol):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 import xarray as xr
 
 from usidx.io.read.open import open_tree
 from usidx.io.read.results import list_results
 from usidx.label.roles import position_dims
+from usidx.look.app.reading.remote import File
 from usidx.look.draw.numbers import make_printable
 from usidx.look.summary.facts import collect_facts, describe_result, is_main
 
@@ -42,7 +42,7 @@ class Entry:
     places: tuple[tuple[str, int], ...] = ()
 
 
-def list_entries(file: Path) -> list[Entry]:
+def list_entries(file: File) -> list[Entry]:
     """List the mains and results of a file; reads no data.
 
     Raises

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from usidx.look.draw.downsample import as_floats, break_phase, compute_envelope, make_ruler
 from usidx.look.draw.extras import require
-from usidx.look.draw.numbers import choose_scale, find_finite_range, find_quantity, find_unit, write_label
+from usidx.look.draw.numbers import Scale, choose_scale, find_finite_range, find_quantity, find_unit, write_label
+from usidx.look.explorer.pictures.changes import put_data
 from usidx.look.explorer.pictures.maps import escape_long, make_figure
 from usidx.look.explorer.reading.scene import take_part
 from usidx.look.explorer.reading.subject import Curve
@@ -34,13 +35,13 @@ class CurvePicture:
         self._pan = models.PanTool(dimensions="width")
         tools = [self._band_tool, self._pan, models.BoxZoomTool(), models.WheelZoomTool(dimensions="width")]
         self.figure = make_figure(
-            tools=[*tools, models.ResetTool(), models.SaveTool()], height=_HEIGHT + 85, min_width=420,
+            tools=[*tools, models.ResetTool(), models.SaveTool()], height=_HEIGHT + 85, min_width=340,
             sizing_mode="stretch_width", x_range=models.Range1d(0, 1), y_range=models.Range1d(0, 1),
         )  # fmt: skip
         self.figure.toolbar.active_drag = self._band_tool
         self.figure.grid.grid_line_color = "#eceff2"
         self.left = make_figure(
-            tools="", height=_LEFT_HEIGHT, min_width=420, sizing_mode="stretch_width", x_range=self.figure.x_range,
+            tools="", height=_LEFT_HEIGHT, min_width=340, sizing_mode="stretch_width", x_range=self.figure.x_range,
             y_range=models.Range1d(-1, 1), visible=False,
         )  # fmt: skip
         self.left.grid.grid_line_color = "#eceff2"
@@ -80,15 +81,17 @@ class CurvePicture:
         self.curves = list(curves)
         drawn = [(c, take_part(c.values, part)) for c in curves]
         straight = [(c, v) for c, v in drawn if c.style != "residual"]
-        found = [r for _, v in straight if (r := find_finite_range(as_floats(v.values)))]
         unit = find_unit(straight[0][1]) if straight else ""
-        scale = choose_scale(max((max(map(abs, r)) for r in found), default=0.0), unit)
+        scale = _choose_common_scale(straight, unit)
         self.factor = scale.factor
-        self._fill(self._lines, [d for d in straight if d[0].style != "points"], along)
-        self._fill(self._left, [d for d in drawn if d[0].style == "residual"], along)
+        self._fill(self._lines, [d for d in straight if d[0].style != "points"], along, scale.factor)
+        left = [d for d in drawn if d[0].style == "residual"]
+        left_scale = _choose_common_scale(left, unit)
+        self._fill(self._left, left, along, left_scale.factor)
         self._fill_points([d for d in straight if d[0].style == "points"], along)
         self._fill_spreads([c for c in curves if c.spread is not None], along)
         self._label(straight, along, scale.unit, title)
+        self.left.yaxis.axis_label = escape_long(write_label("Residual", left_scale.unit))
         _fit_ranges(self.figure, [self._lines, self._points, self._spreads])
         _fit_ranges(self.left, [self._left])
         self.left.visible = bool(self._left.data["xs"])
@@ -107,24 +110,25 @@ class CurvePicture:
         said = write_label(find_quantity(values), unit)
         self.figure.xaxis.axis_label = self.left.xaxis.axis_label = escape_long(x_label)
         self.figure.yaxis.axis_label = escape_long(said)
-        self.left.yaxis.axis_label = escape_long(write_label("Residual", unit))
         told = [(escape_long(x_label), "$snap_x{0.[0000]}"), (escape_long(said), "$snap_y{0.[0000]}")]
         self._hover.tooltips = [*told, ("", "@name")] if len(drawn) > 1 else told
 
-    def _course(self, values: xr.DataArray, along: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _course(
+        self, values: xr.DataArray, along: str, factor: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return where a curve runs, thinned to what can be seen; phases are lifted where they come round."""
         dim = along if along in values.dims else str(values.dims[0])
         where = make_ruler(values, dim).scale_values()[0]
         numbers = as_floats(values.values)
         is_phase = find_quantity(values) == "Phase"
-        x, y = compute_envelope(where, numbers * (1.0 if is_phase else self.factor), _MOST // 2)
+        x, y = compute_envelope(where, numbers * (1.0 if is_phase else factor), _MOST // 2)
         if is_phase and find_unit(values) == "rad":
             return break_phase(x, y)
         return x, y
 
-    def _fill(self, source: Any, drawn: list[tuple[Curve, xr.DataArray]], along: str) -> None:
-        courses = [self._course(v, along) for _, v in drawn]
-        source.data = {
+    def _fill(self, source: Any, drawn: list[tuple[Curve, xr.DataArray]], along: str, factor: float) -> None:
+        courses = [self._course(v, along, factor) for _, v in drawn]
+        told: dict[str, list[Any]] = {
             "xs": [x for x, _ in courses],
             "ys": [y for _, y in courses],
             "color": [c.color for c, _ in drawn],
@@ -132,12 +136,13 @@ class CurvePicture:
             "alpha": [_ALPHAS[c.style] for c, _ in drawn],
             "name": [escape_long(c.name) for c, _ in drawn],
         }
+        put_data(source, told)
 
     def _fill_points(self, drawn: list[tuple[Curve, xr.DataArray]], along: str) -> None:
-        courses = [self._course(v, along) for _, v in drawn]
+        courses = [self._course(v, along, self.factor) for _, v in drawn]
         x, y = (np.concatenate([c[n] for c in courses]) if courses else np.zeros(0) for n in (0, 1))
         color = [c.color for (c, _), (x_, _) in zip(drawn, courses, strict=True) for _ in range(x_.size)]
-        self._points.data = {"x": x, "y": y, "color": color}
+        put_data(self._points, {"x": x, "y": y, "color": color})
 
     def _fill_spreads(self, curves: list[Curve], along: str) -> None:
         """Draw one standard deviation to either side."""
@@ -149,7 +154,7 @@ class CurvePicture:
             step = max(1, x.size // _MOST)
             xs.append(np.concatenate([x[::step], x[::-step]]))
             ys.append(np.concatenate([low[::step], high[::-step]]))
-        self._spreads.data = {"xs": xs, "ys": ys, "color": [c.color for c in curves]}
+        put_data(self._spreads, {"xs": xs, "ys": ys, "color": [c.color for c in curves]})
 
     def empty(self) -> None:
         """Let go of what is drawn: a browser keeps for a while what is not on the page any more."""
@@ -170,6 +175,12 @@ class CurvePicture:
         self._band.visible = band is not None
         if band is not None:
             self._band.left, self._band.right = (end * self._x_factor for end in sorted(band))
+
+
+def _choose_common_scale(drawn: list[tuple[Curve, xr.DataArray]], unit: str) -> Scale:
+    """Choose the prefix that suits all of some curves."""
+    found = [r for _, v in drawn if (r := find_finite_range(as_floats(v.values)))]
+    return choose_scale(max((max(map(abs, r)) for r in found), default=0.0), unit)
 
 
 def _find_empty_corner(figure: Any, xs: list[Any], ys: list[Any]) -> str:

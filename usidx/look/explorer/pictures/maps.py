@@ -14,6 +14,7 @@ from usidx.look.draw.colours import Colours
 from usidx.look.draw.downsample import as_floats
 from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import escape_formulas, find_quantity, make_printable, write_label
+from usidx.look.explorer.pictures.changes import find_models_once, put_data
 from usidx.look.explorer.pictures.shades import Taste, choose_mapper
 from usidx.look.explorer.reading.scene import Scene
 
@@ -34,6 +35,11 @@ def make_figure(**options: Any) -> Any:
     return style_figure(figure(toolbar_location="above", background_fill_color="white", **options))
 
 
+def make_tick_formatter() -> Any:
+    """Make what writes the numbers of an axis: 0.0008 and 25000 are read sooner than 8.000e-4 and 2.500e+4."""
+    return require("bokeh.models", _PURPOSE).BasicTickFormatter(power_limit_low=-4, power_limit_high=6)
+
+
 def style_figure(figure: Any) -> Any:
     """Give a figure the app's looks."""
     figure.toolbar.logo = None
@@ -43,6 +49,7 @@ def style_figure(figure: Any) -> Any:
     figure.title.text_color = _INK
     figure.min_border_right = 12
     for axis in figure.axis:
+        axis.formatter = make_tick_formatter()
         axis.axis_label_text_font_style, axis.axis_label_text_font_size = "normal", "13px"
         axis.major_label_text_font_size = "12px"
         axis.axis_label_text_color = axis.major_label_text_color = _INK
@@ -93,6 +100,7 @@ class MapPicture:
         self._source = models.ColumnDataSource()
         self._mapper: Any = None
         self._bar: Any = None
+        self._ticks: tuple[Any, ...] = ()
         self._hover = models.HoverTool()
         self.figure.add_tools(self._hover)
         self._draw = {"image": self._draw_image, "points": self._draw_points, "line": self._draw_line}[scene.kind]
@@ -141,20 +149,26 @@ class MapPicture:
 
     def show(self, values: xr.DataArray, taste: Taste, title: str) -> None:
         """Draw real values that were read for this scene."""
+        # Later on next to nothing is put into the page.
+        with find_models_once(self.figure.document if self._renderer is None else None):
+            self._show(values, taste, title)
+
+    def _show(self, values: xr.DataArray, taste: Taste, title: str) -> None:
         self.values = values
         numbers = as_floats(values.values)
         colours, mapper = choose_mapper(values, numbers, taste)
         said = escape_long(write_label(find_quantity(values), colours.unit))
-        self.figure.title.text = escape_long(title)
         self._update_mapper(mapper, colours, said)
         self.numbers, self.factor, self.said = numbers * colours.factor, colours.factor, said
         self.limits = float(mapper.low), float(mapper.high)
         self._draw(self.numbers, said)
-        if self._renderer is not None:
+        if self._renderer is not None and self._hover.renderers != [self._renderer]:
             self._hover.renderers = [self._renderer]
         if not self._has_overlays:
             self._has_overlays = True
             self._add_overlays()
+        # Last, so that what is read there is true of the picture.
+        self.figure.title.text = escape_long(title)
 
     def _update_mapper(self, mapper: Any, colours: Colours, said: str) -> None:
         """Change the mapper that is there: what is drawn by it follows. One of another kind needs all drawn anew."""
@@ -169,14 +183,20 @@ class MapPicture:
             self._update_bar(colours, said)
 
     def _update_bar(self, colours: Colours, said: str) -> None:
-        """Make the colour bar anew: one that is there does not follow other ticks."""
-        if self._bar is not None:
-            self.figure.right.remove(self._bar)
-        models = require("bokeh.models", _PURPOSE)
+        """Change the colour bar, or make it anew: one that is there makes no room for other ticks."""
         ticks = None if colours.ticks is None else [float(t) for t in colours.ticks]
         texts = colours.tick_labels
+        shown = ticks, texts, self._mapper.low, self._mapper.high
+        if self._bar is not None:
+            if (self._bar.color_mapper, self._ticks) == (self._mapper, shown):
+                self._bar.title = said
+                return
+            self.figure.right.remove(self._bar)
+        self._ticks = shown
+        models = require("bokeh.models", _PURPOSE)
         self._bar = models.ColorBar(
             color_mapper=self._mapper, title=said, width=12, padding=2, margin=8, border_line_color=None,
+            formatter=make_tick_formatter(),
             title_text_font_style="normal", title_text_font_size="12px", major_label_text_font_size="12px",
             title_standoff=10, bar_line_color="#b8c0c8", major_tick_line_color="#8c96a0",
             ticker="auto" if ticks is None else models.FixedTicker(ticks=ticks),
@@ -266,7 +286,7 @@ class MapPicture:
 
     def outline(self, x: list[float], y: list[float]) -> None:
         """Draw the border of a region, or a line; empty lists take it away."""
-        self._outline.data = {"x": x, "y": y}
+        put_data(self._outline, {"x": x, "y": y})
 
     def empty(self) -> None:
         """Let go of what is drawn: a browser keeps for a while what is not on the page any more."""

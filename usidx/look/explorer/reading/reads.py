@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from usidx.look.draw.downsample import make_ruler, thin
 from usidx.look.draw.numbers import find_quantity
+from usidx.look.explorer.reading.growing import Draft, grow
 from usidx.look.explorer.reading.scene import Scene
 from usidx.look.explorer.reading.work import Task
 
@@ -24,11 +25,11 @@ Window = Mapping[str, tuple[int, int]]
 
 # Of one block, as it is read.
 _BLOCK_BYTES = 8_000_000
-#: Cells a side of a map at the first glance, and of the map that follows.
-_GLANCE, _LONGEST = 96, 512
+# Cells a side of a map.
+_LONGEST = 512
 _MOST_POINTS = 20_000
-# Cells that are read in a moment however they lie.
-_AT_ONCE = 40_000
+# An array of so many bytes is read in a moment, however it is stored.
+_AT_ONCE = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,20 @@ class Region:
         return int(self.cells.sum())
 
 
-def read_step(scene: Scene, steps: Mapping[str, int], task: Task, show: Callable[[xr.DataArray], None]) -> xr.DataArray:
-    """Read the map of one step of every swept dim; a large one is shown coarse first."""
-    one = scene.array.isel({d: steps[d] for d in scene.swept})
-    if one.size > _AT_ONCE and scene.kind == "image":
-        show(_thin(one, scene, _GLANCE).transpose(*scene.places).load())
-    cut = _thin(one, scene)
-    return _join(list(_cut_rows(cut, scene.places, task, at_least=8)), cut, scene.places)
+def read_step(scene: Scene, steps: Mapping[str, int], task: Task, show: Callable[[Draft], None]) -> Draft:
+    """Read the map of one step of every swept dim; where it takes a while it is shown coarse first."""
+    cut = _thin(scene.array.isel({d: steps[d] for d in scene.swept}), scene).transpose(*scene.places)
+    dim = scene.places[0]
+    blocks = _list_stored_blocks(cut, dim, scene.array.sizes[dim], is_small=scene.array.nbytes <= _AT_ONCE)
+    most = _BLOCK_BYTES // max(1, cut.nbytes // cut.sizes[dim])
+    return grow(
+        blocks,
+        most,
+        lambda rows: cut.isel({dim: rows}).values,
+        lambda values: cut.copy(deep=False, data=values),
+        task,
+        show,
+    )
 
 
 def read_window(
@@ -67,9 +75,9 @@ def read_window(
     reduce: Reduce,
     fixed: Mapping[str, int],
     task: Task,
-    show: Callable[[xr.DataArray], None] | None = None,
+    show: Callable[[Draft], None],
     weights: NDArray[np.bool_] | None = None,
-) -> xr.DataArray:
+) -> Draft:
     """Read what a window of the signal makes of each place: its mean, its sum, or its centre along the first dim.
 
     Parameters
@@ -84,24 +92,26 @@ def read_window(
         Of the other swept dims.
     task : Task
         Told how far it is.
-    show : callable, optional
-        Takes the map as far as it is; cells to come are NaN.
+    show : callable
+        Takes the map as far as it is.
     weights : ndarray of bool, optional
         Which cells of the window count, in the order of its dims.
     """
     part = {d: slice(*window[d]) if d in window else fixed[d] for d in scene.swept}
-    cut = _thin(scene.array.isel(part), scene)
     dims = [d for d in scene.swept if d in window]
-    whole = np.full([cut.sizes[d] for d in scene.places], np.nan)
-    made = cut.isel(dict.fromkeys(dims, 0)).transpose(*scene.places)
-    row, parts = 0, 0
-    for block in _cut_rows(cut.transpose(*scene.places, *dims), scene.places, task):
-        found = _reduce(block, dims, reduce, weights)
-        whole[row : row + len(found)] = found
-        row, parts = row + len(found), parts + 1
-        if show is not None and parts % 8 == 0:
-            show(_describe(made, whole.copy(), reduce, cut, dims))
-    return _describe(made, whole, reduce, cut, dims)
+    cut = _thin(scene.array.isel(part), scene).transpose(*scene.places, *dims)
+    made = cut.isel(dict.fromkeys(dims, 0))
+    dim = scene.places[0]
+    row_bytes = max(1, cut.nbytes // cut.sizes[dim])
+    blocks = _list_stored_blocks(cut, dim, scene.array.sizes[dim], is_small=scene.array.nbytes <= _AT_ONCE)
+    return grow(
+        blocks,
+        _BLOCK_BYTES // row_bytes,
+        lambda rows: _reduce(cut.isel({dim: rows}).load(), dims, reduce, weights),
+        lambda values: _describe(made, values, reduce, cut, dims),
+        task,
+        show,
+    )
 
 
 def _reduce(block: xr.DataArray, dims: list[str], reduce: Reduce, weights: NDArray[np.bool_] | None) -> Any:
@@ -170,18 +180,18 @@ def _thin(array: xr.DataArray, scene: Scene, longest: int = _LONGEST) -> xr.Data
     return thin(array, scene.places, limit)[0]
 
 
-def _cut_rows(array: xr.DataArray, places: tuple[str, ...], task: Task, *, at_least: int = 1) -> Iterator[xr.DataArray]:
+def _cut_rows(array: xr.DataArray, places: tuple[str, ...], task: Task) -> Iterator[xr.DataArray]:
     """Read an array in blocks of rows of its first place dim; tells how far it is before each."""
     dim = places[0]
-    for start, stop in _list_blocks(array, dim, at_least):
+    for start, stop in _list_blocks(array, dim):
         task.tell(start / array.sizes[dim])
         yield array.isel({dim: slice(start, stop)}).load()
 
 
-def _list_blocks(array: xr.DataArray, dim: str, at_least: int) -> list[tuple[int, int]]:
+def _list_blocks(array: xr.DataArray, dim: str) -> list[tuple[int, int]]:
     """List first and last rows of what is read at once; what dask holds together, together, or it is made twice."""
     size = array.sizes[dim]
-    step = max(at_least, _BLOCK_BYTES // max(1, array.nbytes // max(size, 1)), 1)
+    step = max(_BLOCK_BYTES // max(1, array.nbytes // max(size, 1)), 1)
     rows = array.chunksizes[dim] if array.chunks is not None else (1,) * size
     ends: list[int] = [0]
     for end in accumulate(rows):
@@ -190,6 +200,29 @@ def _list_blocks(array: xr.DataArray, dim: str, at_least: int) -> list[tuple[int
     return list(pairwise(ends))
 
 
-def _join(blocks: list[xr.DataArray], like: xr.DataArray, places: tuple[str, ...]) -> xr.DataArray:
-    joined = blocks[0] if len(blocks) == 1 else xr.concat(blocks, places[0], coords="minimal", compat="override")
-    return joined.transpose(*places).assign_attrs(like.attrs).rename(like.name)
+def _list_stored_blocks(array: xr.DataArray, dim: str, whole: int, *, is_small: bool) -> list[tuple[int, int]]:
+    """List the rows that are read together: what is stored together is decoded together, else more than once.
+
+    Parameters
+    ----------
+    array : DataArray
+        What is read; of its rows every n-th may have been left out.
+    dim : str
+        That of the rows.
+    whole : int
+        How many rows there are in the file.
+    is_small : bool
+        Whether all is read at once.
+    """
+    size = array.sizes[dim]
+    if array.chunks is not None:
+        return list(pairwise(accumulate(array.chunksizes[dim], initial=0)))
+    stored = int(array.encoding.get("preferred_chunks", {}).get(dim, 1))
+    step = size if is_small else min(max(1, -(-stored * size // whole)), size)
+    most = max(1, _BLOCK_BYTES // max(1, array.nbytes // max(size, 1)))
+    return [
+        (row, min(row + most, stop))
+        for start in range(0, size, step)
+        for stop in [min(start + step, size)]
+        for row in range(start, stop, most)
+    ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -36,6 +36,8 @@ Kind = Literal["main", "fit", "components", "clusters", "atoms", "result"]
 BLUE, ORANGE, RED, GREY = "#0072b2", "#e69f00", "#d55e00", "#8c8c8c"
 #: Which variable of a result is shown first.
 _FIRST: Final = {"components": "scores", "clusters": "labels"}
+# Places at which a fit is drawn, about: between them nobody sees it bend.
+_SMOOTH = 400
 # More lines at once are not told apart.
 _MOST_LINES = 12
 
@@ -100,6 +102,8 @@ class Curve:
         How it is drawn; a residual has a panel of its own.
     spread : DataArray, optional
         The standard deviation around it.
+    every : int
+        Which of the values belong to what was measured: each, or every so many where a smooth curve has more.
     """
 
     values: xr.DataArray
@@ -107,10 +111,15 @@ class Curve:
     color: str
     style: Literal["line", "points", "faint", "other", "residual"] = "line"
     spread: xr.DataArray | None = None
+    every: int = 1
 
 
 def open_subject(
-    file: Path, path: str, *, is_result: bool, others: Mapping[str, Callable[[], xr.DataArray]] | None = None
+    file: str | os.PathLike[str],
+    path: str,
+    *,
+    is_result: bool,
+    others: Mapping[str, Callable[[], xr.DataArray]] | None = None,
 ) -> Subject:
     """Open a main or a result to look at, with other mains of the same places; reads no data.
 
@@ -126,7 +135,7 @@ def open_subject(
 def make_subject(
     data: xr.Dataset,
     title: str,
-    file: Path | None = None,
+    file: str | os.PathLike[str] | None = None,
     *,
     is_result: bool = True,
     source: xr.DataArray | None = None,
@@ -165,7 +174,7 @@ def _names_model(step: Step) -> bool:
     return isinstance(told, dict) and isinstance(told.get("model"), dict) and isinstance(step.get("input"), dict)
 
 
-def _open_source(data: xr.Dataset, file: Path | None) -> xr.DataArray | None:
+def _open_source(data: xr.Dataset, file: str | os.PathLike[str] | None) -> xr.DataArray | None:
     """Open what a result was made of, where the very file has it: the path that a stored text names is history."""
     named = find_source(data)
     if named is None or file is None:
@@ -196,8 +205,9 @@ def _read_fit(subject: Subject, scene: Scene, index: Mapping[str, int], along: s
     place = {d: index[d] for d in map(str, subject.data.dims) if d in index and d != dim}
     one = subject.data.isel(place).compute()
     data = _find_measured(subject, place, dim)
+    every = 1 if data is None else max(1, -(-_SMOOTH // max(data.size - 1, 1)))
     try:
-        fitted = evaluate(one) if data is None else evaluate(one, data[dim])
+        fitted = evaluate(one) if data is None else evaluate(one, _refine(data[dim], every))
     except UsidError:
         # A model that was a Python function is not in the file.
         fitted = None
@@ -205,11 +215,18 @@ def _read_fit(subject: Subject, scene: Scene, index: Mapping[str, int], along: s
         fitted = None
     curves = [] if data is None else [Curve(data, "measured", GREY, "points")]
     if fitted is not None:
-        curves.append(Curve(fitted, "fitted", RED))
-    if data is not None and fitted is not None and data.shape == fitted.shape:
-        left = data.copy(data=data.values - fitted.values).assign_attrs(long_name="Residual")
+        curves.append(Curve(fitted, "fitted", RED, every=every))
+    if data is not None and fitted is not None and data.shape == fitted[::every].shape:
+        left = data.copy(data=data.values - fitted.values[::every]).assign_attrs(long_name="Residual")
         curves.append(Curve(left, "residual", BLUE, "residual"))
     return curves
+
+
+def _refine(coord: xr.DataArray, every: int) -> xr.DataArray:
+    """Put places between those of a coordinate, on the way from each to the next; it may go back and forth."""
+    among = np.arange((coord.size - 1) * every + 1) / every
+    values = np.interp(among, np.arange(coord.size), coord.values.astype(np.float64))
+    return xr.DataArray(values, {coord.dims[0]: (coord.dims, values, coord.attrs)}, coord.dims, attrs=coord.attrs)
 
 
 def _find_fitted_dim(result: xr.Dataset) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakSet
 
-__all__ = ["Cancelled", "Desk", "Task"]
+__all__ = ["Cancelled", "Desk", "Task", "close_all"]
 
 T = TypeVar("T")
 
@@ -18,6 +20,11 @@ _READERS = ThreadPoolExecutor(3, thread_name_prefix="usidx-read")
 _ANALYSTS = ThreadPoolExecutor(1, thread_name_prefix="usidx-analyse")
 # Seconds between two messages, of which nobody sees more; and before work is shown that may be over in a moment.
 _BETWEEN, _PATIENCE = 0.1, 0.3
+# Seconds for which a page waits for what is read in a moment, so that all of it is drawn at once; and for which long
+# reading stands back after it was asked for something, or has shown something: the browser needs the cores, too.
+_MOMENT, _ASIDE = 0.05, 0.4
+# What is still open when the program is to end.
+_OPEN: WeakSet[Desk] = WeakSet()
 
 
 class Cancelled(Exception):
@@ -36,6 +43,10 @@ class Task:
         What is done.
     told : str
         The last message of the work itself.
+    is_alone : bool
+        Whether whoever asked waits for it, and sees nothing before it ends.
+    patience : float
+        Seconds for which such a one should wait for what can be cut short.
     """
 
     lane: str
@@ -44,6 +55,10 @@ class Task:
     done: float = 0.0
     told: str = ""
     begun: float = field(default_factory=time.monotonic)
+    is_alone: bool = False
+    patience: float = 2.0
+    aside: Callable[[], float] = lambda: 0.0
+    _ended: bool = False
     _wanted: threading.Event = field(default_factory=threading.Event)
     _last: float = 0.0
 
@@ -65,6 +80,17 @@ class Task:
         if now - self._last > _BETWEEN:
             self._last = now
             self.listen(self)
+
+    def give_way(self) -> None:
+        """Wait while the page does what its user waits for, and end here if the work is not wanted any more."""
+        while (left := self.aside() - time.monotonic()) > 0:
+            if self._wanted.wait(left):
+                raise Cancelled
+
+    def end_once(self) -> bool:
+        """Say whether its end is still to be told, and note that it is."""
+        was, self._ended = self._ended, True
+        return not was
 
 
 class Desk:
@@ -89,6 +115,8 @@ class Desk:
         self._post, self._show, self._fail = post, show, fail
         self._running: dict[str, Task] = {}
         self._is_open = True
+        self._aside = 0.0
+        _OPEN.add(self)
 
     @property
     def running(self) -> list[Task]:
@@ -107,35 +135,51 @@ class Desk:
         then: Callable[[T], None],
         *,
         is_analysis: bool = False,
+        is_quick: bool = False,
     ) -> Task:
-        """Do some work in a thread, then something with what it found in the page's own."""
+        """Do some work in a thread, then something with what it found in the page's own.
+
+        What is quick is waited for a moment, and handed on before this returns; what takes long stands back for it.
+        """
         self.cancel(lane)
-        task = Task(lane, said, lambda _: self._post(self._refresh))
+        task = Task(lane, said, lambda _: self._post(self._refresh), aside=lambda: self._aside)
         self._running[lane] = task
-        (_ANALYSTS if is_analysis else _READERS).submit(self._run, task, work, then)
+        future = (_ANALYSTS if is_analysis else _READERS).submit(self._run, task, work, then)
+        if is_quick:
+            self._aside = time.monotonic() + _ASIDE
+            if wait([future], _MOMENT).done:
+                future.result()()
         return task
 
     def post(self, task: Task, func: Callable[[], None]) -> None:
-        """Do something in the page's own thread, if the task is still wanted by then."""
+        """Do something in the page's own thread, if the task is wanted then; long reading stands back for it."""
+        self._aside = time.monotonic() + _ASIDE
         self._post(lambda: None if task.is_cancelled else func())
 
-    def _run(self, task: Task, work: Callable[[Task], Any], then: Callable[[Any], None]) -> None:
+    def _run(self, task: Task, work: Callable[[Task], Any], then: Callable[[Any], None]) -> Callable[[], None]:
+        """Do the work; return what the page's own thread has to do then, which is posted to it, too."""
+        after: Callable[[], None] | None = None
         try:
             task.tell(0.0)
-            found = work(task)
+            after = partial(then, work(task))
         except Cancelled:
-            self._post(lambda: self._end(task))
+            pass
         except Exception as err:
-            raised = err
-            self._post(lambda: self._end(task, lambda: self._fail(task, raised)))
-        else:
-            self._post(lambda: self._end(task, lambda: then(found)))
+            after = partial(self._fail, task, err)
+        end = partial(self._end, task, after)
+        self._post(end)
+        return end
 
-    def _end(self, task: Task, after: Callable[[], None] | None = None) -> None:
+    def _end(self, task: Task, after: Callable[[], None] | None) -> None:
+        if not task.end_once():
+            return
         if self._running.get(task.lane) is task:
             del self._running[task.lane]
         if after is not None and self._is_open and not task.is_cancelled:
-            after()
+            try:
+                after()
+            except Exception as err:
+                self._fail(task, err)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -154,3 +198,9 @@ class Desk:
         self._is_open = False
         for lane in list(self._running):
             self.cancel(lane)
+
+
+def close_all() -> None:
+    """Cancel all work: Python does not end before the last thread does."""
+    for desk in list(_OPEN):
+        desk.close()

@@ -9,11 +9,14 @@ import xarray as xr
 
 from usidx.look.draw.extras import require
 from usidx.look.explorer.pictures.maps import MapPicture, escape_long
+from usidx.look.explorer.reading.growing import Draft
 from usidx.look.explorer.reading.reads import read_step
 from usidx.look.explorer.reading.scene import Scene, take_part
 from usidx.look.explorer.reading.subject import Subject
+from usidx.look.explorer.reading.work import Task
 from usidx.look.explorer.sides.controls import listen
 from usidx.look.explorer.sides.looking import Looking
+from usidx.look.explorer.sides.pointing import follow_clicks
 
 __all__ = ["Beside", "list_beside"]
 
@@ -51,7 +54,7 @@ class Beside:
     ) -> None:
         self._looking, self._first, self._choose = looking, first, choose
         self._shown: dict[str, tuple[xr.DataArray, MapPicture]] = {}
-        self._values: dict[str, xr.DataArray] = {}
+        self._drafts: dict[str, Draft] = {}
         self.box = require("bokeh.models", _PURPOSE).Row(styles={"flex-wrap": "wrap"}, visible=False)
         listen(looking.controls.beside, "value", self._take_choice)
 
@@ -84,7 +87,7 @@ class Beside:
         picture = MapPicture(replace(scene, array=array), _SIZE)
         picture.figure.name = "usidx-beside"
         picture.figure.x_range, picture.figure.y_range = self._first.figure.x_range, self._first.figure.y_range
-        picture.figure.on_event(require("bokeh.events", _PURPOSE).Tap, lambda event: self._choose(event.x, event.y))
+        follow_clicks(picture.figure, lambda event: self._choose(event.x, event.y))
         return array, picture
 
     def _read(self, name: str) -> None:
@@ -94,21 +97,27 @@ class Beside:
         swept = tuple(str(d) for d in array.dims if d not in places)
         steps = {d: min(self._looking.index.get(d, n // 2), n - 1) for d in swept for n in [array.sizes[d]]}
         scene = replace(self._looking.scene, array=array, swept=swept)
-        self._looking.desk.start(
+        desk = self._looking.desk
+
+        def work(task: Task) -> Draft:
+            return read_step(scene, steps, task, lambda draft: desk.post(task, lambda: self._take(name, draft)))
+
+        desk.start(
             f"beside {name}",
             "Reading the map beside",
-            lambda task: read_step(scene, steps, task, lambda _: None),
-            lambda values: self._take(name, values),
+            work,
+            lambda draft: self._take(name, draft),
         )
 
-    def _take(self, name: str, values: xr.DataArray) -> None:
-        self._values[name] = values
+    def _take(self, name: str, draft: Draft) -> None:
+        self._drafts[name] = draft
         self._draw(name)
 
     def _draw(self, name: str) -> None:
-        if name in self._shown and name in self._values:
-            looking, (_, picture) = self._looking, self._shown[name]
-            picture.show(take_part(self._values[name], looking.part), looking.controls.taste, escape_long(name))
+        if name in self._shown and name in self._drafts:
+            looking, (_, picture), draft = self._looking, self._shown[name], self._drafts[name]
+            title = draft.complete(escape_long(name))
+            picture.show(take_part(draft.values, looking.part), looking.controls.taste, title)
             picture.mark(looking.index)
 
     def refresh(self) -> None:

@@ -15,6 +15,7 @@ from usidx.look.explorer.pictures.curves import CurvePicture
 from usidx.look.explorer.reading.subject import ORANGE, Curve, read_curves
 from usidx.look.explorer.sides.controls import listen
 from usidx.look.explorer.sides.looking import Looking, Signal
+from usidx.look.explorer.sides.pointing import follow_clicks
 
 __all__ = ["CurveSide"]
 
@@ -43,7 +44,7 @@ class CurveSide:
         self._shown: list[Curve] = []
         self.picture.figure.name = "usidx-curves"
         events = require("bokeh.events", _PURPOSE)
-        self.picture.figure.on_event(events.Tap, self._take_click)
+        follow_clicks(self.picture.figure, self._take_click)
         self.picture.figure.on_event(events.SelectionGeometry, self._take_band)
         listen(looking.controls.along, "value", self._turn)
 
@@ -100,6 +101,7 @@ class CurveSide:
                 "Reading the spectrum",
                 lambda _: read_curves(looking.subject, looking.scene, index, along),
                 self._take,
+                is_quick=True,
             )
 
     def _take(self, curves: list[Curve]) -> None:

@@ -14,6 +14,7 @@ from usidx.look.draw.extras import require
 from usidx.look.draw.numbers import find_unit
 from usidx.look.explorer.pictures.histogram import HistogramPicture
 from usidx.look.explorer.pictures.maps import MapPicture
+from usidx.look.explorer.reading.growing import Draft
 from usidx.look.explorer.reading.reads import Region, read_region, read_step, read_window
 from usidx.look.explorer.reading.regions import find_border, make_profile, make_region
 from usidx.look.explorer.reading.scene import find_nearest, read_mean, take_part
@@ -22,7 +23,7 @@ from usidx.look.explorer.reading.work import Task
 from usidx.look.explorer.sides.beside import Beside
 from usidx.look.explorer.sides.controls import DRAGS, listen
 from usidx.look.explorer.sides.looking import Looking, Signal
-from usidx.look.explorer.sides.pointing import follow_pointer
+from usidx.look.explorer.sides.pointing import follow_clicks, follow_pointer
 
 __all__ = ["MapSide", "Other"]
 
@@ -70,9 +71,10 @@ class MapSide:
     def __init__(self, looking: Looking, other: Other) -> None:
         self.looking, self.other = looking, other
         # Beside a pattern there is room for less.
-        self.picture = MapPicture(looking.scene, 0.95 if len(other.list_kept_dims()) > 1 else 1.2)
+        self.picture = MapPicture(looking.scene, 0.82 if len(other.list_kept_dims()) > 1 else 1.2)
         self.beside = Beside(looking, self.picture, self.choose_place)
         self.values: xr.DataArray | None = None
+        self.is_whole = False
         self._limits: tuple[float, float] | None = None
         self._histogram: HistogramPicture | None = None
         self.histogram_box = require("bokeh.models", _PURPOSE).Column(visible=False)
@@ -86,7 +88,7 @@ class MapSide:
         events, models = require("bokeh.events", _PURPOSE), require("bokeh.models", _PURPOSE)
         figure = self.picture.figure
         figure.name = "usidx-map"
-        figure.on_event(events.Tap, self._take_click)
+        follow_clicks(figure, self._take_click)
         figure.on_event(events.SelectionGeometry, self._take_region)
         figure.on_event(events.PanStart, self._begin_line)
         figure.on_event(events.PanEnd, self._end_line)
@@ -138,7 +140,7 @@ class MapSide:
             steps = dict(self._steps or {})
             self._read("Reading the map", title, lambda task, show: read_step(looking.scene, steps, task, show))
         elif looking.reduce == "mean" and self.other.band is None and looking.is_quick:
-            self._read("Reading the map", "mean of a few steps", lambda task, show: read_mean(looking.scene))
+            self._read("Reading the map", "mean of a few steps", lambda task, show: Draft(read_mean(looking.scene)))
         else:
             made: Any = looking.reduce
             signal = self.other.find_signal()
@@ -152,19 +154,17 @@ class MapSide:
         self.beside.refresh()
         self.other.mark()
 
-    def _read(
-        self, said: str, title: str, read: Callable[[Task, Callable[[xr.DataArray], None]], xr.DataArray]
-    ) -> None:
+    def _read(self, said: str, title: str, read: Callable[[Task, Callable[[Draft], None]], Draft]) -> None:
         """Read a map in a thread; what comes before it is ready is shown already."""
         desk = self.looking.desk
 
-        def work(task: Task) -> xr.DataArray:
-            return read(task, lambda values: desk.post(task, lambda: self._take(values, title)))
+        def work(task: Task) -> Draft:
+            return read(task, lambda draft: desk.post(task, lambda: self._take(draft, title)))
 
-        desk.start("map", said, work, lambda values: self._take(values, title))
+        desk.start("map", said, work, lambda draft: self._take(draft, title))
 
-    def _take(self, values: xr.DataArray, title: str) -> None:
-        self.values, self._title = values, title
+    def _take(self, draft: Draft, title: str) -> None:
+        self.values, self.is_whole, self._title = draft.values, draft.part >= 1, draft.complete(title)
         self.show()
 
     def show(self) -> None:
@@ -254,4 +254,5 @@ class MapSide:
         if start is not None and self.picture.values is not None and self.looking.scene.kind == "image":
             self.picture.outline([start[0], event.x], [start[1], event.y])
             values = make_profile(self.looking.scene, self.picture.values, start, (event.x, event.y))
-            self.other.show_curve(Curve(values, "", BLUE), "distance", "Profile along the line")
+            said = "Profile along the line" if self.is_whole else "Profile along the line, of a coarse map"
+            self.other.show_curve(Curve(values, "", BLUE), "distance", said)

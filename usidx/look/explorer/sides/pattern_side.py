@@ -15,11 +15,12 @@ from usidx.look.explorer.reading.scene import find_nearest, make_scene, take_par
 from usidx.look.explorer.reading.subject import Curve
 from usidx.look.explorer.sides.controls import listen
 from usidx.look.explorer.sides.looking import Looking, Signal, strip_roles
+from usidx.look.explorer.sides.pointing import follow_clicks
 
 __all__ = ["PatternSide", "is_pattern"]
 
 _PURPOSE = "`usidx view`"
-_SIZE = 0.95
+_SIZE = 0.82
 _TURN = np.linspace(0, 2 * np.pi, 97)
 
 
@@ -46,7 +47,7 @@ class PatternSide:
         events = require("bokeh.events", _PURPOSE)
         figure = self.picture.figure
         figure.name = "usidx-pattern"
-        figure.on_event(events.Tap, self._take_click)
+        follow_clicks(figure, self._take_click)
         figure.on_event(events.SelectionGeometry, self._take_shape)
         figure.toolbar.active_drag = self.picture.drag_tools[1]
         listen(looking.controls.radii, "value_throttled", lambda _: self._place_disk())
@@ -99,7 +100,11 @@ class PatternSide:
         one = looking.scene.array.isel({d: n for d, n in looking.index.items() if d not in self._dims})
         title = looking.describe_place()
         looking.desk.start(
-            "place", "Reading the pattern", lambda _: strip_roles(one).load(), lambda values: self._take(values, title)
+            "place",
+            "Reading the pattern",
+            lambda _: strip_roles(one).load(),
+            lambda values: self._take(values, title),
+            is_quick=True,
         )
 
     def _take(self, values: xr.DataArray, title: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from usidx.look.draw.extras import require
 from usidx.look.explorer.sides.controls import listen
 
-__all__ = ["follow_keys", "follow_pointer"]
+__all__ = ["follow_clicks", "follow_keys", "follow_pointer"]
 
 _PURPOSE = "`usidx view`"
 # Not oftener than a spectrum is drawn; the last place counts in any case.
@@ -37,6 +37,13 @@ if (!el.usidx_keys) {
 }
 el.focus({preventScroll: true})
 """
+
+
+def follow_clicks(figure: Any, take: Callable[[Any], None]) -> None:
+    """Call a function with each click; of two quick ones Bokeh calls the second a double one, wherever they are."""
+    events = require("bokeh.events", _PURPOSE)
+    for kind in (events.Tap, events.DoubleTap):
+        figure.on_event(kind, take)
 
 
 def follow_pointer(figure: Any, box: Any, take: Callable[[float, float], None]) -> None:

@@ -1,0 +1,99 @@
+"""Chains of verbs on files: how much they read."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import usidx
+from usidx.diffraction import Annulus, Disk
+from usidx.io.read.chunks.stored_array import StoredArray
+from usidx.tasks import passes
+
+
+@pytest.fixture
+def cells_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list of how many cells each read of a file asked for; nothing is small enough to be held."""
+    counts: list[int] = []
+    read = StoredArray.read
+
+    def counted(self: StoredArray, *selectors: Any) -> Any:
+        block = read(self, *selectors)
+        counts.append(block.size)
+        return block
+
+    monkeypatch.setattr(StoredArray, "read", counted)
+    monkeypatch.setattr(passes, "_HELD_BYTES", 1)
+    return counts
+
+
+def write_raman(path: Path) -> xr.DataArray:
+    """Write a map of lines over fluorescence, with cosmic rays, and return the shares of three substances."""
+    raw, truth = usidx.simulate.spectrum_image((24, 12), 300, counts=500.0)
+    values = raw + 400 * np.exp(-raw.Raman_Shift / 1500)
+    hits = np.random.default_rng(0).integers(0, [24, 12, 300], (40, 3))
+    values.values[tuple(hits.T)] += 3000
+    usidx.write(values.assign_attrs(raw.attrs).astype("f4", keep_attrs=True), path, progress=False)
+    return truth.scores
+
+
+def find_likeness(found: xr.DataArray, truth: xr.DataArray) -> Any:
+    """Return how like the map of each substance is the map of the component that is most like it."""
+    maps = [one.transpose("component", "Y", "X").values.reshape(one.sizes["component"], -1) for one in (found, truth)]
+    return np.corrcoef(maps[0], maps[1])[: len(maps[0]), len(maps[0]) :].max(axis=0)
+
+
+@pytest.mark.parametrize(("verb", "options", "times"), [("svd", {}, 2), ("nmf", {"solver": "compressed"}, 4)])
+def test_from_spikes_to_parts_of_a_map_in_few_passes(
+    verb: str, options: dict[str, Any], times: int, tmp_path: Path, cells_read: list[int]
+) -> None:
+    shares = write_raman(tmp_path / "raman.h5")
+    raw = usidx.open_main(tmp_path / "raman.h5", chunks={"Y": 4})
+    clean = raw.usid.signal.remove_spikes().usid.signal.remove_baseline()
+    parts = getattr(clean.usid, verb)(4, **options)
+    assert not cells_read
+    parts = usidx.compute(parts, progress=False)
+    assert sum(cells_read) == times * raw.size
+    if verb == "nmf":
+        assert (find_likeness(parts.scores, shares) > 0.95).all()
+
+
+def test_a_drift_of_one_channel_moves_a_spectrum_image(tmp_path: Path, cells_read: list[int]) -> None:
+    stack, truth = usidx.simulate.drifting_stack((48, 64), 6, drift=1.0, noise=0.1)
+    usidx.write(stack, tmp_path / "scan.h5", progress=False)
+    lines = xr.DataArray([0.2, 1.0, 0.5], {"Energy": [1.0, 2.0, 3.0]}, "Energy", attrs={"units": "eV"})
+    spectra = usidx.set_roles((stack * lines).rename("Spectra"), spectroscopic="Energy").assign_attrs(units="counts")
+    usidx.write(spectra.astype("f4", keep_attrs=True), tmp_path / "scan.h5", progress=False)
+    topography, counts = (usidx.open_main(tmp_path / "scan.h5", one) for one in usidx.list_mains(tmp_path / "scan.h5"))
+
+    shifts = topography.usid.image.estimate_drift("Frame")
+    moved = counts.usid.image.shift(shifts)
+    assert not cells_read
+    shifts, moved = usidx.compute(shifts, moved, progress=False)
+    # Drift takes two looks at each frame, and what follows it is read once.
+    assert sum(cells_read) <= 2 * topography.size + counts.size
+    for dim in ("Y", "X"):
+        off = (shifts[f"shift_{dim}"] - truth[f"shift_{dim}"]) / 1e-9
+        assert float(np.sqrt((off**2).mean())) < 0.02
+    assert moved.dims == counts.dims
+    inside = moved.isel(Y=slice(8, -8), X=slice(8, -8)) / lines
+    assert float(inside.std("Frame").mean() / inside.std(["Y", "X"]).mean()) < 0.15
+
+
+def test_detectors_and_center_of_mass_in_one_pass(tmp_path: Path, cells_read: list[int]) -> None:
+    scan, _ = usidx.simulate.diffraction((12, 10), (32, 32))
+    usidx.write(scan, tmp_path / "scan.h5", progress=False)
+    raw = usidx.open_main(tmp_path / "scan.h5", chunks={"Y": 3})
+    image = raw.usid.diffraction.virtual_image({"bright": Disk((0, 0), 6), "dark": Annulus((0, 0), 6, 16)})
+    com = raw.usid.diffraction.center_of_mass()
+    assert not cells_read
+    image, com = usidx.compute(image, com, progress=False)
+    assert sum(cells_read) == raw.size
+    assert len(cells_read) == 4
+    y, x = scan.detector_Y, scan.detector_X
+    near = (y**2 + x**2) < 36
+    xr.testing.assert_equal(image.bright.reset_coords(drop=True), scan.where(near, 0).sum(y.dims + x.dims).astype("f8"))
+    total = scan.sum(y.dims + x.dims)
+    np.testing.assert_allclose(com.y, (scan * y).sum(y.dims + x.dims) / total, rtol=1e-10)
