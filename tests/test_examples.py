@@ -1,5 +1,6 @@
 """Each example runs, in a folder of its own, and again over what it left there; those with a limit are no longer."""
 
+import ast
 import re
 import runpy
 from pathlib import Path
@@ -36,7 +37,13 @@ LIMITS = {
     "spectra/raman_map": 8, "spectra/core_loss": 8, "spectra/two_peaks": 6, "spectra/unmixing": 8,
     "patterns_4d": 12, "patterns/ronchigrams": 8,
     "atom_lattice": 8, "images/cleaning_by_windows": 8, "images/fourier_filter": 8, "images/registration": 8,
-    "images/structural_units": 8,
+    "images/structural_units": 8, "force_map": 5,
+}  # fmt: skip
+#: Most lines of code of a whole example, with what makes the data, checks and draws: neither comments, blank lines nor
+#: the text at its begin count.
+WHOLE = {
+    "band_excitation_spectroscopy": 12, "contact_kelvin_probe": 25, "kelvin_probe": 20, "relaxation": 12,
+    "general_mode": 14, "tunnelling_spectroscopy": 20, "conductive_afm": 10,
 }  # fmt: skip
 #: Functions of usidx that make data, or name its dims; and what draws.
 BESIDE = {"simulate", "write", "set_roles", "plot", "image.flatten", "diffraction import", "models import"}
@@ -61,6 +68,15 @@ def test_analyses_are_short(example: str) -> None:
     # Nothing of it hides in what makes the data, or in what checks and draws.
     assert set(CALL.findall("\n".join([*first, *last]))) <= BESIDE
     assert sum(line.startswith(("assert ", "    assert ")) for line in last) >= 2
+
+
+@pytest.mark.parametrize("example", WHOLE)
+def test_whole_examples_of_modes_are_short(example: str) -> None:
+    text = (FOLDER / f"{example}.py").read_text(encoding="utf-8").split('"""', 2)[2]
+    code = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert 5 < len(code) <= WHOLE[example]
+    begins = [statement.lineno for statement in ast.parse(text).body]
+    assert len(begins) == len(set(begins)), "two statements share a line"
 
 
 def test_lines_of_an_analysis_are_counted() -> None:

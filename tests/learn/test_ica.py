@@ -36,6 +36,13 @@ def test_separates_maps(chunked: bool, cube: Cube) -> None:
     np.testing.assert_allclose(np.linalg.norm(found.components.values.reshape(3, -1), axis=1), 1)
 
 
+def test_it_ends_at_one_place_whenever_it_is_told_to_stop(cube: Cube) -> None:
+    """A loose tolerance, or sums in another order, must not show in a result that is made again."""
+    data = cube(sources(noise=0.05)[0])
+    loose, strict = ica(data, 3, tol=1e-4), ica(data, 3, tol=1e-12)
+    np.testing.assert_allclose(loose.components, strict.components, rtol=0, atol=1e-7)
+
+
 def test_agrees_with_scikit_learn(cube: Cube) -> None:
     from sklearn.decomposition import FastICA
 

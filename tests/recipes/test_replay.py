@@ -125,6 +125,29 @@ def test_what_is_made_of_a_fit_of_oscillators_is_replayed(
     assert row.status in ("done", "there"), row.reason
 
 
+def test_atoms_that_were_moved_by_hand_are_kept_in_the_record(tmp_path: Path) -> None:
+    path = tmp_path / "atoms.h5"
+    usidx.write(usidx.simulate.atoms((48, 48), spacing=0.24)[0], path, progress=False)
+    atoms = usidx.image.find_atoms(usidx.open_main(path))
+    other = atoms.compute()
+    other = other.assign(y=other.y + 1e-3 * other.y.mean())
+    for made in (usidx.image.displacements(atoms, other), usidx.image.strain(atoms, usidx.image.lattice(other))):
+        assert usidx.replay(path, made.usid.write(progress=False)).attrs["equal"]
+
+
+def test_a_dim_that_only_counts_keeps_its_coordinate(tmp_path: Path) -> None:
+    path = tmp_path / "atoms.h5"
+    usidx.write(usidx.simulate.atoms((48, 48), spacing=0.24)[0], path, progress=False)
+    made = usidx.image.neighbours(usidx.image.find_atoms(usidx.open_main(path)), n=3)
+    made.usid.write(progress=False)
+    (row,) = usidx.run(made.usid.recipe(), path)
+    assert row.status in ("done", "there"), row.reason
+    for group in usidx.list_results(path):
+        opened_again = usidx.open_result(path, group)
+        assert opened_again.neighbour.values.tolist() == [0, 1, 2]
+        assert "neighbour" in opened_again.coords
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

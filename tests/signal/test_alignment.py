@@ -82,3 +82,16 @@ def test_bad_spectra_and_options() -> None:
         usidx.signal.align(data, reference=data[0, 0].assign_coords(E=data.E + 1))
     with pytest.raises(UsidError, match="max_shift=-1"):
         usidx.signal.align(data, max_shift=-1)
+
+
+def test_what_lies_beside_a_spectrum_has_no_part_in_its_shift() -> None:
+    """Or a result that is made again in other blocks would be another one."""
+    rng = np.random.default_rng(4)
+    places = np.arange(48.0)
+    peaks = np.exp(-(((places - 24 - rng.uniform(-2, 2, (30, 1))) / 3) ** 2))
+    noisy = (1e3 + peaks + 0.1 * rng.standard_normal((30, 48))).astype("f4")
+    data = xr.DataArray(noisy, {"E": places}, ("X", "E"))
+    whole = usidx.signal.align(data, "E")
+    parts = usidx.signal.align(data.chunk(X=7), "E").compute()
+    np.testing.assert_allclose(parts["shift"], whole["shift"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(parts["aligned"], whole["aligned"], rtol=1e-7)

@@ -32,7 +32,9 @@ def describe_argument(value: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     if isinstance(value, xr.DataArray):
         told |= {"dtype": str(value.dtype)}
         return told | _describe_values(value)
-    if value.nbytes > _MOST_OF_ALL or any(step["tool"] == "open" for step in steps):
+    since = [told.get("since_last_step"), *(step.get("input", {}).get("since_last_step") for step in steps)]
+    is_known = "unknown" not in since and any(step["tool"] == "open" for step in steps)
+    if is_known or value.nbytes > _MOST_OF_ALL:
         return told  # its own steps make it again, with all that its attributes say
     variables, coords = _describe_all(value.data_vars), _describe_all(value.coords)
     return told if variables is None or coords is None else told | {"variables": variables, "coords": coords}

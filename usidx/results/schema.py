@@ -107,6 +107,7 @@ def to_stored(result: xr.Dataset) -> StoredResult:
         entries, hints = _make_plain_entries(result, datasets, dims)
     mains = {entry.name for entry in entries if entry.is_main}
     swept, coords = _keep_unused_coordinates(result, {n for n, h in hints.items() if h["dataset"] in mains})
+    counted = [str(n) for n, c in result.coords.items() if c.dims == (n,) and _only_counts(c)]
     in_order = {str(n): hints[str(n)] for n in result.data_vars}
     return StoredResult(
         find_title(result),
@@ -119,6 +120,7 @@ def to_stored(result: xr.Dataset) -> StoredResult:
             "attrs": _convert_attrs(result.attrs),
             "verb": step["tool"],
             **({"labels": labels} if labels else {}),
+            **({"counted": counted} if counted else {}),
         },
         "" if named is None else named.source,
     )

@@ -122,12 +122,12 @@ def _choose_reference(data: xr.DataArray, axis: Axis, reference: Any) -> tuple[x
         return data.isel({d: 0 for d in data.dims if d != axis.dim}).drop_vars(list(data.coords)), False
     if reference != "mean":
         raise UsidError(f"reference={reference!r}; it should be 'mean', 'first' or a DataArray.")
-    return _average(data.astype(np.result_type(data.dtype, np.float32)), axis.dim), data.ndim > 1
+    return _average(data, axis.dim), data.ndim > 1
 
 
 def _average(data: xr.DataArray, dim: str) -> xr.DataArray:
     """Return the mean spectrum of what is finite; without coordinates, which are all the data's."""
-    bare = data.drop_vars(list(data.coords))
+    bare = data.drop_vars(list(data.coords)).astype(np.float64)  # or the sum would depend on the blocks
     return bare.where(np.isfinite(bare)).mean([d for d in data.dims if d != dim])
 
 
@@ -166,7 +166,7 @@ def _correlate(rows: Array, reference: Array, most: int) -> Array:
 def _refine(rows: Array, reference: Array, shifts: Array, most: int) -> Array:
     """Move, scale and raise the reference until it fits each row, by steps of Gauss and Newton."""
     coefficients = np.broadcast_to(_find_coefficients(reference[np.newaxis]), (len(rows), rows.shape[1] + 2 * _PAD))
-    begin, found = shifts, shifts.copy()
+    begin, found, moves = shifts, shifts.copy(), np.ones(len(rows), bool)
     for _ in range(_STEPS):
         model, slope, inside = _move(coefficients, -found)
         basis = np.stack([model, np.ones_like(model), -slope], axis=-1) * inside[..., np.newaxis]
@@ -176,8 +176,10 @@ def _refine(rows: Array, reference: Array, shifts: Array, most: int) -> Array:
         normal += 1e-12 * np.trace(normal, axis1=1, axis2=2)[:, np.newaxis, np.newaxis] * np.eye(3) + 1e-300 * np.eye(3)
         scale, _, turn = np.moveaxis(np.linalg.solve(normal, right[..., np.newaxis])[..., 0], 1, 0)
         change = np.clip(np.divide(turn, scale, out=np.zeros_like(turn), where=scale > 0), -1, 1)
+        change = np.where(moves, change, 0.0)  # each row ends by itself: what lies beside it has no part in it
         found = np.clip(found + change, np.maximum(begin - 2, -most), np.minimum(begin + 2, most))
-        if not (np.abs(change) > 1e-6).any():
+        moves &= np.abs(change) > 1e-6
+        if not moves.any():
             break
     return found
 

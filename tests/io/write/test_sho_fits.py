@@ -56,6 +56,15 @@ def test_guess_and_fit_are_laid_out_as_by_bglib(scan: Path) -> None:
                 assert sorted(stored[field].ravel()) == sorted(by_step.ravel())
 
 
+def test_a_fit_that_was_computed_before_is_finished_for_bglib(scan: Path) -> None:
+    """It looks for a status of each stage, and takes a group without them for one that was never begun."""
+    group = usidx.sho_fit(usidx.open_main(scan)).compute().usid.write()
+    with h5py.File(scan) as file:
+        for name in ("completed_positions", "completed_guess_positions", "completed_fit_positions"):
+            assert file[group][name].dtype == np.uint8
+            assert file[group][name][()].tolist() == [1] * 30
+
+
 def test_guess_and_fit_share_their_steps(scan: Path) -> None:
     group = usidx.sho_fit(usidx.open_main(scan)).usid.write()
     with h5py.File(scan) as file:

@@ -216,7 +216,7 @@ def _restore(
         for name, record in records.items():
             result.data_vars[name].attrs = restore_attrs(record.get("attrs"))
         result = result.assign_coords(_read_swept_coordinates(extras, _read_records(hints, "coords")))
-        result = _label_dims(result, hints.get("labels"))
+        result = _count_dims(_label_dims(result, hints.get("labels")), hints.get("counted"))
     except (ValueError, KeyError, TypeError) as err:
         raise ResultError(
             f"{group!r}: what was recorded about the result in the attribute {names.RESULT_HINTS!r} does not fit what "
@@ -230,6 +230,12 @@ def _label_dims(result: xr.Dataset, labels: Any) -> xr.Dataset:
     listed = labels if isinstance(labels, dict) else {}
     fits = {d: texts for d, texts in listed.items() if isinstance(texts, list) and len(texts) == result.sizes.get(d)}
     return result.assign_coords({d: (d, [str(t) for t in texts], result[d].attrs) for d, texts in fits.items()})
+
+
+def _count_dims(result: xr.Dataset, counted: Any) -> xr.Dataset:
+    """Give dims the coordinate back that does nothing but count."""
+    listed = [d for d in counted if d in result.dims and d not in result.coords] if isinstance(counted, list) else []
+    return result.assign_coords({d: np.arange(result.sizes[d]) for d in listed})
 
 
 def _read_swept_coordinates(

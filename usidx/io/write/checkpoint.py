@@ -30,7 +30,7 @@ from usidx.tasks.graph import Settled, count_tasks, has_barrier, settle
 from usidx.tasks.progress import count_progress
 from usidx.tasks.threads import worker_count
 
-__all__ = ["mark_unfinished", "runs_per_position", "store_in_batches"]
+__all__ = ["mark_finished", "mark_unfinished", "runs_per_position", "store_in_batches"]
 
 Slab = dict[str, slice]
 Targets = Callable[[h5py.Group], Sequence[Any]]
@@ -64,7 +64,17 @@ def _is_computed_alone(array: Any, axis: int) -> bool:
 
 def mark_unfinished(group: h5py.Group, size: int) -> None:
     """Say that no position is done yet; of a guess and its fit, under the names that BGlib has for each, too."""
-    status = group.create_dataset(names.COMPLETED_POSITIONS, data=np.zeros(size, dtype=np.uint8))
+    _create_status(group, np.zeros(size, dtype=np.uint8))
+
+
+def mark_finished(group: h5py.Group) -> None:
+    """Say of a guess and its fit that all positions are done: without it BGlib takes neither for finished."""
+    if names.COMPLETED_STAGES.keys() <= group.keys():
+        _create_status(group, np.ones(max(group[name].shape[0] for name in names.COMPLETED_STAGES), dtype=np.uint8))
+
+
+def _create_status(group: h5py.Group, done: Array) -> None:
+    status = group.create_dataset(names.COMPLETED_POSITIONS, data=done)
     if names.COMPLETED_STAGES.keys() <= group.keys():
         for name in names.COMPLETED_STAGES.values():
             group[name] = status  # one dataset, for both are computed together

@@ -21,7 +21,7 @@ from usidx.io.write.array import Settings, write_array
 from usidx.io.write.attributes import make_book_keeping, set_attributes, set_json, tell_recipe
 from usidx.io.write.blocks.storage import Storage
 from usidx.io.write.blocks.store import Store, choose_waiting_time, store
-from usidx.io.write.checkpoint import mark_unfinished, runs_per_position, store_in_batches
+from usidx.io.write.checkpoint import mark_finished, mark_unfinished, runs_per_position, store_in_batches
 from usidx.io.write.groups import log_written, name_next_group
 from usidx.io.write.main import create_main, find_free_name, make_safe_name, make_target
 from usidx.io.write.origin import Origin, find_origin, find_origin_dataset, is_same_file, part_made_of
@@ -149,8 +149,7 @@ def _write_whole(
         raise UsidError("name= and group= are for arrays and results; in a tree the paths of its nodes decide.")
     if path is not None:
         return write_tree(find_local_path(path), tree, settings)
-    results = [leaf.to_dataset() for leaf in tree.leaves]
-    if not all(map(list_verb_steps, results)):
+    if not all(list_verb_steps(leaf.to_dataset()) for leaf in tree.leaves):
         raise ResultError("A tree may come from many files. Name the one to write it to: write(tree, path).")
 
     def write_result(result: xr.Dataset) -> str:
@@ -310,6 +309,7 @@ def _write_at_once(target: _Target, work: Work, result: xr.Dataset, *, progress:
         at_once = replace(target, storage=replace(target.storage, at_once=True))
         group, pairs = _create_group(changes.file, at_once, work, result, per_position=False)
         path = str(group.name)
+        mark_finished(group)
         store(pairs, changes.check, changes.ground, progress=progress)
     log_written(target.file, path)
     return path
