@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import usidx
 from usidx.errors import ResultError, RoleError, SelectionError, UnitsError, UsidError
@@ -122,13 +124,15 @@ def test_where_lines_show_nothing_along_themselves_the_error_is_infinite() -> No
     assert np.isfinite(found.shift_X_stderr).all()
 
 
-def test_the_way_back_is_the_way_there() -> None:
-    stack, _ = usidx.simulate.drifting_stack((64, 96), 6, noise=0.1, seed=5)
+@settings(max_examples=6)
+@given(seed=st.integers(0, 10**6), frames=st.integers(2, 6))
+def test_the_way_back_is_the_way_there(seed: int, frames: int) -> None:
+    stack, _ = usidx.simulate.drifting_stack((64, 96), frames, noise=0.1, seed=seed)
     there = usidx.image.estimate_drift(stack)
     back = usidx.image.estimate_drift(stack.isel(Frame=slice(None, None, -1)))
     for name in BOTH:
-        np.testing.assert_allclose(there[name][-1] + back[name][-1], 0, atol=0.01 * NM)
-        np.testing.assert_allclose(there[name] - there[name][-1], back[name][::-1], atol=0.015 * NM)
+        np.testing.assert_allclose(there[name][-1] + back[name][-1], 0, atol=0.015 * NM)
+        np.testing.assert_allclose(there[name] - there[name][-1], back[name][::-1], atol=0.02 * NM)
 
 
 def test_a_lattice_is_not_left_by_its_spacing() -> None:
@@ -145,8 +149,8 @@ def test_the_dim_of_the_frames_tells_those_of_the_images() -> None:
     expected = usidx.image.estimate_drift(stack, "Frame")
     bare = xr.DataArray(stack.values, {d: stack[d].values for d in stack.dims}, stack.dims)
     series = usidx.set_roles(bare, position=["Frame", "Y", "X"])
-    for given in (bare, series):
-        found = usidx.image.estimate_drift(given, "Frame")
+    for one in (bare, series):
+        found = usidx.image.estimate_drift(one, "Frame")
         np.testing.assert_array_equal(found.shift_Y, expected.shift_Y)
         np.testing.assert_array_equal(found.shift_X, expected.shift_X)
     with pytest.raises(RoleError, match=r"Name the dims to work along with dims=\[...\]"):

@@ -103,3 +103,36 @@ def test_detectors_that_share_nothing_add_up(
     some = random.random((7, 9)) < 0.4
     parts = [diffraction.virtual_image(scan, Mask(one), dims=dims) for one in (some, ~some)]
     np.testing.assert_array_equal(parts[0] + parts[1], total)
+
+
+@settings(max_examples=25)
+@given(seed=seeds, size=st.integers(2, 40), step=st.floats(1e-6, 1e3), first=st.floats(-10, 10), twofold=st.booleans())
+def test_the_power_is_that_of_the_samples(seed: int, size: int, step: float, first: float, twofold: bool) -> None:
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(3, size)) + (1j * random.normal(size=(3, size)) if twofold else 0)
+    time = xr.Variable("t", step * (first + np.arange(size)), {"units": "s"})
+    data = xr.DataArray(values, {"t": time}, ("p", "t"), "a", {"units": "V"})
+    squares = (np.abs(values) ** 2).sum(axis=1)
+    transform = signal.fft(data, "t").values
+    np.testing.assert_allclose((np.abs(transform) ** 2).sum(axis=1) / (size * step), step * squares, rtol=1e-9)
+    density = signal.power_spectrum(data, "t", window=None).values
+    np.testing.assert_allclose(density.sum(axis=1) / (size * step), squares / size, rtol=1e-9)
+
+
+@settings(max_examples=10)
+@given(seed=seeds, order=st.permutations(range(5)), at=st.integers(1, 4))
+def test_patterns_permuted_or_cut_give_results_permuted_or_cut(seed: int, order: list[int], at: int) -> None:
+    values = np.random.default_rng(seed).poisson(20, (5, 7, 9)).astype("u2")
+    coords = {"p": np.arange(5.0), "ky": np.arange(7) - 3.0, "kx": 0.5 * np.arange(9)}
+    scan = usidx.set_roles(xr.DataArray(values, coords, ("p", "ky", "kx")), position="p", spectroscopic=["ky", "kx"])
+    works: list[Verb] = [
+        diffraction.center_of_mass,
+        partial(diffraction.virtual_image, detector=Annulus((0.0, 2.0), 1, 3)),
+        partial(diffraction.radial_mean, center=(0.0, 2.0), bins=3),
+    ]
+    for work in works:
+        whole = work(scan)
+        assert_alike(work(scan.isel(p=order)), whole.isel(p=order))
+        for part in (slice(at), slice(at, None)):
+            assert_alike(work(scan.isel(p=part)), whole.isel(p=part))
+        assert_alike(work(scan.chunk(p=2, ky=3)).compute(), whole)
