@@ -18,7 +18,8 @@ found = slope.usid.gap(inside=(-0.3, 0.3))
 print("wrote", found.usid.write())
 
 found = found.compute()
-print(f"median error of the gap: {float(abs(found.gap - truth.gap).median()) * 1e3:.0f} mV")
+error = float(abs(found.gap - truth.gap).median())
+assert error < 0.01, f"the gap is off by {error * 1e3:.0f} mV"
 
 found.usid.plot.maps(variables=["gap", "valence_edge", "conduction_edge"]).savefig("gap.png")
 
