@@ -371,13 +371,7 @@ def _decompose_by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool)
 
 
 def _collect_figures(
-    matrix: Matrix,
-    passes: Passes,
-    n: int,
-    found: Any,
-    features: tuple[str, ...],
-    centred: bool,
-    solver: str | None,
+    matrix: Matrix, passes: Passes, n: int, found: Any, features: tuple[str, ...], centred: bool, solver: str | None
 ) -> Variables:
     figures: Variables = {
         "singular_values": passes.pick_array(found, "values", (n,), np.float64),

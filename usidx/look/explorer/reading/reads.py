@@ -56,16 +56,8 @@ class Region:
 def read_step(scene: Scene, steps: Mapping[str, int], task: Task, show: Callable[[Draft], None]) -> Draft:
     """Read the map of one step of every swept dim; where it takes a while it is shown coarse first."""
     cut = _thin(scene.array.isel({d: steps[d] for d in scene.swept}), scene).transpose(*scene.places)
-    dim = scene.places[0]
-    blocks = _list_stored_blocks(cut, dim, scene.array.sizes[dim], is_small=scene.array.nbytes <= _AT_ONCE)
-    most = _BLOCK_BYTES // max(1, cut.nbytes // cut.sizes[dim])
-    return grow(
-        blocks,
-        most,
-        lambda rows: cut.isel({dim: rows}).values,
-        lambda values: cut.copy(deep=False, data=values),
-        task,
-        show,
+    return _grow_rows(
+        cut, scene, lambda rows: rows.values, lambda values: cut.copy(deep=False, data=values), task, show
     )
 
 
@@ -101,13 +93,10 @@ def read_window(
     dims = [d for d in scene.swept if d in window]
     cut = _thin(scene.array.isel(part), scene).transpose(*scene.places, *dims)
     made = cut.isel(dict.fromkeys(dims, 0))
-    dim = scene.places[0]
-    row_bytes = max(1, cut.nbytes // cut.sizes[dim])
-    blocks = _list_stored_blocks(cut, dim, scene.array.sizes[dim], is_small=scene.array.nbytes <= _AT_ONCE)
-    return grow(
-        blocks,
-        _BLOCK_BYTES // row_bytes,
-        lambda rows: _reduce(cut.isel({dim: rows}).load(), dims, reduce, weights),
+    return _grow_rows(
+        cut,
+        scene,
+        lambda rows: _reduce(rows.load(), dims, reduce, weights),
         lambda values: _describe(made, values, reduce, cut, dims),
         task,
         show,
@@ -198,6 +187,21 @@ def _list_blocks(array: xr.DataArray, dim: str) -> list[tuple[int, int]]:
         if end - ends[-1] >= step or end == size:
             ends.append(end)
     return list(pairwise(ends))
+
+
+def _grow_rows(
+    cut: xr.DataArray,
+    scene: Scene,
+    work: Callable[[xr.DataArray], NDArray[Any]],
+    draw: Callable[[NDArray[Any]], xr.DataArray],
+    task: Task,
+    show: Callable[[Draft], None],
+) -> Draft:
+    """Make a map of what `work` makes of its rows, coarse first where that takes a while."""
+    dim = scene.places[0]
+    blocks = _list_stored_blocks(cut, dim, scene.array.sizes[dim], is_small=scene.array.nbytes <= _AT_ONCE)
+    most = _BLOCK_BYTES // max(1, cut.nbytes // cut.sizes[dim])
+    return grow(blocks, most, lambda rows: work(cut.isel({dim: rows})), draw, task, show)
 
 
 def _list_stored_blocks(array: xr.DataArray, dim: str, whole: int, *, is_small: bool) -> list[tuple[int, int]]:
