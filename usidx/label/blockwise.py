@@ -19,8 +19,10 @@ from usidx.errors import UsidError
 from usidx.label.chunking import SMALLEST_PART, cut_single_block, join_along, trim, widen
 from usidx.label.naming import refuse_taken
 from usidx.label.roles import POSITION, ROLE, Dims, choose_dims, find_role
+from usidx.label.unread import leave_unread
+from usidx.tasks.merge import hand_on_blocks, unpack_block
 
-__all__ = ["Kernel", "Output", "along", "over"]
+__all__ = ["Kernel", "Options", "Output", "along", "over"]
 
 Array = npt.NDArray[Any]
 Kernel = Callable[..., Any]
@@ -66,6 +68,7 @@ class Options(TypedDict, total=False):
     beside: Sequence[xr.DataArray]
     overlap: Mapping[str, int]
     as_stored: bool
+    unread: bool
     smallest_part: int
 
 
@@ -113,6 +116,8 @@ def along(
             come first then; what the kernel returns for these cells is cut off.
         as_stored : bool
             Hand whole numbers on as they are.
+        unread : bool
+            Hand on blocks as `usidx.label.unread.Unread` where they come from a file as they are.
         smallest_part : int
             Bytes below which a single block is not cut into more parts.
 
@@ -202,6 +207,7 @@ def _work(
     beside: Sequence[xr.DataArray] = (),
     overlap: Mapping[str, int] | None = None,
     as_stored: bool = False,
+    unread: bool = False,
     smallest_part: int = SMALLEST_PART,
 ) -> xr.DataArray | xr.Dataset:
     outputs = list(output.values()) if isinstance(output, Mapping) else [output]
@@ -211,6 +217,7 @@ def _work(
     depth = overlap or {}
     other = [str(d) for d in data.dims if d not in core and d not in depth]
     first = cut_single_block(join_along(data.variable, core), core, smallest_part).transpose(*depth, *other, *core)
+    first = leave_unread(first) if unread else first
     cores = [core, *(_find_core_dims(array, data, core) for array in beside)]
     inputs = [first, *(join_along(a.variable, own) for a, own in zip(beside, cores[1:], strict=True))]
     found = _apply_call(_Call(kernel, len(core), dtype, tuple(shaped)), inputs, cores, depth)
@@ -257,7 +264,8 @@ class _Call:
         """What dask shows while it works."""
         return str(getattr(getattr(self.kernel, "func", self.kernel), "__name__", type(self.kernel).__name__))
 
-    def __call__(self, block: Array, *beside: Array) -> Any:
+    def __call__(self, *given: Any) -> Any:
+        block, *beside = map(unpack_block, given)
         outer = block.shape[: block.ndim - self.rank]
         if 0 in outer:
             made = tuple(shape.allocate(outer) for shape in self.shapes)
@@ -325,6 +333,7 @@ def _apply_call(
         keep_attrs=False,
     )
     made: tuple[xr.Variable, ...] = found if isinstance(found, tuple) else (found,)
+    hand_on_blocks([v.data for v in made if v.chunks is not None], _Call)
     return tuple(trim(v, depth) for v in made) if sees_beside else made
 
 
