@@ -46,11 +46,12 @@ def repeat_changes(data: xr.DataArray | xr.Dataset, described: Mapping[str, Any]
         It is not known what was done, or it does not fit the object.
     """
     try:
-        return _repeat(data, described)
+        repeated: xr.DataArray | xr.Dataset = _repeat(data, described)
     except UsidError:
         raise
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as err:  # of a record that is damaged
         raise ReplayError(f"the record of its input does not fit together ({err})") from err
+    return repeated
 
 
 def _repeat(data: Any, described: Mapping[str, Any]) -> Any:
