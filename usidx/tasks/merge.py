@@ -13,9 +13,7 @@ from operator import getitem
 from typing import Any
 
 import dask.array as da
-import numpy as np
 from dask._task_spec import Alias, Task, TaskRef, convert_legacy_graph
-from dask.blockwise import Blockwise
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.tokenize import tokenize
 
@@ -24,9 +22,7 @@ __all__ = [
     "BARRIER",
     "UNREAD",
     "count_below",
-    "hand_on_blocks",
     "merge_passes",
-    "unpack_block",
     "wait_for",
 ]
 
@@ -122,30 +118,6 @@ class _Together:
 
     def _run(self, task: Any, block: Any) -> Any:
         return task({self.key: block})
-
-
-def hand_on_blocks(arrays: Iterable[Any], kind: type) -> None:
-    """Let the calls of some kind that make arrays have each block as it is: dask makes a copy of a single one, too.
-
-    A block of which dims are used up comes in lists then, as deep as there are such dims: see :func:`unpack_block`.
-    """
-    for array in arrays:
-        for layer in array.dask.layers.values():
-            if isinstance(layer, Blockwise) and isinstance(_find_function(layer), kind):
-                layer.concatenate = None
-
-
-def _find_function(layer: Blockwise) -> Any:
-    return layer.task.func if isinstance(layer.task, Task) else None
-
-
-def unpack_block(block: Any) -> Any:
-    """Return what lies in lists of one; a copy of what may not be written to, which not all machine code takes."""
-    if not isinstance(block, list):
-        return block
-    while isinstance(block, list):
-        (block,) = block
-    return block.copy() if isinstance(block, np.ndarray) and not block.flags.writeable else block
 
 
 def _merge(layers: Layers, depends: Dependencies, kept: str, other: str) -> bool:
