@@ -168,7 +168,7 @@ def _work(block: Array, *, near: int, sigmas: float, open_to: Array, removes: bo
         mask = find_spike_samples(rows[part], reference, sigmas, alone=near == 0) & open_to
         found[part] = _fill(rows[part], reference, mask) if removes else mask
 
-    share_slices(run, len(rows), at_once=max(1, 2**20 // max(1, rows.shape[1] * rows.itemsize)))
+    share_slices(run, len(rows), at_once=max(1, 2**18 // max(1, rows.shape[1] * rows.itemsize)))
     return found.reshape(own.shape)
 
 
