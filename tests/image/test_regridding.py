@@ -74,7 +74,7 @@ def test_a_missing_place_makes_missing_what_lies_around_it_alone(bad: float) -> 
     data = xr.DataArray(np.stack([y + 2 * x, y - x], axis=1), coords, ("position", "Bias"))
     data[7, 0] = bad
     for method in ("nearest", "linear", "cubic"):
-        found = usidx.image.regrid(data, (41, 41), method, dims=("Y", "X"))  # type: ignore[arg-type]
+        found = usidx.image.regrid(data, (41, 41), method, dims=("Y", "X"))
         here = found.isel(Bias=0)
         missing = np.isnan(here) & ~np.isnan(found.isel(Bias=1))
         assert 0 < missing.sum() < 60

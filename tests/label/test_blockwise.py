@@ -289,24 +289,26 @@ def test_which_images_are_meant_is_clear_or_asked_for() -> None:
     assert over(cube().isel(Y=slice(1)), None, smoothed).sizes == {"Y": 1, "E": 6, "X": 3}
 
 
-def middle(block: Array, weight: Array) -> Array:
-    """Return the median over three neighbours along the first dim, of (cell, *other, sample) by (cell, 1, sample)."""
-    block = block * weight
-    padded = np.pad(block, [(1, 1)] + [(0, 0)] * (block.ndim - 1), mode="edge")
-    return np.asarray(np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0))
+def middle(block: Array) -> Array:
+    """Return the middle of three neighbours along the first dim, of (cell and two more, *other, sample)."""
+    return np.asarray(np.nanmedian(np.stack([block[:-2], block[1:-1], block[2:]]), axis=0))
 
 
 @given(data=st.data())
-def test_blocks_see_their_neighbours_where_that_is_asked_for(data: st.DataObject) -> None:
+def test_neighbours_are_seen_where_that_is_asked_for(data: st.DataObject) -> None:
     dim, other = data.draw(st.permutations(["Y", "X"]))
-    chunks = {d: data.draw(st.integers(1, n)) for d, n in cube().sizes.items()}
-    weight = cube().isel({other: 0}, drop=True).reset_coords(drop=True)
-    lazy = weight.chunk({dim: data.draw(st.integers(1, weight.sizes[dim]))}) if data.draw(st.booleans()) else weight
-    array = cube().chunk(chunks) if lazy is weight or data.draw(st.booleans()) else cube()
-    found = along(array, "E", middle, overlap={dim: 1}, beside=[lazy], smallest_part=0)
-    expected = middle(cube().transpose(dim, other, "E").values, weight.transpose(dim, "E").values[:, None])
-    xr.testing.assert_identical(found.compute(), along(cube(), "E", middle, overlap={dim: 1}, beside=[weight]))
-    np.testing.assert_array_equal(found.transpose(dim, other, "E"), expected)
+    array = cube().chunk({d: data.draw(st.integers(1, n)) for d, n in cube().sizes.items()})
+    found = along(array, "E", middle, overlap={dim: 1}, smallest_part=0)
+    xr.testing.assert_identical(found.compute(), along(cube(), "E", middle, overlap={dim: 1}))
+    values = cube().transpose(dim, other, "E").values
+    around = [values[max(0, k - 1) : k + 2] for k in range(len(values))]
+    np.testing.assert_array_equal(found.transpose(dim, other, "E"), [np.median(one, axis=0) for one in around])
+
+
+def test_neighbours_are_those_of_the_data_alone() -> None:
+    for options in ({"beside": [cube()]}, {"as_stored": True}):
+        with pytest.raises(TypeError, match="seen of the data alone, and as floating numbers"):
+            along(cube(), "E", middle, overlap={"Y": 1}, **options)
 
 
 @pytest.mark.parametrize("chunks", [None, 2])

@@ -1,13 +1,14 @@
-"""Blocks that kernels work on: joined, cut, and with the cells beside them."""
+"""Blocks that kernels work on: joined and cut, and handed on."""
 
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
 
-from usidx.label.chunking import cut_single_block, join_along, trim, widen
+from usidx.label.chunking import call_on_blocks, cut_single_block, join_along
 
 
 def lazy(shape: tuple[int, ...], chunks: Any) -> xr.Variable:
@@ -54,13 +55,22 @@ def test_what_is_in_parts_or_all_one_spectrum_is_not_cut() -> None:
     assert cut_single_block(alone, ("y", "x"), 0) is alone
 
 
-@pytest.mark.parametrize("other", [lambda v: v, lambda v: v.chunk({"y": 4})])
-def test_cells_beside_a_block_are_given_and_taken_away(other: Any) -> None:
-    first = xr.Variable(("y", "x"), da.from_array(np.arange(12.0).reshape(6, 2), chunks=(2, 2)))
-    second = xr.Variable(("y",), np.arange(6))
-    third = xr.Variable(("x",), np.arange(2))
-    wide, along, across = widen([first, other(second), third], {"y": 1})
-    np.testing.assert_array_equal(along, [0, 1, 2, 1, 2, 3, 4, 3, 4, 5])
-    np.testing.assert_array_equal(wide[:, 0] / 2, along)
-    assert across is third
-    xr.testing.assert_identical(trim(wide, {"y": 1}).compute(), first.compute())
+def test_a_function_is_given_the_blocks_themselves() -> None:
+    given: list[Any] = []
+    blocks = [np.arange(12.0).reshape(2, 6), np.ones((2, 6))]
+    first = da.concatenate([da.from_delayed(dask.delayed(one, pure=True), one.shape, one.dtype) for one in blocks])
+    turned = da.from_delayed(dask.delayed(np.ones((6, 4)).T), (4, 6), float)
+
+    def look(block: Any, other: Any, weight: Any) -> Any:
+        given.append(block)
+        assert other.flags.c_contiguous
+        return block + other * weight, block[:, :2]
+
+    inputs = [xr.Variable(("y", "e"), one) for one in (first, turned)] + [xr.Variable(("e",), np.ones(6))]
+    metas = [np.empty((0, 0)), np.empty((0, 0))]
+    found = call_on_blocks(look, inputs, ("y",), metas, [(6,), (2,)])
+    assert [one.chunks for one in found] == [((2, 2), (6,)), ((2, 2), (2,))]
+    whole, part = dask.compute(*found, scheduler="sync")
+    np.testing.assert_array_equal(whole, np.concatenate(blocks) + 1)
+    np.testing.assert_array_equal(part, np.concatenate(blocks)[:, :2])
+    assert all(any(np.shares_memory(block, one) for one in blocks) for block in given)

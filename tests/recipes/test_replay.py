@@ -324,6 +324,9 @@ def test_nothing_that_a_file_names_is_run(tool: str, parameters: dict[str, Any],
         ({"selection": {}, "operations": [{"operation": "eval"}]}, "in a way that is not known"),
         ({"selection": {}, "operations": [{"operation": "mul", "number": "2; exit"}]}, "which is no number"),
         ({"selection": {}, "operations": [{"operation": "astype", "dtype": "O"}]}, "'O' is no type of numbers"),
+        ({"selection": {}, "operations": 5}, "does not fit together"),
+        ({"selection": {"Y": {"size": "x"}, "X": {"size": 5}, "Energy": {"size": 16}}}, "does not fit together"),
+        ({"selection": {"Y": {"size": float("nan")}, "X": {}, "Energy": {}}}, "does not fit together"),
     ],
 )
 def test_records_that_make_no_sense_are_refused(since: Any, reason: str, scan: Path) -> None:
@@ -333,13 +336,23 @@ def test_records_that_make_no_sense_are_refused(since: Any, reason: str, scan: P
         usidx.replay(path, group)
 
 
+@pytest.mark.parametrize(("key", "value"), [("dims", None), ("dims", 5), ("name", {"a": 1})])
+def test_records_of_an_input_that_are_damaged_are_refused(key: str, value: Any, scan: Path) -> None:
+    path, group = scan / "spectra.h5", (opened("spectra", scan) * 2.0).usid.svd(2).usid.write()
+    rewrite(path, group, lambda steps: steps[-1]["input"].update({key: value}))
+    with pytest.raises(ReplayError, match="does not fit together"):
+        usidx.replay(path, group)
+
+
 def test_groups_without_steps_and_steps_without_a_source_are_refused(scan: Path) -> None:
     path, group = scan / "spectra.h5", opened("spectra", scan).usid.svd(2).usid.write()
     rewrite(path, group, lambda steps: steps.pop(0))
     with pytest.raises(ReplayError, match="not recorded which file it was made of"):
         usidx.replay(path, group)
     rewrite(path, group, lambda steps: steps.clear())
-    with pytest.raises(ReplayError, match=r"'/Measurement_000/Channel_000/Counts-SVD_000' records no steps"):
+    with pytest.raises(
+        ReplayError, match=r"'/Measurement_000/Channel_000/Counts-SVD_000' records no steps: they cannot"
+    ):
         usidx.replay(path, "SVD_000")
 
 

@@ -66,6 +66,10 @@ def find_worker(_block: Any) -> str:
     return str(distributed.get_worker().address)
 
 
+def call_on_worker(item: int, factor: Any) -> tuple[int, str]:
+    return int(item * factor.sum()), str(distributed.get_worker().address)
+
+
 def use_all(blocks: Blocks) -> dict[str, Any]:
     first, states = blocks.fold_states(number_block, operator.add, [None] * len(blocks.sizes), 2)
     _, states = blocks.fold_states(number_block, operator.add, states, 5)
@@ -79,6 +83,7 @@ def use_all(blocks: Blocks) -> dict[str, Any]:
         "sample": blocks.sample(ROWS),
         "each": [block[0, 0] for block in blocks.read_each()],
         "workers": blocks.map(find_worker),
+        "called": Changed(blocks, np.negative).call_each(call_on_worker, [1, 2, 3], np.full(2**18, 2)),
     }
 
 
@@ -92,6 +97,9 @@ def test_folds_are_those_of_numpy(client: Any) -> None:
     np.testing.assert_array_equal(found["sample"], VALUES)
     assert found["each"] == VALUES[::5, 0].tolist()
     assert len(set(found["workers"])) > 1
+    values, workers = zip(*found["called"], strict=True)
+    assert values == (2**19, 2**20, 3 * 2**19)
+    assert len(set(workers)) > 1
 
 
 def sum_roughly(block: Any) -> Any:

@@ -62,4 +62,5 @@ def find_neighbours_parameters(table: xr.DataArray, n: int) -> xr.DataArray:
 
 
 def _flat_around(table: Array, n: int, rank: int) -> Array:
-    return gather_neighbours(table, n, rank).reshape(*table.shape[:-1], n * len(list_offsets(rank)))
+    own = gather_neighbours(table, n, rank)[(slice(1, -1),) * rank]  # the cells at the ends belong to other pieces
+    return own.reshape(*own.shape[:-2], n * len(list_offsets(rank)))

@@ -1,15 +1,17 @@
-"""Lazy array -> the same in blocks that a kernel can work on: whole spectra, parts of a single block, overlaps."""
+"""Lazy array -> the same in blocks that a kernel can work on, whole spectra or parts of a single one; and its call."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+import operator
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
-__all__ = ["SMALLEST_PART", "cut_single_block", "join_along", "trim", "widen"]
+__all__ = ["SMALLEST_PART", "call_on_blocks", "cut_single_block", "join_along"]
 
 #: Bytes: a smaller part of a block is not worth a task of its own.
 SMALLEST_PART: Final = 2**20
@@ -39,26 +41,48 @@ def cut_single_block(variable: xr.Variable, core: tuple[str, ...], smallest: int
     return variable if step >= length else variable.chunk({longest: step})
 
 
-def widen(variables: Sequence[xr.Variable], depth: Mapping[str, int]) -> list[xr.Variable]:
-    """Give each block the cells beside it along some dims; along these all arrays are cut as the first one is."""
-    first = variables[0] if variables[0].chunks is not None else variables[0].chunk()
-    return [
-        _widen_variable(v, {d: first.chunksizes[d] for d in depth if d in v.dims}, depth)
-        for v in (first, *variables[1:])
-    ]
+def call_on_blocks(
+    func: Callable[..., Any], inputs: Sequence[xr.Variable], loop: tuple[str, ...], metas: Sequence[Any], sizes: Any
+) -> list[Any]:
+    """Return the lazy arrays that a function makes of the blocks of several.
+
+    Of dask there is `apply_gufunc` for it, which copies each block before it hands it on.
+
+    Parameters
+    ----------
+    func : callable
+        Returns an array, or a tuple of them where there are several.
+    inputs : sequence of Variable
+        Dims in `loop` may be one long; along all others there is one block.
+    loop : tuple of str
+        The dims along which there may be several blocks.
+    metas, sizes : sequence of ndarray and of tuple of int
+        For each array that the function returns, an empty one, and its sizes behind the dims in `loop`.
+
+    Returns
+    -------
+    list of dask array
+    """
+    numbers = {d: k for k, d in enumerate(dict.fromkeys([*loop, *(d for v in inputs for d in v.dims)]))}
+    pairs = [one for v in inputs for one in (da.asarray(v.data), [numbers[d] for d in v.dims])]
+    rows, call, token = list(range(len(loop))), partial(_call_whole, func), func.__name__.strip("_")
+    if len(metas) > 1:
+        several = da.blockwise(call, rows, *pairs, meta=np.empty((0,) * len(loop), object), token=token)
+        pairs = [several, rows]
+    found = []
+    for number, (meta, own) in enumerate(zip(metas, sizes, strict=True)):
+        new = dict(enumerate(own, start=len(numbers)))
+        pick, which = (call, []) if len(metas) == 1 else (operator.getitem, [number, None])
+        found.append(da.blockwise(pick, [*rows, *new], *pairs, *which, new_axes=new, meta=meta, token=token))
+    return found
 
 
-def _widen_variable(
-    variable: xr.Variable, chunks: Mapping[str, tuple[int, ...]], depth: Mapping[str, int]
-) -> xr.Variable:
-    if not chunks:
-        return variable
-    every = [depth.get(str(d), 0) for d in variable.dims]
-    wide = da.overlap.overlap(variable.chunk(chunks).data, depth=dict(enumerate(every)), boundary="none")
-    return xr.Variable(variable.dims, wide)
-
-
-def trim(variable: xr.Variable, depth: Mapping[str, int]) -> xr.Variable:
-    """Cut off again what :func:`widen` gave to each block."""
-    every = [depth.get(str(d), 0) for d in variable.dims]
-    return xr.Variable(variable.dims, da.overlap.trim_internal(variable.data, dict(enumerate(every)), boundary="none"))
+def _call_whole(func: Callable[..., Any], *blocks: Any) -> Any:
+    """Call a function on blocks, each in a list for each of its dims that is whole."""
+    plain = []
+    for block in blocks:
+        while isinstance(block, list):
+            (block,) = block
+        # In the order of the dims, as kernels are fastest; there is no copy of what has it.
+        plain.append(np.asarray(block, order="C") if isinstance(block, np.ndarray) else block)
+    return func(*plain)

@@ -158,16 +158,18 @@ def _find_protected(data: xr.DataArray, dim: str, protect: Ranges) -> Array:
 
 
 def _work(block: Array, *, near: int, sigmas: float, open_to: Array, removes: bool) -> Array:
-    reference = find_reference(block, near)
-    rows, beside = block.reshape(-1, block.shape[-1]), reference.reshape(-1, block.shape[-1])
+    own = block[(slice(1, -1),) * near]
+    rows = own.reshape(-1, block.shape[-1])
+    beside = find_reference(block, near).reshape(rows.shape) if near else None
     found = np.empty(rows.shape, rows.dtype if removes else np.bool_)
 
     def run(part: slice) -> None:
-        mask = find_spike_samples(rows[part], beside[part], sigmas, alone=near == 0) & open_to
-        found[part] = _fill(rows[part], beside[part], mask) if removes else mask
+        reference = find_reference(rows[part], 0) if beside is None else beside[part]
+        mask = find_spike_samples(rows[part], reference, sigmas, alone=near == 0) & open_to
+        found[part] = _fill(rows[part], reference, mask) if removes else mask
 
     share_slices(run, len(rows), at_once=max(1, 2**20 // max(1, rows.shape[1] * rows.itemsize)))
-    return found.reshape(block.shape)
+    return found.reshape(own.shape)
 
 
 def _fill(rows: Array, beside: Array, mask: Array) -> Array:

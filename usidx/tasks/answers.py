@@ -20,6 +20,7 @@ __all__ = [
     "answer_part",
     "answer_with_number",
     "answer_with_states",
+    "call_with",
     "change_made_rows",
     "make_list",
     "make_rows",
@@ -62,6 +63,11 @@ def change_made_rows(rows: Any, changes: tuple[Change, ...]) -> Any:
 def make_list(*blocks: Array) -> list[Array]:
     """Return the blocks of a part."""
     return [*blocks]
+
+
+def call_with(func: Step, item: Any, shared: tuple[Any, ...]) -> Any:
+    """Return what a function makes of an item."""
+    return func(item, *shared)
 
 
 def answer_part(

@@ -87,6 +87,15 @@ class Blocks(ABC):
         """Return the answer ``func(block, *shared)`` of every block, in order."""
         return self.run(lambda block, _: [func(block, *shared)], list.__add__)  # type: ignore[no-any-return]
 
+    def call_each(self, func: Step, items: Sequence[Any], *shared: Any) -> list[Any]:
+        """Return ``func(item, *shared)`` of each item, in order; no block is read for it.
+
+        This is for work on a few rows, from several starts: each has a thread, or a worker where there are workers.
+        """
+        with open_pool() as pool:
+            found = map if pool is None else pool.map
+            return [*found(lambda item: func(item, *shared), items)]
+
 
 def choose_sampled(sizes: Sequence[int], count: int) -> tuple[range, int]:
     """Choose the blocks that about `count` rows are sampled from, and how many rows to step on in each."""
@@ -240,6 +249,10 @@ class Changed(Blocks):
     def map(self, func: Step, *shared: Any) -> list[Any]:
         """Return the answer of every changed block, in order."""
         return self._blocks.map(partial(_answer_changed, self._change, func), *shared)
+
+    def call_each(self, func: Step, items: Sequence[Any], *shared: Any) -> list[Any]:
+        """Return ``func(item, *shared)`` of each item, in order."""
+        return self._blocks.call_each(func, items, *shared)
 
     def read_each(self) -> Iterator[Array]:
         """Yield one block after another."""

@@ -229,6 +229,16 @@ class Folds:
         """Start a graph; return the futures of some of its keys."""
         return list(self._client.get(graph, keys, sync=False))
 
+    def hand_out(self, value: Any, count: int) -> Any:
+        """Send a value to so many workers, this one among them; return a future of it.
+
+        A graph that carried it would go through the scheduler, which has all tasks done by the first that holds it.
+        """
+        others = [one for one in self._client.scheduler_info(n_workers=-1)["workers"] if one != self._worker.address]
+        chosen = [self._worker.address, *others[: count - 1]]
+        (future,) = self._client.scatter([value], workers=chosen, broadcast=True, hash=False)
+        return future
+
     def gather(self, futures: list[Any]) -> list[Any]:
         """Fetch what futures stand for."""
         return list(self._client.gather(futures))

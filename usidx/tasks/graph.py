@@ -34,6 +34,7 @@ __all__ = [
     "Member",
     "Plan",
     "Settled",
+    "build_like",
     "count_tasks",
     "detach",
     "has_barrier",
@@ -183,6 +184,13 @@ def reshape_blocks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
     }
     layers = HighLevelGraph.from_collections(name, graph, dependencies=[array])
     return da.Array(layers, name, chunks, dtype=array.dtype)
+
+
+def build_like(array: Any, name: str, calls: Mapping[Any, tuple[Callable[..., Any], Sequence[Any]]]) -> Any:
+    """Return an array of the shape and the blocks of another, and called `name`, from ``func(*values of keys)``."""
+    graph = {key: Task(key, func, *map(TaskRef, keys)) for key, (func, keys) in calls.items()}
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=[array])
+    return da.Array(layers, name, array.chunks, meta=array._meta)
 
 
 def make_node(

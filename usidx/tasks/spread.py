@@ -26,6 +26,7 @@ from usidx.tasks.answers import (
     answer_part,
     answer_with_number,
     answer_with_states,
+    call_with,
     change_made_rows,
     make_list,
     make_rows,
@@ -168,6 +169,18 @@ class _Spread(Blocks):
     def map(self, func: Step, *shared: Any) -> list[Any]:
         """Return the answer of every block, in order."""
         return self._find(range(len(self._keys)), answer_in_list, list.__add__, (func, *shared))  # type: ignore[no-any-return]
+
+    def call_each(self, func: Step, items: Sequence[Any], *shared: Any) -> list[Any]:
+        """Return ``func(item, *shared)`` of each item, in order, found by as many workers as there are items."""
+        name = self._folds.name_next()
+        if self._folds.is_noted(name):
+            return self._folds.find(name, [])  # type: ignore[no-any-return]
+        held = self._folds.hand_out(shared, len(items))
+        graph: Graph = {}
+        for number, item in enumerate(items):
+            graph[name, number] = Task((name, number), call_with, func, item, TaskRef(held.key))
+        graph[name] = Task(name, make_list, *(TaskRef(key) for key in list(graph)))
+        return self._folds.find(name, self._folds.submit(graph, [name]))  # type: ignore[no-any-return]
 
     def sample(self, count: int) -> Array:
         """Sample about `count` rows from every eighth block, or from all where those hold too few."""

@@ -129,11 +129,12 @@ def test_what_goes_wrong_is_said(app: App) -> None:
     watched.page.close()
 
 
-def test_an_analysis_is_cancelled(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let an analysis take for ever; the event is set when it is ended."""
     ended = threading.Event()
 
     def work(task: Task, *_args: Any, **_options: Any) -> Any:
-        """Stand for an analysis that takes for ever."""
         while not task.is_cancelled:
             task.tell(0.5, "iteration 7")
             time.sleep(0.05)
@@ -141,12 +142,29 @@ def test_an_analysis_is_cancelled(app: App, monkeypatch: pytest.MonkeyPatch) -> 
         raise Cancelled
 
     monkeypatch.setattr(jobs, "compute_outcome", work)
+    return ended
+
+
+def test_a_closed_tab_ends_its_analysis(app: App, endless: threading.Event) -> None:
+    watched = app.open(file="scan.h5", at=RAW)
+    wait_until_shown(watched, "usidx-curves", "Y 3.33 µm")
+    watched.page.get_by_role("button", name="Run", exact=True).click()
+    watched.page.get_by_text("iteration 7").wait_for()
+    watched.page.close()
+    assert endless.wait(PATIENCE / 1000)
+    after = app.open(file="scan.h5", at=RAW)
+    wait_until_shown(after, "usidx-curves", "Y 3.33 µm")
+    assert watched.complaints + after.complaints == []
+    after.page.close()
+
+
+def test_an_analysis_is_cancelled(app: App, endless: threading.Event) -> None:
     watched = app.open(file="scan.h5", at=RAW)
     wait_until_shown(watched, "usidx-curves", "Y 3.33 µm")
     watched.page.get_by_role("button", name="Run", exact=True).click()
     watched.page.get_by_text("iteration 7").wait_for()
     watched.page.get_by_role("button", name="Cancel").click()
-    assert ended.wait(PATIENCE / 1000)
+    assert endless.wait(PATIENCE / 1000)
     watched.page.get_by_text("iteration 7").wait_for(state="detached")
     assert watched.complaints == []
     watched.page.close()

@@ -7,14 +7,25 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+import xarray as xr
 
 import usidx
 from tests.look.app.conftest import App, Watched
-from tests.look.app.page import FIGURE, read_map, take_cells, take_picture, wait_for_picture, wait_until_shown
+from tests.look.app.page import (
+    FIGURE,
+    find_point,
+    read_line,
+    read_map,
+    take_cells,
+    take_picture,
+    wait_for_picture,
+    wait_until_shown,
+)
 
 RAW = "/Measurement_000/Channel_000/Raw_Data"
 # The marker, the scale bar and spots hide some cells; colours differ a little from one browser to the next.
 MOST_HIDDEN, CLOSE = 0.15, 12
+LINE = (213, 94, 0)
 GROUPS = [(0, 114, 178), (230, 159, 0), (0, 158, 115)]
 
 
@@ -50,26 +61,29 @@ def check_map(watched: Watched, expected: Any, colormap: str, name: str = "usidx
     watched.page.close()
 
 
-def test_a_band_excitation_map_and_its_spectrum(app: App) -> None:
-    raw = usidx.open_main(app.folder / "scan.h5", RAW).load()
-    watched = open_at(app, "scan.h5", RAW)
-    wait_until_shown(watched, "usidx-curves", "Y 3.33 µm")
-    # In most of its columns the curve is where the values lie, from 300 to 340 kHz.
-    line = 1e3 * abs(raw[6, 5].values)
-    low, high = watched.page.evaluate(f"(r => [r.start, r.end])({FIGURE}('usidx-curves').y_range)")
+def check_curve(watched: Watched, x: Any, y: Any) -> None:
+    """Check that the curve runs through points, in the units of the axes."""
     begin, end = watched.page.evaluate(f"(r => [r.start, r.end])({FIGURE}('usidx-curves').x_range)")
+    low, high = watched.page.evaluate(f"(r => [r.start, r.end])({FIGURE}('usidx-curves').y_range)")
 
     def is_drawn() -> bool:
         pixels = take_picture(watched, "usidx-curves")
         height, width = pixels.shape[:2]
-        columns = np.arange(20, width - 20, 7)
-        at = np.interp(begin + (columns + 0.5) / width * (end - begin), raw.Frequency.values / 1e3, line)
-        rows = ((high - at) / (high - low) * height).astype(int)
+        columns = ((x - begin) / (end - begin) * width).astype(int)
+        rows = ((high - y) / (high - low) * height).astype(int)
         is_blue = (pixels[..., 2] - pixels[..., 0]) > 60
         found = [is_blue[max(r - 12, 0) : r + 13, c].any() for r, c in zip(rows, columns, strict=True)]
         return bool(np.mean(found) > 0.9)
 
     wait_for_picture(watched, is_drawn)
+
+
+def test_a_band_excitation_map_and_its_spectrum(app: App) -> None:
+    raw = usidx.open_main(app.folder / "scan.h5", RAW).load()
+    watched = open_at(app, "scan.h5", RAW)
+    wait_until_shown(watched, "usidx-curves", "Y 3.33 µm")
+    along = np.linspace(300.5, 339.5, 80)
+    check_curve(watched, along, np.interp(along, raw.Frequency.values / 1e3, 1e3 * abs(raw[6, 5].values)))
     check_map(watched, 1e3 * abs(raw[:, :, 16].values), "viridis")
 
 
@@ -132,9 +146,67 @@ def test_atoms_lie_on_their_image(app: App) -> None:
             part = (atoms[name].values - along[0]) / (along[-1] - along[0]) * (along.size - 1)
             places.append(((part + 0.5) / along.size * size).astype(int).clip(3, size - 4))
         around = [pixels[::-1][y - 3 : y + 4, x - 3 : x + 4] for y, x in zip(*places, strict=True)]
-        is_orange = [(np.abs(a - (213, 94, 0)) <= 40).all(axis=-1).any() for a in around]
+        is_orange = [(np.abs(a - LINE) <= 40).all(axis=-1).any() for a in around]
         return bool(np.mean(is_orange) > 0.8)
 
     wait_for_picture(watched, are_drawn)
     assert watched.complaints == []
     watched.page.close()
+
+
+@pytest.mark.slow
+def test_a_loop_goes_round(app: App) -> None:
+    """A response is drawn over the voltage: the way up and the way down lie apart."""
+    path = app.folder / "loops.h5"
+    scan = usidx.simulate.band_excitation((4, 5), 24, dc_steps=32)[0].isel(Frequency=11, drop=True)
+    (swept,) = set(scan.dims) - {"Y", "X"}
+    usidx.write((1e6 * scan.real).assign_attrs(scan.attrs).rename("Response"), path)
+    loops = usidx.open_main(path).load()
+    watched = open_at(app, "loops.h5")
+    wait_until_shown(watched, "usidx-curves", "Y ")
+    line, voltage = loops[2, 2].values, loops[swept].values
+    drawn = np.array(read_line(watched))
+    assert drawn == pytest.approx(line * drawn[0] / line[0], rel=1e-4)
+    up, down = (np.diff(voltage) > 0).nonzero()[0], (np.diff(voltage) < 0).nonzero()[0]
+    assert min(up.size, down.size) > 8
+    check_curve(watched, voltage, drawn)
+    assert watched.complaints == []
+    watched.page.close()
+
+
+@pytest.mark.slow
+def test_a_detector_is_drawn_where_it_counts(app: App) -> None:
+    data = usidx.open_main(app.folder / "patterns.h5").load()
+    watched = open_at(app, "patterns.h5")
+    wait_until_shown(watched, "usidx-pattern", "Y ")
+    watched.page.mouse.click(*find_point(watched, "usidx-pattern", 0.5, 0.5))
+    wait_until_shown(watched, "usidx-map", "detector of 10 cells")
+    y, x = (data[d].values for d in data.dims[2:])
+    inside = (x[None] - 0.5) ** 2 + (y[:, None] - 0.5) ** 2 < 100
+    turns = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    ranges = f"['x_range', 'y_range'].map(name => {FIGURE}('usidx-pattern')[name])"
+    (left, right), (low, high) = watched.page.evaluate(f"{ranges}.map(r => [r.start, r.end])")
+
+    def is_round() -> bool:
+        pixels = take_picture(watched, "usidx-pattern")
+        height, width = pixels.shape[:2]
+        columns = ((0.5 + 10 * np.cos(turns) - left) / (right - left) * width).astype(int)
+        rows = ((high - 0.5 - 10 * np.sin(turns)) / (high - low) * height).astype(int)
+        around = [pixels[r - 4 : r + 5, c - 4 : c + 5] for r, c in zip(rows, columns, strict=True)]
+        return bool(np.mean([(a > 200).all(axis=-1).any() for a in around]) > 0.9)
+
+    wait_for_picture(watched, is_round)
+    check_map(watched, (data.values.astype(float) * inside).sum(axis=(2, 3)), "viridis")
+
+
+@pytest.mark.slow
+def test_a_channel_is_shown_beside_another(app: App) -> None:
+    path = app.folder / "channels.h5"
+    first = usidx.simulate.atoms((24, 32), scatter=0.01)[0]
+    other = first.copy(data=np.sqrt(first.values)).rename("Other")
+    usidx.write(xr.DataTree.from_dict({"/a": first.to_dataset(name="Raw"), "/b": other.to_dataset()}), path)
+    mains = usidx.list_mains(path)
+    watched = open_at(app, "channels.h5", mains[0], beside=mains[1])
+    wait_until_shown(watched, "usidx-beside", "")
+    assert read_map(watched) == pytest.approx(first.values, rel=1e-4)
+    check_map(watched, other.values, "viridis", "usidx-beside")

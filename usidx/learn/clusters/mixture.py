@@ -16,7 +16,7 @@ from usidx.learn.clusters.rows import as_real, look_at_rows
 from usidx.learn.clusters.sampled import call_estimator, refuse_few, take_sample
 from usidx.learn.matrix.missing import keep_complete
 from usidx.learn.matrix.sample import Numbers
-from usidx.tasks.blocks import Blocks, Rows, cut_pieces
+from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces
 from usidx.tasks.process.blas import limit_blas
 from usidx.tasks.progress import Iterations
 
@@ -70,9 +70,10 @@ def run_gmm(blocks: Blocks, numbers: Numbers, columns: int, n: int, seed: int, m
         rows = take_sample(seen, numbers, seed)
         floor = max(_FLOOR * float(rows.var(axis=0).mean()), np.finfo(float).tiny)
         few = seen.count == len(rows)
-        found = _fit_sample(rows, n, seed, max_iter if few else _SAMPLE_ITER, tol, floor)
+        found = _fit_sample(blocks, rows, n, seed, max_iter if few else _SAMPLE_ITER, tol, floor)
         if not few:
-            found = _improve(blocks, found, seen.holes, max_iter, tol, floor)
+            watched = Iterations("gmm", max_iter, "log-likelihood")
+            found, _ = _improve(blocks, found, seen.holes, max_iter, tol, floor, watched)
         clusters = _label_rows(blocks, found, seen.holes, seen.count)
         moved = seen.count * columns * exponent * math.log(2.0)  # a density is per unit of the data
         return replace(
@@ -82,35 +83,57 @@ def run_gmm(blocks: Blocks, numbers: Numbers, columns: int, n: int, seed: int, m
         )
 
 
-def _fit_sample(rows: Array, n: int, seed: int, max_iter: int, tol: float, floor: float) -> _Mixture:
-    from sklearn.mixture import GaussianMixture
+def _fit_sample(blocks: Blocks, rows: Array, n: int, seed: int, max_iter: int, tol: float, floor: float) -> _Mixture:
+    """Return the likelier of the mixtures to which different starts lead; each is improved by a worker of its own."""
+    starts = np.random.SeedSequence(seed).generate_state(_RUNS).tolist()
+    found = blocks.call_each(_fit_from, starts, rows, n, max_iter, tol, floor)
+    return max(found, key=itemgetter(1))[0]  # type: ignore[no-any-return]
 
-    estimator = GaussianMixture(n, n_init=_RUNS, random_state=seed, max_iter=max_iter, tol=tol, reg_covar=floor)
-    fitted = call_estimator(estimator, "fit", rows)
-    return _Mixture(fitted.weights_, fitted.means_, fitted.precisions_cholesky_)
+
+def _fit_from(start: int, rows: Array, n: int, max_iter: int, tol: float, floor: float) -> tuple[_Mixture, float]:
+    """Return a mixture of rows, and its mean logarithm of the likelihood; k-means says how it begins."""
+    from sklearn.cluster import KMeans
+
+    with limit_blas():
+        labels = call_estimator(KMeans(n, n_init=1, random_state=start), "fit", rows).labels_
+        shares = (labels == np.arange(n)[:, np.newaxis]).astype(np.float64)
+        means = shares @ rows / np.maximum(shares.sum(axis=1), 1.0)[:, np.newaxis]
+        products = np.stack([(shares[k, :, np.newaxis] * (rows - means[k])).T @ (rows - means[k]) for k in range(n)])
+        begun = _Moments(shares.sum(axis=1), np.zeros_like(means), products, 0.0)
+        found = _maximise(begun, means, floor)
+        return _improve(Held(rows), found, np.zeros(rows.shape[1], bool), max_iter, tol, floor)
 
 
-def _improve(blocks: Blocks, found: _Mixture, holes: Array, max_iter: int, tol: float, floor: float) -> _Mixture:
-    watched, before = Iterations("gmm", max_iter, "log-likelihood"), -np.inf
+def _improve(
+    blocks: Blocks,
+    found: _Mixture,
+    holes: Array,
+    max_iter: int,
+    tol: float,
+    floor: float,
+    watched: Iterations | None = None,
+) -> tuple[_Mixture, float]:
+    """Return the mixture to which the rows lead, and the mean logarithm of the likelihood of the last but one."""
+    reached, before = -np.inf, -np.inf
     for _ in range(max_iter):
         moments = blocks.fold(_sum_moments, _join_moments, found, holes)
-        count = float(moments.numbers.sum())
-        watched.tell(moments.likelihood)
-        found = _maximise(moments, found, floor)
-        if abs(moments.likelihood / count - before) < tol:
+        if watched is not None:
+            watched.tell(moments.likelihood)
+        found = _maximise(moments, found.means, floor)
+        before, reached = reached, moments.likelihood / float(moments.numbers.sum())
+        if abs(reached - before) < tol:
             break
-        before = moments.likelihood / count
-    return found
+    return found, reached
 
 
-def _maximise(moments: _Moments, found: _Mixture, floor: float) -> _Mixture:
-    """Return the mixture with the weights, means and covariances of the rows."""
+def _maximise(moments: _Moments, means: Array, floor: float) -> _Mixture:
+    """Return the mixture with the weights, means and covariances of rows, from their moments about some means."""
     numbers = moments.numbers + 10 * np.finfo(float).eps
     moves = moments.sums / numbers[:, np.newaxis]
-    # The products are about the means of before; about the new ones they are less by the square of the move.
+    # The products are about the means given; about those of the rows they are less by the square of the move.
     covariances = moments.products / numbers[:, np.newaxis, np.newaxis] - moves[:, :, np.newaxis] * moves[:, np.newaxis]
     covariances += floor * np.eye(moves.shape[1])
-    return _Mixture(numbers / numbers.sum(), found.means + moves, np.stack([_invert_root(c) for c in covariances]))
+    return _Mixture(numbers / numbers.sum(), means + moves, np.stack([_invert_root(c) for c in covariances]))
 
 
 def _invert_root(covariance: Array) -> Array:

@@ -38,13 +38,18 @@ def lay_out(view: View) -> Any:
         ]
         below = wrap(*colours, width=max(view.map.picture.width, _CONTROLS))
         columns.append(models.Column(tools, view.map.picture.figure, view.map.histogram_box, below))
+    beside = [view.map.beside.box] if view.map is not None else []
+    if not any(
+        view.side.list_kept_dims()
+    ):  # an image: beside it is more to be seen than how often which value is there
+        columns += beside
+        beside = []
     columns.append(_lay_out_signal(models, view))
     choices = [controls.variable, controls.part, controls.along, controls.beside, *controls.sliders.values()]
     shown = [w for w in choices if w.visible]
     if controls.follow.visible:
         shown.append(models.Column(controls.follow, margin=(20, 0, 0, 8)))
     above = [wrap(*shown, sizing_mode="stretch_width")] if shown else []
-    beside = [view.map.beside.box] if view.map is not None else []
     rows = [*above, wrap(*columns, sizing_mode="stretch_width"), *beside]
     return models.Column(*rows, sizing_mode="stretch_width")
 

@@ -30,6 +30,7 @@ def find_reference(block: Array, near: int) -> Array:
     Parameters
     ----------
     block : ndarray, shape (*position, *other, sample)
+        With one position more at each end, whose neighbours are not asked for.
     near : int
         How many dims of positions come first, of which the neighbours are taken: 1 or 2. With 0 the samples around in
         the same spectrum are taken.
@@ -37,20 +38,20 @@ def find_reference(block: Array, near: int) -> Array:
     Returns
     -------
     ndarray
-        Of the shape of the block, NaN where there is nothing to compare with.
+        Of the shape of the block without its first and last positions, NaN where there is nothing to compare with.
     """
     if near == 0:
         return _take_running_median(block)
-    found = np.empty_like(block)
-    wide = np.pad(block, [(1, 1)] * near + [(0, 0)] * (block.ndim - near), constant_values=np.nan)
+    inner = tuple(n - 2 for n in block.shape[:near])
+    found = np.empty((*inner, *block.shape[near:]), block.dtype)
     offsets = [o for o in np.ndindex(*(3,) * near) if any(k != 1 for k in o)]
     step = max(1, block.shape[-1] // (2 * len(offsets)))
     # A few samples at a time: all neighbours of a block are many blocks.
     for start in range(0, block.shape[-1], step):
         here = slice(start, start + step)
-        moved = [tuple(slice(k, k + n) for k, n in zip(o, block.shape, strict=False)) for o in offsets]
-        part = [wide[(*places, ..., here)] for places in moved]  # type: ignore[arg-type]
-        found[..., start : start + step] = _take_middle(np.stack(part))
+        moved = [tuple(slice(k, k + n) for k, n in zip(o, inner, strict=True)) for o in offsets]
+        part = [block[(*places, ..., here)] for places in moved]  # type: ignore[arg-type]
+        found[..., here] = _take_middle(np.stack(part))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -52,7 +53,7 @@ def make_poster(document: Any, is_open: Callable[[], bool]) -> Callable[[Callabl
     Bokeh takes what is to be done next from other threads, too; but where that comes just as held changes are let go,
     it is forgotten. So it is asked for in the page's own thread.
     """
-    loop = require("tornado.ioloop", "`usidx view`").IOLoop.current(instance=False)
+    loop = _find_loop()
 
     def ask(func: Callable[[], None]) -> None:
         if is_open():
@@ -65,3 +66,12 @@ def make_poster(document: Any, is_open: Callable[[], bool]) -> Callable[[Callabl
             loop.add_callback(ask, func)
 
     return post
+
+
+def _find_loop() -> Any:
+    """Return the loop of the server that makes the page; None in a program without one."""
+    try:
+        asyncio.get_running_loop()  # Tornado would look for one that does not run, too, of which Python warns
+    except RuntimeError:
+        return None
+    return require("tornado.ioloop", "`usidx view`").IOLoop.current(instance=False)
