@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import xarray as xr
 import usidx
 from tests.kit import verb_calls
 from tests.kit.calls import opened
+from tests.kit.pyusid import check_results
 from tests.kit.verb_calls import CALLS, Call, spread, write_sources
 from usidx.cli import main
 from usidx.diffraction import Disk, Mask
 from usidx.errors import ReplayError
+from usidx.results.declarations import find_declaration
 from usidx.results.provenance import PROVENANCE, read_steps
 
 pytestmark = [
@@ -73,13 +76,16 @@ def test_arguments_of_which_nothing_is_known_are_named(scan: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.verb)
-def test_a_result_of_every_verb_is_replayed(call: Call, folder: Path) -> None:
+def test_a_result_of_every_verb_is_replayed_and_pyusid_reads_those_of_modes(call: Call, folder: Path) -> None:
     made = call.make(folder)
     group = made.usid.write(progress=False)
     found = usidx.replay(file_of(made), group)
     assert found.attrs["equal"], found
     assert all(float(difference) <= 1e-6 for difference in found.values())
     assert len(found) == (1 if isinstance(made, xr.DataArray) else len(made))
+    declared = find_declaration(call.verb)
+    if declared is not None and declared.module.startswith("usidx.modes.") and find_spec("pyUSID"):
+        assert check_results(file_of(made), group) > 0 or call.verb == "phase_offset"  # which is one number
 
 
 CHANGES: dict[str, Callable[[xr.DataArray], xr.DataArray]] = {
