@@ -27,7 +27,14 @@ def cells_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(block.size)
         return block
 
+    walk = StoredArray.walk
+
+    def walked(self: StoredArray, rows: slice, columns: slice, work: Any) -> bool:
+        counts.append((rows.stop - rows.start) * (columns.stop - columns.start))
+        return walk(self, rows, columns, work)
+
     monkeypatch.setattr(StoredArray, "read", counted)
+    monkeypatch.setattr(StoredArray, "walk", walked)
     monkeypatch.setattr(passes, "_HELD_BYTES", 1)
     return counts
 

@@ -108,3 +108,11 @@ def test_what_makes_no_sense_is_refused() -> None:
         with pytest.raises(UsidError, match=next(iter(options))):
             find_atoms(image, **options)
     assert find_atoms(image, threshold=1.1).sizes["atom"] < find_atoms(image).sizes["atom"]
+
+
+def test_what_is_added_to_all_pixels_is_background_alone() -> None:
+    image, _ = usidx.simulate.atoms((48, 60))
+    image = image.astype("f8")
+    plain, found = (usidx.image.find_atoms(one.assign_attrs(image.attrs)) for one in (image, image + 100.0))
+    for name in ("y", "x", "amplitude", "sigma_y", "background"):
+        np.testing.assert_allclose(found[name] - (100.0 if name == "background" else 0.0), plain[name], atol=1e-5)

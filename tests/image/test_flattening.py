@@ -35,6 +35,11 @@ def test_steps_do_not_tilt_the_whole(seed: int) -> None:
     assert (usidx.image.flatten(image, "differences", 2) - truth.surface).std() < 0.06
 
 
+def test_particles_over_three_quarters_of_the_image() -> None:
+    image, truth = usidx.simulate.stepped_surface((128, 192), particles=32, seed=2)
+    assert find_residual(usidx.image.flatten(image, "differences", 2), truth.surface) < 0.1
+
+
 def test_a_plane_lies_along_the_terraces() -> None:
     y, x = np.mgrid[:80, :100]
     steps = 2.0 * (x > 30) + 3.0 * (x + 0.3 * y > 75)

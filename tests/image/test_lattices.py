@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.spatial.distance import cdist
 
 import usidx
-from usidx.errors import ResultError, UsidError
+from usidx.errors import ResultError, UnitsError, UsidError
 from usidx.image import displacements, find_atoms, lattice, neighbours, refine_atoms, strain
 
 
@@ -145,3 +145,13 @@ def test_what_makes_no_sense_is_refused() -> None:
         strain(random, free, reach=0)
     with pytest.raises(ResultError, match="81 atoms"):
         displacements(random, free)
+    turned = random.assign(x=random.x.assign_attrs(units="um"), y=random.y.assign_attrs(units="nm"))
+    for call in (lattice, lambda atoms: neighbours(atoms, 1), lambda atoms: displacements(atoms, random)):
+        with pytest.raises(UnitsError, match="'nm', and 'x' in 'um'"):
+            call(turned)
+    micro = random.assign(
+        x=random.x.assign_attrs(units="um"), y=random.y.assign_attrs(units="\N{GREEK SMALL LETTER MU}m")
+    )
+    assert neighbours(micro, 1).distance.max() < 10
+    with pytest.raises(UnitsError, match="'y' is in 'pm'"):
+        displacements(micro.assign({n: micro[n].assign_attrs(units="pm") for n in ("y", "x")}), micro)

@@ -90,3 +90,11 @@ def test_what_has_no_distance_is_refused() -> None:
         usidx.image.radial_mean(image.assign_coords(radius=1), dims=("Y", "X"))
     with pytest.raises(UnitsError, match="should ascend or descend"):
         usidx.image.radial_mean(image.assign_coords(X=[0, 1, 0, 1, 2]), dims=("Y", "X"))
+
+
+def test_a_line_to_the_edge_of_coordinates_in_single_precision() -> None:
+    place = np.linspace(0, 1e-6, 26).astype("f4")  # ends beside 1e-6
+    image = xr.DataArray(np.ones((26, 26)), {"Y": place, "X": place}, ("Y", "X"))
+    for end in (1e-6, 0.1 * np.arange(11)[10] * 1e-6):
+        found = usidx.image.profile(image, (0.0, 0.0), (end, end), dims=("Y", "X"))
+        np.testing.assert_allclose(found, 1)

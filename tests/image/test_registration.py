@@ -129,3 +129,35 @@ def test_what_does_not_fit_is_refused() -> None:
     meters, feet = (image.assign_coords(Y=image.Y.assign_attrs(units=u)) for u in ("m", "ft"))
     with pytest.raises(UnitsError, match="'m', and in the other image 'ft'"):
         usidx.image.resample_onto(meters, feet, dims=("Y", "X"))
+
+
+@pytest.mark.parametrize("model", ["translation", "rigid", "affine"])
+def test_how_bright_an_image_is_changes_nothing(model: Any) -> None:
+    onto = make_image(np.eye(2), (0, 0), (40, 50))
+    image = make_image(np.eye(2), (2.3, -1.6), (40, 50))
+    plain = usidx.image.register(image, onto, model=model, dims=("Y", "X"))
+    for scale, offset in ((1.0, 100.0), (1e-12, 3e-12)):
+        found = usidx.image.register(scale * image + offset, onto, model=model, dims=("Y", "X"))
+        np.testing.assert_allclose((found - offset) / scale, plain, atol=1e-6)
+    # Bright at the edges, where a frame that was moved ends.
+    assert np.nanstd(plain - make_image(np.eye(2), (0, 0), (40, 50), 0.0)) < 0.12
+
+
+def test_coordinates_in_single_precision_lose_no_line() -> None:
+    fine = 5e-3 + 1e-9 * np.arange(24)
+    short = np.linspace(0, 1e-6, 31)
+    image = xr.DataArray(np.random.default_rng(0).normal(size=(24, 31)), {"Y": fine - 5e-3, "X": short}, ("Y", "X"))
+    stored = image.assign_coords(Y=image.Y.astype("f4"), X=image.X.astype("f4"))
+    for data, other in ((image, stored), (stored, image)):
+        found = usidx.image.resample_onto(data, other, dims=("Y", "X"))
+        np.testing.assert_allclose(found, image, atol=1e-4)
+
+
+def test_micrometres_are_written_in_three_ways() -> None:
+    image = make_image(np.eye(2), (0, 0), (20, 24), 0.0)
+    units = ("um", "\N{MICRO SIGN}m", "\N{GREEK SMALL LETTER MU}m")
+    one, two, three = (image.assign_coords({d: image[d].assign_attrs(units=u) for d in ("Y", "X")}) for u in units)
+    for first, second in ((one, two), (two, three), (three, one)):
+        np.testing.assert_allclose(usidx.image.resample_onto(first, second, dims=("Y", "X")), image, atol=1e-9)
+        mixed = first.assign_coords(X=second.X)
+        assert usidx.image.profile(mixed, (0, 0), (5, 5), dims=("Y", "X")).distance.units in units

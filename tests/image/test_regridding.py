@@ -64,3 +64,22 @@ def test_what_is_no_area_is_refused() -> None:
             usidx.image.regrid(line, 5, "linear", dims=("Y", "X"))
     with pytest.raises(GridError, match="not finite"):
         usidx.image.regrid(data.assign_coords(Y=data.Y.where(data.Y > 1)), 5, dims=("Y", "X"))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_missing_place_makes_missing_what_lies_around_it_alone(bad: float) -> None:
+    rng = np.random.default_rng(3)
+    y, x = rng.uniform(0, 4, (2, 300))
+    coords = {"Y": ("position", y), "X": ("position", x)}
+    data = xr.DataArray(np.stack([y + 2 * x, y - x], axis=1), coords, ("position", "Bias"))
+    data[7, 0] = bad
+    for method in ("nearest", "linear", "cubic"):
+        found = usidx.image.regrid(data, (41, 41), method, dims=("Y", "X"))
+        here = found.isel(Bias=0)
+        missing = np.isnan(here) & ~np.isnan(found.isel(Bias=1))
+        assert 0 < missing.sum() < 60
+        assert np.hypot(here.Y - y[7], here.X - x[7]).where(missing).max() < 1.0
+        if method != "nearest":
+            np.testing.assert_allclose(
+                here.where(np.isfinite(here), 0), (here.Y + 2 * here.X).where(np.isfinite(here), 0), atol=1e-3
+            )

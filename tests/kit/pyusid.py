@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-__all__ = ["PyusidView", "accepts", "main_datasets", "old_numpy", "open_with_pyusid"]
+__all__ = ["PyusidView", "accepts", "check_results", "main_datasets", "old_numpy", "open_with_pyusid"]
 
 Array = npt.NDArray[Any]
 
@@ -81,6 +81,21 @@ def accepts(path: str | Path, main: str) -> bool:
     """Say whether pyUSID takes a dataset for a main dataset."""
     with old_numpy() as pyusid, h5py.File(path, "r") as file:
         return bool(pyusid.hdf_utils.check_if_main(file[main]))
+
+
+def check_results(path: str | Path, group: str) -> int:
+    """Have pyUSID find a results group by its source and tool, and read its mains as N-D; return how many there are."""
+    with old_numpy() as pyusid, h5py.File(path, "r") as file:
+        tools, found = pyusid.hdf_utils, file[group]
+        assert found in tools.find_results_groups(file[found.attrs["source_000"]], str(found.attrs["tool"]))
+        mains = [one for one in tools.get_all_main(file) if one.parent == found]
+        for main in mains:
+            assert tools.check_if_main(main)
+            shaped, is_shaped = tools.reshape_to_n_dims(main)
+            assert is_shaped is True
+            assert shaped.size == main.size
+            assert pyusid.USIDataset(main).get_n_dim_form().shape == shaped.shape
+        return len(mains)
 
 
 def open_with_pyusid(path: str | Path, main: str) -> PyusidView:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import xarray as xr
 import usidx
 from tests.kit import verb_calls
 from tests.kit.calls import opened
+from tests.kit.pyusid import check_results
 from tests.kit.verb_calls import CALLS, Call, spread, write_sources
 from usidx.cli import main
 from usidx.diffraction import Disk, Mask
 from usidx.errors import ReplayError
+from usidx.results.declarations import find_declaration
 from usidx.results.provenance import PROVENANCE, read_steps
 
 pytestmark = [
@@ -73,13 +76,16 @@ def test_arguments_of_which_nothing_is_known_are_named(scan: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.verb)
-def test_a_result_of_every_verb_is_replayed(call: Call, folder: Path) -> None:
+def test_a_result_of_every_verb_is_replayed_and_pyusid_reads_those_of_modes(call: Call, folder: Path) -> None:
     made = call.make(folder)
     group = made.usid.write(progress=False)
     found = usidx.replay(file_of(made), group)
     assert found.attrs["equal"], found
     assert all(float(difference) <= 1e-6 for difference in found.values())
     assert len(found) == (1 if isinstance(made, xr.DataArray) else len(made))
+    declared = find_declaration(call.verb)
+    if declared is not None and declared.module.startswith("usidx.modes.") and find_spec("pyUSID"):
+        assert check_results(file_of(made), group) > 0 or call.verb == "phase_offset"  # which is one number
 
 
 CHANGES: dict[str, Callable[[xr.DataArray], xr.DataArray]] = {
@@ -324,6 +330,9 @@ def test_nothing_that_a_file_names_is_run(tool: str, parameters: dict[str, Any],
         ({"selection": {}, "operations": [{"operation": "eval"}]}, "in a way that is not known"),
         ({"selection": {}, "operations": [{"operation": "mul", "number": "2; exit"}]}, "which is no number"),
         ({"selection": {}, "operations": [{"operation": "astype", "dtype": "O"}]}, "'O' is no type of numbers"),
+        ({"selection": {}, "operations": 5}, "does not fit together"),
+        ({"selection": {"Y": {"size": "x"}, "X": {"size": 5}, "Energy": {"size": 16}}}, "does not fit together"),
+        ({"selection": {"Y": {"size": float("nan")}, "X": {}, "Energy": {}}}, "does not fit together"),
     ],
 )
 def test_records_that_make_no_sense_are_refused(since: Any, reason: str, scan: Path) -> None:
@@ -333,13 +342,23 @@ def test_records_that_make_no_sense_are_refused(since: Any, reason: str, scan: P
         usidx.replay(path, group)
 
 
+@pytest.mark.parametrize(("key", "value"), [("dims", None), ("dims", 5), ("name", {"a": 1})])
+def test_records_of_an_input_that_are_damaged_are_refused(key: str, value: Any, scan: Path) -> None:
+    path, group = scan / "spectra.h5", (opened("spectra", scan) * 2.0).usid.svd(2).usid.write()
+    rewrite(path, group, lambda steps: steps[-1]["input"].update({key: value}))
+    with pytest.raises(ReplayError, match="does not fit together"):
+        usidx.replay(path, group)
+
+
 def test_groups_without_steps_and_steps_without_a_source_are_refused(scan: Path) -> None:
     path, group = scan / "spectra.h5", opened("spectra", scan).usid.svd(2).usid.write()
     rewrite(path, group, lambda steps: steps.pop(0))
     with pytest.raises(ReplayError, match="not recorded which file it was made of"):
         usidx.replay(path, group)
     rewrite(path, group, lambda steps: steps.clear())
-    with pytest.raises(ReplayError, match=r"'/Measurement_000/Channel_000/Counts-SVD_000' records no steps"):
+    with pytest.raises(
+        ReplayError, match=r"'/Measurement_000/Channel_000/Counts-SVD_000' records no steps: they cannot"
+    ):
         usidx.replay(path, "SVD_000")
 
 

@@ -95,3 +95,12 @@ def test_what_lies_beside_a_spectrum_has_no_part_in_its_shift() -> None:
     parts = usidx.signal.align(data.chunk(X=7), "E").compute()
     np.testing.assert_allclose(parts["shift"], whole["shift"], rtol=0, atol=1e-9)
     np.testing.assert_allclose(parts["aligned"], whole["aligned"], rtol=1e-7)
+
+
+@pytest.mark.parametrize("scale", [1e-22, 1e-12, 1e9])
+def test_the_unit_of_the_data_changes_nothing(scale: float) -> None:
+    axis = np.arange(60.0)
+    rows = np.exp(-(((axis - np.array([[25.0], [27.3], [30.0], [31.8]])) / 4) ** 2))
+    data = xr.DataArray(rows, {"E": axis}, ("p", "E"))
+    found = usidx.signal.align(scale * data, "E", reference="first")
+    np.testing.assert_allclose(found["shift"], [0, 2.3, 5, 6.8], atol=1e-4)

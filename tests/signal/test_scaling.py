@@ -98,3 +98,24 @@ def test_calibrate() -> None:
     for wrong in ({}, {1.0: np.nan}, {1.0: 2.0, 3.0: 2.0}, {"a": 1.0}):
         with pytest.raises(UsidError, match="pairs="):
             usidx.signal.calibrate(data, wrong, "z")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("by", ["std", "snv", "area"])
+def test_small_numbers_in_single_precision(by: str) -> None:
+    rows = np.random.default_rng(0).uniform(1, 2, (3, 20))
+    energy = 1e-21 * np.arange(20.0)  # joules
+    data = xr.DataArray(rows, {"E": energy}, ("p", "E"))
+    small = (1e-23 * data).astype("f4")
+    found = usidx.signal.normalize(small, by, "E")
+    assert found.dtype == "f4"
+    np.testing.assert_allclose(found, usidx.signal.normalize(data, by, "E"), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["linear", "cubic"])
+def test_an_end_that_is_missed_by_rounding_is_met(method: Any) -> None:
+    data = xr.DataArray(np.arange(4.0), {"E": [0.0, 0.1, 0.2, 0.3]}, ("E",))
+    found = usidx.signal.resample(data, 0.1 * np.arange(4), method=method)  # 0.30000000000000004
+    np.testing.assert_allclose(found, [0, 1, 2, 3], atol=1e-12)
+    stored = data.assign_coords(E=data.E.astype("f4") / 3)  # as files hold it
+    np.testing.assert_allclose(usidx.signal.resample(stored, np.array([0.0, 0.1 / 3, 0.1])), [0, 1, 3], atol=1e-6)
+    assert np.isnan(usidx.signal.resample(data, [-0.001, 0.301])).all()

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from usidx.errors import ResultError, UsidError
+from usidx.errors import ResultError, UnitsError, UsidError
 from usidx.image.kernels.crystals import Crystal, count_cells, find_crystal, fit_gradients
+from usidx.label import units
 from usidx.results.verbs import verb
 
 __all__ = ["displacements", "lattice", "neighbours", "strain"]
@@ -43,6 +44,8 @@ def neighbours(atoms: xr.Dataset, n: int) -> xr.Dataset:
     ------
     ResultError
         The atoms have no ``y`` and ``x`` over ``atom`` alone.
+    UnitsError
+        ``y`` and ``x`` are in different units.
     UsidError
         `n` is no number of neighbours.
 
@@ -93,6 +96,8 @@ def lattice(atoms: xr.Dataset) -> xr.Dataset:
     ------
     ResultError
         The atoms have no ``y`` and ``x`` over ``atom`` alone, or they are on no lattice.
+    UnitsError
+        ``y`` and ``x`` are in different units.
 
     See Also
     --------
@@ -156,6 +161,8 @@ def strain(atoms: xr.Dataset, lattice: xr.Dataset, *, reach: int = 2) -> xr.Data
     ------
     ResultError
         The atoms have no ``y`` and ``x`` over ``atom`` alone, or the lattice is none.
+    UnitsError
+        Places, or the vectors of the lattice, are in different units.
     UsidError
         `reach` is no whole number of 1 or more.
 
@@ -177,6 +184,7 @@ def strain(atoms: xr.Dataset, lattice: xr.Dataset, *, reach: int = 2) -> xr.Data
     if not isinstance(reach, int | np.integer) or reach < 1:
         raise UsidError(f"reach={reach!r}; it should be a whole number of cells, 1 or more.")
     crystal = _read_crystal(lattice)
+    _refuse_other_unit(atoms["y"], lattice["a_y"])
     known = np.asarray(np.isfinite(places).all(axis=1))
     cells, site = count_cells(places[known], crystal)
     gradient, error = fit_gradients(places[known], cells, site, crystal, int(reach))
@@ -224,6 +232,8 @@ def displacements(atoms: xr.Dataset, other: xr.Dataset, *, n: int = 1) -> xr.Dat
     ------
     ResultError
         The atoms have no ``y`` and ``x`` over ``atom`` alone, or the lattice is of other atoms.
+    UnitsError
+        Places of both are in different units.
     UsidError
         `n` is no number of atoms.
 
@@ -241,9 +251,11 @@ def displacements(atoms: xr.Dataset, other: xr.Dataset, *, n: int = 1) -> xr.Dat
     if "ideal_y" in other:
         if other.sizes["atom"] != atoms.sizes["atom"]:
             raise ResultError(f"The lattice is of {other.sizes['atom']} atoms, and there are {atoms.sizes['atom']}.")
+        _refuse_other_unit(atoms["y"], other["ideal_y"])
         center = np.stack([other["ideal_y"].values, other["ideal_x"].values], axis=1)
     else:
         center = _find_centers(places, _read_places(other), int(n))
+        _refuse_other_unit(atoms["y"], other["y"])
     gap, unit = places - center, _read_unit(atoms)
     variables = {
         "displacement_y": ("atom", gap[:, 0], {"long_name": "Displacement Y"} | unit),
@@ -270,7 +282,22 @@ def _read_places(atoms: Any) -> Array:
         if name not in atoms or atoms[name].dims != ("atom",):
             found = f"it is over {atoms[name].dims}; take one image, by isel" if name in atoms else "there is none"
             raise ResultError(f"{name!r} of atoms should be over 'atom' alone, and {found}.")
+    _refuse_other_unit(atoms["y"], atoms["x"])
     return np.stack([np.asarray(atoms["y"].values, np.float64), np.asarray(atoms["x"].values, np.float64)], axis=1)
+
+
+def _refuse_other_unit(places: xr.DataArray, others: xr.DataArray) -> None:
+    """Refuse places of which no differences can be taken, since they are told in different units."""
+    first, second = (_find_unit(one) for one in (places, others))
+    if first and second and not units.is_same(first, second):
+        raise UnitsError(
+            f"{places.name!r} is in {first!r}, and {others.name!r} in {second!r}: there are no distances between them."
+        )
+
+
+def _find_unit(places: xr.DataArray) -> str | None:
+    unit = places.attrs.get("units")
+    return unit if isinstance(unit, str) else None
 
 
 def _read_crystal(found: xr.Dataset) -> Crystal:
@@ -283,8 +310,8 @@ def _read_crystal(found: xr.Dataset) -> Crystal:
 
 
 def _read_unit(atoms: xr.Dataset) -> dict[str, str]:
-    unit = atoms["y"].attrs.get("units")
-    return {"units": unit} if isinstance(unit, str) else {}
+    unit = _find_unit(atoms["y"])
+    return {} if unit is None else {"units": unit}
 
 
 def _place(variables: dict[str, Any], atoms: xr.Dataset) -> xr.Dataset:

@@ -134,7 +134,7 @@ def _select_like(given: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
 
 def _check_unit(given: xr.DataArray, axis: Axis) -> None:
     unit = given.attrs.get("units")
-    if unit and axis.unit and units.clean(unit) != axis.unit:
+    if unit and axis.unit and not units.is_same(unit, axis.unit):
         raise UnitsError(f"Shifts along {axis.dim!r} are in {unit!r}, and the axis is in {axis.unit!r}.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +11,17 @@ import xarray as xr
 
 from usidx.errors import SelectionError, UnitsError, UsidError
 from usidx.image.plane import choose_image_dims, read_pair, read_places
+from usidx.label import units
 from usidx.label.blockwise import Output, over
 from usidx.label.roles import Dims
 from usidx.results.verbs import add_choices, verb
-from usidx.signal.axis import read_steps
+from usidx.signal.axis import find_slack, read_steps
 
 __all__ = ["profile", "radial_mean"]
 
 Array = npt.NDArray[Any]
 Point = tuple[float, float]
+_ROUNDING: Final = 1e-6  # samples
 
 
 @verb()
@@ -98,7 +100,7 @@ def _read_square(data: xr.DataArray, core: tuple[str, str]) -> tuple[tuple[Array
     """Return the coordinates along both dims, the smaller of their usual steps, and their unit."""
     places = read_places(data, core)
     first, second = (read_steps(data, d)[1] for d in core)
-    if first != second:
+    if not units.is_same(first, second):
         raise UnitsError(f"There are no distances between {core[0]!r} in {first!r} and {core[1]!r} in {second!r}.")
     for dim, place in zip(core, places, strict=True):
         change = np.diff(place)
@@ -122,9 +124,11 @@ def _lay_points(first: Array, last: Array, width: float, step: float) -> tuple[A
 def _find_places(coordinate: Array, wanted: Array) -> Array:
     """Return places between samples, counted from 0; NaN beyond the ends."""
     order = np.argsort(coordinate)
-    slack = 1e-9 * (np.ptp(coordinate) or 1.0)
+    slack = find_slack(coordinate) or 1e-9
     inside = (wanted >= coordinate.min() - slack) & (wanted <= coordinate.max() + slack)
     found = np.interp(wanted, coordinate[order], np.arange(coordinate.size, dtype=np.float64)[order])
+    whole = np.rint(found)  # by rounding beside a sample is at it: others take no part
+    found = np.where(np.abs(found - whole) < _ROUNDING, whole, found)
     return np.where(inside, found, np.nan)
 
 
@@ -153,7 +157,7 @@ def _interpolate(block: Array, row: Array, column: Array) -> Array:
             right = np.minimum(np.floor(column).astype(int) + ends_column, block.shape[-1] - 1)
             shares = [part if end else 1 - part for part, end in ((row % 1, ends_row), (column % 1, ends_column))]
             share = (shares[0] * shares[1]).astype(kind)
-            part = np.where(share > 1e-6, share * block[..., down, right], 0)
+            part = np.where(share > 0, share * block[..., down, right], 0)
             found = part if found is None else found + part
     assert found is not None
     return found

@@ -12,6 +12,7 @@ import xarray as xr
 from usidx.errors import RoleError, UnitsError, UsidError
 from usidx.image.kernels.warping import Grid, find_by_landmarks, find_transform, warp
 from usidx.image.plane import choose_image_dims, read_axes
+from usidx.label import units
 from usidx.label.blockwise import Output, over
 from usidx.label.roles import Dims
 from usidx.results.verbs import add_choices, verb
@@ -91,7 +92,7 @@ def register(
     else:
         refuse_complex(data)
         refuse_complex(other)
-        bare = data.drop_vars(list(data.coords)).astype(np.result_type(data.dtype, np.float32))
+        bare = data.drop_vars(list(data.coords)).astype(np.float64)  # or the sum would depend on the blocks
         mean = bare.where(np.isfinite(bare)).mean([d for d in data.dims if d not in core])
         find = partial(_find, model=model, own=own, wanted=wanted)
         output = Output(dims=("transform",), sizes={"transform": 6}, dtype=np.float64)
@@ -170,7 +171,7 @@ def _read_grids(
         raise RoleError(f"The other image has the dims {other.dims}; it should have {core}.")
     axes, others = read_axes(data, core), read_axes(other, core)
     for one, two in zip(axes, others, strict=True):
-        if one.unit and two.unit and one.unit != two.unit:
+        if one.unit and two.unit and not units.is_same(one.unit, two.unit):
             raise UnitsError(f"Along {one.dim!r} there are {one.unit!r}, and in the other image {two.unit!r}.")
     return _make_grid(axes), _make_grid(others), other.transpose(*core, ...)
 

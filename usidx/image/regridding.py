@@ -82,8 +82,7 @@ def regrid(
     sizes = read_pair(shape, "shape", least=1)
     if any(size != int(size) for size in sizes):
         raise UsidError(f"shape={shape!r}; it counts samples, so it should be a whole number.")
-    flat = find_flat_dim(data)
-    names = find_axes(data, flat) if dims is None else [dims] if isinstance(dims, str) else list(dims)
+    flat, names = _choose_places(data, dims)
     if len(names) != 2 or any(n not in data.coords or data.coords[n].dims != (flat,) for n in names):
         raise RoleError(f"Along {flat!r} there are the coordinates {names}; name two that are there by dims=[...].")
     points = np.stack([np.asarray(data.coords[n].values, np.float64) for n in names], axis=1)
@@ -97,6 +96,16 @@ def regrid(
                  Output(dims=(names[0], names[1]), coords=coords))  # fmt: skip
     order = [d for d in made.dims if d not in names]
     return add_choices(made.transpose(*names, *order), dims=names)
+
+
+def _choose_places(data: xr.DataArray, dims: Dims | None) -> tuple[str, list[str]]:
+    """Return the dim of the places, and the names of their coordinates; who names those needs no roles."""
+    if dims is None:
+        flat = find_flat_dim(data)
+        return flat, list(find_axes(data, flat))
+    names = [dims] if isinstance(dims, str) else list(dims)
+    along = [str(d) for n in names if n in data.coords for d in data.coords[n].dims]
+    return along[0] if along else find_flat_dim(data), names
 
 
 def _refuse_line(points: Array, method: str) -> None:
@@ -113,6 +122,22 @@ def _interpolate(block: Array, *, points: Array, axes: list[Array], method: str)
     from scipy.interpolate import griddata
 
     rows = block.reshape(-1, len(points)).T
+    rows = np.where(np.isfinite(rows), rows, np.nan)
     wanted = tuple(np.meshgrid(*axes, indexing="ij"))
-    found = griddata(points, rows, wanted, method=method, rescale=True)
+    bad = np.flatnonzero(np.isnan(rows).any(axis=0)) if method == "cubic" else np.array([], int)
+    found = griddata(points, np.nan_to_num(rows) if bad.size else rows, wanted, method=method, rescale=True)
+    for column in bad:
+        found[..., column] = _pass_by(points, rows[:, column], wanted)
     return np.asarray(np.moveaxis(found, -1, 0).reshape(*block.shape[:-1], *wanted[0].shape))
+
+
+def _pass_by(points: Array, row: Array, wanted: tuple[Array, ...]) -> Array:
+    """Return a smooth surface without places that are missing: through all of them it would miss everywhere."""
+    from scipy.interpolate import griddata
+
+    known = np.isfinite(row)
+    around: Array = np.isnan(griddata(points, row, wanted, method="linear", rescale=True))
+    if known.sum() < 3 or _is_line(points[known] / np.ptp(points, axis=0)):
+        return np.full(around.shape, np.nan)
+    found = griddata(points[known], row[known], wanted, method="cubic", rescale=True)
+    return np.where(around, np.nan, found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DIMENSIONLESS", "clean", "divide", "is_dimensionless", "multiply", "raise_to_power"]
+__all__ = ["DIMENSIONLESS", "clean", "divide", "is_dimensionless", "is_same", "multiply", "raise_to_power"]
 
 #: What results without a unit carry; what files mean by ``a.u.`` (arbitrary) is kept as found.
 DIMENSIONLESS = ""
@@ -16,6 +16,18 @@ def clean(text: str) -> str:
 def is_dimensionless(unit: str) -> bool:
     """Say whether multiplying by this unit changes nothing."""
     return clean(unit) in {"", "1"}
+
+
+def is_same(one: str | None, other: str | None) -> bool:
+    """Say whether two units are one: programs write the micro of micrometres in three ways."""
+    return _spell(one) == _spell(other)
+
+
+def _spell(unit: str | None) -> str | None:
+    if unit is None:
+        return None
+    words = clean(unit).replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")
+    return f"\N{MICRO SIGN}{words[1:]}" if words in {"um", "us", "uV", "uA", "uN", "uW", "urad"} else words
 
 
 def multiply(*units: str) -> str:

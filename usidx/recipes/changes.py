@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from usidx.errors import ReplayError
+from usidx.errors import ReplayError, UsidError
 from usidx.results.arguments import as_json, digest_coordinate
 from usidx.results.verbs import DERIVED
 
@@ -45,13 +45,23 @@ def repeat_changes(data: xr.DataArray | xr.Dataset, described: Mapping[str, Any]
     ReplayError
         It is not known what was done, or it does not fit the object.
     """
-    changed: Any = _take_variable(data, described)
+    try:
+        repeated: xr.DataArray | xr.Dataset = _repeat(data, described)
+    except UsidError:
+        raise
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as err:  # of a record that is damaged
+        raise ReplayError(f"the record of its input does not fit together ({err})") from err
+    return repeated
+
+
+def _repeat(data: Any, described: Mapping[str, Any]) -> Any:
+    changed = _take_variable(data, described)
     since = described.get("since_last_step", "unknown")
     if since == "nothing":
-        return changed  # type: ignore[no-any-return]
+        return changed
     if not isinstance(since, dict) or not isinstance(since.get("selection"), dict):
         raise ReplayError("it is not recorded what was done to its input by plain xarray")
-    return _label(change_cells(changed, since), described)  # type: ignore[no-any-return]
+    return _label(change_cells(changed, since), described)
 
 
 def change_cells(data: Any, since: Mapping[str, Any]) -> Any:

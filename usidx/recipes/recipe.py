@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import Parameter
@@ -11,11 +11,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import xarray as xr
 
 from usidx.catalogue import FAMILIES, MODULES
 from usidx.errors import ReplayError, ResultError, UsidError
+from usidx.recipes.changes import change_cells
 from usidx.recipes.decode import decode_arguments
+from usidx.recipes.kinds import is_of_kind
 from usidx.recipes.toml import write_toml
 from usidx.results.arguments import as_json
 from usidx.results.declarations import Declaration, find_declaration
@@ -28,6 +31,7 @@ __all__ = ["SOURCE", "Recipe", "RecipeStep", "parse_recipe", "read_recipe", "rec
 SOURCE: Final = "source"
 #: What a step says beside the arguments of its verb.
 _WORDS: Final = frozenset({"verb", "name", "from", "before", "variable", "write"})
+_CHANGES: Final = {"operations", "selection", "coordinates", "at", "whole"}
 #: TOML has no null; an argument that is None and not None by default is written so.
 _NONE: Final = {"none": True}
 
@@ -183,6 +187,8 @@ def read_recipe(given: str | PathLike[str]) -> Recipe:
     UsidError
         It is no TOML, or names a verb, an argument or a step that there is not; the text says which.
     """
+    if not isinstance(given, str | PathLike):
+        raise UsidError(f"A recipe is a TOML file, or its text; it is given as {type(given).__name__}.")
     return parse_recipe(given if isinstance(given, str) and "\n" in given else _read_file(Path(given)))
 
 
@@ -205,13 +211,18 @@ def parse_recipe(text: str) -> Recipe:
         raise UsidError("The recipe has no steps: begin each with [[step]] and name its verb.")
     _refuse_others("[open]", opening, {"dataset", "field"})
     _refuse_others("[convert]", reading, {"reader", "position", "spectroscopic"})
-    return Recipe(text, opening.get("dataset"), opening.get("field"), reading, list(_read_steps(listed)))
+    _check_words("[open]", opening, text=("dataset", "field"))
+    _check_words("[convert]", {k: v for k, v in reading.items() if not _is_list_of_texts(v)}, text=reading)
+    steps = list(_read_steps(listed))
+    if not any(step.is_written for step in steps):
+        raise UsidError("No step of the recipe is written; the last one is, without its write = false.")
+    return Recipe(text, opening.get("dataset"), opening.get("field"), reading, steps)
 
 
 def _read_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
+    except (OSError, ValueError) as err:  # no text, or no path
         raise UsidError(f"The recipe {str(path)!r} cannot be read: {err}.") from err
 
 
@@ -220,10 +231,23 @@ def _refuse_others(where: str, table: Mapping[str, Any], known: set[str]) -> Non
         raise UsidError(f"{where} has {others}; it may have {sorted(known)}.")
 
 
+def _check_words(where: str, told: Mapping[str, Any], *, text: Iterable[str] = (), flag: Iterable[str] = ()) -> None:
+    """Refuse what is no text, or neither true nor false; None stands for what is not said."""
+    for words, kind, called in ((text, str, "a text"), (flag, bool, "true or false")):
+        for word in words:
+            if not isinstance(value := told.get(word), kind | None):
+                raise UsidError(f"{where} has {word}={value!r}; it should be {called}.")
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
 def _read_steps(listed: list[dict[str, Any]]) -> Iterator[RecipeStep]:
     names: list[str] = [SOURCE]
     found: list[tuple[int, dict[str, Any], str, str]] = []
     for number, told in enumerate(listed, 1):
+        _check_words(f"Step {number}", told, text=("name", "from", "variable"), flag=("write",))
         name, start = str(told.get("name", told.get("verb"))), str(told.get("from", names[-1]))
         if start not in names:
             raise UsidError(f"Step {number} goes on from {start!r}; before it there are {names}.")
@@ -248,9 +272,22 @@ def _read_step(number: int, told: dict[str, Any], name: str, start: str, *, is_l
     if declared is not None:
         arguments = _check_arguments(where, declared, arguments)
     changes = {"operations": before} if isinstance(before, list) else before
-    return RecipeStep(
-        name, declared, arguments, start, changes, str(told.get("variable", "")), bool(told.get("write", is_last))
-    )
+    _check_changes(where, changes)
+    is_written = bool(told.get("write", is_last))
+    return RecipeStep(name, declared, arguments, start, changes, told.get("variable") or "", is_written)
+
+
+def _check_changes(where: str, changes: Mapping[str, Any]) -> None:
+    """Refuse operations that there are not, by doing them to one cell; which cells there are to take, files tell."""
+    _refuse_others(f"{where}: before", changes, _CHANGES)
+    operations = changes.get("operations", [])
+    try:
+        if not isinstance(operations, list):
+            raise TypeError(f"operations={operations!r} is no list")
+        with np.errstate(all="ignore"):
+            change_cells(xr.DataArray(1.0), {"operations": operations})
+    except (UsidError, TypeError, ValueError, OverflowError) as err:
+        raise UsidError(f"{where} has before={operations!r}: {err}.") from err
 
 
 def _list_verbs() -> list[str]:
@@ -269,7 +306,12 @@ def _check_arguments(where: str, declared: Declaration, given: dict[str, Any]) -
         raise UsidError(f"{where}: {declared.name} has no parameter {sorted(others)}; it has {list(parameters)}.")
     arguments = given | ({of_some[0]: others} if others else {})
     try:
-        decode_arguments(declared, arguments, None, lambda _told: xr.DataArray())
+        bound = decode_arguments(declared, arguments, None, lambda _told: xr.DataArray())
     except (ReplayError, UsidError) as err:
-        raise UsidError(f"{where}, {declared.name}: {err}.") from err
+        raise UsidError(f"{where}, {declared.name}: {str(err).rstrip('.')}.") from err
+    for name in given:
+        kinds = str(parameters[name].annotation)
+        if parameters[name].kind is not Parameter.VAR_POSITIONAL and not is_of_kind(bound.arguments[name], kinds):
+            expected = kinds.replace("|", "or")
+            raise UsidError(f"{where}, {declared.name}: {name}={given[name]!r}; it should be {expected}.")
     return arguments

@@ -106,7 +106,8 @@ class _Record:
             found = find_group(file, group)
             steps = parse_steps(read_text_attribute(found, PROVENANCE) or "")
             if not steps:
-                raise ReplayError(f"{str(found.name)!r} records no steps: it was written by another program.")
+                why = "they cannot be read" if PROVENANCE in found.attrs else "it was written by another program"
+                raise ReplayError(f"{str(found.name)!r} records no steps: {why}.")
             has_source = isinstance(read_attribute_if_any(found, names.SOURCE), h5py.Reference)
             return cls(str(found.name), steps, has_source, read_json(found, names.SOURCE_DIGESTS))
 
@@ -136,8 +137,8 @@ class _Opener:
     def _open_main(
         self, file: FilePath, dataset: str, fingerprint: str, described: Mapping[str, Any]
     ) -> xr.DataArray | xr.Dataset:
-        opened = open_dataset(file, dataset)
-        if set(described.get("dims", {})) - set(opened.dims):
+        opened, dims = open_dataset(file, dataset), described.get("dims")
+        if isinstance(dims, dict) and set(dims) - set(opened.dims):
             opened = open_dataset(file, dataset, squeeze=False)
         now = (find_last_step(opened, "open") or {}).get("fingerprint", "")
         if fingerprint and fingerprint != now:

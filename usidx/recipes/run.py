@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import glob
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any, overload
 
@@ -140,11 +141,13 @@ def run(
         with ``write = true``. ``[open]`` may name the ``dataset``, and of a compound one the ``field``; ``[convert]``
         the ``reader``, and the ``position`` and ``spectroscopic`` dims, of files of instruments.
     files : path, pattern, or an iterable of these
-        USID files, and files of instruments, which are converted to ``<stem>.h5`` first.
+        USID files, and files of instruments, which are converted to ``<stem>.h5`` first. A file that has several names
+        is worked on once.
     folder : path, optional
         Where converted files go, made where it is not there; by default beside their sources.
     report : path, optional
-        Where the table is written as comma-separated text.
+        Where the table is written as comma-separated text, also of what was done until an interruption. What is there
+        and no such table is not overwritten.
     workers : int, optional
         How many processes work on a file each, with a share of the cores. Worth it for many small files. They begin
         anew, so a script that asks for them does so below ``if __name__ == "__main__":``.
@@ -161,7 +164,7 @@ def run(
     ------
     UsidError
         The recipe is wrong: no TOML, or a verb, an argument or a step that there is not. Or `workers` is no number of
-        processes.
+        processes, `files` are no paths, or the table cannot be written.
 
     Examples
     --------
@@ -177,11 +180,33 @@ def run(
     read, listed = read_recipe(recipe), list(_list_files(files))
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise UsidError(f"workers={workers!r}: expected a number of processes, 1 for none beside this one.")
-    with count_progress(len(listed), progress, step="run") as advance:
-        done = Run(list(_run_files(read, listed, folder, workers, advance)))
     if report is not None:
-        done.save(report)
-    return done
+        _check_report(Path(report))
+    done: list[FileRun] = []
+    try:
+        with count_progress(len(listed), progress, step="run") as advance:
+            done.extend(_run_files(read, listed, folder, workers, advance))  # keeps what comes before an interruption
+    finally:
+        if report is not None:
+            Run(done).save(report)
+    return Run(done)
+
+
+def _check_report(path: Path) -> None:
+    """Refuse a table that could not be written when all is done, or whose place something else has."""
+    header = ",".join(one.name for one in fields(FileRun))
+    try:
+        if not path.is_file() or _read_line(path) in ("", header):
+            path.open("a", encoding="utf-8").close()
+            return
+    except (OSError, ValueError) as err:
+        raise UsidError(f"The table cannot be written to {str(path)!r}: {err}.") from err
+    raise UsidError(f"The table would overwrite {str(path)!r}, which is no table of a run; name another file.")
+
+
+def _read_line(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(1000).strip()
 
 
 def _run_files(
@@ -200,15 +225,24 @@ def _run_files(
 
 
 def _list_files(files: Files) -> Iterator[str]:
-    """Give the files once each; a pattern that matches nothing stands for itself."""
-    listed = [files] if isinstance(files, str | PathLike) else files
+    """Give the files once each, whatever links lead to them; a pattern that matches nothing stands for itself."""
     met: set[str] = set()
-    for one in [str(fspath(file)) for file in listed]:
+    for one in _list_names(files):
         found = sorted(glob.glob(one, recursive=True)) if glob.has_magic(one) and not Path(one).exists() else [one]
         for path in found or [one]:
-            if path not in met:
-                met.add(path)
+            own = path if "\0" in path else os.path.realpath(path)
+            if own not in met:
+                met.add(own)
                 yield path
+
+
+def _list_names(files: Files) -> list[str]:
+    if isinstance(files, bytes | bytearray) or not isinstance(files, str | PathLike | Iterable):
+        raise UsidError(f"files={files!r}; expected a path, a pattern, or several of these.")
+    listed = [files] if isinstance(files, str | PathLike) else list(files)
+    if strange := [one for one in listed if not isinstance(one, str | PathLike)]:
+        raise UsidError(f"files has {strange[0]!r} in it; expected paths or patterns.")
+    return [os.fsdecode(one) for one in listed]
 
 
 def _run_file(recipe: Recipe, file: str, folder: str | PathLike[str] | None) -> FileRun:
@@ -244,16 +278,24 @@ def _tell_of_death(file: str) -> FileRun:
 def _find_usid_file(path: Path, folder: str | PathLike[str] | None, reading: Mapping[str, Any]) -> Path:
     """Return the file itself, or the one that it is converted to."""
     if not path.is_file():
-        raise UsidError("there is no such file")
+        raise UsidError(_explain_missing(path))
     if h5py.is_hdf5(path) and _has_main(path):
         return path
     target = (path.parent if folder is None else Path(folder)) / f"{path.stem}.h5"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         return convert(path, target, progress=False, **reading)
-    if target.samefile(path) or not _is_made_of(target, path):
+    if target.samefile(path):
+        raise UsidError("it has no main dataset, and converted it would be called as it is; name another folder=")
+    if not _is_made_of(target, path):
         raise UsidError(f"it would be converted to {str(target)!r}, where something else is; name another folder=")
     return target
+
+
+def _explain_missing(path: Path) -> str:
+    if path.is_dir():
+        return "it is a folder; name the files in it, as by a pattern '*.h5'"
+    return "no file matches this pattern" if glob.has_magic(str(path)) else "there is no such file"
 
 
 def _has_main(path: Path) -> bool:

@@ -135,11 +135,13 @@ def _align(block: Array, target: Array, *, step: float, most: int, fill: float) 
     reference = np.asarray(target, np.float64).reshape(-1)
     if not np.isfinite(reference).all():
         return np.full(block.shape, np.nan), np.full(block.shape[:-1], np.nan)
+    reference = _scale(reference)
 
     def run(rows: Array) -> Array:
         known = np.isfinite(rows).all(axis=1) & (np.ptp(rows, axis=1) > 0)
         given = np.where(known[:, np.newaxis], rows, 0.0).astype(np.float64)
-        shifts = _refine(given, reference, _correlate(given, reference, most), most)
+        alike = _scale(given)
+        shifts = _refine(alike, reference, _correlate(alike, reference, most), most)
         moved, _, inside = _move(_find_coefficients(given), shifts)
         moved[~inside] = fill
         made = np.concatenate([moved, step * shifts[:, np.newaxis]], axis=1)
@@ -148,6 +150,13 @@ def _align(block: Array, target: Array, *, step: float, most: int, fill: float) 
 
     made = map_rows(run, block, width=block.shape[-1] + 1, dtype=np.float64)
     return made[..., :-1], made[..., -1]
+
+
+def _scale(rows: Array) -> Array:
+    """Return rows around 0 that are as high as 1: in any unit they weigh as much as the constant beside them."""
+    centred = rows - rows.mean(axis=-1, keepdims=True)
+    height = np.abs(centred).max(axis=-1, keepdims=True)
+    return np.asarray(centred / np.where(height > 0, height, 1.0))
 
 
 def _correlate(rows: Array, reference: Array, most: int) -> Array:

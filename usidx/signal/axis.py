@@ -13,7 +13,7 @@ from usidx.errors import SelectionError, UnitsError, UsidError
 from usidx.label import units
 from usidx.label.roles import choose_dims
 
-__all__ = ["Axis", "choose_dim", "invert_unit", "read_axis", "read_steps", "refuse_complex"]
+__all__ = ["Axis", "choose_dim", "find_slack", "invert_unit", "read_axis", "read_steps", "refuse_complex"]
 
 Array = npt.NDArray[Any]
 #: Of a step: by so much samples may lie beside an even axis.
@@ -103,6 +103,12 @@ def read_steps(data: xr.DataArray, dim: str) -> tuple[Array, str | None]:
         raise UnitsError(f"The coordinate of {dim!r} has values that are not finite.")
     unit = coordinate.attrs.get("units")
     return values, units.clean(unit) if isinstance(unit, str) else None
+
+
+def find_slack(values: Array) -> float:
+    """Return how far beyond an end a coordinate is still at it, for what was rounded, in files to single precision."""
+    usual = float(np.ptp(values)) / max(values.size - 1, 1)
+    return min(_ROUNDING * float(np.abs(values).max()), _UNEVEN * usual)
 
 
 def read_axis(data: xr.DataArray, dim: str) -> Axis:

@@ -14,7 +14,7 @@ from usidx.errors import SelectionError, UnitsError, UsidError
 from usidx.label import units
 from usidx.label.blockwise import Output, along
 from usidx.results.verbs import add_choices, verb
-from usidx.signal.axis import choose_dim, read_steps
+from usidx.signal.axis import choose_dim, find_slack, read_steps
 from usidx.signal.rows import blank_missing, map_rows
 
 __all__ = ["calibrate", "normalize", "resample"]
@@ -101,8 +101,10 @@ def find_inside(place: Array, window: Any, dim: str) -> Array:
 
 def _normalize(block: Array, *, way: str, place: Array, inside: Array | None) -> Array:
     def run(rows: Array) -> Array:
-        size = np.abs(rows) if rows.dtype.kind == "c" else rows
-        given = rows - rows.mean(axis=1, keepdims=True) if way == "snv" else rows
+        # Squares and areas of small numbers are none in single precision.
+        exact = rows.astype(np.complex128 if rows.dtype.kind == "c" else np.float64, copy=False)
+        size = np.abs(exact) if rows.dtype.kind == "c" else exact
+        given = exact - exact.mean(axis=1, keepdims=True) if way == "snv" else exact
         if way == "max":
             measure = size.max(axis=1)
         elif way == "area":
@@ -110,9 +112,9 @@ def _normalize(block: Array, *, way: str, place: Array, inside: Array | None) ->
         elif way == "range":
             measure = size[:, inside].mean(axis=1)
         else:
-            measure = rows.std(axis=1)
-        found = given / np.where(measure == 0, np.nan, measure)[:, np.newaxis].astype(rows.real.dtype)
-        return blank_missing(found, rows)
+            measure = exact.std(axis=1)
+        found = given / np.where(measure == 0, np.nan, measure)[:, np.newaxis]
+        return blank_missing(found.astype(rows.dtype, copy=False), rows)
 
     return map_rows(run, block)
 
@@ -185,7 +187,9 @@ def resample(
 
 
 def _interpolate(block: Array, *, place: Array, order: Array, wanted: Array, method: str) -> Array:
-    outside = (wanted < place[0]) | (wanted > place[-1])
+    slack = find_slack(place)
+    outside = (wanted < place[0] - slack) | (wanted > place[-1] + slack)
+    wanted = np.clip(wanted, place[0], place[-1])
     after = np.clip(np.searchsorted(place, wanted, side="right"), 1, max(place.size - 1, 1))
     before = after - 1 if place.size > 1 else np.zeros_like(after)
     after = np.minimum(after, place.size - 1)

@@ -22,6 +22,8 @@ _STEPS: Final = 30
 _CLOSE: Final = 1e-3
 #: Samples at the edges of the reference that do not count.
 _MARGIN: Final = 2
+#: Samples: an axis counts as even so far, and what is no farther beyond its ends is at them.
+_ROUNDING: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def warp(image: Array, transform: Array, own: Grid, wanted: Grid, *, order: int 
     if missing.any():
         found[map_coordinates(missing.astype(np.float64), places, order=1, mode="nearest") > 1e-6] = np.nan
     most = np.asarray(image.shape)[:, np.newaxis] - 1
-    inside = ((places >= -1e-6) & (places <= most + 1e-6)).all(axis=0)
+    inside = ((places >= -_ROUNDING) & (places <= most + _ROUNDING)).all(axis=0)
     return np.where(inside, found, fill).reshape(wanted.shape)
 
 
@@ -136,7 +138,7 @@ def _refine(
     reach = np.abs(places).max(axis=1)
     for _ in range(_STEPS):
         moved = warp(smooth, found, own, wanted)
-        both = counts & edge & np.isfinite(moved)
+        both = counts & edge & _has_neighbours(np.isfinite(moved))
         if both.sum() < 16:
             break
         step = _find_step(moved, like, both, places, found, model, wanted)
@@ -144,6 +146,14 @@ def _refine(
         change = np.abs(step[:4].reshape(2, 2)) @ reach + np.abs(step[4:])
         if (change < _CLOSE * np.abs(wanted.step)).all():
             break
+    return found
+
+
+def _has_neighbours(known: Array) -> Array:
+    """Return what is known, and what its slopes are taken from too."""
+    from scipy.ndimage import binary_erosion
+
+    found: Array = binary_erosion(known, border_value=1)
     return found
 
 

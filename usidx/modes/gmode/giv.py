@@ -168,6 +168,10 @@ def _read_waveform(swept: Swept) -> Array:
 def _infer(current: npt.NDArray[Any], **circuit: Any) -> tuple[npt.NDArray[Any], ...]:
     """Return what is inferred of a block; rows in pieces, so that what is made on the way stays small."""
     rows = current.reshape(-1, current.shape[-1])
+    at_once = max(1, _PIECE // (8 * rows.shape[1]))
+    if len(rows) <= at_once:
+        with limit_blas():
+            return tuple(part.reshape(*current.shape[:-1], *part.shape[1:]) for part in _infer_rows(rows, **circuit))
     found = [np.empty((len(rows), *part.shape[1:]), part.dtype) for part in _infer_rows(rows[:1], **circuit)]
 
     def run(piece: slice) -> None:
@@ -175,7 +179,7 @@ def _infer(current: npt.NDArray[Any], **circuit: Any) -> tuple[npt.NDArray[Any],
             whole[piece] = part
 
     with limit_blas():  # rows are worked through side by side already
-        share_slices(run, len(rows), at_once=max(1, _PIECE // (8 * rows.shape[1])))
+        share_slices(run, len(rows), at_once=at_once)
     return tuple(whole.reshape(*current.shape[:-1], *whole.shape[1:]) for whole in found)
 
 

@@ -13,5 +13,5 @@ _CALLED: Final = ("bias", "excitation", "voltage")
 
 def find_waveform(data: xr.DataArray, dim: str) -> str | None:
     """Return the coordinate along a dim that is called as a bias, None where there is none beside the dim's own."""
-    along = [str(name) for name, c in data.coords.items() if c.dims == (dim,) and name != dim]
+    along = [str(name) for name, c in data.coords.variables.items() if c.dims == (dim,) and name != dim]
     return next((name for name in along if name.lower() in _CALLED), None)
