@@ -93,6 +93,10 @@ class Survey:
     lowest: float = np.inf
     highest: float = -np.inf
 
+    def drop_sample(self) -> Survey:
+        """Return the same without a row of the sample, which is as large as a block or two."""
+        return replace(self, sample=np.empty((0, self.sample.shape[1]), self.sample.dtype), draws=self.draws[:0].copy())
+
 
 def survey(blocks: Blocks, numbers: Numbers, columns: int, seed: int) -> Survey:
     """Pass once over the blocks.
