@@ -40,7 +40,7 @@ def test_counts_and_slopes_are_those_asked_for() -> None:
 
 
 def test_what_cannot_be_simulated() -> None:
-    with pytest.raises(UsidError, match="every size"):
+    with pytest.raises(UsidError, match="give a whole number"):
         diffraction((0, 2))
     with pytest.raises(UsidError, match="noise='gaussian'"):
         diffraction((2, 2), noise="gaussian")  # type: ignore[arg-type]

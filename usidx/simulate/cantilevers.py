@@ -20,7 +20,7 @@ from usidx.simulate.fields import (
     make_spectroscopic_coordinate,
     match_chunks,
 )
-from usidx.simulate.oscillation import check_sizes
+from usidx.simulate.oscillation import check_positive, check_sizes
 from usidx.version import usidx_version
 
 __all__ = ["gkpfm"]
@@ -97,6 +97,7 @@ def gkpfm(
     ({'Y': 2, 'X': 2, 'Time': 4096}, {'Y': 2, 'X': 2, 'Time': 64}, 'V/nN')
     """
     check_sizes(rows=shape[0], columns=shape[1], oscillations=oscillations, samples=samples)
+    check_positive(frequency=frequency)
     if np.dtype(dtype).kind != "f":
         raise UsidError(f"A deflection is real, dtype {str(dtype)!r} is not: give 'float64'.")
     rng = np.random.default_rng(seed)

@@ -22,7 +22,7 @@ from usidx.simulate.fields import (
     make_spectroscopic_coordinate,
     match_chunks,
 )
-from usidx.simulate.oscillation import check_sizes, index_unique
+from usidx.simulate.oscillation import check_positive, check_sizes, index_unique
 from usidx.version import usidx_version
 
 __all__ = ["giv", "gmode_lines"]
@@ -221,6 +221,7 @@ class _Contacts:
         dtype: DTypeLike,
     ) -> _Contacts:
         check_sizes(rows=shape[0], columns=shape[1], samples=samples)
+        check_positive(frequency=frequency)
         if np.dtype(dtype).kind != "f":
             raise UsidError(f"A current is real, dtype {str(dtype)!r} is not: give 'float64'.")
         phase = 2 * np.pi * np.arange(samples) / samples

@@ -22,7 +22,7 @@ from usidx.simulate.fields import (
     make_spectroscopic_coordinate,
     match_chunks,
 )
-from usidx.simulate.oscillation import check_sizes
+from usidx.simulate.oscillation import check_positive, check_sizes
 from usidx.version import usidx_version
 
 __all__ = ["force_map"]
@@ -130,6 +130,7 @@ def force_map(
     (('Y', 'X', 'time'), 'm', 'Pa')
     """
     check_sizes(rows=shape[0], columns=shape[1], samples=samples, pause=pause + 1)
+    check_positive(spring_constant=spring_constant)
     if model not in ("hertz", "cone", "jkr"):
         raise UsidError(f"Unknown model {model!r}: give one of 'hertz', 'cone', 'jkr'.")
     if model == "jkr" and not adhesion > 0:

@@ -20,6 +20,7 @@ from usidx.simulate.fields import (
     make_position_coordinates,
     make_spectroscopic_coordinate,
 )
+from usidx.simulate.oscillation import check_sizes
 from usidx.version import usidx_version
 
 __all__ = ["drifting_stack", "stepped_surface"]
@@ -89,7 +90,7 @@ def drifting_stack(
     >>> dict(stack.sizes), truth.shift_Y.attrs["units"]
     ({'Frame': 3, 'Y': 32, 'X': 48}, 'm')
     """
-    _check({"rows": shape[0], "columns": shape[1], "frames": frames})
+    check_sizes(rows=shape[0], columns=shape[1], frames=frames)
     if kind not in ("topography", "lattice"):
         raise UsidError(f"kind={kind!r}; give one of 'topography', 'lattice'.")
     rng = np.random.default_rng(seed)
@@ -117,12 +118,6 @@ def drifting_stack(
         coords={"Frame": frame, **places},
     )
     return _put_step(stack, "drifting_stack", options | {"dtype": str(moving.dtype)}), truth
-
-
-def _check(sizes: dict[str, int]) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise UsidError(f"Cannot simulate images with {name}={size}: give a size of 1 or more.")
 
 
 def _put_step(made: xr.DataArray, tool: str, options: dict[str, Any]) -> xr.DataArray:
@@ -223,7 +218,7 @@ def stepped_surface(
     >>> image.dims, truth.surface.attrs["units"]
     (('Y', 'X'), 'nm')
     """
-    _check({"rows": shape[0], "columns": shape[1]})
+    check_sizes(rows=shape[0], columns=shape[1])
     rng = np.random.default_rng(seed)
     y, x = np.arange(shape[0], dtype=float)[:, np.newaxis], np.arange(shape[1], dtype=float)
     surface = np.zeros(shape)

@@ -28,6 +28,7 @@ __all__ = [
     "AMPLITUDE",
     "WIDTH",
     "Oscillation",
+    "check_positive",
     "check_sizes",
     "check_turns",
     "extend_over_steps",
@@ -180,6 +181,19 @@ def check_turns(**steps: int) -> None:
             raise UsidError(f"Cannot simulate loops with {name}={count}: give 3 or more, to go up and down.")
 
 
+def check_positive(**values: float) -> None:
+    """Refuse what is divided by where it is not above zero.
+
+    Raises
+    ------
+    UsidError
+        As above.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise UsidError(f"Cannot simulate a scan with {name}={value!r}: give a number above 0.")
+
+
 def check_sizes(dtype: Any = None, **sizes: int) -> None:
     """Refuse sizes below one, and a dtype that cannot hold a response.
 
@@ -189,7 +203,7 @@ def check_sizes(dtype: Any = None, **sizes: int) -> None:
         As above.
     """
     for name, size in sizes.items():
-        if size < 1:
-            raise UsidError(f"Cannot simulate a scan with {name}={size}: give a size of 1 or more.")
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise UsidError(f"Cannot simulate a scan with {name}={size!r}: give a whole number of 1 or more.")
     if dtype is not None and np.dtype(dtype).kind != "c":
         raise UsidError(f"A band-excitation response is complex, dtype {str(dtype)!r} is not: give 'complex64'.")

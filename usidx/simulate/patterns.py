@@ -20,6 +20,7 @@ from usidx.simulate.fields import (
     make_spectroscopic_coordinate,
     match_chunks,
 )
+from usidx.simulate.oscillation import check_positive, check_sizes
 from usidx.version import usidx_version
 
 __all__ = ["diffraction"]
@@ -96,7 +97,7 @@ def diffraction(
     >>> scan.dims
     ('Y', 'X', 'detector_Y', 'detector_X')
     """
-    _check(shape, detector, noise)
+    _check(shape, detector, radius, noise)
     rng = np.random.default_rng(seed)
     coords = make_position_coordinates(shape, _WIDTH)
     places = coords["Y"].values, coords["X"].values
@@ -117,9 +118,11 @@ def diffraction(
     return put_steps(scan, [step]), _build_truth(beam, coords, chunks)
 
 
-def _check(shape: tuple[int, int], detector: tuple[int, int], noise: str) -> None:
-    if min(*shape, *detector) < 1:
-        raise UsidError(f"shape={shape}, detector={detector}; every size should be 1 or more.")
+def _check(shape: tuple[int, int], detector: tuple[int, int], radius: float, noise: str) -> None:
+    if not isinstance(detector, tuple | list) or len(detector) != 2:
+        raise UsidError(f"detector={detector!r}; it should be two sizes, of rows and columns.")
+    check_sizes(rows=shape[0], columns=shape[1], detector_rows=detector[0], detector_columns=detector[1])
+    check_positive(radius=radius)
     if noise not in ("poisson", "none"):
         raise UsidError(f"noise={noise!r}; it should be 'poisson' or 'none'.")
 

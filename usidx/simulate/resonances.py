@@ -22,7 +22,7 @@ from usidx.simulate.fields import (
     make_position_coordinates,
     match_chunks,
 )
-from usidx.simulate.oscillation import index_unique, make_triangle
+from usidx.simulate.oscillation import check_sizes, index_unique, make_triangle
 from usidx.version import usidx_version
 
 __all__ = ["band_excitation"]
@@ -130,9 +130,7 @@ def band_excitation(
 def _check(shape: tuple[int, int], frequencies: int, dc_steps: int | None, cycles: int, dtype: DTypeLike) -> None:
     sizes = {"rows": shape[0], "columns": shape[1], "frequencies": frequencies, "cycles": cycles}
     sizes |= {} if dc_steps is None else {"dc_steps": dc_steps}
-    for name, size in sizes.items():
-        if size < 1:
-            raise UsidError(f"Cannot simulate a scan with {name}={size}: give a size of 1 or more.")
+    check_sizes(**sizes)
     if cycles > 1 and dc_steps is None:
         raise UsidError(f"cycles={cycles} needs a bias to cycle through: give dc_steps, 32 for example.")
     if np.dtype(dtype).kind != "c":

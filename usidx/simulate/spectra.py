@@ -22,6 +22,7 @@ from usidx.simulate.fields import (
     make_spectroscopic_coordinate,
     match_chunks,
 )
+from usidx.simulate.oscillation import check_sizes
 from usidx.version import usidx_version
 
 __all__ = ["gaussian_map", "spectrum_image"]
@@ -91,7 +92,7 @@ def spectrum_image(
     >>> spectra.dims, truth.scores.dims
     (('Y', 'X', 'Raman_Shift'), ('Y', 'X', 'component'))
     """
-    _check({"rows": shape[0], "columns": shape[1], "channels": channels, "components": components})
+    check_sizes(rows=shape[0], columns=shape[1], channels=channels, components=components)
     _check_choice("noise", noise, _NOISES)
     _check_choice("technique", technique, tuple(_TECHNIQUES))
     rng = np.random.default_rng(seed)
@@ -163,7 +164,7 @@ def gaussian_map(
     >>> spectra.dims, truth.center.attrs["units"]
     (('Y', 'X', 'Energy'), 'eV')
     """
-    _check({"rows": shape[0], "columns": shape[1], "channels": channels})
+    check_sizes(rows=shape[0], columns=shape[1], channels=channels)
     rng = np.random.default_rng(seed)
     fields = tuple(SmoothField.draw(rng, 0.4 * _WIDTH) for _ in range(3))
     energy = make_spectroscopic_coordinate("Energy", np.linspace(1.2, 2.2, channels), "Energy", "eV")
@@ -175,12 +176,6 @@ def gaussian_map(
     options = {"shape": list(shape), "channels": channels, "offset": offset, "noise": noise, "seed": seed}
     step = _put_step(spectra, "simulate.gaussian_map", options | {"dtype": str(peaks.dtype)})
     return step, _build_peak_truth(peaks, {d: sizes[d] for d in ("Y", "X")}, coords, chunks)
-
-
-def _check(sizes: dict[str, int]) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise UsidError(f"Cannot simulate spectra with {name}={size}: give a size of 1 or more.")
 
 
 def _check_choice(name: str, found: str, known: tuple[str, ...]) -> None:
