@@ -21,11 +21,16 @@ def find_residual(found: xr.DataArray, surface: xr.DataArray) -> float:
 
 
 @pytest.mark.parametrize(
-    ("method", "order", "most", "seed"), [("differences", 1, 0.1, 4), ("differences", 2, 0.1, 0), ("lines", 1, 0.2, 1)]
+    ("method", "order", "most", "seed", "size"),
+    [
+        ("differences", 1, 0.1, 4, ((128, 160), 8)),
+        ("differences", 2, 0.1, 0, ((192, 256), 25)),
+        ("lines", 1, 0.2, 1, ((128, 160), 8)),
+    ],
 )
-def test_steps_particles_and_offsets_of_lines(method: Any, order: int, most: float, seed: int) -> None:
-    image, truth = usidx.simulate.stepped_surface(seed=seed)
-    assert find_residual(image, truth.surface) > 0.4
+def test_steps_particles_and_offsets_of_lines(method: Any, order: int, most: float, seed: int, size: Any) -> None:
+    image, truth = usidx.simulate.stepped_surface(size[0], particles=size[1], seed=seed)
+    assert find_residual(image, truth.surface) > 0.3
     assert find_residual(usidx.image.flatten(image, method, order), truth.surface) < most
 
 
@@ -33,6 +38,11 @@ def test_steps_particles_and_offsets_of_lines(method: Any, order: int, most: flo
 def test_steps_do_not_tilt_the_whole(seed: int) -> None:
     image, truth = usidx.simulate.stepped_surface(seed=seed)
     assert (usidx.image.flatten(image, "differences", 2) - truth.surface).std() < 0.06
+
+
+def test_particles_over_three_quarters_of_the_image() -> None:
+    image, truth = usidx.simulate.stepped_surface((128, 192), particles=32, seed=2)
+    assert find_residual(usidx.image.flatten(image, "differences", 2), truth.surface) < 0.1
 
 
 def test_a_plane_lies_along_the_terraces() -> None:
@@ -73,7 +83,7 @@ def test_exactly_what_was_added_of_its_own_kind_is_taken_off(how: Any, mask: Any
 @pytest.mark.parametrize("dtype", ["f4", "i2"])
 @pytest.mark.parametrize("method", ["plane", "lines", "differences"])
 def test_each_image_by_itself_and_in_any_blocks(method: Any, dtype: str) -> None:
-    image, _ = usidx.simulate.stepped_surface((30, 40), particles=2)
+    image, _ = usidx.simulate.stepped_surface((30, 40), particles=0)
     weights = xr.DataArray([1.0, -2.0, 3.0], dims="Bias", attrs={"usid_role": "spectroscopic"})
     stack = (100 * image * weights).transpose("Y", "Bias", "X").astype(dtype).assign_attrs(units="nm")
     found = usidx.image.flatten(stack, method)

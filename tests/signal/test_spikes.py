@@ -80,6 +80,13 @@ def test_a_line_at_a_single_position_is_none(neighbours: bool, width: float) -> 
     assert usidx.signal.find_spikes(data, neighbours=neighbours).values[2, 3, 200]
 
 
+def test_where_no_dim_has_a_role_the_others_are_positions(spiky: tuple[xr.DataArray, Array, Array]) -> None:
+    data = spiky[0]
+    bare = xr.DataArray(data.values, dims=data.dims)
+    dim = next(str(d) for d in data.dims if d not in ("Y", "X"))
+    assert (usidx.signal.find_spikes(bare, dim).values == usidx.signal.find_spikes(data, dim).values).all()
+
+
 def test_lines_of_positions_and_single_spectra() -> None:
     values = np.random.default_rng(0).normal(size=(9, 400))
     values[4, 100] += 40

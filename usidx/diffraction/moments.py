@@ -20,10 +20,11 @@ from usidx.diffraction.frame import (
     read_center,
     read_frame,
 )
-from usidx.diffraction.kernels.pixels import as_frames, find_runs, make_zero, work_through
+from usidx.diffraction.kernels.pixels import count_frames, find_lines, find_runs, make_zero, work_through
 from usidx.errors import UsidError
 from usidx.label.blockwise import Output, along
 from usidx.label.roles import Dims
+from usidx.label.unread import Unread
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["center_of_mass"]
@@ -95,7 +96,7 @@ def center_of_mass(
     outputs = {
         n: Output(dims=(), dtype=dtype, attrs=_make_attrs(n[-1], u)) for n, u in zip(names, frame.units, strict=True)
     }
-    found = along(given, frame.dims, kernel, outputs, as_stored=True)
+    found = along(given, frame.dims, kernel, outputs, as_stored=True, unread=True)
     if moves:
         found = _take_off(found, center)
     return add_choices(found, dims=list(frame.dims), annulus=_describe(annulus))
@@ -137,16 +138,15 @@ def _take_off(found: xr.Dataset, center: Any) -> xr.Dataset:
 
 
 def _find_center(
-    block: Array, *, runs: Array, y: Array, x: Array, origin: tuple[float, float], dtype: np.dtype[Any]
+    block: Array | Unread, *, runs: Array, y: Array, x: Array, origin: tuple[float, float], dtype: np.dtype[Any]
 ) -> tuple[Array, Array]:
     from usidx.diffraction.kernels.sums import measure_moments
 
-    frames = as_frames(block)
-    zero, found = make_zero(frames), np.empty((len(frames), 2))
+    zero, found = make_zero(block.dtype), np.empty((count_frames(block), 2))
 
-    def run(part: slice) -> None:
-        measure_moments(frames[part], runs, zero, y, x, found[part])
+    def run(part: slice, frames: Array, first: int) -> None:
+        measure_moments(frames, runs, first, zero, y, x, found[part])
 
-    work_through(run, frames)
+    work_through(run, block, find_lines([runs]))
     made = (found - origin).astype(dtype).reshape(*block.shape[:-2], 2)
     return made[..., 0].copy(), made[..., 1].copy()

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from usidx.diffraction.frame import Center, Frame, Pixels, choose_result_type, leave_out, read_center, read_frame
-from usidx.diffraction.kernels.pixels import as_frames, make_zero, work_through
+from usidx.diffraction.kernels.pixels import count_frames, make_zero, work_through
 from usidx.errors import UsidError
 from usidx.label.blockwise import Output, along
 from usidx.label.roles import ROLE, SPECTROSCOPIC, Dims
+from usidx.label.unread import Unread
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["radial_mean"]
@@ -89,7 +90,7 @@ def radial_mean(
     dtype = choose_result_type(data)
     kernel = partial(_average, rings=rings.ravel(), count=edges.size, dtype=dtype)
     output = Output(dims=("radius",), coords={"radius": radius}, dtype=dtype)
-    made = along(given, frame.dims, kernel, output, as_stored=True)
+    made = along(given, frame.dims, kernel, output, as_stored=True, unread=True)
     return add_choices(made, dims=list(frame.dims), center=list(point), bins=edges.tolist())
 
 
@@ -111,16 +112,15 @@ def _choose_edges(bins: Any, distance: Array, frame: Frame) -> Array:
     return edges
 
 
-def _average(block: Array, *, rings: Array, count: int, dtype: np.dtype[Any]) -> Array:
+def _average(block: Array | Unread, *, rings: Array, count: int, dtype: np.dtype[Any]) -> Array:
     """Return the mean over each ring; the last one is of pixels that lie in none."""
     from usidx.diffraction.kernels.sums import sum_known_rings, sum_rings
 
-    frames = as_frames(block)
-    zero, means = make_zero(frames), np.empty((len(frames), count))
+    zero, means = make_zero(block.dtype), np.empty((count_frames(block), count))
     whole = np.bincount(rings, minlength=count)
 
-    def run(part: slice) -> None:
-        given, found = frames[part].reshape(-1, rings.size), means[part]
+    def run(part: slice, frames: Array, _first: int) -> None:
+        given, found = frames.reshape(-1, rings.size), means[part]
         sum_rings(given, rings, zero, found)
         lacking = ~np.isfinite(found).all(axis=1)
         divided = found / np.where(whole, whole, np.nan)
@@ -130,5 +130,5 @@ def _average(block: Array, *, rings: Array, count: int, dtype: np.dtype[Any]) ->
             divided[lacking] = known[0] / np.where(known[1], known[1], np.nan)
         found[:] = divided
 
-    work_through(run, frames)
+    work_through(run, block)
     return means[:, :-1].astype(dtype).reshape(*block.shape[:-2], count - 1)

@@ -12,10 +12,11 @@ import xarray as xr
 
 from usidx.diffraction.detectors import Detector
 from usidx.diffraction.frame import Pixels, choose_result_type, leave_out, read_frame
-from usidx.diffraction.kernels.pixels import as_frames, find_runs, make_zero, work_through
+from usidx.diffraction.kernels.pixels import count_frames, find_lines, find_runs, make_zero, work_through
 from usidx.errors import UsidError
-from usidx.label.blockwise import Output, along
+from usidx.label.blockwise import Options, Output, along
 from usidx.label.roles import Dims
+from usidx.label.unread import Unread
 from usidx.results.verbs import add_choices, verb
 
 __all__ = ["virtual_image"]
@@ -102,16 +103,17 @@ def virtual_image(
     parts = [_describe(one.weigh(frame), counts) for one in named.values()]
     dtype = choose_result_type(data)
     kernel = partial(_count, parts=parts, dtype=dtype)
+    options: Options = {"as_stored": True, "unread": True}
     if isinstance(detector, Mapping):
         attrs = {k: data.attrs[k] for k in ("units",) if k in data.attrs}
         outputs = {n: Output(dims=(), dtype=dtype, attrs={"long_name": n, **attrs}) for n in named}
-        image: Any = along(given, frame.dims, partial(_split, kernel=kernel), outputs, as_stored=True)
+        image: Any = along(given, frame.dims, partial(_split, kernel=kernel), outputs, **options)
     elif isinstance(detector, Detector):
-        image = along(given, frame.dims, partial(_split, kernel=kernel), Output(dims=(), dtype=dtype), as_stored=True)
+        image = along(given, frame.dims, partial(_split, kernel=kernel), Output(dims=(), dtype=dtype), **options)
     else:
         number = xr.DataArray(np.arange(len(parts)), dims="detector", name="detector")
         output = Output(dims=("detector",), coords={"detector": number}, dtype=dtype)
-        image = along(given, frame.dims, kernel, output, as_stored=True)
+        image = along(given, frame.dims, kernel, output, **options)
     told: Any = {n: one.describe() for n, one in named.items()}
     if not isinstance(detector, Mapping):
         told = told[""] if isinstance(detector, Detector) else list(told.values())
@@ -139,25 +141,24 @@ def _describe(weights: Array, counts: Array) -> _Part:
     return find_runs(used), None if is_plain else weights[used]
 
 
-def _count(block: Array, *, parts: Sequence[_Part], dtype: np.dtype[Any]) -> Array:
+def _count(block: Array | Unread, *, parts: Sequence[_Part], dtype: np.dtype[Any]) -> Array:
     """Return (*position, detector)."""
     from usidx.diffraction.kernels.sums import sum_runs, weigh_pixels
 
-    frames = as_frames(block)
-    zero, found = make_zero(frames), np.empty((len(parts), len(frames)))
+    zero, found = make_zero(block.dtype), np.empty((len(parts), count_frames(block)))
 
-    def run(part: slice) -> None:
+    def run(part: slice, frames: Array, first: int) -> None:
         for own, (runs, weights) in zip(found, parts, strict=True):
             if weights is None:
-                sum_runs(frames[part], runs, zero, own[part])
+                sum_runs(frames, runs, first, zero, own[part])
             else:
-                weigh_pixels(frames[part], runs, weights, own[part])
+                weigh_pixels(frames, runs, first, weights, own[part])
 
-    work_through(run, frames)
+    work_through(run, block, find_lines([runs for runs, _ in parts]))
     return found.T.astype(dtype).reshape(*block.shape[:-2], len(parts))
 
 
-def _split(block: Array, *, kernel: Any) -> Any:
+def _split(block: Array | Unread, *, kernel: Any) -> Any:
     """Return an array for each detector."""
     found = kernel(block)
     parts = tuple(found[..., k].copy() for k in range(found.shape[-1]))

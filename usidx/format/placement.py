@@ -80,6 +80,25 @@ class Placement:
         block = block.transpose(self.order)
         return block[tuple(0 if isinstance(k, int | np.integer) else slice(None) for k in key)]
 
+    def find_rows(self, key: Sequence[Key]) -> slice | None:
+        """Return the rows whose cells, all of each, are a block in the order of the main dataset; None if it is none.
+
+        Parameters
+        ----------
+        key : sequence of int, slice or array of int
+            As for `take`.
+        """
+        split = len(self.position.shape)
+        columns = self.spectroscopic
+        is_natural = self.order == tuple(range(len(self.order))) and columns.rows is None
+        if not is_natural or any(isinstance(k, np.ndarray) for k in key):
+            return None
+        kept = [slice(k, k + 1 or None) if isinstance(k, int | np.integer) else k for k in key]
+        if not all(_is_whole(k, n) for k, n in zip(kept[split:], columns.shape, strict=True)):
+            return None
+        rows = self.position.select(kept[:split])
+        return rows if isinstance(rows, slice) and rows.step == 1 else None
+
     def unfold(self, main: Array) -> Array:
         """Return the whole N-D array of a main dataset in memory."""
         return self.take([slice(None)] * len(self.order), lambda rows, columns: main[rows][:, columns])

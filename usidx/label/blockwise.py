@@ -20,9 +20,10 @@ from usidx.label.chunking import SMALLEST_PART, call_on_blocks, cut_single_block
 from usidx.label.naming import refuse_taken
 from usidx.label.roles import POSITION, ROLE, Dims, choose_dims, find_role
 from usidx.label.surroundings import Surrounded, surround
+from usidx.label.unread import leave_unread
 from usidx.tasks.pool import do_each
 
-__all__ = ["Kernel", "Output", "along", "over"]
+__all__ = ["Kernel", "Options", "Output", "along", "over"]
 
 Array = npt.NDArray[Any]
 Kernel = Callable[..., Any]
@@ -68,6 +69,7 @@ class Options(TypedDict, total=False):
     beside: Sequence[xr.DataArray]
     overlap: Mapping[str, int]
     as_stored: bool
+    unread: bool
     smallest_part: int
 
 
@@ -117,6 +119,8 @@ def along(
             `as_stored`.
         as_stored : bool
             Hand whole numbers on as they are.
+        unread : bool
+            Hand on blocks as `usidx.label.unread.Unread` where they come from a file as they are.
         smallest_part : int
             Bytes below which a single block is not cut into more parts.
 
@@ -206,6 +210,7 @@ def _work(
     beside: Sequence[xr.DataArray] = (),
     overlap: Mapping[str, int] | None = None,
     as_stored: bool = False,
+    unread: bool = False,
     smallest_part: int = SMALLEST_PART,
 ) -> xr.DataArray | xr.Dataset:
     outputs = list(output.values()) if isinstance(output, Mapping) else [output]
@@ -217,6 +222,7 @@ def _work(
         raise TypeError("Cells around a piece are seen of the data alone, and as floating numbers.")
     other = [str(d) for d in data.dims if d not in core and d not in depth]
     first = cut_single_block(join_along(data.variable, core), core, smallest_part).transpose(*depth, *other, *core)
+    first = leave_unread(first) if unread else first
     cores = [core, *(_find_core_dims(array, data, core) for array in beside)]
     inputs = [first, *(join_along(a.variable, own) for a, own in zip(beside, cores[1:], strict=True))]
     found = _apply_call(_Call(kernel, len(core), dtype, tuple(shaped), tuple(depth.values())), inputs, cores)

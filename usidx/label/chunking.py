@@ -83,6 +83,7 @@ def _call_whole(func: Callable[..., Any], *blocks: Any) -> Any:
     for block in blocks:
         while isinstance(block, list):
             (block,) = block
-        # In the order of the dims, as kernels are fastest; there is no copy of what has it.
-        plain.append(np.asarray(block, order="C") if isinstance(block, np.ndarray) else block)
+        # In the order of the dims, as kernels are fastest, and not locked, as a cluster hands it on and not all machine
+        # code takes it; there is no copy of what is so.
+        plain.append(np.require(block, requirements=["C", "W"]) if isinstance(block, np.ndarray) else block)
     return func(*plain)

@@ -14,7 +14,7 @@ from usidx.label.masking import apply_mask
 from usidx.label.roles import Dims, split
 from usidx.learn.factors.hals import Factors, factorise, factorise_sample
 from usidx.learn.factors.penalty import Penalty
-from usidx.learn.factors.sketched_nmf import factorise_by_sketch
+from usidx.learn.factors.sketched_nmf import choose_basis, factorise_by_sketch
 from usidx.learn.matrix.exponent import find_exponent, lower_blocks
 from usidx.learn.matrix.fields import Decomposable, join_fields, kept_fields
 from usidx.learn.matrix.matrix import (
@@ -240,7 +240,11 @@ def _find_factors(blocks: Blocks, numbers: Numbers, width: int, recipe: _Recipe)
         if exponent:
             blocks, recipe = lower_blocks(blocks, exponent), replace(recipe, penalty=recipe.penalty.lower(exponent))
             seen = survey(blocks, numbers, width, recipe.random_state)
-        found = _order(_iterate(blocks, seen, numbers, recipe), scaled=not recipe.penalty)
+        components = factorise_sample(seen.sample, recipe.n, recipe.tol, recipe.penalty)
+        is_sketched = recipe.solver == "compressed" and seen.square > 0
+        basis = choose_basis(seen, recipe.n, recipe.random_state) if is_sketched else None
+        seen = seen.drop_sample()
+        found = _order(_iterate(blocks, seen, numbers, components, basis, recipe), scaled=not recipe.penalty)
     return _restore_scale(found, exponent) if exponent else found
 
 
@@ -250,13 +254,14 @@ def _restore_scale(found: Factors, exponent: int) -> Factors:
     return replace(found, scores=found.scores.change(np.ldexp, exponent), error=error, norm=norm)
 
 
-def _iterate(blocks: Blocks, seen: Survey, numbers: Numbers, recipe: _Recipe) -> Factors:
-    n, tol, penalty = recipe.n, recipe.tol, recipe.penalty
-    if recipe.solver == "compressed" and seen.square > 0:
-        return factorise_by_sketch(blocks, seen, numbers, n, recipe.random_state, recipe.max_iter, tol, penalty)
-    components = factorise_sample(seen.sample, n, tol, penalty)
-    watched = Iterations("nmf", recipe.max_iter, "error")
-    return factorise(blocks, seen, components, recipe.max_iter, tol, penalty, watched=watched)
+def _iterate(
+    blocks: Blocks, seen: Survey, numbers: Numbers, components: Array, basis: Array | None, recipe: _Recipe
+) -> Factors:
+    most, tol, penalty = recipe.max_iter, recipe.tol, recipe.penalty
+    if basis is not None:
+        known: Any = {"seed": recipe.random_state, "max_iter": most, "tol": tol, "penalty": penalty}
+        return factorise_by_sketch(blocks, seen, numbers, components, basis, **known)
+    return factorise(blocks, seen, components, most, tol, penalty, watched=Iterations("nmf", most, "error"))
 
 
 def _order(found: Factors, *, scaled: bool) -> Factors:

@@ -15,10 +15,9 @@ from usidx.learn.factors.eigen import Decomposition, decompose_rows, pick_compon
 from usidx.learn.factors.gram import join_moments, sum_moments
 from usidx.learn.factors.gram_of_samples import (
     decompose_projection,
-    join_sample_moments,
+    find_sample_moments,
     project_features,
     solve_sample_gram,
-    sum_sample_moments,
 )
 from usidx.learn.factors.lanczos import Aim, run_lanczos
 from usidx.learn.factors.products import choose_dtype
@@ -46,6 +45,7 @@ _NUMBER, _MOST_TRIED = 16, 128
 _OR_ELSE = ", a part of the variance between 0 and 1, or 'auto'"
 #: Up to this many rows and columns a Gram matrix is 32 MiB, and its eigenvectors take seconds at most.
 _GRAM_SIDE = 2048
+_GRAM_MOST = 8192
 SOLVERS = ("gram", "krylov", "adaptive")
 #: Fewer cells are decomposed at once in any way; more bytes are taken to be read anew in each pass.
 _FEW_CELLS = 2**20
@@ -133,7 +133,8 @@ def svd(
     Notes
     -----
     "gram": the eigenvectors of the Gram matrix of the smaller side, summed in double precision over the blocks, are the
-    singular vectors; two passes, which results on the same source share. A singular value is right to the rounding of
+    singular vectors; two passes, which results on the same source share. Above 2048 on that side it is much to hold, 8
+    bytes a number and twice while it is solved, and above 8192 refused. A singular value is right to the rounding of
     the data where it is above about 1e-7 of the largest, and zero where it cannot be told from zero.
 
     "krylov": block Lanczos [1]_ [2]_ without that matrix, started from the components of up to a sixteenth of the rows,
@@ -332,8 +333,13 @@ def _choose_solver(wanted: str | None, data: xr.DataArray, width: int, n: int) -
         raise ResultError(f"No solver {wanted!r}: it is one of {SOLVERS}, or None to have it chosen.")
     height = data.size // width
     small = min(height, width)
+    if wanted == "gram" and small > _GRAM_MOST:
+        raise ResultError(
+            f"solver='gram' would hold a matrix of {small} x {small} numbers, and needs it twice; expected at most "
+            f"{_GRAM_MOST} on the smaller side. Leave `solver` out, or take 'krylov'."
+        )
     if wanted is not None or small > _GRAM_SIDE:
-        return wanted or ("gram" if small**2 < 10 * n * width else "krylov")
+        return wanted or ("gram" if small <= _GRAM_MOST and small**2 < 10 * n * width else "krylov")
     single = choose_dtype(data.dtype, double=False) in (np.float32, np.complex64)
     cached = data.size > _FEW_CELLS and data.nbytes <= _CACHED_BYTES
     return "adaptive" if single and cached and height >= width > 10 * (n + 8) else "gram"
@@ -357,7 +363,7 @@ def _collect_by_features(matrix: Matrix, passes: Passes, n: int, found: Any, sol
 
 def _decompose_by_samples(matrix: Matrix, passes: Passes, n: int, centred: bool) -> tuple[Variables, Any]:
     dtype = choose_working_dtype(matrix.values.dtype)
-    basis = passes.call(solve_sample_gram, passes.fold(sum_sample_moments, join_sample_moments, centred), n, centred)
+    basis = passes.call(solve_sample_gram, find_sample_moments(passes, matrix.values.shape[1], centred), n, centred)
     projected = passes.map_rows(project_features, basis, n + 1, np.result_type(dtype, np.float64))
     found = passes.gather(decompose_projection, matrix.label_rows(projected, "component").data, basis, n)
     height, width = matrix.values.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,13 @@ from usidx.signal.axis import choose_dim, read_axis
 from usidx.signal.bands import Band, NoiseFloor, combine
 from usidx.signal.rows import blank_missing, map_rows
 from usidx.signal.spectra import count_mirrored, find_floors
+from usidx.tasks.pool import share_slices
 
 __all__ = ["fft_filter"]
 
 Array = npt.NDArray[Any]
 Filter = Band | NoiseFloor
+_NEAR: Final = 2**18  # bytes that are transformed at once: they stay where a core has them near by
 
 
 @verb("FFT_Filtering")
@@ -85,8 +87,38 @@ def fft_filter(data: xr.DataArray, filters: Filter | Iterable[Filter], dim: str 
 
 
 def _filter(block: Array, *, factors: Array, tolerances: tuple[float, ...]) -> Array:
+    if block.dtype.kind != "c" and not tolerances and factors.size > 1 and block.shape[-1] % 2 == 0:
+        return _filter_pairs(block, factors)
     work = _filter_complex if block.dtype.kind == "c" else _filter_real
     return map_rows(partial(work, factors=factors.astype(block.real.dtype), tolerances=tolerances), block)
+
+
+def _filter_pairs(block: Array, factors: Array) -> Array:
+    """Filter rows of an even number of real samples as half as many complex ones, in the place of what is returned.
+
+    Two transforms of these take two thirds of the time of the real ones.
+    """
+    from usidx.signal.kernels.packed import filter_packed, weigh_packed
+
+    rows, weights = block.reshape(-1, block.shape[-1]), weigh_packed(factors)
+    found = np.empty(rows.shape, rows.dtype)
+    packed = found.view(np.result_type(rows.dtype, np.complex64))
+    near = max(1, _NEAR // (rows.shape[1] * rows.itemsize))
+
+    def run(part: slice) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):  # of what is not finite
+            for first in range(part.start, part.stop, near):
+                piece = slice(first, min(first + near, part.stop))
+                found[piece] = rows[piece]
+                made = scipy.fft.fft(packed[piece], axis=1, overwrite_x=True)
+                filter_packed(made, weights)
+                made = scipy.fft.ifft(made, axis=1, overwrite_x=True)
+                if not np.may_share_memory(made, packed):
+                    packed[piece] = made
+        _blank_by_first(found[part], rows[part])
+
+    share_slices(run, len(rows), at_once=16 * near)
+    return found.reshape(block.shape)
 
 
 def _filter_real(rows: Array, *, factors: Array, tolerances: tuple[float, ...]) -> Array:
@@ -95,7 +127,7 @@ def _filter_real(rows: Array, *, factors: Array, tolerances: tuple[float, ...]) 
     floors = [find_floors(np.abs(found), count_mirrored(size), t) for t in tolerances]
     found *= factors
     _cut_off(found, floors)
-    return _blank_by_sum(scipy.fft.irfft(found, size, axis=1, overwrite_x=True), rows)
+    return _blank_by_first(scipy.fft.irfft(found, size, axis=1, overwrite_x=True), rows)
 
 
 def _filter_complex(rows: Array, *, factors: Array, tolerances: tuple[float, ...]) -> Array:
@@ -104,7 +136,7 @@ def _filter_complex(rows: Array, *, factors: Array, tolerances: tuple[float, ...
     floors = [find_floors(np.abs(found), np.ones(size), t) for t in tolerances]
     found *= np.concatenate([factors, factors[1 : (size + 1) // 2][::-1]])
     _cut_off(found, floors)
-    return _blank_by_sum(scipy.fft.ifft(found, axis=1, overwrite_x=True), rows)
+    return _blank_by_first(scipy.fft.ifft(found, axis=1, overwrite_x=True), rows)
 
 
 def _cut_off(found: Array, floors: list[Array]) -> None:
@@ -112,8 +144,6 @@ def _cut_off(found: Array, floors: list[Array]) -> None:
         found[np.abs(found) < floor[:, np.newaxis]] = 0
 
 
-def _blank_by_sum(found: Array, rows: Array) -> Array:
-    """Put NaN where a sample was not finite, which is looked for only where the sum is not."""
-    if np.isfinite(found.sum()) and np.isfinite(rows.sum()):
-        return found
-    return blank_missing(found, rows)
+def _blank_by_first(found: Array, rows: Array) -> Array:
+    """Put NaN where a sample was not finite: then no sample of what was found is, so that the first ones tell."""
+    return found if np.isfinite(found[:, 0]).all() else blank_missing(found, rows)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from usidx.errors import UsidError
 from usidx.label.blockwise import Output, along
-from usidx.label.roles import position_dims
+from usidx.label.roles import position_dims, spectroscopic_dims
 from usidx.results.verbs import add_choices, verb
 from usidx.signal.axis import choose_dim, read_steps, refuse_complex
 from usidx.signal.kernels.outliers import find_reference, find_spike_samples
@@ -49,8 +49,8 @@ def find_spikes(
     threshold : float or "noise"
         How far a spike stands out, in standard deviations of the noise; by default 5.2.
     neighbours : bool
-        Compare with the same sample at the positions around. False, or where there are no positions: with the samples
-        around in the same spectrum.
+        Compare with the same sample at the positions around; where no dim has a role, the one or two dims beside `dim`
+        are taken for those of positions. False, or where there are none: with the samples around in the same spectrum.
     protect : (low, high), or several of them, optional
         Ranges of the coordinate in which nothing is a spike.
 
@@ -141,10 +141,17 @@ def _prepare(
     name = choose_dim(data, dim)
     if threshold != "noise" and not (isinstance(threshold, int | float) and threshold > 0):
         raise UsidError(f"threshold={threshold!r}; it should be 'noise', or standard deviations, more than 0.")
-    places = [d for d in position_dims(data) if d != name and data.sizes[d] > 1][:2] if neighbours else []
+    places = [d for d in _list_places(data, name) if data.sizes[d] > 1][:2] if neighbours else []
     sigmas = _NOISE if threshold == "noise" else float(threshold)
     kernel = partial(_work, near=len(places), sigmas=sigmas, open_to=~_find_protected(data, name, protect))
     return name, kernel, dict.fromkeys(places, 1)
+
+
+def _list_places(data: xr.DataArray, dim: str) -> list[str]:
+    """Return the dims along which neighbours lie; where no dim has a role the one or two beside the spectrum's."""
+    others = [str(d) for d in data.dims if d != dim]
+    is_marked = bool(position_dims(data) or spectroscopic_dims(data))
+    return [d for d in position_dims(data) if d != dim] if is_marked or len(others) > 2 else others
 
 
 def _find_protected(data: xr.DataArray, dim: str, protect: Ranges) -> Array:
@@ -168,7 +175,7 @@ def _work(block: Array, *, near: int, sigmas: float, open_to: Array, removes: bo
         mask = find_spike_samples(rows[part], reference, sigmas, alone=near == 0) & open_to
         found[part] = _fill(rows[part], reference, mask) if removes else mask
 
-    share_slices(run, len(rows), at_once=max(1, 2**20 // max(1, rows.shape[1] * rows.itemsize)))
+    share_slices(run, len(rows), at_once=max(1, 2**18 // max(1, rows.shape[1] * rows.itemsize)))
     return found.reshape(own.shape)
 
 

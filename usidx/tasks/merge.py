@@ -7,18 +7,31 @@ two such verbs each would read the source a second time; merged, the second pass
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from operator import getitem
 from typing import Any
 
 import dask.array as da
-from dask._task_spec import Alias, Task, TaskRef
+from dask._task_spec import Alias, Task, TaskRef, convert_legacy_graph
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.tokenize import tokenize
 
-__all__ = ["AGAIN", "BARRIER", "count_below", "merge_passes", "wait_for"]
+__all__ = [
+    "AGAIN",
+    "BARRIER",
+    "UNREAD",
+    "count_below",
+    "merge_passes",
+    "wait_for",
+]
 
 #: Stands in the names of layers that read a source once more, before the token of the pass.
 AGAIN = "-again-"
 #: How the names begin of what is found from all of a source, in one task or many, before anything that rests on it.
 BARRIER = "usidx-barrier"
+#: How the names of layers begin whose blocks are handed on unread, before the name of the layer that reads them.
+UNREAD = "unread-"
 
 Layers = dict[str, Any]
 Dependencies = dict[str, set[str]]
@@ -38,7 +51,7 @@ def merge_passes(lazy: list[Any]) -> list[Any]:
     for name in layers:
         if AGAIN in name:
             groups.setdefault(name.rsplit(AGAIN, 1)[0], []).append(name)
-    changed = False
+    changed = _share_reads(layers, depends)
     for group in groups.values():
         for other in group[1:]:
             changed |= _merge(layers, depends, group[0], other)
@@ -46,6 +59,65 @@ def merge_passes(lazy: list[Any]) -> list[Any]:
         return lazy
     graph = HighLevelGraph(layers, depends)
     return [da.Array(graph, a.name, a.chunks, meta=a._meta) if isinstance(a, da.Array) else a for a in lazy]
+
+
+def _share_reads(layers: Layers, depends: Dependencies) -> bool:
+    """Read blocks once that several want unread, or some whole and some unread, in the dicts; say if there are any."""
+    changed = False
+    for name in [name for name in layers if name.startswith(UNREAD)]:
+        read = name.removeprefix(UNREAD)
+        users = [user for user, found in depends.items() if name in found]
+        if read in layers:
+            layers[name] = MaterializedLayer({(name, *key[1:]): Alias((name, *key[1:]), key) for key in layers[read]})
+            depends[name] = {read}
+        elif len(users) < 2 or not _work_together(layers, depends, name, users):
+            continue
+        changed = True
+    return changed
+
+
+def _work_together(layers: Layers, depends: Dependencies, name: str, users: list[str]) -> bool:
+    """Let one task work on each unread block for all layers that use it; say whether that could be."""
+    of_block: dict[Any, list[Any]] = {key: [] for key in layers[name]}
+    for user in users:
+        for task in convert_legacy_graph(dict(layers[user])).values():
+            keys = set(task.dependencies)
+            if len(keys) != 1 or not keys <= of_block.keys():
+                return False
+            of_block[keys.pop()].append(task)
+    joined = f"usidx-joined-{tokenize(name, *users)}"
+    layers[joined] = MaterializedLayer(
+        {
+            (joined, *key[1:]): Task((joined, *key[1:]), _Together(key, tasks), TaskRef(key))
+            for key, tasks in of_block.items()
+        }
+    )
+    depends[joined] = {name}
+    for user in users:
+        depends[user] = {joined}
+        layers[user] = MaterializedLayer(
+            {
+                task.key: Task(task.key, getitem, TaskRef((joined, *key[1:])), number)
+                for key, tasks in of_block.items()
+                for number, task in enumerate(tasks)
+                if task.key[0] == user
+            }
+        )
+    return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Together:
+    """Run several tasks on one block that was not read yet."""
+
+    key: Any
+    tasks: list[Any]
+
+    def __call__(self, block: Any) -> list[Any]:
+        return list(block.work_together([partial(self._run, task) for task in self.tasks]))
+
+    def _run(self, task: Any, block: Any) -> Any:
+        return task({self.key: block})
 
 
 def _merge(layers: Layers, depends: Dependencies, kept: str, other: str) -> bool:

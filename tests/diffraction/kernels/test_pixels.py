@@ -35,4 +35,4 @@ def test_frames_are_contiguous_and_native(stored: str, seen: str, summed: str) -
     assert frames.dtype == seen
     assert frames.dtype.isnative
     assert frames.flags.c_contiguous
-    assert make_zero(frames).dtype == summed
+    assert make_zero(block.dtype).dtype == summed

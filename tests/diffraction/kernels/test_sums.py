@@ -23,7 +23,7 @@ def test_long_runs_are_cut_where_a_sum_of_32_bits_would_run_over() -> None:
     counts = np.ones((1, 70_000), bool)
     frames = np.full((1, 1, 70_000), 65535, np.uint16)
     out = np.empty(1)
-    sum_runs(frames, find_runs(counts), make_zero(frames), out)
+    sum_runs(frames, find_runs(counts), 0, make_zero(frames.dtype), out)
     assert out[0] == 65535 * 70_000
 
 
@@ -32,7 +32,7 @@ def test_rings_take_each_pixel_once() -> None:
     rings = _CHANCE.integers(0, 4, frames.shape[1])
     expected = np.stack([[frame[rings == ring].sum(dtype=float) for ring in range(4)] for frame in frames])
     out, counts = np.empty((_SHAPE[0], 4)), np.empty((_SHAPE[0], 4))
-    sum_rings(frames, rings, make_zero(frames), out)
+    sum_rings(frames, rings, make_zero(frames.dtype), out)
     np.testing.assert_array_equal(out, expected)
     known = frames.astype(float)
     known[1, 3] = np.nan

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from usidx.learn.matrix.even import Evening, EvenPasses, EvenRows, find_level
+from usidx.learn.matrix.even import Evening, EvenPasses, EvenRows, find_level, pick_rows
 from usidx.tasks.passes import plan_passes
 
 Array = np.ndarray[Any, Any]
@@ -54,3 +54,15 @@ def test_passes_see_divided_rows() -> None:
     sampled, read = passes.iterate(lambda blocks: (blocks.sample(40), np.concatenate(list(blocks.read_each()))))
     np.testing.assert_allclose(sampled, divided)
     np.testing.assert_allclose(read, divided)
+
+
+def test_rows_that_are_picked_are_as_large_as_they_were_read() -> None:
+    block, steps, divided = counts("u2")
+    parts = [EvenRows(part, steps, Evening(np.dtype("f4"), by_row=True)) for part in (block[:11], block[11:])]
+    numbers = np.array([30, 2, 11, 10, 39])
+    picked = pick_rows(parts, numbers)
+    assert picked.undivided.dtype == np.uint16
+    np.testing.assert_allclose(picked, divided[numbers], rtol=1e-6)
+    mixed = pick_rows([parts[0], divided[11:]], numbers)
+    np.testing.assert_allclose(mixed, divided[numbers], rtol=1e-6)
+    assert pick_rows(parts, np.arange(0)).shape == (0, 7)

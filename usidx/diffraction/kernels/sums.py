@@ -1,6 +1,7 @@
 """Patterns and which pixels count -> sums, in machine code; importing this imports numba, so do so in a function.
 
-Pixels that count are runs: (row, first column, column after the last). Only their bytes are touched. Counts are summed
+Pixels that count are runs: (row, first column, column after the last). Only their bytes are touched. Frames
+may lack lines that no run lies in: they begin with the line `first`. Counts are summed
 as whole numbers, as wide as they must be, so that what was counted is exact; all else in double precision.
 """
 
@@ -26,12 +27,12 @@ _compile = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contr
 
 
 @_compile  # type: ignore[untyped-decorator]
-def sum_runs(frames: Any, runs: Any, zero: Any, out: Any) -> None:
+def sum_runs(frames: Any, runs: Any, first: Any, zero: Any, out: Any) -> None:
     """Put the sum over the runs of each frame into `out`; `zero` is an array of the type to sum in."""
     for i in range(frames.shape[0]):
         total = 0.0
         for j in range(runs.shape[0]):
-            line = frames[i, runs[j, 0], runs[j, 1] : runs[j, 2]]
+            line = frames[i, runs[j, 0] - first, runs[j, 1] : runs[j, 2]]
             part = zero[0]
             for k in range(line.size):
                 part = zero.dtype.type(part + line[k])
@@ -40,12 +41,12 @@ def sum_runs(frames: Any, runs: Any, zero: Any, out: Any) -> None:
 
 
 @_compile  # type: ignore[untyped-decorator]
-def weigh_pixels(frames: Any, runs: Any, weights: Any, out: Any) -> None:
+def weigh_pixels(frames: Any, runs: Any, first: Any, weights: Any, out: Any) -> None:
     """Put the sum over the runs of each frame into `out`, each pixel times its weight, which lie in the same order."""
     for i in range(frames.shape[0]):
         total, at = 0.0, 0
         for j in range(runs.shape[0]):
-            line = frames[i, runs[j, 0], runs[j, 1] : runs[j, 2]]
+            line = frames[i, runs[j, 0] - first, runs[j, 1] : runs[j, 2]]
             own = weights[at : at + line.size]
             at += line.size
             part = 0.0
@@ -56,14 +57,14 @@ def weigh_pixels(frames: Any, runs: Any, weights: Any, out: Any) -> None:
 
 
 @_compile  # type: ignore[untyped-decorator]
-def measure_moments(frames: Any, runs: Any, zero: Any, y: Any, x: Any, out: Any) -> None:
+def measure_moments(frames: Any, runs: Any, first: Any, zero: Any, y: Any, x: Any, out: Any) -> None:
     """Put the means of y and x, weighed with the counts of the runs, into `out` (frame, 2)."""
     columns = np.empty(frames.shape[2], zero.dtype)
     for i in range(frames.shape[0]):
         columns[:] = zero[0]
         total, along_y, along_x = 0.0, 0.0, 0.0
         for j in range(runs.shape[0]):
-            line = frames[i, runs[j, 0], runs[j, 1] : runs[j, 2]]
+            line = frames[i, runs[j, 0] - first, runs[j, 1] : runs[j, 2]]
             own = columns[runs[j, 1] : runs[j, 2]]
             part = zero[0]
             for k in range(line.size):

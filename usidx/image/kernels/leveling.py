@@ -34,8 +34,13 @@ _MOST: Final = 60
 _NORMAL: Final = 1.4826
 #: The deviation below which a quarter of a normal distribution lies.
 _QUARTER: Final = 0.3186
-#: Weight of the differences between lines, for lines that no terrace ties to the others.
-_TIE: Final = 1e-3
+#: Of what counts: with less of it on terraces, it is not clear what is ground, and several ways are tried.
+_CROWDED: Final = 0.5
+#: Means of an exponential distribution within which one is told from what lies far off, and the mean of that part.
+_WITHIN: Final = 4.0
+_INSIDE: Final = 1 - _WITHIN / float(np.expm1(_WITHIN))
+#: Deviations of the noise within which terraces are on one level.
+_LEVEL: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,17 @@ class Model:
     whole: Array
     along: Array
     beside: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How ground is looked for: whether only by its flattest core, and whether terraces on a level are one."""
+
+    is_strict: bool = False
+    joins: bool = False
+
+
+_OTHERS: Final = (_Way(joins=True), _Way(is_strict=True), _Way(is_strict=True, joins=True))
 
 
 def find_background(image: Array, counts: Array, model: Model, *, finds_ground: bool) -> Array:
@@ -87,13 +103,38 @@ def _find_on_all(image: Array, counts: Array, model: Model) -> Array:
 
 
 def _find_on_terraces(image: Array, counts: Array, model: Model) -> Array:
-    """Return the background beside terraces."""
+    """Return the background beside terraces: of several ways, where it is not clear what is ground, the best.
+
+    A surface that is flat has all of its ground on a few heights.
+    """
+    found, terraces = _try(image, counts, model, _Way())
+    if (terraces > 0).sum() >= _CROWDED * counts.sum() or min(image.shape) < 3:
+        return found
+    rough = np.diff(np.diff(np.where(counts, image, np.nan), axis=0), axis=1) / 2
+    rough = rough[np.isfinite(rough)]
+    noise = _NORMAL * float(np.median(np.abs(rough))) if rough.size else 0.0
+    if noise < 1e-9 * np.ptp(image[counts]):
+        return found
+    ways = [found, *(_try(image, counts, model, way)[0] for way in _OTHERS)]
+    return max(ways, key=lambda one: _measure_sharpness((image - one)[counts], noise))
+
+
+def _measure_sharpness(values: Array, noise: float) -> float:
+    """Return how likely two samples are as high as each other, to the noise."""
+    count = np.unique(np.floor(values / noise), return_counts=True)[1].astype(np.float64)
+    return float((count**2).sum())
+
+
+def _try(image: Array, counts: Array, model: Model, way: _Way) -> tuple[Array, Array]:
+    """Return a background, and the terraces that it was found by."""
     begin = _align_lines(image, counts, model.along) if len(model.along) else np.zeros_like(image)
     image = image - begin
     found = _guess(image, counts, model)
     for _ in range(_ROUNDS):
-        flat = _find_terraces(image - found, counts, model.along)
+        flat = _find_terraces(image - found, counts, model.along, is_strict=way.is_strict)
         solved, terraces = _clip(image, flat if flat.any() else counts.astype(int), model)
+        if way.joins and terraces.max() > 1:
+            solved, terraces = _clip(image, _join(image, terraces, solved), model)
         found = solved.background + solved.beside
         if len(model.along):
             moved = _place_lines(image - found, counts, terraces)
@@ -101,7 +142,7 @@ def _find_on_terraces(image: Array, counts: Array, model: Model) -> Array:
     # What was fitted beside belongs to the surface, of which the polynomials are to take what they can.
     rest = Model(model.whole, model.along[:0], model.beside[:0])
     found = solved.lines + _solve(image - solved.lines, terraces, rest).background
-    return begin + found + _find_ground(image - found, terraces)
+    return np.asarray(begin + found + _find_ground(image - found, terraces)), terraces
 
 
 def _find_ground(rest: Array, terraces: Array) -> float:
@@ -161,22 +202,20 @@ def _align_lines(image: Array, counts: Array, along: Array) -> Array:
     return np.asarray(np.cumsum(steps, axis=0) @ along)
 
 
-def _find_terraces(rest: Array, counts: Array, along: Array) -> Array:
+def _find_terraces(rest: Array, counts: Array, along: Array, *, is_strict: bool) -> Array:
     """Return the number of the terrace that each sample is on, 0 for none."""
     from scipy.ndimage import binary_dilation, gaussian_filter, label
 
     smooth = gaussian_filter(np.where(counts, rest, 0.0), _SMOOTH)
     weight = gaussian_filter(counts.astype(np.float64), _SMOOTH)
     smooth = np.divide(smooth, weight, out=np.zeros_like(smooth), where=weight > 1e-3)
-    steep = np.zeros(rest.shape)
+    slopes = []
     for axis in (axis for axis in (0, 1) if rest.shape[axis] > 1):
         slope = np.gradient(smooth, axis=axis)
         if axis == 0 and len(along):  # how lines lie beside each other says nothing of the surface
             slope = slope - _fit_lines(slope, counts, along)
-        off = np.abs(slope - np.median(slope[counts]))
-        # Particles may cover most of an image: how steep the ground is, its flattest quarter tells.
-        usual = np.quantile(off[counts], 0.25) / _QUARTER
-        steep += np.minimum(off / max(usual, 1e-150), 1e150) ** 2  # the ground may be all alike
+        slopes.append(np.abs(slope - np.median(slope[counts])))
+    steep = _measure_steepness(slopes, counts, is_strict=is_strict) if slopes else np.zeros(rest.shape)
     flat = counts & ~binary_dilation(steep > _EDGE**2, iterations=_APART)
     found, _ = label(flat)
     sizes = np.bincount(found.ravel())
@@ -186,6 +225,43 @@ def _find_terraces(rest: Array, counts: Array, along: Array) -> Array:
     number = np.zeros(sizes.size, int)
     number[kept] = np.arange(1, kept.size + 1)
     return np.asarray(number[found])
+
+
+def _measure_steepness(slopes: list[Array], counts: Array, *, is_strict: bool) -> Array:
+    """Return squares of how steep all is, beside the ground.
+
+    Particles may cover most of an image: how steep the ground is, its flattest quarter tells. Where they cover still
+    more, what is far steeper than that is left out, over and over, until what is left looks like noise.
+    """
+    usual = [float(np.quantile(off[counts], 0.25)) / _QUARTER for off in slopes]
+    while True:
+        # The ground may be all alike.
+        steep = sum(np.minimum(off / max(u, 1e-150), 1e150) ** 2 for off, u in zip(slopes, usual, strict=True))
+        inside = counts & (steep < len(slopes) * _WITHIN)
+        if not is_strict or len(slopes) < 2 or not inside.any():
+            return np.asarray(steep)
+        less = [np.sqrt(np.mean(off[inside] ** 2) / _INSIDE) for off in slopes]
+        shrunk = [min(float(one), u) for one, u in zip(less, usual, strict=True)]
+        if all(one >= 0.98 * u for one, u in zip(shrunk, usual, strict=True)):
+            return np.asarray(steep)
+        usual = shrunk
+
+
+def _join(image: Array, terraces: Array, solved: _Solved) -> Array:
+    """Return terraces of which those on one level are one, around the largest first."""
+    off, there = image - solved.background - solved.beside, terraces > 0
+    noise = _NORMAL * float(np.median(np.abs((off - solved.heights)[there])))
+    sizes = np.bincount(terraces.ravel())
+    sizes[0] = 0
+    heights = np.array([np.median(off[terraces == n]) if size else np.nan for n, size in enumerate(sizes)])
+    number, left, level = np.zeros(sizes.size, int), sizes > 0, 0
+    while left.any():
+        level += 1
+        one = heights[int(np.argmax(np.where(left, sizes, 0)))]
+        near = left & (np.abs(heights - one) <= _LEVEL * noise)
+        number[near] = level
+        left &= ~near
+    return np.asarray(number[terraces])
 
 
 def _fit_lines(values: Array, counts: Array, along: Array) -> Array:

@@ -54,7 +54,7 @@ def decompose_rows(moments: Moments, n: int) -> Decomposition:
     """Take the components from the eigenvectors of the Gram matrix of the columns."""
     refuse_nothing(moments.count)
     kept = ~moments.holes
-    squares, vectors = find_leading(moments.gram[np.ix_(kept, kept)], n)
+    squares, vectors = find_leading(moments.gram[np.ix_(kept, kept)], n, overwrite=True)
     components = np.zeros((n, len(kept)), moments.gram.dtype)
     components[: len(squares), kept] = vectors.conj().T
     components *= fix_sign(components)[:, np.newaxis]
@@ -105,7 +105,7 @@ def fix_sign(components: Array) -> Array:
     return factors
 
 
-def find_leading(gram: Array, n: int) -> tuple[Array, Array]:
+def find_leading(gram: Array, n: int, *, overwrite: bool = False) -> tuple[Array, Array]:
     """Return the n largest (or as many as there are) eigenvalues and their vectors; what is rounding is zero."""
     from scipy.linalg import eigh
 
@@ -115,7 +115,9 @@ def find_leading(gram: Array, n: int) -> tuple[Array, Array]:
     few = [max(0, size - n), size - 1]
     # More threads wait for each other most of the time: two are slower than one where cores are shared.
     with limit_blas():
-        squares, vectors = eigh(gram, subset_by_index=few, check_finite=False)
+        if overwrite and gram.dtype.kind != "c":
+            gram = gram.T  # the same, in the order of Fortran, of which LAPACK needs no copy
+        squares, vectors = eigh(gram, subset_by_index=few, check_finite=False, overwrite_a=overwrite)
     squares, vectors = squares[::-1], vectors[:, ::-1]
     # Rounding of the largest eigenvalue: what is smaller cannot be told from zero.
     noise = max(float(squares[0]), 0.0) * size * np.finfo(np.float64).eps

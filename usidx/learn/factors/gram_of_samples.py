@@ -6,19 +6,23 @@ samples x samples, and the projection of the second pass is as large as the comp
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from usidx.learn.factors.eigen import Decomposition, divide_by_total, find_leading, fix_sign
-from usidx.learn.factors.gram import LEAST, Moments, compute_gram
+from usidx.learn.factors.gram import LEAST, WIDE, Moments, add_grams, sum_grams
 from usidx.learn.matrix.missing import are_all_finite, refuse_nothing
 from usidx.tasks.blocks import cut_pieces, hold_rows
+from usidx.tasks.passes import Passes
 
 __all__ = [
     "Basis",
     "decompose_projection",
+    "find_sample_moments",
     "join_sample_moments",
     "project_features",
     "solve_sample_gram",
@@ -29,21 +33,39 @@ Array = npt.NDArray[Any]
 Basis = tuple[Array, npt.NDArray[np.bool_], float, bool]
 
 
-def sum_sample_moments(block: Array, centred: bool) -> Moments:
+def find_sample_moments(passes: Passes, samples: int, centred: bool) -> Any:
+    """Return the Gram matrix of the samples over all blocks; a large one is there once, and grows block by block."""
+    if samples > WIDE:
+        return passes.follow(partial(_add_sample_moments, centred=centred), None)
+    return passes.fold(sum_sample_moments, join_sample_moments, centred)
+
+
+def _add_sample_moments(before: Moments | None, block: Array, centred: bool) -> Moments:
+    return sum_sample_moments(block, centred, before)
+
+
+def sum_sample_moments(block: Array, centred: bool, before: Moments | None = None) -> Moments:
     """Return the Gram matrix of the columns of a block; its holes are the samples that lack a cell."""
     wide = np.result_type(block.dtype, np.float64)
     bad, used = np.zeros(block.shape[1], bool), 0
-    gram = np.zeros((block.shape[1],) * 2, wide)
-    for part in cut_pieces(len(block), block.shape[1] * wide.itemsize, LEAST):
-        rows, lacking, known = _fill_unknown(block[part].astype(wide), centred)
-        bad, used = bad | lacking, used + known
-        gram += compute_gram(rows)
+
+    def list_pieces() -> Iterator[Array]:
+        nonlocal bad, used
+        for part in cut_pieces(len(block), block.shape[1] * wide.itemsize, LEAST):
+            rows, lacking, known = _fill_unknown(block[part].astype(wide), centred)
+            bad, used = bad | lacking, used + known
+            yield rows
+
+    gram = sum_grams(list_pieces(), block.shape[1], wide, None if before is None else before.gram)
+    if before is not None:
+        bad, used = bad | before.holes, used + before.count
     return Moments(bad, used, np.zeros(0, wide), gram)
 
 
 def join_sample_moments(first: Moments, second: Moments) -> Moments:
     """Join the Gram matrices of two sets of features."""
-    return Moments(first.holes | second.holes, first.count + second.count, first.mean, first.gram + second.gram)
+    gram = add_grams(first.gram, second.gram)
+    return Moments(first.holes | second.holes, first.count + second.count, first.mean, gram)
 
 
 def solve_sample_gram(moments: Moments, n: int, centred: bool) -> Basis:
@@ -53,16 +75,28 @@ def solve_sample_gram(moments: Moments, n: int, centred: bool) -> Basis:
     gram = moments.gram[np.ix_(good, good)]
     if centred and gram.size:
         # The rows were shifted by some mean; that of the good samples is removed here, at no loss of digits.
-        gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
-    _, vectors = find_leading(gram, n)
+        down, across, middle = gram.mean(axis=0), gram.mean(axis=1, keepdims=True), gram.mean()
+        gram -= down
+        gram -= across
+        gram += middle
+    total = float(np.trace(gram).real)
+    _, vectors = find_leading(gram, n, overwrite=True)
     vectors = np.pad(vectors, ((0, 0), (0, n - vectors.shape[1])))
-    return vectors, good, float(np.trace(gram).real), centred
+    return vectors, good, total, centred
 
 
 def project_features(block: Array, basis: Basis) -> Array:
     """Return the block times the eigenvectors, (features, n), and the mean of each feature as the last column."""
+    wide = np.result_type(block.dtype, np.float64)
+    found = np.empty((len(block), basis[0].shape[1] + 1), np.result_type(wide, basis[0].dtype))
+    for part in cut_pieces(len(block), block.shape[1] * wide.itemsize):
+        found[part] = _project_some(block[part].astype(wide), basis)
+    return found
+
+
+def _project_some(rows: Array, basis: Basis) -> Array:
     vectors, good, _, centred = basis
-    rows = block[:, good].astype(np.result_type(block.dtype, np.float64))
+    rows = rows if good.all() else rows[:, good]
     known = np.isfinite(rows).all(axis=1) & good.any()
     rows[~known] = 0
     mean = rows.mean(axis=1, keepdims=True) if centred and good.any() else np.zeros((len(rows), 1), rows.dtype)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.learn.factors.eigen import find_leading_rows
-from usidx.learn.factors.hals import Factors, Products, factorise, factorise_sample, sweep, update_components
+from usidx.learn.factors.hals import Factors, Products, factorise, sweep, update_components
 from usidx.learn.factors.nnls import solve_least_squares
 from usidx.learn.factors.penalty import Penalties, Penalty
 from usidx.learn.matrix.matrix import choose_working_dtype
@@ -25,7 +25,7 @@ from usidx.learn.matrix.sample import Numbers, Survey, draw_numbers, find_draw_l
 from usidx.tasks.blocks import Blocks, Held, Rows, cut_pieces
 from usidx.tasks.progress import Iterations
 
-__all__ = ["factorise_by_sketch"]
+__all__ = ["choose_basis", "factorise_by_sketch"]
 
 Array = npt.NDArray[Any]
 
@@ -58,11 +58,19 @@ class _Sketch:
 
 
 def factorise_by_sketch(
-    blocks: Blocks, seen: Survey, numbers: Numbers, n: int, seed: int, max_iter: int, tol: float, penalty: Penalty
+    blocks: Blocks,
+    seen: Survey,
+    numbers: Numbers,
+    components: Array,
+    basis: Array,
+    *,
+    seed: int,
+    max_iter: int,
+    tol: float,
+    penalty: Penalty,
 ) -> Factors:
     """Sketch in one pass, iterate over the sketch, then pass over the blocks until that lowers the error no more."""
-    components = factorise_sample(seen.sample, n, tol, penalty)
-    thin, lens, kept = _sketch(blocks, seen, numbers, n, seed)
+    thin, lens, kept = _sketch(blocks, seen, numbers, basis, seed)
     if len(thin):
         part = replace(seen, count=kept.count, square=kept.square)
         watched = Iterations("nmf of a sketch", max_iter, "error")
@@ -71,9 +79,8 @@ def factorise_by_sketch(
     return _finish_on_all_rows(blocks, seen, components, max(tol, _EXACT_TOL), penalty)
 
 
-def _sketch(blocks: Blocks, seen: Survey, numbers: Numbers, n: int, seed: int) -> tuple[Array, Array, _Sketch]:
+def _sketch(blocks: Blocks, seen: Survey, numbers: Numbers, basis: Array, seed: int) -> tuple[Array, Array, _Sketch]:
     """Return thin rows, the lens, and what is known of the rows that they stand for."""
-    basis = _choose_basis(seen, n, seed)
     most = _SKETCH_BYTES // (basis.shape[1] * seen.sample.itemsize)
     limit = find_draw_limit(most, len(numbers))
     step = partial(_sketch_block, seed=seed, limit=limit)
@@ -83,7 +90,7 @@ def _sketch(blocks: Blocks, seen: Survey, numbers: Numbers, n: int, seed: int) -
     return np.concatenate(list(states)), lens, found
 
 
-def _choose_basis(seen: Survey, n: int, seed: int) -> Array:
+def choose_basis(seen: Survey, n: int, seed: int) -> Array:
     """Return an orthonormal basis to look along: of the sample, and at random for what the sample lacks."""
     columns = seen.sample.shape[1]
     # Some more than the components, for what is lost where the sample is not all that there is.

@@ -5,7 +5,7 @@ So no block is copied whole, and a block of counts stays as small as it was read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from usidx.tasks.blocks import Blocks, Changed, cut_pieces
 from usidx.tasks.passes import Passes
 
-__all__ = ["EvenPasses", "EvenRows", "Evening", "find_level", "show_undivided"]
+__all__ = ["EvenPasses", "EvenRows", "Evening", "find_level", "pick_rows", "show_undivided"]
 
 Array = npt.NDArray[Any]
 Func = Callable[..., Any]
@@ -40,6 +40,7 @@ class EvenRows:
     def __init__(self, block: Array, steps: Array, evening: Evening) -> None:
         self.undivided = block
         self.dtype = evening.dtype
+        self._evening = evening
         self._steps = steps.astype(evening.dtype, copy=False)
         self._level = find_level(block).astype(evening.dtype) if evening.by_row else None
 
@@ -66,6 +67,10 @@ class EvenRows:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[:].astype(dtype or self.dtype, copy=False)
 
+    def divide_alike(self, rows: Array) -> EvenRows:
+        """Return other rows as they are when divided in the same way."""
+        return EvenRows(rows, self._steps, self._evening)
+
     def mean(self, axis: int, dtype: Any = None) -> Array:
         """Return the mean of each column (`axis` 0)."""
         total = np.zeros(self.shape[1], dtype)
@@ -77,6 +82,19 @@ class EvenRows:
 def show_undivided(block: Any) -> Array:
     """Return the block as it was read: it has the holes and the signs of what is made of it."""
     return block.undivided if isinstance(block, EvenRows) else block
+
+
+def pick_rows(parts: Sequence[Any], numbers: Array) -> Any:
+    """Return some rows of all that stand in several parts, by their numbers; what is yet to be divided stays so."""
+    if all(isinstance(part, EvenRows) for part in parts):
+        return parts[0].divide_alike(pick_rows([part.undivided for part in parts], numbers))
+    found = np.empty((len(numbers), parts[0].shape[1]), np.result_type(*(part.dtype for part in parts)))
+    stops = np.cumsum([len(part) for part in parts])
+    for part, stop in zip(parts, stops, strict=True):
+        mine = np.flatnonzero((numbers >= stop - len(part)) & (numbers < stop))
+        for some in cut_pieces(len(mine), found.shape[1] * found.itemsize):
+            found[mine[some]] = part[numbers[mine[some]] - (stop - len(part))]
+    return found
 
 
 def find_level(block: Array) -> Array:

@@ -7,7 +7,7 @@ the same for any chunks, and masked rows never take a place in it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usidx.errors import ResultError
-from usidx.learn.matrix.even import show_undivided
+from usidx.learn.matrix.even import pick_rows, show_undivided
 from usidx.learn.matrix.missing import refuse_nothing, sift
 from usidx.tasks.blocks import Blocks, cut_pieces
 
@@ -93,6 +93,10 @@ class Survey:
     lowest: float = np.inf
     highest: float = -np.inf
 
+    def drop_sample(self) -> Survey:
+        """Return the same without a row of the sample, which is as large as a block or two."""
+        return replace(self, sample=np.empty((0, self.sample.shape[1]), self.sample.dtype), draws=self.draws[:0].copy())
+
 
 def survey(blocks: Blocks, numbers: Numbers, columns: int, seed: int) -> Survey:
     """Pass once over the blocks.
@@ -117,9 +121,9 @@ def survey(blocks: Blocks, numbers: Numbers, columns: int, seed: int) -> Survey:
     bounds = list_bounds(blocks.sizes)
     # A block offers the rows that have a chance, twice as many as are wanted of all: fewer wait to be joined.
     limit = find_draw_limit(2 * size, len(numbers))
-    found, _ = blocks.fold_states(_survey_block, _Join(size), bounds, numbers, size, limit, seed)
+    found: Survey = blocks.fold_states(_survey_block, _Join(size), bounds, numbers, size, limit, seed)[0]
     refuse_nothing(found.count)
-    return found  # type: ignore[no-any-return]
+    return replace(found, sample=np.asarray(found.sample))
 
 
 def refuse_negative(block: Array) -> None:
@@ -157,7 +161,7 @@ def _survey_block(
             lowest, highest = min(lowest, float(some.min())), max(highest, float(some.max()))
     near = np.flatnonzero(kept <= limit)
     chosen = near[np.argsort(kept[near], kind="stable")[:size]]
-    return Survey(holes, len(rows), square, rows[chosen], kept[chosen], lowest, highest), None
+    return Survey(holes, len(rows), square, pick_rows([rows], chosen), kept[chosen], lowest, highest), None
 
 
 def _mark_complete(block: Array, holes: Array) -> Array:
@@ -176,10 +180,10 @@ class _Join:
         holes = first.holes & second.holes
         used = [s for s in (first, second) if s.count and (s.holes == holes).all()]
         if not used:
-            return Survey(holes, 0, 0.0, first.sample[:0], first.draws[:0])
+            return Survey(holes, 0, 0.0, pick_rows([first.sample], np.arange(0)), first.draws[:0])
         drawn = np.concatenate([s.draws for s in used])
         chosen = np.argsort(drawn, kind="stable")[: self.size]
-        sample = np.concatenate([s.sample for s in used])[chosen]
+        sample = pick_rows([s.sample for s in used], chosen)
         ends = min(s.lowest for s in used), max(s.highest for s in used)
         return Survey(holes, sum(s.count for s in used), sum(s.square for s in used), sample, drawn[chosen], *ends)
 

@@ -7,7 +7,7 @@ have changed meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -21,6 +21,7 @@ from usidx.format.placement import Selector
 from usidx.io.read.chunks.cache import Located, forget, locate
 from usidx.io.read.chunks.chunk_map import ChunkMap
 from usidx.io.read.chunks.filters import bound_stored_size, decode
+from usidx.io.read.chunks.rows import Work, lies_in_rows, walk_rows
 from usidx.io.read.chunks.selection import WINDOW, Axis, Cut, cut_at_chunks, make_outer_index, resolve, restore_order
 from usidx.io.read.chunks.strips import batch_strips, choose_strips, list_addresses
 from usidx.io.read.place.byte_source import ByteSource, Reader, StripReader
@@ -30,7 +31,7 @@ from usidx.tasks.pool import do_each
 from usidx.tasks.process.memory import use_memory_again
 from usidx.tasks.threads import find_room
 
-__all__ = ["Stored", "read_direct"]
+__all__ = ["Stored", "read_direct", "walk_direct"]
 
 # Bytes between two chunks that are read along rather than skipped.
 _CHEAP_GAP = 16 << 10
@@ -90,9 +91,45 @@ def read_direct(stored: Stored, selectors: Sequence[Selector]) -> Array | None:
                 continue
             return None
         out = np.empty([axis.size for axis in axes], stored.dtype)
-        if _read(stored, located, axes, out):
+        if _read(stored, located, partial(_fill_block, stored, axes=axes, out=out)):
             return restore_order(out, axes)
     return None
+
+
+def walk_direct(stored: Stored, rows: slice, columns: slice, work: Work) -> bool:
+    """Read rows of a contiguous matrix in pieces, each of which is worked on while it is in the cache.
+
+    Parameters
+    ----------
+    stored : Stored
+        The dataset.
+    rows, columns : slice
+        What is wanted, each with a step of one, none of them empty.
+    work : callable
+        Called with which of the rows they are, and their cells (row, column), in memory that is used again. More than
+        once for the same rows, where the file changed meanwhile; on any thread.
+
+    Returns
+    -------
+    bool
+        False where it does not lie so in the file, or the file is no longer what was opened: then nothing of what was
+        worked out holds, and `read_direct` is to be asked.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    UsidError
+        The file is cut off.
+    """
+    for _ in range(_TRIES):
+        located = locate(stored.file, stored.dataset, stored.address)
+        found = None if located is None else located.map
+        if located is None or found is None or not (_serves(found, stored) and lies_in_rows(found, stored.dtype)):
+            return False
+        if _read(stored, located, partial(_walk_block, stored, rows=rows, columns=columns, work=work)):
+            return True
+    return False
 
 
 def _serves(found: ChunkMap, stored: Stored) -> bool:
@@ -106,15 +143,28 @@ def _serves(found: ChunkMap, stored: Stored) -> bool:
     return is_it and is_known and bool(dtype.newbyteorder("=") == stored.dtype)
 
 
-def _read(stored: Stored, located: Located, axes: Sequence[Axis], out: Array) -> bool:
-    """Fill the output; False where the file changed so that it must be read again."""
+def _fill_block(stored: Stored, found: ChunkMap, source: ByteSource, *, axes: Sequence[Axis], out: Array) -> None:
+    _Block(stored, found, source, axes, out).read()
+
+
+def _walk_block(
+    stored: Stored, found: ChunkMap, source: ByteSource, *, rows: slice, columns: slice, work: Work
+) -> None:
+    whole = _Block(stored, found, source, [resolve(slice(None), n) for n in found.shape], np.empty(0, stored.dtype))
+    whole.check()
+    if not walk_rows(found, source, rows, columns, work):
+        raise whole.make_damage_error(None, "the file ends within it")
+
+
+def _read(stored: Stored, located: Located, do: Callable[[ChunkMap, ByteSource], None]) -> bool:
+    """Do what reads; False where the file changed so that it must be read again."""
     if located.map is None:
         return False
     try:
         with stored.file.open_source(located.version) as source:
             if source is None:
                 return False
-            _Block(stored, located.map, source, axes, out).read()
+            do(located.map, source)
             if source.is_proven:
                 return True
         return _still_holds(stored, located, located.map)
@@ -198,9 +248,13 @@ class _Block:
         is_matrix = not self.map.is_chunked and self.map.numbers.size == 1 and self.source.strips is not None
         found = choose_strips(self.axes, self.map.shape, self.map.stored.itemsize) if is_matrix else []
         if found:
-            whole = cut_at_chunks([resolve(slice(None), n) for n in self.map.shape], self.map.shape, 1, whole=True)
-            self._find_ranges(whole, np.zeros(1, np.int64), np.zeros(1, np.int64))
+            self.check()
         return found
+
+    def check(self) -> None:
+        """Refuse contiguous data that the file does not hold as a whole."""
+        whole = cut_at_chunks([resolve(slice(None), n) for n in self.map.shape], self.map.shape, 1, whole=True)
+        self._find_ranges(whole, np.zeros(1, np.int64), np.zeros(1, np.int64))
 
     def _read_strips(self, reader: StripReader, batch: tuple[slice, Cut]) -> None:
         part, cut = batch
@@ -209,7 +263,7 @@ class _Block:
         addresses = list_addresses(self.axes[0].wanted, part, begin, self.map.shape[1] * cell)
         data = reader.read_each(addresses, cut.length * cell)
         if data is None:
-            raise self._make_damage_error(None, "the file ends within it")
+            raise self.make_damage_error(None, "the file ends within it")
         box = data.view(self.map.stored)
         box = box if self.stored.field is None else box[self.stored.field]
         self.out[part, cut.place] = box[:, cut.inside]
@@ -239,7 +293,7 @@ class _Block:
         if is_wrong.any():
             first = int(np.flatnonzero(is_wrong)[0])
             where = f"{int(sizes[first])} bytes at byte {int(addresses[first])} of {self.source.size}"
-            raise self._make_damage_error(
+            raise self.make_damage_error(
                 _select_cuts(cuts, int(present[first])), f"it is said to have {where} in the file"
             )
         if self.map.filters:
@@ -294,21 +348,22 @@ class _Block:
 
     def _fetch(self, reader: Reader, first: _Piece, buffers: Sequence[memoryview]) -> None:
         if not reader.read_into(first.address, buffers):
-            raise self._make_damage_error(first.cuts, "the file ends within it")
+            raise self.make_damage_error(first.cuts, "the file ends within it")
 
     def _place(self, piece: _Piece, data: Array) -> None:
         if self.map.filters:
             try:
                 data = decode(data.data, self.map.filters, piece.mask, self.map.chunk_bytes, piece.bytes)
             except UsidError as err:
-                raise self._make_damage_error(piece.cuts, str(err)) from err
+                raise self.make_damage_error(piece.cuts, str(err)) from err
             if data is piece.bytes:
                 return
         box = data.view(self.map.stored).reshape([cut.length for cut in piece.cuts])
         box = box if self.stored.field is None else box[self.stored.field]
         piece.view[...] = box[make_outer_index([cut.inside for cut in piece.cuts])]
 
-    def _make_damage_error(self, cuts: Sequence[Cut] | None, reason: str) -> UsidError:
+    def make_damage_error(self, cuts: Sequence[Cut] | None, reason: str) -> UsidError:
+        """Say where the file is damaged."""
         numbers = [0] * len(self.map.chunk) if cuts is None else [cut.number for cut in cuts]
         corner = tuple(number * n for number, n in zip(numbers, self.map.chunk, strict=True))
         return UsidError(

@@ -12,6 +12,7 @@ from xarray.core import indexing
 
 from usidx.format.layout import Array
 from usidx.format.placement import Placement
+from usidx.io.read.chunks.rows import Work
 from usidx.io.read.chunks.stored_array import StoredArray
 
 __all__ = ["Lazy", "MainArray", "PlainArray"]
@@ -49,6 +50,16 @@ class MainArray(BackendArray):
 
     def _read(self, key: tuple[Any, ...]) -> Array:
         return self.placement.take(key, self.stored.read)
+
+    @property
+    def may_walk(self) -> bool:
+        """Whether blocks can be worked on as they are read, as `usidx.label.unread` wants it."""
+        return self.stored.may_walk
+
+    def walk(self, key: tuple[Any, ...], columns: slice, work: Work) -> bool:
+        """Work on the rows of a block, of each only some columns, while they are read; False where that cannot be."""
+        rows = self.placement.find_rows(key)
+        return rows is not None and self.stored.walk(rows, columns, work)
 
 
 class PlainArray(BackendArray):

@@ -19,10 +19,12 @@ from usidx.errors import UsidError
 from usidx.format.layout import Array
 from usidx.format.placement import Selector
 from usidx.io.read.chunks.bounded import check_chunks
-from usidx.io.read.chunks.direct import read_direct
+from usidx.io.read.chunks.direct import read_direct, walk_direct
 from usidx.io.read.chunks.plugins import bring_filters, describe_missing_filters, lies_elsewhere
+from usidx.io.read.chunks.rows import Work
 from usidx.io.read.chunks.selection import Axis, Cut, cut_apart, make_outer_index, resolve, restore_order
 from usidx.io.read.place.identity import find_address
+from usidx.io.read.place.local import LocalFile
 from usidx.io.read.place.opened import open_file_at
 from usidx.io.read.place.place import Place, find_place
 
@@ -88,6 +90,18 @@ class StoredArray:
             return np.empty(counts, dtype=self.dtype)
         block = read_direct(self, selectors)
         return self._read_by_hdf5(selectors) if block is None else block
+
+    def walk(self, rows: slice, columns: slice, work: Work) -> bool:
+        """Read rows of contiguous data of this machine in pieces, each worked on while it is in the cache.
+
+        See :func:`usidx.io.read.chunks.direct.walk_direct`.
+        """
+        return walk_direct(self, rows, columns, work)
+
+    @property
+    def may_walk(self) -> bool:
+        """Whether `walk` is worth a try: nothing is decoded, nothing fetched, so that reading it twice costs little."""
+        return self.chunks is None and self.field is None and isinstance(self.file, LocalFile)
 
     def _read_by_hdf5(self, selectors: Sequence[Selector]) -> Array:
         axes = [resolve(one, size) for one, size in zip(selectors, self.shape, strict=True)]

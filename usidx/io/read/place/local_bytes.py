@@ -80,7 +80,7 @@ class Source:
 
     def read_into(self, address: int, buffers: Sequence[memoryview]) -> bool:
         """Fill buffers one after another with the bytes from `address` on; return whether there were enough."""
-        total = sum(len(buffer) for buffer in buffers)
+        total = len(buffers[0]) if len(buffers) == 1 else sum(len(buffer) for buffer in buffers)
         at_once = self._at_address and total <= _CALL and len(buffers) <= BUFFERS
         if at_once and os.preadv(self._descriptor, buffers, address) == total:
             return True
