@@ -18,9 +18,12 @@ _PLAIN: Final[Mapping[str, Callable[[Any], bool]]] = {
 
 
 def is_of_kind(value: Any, annotation: str) -> bool:
-    """Say whether a value is a number, text or choice that the annotation names; True where it names other kinds."""
+    """Say whether a value is a number, text or choice that the annotation names; True where it names other kinds.
+
+    Lists pass: verbs record the dims that they chose as one, also where a single one may be given.
+    """
     parts = annotation.split(" | ")
-    if not all(part in _PLAIN or _is_choice(part) for part in parts):
+    if not isinstance(value, str | int | float | None) or not all(part in _PLAIN or _is_choice(part) for part in parts):
         return True
     return any(_PLAIN[part](value) if part in _PLAIN else value in _list_choices(part) for part in parts)
 

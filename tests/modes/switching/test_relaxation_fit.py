@@ -162,3 +162,9 @@ def test_refuses() -> None:
         usidx.relaxation_fit(scan.rename(Time="Repeats"))
     with pytest.raises(UsidError, match="is complex"):
         usidx.relaxation_fit(scan.astype(complex))
+
+
+@pytest.mark.parametrize(("decay", "times"), [("exponential", 1), ("exponential", 2), ("double", 2)])
+def test_a_decay_of_fewer_times_than_parameters_is_not_fitted(decay: str, times: int) -> None:
+    data, _ = usidx.simulate.relaxation((1, 2), times, biases=1)
+    assert not usidx.relaxation_fit(data, decay).compute().converged.any()

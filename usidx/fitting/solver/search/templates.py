@@ -75,14 +75,15 @@ def make_grid(
     """Return the templates over a coordinate (variable, sample), None where there are too many to hold.
 
     `candidates` (term, candidate, parameter) holds NaN where a term has fewer, `searched` says which terms have some,
-    `bounds` is of shape (parameter, 2), and `fixed` (parameter) holds NaN for what is free.
+    `bounds` is of shape (parameter, 2), and `fixed` (parameter) holds NaN for what is free. There are none either where
+    the samples are fewer than the linear parameters.
     """
     values = _combine_candidates(model, candidates, searched)
     at = np.array([model.names.index(n) for n in linear], np.intp)
     values = np.clip(values, bounds[:, 0], bounds[:, 1])
     values[:, at] = 0.0
     values = np.where(np.isnan(fixed), values, fixed)
-    if values.shape[0] * (len(at) + 1) * x.shape[1] > _MOST_VALUES or not len(at):
+    if values.shape[0] * (len(at) + 1) * x.shape[1] > _MOST_VALUES or not 0 < len(at) <= x.shape[1]:
         return None
     columns, offset = _evaluate_templates(model, at, values, x)
     if weight is not None:
