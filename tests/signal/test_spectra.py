@@ -63,6 +63,7 @@ def test_other_units_and_bad_values() -> None:
     data = waves()
     data.Time.attrs["units"] = "nm"
     assert usidx.signal.power_spectrum(data).units == "V^2 nm"
+    assert usidx.signal.power_spectrum(data.assign_attrs(units="nm")).units == "nm^3"
     data[1, 3, 1] = np.nan
     power = usidx.signal.power_spectrum(data.chunk({"Time": 5}))
     assert power.isnull().all("Time_frequency").values.tolist() == [[False, False], [False, True], [False, False]]

@@ -111,7 +111,7 @@ def _describe_density(data: xr.DataArray, axis: Axis) -> dict[str, str]:
         return named
     squared, per = units.raise_to_power(unit, 2), invert_unit(axis.unit)
     plain = squared and per and not set(per) & set(" /^*")
-    return {**named, "units": f"{squared}/{per}" if plain else units.multiply(squared, axis.unit)}
+    return {**named, "units": f"{squared}/{per}" if plain else units.multiply(unit, unit, axis.unit)}
 
 
 def _find_power(block: Array, *, axis: Axis, window: Array, detrend: str | None, width: int) -> Array:
