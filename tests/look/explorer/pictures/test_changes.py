@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,19 +36,28 @@ def test_nothing_in_the_place_of_nothing_is_not_told() -> None:
     assert len(told) == 2
 
 
-def test_what_a_thread_asks_for_is_asked_for_in_the_thread_of_the_page() -> None:
-    """Bokeh forgets what another thread asks for just as held changes are let go."""
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_what_a_thread_asks_for_is_asked_for_in_the_thread_of_the_page(is_beside: bool) -> None:
+    """Bokeh forgets what another thread asks for just as held changes are let go; it may make the page beside it."""
     ioloop = pytest.importorskip("tornado.ioloop", reason="tornado is not installed")
     asked: list[int] = []
 
     class Page:
+        session_context: Any = None
+
         def add_next_tick_callback(self, func: Any) -> None:
             asked.append(threading.get_ident())
             func()
 
     async def run() -> None:
-        ioloop.IOLoop.current()  # a server of Bokeh has one
-        post, ended = make_poster(Page(), lambda: True), asyncio.Event()
+        loop = ioloop.IOLoop.current()  # a server of Bokeh has one
+        page, ended = Page(), asyncio.Event()
+        if is_beside:
+            server = SimpleNamespace(application_context=SimpleNamespace(io_loop=loop))
+            page.session_context = SimpleNamespace(server_context=server)
+            post = await asyncio.to_thread(make_poster, page, lambda: True)
+        else:
+            post = make_poster(page, lambda: True)
         thread = threading.Thread(target=post, args=(ended.set,))
         thread.start()
         await ended.wait()

@@ -53,7 +53,7 @@ def make_poster(document: Any, is_open: Callable[[], bool]) -> Callable[[Callabl
     Bokeh takes what is to be done next from other threads, too; but where that comes just as held changes are let go,
     it is forgotten. So it is asked for in the page's own thread.
     """
-    loop = _find_loop()
+    loop = _find_loop(document)
 
     def ask(func: Callable[[], None]) -> None:
         if is_open():
@@ -63,15 +63,20 @@ def make_poster(document: Any, is_open: Callable[[], bool]) -> Callable[[Callabl
         if loop is None:
             ask(func)
         else:
-            loop.add_callback(ask, func)
+            loop.call_soon_threadsafe(ask, func)
 
     return post
 
 
-def _find_loop() -> Any:
+def _find_loop(document: Any) -> asyncio.AbstractEventLoop | None:
     """Return the loop of the server that makes the page; None in a program without one."""
     try:
         asyncio.get_running_loop()  # Tornado would look for one that does not run, too, of which Python warns
     except RuntimeError:
-        return None
-    return require("tornado.ioloop", "`usidx view`").IOLoop.current(instance=False)
+        # Bokeh makes pages in a thread beside the loop from 3.10 on.
+        server = getattr(getattr(document, "session_context", None), "server_context", None)
+        found = getattr(getattr(server, "application_context", None), "io_loop", None)
+    else:
+        found = require("tornado.ioloop", "`usidx view`").IOLoop.current(instance=False)
+    loop: asyncio.AbstractEventLoop | None = getattr(found, "asyncio_loop", found)
+    return loop
