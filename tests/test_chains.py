@@ -1,7 +1,6 @@
 """Chains of verbs on files: how much they read."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import xarray as xr
 
 import usidx
+from tests.kit.limits import run_program
 from usidx.diffraction import Annulus, Disk
 from usidx.io.read.chunks.stored_array import StoredArray
 from usidx.tasks import passes
@@ -185,9 +185,4 @@ print("done")
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space with setrlimit")
 def test_a_chain_on_a_file_larger_than_memory(tmp_path: Path) -> None:
-    script = [sys.executable, "-c", CHAIN, str(tmp_path / "scan.h5"), str(FILE_MB), str(MORE_MB)]
-    # Without a fixed threshold the allocator keeps what is freed, now and then by 150 MB more than at other times.
-    kept = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144"}
-    env = {**os.environ, "OPENBLAS_NUM_THREADS": "2", **kept}
-    done = subprocess.run(script, capture_output=True, text=True, timeout=3600, env=env, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_program(CHAIN, tmp_path / "scan.h5", FILE_MB, MORE_MB, timeout=3600)

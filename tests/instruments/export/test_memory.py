@@ -1,7 +1,5 @@
 """What is larger than memory is exported: a few blocks at a time, and under a hard limit of the address space."""
 
-import os
-import subprocess
 import sys
 import weakref
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 import xarray as xr
 
 import usidx
+from tests.kit.limits import run_program
 
 TARGETS = ("nexus", "netcdf", "zarr", "hspy", "csv")
 #: Rows of the data, a block each, and how many of them may be there at once with two threads.
@@ -88,8 +87,4 @@ def test_files_larger_than_memory_are_exported(to: str, tmp_path: Path) -> None:
     if to == "zarr":
         pytest.importorskip("zarr", reason="zarr is not installed")
     data, more = LIMITS.get(to, (DATA_MB, MORE_MB))
-    kept = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144"}
-    env = {**os.environ, "OPENBLAS_NUM_THREADS": "2", **kept}
-    script = [sys.executable, "-c", WORK, str(tmp_path), to, str(data), str(more)]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=1200, env=env, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_program(WORK, tmp_path, to, data, more, timeout=1200)
